@@ -1,0 +1,59 @@
+"""Exact first-order drift against real pruned drift of face-recognition embeddings.
+
+Quality of a face image, as PreFIQs defines it, is how little its L2-normalised
+embedding moves when the network is pruned. This package computes that drift and the
+norm of the Jacobian-vector product that predicts it to first order, on the same mask,
+image by image, over sparsity levels.
+
+Submodules load on first use, so ``import prefiqs_jax`` is quick.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from prefiqs_jax.version import __version__
+
+if TYPE_CHECKING:
+    from prefiqs_jax import (
+        backbones,
+        images,
+        masks,
+        plots,
+        report,
+        results,
+        sensitivity,
+        statistics,
+        sweep,
+        trees,
+        weights,
+    )
+    from prefiqs_jax.backbones.zoo import load_backbone
+
+__all__ = [
+    "__version__",
+    "backbones",
+    "images",
+    "load_backbone",
+    "masks",
+    "plots",
+    "report",
+    "results",
+    "sensitivity",
+    "statistics",
+    "sweep",
+    "trees",
+    "weights",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "load_backbone":
+        return importlib.import_module("prefiqs_jax.backbones.zoo").load_backbone
+    if name in __all__:
+        return importlib.import_module(f"prefiqs_jax.{name}")
+    message = f"module 'prefiqs_jax' has no attribute {name!r}"
+    raise AttributeError(message)
+
+
+def __dir__() -> list[str]:
+    return __all__

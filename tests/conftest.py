@@ -1,0 +1,46 @@
+"""Shared fixtures: x64, strict dtypes, and one way to find the real data beside the project."""
+
+import hashlib
+import importlib.util
+import sys
+from pathlib import Path
+
+import jax
+import pytest
+
+SHARED = Path(__file__).resolve().parents[1].parent / "shared"
+
+
+def pytest_configure() -> None:
+    jax.config.update("jax_enable_x64", True)
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """Give the path of a file or folder under ``../shared``; skip, by name, if absent."""
+
+    def find(name: str) -> Path:
+        path = SHARED / name
+        if not path.exists():
+            pytest.skip(f"../shared/{name} is not here")
+        return path
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def golden_weights(shared):
+    """Import the module that rebuilds the golden weights and images."""
+    path = shared("golden/golden_weights.py")
+    spec = importlib.util.spec_from_file_location("golden_weights", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["golden_weights"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def sha256():
+    return lambda path: hashlib.sha256(Path(path).read_bytes()).hexdigest()
