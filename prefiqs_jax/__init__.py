@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         trees,
         weights,
     )
-    from prefiqs_jax.backbones.zoo import load_backbone
+    from prefiqs_jax.backbones.load import load_backbone
 
 __all__ = [
     "__version__",
@@ -48,7 +48,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "load_backbone":
-        return importlib.import_module("prefiqs_jax.backbones.zoo").load_backbone
+        return importlib.import_module("prefiqs_jax.backbones.load").load_backbone
     if name in __all__:
         return importlib.import_module(f"prefiqs_jax.{name}")
     message = f"module 'prefiqs_jax' has no attribute {name!r}"

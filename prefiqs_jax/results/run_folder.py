@@ -2,15 +2,111 @@
 
 import json
 import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.files import PARTIAL, atomic, make_folder, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MANIFEST = "run.json"
+PART = re.compile(r"part-(\d+)\.parquet")
+
+
+def open_run(
+    run: str | os.PathLike[str], settings: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Make a new run folder, or make sure that an existing one has the same settings.
+
+    Parameters
+    ----------
+    run
+        Folder of the run.
+    settings
+        What decides the rows. A value of None means "as the run has it".
+
+    Returns
+    -------
+    dict or None
+        The manifest of the run that is continued; None for a new one.
+
+    Raises
+    ------
+    InputError
+        If the folder holds something else, or the run has other settings; the message
+        names the first difference.
+    """
+    run = Path(run)
+    if run.exists() and not run.is_dir():
+        message = f"{run} is a file; give a folder for the run"
+        raise InputError(message)
+    if not (run / MANIFEST).exists():
+        if run.exists() and any(
+            not entry.name.endswith(PARTIAL) for entry in run.iterdir()
+        ):
+            message = f"{run} is not empty and is no run; give another --out"
+            raise InputError(message)
+        return None
+    manifest = read_manifest(run)
+    stored = manifest.get("settings", {})
+    for key in sorted(stored.keys() | settings.keys()):
+        if settings.get(key) is not None and stored.get(key) != settings[key]:
+            message = (
+                f"{run} was made with {key} {_brief(stored.get(key))}, not "
+                f"{_brief(settings[key])}; give another --out or the same settings"
+            )
+            raise InputError(message)
+    for leftover in run.glob(f".*{PARTIAL}"):  # of a killed process
+        leftover.unlink(missing_ok=True)
+    return manifest
+
+
+def write_manifest(run: str | os.PathLike[str], manifest: Mapping[str, Any]) -> None:
+    """Write run.json in one step, making the folder if need be."""
+    text = json.dumps(manifest, indent=1, ensure_ascii=False, sort_keys=True)
+    write_text(make_folder(run) / MANIFEST, text + "\n")
+
+
+def finished_parts(run: str | os.PathLike[str]) -> set[int]:
+    """Find the batches that are done."""
+    return {
+        int(found[1])
+        for entry in Path(run).glob("part-*.parquet")
+        if (found := PART.fullmatch(entry.name))
+    }
+
+
+def write_part(
+    run: str | os.PathLike[str], index: int, columns: Mapping[str, Any]
+) -> None:
+    """Write the rows of one batch as a Parquet part, in one step.
+
+    Parameters
+    ----------
+    run
+        Folder of the run.
+    index
+        Of the batch.
+    columns
+        Every column of :class:`prefiqs_jax.results.DriftRow`, all of one length.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written (no space left, say). Finished parts are kept.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from prefiqs_jax.results.schema import ARROW_SCHEMA
+
+    table = pa.table(dict(columns), schema=ARROW_SCHEMA)
+    with atomic(Path(run) / f"part-{index:06d}.parquet") as temporary:
+        pq.write_table(table, temporary, compression="zstd")
 
 
 def read_manifest(run: str | os.PathLike[str]) -> dict[str, Any]:
@@ -34,12 +130,17 @@ def read_manifest(run: str | os.PathLike[str]) -> dict[str, Any]:
     path = Path(run) / MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        message = f"{run} is not a run: it has no {MANIFEST}; make one with prefiqs sweep"
+    except (FileNotFoundError, NotADirectoryError):
+        message = (
+            f"{run} is not a run: it has no {MANIFEST}; make one with prefiqs sweep"
+        )
         raise InputError(message) from None
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         message = f"{path} is damaged ({error}); start the run again in a new folder"
         raise InputError(message) from None
+    if not isinstance(manifest, dict):
+        message = f"{path} is damaged (no object); start the run again in a new folder"
+        raise InputError(message)
     return manifest
 
 
@@ -54,8 +155,8 @@ def read(run: str | os.PathLike[str]) -> "pd.DataFrame":
     Returns
     -------
     pandas.DataFrame
-        Columns of :class:`DriftRow`, in its order, sorted as they were computed:
-        by image, then by sparsity.
+        Columns of :class:`prefiqs_jax.results.DriftRow`, in its order; by image, then by
+        sparsity.
 
     Raises
     ------
@@ -63,26 +164,32 @@ def read(run: str | os.PathLike[str]) -> "pd.DataFrame":
         If the folder is no run, holds no rows yet, or a part is damaged or has other
         columns.
     """
-    import pandas as pd
+    import pyarrow as pa
     import pyarrow.parquet as pq
-    from pyarrow.lib import ArrowInvalid
 
     from prefiqs_jax.results.schema import ARROW_SCHEMA, COLUMNS
 
     read_manifest(run)
     tables = []
-    for part in sorted(Path(run).glob("part-*.parquet")):
+    for index in sorted(finished_parts(run)):
+        part = Path(run) / f"part-{index:06d}.parquet"
         try:
             table = pq.read_table(part)
-        except (ArrowInvalid, OSError) as error:
-            message = f"{part} is damaged ({error}); delete it and run the sweep again"
+        except (pa.ArrowInvalid, OSError) as error:
+            reason = str(error).splitlines()[0]
+            message = f"{part} is damaged ({reason}); delete it and sweep again"
             raise InputError(message) from None
         if set(table.column_names) != set(COLUMNS):
             odd = sorted(set(table.column_names) ^ set(COLUMNS))
             message = f"{part}: columns {', '.join(odd)} missing or unknown"
             raise InputError(message)
-        tables.append(table.select(COLUMNS).cast(ARROW_SCHEMA).to_pandas())
-    if not tables:
+        tables.append(table.select(COLUMNS).cast(ARROW_SCHEMA))
+    if not tables or not sum(len(table) for table in tables):
         message = f"{run} holds no rows yet; run prefiqs sweep with --out {run}"
         raise InputError(message)
-    return pd.concat(tables, ignore_index=True)
+    return pa.concat_tables(tables).to_pandas()
+
+
+def _brief(value: Any, limit: int = 60) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -1,0 +1,16 @@
+"""Face-recognition networks in Flax NNX: the only package that imports Flax."""
+
+from prefiqs_jax.backbones.backbone import Backbone, Provenance
+from prefiqs_jax.backbones.load import convert_weights, load_backbone
+from prefiqs_jax.backbones.preprocessing import Preprocessing
+from prefiqs_jax.backbones.zoo import ARCHITECTURES, Architecture
+
+__all__ = [
+    "ARCHITECTURES",
+    "Architecture",
+    "Backbone",
+    "Preprocessing",
+    "Provenance",
+    "convert_weights",
+    "load_backbone",
+]

@@ -1,0 +1,103 @@
+"""From a Flax module to a pure function of (params, images), without random weights."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import Array
+
+from prefiqs_jax.aliases import ApplyFn, Params
+
+Build = Callable[[nnx.Rngs], nnx.Module]
+
+
+@dataclasses.dataclass(frozen=True)
+class Blueprint:
+    """Shapes of a network that holds no weights yet.
+
+    Attributes
+    ----------
+    graph
+        Flax's static description of the module.
+    params, statistics
+        Nested dicts of abstract arrays: what is trained, and the rest (running means
+        and variances), which no mask and no derivative may touch.
+    """
+
+    graph: Any
+    params: Any
+    statistics: Any
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of every tensor, by its path: ``params/…`` or ``statistics/…``."""
+        both = {"params": self.params, "statistics": self.statistics}
+        return {path: tuple(leaf.shape) for path, leaf in flatten(both).items()}
+
+
+def blueprint(build: Build) -> Blueprint:
+    """Trace the construction of a module; no weight is made."""
+    module = nnx.eval_shape(lambda: build(nnx.Rngs(0)))
+    graph, params, statistics = nnx.split(module, nnx.Param, ...)
+    return Blueprint(graph, nnx.to_pure_dict(params), nnx.to_pure_dict(statistics))
+
+
+def bind(plan: Blueprint, tensors: Mapping[str, np.ndarray]) -> tuple[Params, ApplyFn]:
+    """Fill a blueprint with weights.
+
+    Parameters
+    ----------
+    plan
+        Shapes of the network.
+    tensors
+        Every path of ``plan.shapes`` to its array.
+
+    Returns
+    -------
+    params : nested dict of jax.Array
+        What masks prune and derivatives move.
+    apply_fn : callable
+        ``(params, images) -> raw embeddings``, with the running statistics closed over
+        and cast to the type of the images.
+    """
+    both = unflatten(tensors)
+    statistics = both.get("statistics", {})
+    params = jax.tree.map(jnp.asarray, both["params"])
+    graph = plan.graph
+
+    def apply_fn(params: Params, images: Any, /) -> Array:
+        images = jnp.asarray(images)
+        stored = jax.tree.map(lambda s: jnp.asarray(s, images.dtype), statistics)
+        module = nnx.merge(graph, nnx.State(params), nnx.State(stored))
+        return module(images)
+
+    return params, apply_fn
+
+
+def flatten(tree: Any) -> dict[str, Any]:
+    """Flatten nested dicts to ``{"a/b/0/c": leaf}``."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): leaf
+        for path, leaf in leaves
+    }
+
+
+def unflatten(flat: Mapping[str, Any]) -> dict[Any, Any]:
+    """Undo :func:`flatten`; keys that are all digits become integers, as Flax has them.
+
+    >>> unflatten({"a/0/b": 1, "a/1/b": 2})
+    {'a': {0: {'b': 1}, 1: {'b': 2}}}
+    """
+    tree: dict[Any, Any] = {}
+    for path, leaf in flat.items():
+        keys = [int(key) if key.isdigit() else key for key in path.split("/")]
+        branch = tree
+        for key in keys[:-1]:
+            branch = branch.setdefault(key, {})
+        branch[keys[-1]] = leaf
+    return tree

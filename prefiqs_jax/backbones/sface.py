@@ -1,0 +1,142 @@
+"""SFace's MobileFaceNet-like network of OpenCV Zoo, as its ONNX file has it.
+
+A standard convolution, then 13 pairs of a depthwise and a pointwise one, each with
+BatchNorm (epsilon 1e-3) and PReLU; then BatchNorm (2e-5), flatten, dense, BatchNorm.
+
+References
+----------
+Zhong et al. (2021). SFace: Sigmoid-constrained hypersphere loss for robust face
+recognition. IEEE TIP. arXiv:2205.12010. Weights: OpenCV Zoo, Apache-2.0.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from flax import nnx
+from jax import Array
+
+from prefiqs_jax.backbones.layers import (
+    BatchNorm,
+    DepthwiseConv,
+    PReLU,
+    conv,
+    per_image,
+)
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.weights import transforms
+from prefiqs_jax.weights.mapping import Entry
+
+# Output channels and stride of the 13 separable convolutions, conv_2 to conv_14.
+SEPARABLE = (
+    (64, 1),
+    (128, 2),
+    (128, 1),
+    (256, 2),
+    (256, 1),
+    (512, 2),
+    (512, 1),
+    (512, 1),
+    (512, 1),
+    (512, 1),
+    (512, 1),
+    (1024, 2),
+    (1024, 1),
+)
+STEM = 32
+FINAL_SIZE = 7
+EMBEDDING_DIM = 128
+CONV_EPSILON = 1e-3
+TAIL_EPSILON = 2e-5
+IGNORABLE = ((r"scalar_op[12]", "scaling of the pixels, done by the preprocessing"),)
+SCALING = {"scalar_op1": 127.5, "scalar_op2": 1 / 128}
+
+NORM = {
+    "params/{}/scale": "{}_gamma",
+    "params/{}/bias": "{}_beta",
+    "statistics/{}/mean": "{}_moving_mean",
+    "statistics/{}/var": "{}_moving_var",
+}
+
+
+class Unit(nnx.Module):
+    """Convolution, BatchNorm, PReLU."""
+
+    def __init__(self, convolution: nnx.Module, channels: int, *, rngs: nnx.Rngs):
+        self.conv2d = convolution
+        self.batchnorm = BatchNorm(channels, epsilon=CONV_EPSILON, rngs=rngs)
+        self.relu = PReLU(channels)
+
+    def __call__(self, x: Array) -> Array:
+        return self.relu(self.batchnorm(self.conv2d(x)))
+
+
+class SFace(nnx.Module):
+    """Map images (batch, 112, 112, 3) to raw embeddings (batch, 128)."""
+
+    def __init__(self, *, rngs: nnx.Rngs):
+        self.conv_1 = Unit(conv(3, STEM, 3, 1, rngs=rngs), STEM, rngs=rngs)
+        channels = STEM
+        for name, (width, stride) in _separable():
+            depthwise = DepthwiseConv(channels, 3, stride, rngs=rngs)
+            setattr(self, f"{name}_dw", Unit(depthwise, channels, rngs=rngs))
+            pointwise = conv(channels, width, 1, 1, rngs=rngs)
+            setattr(self, name, Unit(pointwise, width, rngs=rngs))
+            channels = width
+        self.bn1 = BatchNorm(channels, epsilon=TAIL_EPSILON, rngs=rngs)
+        flat = FINAL_SIZE * FINAL_SIZE * channels
+        self.pre_fc1 = nnx.Linear(flat, EMBEDDING_DIM, rngs=rngs)
+        self.fc1 = BatchNorm(EMBEDDING_DIM, epsilon=TAIL_EPSILON, rngs=rngs)
+
+    def __call__(self, images: Array) -> Array:
+        x = self.conv_1(images)
+        for name, _ in _separable():
+            x = getattr(self, name)(getattr(self, f"{name}_dw")(x))
+        return self.fc1(self.pre_fc1(per_image(self.bn1(x))))
+
+
+def onnx_entries(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Entry]:
+    """Make the table from the names in OpenCV Zoo's ONNX file to the module's paths."""
+    names = ["conv_1"]
+    for name, _ in _separable():
+        names += [f"{name}_dw", name]
+    entries = {}
+    for name in names:
+        path = f"params/{name}/conv2d/kernel"
+        height, width, channels_in, channels_out = shapes[path]
+        entries[f"{name}_conv2d_weight"] = Entry(
+            path, (channels_out, channels_in, height, width), transforms.conv_kernel
+        )
+        slope = f"params/{name}/relu/slope"
+        entries[f"{name}_relu_gamma"] = Entry(
+            slope, (*shapes[slope], 1, 1), transforms.channel_vector
+        )
+        entries |= _norm_entries(f"{name}/batchnorm", f"{name}_batchnorm", shapes)
+    dense = shapes["params/pre_fc1/kernel"]
+    flatten = transforms.flatten_kernel(SEPARABLE[-1][0], FINAL_SIZE, FINAL_SIZE)
+    entries["pre_fc1_weight"] = Entry("params/pre_fc1/kernel", dense[::-1], flatten)
+    entries["pre_fc1_bias"] = Entry("params/pre_fc1/bias", dense[1:])
+    for name in ("bn1", "fc1"):
+        entries |= _norm_entries(name, name, shapes)
+    return entries
+
+
+def check_scaling(tensors: Mapping[str, np.ndarray]) -> None:
+    """Raise InputError if the file scales pixels in another way than SFace's."""
+    for name, expected in SCALING.items():
+        value = tensors.get(name)
+        if value is not None and not np.allclose(value, expected, rtol=1e-6):
+            message = f"{name} is {value}, but SFace scales pixels with {expected}"
+            raise InputError(message)
+
+
+def _norm_entries(
+    scope: str, name: str, shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, Entry]:
+    return {
+        key.format(name): Entry(path.format(scope), shapes[path.format(scope)])
+        for path, key in NORM.items()
+    }
+
+
+def _separable() -> list[tuple[str, tuple[int, int]]]:
+    return [(f"conv_{i}", plan) for i, plan in enumerate(SEPARABLE, start=2)]

@@ -1,0 +1,20 @@
+"""Face pictures: a folder of them, their pixels, and batches for a network."""
+
+from prefiqs_jax.images.decode import Decoded, decode
+from prefiqs_jax.images.folder import ImageFolder, read_folder
+from prefiqs_jax.images.headers import check_headers, describe_bad
+from prefiqs_jax.images.loading import LoadedBatch, batch_count, load_batches
+from prefiqs_jax.images.opening import BadImage
+
+__all__ = [
+    "BadImage",
+    "Decoded",
+    "ImageFolder",
+    "LoadedBatch",
+    "batch_count",
+    "check_headers",
+    "decode",
+    "describe_bad",
+    "load_batches",
+    "read_folder",
+]

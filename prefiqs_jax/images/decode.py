@@ -1,0 +1,203 @@
+"""Decode one picture to 8-bit RGB and name every conversion on the way."""
+
+import dataclasses
+import io
+import os
+
+import numpy as np
+from PIL import Image, ImageFile
+
+from prefiqs_jax.images.opening import (
+    BadImage,
+    NeededSize,
+    check_size,
+    open_header,
+    orientation,
+    pillow_errors,
+    quiet_pillow,
+    regular_file,
+    upright_size,
+)
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+_TO_RGB = {
+    "1": ("grey to RGB",),
+    "L": ("grey to RGB",),
+    "LA": ("grey to RGB",),
+    "P": ("palette to RGB",),
+    "PA": ("alpha dropped", "palette to RGB"),
+    "RGB": (),
+    "RGBA": (),
+    "RGBX": (),
+    "CMYK": ("CMYK to RGB",),
+    "YCbCr": ("YCbCr to RGB",),
+}
+
+# Pillow keeps only the high byte of multi-channel 16-bit samples. Read as if the byte
+# order were the other one, it keeps the low byte: two readings give all 16 bits. For
+# grey with alpha, four bytes a pixel read as RGBA hold grey high, grey low, and alpha.
+_PNG_16_BIT_READINGS = {
+    "RGB;16B": ("RGB;16B", "RGB;16L"),
+    "RGBA;16B": ("RGBA;16B", "RGBA;16L"),
+    "LA;16B": ("RGBA",),
+}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Decoded:
+    """Pixels of one picture and what was changed to get them."""
+
+    pixels: np.ndarray
+    """Shape (height, width, 3), uint8, RGB."""
+    conversions: tuple[str, ...]
+    """Such as ``"grey to RGB"``; empty for plain 8-bit RGB."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Prepared:
+    """A picture whose header is parsed; its pixels may still be undecoded."""
+
+    name: str
+    readings: tuple[ImageFile.ImageFile, ...]
+    """One reading, or two where 16 bits need them."""
+    reading_mode: str
+    """Pillow's name of the sample layout in a 16-bit PNG, else empty."""
+    sixteen_bits: bool
+    several_frames: bool
+    orientation: int
+
+
+def decode(path: str | os.PathLike[str]) -> Decoded:
+    """Decode a picture to 8-bit RGB, upright.
+
+    Grey is repeated to three channels; 16 bits become 8 as round(x / 257); alpha is
+    dropped, not blended; palette, CMYK and YCbCr become RGB; the EXIF orientation is
+    applied; of several frames the first counts. Colour profiles are ignored.
+
+    Parameters
+    ----------
+    path
+        A PNG, JPEG, BMP, WebP, TIFF, PPM or PGM file, whatever its extension.
+
+    Returns
+    -------
+    Decoded
+        ``pixels``, shape (height, width, 3), uint8, RGB; and ``conversions``.
+
+    Raises
+    ------
+    BadImage
+        If the file is unreadable, empty, truncated, no picture or suspiciously large,
+        or holds floating-point or 32-bit samples, whose white level is undefined.
+    """
+    with quiet_pillow():
+        return to_rgb(prepare(path, os.fspath(path)))
+
+
+def prepare(
+    path: str | os.PathLike[str], name: str, needed: NeededSize | None = None
+) -> Prepared:
+    """Read a file and parse its header: the part that may warn.
+
+    Runs inside `quiet_pillow`, so not in a worker thread; `to_rgb` does the rest
+    anywhere.
+    """
+    with regular_file(path, name) as file:
+        data = file.read()
+    image = open_header(io.BytesIO(data), name)
+    with pillow_errors(name):
+        several_frames = getattr(image, "is_animated", False)
+        sixteen_bits = _has_16_bits(image)
+        readings, reading_mode = (image,), ""
+        if image.format == "PNG" and image.tile:
+            found = image.tile[0].args
+            if isinstance(found, str) and found in _PNG_16_BIT_READINGS:
+                sixteen_bits, reading_mode = True, found
+                readings = tuple(
+                    _reread(data, raw_mode, name)
+                    for raw_mode in _PNG_16_BIT_READINGS[reading_mode]
+                )
+                image = readings[0]
+        # EXIF data behind the pixels of a PNG, and the tags of a TIFF, are parsed while
+        # the pixels are decoded, and that may warn. Both are rare: so decode them here.
+        if image.format == "PNG" and b"eXIf" in data and "exif" not in image.info:
+            image.load()
+        if needed:
+            check_size(name, upright_size(image), needed)
+        turn = orientation(image)
+        if image.format == "TIFF":
+            image.load()
+    return Prepared(name, readings, reading_mode, sixteen_bits, several_frames, turn)
+
+
+def to_rgb(prepared: Prepared) -> Decoded:
+    """Decode the pixels of a prepared picture; safe in a worker thread."""
+    image = prepared.readings[0]
+    with pillow_errors(prepared.name):
+        for reading in prepared.readings:
+            reading.load()
+    conversions = []
+    if prepared.several_frames:
+        conversions.append("first of several frames")
+    if prepared.sixteen_bits:
+        conversions.append("16 bits to 8")
+    if image.mode in ("LA", "RGBA") or "transparency" in image.info:
+        conversions.append("alpha dropped")
+        # Else Pillow would warn about it, or keep the alpha of a palette.
+        image.info.pop("transparency", None)
+    if prepared.reading_mode == "LA;16B":
+        conversions.append("grey to RGB")
+        upright = Image.fromarray(_to_8_bits(_joined(np.asarray(image)[..., :2])))
+    elif prepared.reading_mode:
+        high, low = (np.asarray(reading)[..., :3] for reading in prepared.readings)
+        upright = Image.fromarray(_to_8_bits(_joined(np.stack([high, low], -1))))
+    elif image.mode == "I" or image.mode.startswith("I;16"):
+        conversions.append("grey to RGB")
+        upright = Image.fromarray(_to_8_bits(np.asarray(image)))
+    elif image.mode in _TO_RGB:
+        conversions += _TO_RGB[image.mode]
+        upright = image
+    else:
+        reason = f"has the colour mode {image.mode}, not supported; save it as RGB"
+        raise BadImage(prepared.name, reason)
+    if prepared.orientation != 1:
+        conversions.append("EXIF orientation applied")
+        # Pillow turns a TIFF while decoding it.
+        if image.format != "TIFF":
+            upright = upright.transpose(_TURNS[prepared.orientation])
+    return Decoded(np.array(upright.convert("RGB")), tuple(conversions))
+
+
+def _reread(data: bytes, raw_mode: str, name: str) -> ImageFile.ImageFile:
+    image = open_header(io.BytesIO(data), name)
+    image.tile = [tile._replace(args=raw_mode) for tile in image.tile]
+    return image
+
+
+def _has_16_bits(image: ImageFile.ImageFile) -> bool:
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        return True
+    # Pillow reduces a PPM itself, rounding to the nearest: only the record is ours.
+    if image.format != "PPM" or not image.tile:
+        return False
+    args = image.tile[0].args
+    return isinstance(args, tuple) and isinstance(args[-1], int) and args[-1] > 255
+
+
+def _joined(high_low: np.ndarray) -> np.ndarray:
+    """Join (..., 2) high and low bytes to (...) 16-bit samples."""
+    return high_low[..., 0].astype(np.uint16) * 256 + high_low[..., 1]
+
+
+def _to_8_bits(samples: np.ndarray) -> np.ndarray:
+    # round(x / 257), without a half to argue about: 257 is odd.
+    return ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)

@@ -1,0 +1,206 @@
+"""A folder of pictures: their names, in a fixed order, and who is in them."""
+
+import csv
+import dataclasses
+import hashlib
+import os
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from prefiqs_jax.errors import InputError
+
+EXTENSIONS = (
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".bmp",
+    ".webp",
+    ".tif",
+    ".tiff",
+    ".ppm",
+    ".pgm",
+)
+IDENTITY_TABLE = "images.csv"
+
+# Control characters, halves of characters that are no UTF-8, and line separators.
+_NOT_TEXT = ("Cc", "Cs", "Zl", "Zp")
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageFolder:
+    """Pictures below a folder, in the order in which a run takes them."""
+
+    root: Path
+    names: tuple[str, ...]
+    """Paths below root, with forward slashes, sorted."""
+    identities: tuple[str | None, ...]
+    """The person in each picture, None where unknown."""
+    identity_source: Literal["images.csv", "folders"] | None
+    """Where the identities come from; None if there are none."""
+    notes: tuple[str, ...]
+    """What the user should know, one line each."""
+
+    @property
+    def names_sha256(self) -> str:
+        """Digest of the names, in order: the same pictures, the same digest."""
+        return hashlib.sha256("\n".join(self.names).encode()).hexdigest()
+
+    @property
+    def identity_count(self) -> int:
+        """How many different people are known."""
+        return len({who for who in self.identities if who is not None})
+
+
+def read_folder(root: str | os.PathLike[str]) -> ImageFolder:
+    """List the pictures below a folder and find out who is in them.
+
+    Hidden files and folders are left out. Linked files and folders are followed, each
+    real folder once. Identities come from ``images.csv`` in the folder, with columns
+    ``file`` and ``identity``; without that file, from the names of the subfolders, if
+    every picture lies in one and there are at least two.
+
+    Parameters
+    ----------
+    root
+        The folder; pictures may lie in subfolders.
+
+    Returns
+    -------
+    ImageFolder
+        Names sorted as plain strings.
+
+    Raises
+    ------
+    InputError
+        If the folder is missing, unreadable or without pictures, a name is not UTF-8 or
+        breaks a line, or ``images.csv`` cannot be understood.
+    """
+    root = Path(root)
+    if not os.path.exists(root):
+        message = f"there is no folder {root}; give a folder of pictures"
+        raise InputError(message)
+    if not os.path.isdir(root):
+        message = f"{root} is a file; give the folder that holds the pictures"
+        raise InputError(message)
+    names, notes = [], []
+    for name in _walk(root, notes):
+        if PurePosixPath(name).suffix.lower() in EXTENSIONS:
+            # Names go into tables, digests and one-line messages.
+            if any(unicodedata.category(each) in _NOT_TEXT for each in name):
+                message = (
+                    f"{root}: the name {name!a} has control characters or is not "
+                    "UTF-8; rename it"
+                )
+                raise InputError(message)
+            names.append(name)
+    if not names:
+        known = " ".join(EXTENSIONS)
+        message = f"{root} has no pictures; known extensions are {known}"
+        raise InputError(message)
+    names.sort()
+    if (root / IDENTITY_TABLE).exists():
+        identities = _from_table(root, names, notes)
+        source = IDENTITY_TABLE
+    else:
+        identities = _from_folders(names)
+        source = "folders"
+    if not any(identities):
+        source = None
+    return ImageFolder(root, tuple(names), identities, source, tuple(notes))
+
+
+def _walk(root: Path, notes: list[str]) -> Iterator[str]:
+    """Yield files below root, each real folder once, real ones before linked ones."""
+
+    def refuse(error: OSError) -> None:
+        message = f"cannot read the folder {error.filename}: {error.strerror}"
+        raise InputError(message)
+
+    real_root = Path(os.path.realpath(root))
+    above = {real_root, *real_root.parents}
+    seen: set[str] = set()
+    waiting = [str(root)]
+    while waiting:
+        top = waiting.pop(0)
+        for folder, folders, files in os.walk(top, onerror=refuse):
+            real = os.path.realpath(folder)
+            if real in seen:
+                folders.clear()
+                continue
+            seen.add(real)
+            folders[:] = sorted(each for each in folders if not each.startswith("."))
+            for each in folders:
+                linked = os.path.join(folder, each)
+                if not os.path.islink(linked):
+                    continue
+                # A link upwards would bring in the whole disk.
+                if Path(os.path.realpath(linked)) in above:
+                    notes.append(f"{linked} links to a folder above it: left out")
+                else:
+                    waiting.append(linked)
+            below = PurePosixPath(Path(folder).relative_to(root).as_posix())
+            yield from (str(below / f) for f in files if not f.startswith("."))
+
+
+def _from_folders(names: list[str]) -> tuple[str | None, ...]:
+    parents = [str(PurePosixPath(name).parent) for name in names]
+    if "." in parents or len(set(parents)) < 2:
+        return (None,) * len(names)
+    return tuple(parents)
+
+
+def _from_table(
+    root: Path, names: list[str], notes: list[str]
+) -> tuple[str | None, ...]:
+    table = root / IDENTITY_TABLE
+    identity_of: dict[str, str | None] = {}
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, skipinitialspace=True)
+            columns = [column.strip() for column in reader.fieldnames or ()]
+            reader.fieldnames = columns
+            if "file" not in columns:
+                found = ", ".join(columns) or "none"
+                message = (
+                    f"{table} has no column named file (columns: {found}); "
+                    "it needs file and identity, with commas between"
+                )
+                raise InputError(message)
+            if "identity" not in columns:
+                notes.append(f"{IDENTITY_TABLE} has no column named identity")
+                return (None,) * len(names)
+            for row in reader:
+                name = (row["file"] or "").replace("\\", "/").removeprefix("./")
+                if not name:
+                    continue
+                who = (row["identity"] or "").strip() or None
+                if identity_of.setdefault(name, who) != who:
+                    message = (
+                        f"{table} lists {name} twice, as {identity_of[name]} and as "
+                        f"{who}; keep one row"
+                    )
+                    raise InputError(message)
+    except OSError as error:
+        message = f"cannot read {table}: {error.strerror}"
+        raise InputError(message) from None
+    except UnicodeDecodeError:
+        message = f"{table} is not UTF-8 text; save it as CSV UTF-8"
+        raise InputError(message) from None
+    except csv.Error as error:
+        message = f"{table} is no valid CSV ({error}); export it again"
+        raise InputError(message) from None
+    present = set(names)
+    absent = [name for name in identity_of if name not in present]
+    if absent:
+        notes.append(
+            f"{IDENTITY_TABLE} lists {len(absent)} absent pictures (first: {absent[0]})"
+        )
+    unlisted = [name for name in names if name not in identity_of]
+    if unlisted:
+        notes.append(
+            f"{IDENTITY_TABLE} does not list {len(unlisted)} of the pictures "
+            f"(first: {unlisted[0]})"
+        )
+    return tuple(identity_of.get(name) for name in names)

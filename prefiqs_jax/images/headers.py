@@ -1,0 +1,80 @@
+"""Check every picture of a folder by its header, before a long run begins."""
+
+from collections.abc import Sequence
+
+from prefiqs_jax.images.folder import ImageFolder
+from prefiqs_jax.images.opening import (
+    BadImage,
+    NeededSize,
+    check_size,
+    open_header,
+    quiet_pillow,
+    regular_file,
+    upright_size,
+)
+
+_NAMED = 3
+
+
+def check_headers(
+    folder: ImageFolder, height: int, width: int, needed_by: str = "the network"
+) -> list[tuple[str, str]]:
+    """Find the pictures that cannot be used, without decoding any.
+
+    Opens each file and parses its header, about a tenth of the time of decoding. Damage
+    further down in a file shows only when the picture is decoded.
+
+    Parameters
+    ----------
+    folder
+        Pictures to check.
+    height, width
+        Size that every picture must have, in pixels.
+    needed_by
+        Who needs this size, for the reason.
+
+    Returns
+    -------
+    list of (name, reason)
+        Every bad picture in the folder's order; the reason reads on from the name.
+    """
+    needed = NeededSize(height, width, needed_by)
+    bad = []
+    with quiet_pillow():
+        for name in folder.names:
+            try:
+                with regular_file(folder.root / name, name) as file:
+                    size = upright_size(open_header(file, name))
+                check_size(name, size, needed)
+            except BadImage as error:
+                bad.append((name, error.reason))
+    return bad
+
+
+def describe_bad(bad: Sequence[tuple[str, str]]) -> str:
+    """Say in one line which pictures are bad, why, and what to do.
+
+    Parameters
+    ----------
+    bad
+        Pairs (name, reason), at least one, as from `check_headers`.
+
+    Returns
+    -------
+    str
+        Names the first three, counts the rest, gives the first one's reason.
+
+    Examples
+    --------
+    >>> describe_bad([("a.png", "is an empty file (0 bytes)")])
+    'a.png is an empty file (0 bytes). Fix it, or leave it out with --on-bad-image skip'
+    """
+    first, reason = bad[0]
+    if len(bad) == 1:
+        cure = "Fix it, or leave it out with --on-bad-image skip"
+        return f"{first} {reason}. {cure}"
+    names = ", ".join(name for name, _ in bad[:_NAMED])
+    if len(bad) > _NAMED:
+        names += f" and {len(bad) - _NAMED} more"
+    cure = "Fix or align them, or leave them out with --on-bad-image skip"
+    return f"{len(bad)} pictures cannot be used: {names}. {first} {reason}. {cure}"

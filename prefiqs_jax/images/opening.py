@@ -1,0 +1,150 @@
+"""Open a picture as far as its header, without warnings and with one kind of error."""
+
+import contextlib
+import os
+import stat
+import warnings
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from prefiqs_jax.errors import InputError
+
+# Only these parsers run on the user's files, whatever the files are called.
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM")
+
+_ORIENTATION_TAG = 0x0112
+_SIDEWAYS = (5, 6, 7, 8)
+
+
+class BadImage(InputError):
+    """A picture that cannot be used; the message is ``name reason``, one line.
+
+    Attributes
+    ----------
+    name
+        The picture, as the caller named it.
+    reason
+        What is wrong with it, to be read after the name.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        # Both go to the base class, so that the error survives pickling.
+        super().__init__(name, reason)
+        self.name = name
+        self.reason = " ".join(reason.split())
+
+    def __str__(self) -> str:
+        """Return the one-line message."""
+        return f"{self.name} {self.reason}"
+
+
+class NeededSize(NamedTuple):
+    """The size that pictures must have, in pixels, and who needs it."""
+
+    height: int
+    width: int
+    needed_by: str
+
+
+@contextlib.contextmanager
+def quiet_pillow() -> Iterator[None]:
+    """Silence Pillow's warnings; a decompression bomb becomes an error.
+
+    Warning filters belong to the process, so this must not run in a worker thread.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+@contextlib.contextmanager
+def pillow_errors(name: str) -> Iterator[None]:
+    """Turn whatever Pillow raises on a bad file into :class:`BadImage`."""
+    try:
+        yield
+    except (BadImage, MemoryError):
+        raise
+    except UnidentifiedImageError:
+        known = ", ".join(FORMATS)
+        raise BadImage(name, f"is not a picture that can be read ({known})") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise BadImage(name, f"is too large to be a face picture: {error}") from None
+    # Pillow's decoders raise a dozen types on damaged files, some of them undocumented.
+    except Exception as error:
+        what = str(error) or type(error).__name__
+        raise BadImage(name, f"is damaged: {what}") from None
+
+
+@contextlib.contextmanager
+def regular_file(path: str | os.PathLike[str], name: str) -> Iterator[BinaryIO]:
+    """Open a file for reading, if it is one and not empty."""
+    try:
+        status = os.stat(path)
+        # A named pipe would block for ever.
+        if not stat.S_ISREG(status.st_mode):
+            raise BadImage(name, "is not a file")
+        if status.st_size == 0:
+            raise BadImage(name, "is an empty file (0 bytes)")
+        with open(path, "rb") as file:
+            yield file
+    except OSError as error:
+        raise BadImage(name, f"cannot be read: {error.strerror}") from None
+
+
+def open_header(file: BinaryIO, name: str) -> ImageFile.ImageFile:
+    """Parse a picture's header; pixels stay undecoded. Run inside `quiet_pillow`."""
+    with pillow_errors(name):
+        image = Image.open(file, formats=FORMATS)
+        _refuse_undefined_white(image, name)
+    return image
+
+
+def orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 (upright) to 8, from what is parsed so far."""
+    # The subclass for PNG would decode all pixels to look for EXIF data behind them.
+    value = Image.Image.getexif(image).get(_ORIENTATION_TAG, 1)
+    return value if value in range(1, 9) else 1
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Return (width, height) as they will be once the orientation is applied."""
+    width, height = image.size
+    # For TIFF, Pillow has turned the size already.
+    turns = width != height and image.format != "TIFF"
+    if turns and orientation(image) in _SIDEWAYS:
+        return height, width
+    return width, height
+
+
+def check_size(name: str, size: tuple[int, int], needed: NeededSize) -> None:
+    """Raise :class:`BadImage` unless size, (width, height), is what is needed."""
+    if size != (needed.width, needed.height):
+        reason = (
+            f"is {size[0]}×{size[1]} pixels, but {needed.needed_by} needs "
+            f"{needed.width}×{needed.height} (width×height); align it first"
+        )
+        raise BadImage(name, reason)
+
+
+def _refuse_undefined_white(image: ImageFile.ImageFile, name: str) -> None:
+    cure = "save it with 8 bits a channel"
+    if image.mode == "F":
+        reason = f"holds floating-point samples, whose white level is undefined; {cure}"
+        raise BadImage(name, reason)
+    if image.format != "TIFF":
+        return
+    tags = image.tag_v2  # type: ignore[attr-defined]
+    bits = max(tags.get(258, (1,)))
+    if image.mode == "I":
+        reason = (
+            f"holds signed or 32-bit samples, whose white level is undefined; {cure}"
+        )
+        raise BadImage(name, reason)
+    # Pillow cuts the low byte of several channels off, reads 12 bits as if they were 16
+    # and 16 bits with white as zero as if black were.
+    plain = bits == 16 and image.mode.startswith("I;16") and tags.get(262) == 1
+    if bits > 8 and not plain:
+        raise BadImage(name, f"is a {bits}-bit TIFF of a kind not supported; {cure}")

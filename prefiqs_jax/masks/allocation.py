@@ -1,0 +1,211 @@
+"""Turn a score into a mask: rank weights globally or layer by layer, cut at a count."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from prefiqs_jax.aliases import Mask, Params, Prunable, Score
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.masks.order import pruning_levels
+from prefiqs_jax.trees import is_prunable, map_named, named_leaves
+
+Levels: TypeAlias = list[NDArray]
+"""Per leaf, the index of the first sparsity at which each weight goes."""
+
+Rank: TypeAlias = Callable[[list[NDArray], list[int], Sequence[float]], Levels]
+"""``(scores of each leaf, weights of each leaf, ascending sparsities) -> levels``."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RankedMask:
+    """A mask function that ranks weights by a score and cuts the ranking.
+
+    Masks of one score are nested in the sparsity. Made by :func:`globally` and
+    :func:`layerwise`; a rule that is no ranking is any function of
+    ``(params, sparsity)`` instead.
+    """
+
+    score: Score
+    rank: Rank
+    prunable: Prunable = is_prunable
+
+    def __call__(self, params: Params, sparsity: float) -> Mask:
+        """Return the mask at one sparsity, True = keep.
+
+        Parameters
+        ----------
+        params
+            Tree of weights.
+        sparsity
+            Fraction of the prunable weights to drop, in [0, 1).
+
+        Returns
+        -------
+        Mask
+            Same structure and shapes as ``params``, bool. Leaves that are not prunable
+            keep everything.
+
+        Raises
+        ------
+        InputError
+            If the sparsity is outside [0, 1), nothing is prunable, or the score gives
+            NaN or a shape that does not broadcast to the weights.
+        """
+        return next(self.sweep(params, [sparsity]))
+
+    def sweep(self, params: Params, sparsities: Sequence[float]) -> Iterator[Mask]:
+        """Yield the mask at each sparsity, in the order given, from one ranking."""
+        for sparsity in sparsities:
+            check_sparsity(sparsity)
+        ascending = sorted(set(sparsities))
+        chosen = [
+            (n, np.asarray(w)) for n, w in named_leaves(params) if self.prunable(n, w)
+        ]
+        if not chosen:
+            message = "nothing to prune: the predicate admits none of the parameters"
+            raise InputError(message)
+        scores = [_checked(n, self.score(n, w), w) for n, w in chosen]
+        levels = self.rank(scores, [w.size for _, w in chosen], ascending)
+        by_name = dict(zip([n for n, _ in chosen], levels, strict=True))
+
+        def leaf_mask(name: str, weights: Any, level: int) -> NDArray[np.bool_]:
+            if name not in by_name:
+                return np.ones(np.shape(weights), bool)
+            return np.broadcast_to(by_name[name] > level, np.shape(weights))
+
+        for sparsity in sparsities:
+            level = ascending.index(sparsity)
+            yield map_named(lambda n, w, lv=level: leaf_mask(n, w, lv), params)
+
+
+def layerwise(score: Score, prunable: Prunable = is_prunable) -> RankedMask:
+    """Drop the same fraction of every layer, lowest scores first.
+
+    Exactly ``round(sparsity · n)`` of the n scores of each leaf go; of equal scores the
+    earlier goes first. A score with one value per weight prunes weights; one value per
+    filter (reduced axes kept) prunes whole filters.
+
+    Parameters
+    ----------
+    score
+        ``(leaf name, weights) -> scores``, broadcastable to the weights.
+    prunable
+        ``(leaf name, weights) -> bool``; by default weights with two or more axes.
+
+    Returns
+    -------
+    RankedMask
+        ``(params, sparsity) -> mask``. Counts equal ``torch.nn.utils.prune``'s
+        ``l1_unstructured`` applied to each layer.
+
+    Examples
+    --------
+    >>> from prefiqs_jax.masks import layerwise, magnitude
+    >>> mask = layerwise(magnitude)({"w": np.array([[3.0, -1.0], [2.0, -4.0]])}, 0.5)
+    >>> mask["w"].tolist()
+    [[True, False], [False, True]]
+    """
+    return RankedMask(score, _rank_each, prunable)
+
+
+def globally(score: Score, prunable: Prunable = is_prunable) -> RankedMask:
+    """Drop the lowest scores of the whole network, whichever layer they are in.
+
+    Exactly ``round(sparsity · n)`` of all n prunable weights go; of equal scores the
+    earlier one goes first, in the order of the tree. Scores of whole filters are ranked
+    together, and filters go while that brings the count of weights nearer its target.
+
+    Parameters
+    ----------
+    score
+        ``(leaf name, weights) -> scores``, broadcastable to the weights and comparable
+        between layers.
+    prunable
+        ``(leaf name, weights) -> bool``; by default weights with two or more axes.
+
+    Returns
+    -------
+    RankedMask
+        ``(params, sparsity) -> mask``. Counts equal ``torch.nn.utils.prune``'s
+        ``global_unstructured`` with ``L1Unstructured``.
+
+    Examples
+    --------
+    >>> from prefiqs_jax.masks import globally, magnitude
+    >>> params = {"a": np.array([[0.1, 0.2]]), "b": np.array([[3.0, -4.0]])}
+    >>> mask = globally(magnitude)(params, 0.5)
+    >>> mask["a"].tolist(), mask["b"].tolist()
+    ([[False, False]], [[True, True]])
+    """
+    return RankedMask(score, _rank_together, prunable)
+
+
+def check_sparsity(sparsity: float) -> None:
+    """Raise InputError unless the sparsity lies in [0, 1)."""
+    if not 0 <= sparsity < 1:
+        message = f"sparsity {sparsity} is outside [0, 1): it is the fraction to drop"
+        raise InputError(message)
+
+
+def _checked(name: str, scores: Any, weights: NDArray) -> NDArray:
+    scores = np.asarray(jax.device_get(scores))
+    try:
+        fits = np.broadcast_shapes(scores.shape, weights.shape) == weights.shape
+    except ValueError:
+        fits = False
+    if not fits or scores.ndim != weights.ndim:
+        message = (
+            f"{name}: scores of shape {scores.shape} do not broadcast to weights of "
+            f"shape {weights.shape}; keep reduced axes with keepdims=True"
+        )
+        raise InputError(message)
+    if np.issubdtype(scores.dtype, np.inexact) and np.isnan(scores).any():
+        message = f"{name}: the score is NaN for some weights"
+        raise InputError(message)
+    return scores
+
+
+def _rank_each(
+    scores: list[NDArray], sizes: list[int], sparsities: Sequence[float]
+) -> Levels:
+    del sizes  # each leaf has its own count
+    return [
+        pruning_levels(s.ravel(), [round(p * s.size) for p in sparsities]).reshape(
+            s.shape
+        )
+        for s in scores
+    ]
+
+
+def _rank_together(
+    scores: list[NDArray], sizes: list[int], sparsities: Sequence[float]
+) -> Levels:
+    flat = np.concatenate([s.ravel() for s in scores])
+    total = sum(sizes)
+    targets = [round(p * total) for p in sparsities]
+    if flat.size == total:
+        counts = targets
+    else:
+        weight = np.concatenate(
+            [np.full(s.size, n // s.size) for s, n in zip(scores, sizes, strict=True)]
+        )
+        dropped = np.cumsum(weight[np.argsort(flat, kind="stable")])
+        counts = [_nearest_count(dropped, target) for target in targets]
+    levels = pruning_levels(flat, counts)
+    ends = np.cumsum([s.size for s in scores])[:-1]
+    return [
+        part.reshape(s.shape)
+        for part, s in zip(np.split(levels, ends), scores, strict=True)
+    ]
+
+
+def _nearest_count(dropped: NDArray, target: int) -> int:
+    count = int(np.searchsorted(dropped, target, side="right"))
+    before = int(dropped[count - 1]) if count else 0
+    if count < dropped.size and int(dropped[count]) - target < target - before:
+        count += 1
+    return count

@@ -1,0 +1,12 @@
+"""Score weights by their absolute value (L1 magnitude), the choice of PreFIQs."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def magnitude(name: str, weights: NDArray) -> NDArray:  # noqa: ARG001 (a Score's form)
+    """Score a weight by its absolute value; the smallest go first.
+
+    Equals ``torch.nn.utils.prune.L1Unstructured``. Shape as ``weights``.
+    """
+    return np.abs(weights)

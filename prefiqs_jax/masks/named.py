@@ -1,0 +1,113 @@
+"""Masks by the name that the command line gives them: ``ALLOCATION/SCORE``."""
+
+import difflib
+import hashlib
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from prefiqs_jax.aliases import MaskFn, Prunable, Score
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.masks.allocation import RankedMask, globally, layerwise
+from prefiqs_jax.masks.magnitude import magnitude
+from prefiqs_jax.masks.random import random
+from prefiqs_jax.trees import is_prunable
+
+ALLOCATIONS: dict[str, Callable[[Score, Prunable], RankedMask]] = {
+    "global": globally,
+    "layerwise": layerwise,
+}
+SCORES: dict[str, Callable[[int], Score]] = {
+    "magnitude": lambda seed: magnitude,  # noqa: ARG005 (nothing random in it)
+    "random": random,
+}
+DESCRIPTIONS = {
+    "global": "one ranking of all prunable weights",
+    "layerwise": "the same fraction of every layer",
+    "magnitude": "smallest absolute values go first (PreFIQs)",
+    "random": "random weights go, keyed by --seed",
+}
+
+
+class NamedMask(NamedTuple):
+    """A mask function, its name, and the digest of the file it came from, if any."""
+
+    name: str
+    mask_fn: MaskFn
+    source_sha256: str | None
+
+
+def mask_names() -> dict[str, str]:
+    """List the built-in masks with a line on each."""
+    return {
+        f"{allocation}/{score}": f"{DESCRIPTIONS[allocation]}; {DESCRIPTIONS[score]}"
+        for allocation in ALLOCATIONS
+        for score in SCORES
+    }
+
+
+def mask_named(
+    name: str, *, seed: int = 0, prunable: Prunable = is_prunable
+) -> NamedMask:
+    """Find a mask by name.
+
+    Parameters
+    ----------
+    name
+        ``ALLOCATION/SCORE`` as :func:`mask_names` lists them;
+        ``ALLOCATION/FILE.py:SCORE`` for a score of your own, a function of
+        ``(leaf name, weights)``; or ``FILE.py:MASK`` for a function of
+        ``(params, sparsity)``. The file is imported, so it runs.
+    seed
+        Key of random scores.
+    prunable
+        Which leaves may be pruned. A mask of the form ``FILE.py:MASK`` decides itself.
+
+    Raises
+    ------
+    InputError
+        If there is no such mask, file or function.
+    """
+    allocation, slash, score = name.partition("/")
+    if slash and allocation in ALLOCATIONS:
+        make = ALLOCATIONS[allocation]
+        if ".py:" in score:
+            function, digest = _function_in_file(score)
+            return NamedMask(name, make(function, prunable), digest)
+        if score in SCORES:
+            return NamedMask(name, make(SCORES[score](seed), prunable), None)
+    elif ".py:" in name:
+        function, digest = _function_in_file(name)
+        return NamedMask(name, function, digest)
+    known = mask_names()
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    message = (
+        f"unknown mask {name!r}; {hint}known: {', '.join(known)}, or your own score as "
+        "ALLOCATION/FILE.py:FUNCTION"
+    )
+    raise InputError(message)
+
+
+def _function_in_file(reference: str) -> tuple[Any, str]:
+    file, _, attribute = reference.rpartition(":")
+    path = Path(file)
+    if not path.is_file():
+        message = f"mask file {file} does not exist"
+        raise InputError(message)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        message = f"mask file {file} cannot be imported: is it Python?"
+        raise InputError(message)
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except (SyntaxError, ImportError, NameError) as error:
+        message = f"mask file {file} cannot be imported: {error}"
+        raise InputError(message) from error
+    function = getattr(module, attribute, None)
+    if not callable(function):
+        message = f"mask file {file} has no function {attribute}"
+        raise InputError(message)
+    return function, hashlib.sha256(path.read_bytes()).hexdigest()

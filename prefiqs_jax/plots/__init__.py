@@ -1,0 +1,25 @@
+"""Figures: data in, ``Axes`` in, ``Axes`` out; nothing is computed, shown or saved."""
+
+from prefiqs_jax.plots.agreement import agreement_panels, statistic_against_sparsity
+from prefiqs_jax.plots.drift_distribution import drift_distribution
+from prefiqs_jax.plots.drift_scatter import drift_against_first_order, drift_panels
+from prefiqs_jax.plots.face_grid import Face, face_tile, stability_grid
+from prefiqs_jax.plots.layer_sparsity import layer_sparsity_map
+from prefiqs_jax.plots.residual import residual_against_sparsity
+from prefiqs_jax.plots.theme import COLUMN_IN, PAGE_IN, theme
+
+__all__ = [
+    "COLUMN_IN",
+    "PAGE_IN",
+    "Face",
+    "agreement_panels",
+    "drift_against_first_order",
+    "drift_distribution",
+    "drift_panels",
+    "face_tile",
+    "layer_sparsity_map",
+    "residual_against_sparsity",
+    "stability_grid",
+    "statistic_against_sparsity",
+    "theme",
+]

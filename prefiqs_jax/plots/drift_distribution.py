@@ -1,0 +1,70 @@
+"""Distribution of drift over the images, one violin per sparsity."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+
+from prefiqs_jax.plots.labels import QUANTITIES, SPARSITY
+from prefiqs_jax.plots.theme import SKY
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def drift_distribution(ax: Axes, rows: "pd.DataFrame") -> Axes:
+    """Draw the distribution of drift per sparsity, on a log axis.
+
+    Parameters
+    ----------
+    ax
+        Axes to draw on.
+    rows
+        Columns sparsity and drift, of one network and mask. Drifts of zero have no
+        place on a log axis and are left out.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The same axes. Violins are kernel densities of log drift, each scaled to one
+        width; the lines inside are the quartiles, dashed the median.
+    """
+    kept = rows.loc[rows["drift"] > 0]
+    ax.set(xlabel=SPARSITY, ylabel=f"{QUANTITIES['drift']} (no unit)")
+    if len(kept) == 0:
+        ax.set(xticks=[], yticks=[])
+        ax.text(0.5, 0.5, "nothing above zero", ha="center", transform=ax.transAxes)
+        return ax
+    levels = np.unique(kept["sparsity"].to_numpy(np.float64))
+    samples = [
+        kept.loc[kept["sparsity"] == level, "drift"].to_numpy(np.float64)
+        for level in levels
+    ]
+    # A kernel density of one value does not exist; its image is drawn as a mark.
+    spread = [bool(len(sample) > 1 and np.ptp(sample) > 0) for sample in samples]
+    ax.set_yscale("log")
+    if any(spread):
+        drawn = np.repeat(np.arange(len(levels)), [len(s) for s in samples])
+        wide = np.isin(drawn, np.flatnonzero(spread))
+        sns.violinplot(
+            x=drawn[wide],
+            y=np.concatenate(samples)[wide],
+            order=range(len(levels)),
+            ax=ax,
+            color=SKY,
+            inner="quart",
+            density_norm="width",
+            cut=0,
+            linewidth=0.7,
+            log_scale=(False, True),
+        )
+    for place, (sample, is_wide) in enumerate(zip(samples, spread, strict=True)):
+        if not is_wide:
+            ax.plot(place, sample[0], marker="_", ms=12, color="black")
+    ax.set(xlabel=SPARSITY, ylabel=f"{QUANTITIES['drift']} (no unit)")
+    ax.set_xlim(-0.6, len(levels) - 0.4)
+    ax.set_xticks(range(len(levels)), [f"{level:g}" for level in levels])
+    if len(levels) > 12:
+        ax.tick_params(axis="x", labelrotation=90)
+    return ax

@@ -1,0 +1,159 @@
+"""Drift against first order: one density-coloured scatter per sparsity."""
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from prefiqs_jax.plots.labels import QUANTITIES, number
+from prefiqs_jax.plots.theme import DENSITY_MAP, GREY
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def drift_against_first_order(
+    ax: Axes,
+    first_order: Float[np.ndarray, " images"],
+    drift: Float[np.ndarray, " images"],
+    density: Float[np.ndarray, " images"],
+) -> Axes:
+    """Scatter the drift over its first-order prediction, with the line y = x.
+
+    Parameters
+    ----------
+    ax
+        Axes to draw on; becomes square, from 0, the same scale on both axes.
+    first_order, drift
+        Shape (images,), without unit.
+    density
+        Shape (images,), in [0, 1]: colour, 1 = densest; see
+        :func:`prefiqs_jax.statistics.point_density`.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The same axes; its last collection is the scatter.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from matplotlib.figure import Figure
+    >>> ax = Figure().add_subplot()
+    >>> at = np.array([0.1, 0.2])
+    >>> drift_against_first_order(ax, at, at, np.ones(2)).get_aspect()
+    1.0
+    """
+    # The densest last, so that the crowd is not hidden under its outskirts.
+    order = np.argsort(density, kind="stable")
+    largest = float(max(first_order.max(initial=0), drift.max(initial=0)))
+    limit = 1.05 * largest if largest > 0 else 1.0
+    ax.plot([0, limit], [0, limit], color=GREY, lw=0.8, ls="--", zorder=1)
+    ax.scatter(
+        first_order[order],
+        drift[order],
+        c=density[order],
+        cmap=DENSITY_MAP,
+        vmin=0,
+        vmax=1,
+        s=float(np.clip(600 / math.sqrt(max(len(drift), 1)), 2, 14)),
+        lw=0,
+        rasterized=True,
+        zorder=2,
+    )
+    ax.set(xlim=(0, limit), ylim=(0, limit), aspect="equal")
+    # One locator for both axes: equal scales deserve equal ticks.
+    ax.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 4, 5, 10]))
+    ax.yaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 4, 5, 10]))
+    return ax
+
+
+def drift_panels(
+    figure: Figure, rows: "pd.DataFrame", table: "pd.DataFrame", *, columns: int = 0
+) -> Figure:
+    """Fill a figure with one drift scatter per sparsity.
+
+    Parameters
+    ----------
+    figure
+        Empty figure; its height is set to fit the panels, and its width shrinks
+        if they are few.
+    rows
+        Columns sparsity, first_order, drift and density, of one network and mask.
+    table
+        Summary table of that run, for Spearman and Pearson in the titles.
+    columns
+        Panels side by side; by default as many as stay about 1.6 in wide.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The same figure.
+    """
+    levels = np.unique(rows["sparsity"].to_numpy(np.float64))
+    columns = columns or _columns(len(levels), figure.get_figwidth())
+    lines = math.ceil(len(levels) / columns)
+    # Ticks and the colour bar take their part of the width; square panels the rest.
+    side = min((figure.get_figwidth() - 1.1) / columns - 0.35, 3.0)
+    figure.set_size_inches(columns * (side + 0.35) + 1.1, lines * (side + 0.62) + 0.25)
+    grid = figure.subplots(lines, columns, squeeze=False).ravel()
+    for ax in grid[len(levels) :]:
+        ax.remove()
+    for ax, level in zip(grid, levels, strict=False):
+        chosen = rows.loc[rows["sparsity"] == level]
+        values = [
+            chosen[name].to_numpy(np.float64)
+            for name in ("first_order", "drift", "density")
+        ]
+        drift_against_first_order(ax, *values)
+        found = {
+            name: number(_value(table, level, name)) for name in ("spearman", "pearson")
+        }
+        ax.set_title(
+            f"sparsity {level:g}\n"
+            rf"$\rho$ {found['spearman']},  $r$ {found['pearson']}"
+        )
+    figure.supxlabel(
+        f"{QUANTITIES['first_order']} (no unit);   dashed: y = x", fontsize=8
+    )
+    figure.supylabel(f"{QUANTITIES['drift']} (no unit)", fontsize=8)
+    _density_bar(figure, list(grid[: len(levels)]))
+    return figure
+
+
+def _columns(panels: int, width: float) -> int:
+    """Choose panels side by side: about 1.4 to 1.8 in wide, the last line well filled.
+
+    Examples
+    --------
+    >>> [_columns(panels, 7.16) for panels in (1, 3, 4, 6, 10, 20)]
+    [1, 3, 4, 3, 5, 5]
+    """
+    most = max(1, int(width / 1.4))
+    if panels <= most - 1:
+        return panels
+    candidates = range(max(1, most - 2), most + 1)
+    return min(candidates, key=lambda columns: (-panels % columns, -columns))
+
+
+def _value(table: "pd.DataFrame", sparsity: float, statistic: str) -> float:
+    chosen = (table["sparsity"] == sparsity) & (table["statistic"] == statistic)
+    found = table.loc[chosen, "value"].to_numpy(np.float64)
+    return float(found[0]) if len(found) else math.nan
+
+
+def _density_bar(figure: Figure, axes: list[Axes]) -> None:
+    scatter = axes[0].collections[-1]
+    if not isinstance(scatter, PathCollection):
+        return
+    bar = figure.colorbar(
+        scatter, ax=axes, shrink=min(1.0, 1.9 / figure.get_figheight()), aspect=18
+    )
+    bar.set_label("density of images\n(1 = densest of the panel)")
+    bar.set_ticks([0, 0.5, 1])
+    bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]

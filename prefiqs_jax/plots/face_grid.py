@@ -1,0 +1,101 @@
+"""Grid of pictures with scores: the faces that pruning moves least and most."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from prefiqs_jax.plots.labels import plain, shorten
+
+
+class Face(NamedTuple):
+    """One picture and what was measured on it."""
+
+    pixels: np.ndarray
+    """Shape (height, width, 3) RGB or (height, width) grey, uint8."""
+    name: str
+    quality: float
+    drift: float
+
+
+def face_tile(ax: Axes, face: Face) -> Axes:
+    """Show one picture with its name, quality and drift under it.
+
+    Parameters
+    ----------
+    ax
+        Axes to draw on; loses its ticks and frame.
+    face
+        Picture, name, quality and drift.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The same axes.
+    """
+    ax.imshow(face.pixels, cmap="gray", vmin=0, vmax=255, interpolation="lanczos")
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+    ax.set_xlabel(
+        f"{plain(shorten(face.name))}\n"
+        f"quality {face.quality:.3f}\ndrift {face.drift:.3f}",
+        fontsize=6,
+        labelpad=2,
+        linespacing=1.1,
+    )
+    return ax
+
+
+def stability_grid(
+    figure: Figure,
+    most_stable: Sequence[Face],
+    least_stable: Sequence[Face],
+    *,
+    sparsity: float,
+    columns: int = 6,
+) -> Figure:
+    """Fill a figure with the most stable faces above the least stable.
+
+    Parameters
+    ----------
+    figure
+        Empty figure; its height is set to fit, its width stays.
+    most_stable, least_stable
+        Faces, the most extreme first. A group without faces is left out.
+    sparsity
+        Sparsity at which quality and drift were measured.
+    columns
+        Pictures side by side.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The same figure.
+    """
+    groups = [
+        (f"{word} stable at sparsity {sparsity:g} ({order} drift first)", faces)
+        for word, order, faces in (
+            ("most", "smallest", most_stable),
+            ("least", "largest", least_stable),
+        )
+        if faces
+    ]
+    lines = [math.ceil(len(faces) / columns) for _, faces in groups]
+    tile = figure.get_figwidth() / columns
+    figure.set_figheight(sum(lines) * (tile + 0.31) + 0.22 * len(groups))
+    parts = figure.subfigures(
+        len(groups), 1, squeeze=False, height_ratios=lines, hspace=0
+    )
+    for part, (title, faces), line_count in zip(
+        parts.ravel(), groups, lines, strict=True
+    ):
+        part.suptitle(title, fontsize=8, x=0.01, ha="left")
+        grid = part.subplots(line_count, columns, squeeze=False).ravel()
+        for ax, face in zip(grid, faces, strict=False):
+            face_tile(ax, face)
+        for ax in grid[len(faces) :]:
+            ax.set_axis_off()
+    return figure

@@ -1,0 +1,64 @@
+"""Which layers lose their weights: a heat map of achieved sparsity."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+
+from prefiqs_jax.plots.labels import SPARSITY, plain, shorten
+
+
+def layer_sparsity_map(
+    ax: Axes,
+    names: Sequence[str],
+    sizes: Sequence[int],
+    sparsities: Sequence[float],
+    achieved: Float[np.ndarray, "layers sparsities"],
+) -> Axes:
+    """Show the achieved sparsity of every layer at every sparsity asked for.
+
+    Parameters
+    ----------
+    ax
+        Axes to draw on.
+    names, sizes
+        Name and number of weights of each layer, first layer on top.
+    sparsities
+        Sparsities asked for, over the whole network.
+    achieved
+        Shape (layers, sparsities), counted, in [0, 1].
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The same axes, with a colour bar beside it.
+    """
+    image = ax.imshow(
+        achieved, aspect="auto", vmin=0, vmax=1, cmap="cividis", interpolation="nearest"
+    )
+    share = np.asarray(sizes, np.float64) / max(sum(sizes), 1)
+    labels = [
+        f"{plain(shorten(name, 32))}  {100 * part:.1f} %"
+        for name, part in zip(names, share, strict=True)
+    ]
+    size = 6 if len(names) <= 60 else 4
+    ax.set_yticks(range(len(names)), labels, fontsize=size)
+    ax.set_xticks(range(len(sparsities)), [f"{s:g}" for s in sparsities])
+    ax.tick_params(length=0)
+    ax.set(xlabel=SPARSITY, ylabel="layer and its share of the prunable weights")
+    # Numbers only where they are legible; the table has them all.
+    if len(names) <= 60 and len(sparsities) <= 12:
+        for (row, column), value in np.ndenumerate(achieved):
+            color = "white" if value < 0.5 else "black"
+            ax.text(
+                column,
+                row,
+                f"{value:.2f}",
+                ha="center",
+                va="center",
+                fontsize=5,
+                color=color,
+            )
+    ax.figure.colorbar(image, ax=ax, label="achieved sparsity of the layer", shrink=0.6)
+    return ax

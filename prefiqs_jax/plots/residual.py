@@ -1,0 +1,71 @@
+"""Residual of the first order against sparsity, on log axes, beside the drift."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
+
+from prefiqs_jax.plots.labels import QUANTITIES, SPARSITY
+from prefiqs_jax.plots.theme import BLUE, VERMILION
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def residual_against_sparsity(ax: Axes, quantiles: "pd.DataFrame") -> Axes:
+    """Draw median and 5-95 % range of residual and drift over sparsity, log-log.
+
+    Parameters
+    ----------
+    ax
+        Axes to draw on.
+    quantiles
+        Table of :func:`prefiqs_jax.statistics.quantiles` of one network and mask, with
+        q05, q50 and q95 of the quantities drift and residual. What is zero, as all is
+        at sparsity 0, has no place on a log axis and is left out.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The same axes.
+    """
+    shown = set()
+    for quantity, color, marker in (("drift", BLUE, "o"), ("residual", VERMILION, "s")):
+        chosen = quantiles.loc[quantiles["quantity"] == quantity].sort_values(
+            "sparsity"
+        )
+        sparsity, low, middle, high = (
+            chosen[name].to_numpy(np.float64)
+            for name in ("sparsity", "q05", "q50", "q95")
+        )
+        kept = (sparsity > 0) & (low > 0)
+        sparsity, low, middle, high = (v[kept] for v in (sparsity, low, middle, high))
+        shown.update(sparsity.tolist())
+        ax.fill_between(sparsity, low, high, color=color, alpha=0.2, lw=0)
+        ax.vlines(sparsity, low, high, color=color, lw=0.8, alpha=0.8)
+        ax.plot(
+            sparsity, middle, marker=marker, color=color, label=QUANTITIES[quantity]
+        )
+    ax.set(xlabel=SPARSITY, ylabel="distance (no unit)")
+    if not shown:
+        ax.set(xticks=[], yticks=[])
+        ax.text(0.5, 0.5, "nothing above zero", ha="center", transform=ax.transAxes)
+        return ax
+    ax.set(xscale="log", yscale="log")
+    _label_sparsities(ax, sorted(shown))
+    ax.legend(loc="best", title="median, band 5–95 % of images", alignment="left")
+    return ax
+
+
+def _label_sparsities(ax: Axes, levels: list[float]) -> None:
+    # The sparsities themselves as ticks, but none that would run into its neighbour.
+    kept = [levels[-1]]
+    gap = max(0.07 * np.log(levels[-1] / levels[0]), 1e-9)
+    for level in levels[-2::-1]:
+        if np.log(kept[-1] / level) >= gap:
+            kept.append(level)
+    ax.xaxis.set_major_locator(FixedLocator(kept))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")

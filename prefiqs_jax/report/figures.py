@@ -1,0 +1,177 @@
+"""Draw the figures of a report and turn them into PNG and PDF."""
+
+import io
+from typing import TYPE_CHECKING, NamedTuple
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from prefiqs_jax import plots
+from prefiqs_jax.report.pictures import StableFaces
+from prefiqs_jax.report.tables import layer_matrix
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Drawing(NamedTuple):
+    """One figure of the report and the words that go with it."""
+
+    name: str
+    figure: Figure
+    title: str
+    caption: str
+    alt: str
+    tables: tuple[str, ...]
+    """Tables that hold its numbers."""
+
+
+def draw_figures(
+    images: "pd.DataFrame",
+    statistics: "pd.DataFrame",
+    quantiles: "pd.DataFrame",
+    layers: "pd.DataFrame",
+    faces: StableFaces,
+    faces_sparsity: float | None,
+) -> list[Drawing]:
+    """Draw every figure of a report. Call inside ``plots.theme()``.
+
+    Parameters
+    ----------
+    images
+        Rows of one run, with the column density.
+    statistics, quantiles, layers
+        Tables of that run; layers may be empty.
+    faces
+        Pictures of the grid; without any, the grid is left out.
+    faces_sparsity
+        Sparsity of the grid, None if the run has none above zero.
+
+    Returns
+    -------
+    list of Drawing
+        In the order of the page.
+    """
+    # At sparsity 0 nothing moves: a panel of zeros would show nothing.
+    moved = images.loc[(images["drift"] > 0) | (images["first_order"] > 0)]
+    kept = images.loc[images["sparsity"].isin(moved["sparsity"].unique())]
+    drawings = []
+    if len(kept):
+        drawings.append(_scatter(kept, statistics))
+    drawings += [_agreement(statistics), _residual(quantiles), _distribution(images)]
+    if len(layers):
+        drawings.append(_layers(layers))
+    if faces_sparsity is not None and (faces.most_stable or faces.least_stable):
+        drawings.append(_faces(faces, faces_sparsity))
+    return drawings
+
+
+def render(figure: Figure) -> tuple[bytes, bytes]:
+    """Render a figure as PNG and PDF. Call inside ``plots.theme()``.
+
+    Returns
+    -------
+    png, pdf
+        Contents of the two files; the same figure gives the same bytes.
+    """
+    FigureCanvasAgg(figure)
+    png, pdf = io.BytesIO(), io.BytesIO()
+    figure.savefig(png, format="png")
+    # The layout is found; finding it again for the PDF costs as much as drawing.
+    figure.set_layout_engine("none")
+    figure.savefig(pdf, format="pdf", dpi=300, metadata={"CreationDate": None})
+    return png.getvalue(), pdf.getvalue()
+
+
+def _scatter(rows: "pd.DataFrame", statistics: "pd.DataFrame") -> Drawing:
+    figure = plots.drift_panels(Figure(figsize=(plots.PAGE_IN, 2)), rows, statistics)
+    return Drawing(
+        "drift_against_first_order",
+        figure,
+        "Drift against first order",
+        "Each point is one image. On the dashed line y = x the first order predicts "
+        "the drift exactly. Above it pruning moves the embedding further than "
+        "predicted. Colour is the density of images, relative to the densest place of "
+        "the panel. The axes of the panels differ.",
+        "Scatter plots of drift over first-order drift, one panel per sparsity, each "
+        "with the line y = x.",
+        ("images", "statistics"),
+    )
+
+
+def _agreement(statistics: "pd.DataFrame") -> Drawing:
+    figure = plots.agreement_panels(Figure(figsize=(plots.PAGE_IN, 3.7)), [statistics])
+    return Drawing(
+        "statistics_against_sparsity",
+        figure,
+        "Each statistic against sparsity",
+        "Points are the value over all images, bands and whiskers the bootstrap "
+        "interval. The dashed line is the value of an exact first order.",
+        "Six line plots over sparsity: Pearson, Spearman, Kendall, slope, median "
+        "relative error and mean cosine, each with its interval.",
+        ("statistics",),
+    )
+
+
+def _residual(quantiles: "pd.DataFrame") -> Drawing:
+    figure = Figure(figsize=(4.6, 3.1))
+    plots.residual_against_sparsity(figure.add_subplot(), quantiles)
+    return Drawing(
+        "residual_against_sparsity",
+        figure,
+        "Residual against sparsity",
+        "What the first order leaves unexplained, beside the drift; medians, with the "
+        "band from the 5th to the 95th percentile of the images. Both axes are "
+        "logarithmic. Where the remainder is of second order in δ, the residual rises "
+        "about twice as steeply as the drift.",
+        "Log-log plot of the median residual and the median drift over sparsity.",
+        ("quantiles",),
+    )
+
+
+def _distribution(images: "pd.DataFrame") -> Drawing:
+    figure = Figure(figsize=(plots.PAGE_IN, 2.9))
+    plots.drift_distribution(figure.add_subplot(), images)
+    return Drawing(
+        "distribution_of_drift",
+        figure,
+        "Distribution of drift",
+        "Violins are kernel densities of the logarithm of drift, all of one width; "
+        "the lines inside are the quartiles. Drifts of exactly zero are left out.",
+        "Violin plot of drift on a logarithmic axis, one violin per sparsity.",
+        ("images", "quantiles"),
+    )
+
+
+def _layers(layers: "pd.DataFrame") -> Drawing:
+    names, sizes, sparsities, achieved = layer_matrix(layers)
+    height = min(12.0, 1.2 + 0.135 * len(names))
+    figure = Figure(figsize=(plots.PAGE_IN, height))
+    plots.layer_sparsity_map(figure.add_subplot(), names, sizes, sparsities, achieved)
+    return Drawing(
+        "layer_sparsity",
+        figure,
+        "Which layers lose their weights",
+        "Fraction of each layer's weights that is zero, at each sparsity of the whole "
+        "network. The percentage beside a layer is its share of all prunable weights.",
+        "Heat map of achieved sparsity, layers by sparsities.",
+        ("layers",),
+    )
+
+
+def _faces(faces: StableFaces, sparsity: float) -> Drawing:
+    figure = plots.stability_grid(
+        Figure(figsize=(plots.PAGE_IN, 2)),
+        faces.most_stable,
+        faces.least_stable,
+        sparsity=sparsity,
+    )
+    return Drawing(
+        "most_and_least_stable_faces",
+        figure,
+        "Most and least stable faces",
+        f"The images that pruning to sparsity {sparsity:g} moves least and most. "
+        f"Quality is 1 - drift / 2. {faces.note}".strip(),
+        "Grid of face pictures with quality and drift under each.",
+        ("faces",),
+    )

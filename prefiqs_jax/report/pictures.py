@@ -1,0 +1,134 @@
+"""Choose the most and least stable faces of a run and open their pictures."""
+
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.plots import Face
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Twice the size on the page, so that a zoom shows the picture and not its pixels.
+_LONGEST_SIDE_PX = 224
+
+
+class StableFaces(NamedTuple):
+    """The two ends of a run at one sparsity, most extreme first."""
+
+    most_stable: list[Face]
+    least_stable: list[Face]
+    note: str
+    """What is missing and why; empty if nothing is."""
+
+
+def choose_faces(
+    rows: "pd.DataFrame", sparsity: float, count: int = 12
+) -> "pd.DataFrame":
+    """Take the images of smallest and of largest drift at one sparsity.
+
+    Parameters
+    ----------
+    rows
+        Rows of one run.
+    sparsity
+        One of its sparsities.
+    count
+        Images per end; fewer if the run has less than twice as many.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns end ("most stable" or "least stable"), rank from 1, image, identity,
+        sparsity, drift, quality. No image is at both ends.
+    """
+    import pandas as pd
+
+    chosen = rows.loc[rows["sparsity"] == sparsity].sort_values(
+        ["drift", "image"], kind="stable"
+    )
+    most = min(count, (len(chosen) + 1) // 2)
+    least = min(count, len(chosen) // 2)
+    ends = []
+    for end, part in (
+        ("most stable", chosen.iloc[:most]),
+        ("least stable", chosen.iloc[len(chosen) - least :].iloc[::-1]),
+    ):
+        part = part[["image", "identity", "sparsity", "drift", "quality"]].copy()
+        part.insert(0, "rank", np.arange(1, len(part) + 1))
+        part.insert(0, "end", end)
+        ends.append(part)
+    # An empty end would only turn the types of the other into "object".
+    return pd.concat([part for part in ends if len(part)], ignore_index=True)
+
+
+def find_folder(manifest: dict[str, Any], images: Path | None) -> Path | None:
+    """Give the folder of the pictures: as asked for, or as the run recorded it.
+
+    Raises
+    ------
+    InputError
+        If the folder that was asked for does not exist.
+    """
+    if images is not None:
+        if not images.is_dir():
+            message = f"{images} is no folder; give the folder of the run's pictures"
+            raise InputError(message)
+        return images
+    recorded = (manifest.get("images") or {}).get("folder")
+    return Path(recorded) if recorded and Path(recorded).is_dir() else None
+
+
+def open_faces(chosen: "pd.DataFrame", folder: Path | None) -> StableFaces:
+    """Open the pictures of the chosen images.
+
+    Parameters
+    ----------
+    chosen
+        Table of :func:`choose_faces`.
+    folder
+        Folder below which the images lie, None if it is gone.
+
+    Returns
+    -------
+    StableFaces
+        Faces that could be opened, and a note on those that could not.
+    """
+    ends: dict[str, list[Face]] = {"most stable": [], "least stable": []}
+    if folder is None:
+        note = (
+            "The pictures of this run are not where it read them; write the report "
+            "again with the folder they are in to see them."
+        )
+        return StableFaces([], [], note)
+    missing = []
+    for row in chosen.to_dict("records"):
+        pixels = _open(folder, row["image"])
+        if pixels is None:
+            missing.append(row["image"])
+            continue
+        name = PurePosixPath(row["image"]).stem
+        face = Face(pixels, name, quality=row["quality"], drift=row["drift"])
+        ends[row["end"]].append(face)
+    note = ""
+    if missing:
+        note = f"{len(missing)} of these pictures could not be opened: {missing[0]}"
+        note += ", …" if len(missing) > 1 else "."
+    return StableFaces(ends["most stable"], ends["least stable"], note)
+
+
+def _open(folder: Path, name: str) -> np.ndarray | None:
+    relative = PurePosixPath(name)
+    # A run may come from elsewhere: its names must not lead out of the folder.
+    if relative.is_absolute() or ".." in relative.parts:
+        return None
+    try:
+        with Image.open(folder / relative) as picture:
+            upright = ImageOps.exif_transpose(picture).convert("RGB")
+            upright.thumbnail((_LONGEST_SIDE_PX, _LONGEST_SIDE_PX))
+            return np.asarray(upright)
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return None

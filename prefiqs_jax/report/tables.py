@@ -1,0 +1,85 @@
+"""Tables of a report: every number that a figure shows."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from prefiqs_jax.statistics import point_density
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LAYER_COLUMNS = ("layer", "size", "sparsity", "achieved_sparsity")
+
+
+def image_table(rows: "pd.DataFrame") -> "pd.DataFrame":
+    """Add to the rows the density that colours them in the scatter figure."""
+    density = np.ones(len(rows))
+    sparsity = rows["sparsity"].to_numpy(np.float64)
+    first_order = rows["first_order"].to_numpy(np.float64)
+    drift = rows["drift"].to_numpy(np.float64)
+    for level in np.unique(sparsity):
+        place = np.flatnonzero(sparsity == level)
+        density[place] = point_density(first_order[place], drift[place])
+    return rows.assign(density=density)
+
+
+def layer_table(manifest: dict[str, Any]) -> "pd.DataFrame":
+    """Tabulate the achieved sparsity of each layer, in the order of the network.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns layer, size, sparsity, achieved_sparsity; empty if the run recorded no
+        layers.
+    """
+    import pandas as pd
+
+    sparsities = (manifest.get("settings") or {}).get("sparsities") or []
+    entries = [
+        (layer["name"], layer["size"], float(sparsity), achieved)
+        for layer in manifest.get("layers") or []
+        for sparsity, achieved in zip(
+            sparsities, layer["achieved_sparsity"], strict=False
+        )
+    ]
+    return pd.DataFrame(entries, columns=list(LAYER_COLUMNS))
+
+
+def layer_matrix(
+    layers: "pd.DataFrame",
+) -> tuple[list[str], list[int], list[float], np.ndarray]:
+    """Reshape the layer table for its heat map.
+
+    Returns
+    -------
+    names, sizes, sparsities, achieved
+        Layers in the order of the network, sparsities ascending, and shape
+        (layers, sparsities).
+    """
+    names = list(layers["layer"].unique())
+    sizes = layers.drop_duplicates("layer")["size"].tolist()
+    wide = layers.pivot_table(
+        index="layer", columns="sparsity", values="achieved_sparsity", sort=False
+    )
+    sparsities = sorted(layers["sparsity"].unique().tolist())
+    achieved = wide.reindex(index=names, columns=sparsities).to_numpy(np.float64)
+    return names, sizes, sparsities, achieved
+
+
+def progress_of(rows: "pd.DataFrame", manifest: dict[str, Any]) -> tuple[int, int]:
+    """Count the images that have every sparsity, and those the run is to have.
+
+    Returns
+    -------
+    done, expected
+        The run is unfinished where done < expected.
+    """
+    sparsities = (manifest.get("settings") or {}).get("sparsities") or []
+    levels = max(len(sparsities), rows["sparsity"].nunique())
+    per_image = rows.groupby("image")["sparsity"].nunique()
+    done = int(np.sum(per_image.to_numpy() == levels))
+    count = (manifest.get("images") or {}).get("count")
+    if count is None:
+        return done, len(per_image)
+    return done, int(count) - len(manifest.get("skipped") or [])

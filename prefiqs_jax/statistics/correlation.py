@@ -1,0 +1,107 @@
+"""Pearson and Spearman correlation of many weighted replicates at once."""
+
+import numpy as np
+from jaxtyping import Float, Num
+
+from prefiqs_jax.statistics.weighted import midranks, ratio
+
+
+def _is_constant(
+    values: Num[np.ndarray, " images"], weights: Num[np.ndarray, "replicates images"]
+) -> np.ndarray:
+    """Say for which replicates all images that were drawn have one value.
+
+    Found on the values, not on their variance: rounding leaves that above zero.
+    """
+    if weights.shape[1] == 0:
+        return np.ones(len(weights), bool)
+    drawn = weights > 0
+    smallest = np.where(drawn, values, np.inf).min(axis=1)
+    largest = np.where(drawn, values, -np.inf).max(axis=1)
+    return smallest >= largest
+
+
+def _correlate(
+    x: Float[np.ndarray, "... images"],
+    y: Float[np.ndarray, "... images"],
+    weights: Num[np.ndarray, "replicates images"],
+) -> Float[np.ndarray, " replicates"]:
+    # Deviations from each replicate's own mean: moments about zero would cancel.
+    total = weights.sum(axis=1, dtype=np.float64)
+    dx = x - ratio(np.sum(weights * x, axis=1), total)[:, None]
+    dy = y - ratio(np.sum(weights * y, axis=1), total)[:, None]
+    weighted_dx = weights * dx
+    covariance = np.einsum("ri,ri->r", weighted_dx, dy)
+    x_square = np.einsum("ri,ri->r", weighted_dx, dx)
+    y_square = np.einsum("ri,ri->r", weights * dy, dy)
+    correlation = ratio(covariance, np.sqrt(x_square) * np.sqrt(y_square))
+    return np.clip(correlation, -1.0, 1.0)
+
+
+def pearson(
+    x: Float[np.ndarray, " images"],
+    y: Float[np.ndarray, " images"],
+    weights: Num[np.ndarray, "replicates images"],
+) -> Float[np.ndarray, " replicates"]:
+    """Compute the product-moment correlation of each replicate.
+
+    Parameters
+    ----------
+    x, y
+        Shape (images,), finite.
+    weights
+        Shape (replicates, images): how often each image was drawn.
+
+    Returns
+    -------
+    ndarray
+        Shape (replicates,), in [-1, 1]; NaN where x or y is constant.
+
+    Notes
+    -----
+    Measures how well a straight line, through any point and of any slope, describes
+    the data: a drift that is always twice the first order has Pearson 1.
+
+    Examples
+    --------
+    >>> x = np.array([1.0, 2.0, 3.0])
+    >>> pearson(x, 2 * x + 1, np.array([[1, 1, 1], [0, 3, 0]]))
+    array([ 1., nan])
+    """
+    result = _correlate(x, y, weights)
+    result[_is_constant(x, weights) | _is_constant(y, weights)] = np.nan
+    return result
+
+
+def spearman(
+    x: Float[np.ndarray, " images"],
+    y: Float[np.ndarray, " images"],
+    weights: Num[np.ndarray, "replicates images"],
+) -> Float[np.ndarray, " replicates"]:
+    """Compute Spearman's rank correlation of each replicate, midranks for ties.
+
+    Parameters
+    ----------
+    x, y
+        Shape (images,), finite.
+    weights
+        Shape (replicates, images): how often each image was drawn.
+
+    Returns
+    -------
+    ndarray
+        Shape (replicates,), in [-1, 1]; NaN where x or y is constant.
+
+    References
+    ----------
+    Spearman (1904). The proof and measurement of association between two things.
+    American Journal of Psychology 15.
+
+    Examples
+    --------
+    >>> x = np.array([1.0, 2.0, 3.0])
+    >>> spearman(x, np.exp(x), np.array([[1, 1, 1]]))
+    array([1.])
+    """
+    # Ranks are half-integers, so a constant one has deviations of exactly zero.
+    return _correlate(midranks(x, weights), midranks(y, weights), weights)

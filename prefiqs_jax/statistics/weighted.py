@@ -1,0 +1,107 @@
+"""What the weighted statistics share: tie groups, midranks, a ratio that may be NaN.
+
+A bootstrap replicate is a row of non-negative integer weights, one per image: how often
+that image was drawn. A weighted statistic here means the plain statistic of the sample
+in which each image is repeated as often as its weight says, and equals it exactly.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int, Num
+
+
+class TieGroups(NamedTuple):
+    """Which images share a value."""
+
+    order: Int[np.ndarray, " images"]
+    """Indices that sort the values."""
+    starts: Int[np.ndarray, " groups"]
+    """Where each group of equal values starts in that order."""
+    labels: Int[np.ndarray, " images"]
+    """Group of each image, counted from the smallest value."""
+
+
+def tie_groups(values: Num[np.ndarray, " images"]) -> TieGroups:
+    """Sort values and group the equal ones.
+
+    Parameters
+    ----------
+    values
+        Shape (images,), without NaN.
+
+    Returns
+    -------
+    TieGroups
+        The order, the start of each group in it, and the group of each image.
+
+    Examples
+    --------
+    >>> tie_groups(np.array([3.0, 1.0, 3.0])).labels
+    array([1, 0, 1])
+    """
+    order = np.argsort(values, kind="stable")
+    in_order = values[order]
+    is_start = np.ones(len(values), bool)
+    is_start[1:] = in_order[1:] != in_order[:-1]
+    labels = np.empty(len(values), np.intp)
+    labels[order] = np.cumsum(is_start) - 1
+    return TieGroups(order, np.flatnonzero(is_start), labels)
+
+
+def group_totals(
+    weights: Num[np.ndarray, "replicates images"], groups: TieGroups
+) -> Float[np.ndarray, "replicates groups"]:
+    """Sum the weights of each tie group, smallest value first."""
+    in_order = weights[:, groups.order].astype(np.float64, copy=False)
+    if len(groups.starts) == len(groups.order):
+        return in_order
+    return np.add.reduceat(in_order, groups.starts, axis=1)
+
+
+def midranks(
+    values: Num[np.ndarray, " images"],
+    weights: Num[np.ndarray, "replicates images"],
+) -> Float[np.ndarray, "replicates images"]:
+    """Rank the images of each replicate; ties share the mean of their ranks.
+
+    A group of total weight w whose last copy has rank r holds ranks r - w + 1 to r, so
+    its mean rank is r - (w - 1) / 2.
+
+    Parameters
+    ----------
+    values
+        Shape (images,), without NaN.
+    weights
+        Shape (replicates, images), non-negative integers.
+
+    Returns
+    -------
+    ndarray
+        Shape (replicates, images), from 1. Meaningless where the weight is zero.
+
+    Examples
+    --------
+    >>> midranks(np.array([5.0, 2.0, 5.0]), np.array([[1, 1, 1], [1, 2, 0]]))[0]
+    array([2.5, 1. , 2.5])
+    """
+    groups = tie_groups(values)
+    totals = group_totals(weights, groups)
+    ranks = np.cumsum(totals, axis=1) - (totals - 1) / 2
+    return ranks[:, groups.labels]
+
+
+def ratio(
+    numerator: Float[np.ndarray, " replicates"],
+    denominator: Float[np.ndarray, " replicates"],
+) -> Float[np.ndarray, " replicates"]:
+    """Divide, with NaN and no warning where the denominator is zero.
+
+    Examples
+    --------
+    >>> ratio(np.array([1.0, 1.0]), np.array([2.0, 0.0]))
+    array([0.5, nan])
+    """
+    result = np.full(np.broadcast(numerator, denominator).shape, np.nan)
+    np.divide(numerator, denominator, out=result, where=denominator != 0)
+    return result

@@ -1,0 +1,6 @@
+"""Sweep sparsities over a folder of faces, and score a folder at one."""
+
+from prefiqs_jax.sweep.runner import SweepOptions, sweep
+from prefiqs_jax.sweep.score import score
+
+__all__ = ["SweepOptions", "score", "sweep"]

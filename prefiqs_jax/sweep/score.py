@@ -1,0 +1,163 @@
+"""Score a folder of faces by PreFIQs: quality = 1 - drift / 2, two forwards an image."""
+
+import contextlib
+import csv
+import io
+import os
+import sys
+from pathlib import Path
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from tqdm import tqdm
+
+from prefiqs_jax.aliases import Delta, Params
+from prefiqs_jax.backbones.backbone import Backbone
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.files import write_text
+from prefiqs_jax.images import (
+    ImageFolder,
+    check_headers,
+    describe_bad,
+    load_batches,
+)
+from prefiqs_jax.masks import apply_mask
+from prefiqs_jax.masks.allocation import check_sparsity
+from prefiqs_jax.masks.named import NamedMask
+from prefiqs_jax.sensitivity import unit
+from prefiqs_jax.sweep.engine import PRECISION, Measured
+from prefiqs_jax.sweep.planner import LARGEST_BATCH, LARGEST_BATCH_ELSEWHERE
+from prefiqs_jax.sweep.runner import check_norms
+
+DEFAULT_SPARSITY = 0.4
+"""Best of the paper's ablation, for unstructured magnitude masks."""
+
+
+def score(
+    backbone: Backbone,
+    folder: ImageFolder,
+    mask: NamedMask,
+    out: str | os.PathLike[str],
+    *,
+    sparsity: float = DEFAULT_SPARSITY,
+    layout: Literal["csv", "path-score"] = "csv",
+    batch_size: int | None = None,
+    on_bad_image: Literal["fail", "skip"] = "fail",
+    progress: bool = True,
+) -> int:
+    """Write the PreFIQs quality of every image.
+
+    Parameters
+    ----------
+    backbone, folder, mask
+        As in :func:`prefiqs_jax.sweep.sweep`.
+    out
+        File to write, in one step, when all is done.
+    sparsity
+        Fraction of the prunable weights to drop, in [0, 1).
+    layout
+        ``"csv"``: columns ``image,quality,drift``. ``"path-score"``: one line
+        ``PATH QUALITY`` an image, as CR-FIQA and GraFIQs write, PATH including the
+        folder.
+    batch_size
+        Images in a batch; None = 32 on a CPU, 128 elsewhere.
+    on_bad_image
+        ``"fail"`` or ``"skip"``.
+    progress
+        Show a bar on standard error.
+
+    Returns
+    -------
+    int
+        Number of images scored.
+
+    Raises
+    ------
+    InputError
+        If the sparsity or a picture cannot be used, an embedding is zero or not finite,
+        or the file cannot be written.
+    """
+    check_sparsity(sparsity)
+    if Path(out).is_dir():
+        message = f"{out} is a folder; give a file for the scores"
+        raise InputError(message)
+    pixels = backbone.preprocessing
+    if on_bad_image == "fail" and (
+        bad := check_headers(folder, pixels.height, pixels.width, backbone.name)
+    ):
+        raise InputError(describe_bad(bad))
+    largest = LARGEST_BATCH.get(jax.default_backend(), LARGEST_BATCH_ELSEWHERE)
+    size = batch_size or min(largest, len(folder.names))
+    pruned = apply_mask(backbone.params, mask.mask_fn(backbone.params, sparsity))
+
+    @jax.jit
+    def step(dense: Params, pruned: Delta, images: Array) -> tuple[Array, ...]:
+        before = backbone.apply_fn(dense, images)
+        after = backbone.apply_fn(pruned, images)
+        drift = jnp.linalg.norm(unit(after) - unit(before), axis=-1)
+        norms = (jnp.linalg.norm(raw, axis=-1) for raw in (before, after))
+        return drift, *norms
+
+    names: list[str] = []
+    drifts: list[float] = []
+    batches = load_batches(
+        folder,
+        height=pixels.height,
+        width=pixels.width,
+        batch_size=size,
+        needed_by=backbone.name,
+        on_bad_image=on_bad_image,
+    )
+    bar = tqdm(
+        total=len(folder.names), unit="image", disable=not progress, file=sys.stderr
+    )
+    said: set[str] = set()
+    with (
+        bar,
+        contextlib.closing(batches),
+        jax.default_matmul_precision(PRECISION),
+    ):
+        for batch in batches:
+            count = len(batch.names)
+            if count:
+                padding = ((0, size - count), (0, 0), (0, 0), (0, 0))
+                images = backbone.preprocess(np.pad(batch.pixels, padding, "edge"))
+                drift, dense_norm, pruned_norm = (
+                    np.asarray(v, np.float64)[:count]
+                    for v in step(backbone.params, pruned, images)
+                )
+                nothing = np.zeros((1, count))
+                check_norms(
+                    batch.names,
+                    [sparsity],
+                    Measured(*[nothing] * 4, dense_norm, pruned_norm[None]),
+                )
+                names += batch.names
+                drifts += drift.tolist()
+            for conversion, found in batch.conversions.items():
+                if progress and conversion not in said:
+                    said.add(conversion)
+                    bar.write(f"note: {conversion} (first: {found[0]})", sys.stderr)
+            for name, reason in batch.skipped:
+                bar.write(f"left out {name}: {reason}", sys.stderr)
+            bar.update(count + len(batch.skipped))
+    write_text(out, _text(folder, names, drifts, layout))
+    return len(names)
+
+
+def _text(
+    folder: ImageFolder, names: list[str], drifts: list[float], layout: str
+) -> str:
+    text = io.StringIO()
+    if layout == "path-score":
+        for name, drift in zip(names, drifts, strict=True):
+            text.write(f"{folder.root / name} {1 - drift / 2!r}\n")
+        return text.getvalue()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["image", "quality", "drift"])
+    for name, drift in zip(names, drifts, strict=True):
+        writer.writerow([name, 1 - drift / 2, drift])
+    return text.getvalue()

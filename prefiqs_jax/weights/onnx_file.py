@@ -1,0 +1,174 @@
+"""Read the weights of an ONNX network: the constants that its layers consume."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.weights.floats import as_float32
+from prefiqs_jax.weights.onnx_fold import FOLDABLE, fold
+from prefiqs_jax.weights.onnx_tensor import to_array
+from prefiqs_jax.weights.wording import listed, naming, parsing, shown
+
+# What quantisers append to the name of a weight that they compute at run time.
+SUFFIXES = ("_reshaped", "_dequantized", "_DequantizeLinear_Output", "_quantized")
+# Their inputs after the first say how, not with what weights.
+ARGUMENTS = frozenset(
+    (
+        *("Dropout", "Reshape", "Clip", "Pad", "Resize", "Slice", "Squeeze"),
+        *("Unsqueeze", "Split", "Expand", "Tile", "ReduceMean", "ReduceSum"),
+    )
+)
+# int4 to float32 is a factor of 8. A file may compute from one tensor many times.
+MAX_GROWTH = 16
+
+
+def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Read the constants that the layers of an ONNX network consume.
+
+    What the graph computes from constants alone (dequantisation, reshaping, casts,
+    transposition) is computed here, and takes the name of the weight without the
+    quantiser's suffixes. So a network and its quantised copy give the same names.
+
+    Parameters
+    ----------
+    path
+        A .onnx file with its weights inside.
+
+    Returns
+    -------
+    tensors
+        Arrays in the order of use: floats as float32, integers as they are.
+    ignored
+        Constants that are no weights, and why.
+
+    Raises
+    ------
+    InputError
+        The file is damaged, keeps its weights in another file, has control flow, or
+        would unpack to far more than its size.
+    """
+    import onnx
+
+    with naming(path), parsing():
+        model = onnx.load(str(path), format="protobuf", load_external_data=False)
+        graph = model.graph
+        if not graph.node:
+            message = "holds no network; export it again"
+            raise InputError(message)
+        _refuse_control_flow(graph)
+        budget = MAX_GROWTH * path.stat().st_size + 2**20
+        return _consumed(graph, _initialisers(graph), budget)
+
+
+def _initialisers(graph: Any) -> dict[str, np.ndarray]:
+    if graph.sparse_initializer:
+        message = "has sparse initialisers; export it with dense weights"
+        raise InputError(message)
+    counts = Counter(tensor.name for tensor in graph.initializer)
+    twice = sorted(name for name, count in counts.items() if count > 1)
+    if twice:
+        message = (
+            f"has initialisers of the same name ({listed(twice)}); export it again"
+        )
+        raise InputError(message)
+    return {tensor.name: to_array(tensor) for tensor in graph.initializer}
+
+
+def _refuse_control_flow(graph: Any) -> None:
+    from onnx import AttributeProto
+
+    nested = (AttributeProto.GRAPH, AttributeProto.GRAPHS)
+    for node in graph.node:
+        if any(attribute.type in nested for attribute in node.attribute):
+            message = (
+                f"has control flow ({shown(node.op_type)}), so its weights cannot be "
+                "told; export it as a plain graph"
+            )
+            raise InputError(message)
+
+
+def _consumed(
+    graph: Any, initialisers: dict[str, np.ndarray], budget: int
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    values = dict(initialisers)
+    parents: dict[str, tuple[str, ...]] = {}
+    used: dict[str, None] = {}
+    arguments: dict[str, str] = {}
+    given = set(initialisers)
+    for node in graph.node:
+        inputs = [name for name in node.input if name]
+        plain = node.op_type in FOLDABLE and node.domain in ("", "ai.onnx")
+        if plain and len(node.output) == 1 and all(name in values for name in inputs):
+            output = node.output[0]
+            if output in values:
+                message = f"computes {shown(output)} twice; export it again"
+                raise InputError(message)
+            # An input may be left out in the middle by an empty name.
+            operands = [values[name] if name else None for name in node.input]
+            array = fold(node, operands)
+            if not any(np.may_share_memory(array, values[name]) for name in inputs):
+                budget -= array.nbytes
+            if budget < 0:
+                message = "unpacks to far more than its size; export it again"
+                raise InputError(message)
+            values[output] = array
+            parents[output] = tuple(inputs)
+            if not inputs:
+                given.add(output)
+            continue
+        for position, name in enumerate(node.input):
+            if name not in values:
+                continue
+            if position and node.op_type in ARGUMENTS:
+                arguments[name] = f"argument of {node.op_type}, not a weight"
+            else:
+                used[name] = None
+    return _named(values, parents, used), _ignored(given, parents, used, arguments)
+
+
+def plain_name(name: str) -> str:
+    """Remove the suffixes that quantisers append to the name of a weight.
+
+    Examples
+    --------
+    >>> plain_name("conv_1_conv2d_weight_reshaped")
+    'conv_1_conv2d_weight'
+    """
+    while suffix := next((s for s in SUFFIXES if name.endswith(s) and name != s), ""):
+        name = name.removesuffix(suffix)
+    return name
+
+
+def _named(
+    values: dict[str, np.ndarray], parents: dict[str, tuple[str, ...]], used: dict
+) -> dict[str, np.ndarray]:
+    tensors: dict[str, np.ndarray] = {}
+    for name in used:
+        # A file's own weight keeps its name, whatever it ends with.
+        plain = plain_name(name) if parents.get(name) else name
+        if plain in tensors:
+            message = f"has two weights of the name {shown(plain)}; export it again"
+            raise InputError(message)
+        tensors[plain] = as_float32(values[name])
+    return tensors
+
+
+def _ignored(
+    given: set[str],
+    parents: dict[str, tuple[str, ...]],
+    used: dict[str, None],
+    arguments: dict[str, str],
+) -> dict[str, str]:
+    reasons = {name: why for name, why in arguments.items() if name not in used}
+    # From each weight back to what it was computed from; outputs come after inputs.
+    root: dict[str, str] = {name: plain_name(name) for name in used if name in parents}
+    for output in reversed(parents):
+        for name in parents[output] if output in root else ():
+            root.setdefault(name, root[output])
+    for name in sorted(given - used.keys() - reasons.keys()):
+        folded = name in root
+        reasons[name] = f"folded into {root[name]}" if folded else "no layer uses it"
+    return reasons

@@ -1,0 +1,117 @@
+"""Read a weight file of any supported format as named arrays."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.weights import onnx_file, store, torch_file
+
+
+@dataclass(frozen=True)
+class Source:
+    """The named arrays of one weight file, and where they come from.
+
+    Parameters
+    ----------
+    path
+        The file.
+    sha256
+        Digest of its bytes, in lower-case hexadecimal.
+    format
+        ``"onnx"``, ``"torch"`` or ``"safetensors"``.
+    tensors
+        Arrays under the names of the file, prefixes included. Every float type comes
+        as float32 (float64 is rounded); integers and bools keep their type.
+    ignored
+        What else the file holds, and why it is not in `tensors`.
+    metadata
+        Text that the file states about itself. Only .safetensors files have it;
+        `store.is_own` says whether this package wrote them.
+    """
+
+    path: Path
+    sha256: str
+    format: str
+    tensors: dict[str, np.ndarray]
+    ignored: dict[str, str]
+    metadata: dict[str, str]
+
+
+def _read_onnx(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str], dict]:
+    tensors, ignored = onnx_file.read(path)
+    return tensors, ignored, {}
+
+
+def _read_torch(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str], dict]:
+    tensors, ignored = torch_file.read(path)
+    return tensors, ignored, {}
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict, dict[str, str]]:
+    tensors, metadata = store.load(path)
+    return tensors, {}, metadata
+
+
+READERS: dict[str, tuple[str, Callable]] = {
+    ".onnx": ("onnx", _read_onnx),
+    ".pth": ("torch", _read_torch),
+    ".pt": ("torch", _read_torch),
+    ".ckpt": ("torch", _read_torch),
+    ".safetensors": ("safetensors", _read_safetensors),
+}
+
+
+def file_sha256(path: Path | str) -> str:
+    """Return the SHA-256 of a file's bytes in lower-case hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_source(path: Path | str) -> Source:
+    """Read a weight file by its extension.
+
+    Nothing in the file is executed. Containers (``state_dict``, ``net_state_dict`` ...)
+    are opened; prefixes of the names (``module.`` ...) are left to `strip_prefix`,
+    which needs to know the architecture.
+
+    Parameters
+    ----------
+    path
+        A .onnx, .pth, .pt, .ckpt or .safetensors file.
+
+    Returns
+    -------
+    source
+        Its arrays, SHA-256, format, ignored entries and metadata.
+
+    Raises
+    ------
+    InputError
+        The file is missing, empty, damaged, of unknown extension, would run code when
+        read, or holds no weights. One line that names the file and the cure.
+    """
+    path = Path(path)
+    known = ", ".join(READERS)
+    if path.suffix.lower() not in READERS:
+        message = f"{path}: unknown kind of weight file; use one of {known}"
+        raise InputError(message)
+    try:
+        folder, empty = path.is_dir(), path.stat().st_size == 0
+        sha256 = "" if folder else file_sha256(path)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        message = f"{path}: cannot be opened ({reason}); check the path of the weights"
+        raise InputError(message) from error
+    if folder:
+        message = f"{path}: a folder, not a weight file; give the file inside ({known})"
+        raise InputError(message)
+    if empty:
+        message = f"{path}: empty file; get the weights again"
+        raise InputError(message)
+    form, read = READERS[path.suffix.lower()]
+    tensors, ignored, metadata = read(path)
+    return Source(path, sha256, form, tensors, ignored, metadata)

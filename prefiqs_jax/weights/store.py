@@ -1,0 +1,152 @@
+"""Keep weights with their provenance in a .safetensors file."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.weights.floats import as_float32, from_bfloat16
+from prefiqs_jax.weights.wording import naming, parsing, shown
+
+FORMAT = "prefiqs-jax 1"
+_NAMES = {
+    "float32": "F32",
+    "float64": "F64",
+    "float16": "F16",
+    "int64": "I64",
+    "int32": "I32",
+    "int8": "I8",
+    "uint8": "U8",
+    "bool": "BOOL",
+}
+_DTYPES = {name: np.dtype(dtype) for dtype, name in _NAMES.items()} | {
+    "I16": np.dtype(np.int16),
+    "U16": np.dtype(np.uint16),
+    "U32": np.dtype(np.uint32),
+    "U64": np.dtype(np.uint64),
+}
+
+
+def is_own(metadata: Mapping[str, str]) -> bool:
+    """Return whether this package wrote the file that has this metadata."""
+    return metadata.get("format") == FORMAT
+
+
+def save(
+    path: Path | str, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]
+) -> None:
+    """Write arrays and text about them to a .safetensors file, all or nothing.
+
+    The same arrays and metadata give the same bytes, so the SHA-256 of the file
+    identifies them. (The safetensors package writes its header in random order.)
+
+    Parameters
+    ----------
+    path
+        The file; replaced if it exists. Its folder must exist.
+    tensors
+        Arrays by name.
+    metadata
+        Text by name, such as architecture, preprocessing, and name and SHA-256 of the
+        source. ``format`` is set here.
+
+    Raises
+    ------
+    InputError
+        The file cannot be written there. Nothing is left behind.
+    ValueError
+        A type that the format lacks, or a reserved name.
+    """
+    path = Path(path)
+    # In the same folder, since a rename cannot cross file systems.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(_header(tensors, metadata))
+            for name in sorted(tensors):
+                array = tensors[name]
+                little = array.dtype.newbyteorder("<")
+                file.write(array.astype(little, copy=False).tobytes())
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        message = f"{path}: cannot be written ({error.strerror}); choose another place"
+        raise InputError(message) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load(path: Path | str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Read a .safetensors file, of this package or any other.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    tensors
+        Arrays by name: every float type as float32 (bfloat16 and float16 exactly,
+        float64 rounded), others as they are.
+    metadata
+        Text by name; `is_own` says whether this package wrote it.
+
+    Raises
+    ------
+    InputError
+        The file is damaged, of a newer version of this package, or has a type that
+        NumPy lacks.
+    """
+    path = Path(path)
+    with naming(path), parsing():
+        from safetensors import deserialize
+
+        data = path.read_bytes()
+        parts = deserialize(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        metadata = header.get("__metadata__") or {}
+        stated = metadata.get("format", "")
+        if stated.startswith("prefiqs-jax ") and stated != FORMAT:
+            message = f"format {shown(stated)} is unknown here; update prefiqs-jax"
+            raise InputError(message)
+        return {name: _array(name, part) for name, part in parts}, metadata
+
+
+def _header(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
+    header: dict[str, object] = {"__metadata__": dict(metadata) | {"format": FORMAT}}
+    if not all(isinstance(text, str) for pair in metadata.items() for text in pair):
+        message = "metadata of a .safetensors file is text only"
+        raise ValueError(message)
+    start = 0
+    for name in sorted(tensors):
+        array = tensors[name]
+        if array.dtype.name not in _NAMES or name == "__metadata__":
+            message = (
+                f"cannot store {name} of type {array.dtype} in a .safetensors file"
+            )
+            raise ValueError(message)
+        header[name] = {
+            "dtype": _NAMES[array.dtype.name],
+            "shape": list(array.shape),
+            "data_offsets": [start, start + array.nbytes],
+        }
+        start += array.nbytes
+    text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
+
+
+def _array(name: str, part: Mapping) -> np.ndarray:
+    if part["dtype"] == "BF16":
+        bits = np.frombuffer(part["data"], "<u2")
+        return from_bfloat16(bits).reshape(part["shape"])
+    if part["dtype"] not in _DTYPES:
+        message = f"{shown(name)} has the type {part['dtype']}; save it as float32"
+        raise InputError(message)
+    array = np.frombuffer(part["data"], _DTYPES[part["dtype"]].newbyteorder("<"))
+    return as_float32(array.reshape(part["shape"]))

@@ -1,0 +1,153 @@
+"""Read PyTorch checkpoints without executing anything in them."""
+
+import re
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.weights.containers import unwrap
+from prefiqs_jax.weights.wording import naming, parsing, shown
+
+# What training frameworks leave beside the weights: PyTorch Lightning before 1.5 keys
+# the state of its callbacks by class (AdaFace), others store scores as NumPy scalars.
+# `weights_only` refuses these names, so empty classes take their place.
+BYSTANDER = re.compile(
+    r"(pytorch_lightning|lightning|lightning_fabric)\.[\w.]+"
+    r"|numpy\.(_?core\.multiarray\.(scalar|_reconstruct)|dtype|ndarray|dtypes\.\w+)"
+)
+MAX_STAND_INS = 64
+# float8 to float32 is a factor of 4; a state dict may name shared weights twice.
+MAX_GROWTH = 16
+RESAVE = "save it again with torch.save(model.state_dict(), ...)"
+
+
+def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Read the state dict of a .pth, .pt or .ckpt file.
+
+    Parameters
+    ----------
+    path
+        A file of ``torch.save``, in its zip format or the one before torch 1.6, for any
+        device. Zip files are mapped into memory rather than read.
+
+    Returns
+    -------
+    tensors
+        The state dict: floats as float32, integers as they are.
+    ignored
+        The file's other entries and why they are ignored.
+
+    Raises
+    ------
+    InputError
+        No torch; the file is damaged, would run code, or holds no state dict.
+    """
+    with naming(path):
+        torch = _torch()
+        state, ignored = unwrap(_load(torch, path))
+        needed = sum(4 * tensor.numel() for tensor in state.values())
+        if needed > MAX_GROWTH * path.stat().st_size + 2**20:
+            message = "its tensors claim far more memory than the file holds; " + RESAVE
+            raise InputError(message)
+        arrays = {name: _array(torch, name, t) for name, t in state.items()}
+    return arrays, ignored
+
+
+def _torch() -> Any:
+    try:
+        import torch
+    except ImportError as error:
+        message = (
+            "reading this file needs PyTorch; pip install 'prefiqs-jax[torch]' "
+            "(the CPU build is enough)"
+        )
+        raise InputError(message) from error
+    return torch
+
+
+def _load(torch: Any, path: Path) -> Any:
+    with open(path, "rb") as file:
+        zipped = file.read(4) == b"PK\x03\x04"
+    if zipped:
+        _check_archive(path)
+    stand_ins: list[Any] = []
+    while True:
+        try:
+            with (
+                torch.serialization.safe_globals(stand_ins),
+                warnings.catch_warnings(),
+                parsing(),
+            ):
+                # About another pickle protocol, which loads or fails all the same.
+                warnings.filterwarnings("ignore", "Detected pickle protocol")
+                return torch.load(
+                    str(path), map_location="cpu", weights_only=True, mmap=zipped
+                )
+        except InputError as error:
+            # torch states the cause in the midst of a long message.
+            cause = str(error.__cause__)
+            if "TorchScript" in cause:
+                message = f"a TorchScript program, not a state dict; {RESAVE}"
+                raise InputError(message) from error
+            refused = re.search(r"GLOBAL ([\w.]+)", cause)
+            if refused is None and cause.startswith("Weights only load failed"):
+                # Its own first line advises to load without this protection.
+                message = (
+                    "damaged, no PyTorch file, or not of plain weights; "
+                    f"get the file again, or {RESAVE}"
+                )
+                raise InputError(message) from error
+            if refused is None:
+                raise
+            name = refused[1].rstrip(".")
+            if len(stand_ins) == MAX_STAND_INS or not BYSTANDER.fullmatch(name):
+                message = (
+                    f"refused, since loading it could run code (it asks for "
+                    f"{shown(name)}); where you trust it, load it yourself and {RESAVE}"
+                )
+                raise InputError(message) from error
+            stand_ins.append(_stand_in(name))
+
+
+def _stand_in(name: str) -> type:
+    """Return an empty class for torch to build instead of the one of that name."""
+    module, _, kind = name.rpartition(".")
+
+    def take(self: object, *_args: object, **_kwargs: object) -> None:
+        """Accept any arguments or state, and keep none."""
+
+    members = {
+        "__module__": module,
+        "__new__": lambda cls, *_args, **_kwargs: object.__new__(cls),
+        "__init__": take,
+        "__setstate__": take,
+    }
+    return type(kind, (), members)
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse an archive that unpacks to more than its own size.
+
+    ``torch.save`` never compresses, so only a made-up file does.
+    """
+    with parsing(), zipfile.ZipFile(path) as archive:
+        unpacked = sum(info.file_size for info in archive.infolist())
+    if unpacked > path.stat().st_size:
+        message = f"a compressed archive, which torch.save never writes; {RESAVE}"
+        raise InputError(message)
+
+
+def _array(torch: Any, name: str, tensor: Any) -> np.ndarray:
+    plain = tensor.layout is torch.strided and tensor.device.type == "cpu"
+    if not plain or tensor.is_quantized:
+        message = f"{shown(name)} is sparse, quantised or without values; {RESAVE}"
+        raise InputError(message)
+    tensor = tensor.detach()
+    if tensor.is_floating_point():
+        tensor = tensor.to(torch.float32)
+    with parsing():
+        return tensor.resolve_conj().resolve_neg().numpy()

@@ -1,0 +1,100 @@
+"""Turn weights from the layouts of PyTorch and ONNX into those of JAX.
+
+Every result is C-contiguous, and no value changes.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+
+def conv_kernel(weight: np.ndarray) -> np.ndarray:
+    """Turn a 2-D convolution kernel from OIHW to HWIO.
+
+    Parameters
+    ----------
+    weight
+        Shape (out, in / groups, height, width).
+
+    Returns
+    -------
+    kernel
+        Shape (height, width, in / groups, out).
+    """
+    return np.ascontiguousarray(weight.transpose(2, 3, 1, 0))
+
+
+def depthwise_kernel(weight: np.ndarray) -> np.ndarray:
+    """Turn a depthwise kernel from (C, 1, height, width) to (height, width, 1, C).
+
+    Parameters
+    ----------
+    weight
+        Shape (channels, 1, height, width).
+
+    Returns
+    -------
+    kernel
+        Shape (height, width, 1, channels), for ``feature_group_count=channels``.
+
+    Raises
+    ------
+    ValueError
+        A group has more than one input channel.
+    """
+    if weight.ndim != 4 or weight.shape[1] != 1:
+        message = f"a depthwise kernel is (C, 1, H, W), not {weight.shape}"
+        raise ValueError(message)
+    return conv_kernel(weight)
+
+
+def linear_kernel(weight: np.ndarray) -> np.ndarray:
+    """Turn the matrix of a linear layer from (out, in) to (in, out)."""
+    return np.ascontiguousarray(weight.T)
+
+
+def flatten_kernel(
+    channels: int, height: int, width: int
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the transform of a linear layer that follows a flattened feature map.
+
+    PyTorch flattens (channels, height, width), so the input index is
+    c · height · width + h · width + w; JAX flattens (height, width, channels).
+
+    Parameters
+    ----------
+    channels, height, width
+        Size of the feature map.
+
+    Returns
+    -------
+    transform
+        Maps (out, channels · height · width) to (height · width · channels, out).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> flatten_kernel(2, 1, 3)(np.arange(6)[None]).ravel()
+    array([0, 3, 1, 4, 2, 5])
+    """
+
+    def transform(weight: np.ndarray) -> np.ndarray:
+        maps = weight.reshape(-1, channels, height, width)
+        kernel = maps.transpose(2, 3, 1, 0)
+        return np.ascontiguousarray(kernel).reshape(height * width * channels, -1)
+
+    return transform
+
+
+def channel_vector(weight: np.ndarray) -> np.ndarray:
+    """Turn one value per channel from (C, 1, 1) or (C,) to (C,).
+
+    Raises
+    ------
+    ValueError
+        An axis other than the first is longer than one.
+    """
+    if weight.ndim == 0 or weight.size != weight.shape[0]:
+        message = f"one value per channel is (C,) or (C, 1, 1), not {weight.shape}"
+        raise ValueError(message)
+    return np.ascontiguousarray(weight.reshape(-1))

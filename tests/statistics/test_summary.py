@@ -1,0 +1,177 @@
+"""The summary table: pairing, clusters, degenerate runs, bad input."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.statistics import (
+    STATISTICS,
+    point_density,
+    quantiles,
+    summarise,
+    summary,
+)
+
+
+def _rows(images=30, sparsities=(0.1, 0.3), people=0, seed=0):
+    rng = np.random.default_rng(seed)
+    rows = []
+    for image in range(images):
+        scale = rng.gamma(9) / 9
+        for sparsity in sparsities:
+            first_order = scale * sparsity**1.5
+            rows.append(
+                {
+                    "backbone": "toy",
+                    "mask": "global/magnitude",
+                    "image": f"{image:04d}.png",
+                    "identity": f"person {image % people}" if people else None,
+                    "sparsity": sparsity,
+                    "first_order": first_order,
+                    "drift": first_order * np.exp(0.3 * sparsity * rng.normal()),
+                    "cosine": 1 - 0.1 * sparsity if sparsity else np.nan,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _value(table, sparsity, statistic, column="value"):
+    chosen = (table.sparsity == sparsity) & (table.statistic == statistic)
+    return table.loc[chosen, column].item()
+
+
+def test_values_lie_in_their_intervals():
+    table = summarise(_rows(), replicates=200)
+    assert len(table) == 2 * len(STATISTICS)
+    assert (table.low <= table.value + 1e-12).all()
+    assert (table.value <= table.high + 1e-12).all()
+    assert (table.images == 30).all()
+    assert (table.resampled_by == "image").all()
+
+
+def test_value_is_the_plain_statistic():
+    rows = _rows()
+    table = summarise(rows, replicates=5)
+    chosen = rows[rows.sparsity == 0.3]
+    want = stats.spearmanr(chosen.first_order, chosen.drift)[0]
+    assert _value(table, 0.3, "spearman") == pytest.approx(want, abs=1e-12)
+
+
+def test_resamples_by_identity_only_if_all_are_known():
+    rows = _rows(people=6)
+    table = summarise(rows, replicates=50)
+    assert set(table.resampled_by) == {"identity"}
+    assert set(table.clusters) == {6}
+    rows.loc[3, "identity"] = None
+    table = summarise(rows, replicates=50)
+    assert set(table.resampled_by) == {"image"}
+    assert set(table.clusters) == {30}
+    assert set(summarise(_rows(people=1), replicates=5).resampled_by) == {"image"}
+
+
+def test_same_seed_same_table_whatever_the_chunk(monkeypatch):
+    rows = _rows(people=6)
+    whole = summarise(rows, replicates=60, seed=4)
+    monkeypatch.setattr(summary, "_CHUNK_NUMBERS", 7 * 30)
+    parts = summarise(rows, replicates=60, seed=4)
+    pd.testing.assert_frame_equal(whole, parts, rtol=1e-12)
+    assert not whole.low.equals(summarise(rows, replicates=60, seed=5).low)
+
+
+def test_weights_are_paired_over_sparsities():
+    rows = _rows(sparsities=(0.1,))
+    twin = rows.assign(sparsity=0.2)
+    table = summarise(pd.concat([rows, twin]), replicates=100)
+    columns = ["statistic", "value", "low", "high"]
+    first, second = (table.loc[table.sparsity == s, columns] for s in (0.1, 0.2))
+    pd.testing.assert_frame_equal(
+        first.reset_index(drop=True), second.reset_index(drop=True)
+    )
+
+
+def test_row_order_does_not_change_values():
+    rows = _rows()
+    shuffled = rows.sample(frac=1, random_state=1)
+    first, second = (summarise(r, replicates=5).value for r in (rows, shuffled))
+    np.testing.assert_allclose(first, second, rtol=1e-12)
+
+
+def test_sparsity_zero_has_no_statistic():
+    table = summarise(_rows(sparsities=(0.0, 0.3)), replicates=50)
+    missing = np.isnan(table[["value", "low", "high"]].to_numpy())
+    zero = table.sparsity.to_numpy() == 0
+    assert missing[zero].all()
+    assert not missing[~zero].any()
+
+
+@pytest.mark.parametrize("images", [1, 2])
+def test_too_few_images_have_values_without_intervals(images):
+    table = summarise(_rows(images=images), replicates=50)
+    assert np.isnan(table[["low", "high"]].to_numpy()).all()
+    assert np.isnan(_value(table, 0.3, "pearson"))
+    assert np.isfinite(_value(table, 0.3, "slope"))
+
+
+def test_missing_images_are_counted():
+    rows = _rows()
+    table = summarise(rows.drop(index=[1, 3]), replicates=50)
+    assert _value(table, 0.1, "pearson", "images") == 30
+    assert _value(table, 0.3, "pearson", "images") == 28
+
+
+def test_runs_are_kept_apart():
+    other = _rows(seed=1).assign(mask="layerwise/magnitude")
+    table = summarise(pd.concat([_rows(), other]), replicates=20)
+    assert list(table["mask"].unique()) == ["global/magnitude", "layerwise/magnitude"]
+    assert len(table) == 4 * len(STATISTICS)
+
+
+def test_bad_input_is_named():
+    rows = _rows()
+    with pytest.raises(InputError, match="no rows"):
+        summarise(rows.iloc[:0])
+    with pytest.raises(InputError, match=r"0000.png has two rows at sparsity 0.1"):
+        summarise(pd.concat([rows, rows.iloc[:1]]))
+    with pytest.raises(InputError, match="replicates=0"):
+        summarise(rows, replicates=0)
+    with pytest.raises(InputError, match="level=95"):
+        summarise(rows, level=95)
+    rows.loc[2, "drift"] = np.nan
+    with pytest.raises(InputError, match=r"0001.png at sparsity 0.1 .* not finite"):
+        summarise(rows)
+
+
+def test_quantiles_equal_numpy():
+    rows = _rows()
+    table = quantiles(rows, ["drift"], [0.05, 0.5])
+    assert list(table.sparsity) == [0.1, 0.3]
+    want = np.quantile(rows.drift[rows.sparsity == 0.3], 0.05)
+    assert table.q05[1] == pytest.approx(want)
+
+
+def test_density_is_highest_where_points_crowd():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 4000))
+    density = point_density(x, y)
+    assert density.max() == 1
+    assert density.min() > 0
+    truth = np.exp(-(x**2 + y**2) / 2)
+    assert np.corrcoef(density, truth)[0, 1] > 0.97
+    assert (point_density(x, np.zeros(4000)) == 1).all()
+    assert (point_density(x[:1], y[:1]) == 1).all()
+
+
+def test_import_needs_neither_matplotlib_nor_jax():
+    code = (
+        "import prefiqs_jax.statistics, sys;"
+        "print(sorted({'jax', 'matplotlib', 'pandas', 'flax'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

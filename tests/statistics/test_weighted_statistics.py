@@ -1,0 +1,109 @@
+"""Every weighted statistic equals the plain one of the repeated sample."""
+
+import warnings
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from prefiqs_jax.statistics import (
+    STATISTICS,
+    bootstrap_weights,
+    kendall,
+    mean_cosine,
+    median_relative_error,
+    pearson,
+    slope_through_origin,
+    spearman,
+)
+
+
+def _plain(name, first_order, drift, cosine):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        moved = drift > 0
+        error = np.abs(first_order[moved] - drift[moved]) / drift[moved]
+        found = {
+            "pearson": lambda: stats.pearsonr(first_order, drift)[0],
+            "spearman": lambda: stats.spearmanr(first_order, drift)[0],
+            "kendall": lambda: stats.kendalltau(first_order, drift)[0],
+            "slope": lambda: np.linalg.lstsq(first_order[:, None], drift)[0][0],
+            "median_relative_error": lambda: np.median(error),
+            "mean_cosine": lambda: np.nanmean(cosine),
+        }
+        return found[name]()
+
+
+CASES = {
+    "no ties": lambda rng, n: rng.random((2, n)) + 0.1,
+    "ties": lambda rng, n: rng.integers(1, 6, (2, n)) / 8,
+    "ties and zeros": lambda rng, n: rng.integers(0, 4, (2, n)) / 3,
+    "small numbers": lambda rng, n: 1e-9 * (1 + rng.random((2, n))),
+    "close together": lambda rng, n: 1.0 + 1e-4 * rng.random((2, n)),
+}
+
+
+@pytest.mark.parametrize("name", STATISTICS)
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("images", [4, 25, 700])
+def test_equals_the_repeated_sample(name, case, images):
+    rng = np.random.default_rng(images)
+    first_order, drift = CASES[case](rng, images)
+    cosine = np.where(rng.random(images) < 0.2, np.nan, rng.uniform(-1, 1, images))
+    cosine[0] = 0.5
+    weights = bootstrap_weights(np.arange(images), 8, rng)
+    weights[0] = 1
+    found = STATISTICS[name](first_order, drift, cosine, weights)
+    for got, copies in zip(found, weights.astype(int), strict=True):
+        if name == "mean_cosine" and not np.isfinite(cosine[copies > 0]).any():
+            assert np.isnan(got)
+            continue
+        f, d, c = (np.repeat(v, copies) for v in (first_order, drift, cosine))
+        want = _plain(name, f, d, c)
+        # Deviations of "close together" have only 12 digits left to begin with.
+        tolerance = 1e-10 if case == "close together" else 1e-12
+        np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("case", ["no ties", "ties"])
+def test_kendall_beyond_one_block_is_exact(case):
+    rng = np.random.default_rng(5)
+    x, y = CASES[case](rng, 5000)
+    y = x + y
+    weights = bootstrap_weights(np.arange(5000) // 4, 3, rng)
+    for got, copies in zip(kendall(x, y, weights), weights.astype(int), strict=True):
+        want = stats.kendalltau(np.repeat(x, copies), np.repeat(y, copies))[0]
+        assert got == pytest.approx(want, abs=1e-12)
+
+
+@pytest.mark.parametrize("correlation", [pearson, spearman, kendall])
+def test_a_constant_has_no_correlation(correlation):
+    x = np.array([0.1, 0.2, 0.3, 0.7])
+    weights = np.array([[1, 1, 1, 1], [0, 4, 0, 0], [0, 0, 7, 0], [0, 0, 0, 0]])
+    constant = np.full(4, 0.1)
+    assert np.isnan(correlation(x, constant, weights)).all()
+    assert np.isnan(correlation(constant, x, weights)).all()
+    found = correlation(x, x, weights)
+    assert found[0] == pytest.approx(1, abs=1e-15)
+    assert np.isnan(found[1:]).all()
+
+
+@pytest.mark.parametrize("correlation", [pearson, spearman, kendall])
+def test_correlations_know_direction(correlation):
+    x = np.random.default_rng(0).random(40)
+    weights = np.ones((1, 40))
+    assert correlation(x, -x, weights)[0] == pytest.approx(-1, abs=1e-12)
+
+
+def test_zero_drift_has_no_slope_and_no_relative_error():
+    zero, weights = np.zeros(3), np.ones((2, 3))
+    assert np.isnan(slope_through_origin(zero, zero, weights)).all()
+    assert np.isnan(median_relative_error(zero, zero, weights)).all()
+    assert np.isnan(mean_cosine(np.full(3, np.nan), weights)).all()
+
+
+def test_images_of_zero_drift_are_left_out_of_the_relative_error():
+    first_order, drift = np.array([1.0, 1.1, 2.0]), np.array([0.0, 1.0, 1.0])
+    weights = np.array([[5.0, 1.0, 0.0], [1.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
+    found = median_relative_error(first_order, drift, weights)
+    np.testing.assert_allclose(found, [0.1, np.nan, 0.55], atol=1e-12)
