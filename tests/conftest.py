@@ -1,6 +1,5 @@
 """Shared fixtures: x64, strict dtypes, and one way to find the real data beside the project."""
 
-import hashlib
 import importlib.util
 import sys
 from pathlib import Path
@@ -8,11 +7,15 @@ from pathlib import Path
 import jax
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))  # importlib mode leaves tests off the path
+from toy import toy_network
+
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 
 
 def pytest_configure() -> None:
     jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 
 @pytest.fixture(scope="session")
@@ -42,5 +45,6 @@ def golden_weights(shared):
 
 
 @pytest.fixture
-def sha256():
-    return lambda path: hashlib.sha256(Path(path).read_bytes()).hexdigest()
+def toy():
+    """Give ``(apply_fn, params, images)`` of a toy network in float64."""
+    return toy_network()

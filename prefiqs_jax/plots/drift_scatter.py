@@ -8,10 +8,11 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from prefiqs_jax.plots.labels import QUANTITIES, number
-from prefiqs_jax.plots.theme import DENSITY_MAP, GREY
+from prefiqs_jax.plots.theme import DENSITY_MAP
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +54,10 @@ def drift_against_first_order(
     order = np.argsort(density, kind="stable")
     largest = float(max(first_order.max(initial=0), drift.max(initial=0)))
     limit = 1.05 * largest if largest > 0 else 1.0
-    ax.plot([0, limit], [0, limit], color=GREY, lw=0.8, ls="--", zorder=1)
+    # Over the points, with a white rim: a large run would hide it, or swallow it.
+    rim = withStroke(linewidth=1.2, foreground="white", alpha=0.7)
+    diagonal = {"color": "black", "lw": 0.6, "ls": "--", "path_effects": [rim]}
+    ax.plot([0, limit], [0, limit], zorder=3, **diagonal)
     ax.scatter(
         first_order[order],
         drift[order],
@@ -68,8 +72,9 @@ def drift_against_first_order(
     )
     ax.set(xlim=(0, limit), ylim=(0, limit), aspect="equal")
     # One locator for both axes: equal scales deserve equal ticks.
-    ax.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 4, 5, 10]))
-    ax.yaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 4, 5, 10]))
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(3, steps=[1, 2, 4, 5, 10]))
+        axis.set_major_formatter(lambda value, _: f"{value:g}")
     return ax
 
 

@@ -137,7 +137,8 @@ def _distribution(images: "pd.DataFrame") -> Drawing:
         figure,
         "Distribution of drift",
         "Violins are kernel densities of the logarithm of drift, all of one width; "
-        "the lines inside are the quartiles. Drifts of exactly zero are left out.",
+        "the lines inside are the median, dashed, and the quartiles, dotted. Drifts of "
+        "exactly zero are left out.",
         "Violin plot of drift on a logarithmic axis, one violin per sparsity.",
         ("images", "quantiles"),
     )

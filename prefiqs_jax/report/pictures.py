@@ -115,8 +115,8 @@ def open_faces(chosen: "pd.DataFrame", folder: Path | None) -> StableFaces:
         ends[row["end"]].append(face)
     note = ""
     if missing:
-        note = f"{len(missing)} of these pictures could not be opened: {missing[0]}"
-        note += ", …" if len(missing) > 1 else "."
+        first = missing[0] + (", …" if len(missing) > 1 else ".")
+        note = f"Pictures of the grid that could not be opened: {len(missing)}, {first}"
     return StableFaces(ends["most stable"], ends["least stable"], note)
 
 

@@ -82,4 +82,5 @@ def progress_of(rows: "pd.DataFrame", manifest: dict[str, Any]) -> tuple[int, in
     count = (manifest.get("images") or {}).get("count")
     if count is None:
         return done, len(per_image)
-    return done, int(count) - len(manifest.get("skipped") or [])
+    skipped = {entry.get("image") for entry in manifest.get("skipped") or []}
+    return done, int(count) - len(skipped)

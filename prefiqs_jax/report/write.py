@@ -1,10 +1,12 @@
 """From a run to its report folder."""
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from prefiqs_jax import plots, results
 from prefiqs_jax.errors import InputError
@@ -32,6 +34,7 @@ def write_report(
     images: str | os.PathLike[str] | None = None,
     replicates: int = 2000,
     seed: int = 0,
+    progress: bool = False,
 ) -> Path:
     """Write tables, figures and ``report.html`` into ``RUN/report``.
 
@@ -43,6 +46,8 @@ def write_report(
         Folder of the pictures, if they are no longer where the run read them.
     replicates, seed
         Of the bootstrap intervals.
+    progress
+        Show the bootstrap's rate and time left on standard error.
 
     Returns
     -------
@@ -65,7 +70,18 @@ def write_report(
         message = f"{run} mixes networks or masks; give each its own run folder"
         raise InputError(message)
 
-    statistics = summarise(rows, replicates=replicates, seed=seed)
+    bar = tqdm(
+        total=replicates,
+        unit="replicate",
+        desc="bootstrap",
+        disable=not progress,
+        file=sys.stderr,
+        dynamic_ncols=True,
+    )
+    with bar:
+        statistics = summarise(
+            rows, replicates=replicates, seed=seed, on_progress=bar.update
+        )
     sparsity = _faces_sparsity(rows)
     tables = {
         "statistics": statistics,

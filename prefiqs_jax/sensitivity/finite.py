@@ -60,6 +60,6 @@ def drift(
     --------
     >>> theta, delta = jnp.eye(2), jnp.array([[-1.0, 1.0], [0.0, 0.0]])
     >>> drift(lambda p, x: x @ p, theta, delta, jnp.array([[2.0, 0.0]]))
-    Array([1.4142135], dtype=...)
+    Array([1.414213...], dtype=...)
     """
     return jnp.linalg.norm(displacement(apply_fn, params, delta, images), axis=-1)

@@ -41,7 +41,10 @@ def slope_through_origin(
     >>> slope_through_origin(first_order, 2 * first_order, np.ones((1, 2)))
     array([2.])
     """
-    return ratio(weights @ (first_order * drift), weights @ first_order**2)
+    return ratio(
+        np.einsum("ri,i->r", weights, first_order * drift),
+        np.einsum("ri,i->r", weights, first_order**2),
+    )
 
 
 def median_relative_error(
@@ -116,4 +119,5 @@ def mean_cosine(
     """
     known = np.isfinite(cosine)
     known_weights = weights[:, known].astype(np.float64, copy=False)
-    return ratio(known_weights @ cosine[known], known_weights.sum(axis=1))
+    total = np.einsum("ri,i->r", known_weights, cosine[known])
+    return ratio(total, known_weights.sum(axis=1))

@@ -13,9 +13,25 @@ from jaxtyping import Float, Int, Num
 
 from prefiqs_jax.statistics.weighted import group_totals, ratio, tie_groups
 
-# Halves of at most this many images go to one matrix product; measured on 2 CPU cores,
-# 128 to 512 cost the same.
-_BLOCK = 256
+# Halves of at most this many images go to a matrix product; measured on 2 CPU cores,
+# 48 to 512 cost the same.
+_BLOCK = 128
+# OpenBLAS runs products of up to this many multiplications in one thread. Larger ones
+# wait for all threads, which made Kendall 20 times slower while another process ran.
+_ONE_THREAD = 2**18
+
+
+def _product(
+    weights: Float[np.ndarray, "replicates images"],
+    matrix: Float[np.ndarray, "images images"],
+) -> Float[np.ndarray, "replicates images"]:
+    """Multiply a few rows at a time, each product small enough for one thread."""
+    result = np.empty(weights.shape)
+    rows = max(1, _ONE_THREAD // matrix.size)
+    for start in range(0, len(weights), rows):
+        part = slice(start, start + rows)
+        np.matmul(weights[part], matrix, out=result[part])
+    return result
 
 
 def _discordant(
@@ -26,7 +42,7 @@ def _discordant(
         return np.zeros(len(weights))
     if len(rank) <= _BLOCK:
         is_discordant = np.triu(rank[:, None] > rank[None, :]).astype(np.float64)
-        return np.einsum("ri,ri->r", weights @ is_discordant, weights)
+        return np.einsum("ri,ri->r", _product(weights, is_discordant), weights)
     middle = np.partition(rank, len(rank) // 2)[len(rank) // 2]
     is_low = rank <= middle
     if is_low.all():

@@ -1,6 +1,9 @@
 """The table of a run: six statistics per sparsity, each with its bootstrap interval."""
 
+import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,12 +35,18 @@ STATISTICS: dict[str, Statistic] = {
 
 _CORRELATIONS = frozenset({"pearson", "spearman", "kendall"})
 _FEWEST_IMAGES = 3
-# Numbers of one weight matrix held at once (8 MB); a statistic holds about ten such.
+_THREADS = 4
+# Numbers of one weight matrix held at once (8 MB); a thread holds about ten such.
 _CHUNK_NUMBERS = 2**20
 
 
 def summarise(
-    rows: "pd.DataFrame", *, replicates: int = 2000, seed: int = 0, level: float = 0.95
+    rows: "pd.DataFrame",
+    *,
+    replicates: int = 2000,
+    seed: int = 0,
+    level: float = 0.95,
+    on_progress: Callable[[int], object] | None = None,
 ) -> "pd.DataFrame":
     """Summarise the agreement of first order and drift per network, mask and sparsity.
 
@@ -52,6 +61,9 @@ def summarise(
         mask, so differences between sparsities are paired.
     level
         Coverage of the percentile intervals.
+    on_progress
+        Called with the number of replicates done since the last call; a network and
+        mask takes ``replicates``.
 
     Returns
     -------
@@ -85,7 +97,7 @@ def summarise(
     entries: list[dict[str, Any]] = []
     for _, group in rows.groupby(["backbone", "mask"], sort=False):
         run = {"backbone": group["backbone"].iloc[0], "mask": group["mask"].iloc[0]}
-        for entry in _summarise_run(group, replicates, seed, level):
+        for entry in _summarise_run(group, replicates, seed, level, on_progress):
             entries.append({**run, **entry})
     return pd.DataFrame(entries)
 
@@ -141,7 +153,11 @@ def _weight_chunks(
 
 
 def _summarise_run(
-    group: "pd.DataFrame", replicates: int, seed: int, level: float
+    group: "pd.DataFrame",
+    replicates: int,
+    seed: int,
+    level: float,
+    on_progress: Callable[[int], object] | None,
 ) -> Iterator[dict[str, Any]]:
     image_codes, clusters, resampled_by = _clusters(group)
     sparsity = group["sparsity"].to_numpy(np.float64)
@@ -149,32 +165,42 @@ def _summarise_run(
     columns = group[["first_order", "drift", "cosine"]].to_numpy(np.float64)
     places = [np.flatnonzero(sparsity == s) for s in levels]
 
+    samples = [np.ascontiguousarray(columns[place].T) for place in places]
+
+    def evaluate(weights: np.ndarray, i: int) -> np.ndarray:
+        first_order, drift, cosine = samples[i]
+        own = weights[:, image_codes[places[i]]]
+        return np.stack(
+            [s(first_order, drift, cosine, own) for s in STATISTICS.values()]
+        )
+
     # Replicates outside, sparsities inside: each weight vector is drawn once, for all.
-    drawn: dict[tuple[int, str], list[np.ndarray]] = {
-        (i, name): [] for i in range(len(levels)) for name in STATISTICS
-    }
-    for weights in _weight_chunks(clusters, replicates, seed):
-        for i, place in enumerate(places):
-            first_order, drift, cosine = columns[place].T
-            own = weights[:, image_codes[place]]
-            for name, statistic in STATISTICS.items():
-                drawn[i, name].append(statistic(first_order, drift, cosine, own))
+    # Threads, because NumPy works without the interpreter lock.
+    chunks: list[list[np.ndarray]] = []
+    with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
+        for weights in _weight_chunks(clusters, replicates, seed):
+            chunks.append(
+                list(pool.map(partial(evaluate, weights), range(len(levels))))
+            )
+            if on_progress is not None:
+                on_progress(len(weights))
+    whole = np.ones((1, len(clusters)))
 
     for i, place in enumerate(places):
-        first_order, drift, cosine = columns[place].T
         images = len(place)
         cluster_count = len(np.unique(clusters[image_codes[place]]))
-        for name, statistic in STATISTICS.items():
-            value = statistic(first_order, drift, cosine, np.ones((1, images)))[0]
-            low, high = percentile_interval(np.concatenate(drawn[i, name]), level)
+        drawn = np.concatenate([chunk[i] for chunk in chunks], axis=1)
+        values = evaluate(whole, i)[:, 0].tolist()
+        for name, value, replicate in zip(STATISTICS, values, drawn, strict=True):
+            low, high = percentile_interval(replicate, level)
             if images < _FEWEST_IMAGES and name in _CORRELATIONS:
-                value = np.nan
+                value = float("nan")
             if images < _FEWEST_IMAGES or cluster_count < 2 or np.isnan(value):
-                low = high = np.nan
+                low = high = float("nan")
             yield {
                 "sparsity": float(levels[i]),
                 "statistic": name,
-                "value": float(value),
+                "value": value,
                 "low": low,
                 "high": high,
                 "images": images,

@@ -131,6 +131,13 @@ def test_runs_are_kept_apart():
     assert len(table) == 4 * len(STATISTICS)
 
 
+def test_progress_counts_every_replicate(monkeypatch):
+    monkeypatch.setattr(summary, "_CHUNK_NUMBERS", 7 * 30)
+    done = []
+    summarise(_rows(), replicates=20, on_progress=done.append)
+    assert done == [7, 7, 6]
+
+
 def test_bad_input_is_named():
     rows = _rows()
     with pytest.raises(InputError, match="no rows"):

@@ -1,0 +1,105 @@
+"""Redraw every figure of the paper-style report from runs, as PDF at column width.
+
+    python paper_figures/draw.py RUN [RUN ...] --out DIR
+
+Several runs share ``statistics.pdf``; the other figures are drawn run by run. Every
+number is in a CSV beside them.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from prefiqs_jax import plots, results
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.files import atomic, make_folder, write_text
+from prefiqs_jax.report.figures import render
+from prefiqs_jax.report.tables import image_table, layer_matrix, layer_table
+from prefiqs_jax.statistics import quantiles, summarise
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Draw the figures; return the exit status."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--replicates", type=int, default=2000, metavar="N")
+    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    options = parser.parse_args(arguments)
+    try:
+        draw(options.runs, options.out, options.replicates, options.seed)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def draw(runs: Sequence[Path], out: Path, replicates: int, seed: int) -> None:
+    """Write tables and figures of all runs into one folder."""
+    names = [run.resolve().name for run in runs]
+    if len(set(names)) < len(names):
+        message = f"{', '.join(names)}: two runs have one name; rename one folder"
+        raise InputError(message)
+    make_folder(out)
+    summaries, labels = [], []
+    with plots.theme():
+        for run, name in zip(runs, names, strict=True):
+            rows = results.read(run)
+            summary = summarise(rows, replicates=replicates, seed=seed)
+            summaries.append(summary)
+            labels.append(f"{rows['backbone'].iloc[0]}, {rows['mask'].iloc[0]}")
+            layers = layer_table(results.read_manifest(run))
+            tables = {
+                "images": image_table(rows),
+                "statistics": summary,
+                "quantiles": quantiles(rows),
+                "layers": layers,
+            }
+            for table_name, table in tables.items():
+                _write_table(out / f"{name}_{table_name}.csv", table)
+            for figure_name, figure in _figures_of(tables):
+                _write_pdf(out / f"{name}_{figure_name}.pdf", figure)
+        if len(set(labels)) < len(labels):
+            labels = names
+        figure = Figure(figsize=(plots.PAGE_IN, 3.5))
+        plots.agreement_panels(figure, summaries, labels)
+        _write_pdf(out / "statistics.pdf", figure)
+    print(out)
+
+
+def _figures_of(tables: dict[str, pd.DataFrame]) -> Iterator[tuple[str, Figure]]:
+    images = tables["images"]
+    moved = images.loc[(images["drift"] > 0) | (images["first_order"] > 0)]
+    if len(moved):
+        kept = images.loc[images["sparsity"].isin(moved["sparsity"].unique())]
+        page = Figure(figsize=(plots.PAGE_IN, 3))
+        yield "drift", plots.drift_panels(page, kept, tables["statistics"])
+    column = Figure(figsize=(plots.COLUMN_IN, 2.7))
+    plots.residual_against_sparsity(column.add_subplot(), tables["quantiles"])
+    yield "residual", column
+    column = Figure(figsize=(plots.COLUMN_IN, 2.4))
+    plots.drift_distribution(column.add_subplot(), images)
+    yield "distribution", column
+    if len(tables["layers"]):
+        names, sizes, sparsities, achieved = layer_matrix(tables["layers"])
+        page = Figure(figsize=(plots.PAGE_IN, min(9.0, 1.2 + 0.135 * len(names))))
+        ax = page.add_subplot()
+        plots.layer_sparsity_map(ax, names, sizes, sparsities, achieved)
+        yield "layers", page
+
+
+def _write_table(path: Path, table: pd.DataFrame) -> None:
+    write_text(path, table.to_csv(index=False, float_format="%.9g"))
+
+
+def _write_pdf(path: Path, figure: Figure) -> None:
+    with atomic(path) as temporary:
+        temporary.write_bytes(render(figure)[1])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

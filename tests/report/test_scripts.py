@@ -1,0 +1,68 @@
+"""The scripts that draw from runs: what they write, how they refuse."""
+
+import importlib.util
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _main(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main
+
+
+@pytest.fixture(scope="module")
+def layer_sparsity():
+    return _main(ROOT / "analysis" / "layer_sparsity.py")
+
+
+@pytest.fixture(scope="module")
+def draw():
+    return _main(ROOT / "paper_figures" / "draw.py")
+
+
+def test_layer_sparsity(make_run, tmp_path, layer_sparsity):
+    run, out = make_run(2, (0.1, 0.4)), tmp_path / "out"
+    assert layer_sparsity([str(run), "--out", str(out)]) == 0
+    assert {path.suffix for path in out.iterdir()} == {".csv", ".png", ".pdf"}
+    table = pd.read_csv(out / "layer_sparsity.csv")
+    assert list(table["layer"].unique()) == [
+        "conv1/kernel",
+        "layer1/0/conv1/kernel",
+        "fc/kernel",
+    ]
+
+
+def test_draw_compares_runs(make_run, tmp_path, draw):
+    runs = [make_run(8, (0.0, 0.1, 0.4), name=name) for name in ("first", "second")]
+    out = tmp_path / "out"
+    arguments = [*map(str, runs), "--out", str(out), "--replicates", "20"]
+    assert draw(arguments) == 0
+    pdfs = {path.stem for path in out.glob("*.pdf")}
+    kinds = ("drift", "residual", "distribution", "layers")
+    assert pdfs == {
+        "statistics",
+        *(f"{run}_{kind}" for run in ("first", "second") for kind in kinds),
+    }
+    assert (out / "second_statistics.csv").exists()
+
+
+def test_bad_runs_end_in_one_line(tmp_path, capsys, draw, layer_sparsity):
+    assert layer_sparsity([str(tmp_path)]) == 2
+    assert draw([str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert all("is not a run" in line for line in lines)
+
+
+def test_two_runs_of_one_name_are_refused(make_run, tmp_path, capsys, draw):
+    run = make_run(2, (0.4,))
+    assert draw([str(run), str(run), "--out", str(tmp_path / "out")]) == 2
+    assert "two runs have one name" in capsys.readouterr().err

@@ -1,0 +1,47 @@
+"""A toy network with every kind of layer that matters, small enough for float64 checks."""
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from prefiqs_jax.backbones.functional import bind, blueprint
+from prefiqs_jax.backbones.layers import (
+    BatchNorm,
+    DepthwiseConv,
+    PReLU,
+    conv,
+    per_image,
+)
+
+
+class Toy(nnx.Module):
+    def __init__(self, *, rngs):
+        self.conv1 = conv(3, 8, 3, 2, rngs=rngs)
+        self.bn1 = BatchNorm(8, rngs=rngs)
+        self.prelu = PReLU(8)
+        self.depthwise = DepthwiseConv(8, 3, 1, rngs=rngs)
+        self.fc = nnx.Linear(8 * 16, 6, rngs=rngs)
+        self.features = BatchNorm(6, rngs=rngs)
+
+    def __call__(self, images):
+        x = self.prelu(self.bn1(self.conv1(images)))
+        return self.features(self.fc(per_image(self.depthwise(x))))
+
+
+def toy_network(dtype=np.float64, seed=0):
+    """Return (apply_fn, params, images): ~1,100 weights, images (5, 8, 8, 3)."""
+    rng = np.random.default_rng(seed)
+    plan = blueprint(lambda rngs: Toy(rngs=rngs))
+
+    def draw(path, shape):
+        leaf = path.rpartition("/")[2]
+        if leaf in ("scale", "var"):
+            return rng.uniform(0.5, 1.5, shape).astype(dtype)
+        if leaf == "slope":  # trained slopes are negative and above 1, too
+            return rng.uniform(-1.5, 1.5, shape).astype(dtype)
+        scale = np.sqrt(2 / max(1, int(np.prod(shape[:-1])))) if len(shape) > 1 else 0.1
+        return (rng.standard_normal(shape) * scale).astype(dtype)
+
+    params, apply_fn = bind(plan, {p: draw(p, s) for p, s in plan.shapes.items()})
+    images = jnp.asarray(rng.uniform(-1, 1, (5, 8, 8, 3)).astype(dtype))
+    return apply_fn, params, images
