@@ -55,6 +55,7 @@ def drift_distribution(ax: Axes, rows: "pd.DataFrame") -> Axes:
             color=SKY,
             inner="quart",
             density_norm="width",
+            width=min(0.8, 0.12 * len(levels)),
             cut=0,
             linewidth=0.7,
             log_scale=(False, True),

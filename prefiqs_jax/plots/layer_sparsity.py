@@ -23,7 +23,7 @@ def layer_sparsity_map(
     ax
         Axes to draw on.
     names, sizes
-        Name and number of weights of each layer, first layer on top.
+        Name and number of weights of each layer, from the top.
     sparsities
         Sparsities asked for, over the whole network.
     achieved

@@ -1,5 +1,6 @@
 """Tables of a report: every number that a figure shows."""
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +26,7 @@ def image_table(rows: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def layer_table(manifest: dict[str, Any]) -> "pd.DataFrame":
-    """Tabulate the achieved sparsity of each layer, in the order of the network.
+    """Tabulate the achieved sparsity of each layer, in the order of run.json.
 
     Returns
     -------
@@ -54,17 +55,23 @@ def layer_matrix(
     Returns
     -------
     names, sizes, sparsities, achieved
-        Layers in the order of the network, sparsities ascending, and shape
-        (layers, sparsities).
+        Layers with their numbers in order (conv_2 before conv_10), sparsities
+        ascending, and shape (layers, sparsities).
     """
-    names = list(layers["layer"].unique())
-    sizes = layers.drop_duplicates("layer")["size"].tolist()
+    size_of = dict(zip(layers["layer"], layers["size"], strict=True))
+    names = sorted(size_of, key=_natural)
+    sizes = [int(size_of[name]) for name in names]
     wide = layers.pivot_table(
         index="layer", columns="sparsity", values="achieved_sparsity", sort=False
     )
     sparsities = sorted(layers["sparsity"].unique().tolist())
     achieved = wide.reindex(index=names, columns=sparsities).to_numpy(np.float64)
     return names, sizes, sparsities, achieved
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    parts = re.split(r"(\d+)", name)
+    return [(int(part) if part.isdigit() else -1, part) for part in parts]
 
 
 def progress_of(rows: "pd.DataFrame", manifest: dict[str, Any]) -> tuple[int, int]:

@@ -3,8 +3,11 @@
 import importlib.util
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+
+from prefiqs_jax.report.tables import layer_matrix, layer_table
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,6 +41,22 @@ def test_layer_sparsity(make_run, tmp_path, layer_sparsity):
         "layer1/0/conv1/kernel",
         "fc/kernel",
     ]
+
+
+def test_layer_numbers_are_in_order():
+    names = ["conv_10/kernel", "conv_2/kernel", "fc/kernel", "conv_2_dw/kernel"]
+    manifest = {
+        "settings": {"sparsities": [0.1, 0.5]},
+        "layers": [
+            {"name": name, "size": i, "achieved_sparsity": [i / 10, i / 8]}
+            for i, name in enumerate(names)
+        ],
+    }
+    found, sizes, sparsities, achieved = layer_matrix(layer_table(manifest))
+    assert found == [names[i] for i in (1, 3, 0, 2)]
+    assert sizes == [1, 3, 0, 2]
+    assert sparsities == [0.1, 0.5]
+    np.testing.assert_allclose(achieved[:, 1], np.array([1, 3, 0, 2]) / 8)
 
 
 def test_draw_compares_runs(make_run, tmp_path, draw):
