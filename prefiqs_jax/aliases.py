@@ -1,10 +1,10 @@
 """The types that the whole package speaks, with the definitions of its terms.
 
-=====================  =================================================================
+=====================  ==============================================================
 ``sparsity``           fraction of prunable weights that are set to zero, in [0, 1)
 ``achieved_sparsity``  the same, counted
-``mask``               which weights stay: a tree of bool like the parameters, True = keep
-``delta``              pruning direction (mask - 1) ⊙ θ, so that θ + δ is the pruned network
+``mask``               which weights stay: bools in the parameters' form, True = keep
+``delta``              pruning direction (mask - 1) ⊙ θ: θ + δ is the pruned network
 ``raw_embedding``      output of the network, shape (batch, dim)
 ``embedding``          unit face vector, the raw embedding over its Euclidean norm
 ``jvp``                directional derivative J_θ z · δ of the embedding z, (batch, dim)
@@ -12,7 +12,7 @@
 ``displacement``       z(θ + δ) - z(θ), (batch, dim)
 ``drift``              its norm, in [0, 2], (batch,)
 ``quality``            utility of an image, higher = better, always
-=====================  =================================================================
+=====================  ==============================================================
 """
 
 from collections.abc import Callable
@@ -44,8 +44,8 @@ class ApplyFn(Protocol):
         ...
 
 
-Score: TypeAlias = Callable[[str, Array], Any]
-"""``(leaf name, weights) -> scores``; the lowest go first; broadcastable to the weights."""
+Score: TypeAlias = Callable[[str, Any], Any]
+"""``(leaf name, weights) -> scores``, broadcastable; the lowest go first."""
 
 Prunable: TypeAlias = Callable[[str, Any], bool]
 """``(leaf name, weights) -> bool``: may this leaf be pruned?"""

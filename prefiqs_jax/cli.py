@@ -20,7 +20,7 @@ DEFAULT_SPARSITIES = "0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return its exit status: 0, 2 for bad input, 130 for Ctrl-C."""
+    """Run the command line; return 0, 2 for bad input or 130 for Ctrl-C."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     options = _parser().parse_args(words)
     options.words = ["prefiqs", *words]
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return USAGE_ERROR
     except KeyboardInterrupt:
         print(
-            "\nprefiqs: interrupted; what is finished is kept, the same command goes on",
+            "\nprefiqs: interrupted; finished parts are kept, the same command goes on",
             file=sys.stderr,
         )
         return INTERRUPTED
@@ -80,6 +80,7 @@ def _report(options: argparse.Namespace) -> None:
         images=options.images,
         replicates=options.replicates,
         seed=options.seed,
+        progress=not options.quiet,
     )
     print(path)
 
@@ -218,8 +219,8 @@ def _parser() -> argparse.ArgumentParser:
     network.add_argument(
         "--prunable",
         metavar="REGEX",
-        help="prune only weights whose name matches (default: all convolution and dense "
-        "weights)",
+        help="prune only weights whose name matches (default: all weights of "
+        "convolutions and dense layers)",
     )
     network.add_argument(
         "--seed", type=_natural, default=0, help="key of random masks (default: 0)"
@@ -257,13 +258,14 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--images", metavar="DIR", help="if the faces have moved")
     report.add_argument("--replicates", type=_positive, default=2000, metavar="N")
     report.add_argument("--seed", type=_natural, default=0, help="of the bootstrap")
+    report.add_argument("--quiet", action="store_true", help="no progress")
     report.set_defaults(run=_report)
 
     score = commands.add_parser(
         "score",
         parents=[network],
         help="write the PreFIQs quality of every image",
-        description="Write image,quality,drift; quality = 1 - drift / 2, higher = better.",
+        description="Write image, quality and drift; quality = 1 - drift / 2.",
     )
     score.add_argument("--sparsity", type=float, default=0.4, help="default: 0.4")
     score.add_argument("--out", metavar="FILE", required=True)

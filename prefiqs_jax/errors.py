@@ -1,4 +1,4 @@
-"""The error that a user can cure: one line that names what is wrong and how to fix it."""
+"""The error that a user can cure: one line, what is wrong and how to fix it."""
 
 
 class InputError(ValueError):

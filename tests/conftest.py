@@ -1,5 +1,6 @@
-"""Shared fixtures: x64, strict dtypes, and one way to find the real data beside the project."""
+"""Shared fixtures: x64, strict dtypes, one way to find the data beside the project."""
 
+import hashlib
 import importlib.util
 import sys
 from pathlib import Path
@@ -7,7 +8,9 @@ from pathlib import Path
 import jax
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # importlib mode leaves tests off the path
+sys.path.insert(
+    0, str(Path(__file__).parent)
+)  # importlib mode leaves tests off the path
 from toy import toy_network
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
@@ -20,7 +23,7 @@ def pytest_configure() -> None:
 
 @pytest.fixture(scope="session")
 def shared():
-    """Give the path of a file or folder under ``../shared``; skip, by name, if absent."""
+    """Give the path of something under ``../shared``; skip, by name, if absent."""
 
     def find(name: str) -> Path:
         path = SHARED / name
@@ -48,3 +51,9 @@ def golden_weights(shared):
 def toy():
     """Give ``(apply_fn, params, images)`` of a toy network in float64."""
     return toy_network()
+
+
+@pytest.fixture
+def sha256():
+    """Give the digest of a file, computed by the standard library alone."""
+    return lambda path: hashlib.sha256(Path(path).read_bytes()).hexdigest()

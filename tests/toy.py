@@ -1,9 +1,11 @@
-"""A toy network with every kind of layer that matters, small enough for float64 checks."""
+"""A toy network with every kind of layer, small enough for float64 checks."""
 
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from numpy.typing import DTypeLike
 
+from prefiqs_jax.backbones import Backbone, Preprocessing, Provenance
 from prefiqs_jax.backbones.functional import bind, blueprint
 from prefiqs_jax.backbones.layers import (
     BatchNorm,
@@ -28,7 +30,7 @@ class Toy(nnx.Module):
         return self.features(self.fc(per_image(self.depthwise(x))))
 
 
-def toy_network(dtype=np.float64, seed=0):
+def toy_network(dtype: DTypeLike = np.float64, seed=0):
     """Return (apply_fn, params, images): ~1,100 weights, images (5, 8, 8, 3)."""
     rng = np.random.default_rng(seed)
     plan = blueprint(lambda rngs: Toy(rngs=rngs))
@@ -45,3 +47,16 @@ def toy_network(dtype=np.float64, seed=0):
     params, apply_fn = bind(plan, {p: draw(p, s) for p, s in plan.shapes.items()})
     images = jnp.asarray(rng.uniform(-1, 1, (5, 8, 8, 3)).astype(dtype))
     return apply_fn, params, images
+
+
+def toy_backbone(dtype: DTypeLike = np.float32, seed=0):
+    """Return the toy network as a backbone for pictures of 8×8 pixels."""
+    apply_fn, params, _ = toy_network(dtype, seed)
+    return Backbone(
+        name="toy",
+        params=params,
+        apply_fn=apply_fn,
+        embedding_dim=6,
+        preprocessing=Preprocessing(height=8, width=8),
+        provenance=Provenance("toy", "0" * 64, "toy", "0" * 64, "none"),
+    )

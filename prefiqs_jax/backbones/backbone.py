@@ -66,5 +66,5 @@ class Backbone:
     def preprocess(
         self, rgb: NDArray[np.uint8], dtype: DTypeLike = np.float32
     ) -> NDArray:
-        """Turn uint8 RGB pictures (batch, height, width, 3) into the network's input."""
+        """Turn RGB pictures (batch, height, width, 3), uint8, into the input."""
         return self.preprocessing(rgb, dtype)

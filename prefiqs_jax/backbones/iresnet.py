@@ -12,6 +12,9 @@ Duta et al. (2021). Improved residual networks. ICPR. arXiv:2004.04989.
 Meng et al. (2021). MagFace. CVPR. arXiv:2103.06627 (epsilon 2e-5).
 """
 
+import re
+from collections.abc import Iterable
+
 from flax import nnx
 from jax import Array
 
@@ -34,27 +37,40 @@ IGNORABLE = (
 )
 
 
+def depth_of(names: Iterable[str]) -> int | None:
+    """Tell the depth from the names of a PyTorch state dict; None if it is no iResNet.
+
+    >>> depth_of(f"layer{s}.{i}.conv1.weight" for s in (1, 2, 3, 4) for i in (0, 1))
+    18
+    """
+    found = {
+        m.groups() for name in names if (m := re.match(r"layer(\d)\.(\d+)\.", name))
+    }
+    counts = tuple(sum(stage == str(s) for stage, _ in found) for s in range(1, 5))
+    return next((depth for depth, blocks in BLOCKS.items() if blocks == counts), None)
+
+
 class Block(nnx.Module):
-    """One residual block."""
+    """One residual block; the first of a stage halves the size and is projected."""
 
     def __init__(
         self,
         channels_in: int,
         channels_out: int,
-        stride: int,
+        first: bool,
         *,
-        projected: bool,
         epsilon: float,
         rngs: nnx.Rngs,
     ):
+        stride = 2 if first else 1
         self.bn1 = BatchNorm(channels_in, epsilon=epsilon, rngs=rngs)
         self.conv1 = conv(channels_in, channels_out, 3, 1, rngs=rngs)
         self.bn2 = BatchNorm(channels_out, epsilon=epsilon, rngs=rngs)
         self.prelu = PReLU(channels_out)
         self.conv2 = conv(channels_out, channels_out, 3, stride, rngs=rngs)
         self.bn3 = BatchNorm(channels_out, epsilon=epsilon, rngs=rngs)
-        self.projected = projected
-        if projected:
+        self.first = first
+        if first:
             shortcut = conv(channels_in, channels_out, 1, stride, rngs=rngs)
             norm = BatchNorm(channels_out, epsilon=epsilon, rngs=rngs)
             self.downsample = nnx.List([shortcut, norm])
@@ -62,7 +78,7 @@ class Block(nnx.Module):
     def __call__(self, x: Array) -> Array:
         y = self.prelu(self.bn2(self.conv1(self.bn1(x))))
         y = self.bn3(self.conv2(y))
-        if self.projected:
+        if self.first:
             shortcut, norm = self.downsample
             x = norm(shortcut(x))
         return x + y
@@ -82,22 +98,16 @@ class IResNet(nnx.Module):
         self.conv1 = conv(3, WIDTHS[0], 3, 1, rngs=rngs)
         self.bn1 = BatchNorm(WIDTHS[0], epsilon=epsilon, rngs=rngs)
         self.prelu = PReLU(WIDTHS[0])
+        layers = []
         channels = WIDTHS[0]
-        for stage, (count, width) in enumerate(zip(blocks, WIDTHS, strict=True), 1):
-            layer = []
+        for count, width in zip(blocks, WIDTHS, strict=True):
+            layer = nnx.List()
             for index in range(count):
-                first = index == 0
-                block = Block(
-                    channels,
-                    width,
-                    2 if first else 1,
-                    projected=first,
-                    epsilon=epsilon,
-                    rngs=rngs,
-                )
+                block = Block(channels, width, index == 0, epsilon=epsilon, rngs=rngs)
                 layer.append(block)
                 channels = width
-            setattr(self, f"layer{stage}", nnx.List(layer))
+            layers.append(layer)
+        self.layer1, self.layer2, self.layer3, self.layer4 = layers
         self.bn2 = BatchNorm(WIDTHS[-1], epsilon=epsilon, rngs=rngs)
         flat = FINAL_SIZE * FINAL_SIZE * WIDTHS[-1]
         self.fc = nnx.Linear(flat, embedding_dim, rngs=rngs)

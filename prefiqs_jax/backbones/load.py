@@ -192,6 +192,8 @@ def _fits(candidate: Architecture, source: Source) -> bool:
         named, _, _ = strip_prefix(source.tensors, candidate.anchors)
     except InputError:
         return False
+    if not candidate.recognises(named):
+        return False
     entries = candidate.entries(candidate.blueprint.shapes)
     return mapping.fit(named, entries, candidate.ignorable) == 0
 

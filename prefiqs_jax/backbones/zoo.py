@@ -6,8 +6,7 @@ This is the package's one registry: weights need provenance.
 import dataclasses
 import difflib
 import functools
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 from flax import nnx
@@ -40,6 +39,8 @@ class Architecture:
         Input and output.
     licence
         Of the code and the official weights.
+    recognises
+        Whether tensor names may be of this architecture, told without building it.
     check
         Raises InputError if constants in the file contradict the preprocessing.
     """
@@ -53,6 +54,7 @@ class Architecture:
     preprocessing: Preprocessing
     embedding_dim: int
     licence: str
+    recognises: Callable[[Iterable[str]], bool]
     check: Callable[[Mapping[str, np.ndarray]], None] | None = None
 
     @functools.cached_property
@@ -76,6 +78,7 @@ def _iresnet(
         preprocessing=preprocessing,
         embedding_dim=512,
         licence="code MIT, official weights for non-commercial research",
+        recognises=lambda names: iresnet.depth_of(names) == depth,
     )
 
 
@@ -96,6 +99,7 @@ _ALL = [
         preprocessing=SFACE_PIXELS,
         embedding_dim=sface.EMBEDDING_DIM,
         licence="Apache-2.0",
+        recognises=lambda names: "conv_1_conv2d_weight" in names,
         check=sface.check_scaling,
     ),
 ]

@@ -41,7 +41,7 @@ def pruning_delta(params: Params, mask: Mask) -> Delta:
 
 
 def apply_mask(params: Params, mask: Mask) -> Params:
-    """Set the weights that go to zero; equals ``params + pruning_delta(params, mask)``."""
+    """Set weights that go to zero: ``params + pruning_delta(params, mask)``."""
     check_mask(params, mask)
     return jax.tree.map(lambda w, m: jnp.where(m, w, jnp.zeros_like(w)), params, mask)
 

@@ -1,4 +1,4 @@
-"""A run folder: append-only Parquet parts and a run.json that says how they were made."""
+"""A run folder: append-only Parquet parts and a run.json that says how they came."""
 
 import json
 import os
@@ -155,8 +155,8 @@ def read(run: str | os.PathLike[str]) -> "pd.DataFrame":
     Returns
     -------
     pandas.DataFrame
-        Columns of :class:`prefiqs_jax.results.DriftRow`, in its order; by image, then by
-        sparsity.
+        Columns of :class:`prefiqs_jax.results.DriftRow`, in its order, by image,
+        then by sparsity.
 
     Raises
     ------

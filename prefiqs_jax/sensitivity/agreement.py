@@ -3,19 +3,20 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 
 class Agreement(NamedTuple):
     """First-order and real change of embeddings, each of shape (..., batch)."""
 
-    first_order: Array
+    first_order: Array | np.ndarray
     """‖jvp‖."""
-    drift: Array
+    drift: Array | np.ndarray
     """‖displacement‖, in [0, 2]."""
-    cosine: Array
+    cosine: Array | np.ndarray
     """Cosine between the two; NaN where either is zero."""
-    residual: Array
+    residual: Array | np.ndarray
     """‖displacement - jvp‖."""
 
 

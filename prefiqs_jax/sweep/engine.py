@@ -19,22 +19,20 @@ from numpy.typing import NDArray
 
 from prefiqs_jax.aliases import ApplyFn, Params
 from prefiqs_jax.masks.packed import PackedMasks, delta_at
-from prefiqs_jax.sensitivity import agreement, unit
+from prefiqs_jax.sensitivity import Agreement, agreement, unit
 
 PRECISION = "highest"
-"""Matrix precision: float32 products in full, no TF32 that would hide a drift of 1e-3."""
+"""Matrix precision: full float32, no TF32 that would hide a drift of 1e-3."""
 
 
 class Measured(NamedTuple):
     """What one batch gives; arrays of shape (sparsities, batch) unless stated."""
 
-    first_order: Array
-    drift: Array
-    cosine: Array
-    residual: Array
-    dense_norm: Array
+    compared: Agreement
+    """First-order and real change."""
+    dense_norm: Any
     """‖f(x; θ)‖ before normalisation, shape (batch,)."""
-    pruned_norm: Array
+    pruned_norm: Any
     """‖f(x; θ + δ)‖ before normalisation."""
 
 
@@ -130,7 +128,7 @@ def make_step(problem: SweepProblem, tangent_chunk: int) -> Callable[..., Measur
             return agreement(jvp, embedding - dense), norm
 
         compared, pruned_norm = jax.lax.map(pruned, (indices, jvps))
-        return Measured(*compared, dense_norm, pruned_norm)
+        return Measured(compared, dense_norm, pruned_norm)
 
     return step
 
@@ -172,7 +170,7 @@ def measure(
     Returns
     -------
     Measured
-        NumPy arrays for the n images, float64 as read from float32.
+        Of NumPy arrays for the n images, float64 as read from float32.
     """
     count = len(images)
     if count < batch_size:
@@ -180,4 +178,4 @@ def measure(
         padding = np.repeat(images[-1:], batch_size - count, axis=0)
         images = np.concatenate([images, padding])
     result = compiled(problem.moving, problem.still, problem.planes, images)
-    return Measured(*(np.asarray(v, np.float64)[..., :count] for v in result))
+    return jax.tree.map(lambda v: np.asarray(v, np.float64)[..., :count], result)

@@ -16,6 +16,7 @@ from prefiqs_jax.sweep.engine import SweepProblem, compile_step
 # independent of how much memory happens to be free.
 LARGEST_BATCH = {"cpu": 32}
 LARGEST_BATCH_ELSEWHERE = 128
+LARGEST_CHUNK = 5
 UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
 
@@ -100,14 +101,12 @@ def plan_sweep(
                 chunks = [c for c in chunks if c < chunk]
                 continue
             if batch == 1 or batch_size:
+                cure = "raise --memory-limit"
+                if batch > 1:
+                    cure = f"lower --batch-size or {cure}"
                 message = (
-                    f"a batch of {batch} needs {predicted / 1e9:.1f} GB, but the memory "
-                    f"limit is {limit / 1e9:.1f} GB; "
-                    + (
-                        "raise --memory-limit"
-                        if batch == 1
-                        else "lower --batch-size or raise --memory-limit"
-                    )
+                    f"a batch of {batch} needs {predicted / 1e9:.3g} GB, but the "
+                    f"memory limit is {limit / 1e9:.3g} GB; {cure}"
                 )
                 raise InputError(message)
             chunks = [1]
@@ -164,10 +163,10 @@ def parse_bytes(text: str) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class _Cost:
-    """Memory of a step as a line in batch and chunk, to start the search near its end."""
+    """Estimated memory of a step, to start the search near its end."""
 
     weights: int
-    """Bytes of the moving weights, which a pruned copy and each direction take again."""
+    """Bytes of the moving weights; a pruned copy and each direction take them again."""
     fixed: int
     residuals: int
     """Bytes that the linearised pass keeps for each image."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import itertools
 import os
 import sys
 import time
@@ -33,7 +34,8 @@ from prefiqs_jax.results.run_folder import (
     write_manifest,
     write_part,
 )
-from prefiqs_jax.sweep.engine import PRECISION, Measured, measure, pose
+from prefiqs_jax.sensitivity import Agreement
+from prefiqs_jax.sweep.engine import PRECISION, measure, pose
 from prefiqs_jax.sweep.planner import Plan, plan_sweep
 from prefiqs_jax.trees import is_prunable
 
@@ -213,17 +215,19 @@ def _rows(
     """Measure a batch and lay its numbers out by image, then by sparsity."""
     count, levels = len(batch.names), len(masks.sparsities)
     if count == 0:
-        empty = np.zeros((levels, 0))
-        measured = Measured(empty, empty, empty, empty, np.zeros(0), empty)
+        compared = Agreement(*[np.zeros((levels, 0))] * 4)
     else:
         images = backbone.preprocess(batch.pixels)
         measured = measure(plan.compiled, problem, images, plan.batch_size)
-    check_norms(batch.names, masks.sparsities, measured)
+        check_norms(
+            batch.names, masks.sparsities, measured.dense_norm, measured.pruned_norm
+        )
+        compared = measured.compared
 
     def by_image(values: Any) -> np.ndarray:
         return np.asarray(values).T.ravel()
 
-    drift = by_image(measured.drift)
+    drift = by_image(compared.drift)
     return {
         "backbone": [backbone.name] * (count * levels),
         "mask": [mask] * (count * levels),
@@ -231,33 +235,33 @@ def _rows(
         "identity": [who for who in batch.identities for _ in range(levels)],
         "sparsity": np.tile(masks.sparsities, count),
         "achieved_sparsity": np.tile(masks.achieved, count),
-        "first_order": by_image(measured.first_order),
+        "first_order": by_image(compared.first_order),
         "drift": drift,
-        "cosine": by_image(measured.cosine),
-        "residual": by_image(measured.residual),
+        "cosine": by_image(compared.cosine),
+        "residual": by_image(compared.residual),
         "quality": 1 - drift / 2,
     }
 
 
 def check_norms(
-    names: Sequence[str], sparsities: Sequence[float], measured: Measured
+    names: Sequence[str],
+    sparsities: Sequence[float],
+    dense_norm: np.ndarray,
+    pruned_norm: np.ndarray,
 ) -> None:
     """Raise InputError, naming image and sparsity, where an embedding has no direction.
 
     A zero or non-finite raw embedding cannot be normalised; its drift would be NaN.
     """
-    dense, pruned = np.asarray(measured.dense_norm), np.asarray(measured.pruned_norm)
-    for where, norms in [("before pruning", dense)] + [
-        (f"at sparsity {sparsity:g}", pruned[index])
-        for index, sparsity in enumerate(sparsities)
-    ]:
+    places = ["before pruning", *(f"at sparsity {s:g}" for s in sparsities)]
+    for where, norms in zip(places, [dense_norm, *pruned_norm], strict=True):
         bad = np.flatnonzero(~np.isfinite(norms) | (norms == 0))
         if bad.size:
             kind = "zero" if norms[bad[0]] == 0 else "not finite"
             more = f" (and {bad.size - 1} more)" if bad.size > 1 else ""
             message = (
-                f"the embedding of {names[bad[0]]}{more} is {kind} {where}, so it has no "
-                "direction; leave that sparsity or picture out"
+                f"the embedding of {names[bad[0]]}{more} is {kind} {where}, so it has "
+                "no direction; leave that sparsity or picture out"
             )
             raise InputError(message)
 
@@ -266,7 +270,7 @@ def _check_sparsities(sparsities: Sequence[float]) -> None:
     if not sparsities:
         message = "no sparsities given; give some in [0, 1), such as 0.1,0.4"
         raise InputError(message)
-    for one, other in zip(sparsities[:-1], sparsities[1:], strict=True):
+    for one, other in itertools.pairwise(sparsities):
         if one == other:
             message = f"sparsity {one:g} is given twice"
             raise InputError(message)

@@ -1,4 +1,4 @@
-"""Score a folder of faces by PreFIQs: quality = 1 - drift / 2, two forwards an image."""
+"""Score a folder of faces by PreFIQs, two forwards an image."""
 
 import contextlib
 import csv
@@ -28,7 +28,7 @@ from prefiqs_jax.masks import apply_mask
 from prefiqs_jax.masks.allocation import check_sparsity
 from prefiqs_jax.masks.named import NamedMask
 from prefiqs_jax.sensitivity import unit
-from prefiqs_jax.sweep.engine import PRECISION, Measured
+from prefiqs_jax.sweep.engine import PRECISION
 from prefiqs_jax.sweep.planner import LARGEST_BATCH, LARGEST_BATCH_ELSEWHERE
 from prefiqs_jax.sweep.runner import check_norms
 
@@ -129,12 +129,7 @@ def score(
                     np.asarray(v, np.float64)[:count]
                     for v in step(backbone.params, pruned, images)
                 )
-                nothing = np.zeros((1, count))
-                check_norms(
-                    batch.names,
-                    [sparsity],
-                    Measured(*[nothing] * 4, dense_norm, pruned_norm[None]),
-                )
+                check_norms(batch.names, [sparsity], dense_norm, pruned_norm[None])
                 names += batch.names
                 drifts += drift.tolist()
             for conversion, found in batch.conversions.items():

@@ -163,12 +163,10 @@ def _ignored(
     arguments: dict[str, str],
 ) -> dict[str, str]:
     reasons = {name: why for name, why in arguments.items() if name not in used}
-    # From each weight back to what it was computed from; outputs come after inputs.
-    root: dict[str, str] = {name: plain_name(name) for name in used if name in parents}
+    # What a weight was computed from is used, too; outputs come after their inputs.
+    reached = set(used)
     for output in reversed(parents):
-        for name in parents[output] if output in root else ():
-            root.setdefault(name, root[output])
-    for name in sorted(given - used.keys() - reasons.keys()):
-        folded = name in root
-        reasons[name] = f"folded into {root[name]}" if folded else "no layer uses it"
-    return reasons
+        if output in reached:
+            reached.update(parents[output])
+    unused = sorted(given - reached - reasons.keys())
+    return reasons | dict.fromkeys(unused, "no layer uses it")

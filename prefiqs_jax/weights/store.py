@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.files import atomic
 from prefiqs_jax.weights.floats import as_float32, from_bfloat16
 from prefiqs_jax.weights.wording import naming, parsing, shown
 
@@ -36,7 +37,9 @@ def is_own(metadata: Mapping[str, str]) -> bool:
 
 
 def save(
-    path: Path | str, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]
+    path: str | os.PathLike[str],
+    tensors: Mapping[str, np.ndarray],
+    metadata: Mapping[str, str],
 ) -> None:
     """Write arrays and text about them to a .safetensors file, all or nothing.
 
@@ -60,24 +63,12 @@ def save(
     ValueError
         A type that the format lacks, or a reserved name.
     """
-    path = Path(path)
-    # In the same folder, since a rename cannot cross file systems.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(_header(tensors, metadata))
-            for name in sorted(tensors):
-                array = tensors[name]
-                little = array.dtype.newbyteorder("<")
-                file.write(array.astype(little, copy=False).tobytes())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        message = f"{path}: cannot be written ({error.strerror}); choose another place"
-        raise InputError(message) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic(path) as temporary, open(temporary, "wb") as file:
+        file.write(_header(tensors, metadata))
+        for name in sorted(tensors):
+            array = tensors[name]
+            little = array.dtype.newbyteorder("<")
+            file.write(array.astype(little, copy=False).tobytes())
 
 
 def load(path: Path | str) -> tuple[dict[str, np.ndarray], dict[str, str]]:

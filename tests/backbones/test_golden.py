@@ -58,11 +58,12 @@ class Golden:
         for key, mask in keep.items():
             entry = self.entries[key]
             path = entry.target.removeprefix("params/")
+            assert entry.transform is not None
             flat[path] = entry.transform(mask.astype(np.float32)).astype(bool)
         return unflatten(flat)
 
     def stored_mask(self, allocation, index, tie=None):
-        """Rebuild a stored mask: threshold, then the tie table (or one value for it)."""
+        """Rebuild a stored mask: threshold, then tie table (or one value for it)."""
         threshold = self.arrays[f"threshold_{allocation}"][index]
         keep = {}
         for position, key in enumerate(self.layers()):
@@ -108,9 +109,7 @@ def test_counts(golden):
     leaves = jax.tree.leaves(golden.backbone.params)
     assert sum(leaf.size for leaf in leaves) == golden.manifest["num_parameters"]
     assert sum(x.size for x in leaves if x.ndim > 1) == golden.manifest["num_prunable"]
-    assert (
-        sum(x.ndim > 1 for x in leaves) == (golden.manifest["num_prunable_layers"])
-    )
+    assert sum(x.ndim > 1 for x in leaves) == (golden.manifest["num_prunable_layers"])
 
 
 @pytest.mark.parametrize("allocation", ["global", "layerwise"])
@@ -126,7 +125,7 @@ def test_masks(golden, allocation):
         assert zeros.sum() == stored.sum()
         if allocation == "layerwise":
             assert (zeros == stored).all()
-        # Equal wherever no tie is listed: below both readings of the ties, above neither.
+        # Equal wherever no tie is listed: between the two readings of the ties.
         most = golden.stored_mask(allocation, index, tie=True)
         least = golden.stored_mask(allocation, index, tie=False)
         for ours, upper, lower in zip(
@@ -154,9 +153,7 @@ def test_jvps(golden):
     for index, sparsity in enumerate(golden.arrays["jvp_sparsities"].tolist()):
         mask = golden.stored_mask("global", where.index(sparsity))
         delta = pruning_delta(golden.params64, mask)
-        _, ours = jvp(
-            golden.backbone.apply_fn, golden.params64, delta, golden.images64
-        )
+        _, ours = jvp(golden.backbone.apply_fn, golden.params64, delta, golden.images64)
         reference = golden.arrays["jvp_normalised_f64"][index]
         assert np.abs(ours - reference).max() <= 1e-11 * np.abs(reference).max()
 

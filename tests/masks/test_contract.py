@@ -1,4 +1,6 @@
-"""What every mask keeps to; a new mask adds one line to MASKS and inherits all of it."""
+"""What every mask keeps to: a new mask adds one line to MASKS and inherits all."""
+
+import itertools
 
 import jax
 import numpy as np
@@ -71,7 +73,7 @@ def test_nested(toy, mask_fn, per_weight):
     for sparser, sparsity in zip(masks, SPARSITIES, strict=True):
         alone = mask_fn(params, sparsity)
         assert all(map(np.array_equal, *map(jax.tree.leaves, (sparser, alone))))
-    for fuller, sparser in zip(masks[:-1], masks[1:], strict=True):
+    for fuller, sparser in itertools.pairwise(masks):
         for more, less in zip(*map(jax.tree.leaves, (fuller, sparser)), strict=True):
             assert (less <= more).all()
 

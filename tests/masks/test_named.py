@@ -23,7 +23,9 @@ def test_name_means_what_it_says():
     ours = mask_named("global/magnitude").mask_fn(PARAMS, 0.4)
     same = globally(magnitude)(PARAMS, 0.4)
     assert all(np.array_equal(ours[k], same[k]) for k in PARAMS)
-    one, two = (mask_named("global/random", seed=s).mask_fn(PARAMS, 0.5) for s in (1, 2))
+    one, two = (
+        mask_named("global/random", seed=s).mask_fn(PARAMS, 0.5) for s in (1, 2)
+    )
     assert any(not np.array_equal(one[k], two[k]) for k in PARAMS)
 
 
@@ -49,7 +51,7 @@ def test_own_score_and_own_mask(tmp_path):
     )
     found = mask_named(f"layerwise/{file}:largest_first")
     assert found.mask_fn(PARAMS, 0.5)["a"].tolist() == [[True] * 3, [False] * 3]
-    assert len(found.source_sha256) == 64
+    assert found.source_sha256 is not None
     assert mask_named(f"{file}:keep_all").mask_fn(PARAMS, 0.5)["b"].all()
     for name, words in {
         f"layerwise/{file}:nothing": "has no function nothing",

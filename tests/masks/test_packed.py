@@ -50,4 +50,4 @@ def test_achieved_is_counted_per_layer(toy):
 def test_masks_of_another_shape_are_refused(toy):
     _, params, _ = toy
     with pytest.raises(InputError, match="structure"):
-        pack_masks(lambda p, s: {"w": np.ones(3, bool)}, params, [0.5])
+        pack_masks(lambda params, sparsity: {"w": np.ones(3, bool)}, params, [0.5])

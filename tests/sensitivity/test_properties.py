@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from toy import toy_network
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.masks import globally, magnitude, pruning_delta
@@ -16,7 +17,6 @@ from prefiqs_jax.sensitivity import (
     embedding_jvps,
     first_order,
 )
-from toy import toy_network
 
 
 @pytest.fixture
@@ -96,9 +96,7 @@ def test_scale_of_the_network_cancels(pruned):
 def test_drift_is_the_distance_of_unit_vectors(pruned):
     apply_fn, params, delta, images = pruned
     moved = jax.tree.map(jnp.add, params, delta)
-    before, after = (
-        np.asarray(apply_fn(p, images)) for p in (params, moved)
-    )
+    before, after = (np.asarray(apply_fn(p, images)) for p in (params, moved))
     cosine = (before * after).sum(-1) / (
         np.linalg.norm(before, axis=-1) * np.linalg.norm(after, axis=-1)
     )
@@ -106,7 +104,9 @@ def test_drift_is_the_distance_of_unit_vectors(pruned):
     assert np.abs(squared - (2 - 2 * cosine)).max() < 1e-13  # D² = 2 - 2 cos
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-14), (np.float32, 1e-6)])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(np.float64, 1e-14), (np.float32, 1e-6)]
+)
 def test_independent_of_batch_mates(dtype, tolerance):
     apply_fn, params, images = toy_network(dtype)
     delta = pruning_delta(params, globally(magnitude)(params, 0.3))

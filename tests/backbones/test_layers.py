@@ -1,0 +1,154 @@
+"""Layers against JAX's own convolution, PyTorch, and the definition."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from prefiqs_jax.backbones.functional import bind, blueprint
+from prefiqs_jax.backbones.iresnet import IResNet
+from prefiqs_jax.backbones.layers import PReLU, shifted_depthwise
+from prefiqs_jax.backbones.zoo import ARCHITECTURES
+
+COUNTS = {  # FIELD: parameters and tensors of the published code
+    "arcface_iresnet18": (24_025_600, 187),
+    "arcface_iresnet34": (34_139_328, 331),
+    "arcface_iresnet50": (43_590_848, 475),
+    "arcface_iresnet100": (65_156_160, 925),
+    "arcface_iresnet200": (118_833_920, 1807),
+}
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("extent", [7, 8])
+def test_depthwise_equals_the_grouped_convolution(stride, extent):
+    rng = np.random.default_rng(extent)
+    x = jnp.asarray(rng.standard_normal((2, extent, extent + 1, 5)))
+    kernel = jnp.asarray(rng.standard_normal((3, 3, 1, 5)))
+    expected = jax.lax.conv_general_dilated(
+        x,
+        kernel,
+        (stride, stride),
+        ((1, 1), (1, 1)),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=5,
+    )
+    ours = shifted_depthwise(x, kernel, stride)
+    assert ours.shape == expected.shape
+    assert np.abs(ours - expected).max() < 1e-14
+
+
+def test_prelu_has_a_slope_per_channel():
+    layer = PReLU(3)
+    layer.slope[...] = jnp.array([0.5, -1.0, 3.0], jnp.float32)
+    x = jnp.asarray(np.array([[-2, -2, -2], [2, 2, 2], [0, 0, 0]], np.float32))
+    assert layer(x).tolist() == [[-1, 2, -6], [2, 2, 2], [0, 0, 0]]
+    _, at_zero = jax.jvp(layer, (x,), (jnp.ones_like(x),))
+    assert at_zero[2].tolist() == [0.5, -1.0, 3.0]  # as in PyTorch
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_counts_of_the_published_code(name):
+    plan = ARCHITECTURES[name].blueprint
+    params = sum(np.prod(s) for p, s in plan.shapes.items() if p.startswith("params"))
+    # PyTorch counts batches in one tensor more for every BatchNorm.
+    counters = sum(path.endswith("/mean") for path in plan.shapes)
+    assert (params, len(plan.shapes) + counters) == COUNTS[name]
+
+
+def test_no_random_weights_are_made():
+    plan = ARCHITECTURES["arcface_iresnet50"].blueprint
+    leaves = jax.tree.leaves((plan.params, plan.statistics))
+    assert all(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in leaves)
+
+
+def test_statistics_are_no_parameters():
+    plan = blueprint(lambda rngs: IResNet((1, 1, 1, 1), rngs=rngs))
+    names = {path.rpartition("/")[2] for path in plan.shapes if "params" in path}
+    assert names == {"kernel", "bias", "scale", "slope"}
+
+
+@pytest.mark.parametrize("epsilon", [1e-5, 2e-5])
+def test_iresnet_equals_a_pytorch_twin(epsilon):
+    """A tiny network of random weights, layer for layer as the original, in float64."""
+    torch = pytest.importorskip("torch")
+    nn = torch.nn
+    widths = (64, 128, 256, 512)
+
+    class Block(nn.Module):
+        def __init__(self, inputs, outputs, stride):
+            super().__init__()
+            self.bn1 = nn.BatchNorm2d(inputs, eps=epsilon)
+            self.conv1 = nn.Conv2d(inputs, outputs, 3, 1, 1, bias=False)
+            self.bn2 = nn.BatchNorm2d(outputs, eps=epsilon)
+            self.prelu = nn.PReLU(outputs)
+            self.conv2 = nn.Conv2d(outputs, outputs, 3, stride, 1, bias=False)
+            self.bn3 = nn.BatchNorm2d(outputs, eps=epsilon)
+            self.downsample = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride, bias=False),
+                nn.BatchNorm2d(outputs, eps=epsilon),
+            )
+
+        def forward(self, x):
+            y = self.prelu(self.bn2(self.conv1(self.bn1(x))))
+            return self.bn3(self.conv2(y)) + self.downsample(x)
+
+    class Twin(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
+            self.bn1 = nn.BatchNorm2d(64, eps=epsilon)
+            self.prelu = nn.PReLU(64)
+            inputs = 64
+            for stage, width in enumerate(widths, 1):
+                self.add_module(f"layer{stage}", nn.Sequential(Block(inputs, width, 2)))
+                inputs = width
+            self.bn2 = nn.BatchNorm2d(512, eps=epsilon)
+            self.fc = nn.Linear(512 * 49, 512)
+            self.features = nn.BatchNorm1d(512, eps=epsilon)
+
+        def forward(self, x):
+            x = self.prelu(self.bn1(self.conv1(x)))
+            for stage in range(1, 5):
+                x = getattr(self, f"layer{stage}")(x)
+            return self.features(self.fc(self.bn2(x).flatten(1)))
+
+    from prefiqs_jax.backbones.iresnet import FLATTENED
+    from prefiqs_jax.backbones.mirror import pytorch_entries
+    from prefiqs_jax.weights.mapping import convert
+
+    torch.manual_seed(0)
+    twin = Twin().double().eval()
+    with torch.no_grad():
+        for name, tensor in twin.state_dict().items():
+            if name.endswith("running_var"):
+                tensor.uniform_(1e-4, 1)  # small enough for epsilon to matter
+            elif tensor.is_floating_point() and tensor.ndim == 1:
+                tensor.uniform_(-1, 1)
+    state = {
+        name: tensor.numpy()
+        for name, tensor in twin.state_dict().items()
+        if tensor.is_floating_point()
+    }
+    plan = blueprint(lambda rngs: IResNet((1, 1, 1, 1), epsilon=epsilon, rngs=rngs))
+    tensors, _ = convert(state, pytorch_entries(plan.shapes, FLATTENED))
+    params, apply_fn = bind(plan, tensors)
+    images = np.random.default_rng(1).standard_normal((2, 112, 112, 3))
+    with torch.no_grad():
+        expected = twin(torch.from_numpy(images.transpose(0, 3, 1, 2))).numpy()
+    ours = np.asarray(apply_fn(params, images))
+    assert np.abs(ours - expected).max() <= 1e-12 * np.abs(expected).max()
+
+
+def test_split_network_is_what_flax_computes():
+    rngs = nnx.Rngs(0)
+    module = IResNet((1, 1, 1, 1), rngs=rngs)
+    images = jnp.asarray(np.random.default_rng(0).random((1, 112, 112, 3), np.float32))
+    plan = blueprint(lambda rngs: IResNet((1, 1, 1, 1), rngs=rngs))
+    _, params, rest = nnx.split(module, nnx.Param, ...)
+    from prefiqs_jax.backbones.functional import flatten
+
+    both = {"params": nnx.to_pure_dict(params), "statistics": nnx.to_pure_dict(rest)}
+    tree, apply_fn = bind(plan, {k: np.asarray(v) for k, v in flatten(both).items()})
+    assert np.array_equal(apply_fn(tree, images), module(images))

@@ -1,0 +1,53 @@
+"""A toy backbone with toy pictures, so that whole sweeps take a second."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from toy import toy_backbone
+
+from prefiqs_jax.images import read_folder
+from prefiqs_jax.masks import mask_named
+from prefiqs_jax.sweep import SweepOptions, sweep
+
+SPARSITIES = [0.1, 0.3, 0.5]
+
+
+@pytest.fixture
+def backbone():
+    return toy_backbone()
+
+
+def write_pictures(folder, count, people=3):
+    rng = np.random.default_rng(5)
+    for index in range(count):
+        path = folder / f"person{index % people}" / f"{index:03d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).save(path)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    write_pictures(tmp_path / "faces", 11)
+    return tmp_path / "faces"
+
+
+@pytest.fixture
+def run_sweep(backbone, pictures, tmp_path):
+    """Sweep the toy pictures into a folder; keywords override."""
+
+    def run(out="run", *, mask="global/magnitude", sparsities=SPARSITIES, **options):
+        seed = options.pop("seed", 0)
+        network = options.pop("backbone", backbone)
+        folder = read_folder(options.pop("images", pictures))
+        options = {"batch_size": 4, "progress": False} | options
+        return sweep(
+            network,
+            folder,
+            mask_named(mask, seed=seed),
+            sparsities,
+            tmp_path / out,
+            seed=seed,
+            options=SweepOptions(**options),
+        )
+
+    return run

@@ -1,0 +1,106 @@
+"""The compiled step against the plain functions it is made of."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from toy import toy_network
+
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.masks import globally, magnitude, pruning_delta
+from prefiqs_jax.masks.packed import pack_masks
+from prefiqs_jax.sensitivity import agreement, displacement, embedding_jvp
+from prefiqs_jax.sweep.engine import compile_step, make_step, measure, pose
+from prefiqs_jax.sweep.planner import parse_bytes, peak_bytes, plan_sweep
+
+SPARSITIES = [0.05, 0.2, 0.4, 0.6, 0.8, 0.9]
+
+
+@pytest.fixture
+def problem():
+    apply_fn, params, images = toy_network(np.float32)
+    packed = pack_masks(globally(magnitude), params, SPARSITIES)
+    return apply_fn, params, images, pose(apply_fn, params, packed)
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 6])
+def test_equals_the_plain_functions(problem, chunk):
+    apply_fn, params, images, posed = problem
+    compiled = compile_step(posed, images.shape, chunk)
+    measured = measure(compiled, posed, np.asarray(images), len(images))
+    for index, sparsity in enumerate(SPARSITIES):
+        delta = pruning_delta(params, globally(magnitude)(params, sparsity))
+        _, jvp = embedding_jvp(apply_fn, params, delta, images)
+        expected = agreement(jvp, displacement(apply_fn, params, delta, images))
+        for ours, theirs in zip(measured.compared, expected, strict=True):
+            assert np.abs(ours[index] - np.asarray(theirs)).max() < 2e-6
+        raw = apply_fn(jax.tree.map(jnp.add, params, delta), images)
+        norms = np.linalg.norm(np.asarray(raw), axis=-1)
+        assert np.abs(measured.pruned_norm[index] / norms - 1).max() < 1e-6
+
+
+def test_only_what_moves_is_differentiated(problem):
+    _, params, _, posed = problem
+    names = len(jax.tree.leaves(params))
+    assert len(posed.moving) == len(posed.planes) == 3
+    assert len(posed.still) == names - 3
+    assert jax.tree.structure(posed.params(posed.moving, posed.still)) == (
+        jax.tree.structure(params)
+    )
+
+
+def test_a_smaller_batch_is_padded_not_recompiled(problem):
+    _, _, images, posed = problem
+    compiled = compile_step(posed, images.shape, 2)
+    whole = measure(compiled, posed, np.asarray(images), 5)
+    part = measure(compiled, posed, np.asarray(images[:2]), 5)
+    assert part.dense_norm.shape == (2,)
+    for ours, all_of_them in zip(part.compared, whole.compared, strict=True):
+        assert np.abs(ours - all_of_them[:, :2]).max() <= 1e-6
+
+
+def test_no_copy_of_the_weights_for_each_sparsity(problem):
+    """Temporaries grow with the chunk, not with the number of sparsities."""
+    apply_fn, params, images, _ = problem
+    temporaries = {}
+    for count in (4, 32):
+        levels = [(i + 1) / (count + 1) for i in range(count)]
+        packed = pack_masks(globally(magnitude), params, levels)
+        posed = pose(apply_fn, params, packed)
+        step = jax.jit(make_step(posed, 2))
+        compiled = step.lower(posed.moving, posed.still, posed.planes, images).compile()
+        temporaries[count] = peak_bytes(compiled)
+    weights = sum(w.nbytes for w in posed.moving)
+    # 28 sparsities more cost three bytes a weight for the masks, no copy (112).
+    assert temporaries[32] - temporaries[4] < 4 * weights
+
+
+def test_plan_fits_its_limit(problem):
+    *_, posed = problem
+    generous = plan_sweep(posed, (8, 8, 3), image_count=100, memory_limit=10**9)
+    assert generous.batch_size == 32
+    assert len(SPARSITIES) % generous.tangent_chunk == 0
+    tight = plan_sweep(
+        posed,
+        (8, 8, 3),
+        image_count=100,
+        memory_limit=generous.predicted_bytes // 2,
+    )
+    assert tight.predicted_bytes == peak_bytes(tight.compiled)
+    assert tight.predicted_bytes <= generous.predicted_bytes // 2
+    assert (tight.batch_size, tight.tangent_chunk) < (32, generous.tangent_chunk + 1)
+    assert plan_sweep(posed, (8, 8, 3), image_count=3).batch_size == 3
+
+
+def test_no_plan_fits(problem):
+    *_, posed = problem
+    with pytest.raises(InputError, match=r"a batch of 1 needs .* raise --memory-limit"):
+        plan_sweep(posed, (8, 8, 3), image_count=10, memory_limit=1000)
+    with pytest.raises(InputError, match="lower --batch-size or raise"):
+        plan_sweep(posed, (8, 8, 3), image_count=10, batch_size=8, memory_limit=1000)
+
+
+@pytest.mark.parametrize("text", ["", "GB", "-1GB", "0", "8 parsecs", "1e9"])
+def test_amounts_that_are_none(text):
+    with pytest.raises(InputError, match="not an amount"):
+        parse_bytes(text)

@@ -1,0 +1,295 @@
+"""Whole sweeps on toy pictures: rows, resuming, refusing."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from prefiqs_jax import results
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.images import read_folder
+from prefiqs_jax.masks import globally, magnitude, pruning_delta
+from prefiqs_jax.sensitivity import drift, first_order
+
+
+def test_rows(run_sweep, backbone, pictures):
+    rows = results.read(run_sweep())
+    assert list(rows.columns) == list(results.COLUMNS)
+    assert len(rows) == 11 * 3
+    names = read_folder(pictures).names
+    assert rows.image.tolist() == [name for name in names for _ in range(3)]
+    assert rows.sparsity.tolist() == [0.1, 0.3, 0.5] * 11
+    assert (rows.identity == rows.image.str.split("/").str[0]).all()
+    pixels = np.stack([np.asarray(Image.open(pictures / n)) for n in names])
+    images = backbone.preprocess(pixels)
+    for sparsity in (0.1, 0.3, 0.5):
+        group = rows[rows.sparsity == sparsity]
+        mask = globally(magnitude)(backbone.params, sparsity)
+        delta = pruning_delta(backbone.params, mask)
+        arguments = (backbone.apply_fn, backbone.params, delta, images)
+        assert np.abs(group.drift - np.asarray(drift(*arguments))).max() < 1e-6
+        assert (
+            np.abs(group.first_order - np.asarray(first_order(*arguments))).max() < 1e-6
+        )
+        assert (group.achieved_sparsity - sparsity).abs().max() < 1e-3
+    assert rows.quality.tolist() == (1 - rows.drift / 2).tolist()
+    assert rows.cosine.abs().max() <= 1
+    assert (rows.residual >= (rows.drift - rows.first_order).abs() - 1e-6).all()
+
+
+def test_manifest(run_sweep):
+    run = run_sweep(command=["prefiqs", "sweep"])
+    manifest = results.read_manifest(run)
+    assert manifest["settings"]["sparsities"] == [0.1, 0.3, 0.5]
+    assert manifest["settings"]["batch_size"] == 4
+    assert manifest["images"]["identities"] == 3
+    assert manifest["images"]["identity_source"] == "folders"
+    names = [layer["name"] for layer in manifest["layers"]]
+    assert names == ["conv1/kernel", "depthwise/kernel", "fc/kernel"]
+    for index in range(3):
+        dropped = sum(
+            layer["achieved_sparsity"][index] * layer["size"]
+            for layer in manifest["layers"]
+        )
+        total = sum(layer["size"] for layer in manifest["layers"])
+        assert dropped / total == pytest.approx(manifest["achieved_sparsity"][index])
+    (session,) = manifest["sessions"]
+    assert session["command"] == ["prefiqs", "sweep"]
+    assert "jax" in session["versions"]
+    assert session["precision"] == "float32, matrix products highest"
+    assert manifest["finished"] is not None
+
+
+def test_independent_of_the_batch_size(run_sweep):
+    one = results.read(run_sweep("one", batch_size=1))
+    many = results.read(run_sweep("many", batch_size=11))
+    for column in ("first_order", "drift", "residual", "cosine"):
+        assert (one[column] - many[column]).abs().max() <= 2e-6
+
+
+def test_a_second_batch_does_not_recompile(run_sweep):
+    compiled = []
+    run_sweep("warm")
+
+    def listen(event: str, duration_secs: float, **_: str | int) -> None:
+        compiled.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        run_sweep("few", batch_size=6)
+        few = sum("backend_compile" in event for event in compiled)
+        compiled.clear()
+        run_sweep("many", batch_size=1)
+        many = sum("backend_compile" in event for event in compiled)
+    finally:
+        jax.monitoring.clear_event_listeners()
+    assert many == few > 0
+
+
+def test_resumes_where_it_stopped(run_sweep):
+    whole = results.read(run_sweep("whole"))
+    run = run_sweep("run")
+    (run / "part-000001.parquet").unlink()
+    (run / ".part-000001.parquet.99.partial").write_bytes(b"half")
+    kept = (run / "part-000000.parquet").stat().st_mtime_ns
+    run_sweep("run", batch_size=None)  # nothing said: the run keeps its batch size
+    pd.testing.assert_frame_equal(results.read(run), whole)
+    assert (run / "part-000000.parquet").stat().st_mtime_ns == kept
+    assert not list(run.glob(".*"))
+    assert len(results.read_manifest(run)["sessions"]) == 2
+
+
+def test_survives_sigkill(run_sweep, pictures, tmp_path):
+    script = f"""
+import sys, time
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+from toy import toy_backbone
+from prefiqs_jax.images import read_folder
+from prefiqs_jax.masks import mask_named
+from prefiqs_jax.sweep import SweepOptions, sweep, runner
+write = runner.write_part
+def slow(*arguments):
+    time.sleep(0.3)
+    write(*arguments)
+runner.write_part = slow
+sweep(toy_backbone(), read_folder({str(pictures)!r}), mask_named("global/magnitude"),
+      [0.1, 0.3, 0.5], {str(tmp_path / "killed")!r},
+      options=SweepOptions(batch_size=1, progress=False))
+"""
+    run = tmp_path / "killed"
+    process = subprocess.Popen([sys.executable, "-c", script])
+    deadline = time.monotonic() + 120
+    while len(list(run.glob("part-*"))) < 3 and time.monotonic() < deadline:
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = len(list(run.glob("part-*")))
+    assert 3 <= done < 11
+    assert results.read_manifest(run)["finished"] is None
+    assert len(results.read(run)) == 3 * done  # what is there is whole
+    run_sweep("killed", batch_size=1)
+    whole = results.read(run_sweep("whole", batch_size=1))
+    pd.testing.assert_frame_equal(results.read(run), whole)
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"sparsities": [0.1, 0.3]}, "sparsities"),
+        ({"mask": "layerwise/magnitude"}, "mask layerwise|mask global/magnitude, not"),
+        ({"seed": 7}, "seed 0, not 7"),
+        ({"batch_size": 5}, "batch_size 4, not 5"),
+    ],
+)
+def test_other_settings_are_refused(run_sweep, changed, named):
+    run = run_sweep()
+    before = sorted((p.name, p.stat().st_mtime_ns) for p in run.iterdir())
+    with pytest.raises(InputError, match=named):
+        run_sweep(**changed)
+    assert sorted((p.name, p.stat().st_mtime_ns) for p in run.iterdir()) == before
+
+
+def test_other_pictures_are_refused(run_sweep, pictures):
+    run_sweep()
+    (pictures / "person0" / "000.png").rename(pictures / "person0" / "new.png")
+    with pytest.raises(InputError, match="images_sha256"):
+        run_sweep()
+
+
+def test_folders_that_are_no_runs_are_refused(run_sweep, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("x")
+    with pytest.raises(InputError, match="not empty and is no run"):
+        run_sweep("mine")
+    assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="is a file"):
+        run_sweep("file")
+
+
+@pytest.mark.parametrize(
+    ("sparsities", "words"),
+    [([], "no sparsities"), ([0.1, 0.1], "given twice"), ([1.0], r"outside \[0, 1\)")],
+)
+def test_sparsities_that_cannot_be_used(run_sweep, tmp_path, sparsities, words):
+    with pytest.raises(InputError, match=words):
+        run_sweep(sparsities=sparsities)
+    assert not (tmp_path / "run").exists()
+
+
+def test_bad_pictures(run_sweep, pictures, tmp_path):
+    (pictures / "person0" / "bad.png").write_bytes(b"no picture")
+    Image.new("RGB", (9, 8)).save(pictures / "person1" / "wide.png")
+    with pytest.raises(InputError, match=r"2 pictures .*bad\.png.*--on-bad-image skip"):
+        run_sweep()
+    assert not (tmp_path / "run").exists()
+    run = run_sweep(on_bad_image="skip")
+    assert len(results.read(run)) == 11 * 3
+    skipped = results.read_manifest(run)["skipped"]
+    assert [entry["image"] for entry in skipped] == [
+        "person0/bad.png",
+        "person1/wide.png",
+    ]
+
+
+def test_only_bad_pictures_in_a_batch(run_sweep, pictures):
+    for index in range(4):
+        (pictures / "person0" / f"000{index}.png").write_bytes(b"no picture")
+    run = run_sweep(on_bad_image="skip", batch_size=2)
+    assert len(results.read(run)) == 11 * 3
+
+
+def test_zero_embedding_names_image_and_sparsity(run_sweep, backbone, tmp_path):
+    import dataclasses
+
+    def vanishing(params, images):
+        raw = backbone.apply_fn(params, images)
+        gone = (params["fc"]["kernel"] == 0).mean() > 0.45
+        return jax.numpy.where(gone, jax.numpy.zeros_like(raw), raw)
+
+    network = dataclasses.replace(backbone, apply_fn=vanishing)
+    words = r"embedding of person0/000\.png \(and 3 more\) is zero at sparsity 0\.5"
+    with pytest.raises(InputError, match=words):
+        run_sweep(backbone=network)
+    assert not list((tmp_path / "run").glob("part-*"))
+
+    def broken(params, images):
+        return backbone.apply_fn(params, images) * jax.numpy.float32("nan")
+
+    network = dataclasses.replace(backbone, apply_fn=broken)
+    with pytest.raises(InputError, match="is not finite before pruning"):
+        run_sweep("other", backbone=network)
+
+
+def test_no_space_left(run_sweep, monkeypatch, tmp_path):
+    import pyarrow.parquet
+
+    write = pyarrow.parquet.write_table
+    calls = []
+
+    def full(table, path, **options):
+        calls.append(path)
+        if len(calls) == 2:
+            Path(path).write_bytes(b"half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(table, path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pyarrow.parquet, "write_table", full)
+        with pytest.raises(InputError, match=r"part-000001\.parquet .*No space left"):
+            run_sweep()
+    run = tmp_path / "run"
+    assert sorted(p.name for p in run.iterdir()) == ["part-000000.parquet", "run.json"]
+    run_sweep()
+    assert len(results.read(run)) == 11 * 3
+
+
+def test_masks_by_function(run_sweep, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("def smallest(name, w):\n    return abs(w)\n")
+    ours = results.read(run_sweep("ours", mask=f"global/{file}:smallest"))
+    theirs = results.read(run_sweep("theirs"))
+    assert (ours.drift == theirs.drift).all()
+    file.write_text("def smallest(name, w):\n    return -abs(w)\n")
+    with pytest.raises(InputError, match="mask_file_sha256"):
+        run_sweep("ours", mask=f"global/{file}:smallest")
+
+
+def test_sparsity_zero_moves_nothing(run_sweep):
+    rows = results.read(run_sweep(sparsities=[0.0, 0.5]))
+    still = rows[rows.sparsity == 0]
+    assert (still.first_order == 0).all()
+    assert still.drift.max() < 1e-6
+    assert still.cosine.isna().all()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", ""])
+def test_damaged_manifest(run_sweep, text):
+    run = run_sweep()
+    (run / "run.json").write_text(text)
+    with pytest.raises(InputError, match="is damaged"):
+        run_sweep()
+
+
+def test_damaged_part(run_sweep):
+    run = run_sweep()
+    part = run / "part-000001.parquet"
+    part.write_bytes(part.read_bytes()[:100])
+    with pytest.raises(InputError, match=r"part-000001\.parquet is damaged"):
+        results.read(run)
+
+
+def test_manifest_is_plain_json(run_sweep):
+    text = (run_sweep() / "run.json").read_text()
+    assert json.loads(text, parse_constant=lambda word: pytest.fail(word))

@@ -1,0 +1,64 @@
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.images import read_folder
+from prefiqs_jax.masks import globally, magnitude, mask_named, pruning_delta
+from prefiqs_jax.sensitivity import drift
+from prefiqs_jax.sweep import score
+
+
+def test_scores(backbone, pictures, tmp_path):
+    folder = read_folder(pictures)
+    out = tmp_path / "scores.csv"
+    mask = mask_named("global/magnitude")
+    count = score(backbone, folder, mask, out, batch_size=4, progress=False)
+    with open(out, newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert count == len(rows) == 11
+    assert list(rows[0]) == ["image", "quality", "drift"]
+    assert [row["image"] for row in rows] == list(folder.names)
+    pixels = np.stack([np.asarray(Image.open(pictures / n)) for n in folder.names])
+    delta = pruning_delta(backbone.params, globally(magnitude)(backbone.params, 0.4))
+    expected = drift(
+        backbone.apply_fn, backbone.params, delta, backbone.preprocess(pixels)
+    )
+    ours = np.array([float(row["drift"]) for row in rows])
+    assert np.abs(ours - np.asarray(expected)).max() < 1e-6
+    assert [float(r["quality"]) for r in rows] == (1 - ours / 2).tolist()
+
+
+def test_path_score(backbone, pictures, tmp_path):
+    folder = read_folder(pictures)
+    mask = mask_named("global/magnitude")
+    for layout in ("csv", "path-score"):
+        score(backbone, folder, mask, tmp_path / layout, layout=layout, progress=False)
+    lines = (tmp_path / "path-score").read_text().splitlines()
+    rows = (tmp_path / "csv").read_text().splitlines()[1:]
+    assert [line.rsplit(" ", 1)[0] for line in lines] == [
+        f"{pictures}/{name}" for name in folder.names
+    ]
+    assert [line.rsplit(" ", 1)[1] for line in lines] == [r.split(",")[1] for r in rows]
+
+
+def test_refused(backbone, pictures, tmp_path):
+    folder, mask = read_folder(pictures), mask_named("global/magnitude")
+    for sparsity in (-0.1, 1.0):
+        with pytest.raises(InputError, match="outside"):
+            score(backbone, folder, mask, tmp_path / "s", sparsity=sparsity)
+    with pytest.raises(InputError, match="is a folder"):
+        score(backbone, folder, mask, tmp_path)
+    with pytest.raises(InputError, match="cannot be written"):
+        score(backbone, folder, mask, tmp_path / "no" / "s.csv", progress=False)
+    (pictures / "person0" / "bad.png").write_bytes(b"no")
+    out = tmp_path / "s.csv"
+    with pytest.raises(InputError, match=r"bad\.png"):
+        score(backbone, read_folder(pictures), mask, out, progress=False)
+    assert not out.exists()
+    count = score(
+        backbone, read_folder(pictures), mask, out, on_bad_image="skip", progress=False
+    )
+    assert count == 11
