@@ -12,7 +12,7 @@ import psutil
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.sweep.engine import SweepProblem, compile_step
 
-# Beyond these a larger batch gains nothing measurable; they keep results of one machine
+# Beyond these nothing measurable is gained; they keep the batches of one machine
 # independent of how much memory happens to be free.
 LARGEST_BATCH = {"cpu": 32}
 LARGEST_BATCH_ELSEWHERE = 128
@@ -84,7 +84,7 @@ def plan_sweep(
     batch = batch_size or max(1, min(largest, image_count))
     chunks = [
         c
-        for c in range(problem.sparsity_count, 0, -1)
+        for c in range(LARGEST_CHUNK, 0, -1)
         if problem.sparsity_count % c == 0
     ]
     cost = _estimate(problem, image_shape)
