@@ -96,7 +96,8 @@ def jax_costs(options: argparse.Namespace) -> dict[str, Any]:
         def sweep(problem: Any = problem, plan: Any = plan) -> None:
             measure(plan.compiled, problem, images, options.batch)
 
-        forwards(), sweep()  # warm up
+        forwards()  # warm up
+        sweep()
         dense_s, sweep_s = alternate(forwards, sweep, options.repeats)
         ratios = [
             s / (d / options.forwards) for s, d in zip(sweep_s, dense_s, strict=True)
@@ -181,7 +182,7 @@ def torch_costs(options: argparse.Namespace, jax_rows: list[dict]) -> dict[str, 
                 target = dict(pruned.named_parameters())
                 delta = {k: (target[k] - params[k]).detach() for k in params}
                 detached = {k: v.detach() for k, v in params.items()}
-                _, jvp = torch.func.jvp(embed, (detached,), (delta,))
+                jvp = torch.func.jvp(embed, (detached,), (delta,))[1]
                 torch.stack([moved.norm(dim=-1), jvp.norm(dim=-1)]).cpu()
         wait()
 
@@ -294,7 +295,9 @@ def hardware() -> dict[str, Any]:
 
 def main() -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        description="Measure what a sweep costs, in dense forward passes."
+    )
     parser.add_argument("--backbone", default="arcface_iresnet18")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--sparsities", type=int, nargs="+", default=[1, 4, 10])

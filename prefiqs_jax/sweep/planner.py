@@ -12,11 +12,13 @@ import psutil
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.sweep.engine import SweepProblem, compile_step
 
-# Beyond these nothing measurable is gained; they keep the batches of one machine
-# independent of how much memory happens to be free.
+# Beyond these nothing measurable is gained. On a CPU larger chunks even lose: a chunk of
+# 2 costs 28 forwards where one of 10 costs 34 (iResNet-18, batch 16, S = 10). And so the
+# batches of a machine do not depend on how much memory happens to be free.
 LARGEST_BATCH = {"cpu": 32}
 LARGEST_BATCH_ELSEWHERE = 128
-LARGEST_CHUNK = 5
+LARGEST_CHUNK = {"cpu": 2}
+LARGEST_CHUNK_ELSEWHERE = 5
 UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
 
@@ -81,12 +83,9 @@ def plan_sweep(
     """
     limit = memory_limit or default_memory_limit()
     largest = LARGEST_BATCH.get(jax.default_backend(), LARGEST_BATCH_ELSEWHERE)
+    widest_chunk = LARGEST_CHUNK.get(jax.default_backend(), LARGEST_CHUNK_ELSEWHERE)
     batch = batch_size or max(1, min(largest, image_count))
-    chunks = [
-        c
-        for c in range(LARGEST_CHUNK, 0, -1)
-        if problem.sparsity_count % c == 0
-    ]
+    chunks = [c for c in range(widest_chunk, 0, -1) if problem.sparsity_count % c == 0]
     cost = _estimate(problem, image_shape)
     while True:
         fitting = [c for c in chunks if cost.peak(batch, c) <= limit]
