@@ -30,8 +30,13 @@ class RankedMask:
     """
 
     score: Score
-    rank: Rank
+    allocation: str
     prunable: Prunable = is_prunable
+
+    @property
+    def __name__(self) -> str:
+        """Allocation and score, as the command line names them."""
+        return f"{self.allocation}/{getattr(self.score, '__name__', 'score')}"
 
     def __call__(self, params: Params, sparsity: float) -> Mask:
         """Return the mask at one sparsity, True = keep.
@@ -69,7 +74,7 @@ class RankedMask:
             message = "nothing to prune: the predicate admits none of the parameters"
             raise InputError(message)
         scores = [_checked(n, self.score(n, w), w) for n, w in chosen]
-        levels = self.rank(scores, [w.size for _, w in chosen], ascending)
+        levels = RANKS[self.allocation](scores, [w.size for _, w in chosen], ascending)
         by_name = dict(zip([n for n, _ in chosen], levels, strict=True))
 
         def leaf_mask(name: str, weights: Any, level: int) -> NDArray[np.bool_]:
@@ -109,7 +114,7 @@ def layerwise(score: Score, prunable: Prunable = is_prunable) -> RankedMask:
     >>> mask["w"].tolist()
     [[True, False], [False, True]]
     """
-    return RankedMask(score, _rank_each, prunable)
+    return RankedMask(score, "layerwise", prunable)
 
 
 def globally(score: Score, prunable: Prunable = is_prunable) -> RankedMask:
@@ -141,7 +146,7 @@ def globally(score: Score, prunable: Prunable = is_prunable) -> RankedMask:
     >>> mask["a"].tolist(), mask["b"].tolist()
     ([[False, False]], [[True, True]])
     """
-    return RankedMask(score, _rank_together, prunable)
+    return RankedMask(score, "global", prunable)
 
 
 def check_sparsity(sparsity: float) -> None:
@@ -209,3 +214,6 @@ def _nearest_count(dropped: NDArray, target: int) -> int:
     if count < dropped.size and int(dropped[count]) - target < target - before:
         count += 1
     return count
+
+
+RANKS: dict[str, Rank] = {"global": _rank_together, "layerwise": _rank_each}

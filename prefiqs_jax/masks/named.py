@@ -7,26 +7,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from prefiqs_jax.aliases import MaskFn, Prunable, Score
+from prefiqs_jax.aliases import Mask, MaskFn, Params, Prunable, Score
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.masks.allocation import RankedMask, globally, layerwise
 from prefiqs_jax.masks.magnitude import magnitude
 from prefiqs_jax.masks.random import random
 from prefiqs_jax.trees import is_prunable
 
-ALLOCATIONS: dict[str, Callable[[Score, Prunable], RankedMask]] = {
-    "global": globally,
-    "layerwise": layerwise,
+# A new one is one line here: its name, what makes it, and a line for `prefiqs masks`.
+ALLOCATIONS: dict[str, tuple[Callable[[Score, Prunable], RankedMask], str]] = {
+    "global": (globally, "one ranking of all prunable weights"),
+    "layerwise": (layerwise, "the same fraction of every layer"),
 }
-SCORES: dict[str, Callable[[int], Score]] = {
-    "magnitude": lambda seed: magnitude,  # noqa: ARG005 (nothing random in it)
-    "random": random,
-}
-DESCRIPTIONS = {
-    "global": "one ranking of all prunable weights",
-    "layerwise": "the same fraction of every layer",
-    "magnitude": "smallest absolute values go first (PreFIQs)",
-    "random": "random weights go, keyed by --seed",
+SCORES: dict[str, tuple[Callable[[int], Score], str]] = {
+    "magnitude": (lambda _: magnitude, "smallest absolute values go first (PreFIQs)"),
+    "random": (random, "random weights go, keyed by --seed"),
 }
 
 
@@ -35,15 +30,19 @@ class NamedMask(NamedTuple):
 
     name: str
     mask_fn: MaskFn
-    source_sha256: str | None
+    source_sha256: str | None = None
+
+    def __call__(self, params: Params, sparsity: float) -> Mask:
+        """Return the mask, True = keep."""
+        return self.mask_fn(params, sparsity)
 
 
 def mask_names() -> dict[str, str]:
     """List the built-in masks with a line on each."""
     return {
-        f"{allocation}/{score}": f"{DESCRIPTIONS[allocation]}; {DESCRIPTIONS[score]}"
-        for allocation in ALLOCATIONS
-        for score in SCORES
+        f"{allocation}/{score}": f"{where}; {which}"
+        for allocation, (_, where) in ALLOCATIONS.items()
+        for score, (_, which) in SCORES.items()
     }
 
 
@@ -71,15 +70,18 @@ def mask_named(
     """
     allocation, slash, score = name.partition("/")
     if slash and allocation in ALLOCATIONS:
-        make = ALLOCATIONS[allocation]
+        make, _ = ALLOCATIONS[allocation]
         if ".py:" in score:
             function, digest = _function_in_file(score)
             return NamedMask(name, make(function, prunable), digest)
         if score in SCORES:
-            return NamedMask(name, make(SCORES[score](seed), prunable), None)
+            return NamedMask(name, make(SCORES[score][0](seed), prunable))
     elif ".py:" in name:
         function, digest = _function_in_file(name)
         return NamedMask(name, function, digest)
+    if name.endswith(".py"):
+        message = f"mask {name} names a file; say which function of it: {name}:FUNCTION"
+        raise InputError(message)
     known = mask_names()
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
@@ -88,6 +90,13 @@ def mask_named(
         "ALLOCATION/FILE.py:FUNCTION"
     )
     raise InputError(message)
+
+
+def as_named(mask: NamedMask | MaskFn) -> NamedMask:
+    """Name a mask function by its own name, if it has no other."""
+    if isinstance(mask, NamedMask):
+        return mask
+    return NamedMask(getattr(mask, "__name__", type(mask).__name__), mask)
 
 
 def _function_in_file(reference: str) -> tuple[Any, str]:

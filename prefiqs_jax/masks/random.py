@@ -38,4 +38,5 @@ def random(seed: int) -> Score:
         generator = np.random.Generator(np.random.PCG64(stream))
         return generator.integers(0, 2**32, np.shape(weights), dtype=np.uint32)
 
+    score.__name__ = "random"
     return score

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from prefiqs_jax.aliases import ApplyFn, Params
 from prefiqs_jax.masks.packed import PackedMasks, delta_at
@@ -134,7 +134,10 @@ def make_step(problem: SweepProblem, tangent_chunk: int) -> Callable[..., Measur
 
 
 def compile_step(
-    problem: SweepProblem, batch_shape: tuple[int, ...], chunk: int
+    problem: SweepProblem,
+    batch_shape: tuple[int, ...],
+    chunk: int,
+    dtype: DTypeLike = np.float32,
 ) -> Any:
     """Compile the step for batches of one shape, ahead of time.
 
@@ -143,7 +146,7 @@ def compile_step(
     jax.stages.Compiled
         Call it with ``(moving, still, planes, images)``.
     """
-    images = jax.ShapeDtypeStruct(batch_shape, jnp.float32)
+    images = jax.ShapeDtypeStruct(batch_shape, dtype)
     with jax.default_matmul_precision(PRECISION):
         step = jax.jit(make_step(problem, chunk))
         return step.lower(

@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 import psutil
+from numpy.typing import DTypeLike
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.sweep.engine import SweepProblem, compile_step
 
-# Beyond these nothing measurable is gained. On a CPU larger chunks even lose: a chunk of
-# 2 costs 28 forwards where one of 10 costs 34 (iResNet-18, batch 16, S = 10). And so the
-# batches of a machine do not depend on how much memory happens to be free.
+# Beyond these nothing measurable is gained. On a CPU larger chunks even lose: a chunk
+# of 2 costs 28 forwards where one of 10 costs 34 (iResNet-18, batch 16, S = 10). And so
+# the batches of a machine do not depend on how much memory happens to be free.
 LARGEST_BATCH = {"cpu": 32}
 LARGEST_BATCH_ELSEWHERE = 128
 LARGEST_CHUNK = {"cpu": 2}
@@ -50,9 +51,10 @@ class Plan:
 
 def plan_sweep(
     problem: SweepProblem,
-    image_shape: tuple[int, int, int],
+    image_shape: tuple[int, ...],
     *,
     image_count: int,
+    dtype: DTypeLike = np.float32,
     batch_size: int | None = None,
     memory_limit: int | None = None,
 ) -> Plan:
@@ -66,6 +68,8 @@ def plan_sweep(
         (height, width, channels).
     image_count
         Images of the whole run; no batch is larger.
+    dtype
+        Of the images.
     batch_size
         Fixed if given, else chosen.
     memory_limit
@@ -86,13 +90,13 @@ def plan_sweep(
     widest_chunk = LARGEST_CHUNK.get(jax.default_backend(), LARGEST_CHUNK_ELSEWHERE)
     batch = batch_size or max(1, min(largest, image_count))
     chunks = [c for c in range(widest_chunk, 0, -1) if problem.sparsity_count % c == 0]
-    cost = _estimate(problem, image_shape)
+    cost = _estimate(problem, image_shape, dtype)
     while True:
         fitting = [c for c in chunks if cost.peak(batch, c) <= limit]
         # Smaller chunks cost little, smaller batches more: give up batch last.
         if fitting or batch == 1 or batch_size:
             chunk = fitting[0] if fitting else 1
-            compiled = compile_step(problem, (batch, *image_shape), chunk)
+            compiled = compile_step(problem, (batch, *image_shape), chunk, dtype)
             predicted = peak_bytes(compiled)
             if predicted <= limit:
                 return Plan(batch, chunk, limit, predicted, compiled)
@@ -178,7 +182,9 @@ class _Cost:
         return self.fixed + copies * self.weights + batch * live
 
 
-def _estimate(problem: SweepProblem, image_shape: tuple[int, int, int]) -> _Cost:
+def _estimate(
+    problem: SweepProblem, image_shape: tuple[int, ...], dtype: DTypeLike
+) -> _Cost:
     def residuals(moving: Any, still: Any, images: Any) -> Any:
         def raw(m: Any) -> Any:
             return problem.apply_fn(problem.params(m, still), images)
@@ -186,12 +192,12 @@ def _estimate(problem: SweepProblem, image_shape: tuple[int, int, int]) -> _Cost
         return jax.linearize(raw, moving)[1]
 
     def total(batch: int) -> int:
-        images = jax.ShapeDtypeStruct((batch, *image_shape), jnp.float32)
+        images = jax.ShapeDtypeStruct((batch, *image_shape), dtype)
         kept = jax.eval_shape(residuals, problem.moving, problem.still, images)
         return sum(_bytes(leaf) for leaf in jax.tree.leaves(kept))
 
     def widest() -> int:
-        images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+        images = jax.ShapeDtypeStruct((1, *image_shape), dtype)
         jaxpr = jax.make_jaxpr(
             lambda m, s, x: problem.apply_fn(problem.params(m, s), x)
         )(problem.moving, problem.still, images)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from tqdm import tqdm
 
-from prefiqs_jax.aliases import Prunable
+from prefiqs_jax.aliases import MaskFn, Prunable
 from prefiqs_jax.backbones.backbone import Backbone
 from prefiqs_jax.backbones.load import provenance_record
 from prefiqs_jax.errors import InputError
@@ -25,7 +25,7 @@ from prefiqs_jax.images import (
     describe_bad,
     load_batches,
 )
-from prefiqs_jax.masks.named import NamedMask
+from prefiqs_jax.masks.named import NamedMask, as_named
 from prefiqs_jax.masks.packed import PackedMasks, pack_masks
 from prefiqs_jax.results.provenance import now, session_record
 from prefiqs_jax.results.run_folder import (
@@ -37,6 +37,7 @@ from prefiqs_jax.results.run_folder import (
 from prefiqs_jax.sensitivity import Agreement
 from prefiqs_jax.sweep.engine import PRECISION, measure, pose
 from prefiqs_jax.sweep.planner import Plan, plan_sweep
+from prefiqs_jax.sweep.rows import as_columns, check_norms
 from prefiqs_jax.trees import is_prunable
 
 RUN_FORMAT = 1
@@ -70,7 +71,7 @@ class SweepOptions:
 def sweep(
     backbone: Backbone,
     folder: ImageFolder,
-    mask: NamedMask,
+    mask: NamedMask | MaskFn,
     sparsities: Sequence[float],
     out: str | os.PathLike[str],
     *,
@@ -91,7 +92,8 @@ def sweep(
     folder
         Aligned faces of the size the network expects.
     mask
-        From :func:`prefiqs_jax.masks.mask_named`.
+        From :func:`prefiqs_jax.masks.mask_named`, or any mask function; a run cannot
+        tell two functions of one name apart, but files of :func:`mask_named` it can.
     sparsities
         Each in [0, 1), no two alike.
     out
@@ -115,6 +117,7 @@ def sweep(
         finite, or a file cannot be written. Finished parts are kept.
     """
     options = options or SweepOptions()
+    mask = as_named(mask)
     started = time.monotonic()
     sparsities = sorted(sparsities)
     _check_sparsities(sparsities)
@@ -212,58 +215,18 @@ def _rows(
     problem: Any,
     plan: Plan,
 ) -> dict[str, Any]:
-    """Measure a batch and lay its numbers out by image, then by sparsity."""
-    count, levels = len(batch.names), len(masks.sparsities)
-    if count == 0:
-        compared = Agreement(*[np.zeros((levels, 0))] * 4)
-    else:
+    """Measure a batch; one in which every picture was skipped has no rows."""
+    compared = Agreement(*[np.zeros((len(masks.sparsities), 0))] * 4)
+    if batch.names:
         images = backbone.preprocess(batch.pixels)
         measured = measure(plan.compiled, problem, images, plan.batch_size)
         check_norms(
             batch.names, masks.sparsities, measured.dense_norm, measured.pruned_norm
         )
         compared = measured.compared
-
-    def by_image(values: Any) -> np.ndarray:
-        return np.asarray(values).T.ravel()
-
-    drift = by_image(compared.drift)
-    return {
-        "backbone": [backbone.name] * (count * levels),
-        "mask": [mask] * (count * levels),
-        "image": np.repeat(np.asarray(batch.names, object), levels),
-        "identity": [who for who in batch.identities for _ in range(levels)],
-        "sparsity": np.tile(masks.sparsities, count),
-        "achieved_sparsity": np.tile(masks.achieved, count),
-        "first_order": by_image(compared.first_order),
-        "drift": drift,
-        "cosine": by_image(compared.cosine),
-        "residual": by_image(compared.residual),
-        "quality": 1 - drift / 2,
-    }
-
-
-def check_norms(
-    names: Sequence[str],
-    sparsities: Sequence[float],
-    dense_norm: np.ndarray,
-    pruned_norm: np.ndarray,
-) -> None:
-    """Raise InputError, naming image and sparsity, where an embedding has no direction.
-
-    A zero or non-finite raw embedding cannot be normalised; its drift would be NaN.
-    """
-    places = ["before pruning", *(f"at sparsity {s:g}" for s in sparsities)]
-    for where, norms in zip(places, [dense_norm, *pruned_norm], strict=True):
-        bad = np.flatnonzero(~np.isfinite(norms) | (norms == 0))
-        if bad.size:
-            kind = "zero" if norms[bad[0]] == 0 else "not finite"
-            more = f" (and {bad.size - 1} more)" if bad.size > 1 else ""
-            message = (
-                f"the embedding of {names[bad[0]]}{more} is {kind} {where}, so it has "
-                "no direction; leave that sparsity or picture out"
-            )
-            raise InputError(message)
+    return as_columns(
+        backbone.name, mask, batch.names, batch.identities, masks, compared
+    )
 
 
 def _check_sparsities(sparsities: Sequence[float]) -> None:

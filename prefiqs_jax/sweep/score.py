@@ -14,7 +14,7 @@ import numpy as np
 from jax import Array
 from tqdm import tqdm
 
-from prefiqs_jax.aliases import Delta, Params
+from prefiqs_jax.aliases import MaskFn, Params
 from prefiqs_jax.backbones.backbone import Backbone
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.files import write_text
@@ -30,7 +30,7 @@ from prefiqs_jax.masks.named import NamedMask
 from prefiqs_jax.sensitivity import unit
 from prefiqs_jax.sweep.engine import PRECISION
 from prefiqs_jax.sweep.planner import LARGEST_BATCH, LARGEST_BATCH_ELSEWHERE
-from prefiqs_jax.sweep.runner import check_norms
+from prefiqs_jax.sweep.rows import check_norms
 
 DEFAULT_SPARSITY = 0.4
 """Best of the paper's ablation, for unstructured magnitude masks."""
@@ -39,7 +39,7 @@ DEFAULT_SPARSITY = 0.4
 def score(
     backbone: Backbone,
     folder: ImageFolder,
-    mask: NamedMask,
+    mask: NamedMask | MaskFn,
     out: str | os.PathLike[str],
     *,
     sparsity: float = DEFAULT_SPARSITY,
@@ -91,10 +91,10 @@ def score(
         raise InputError(describe_bad(bad))
     largest = LARGEST_BATCH.get(jax.default_backend(), LARGEST_BATCH_ELSEWHERE)
     size = batch_size or min(largest, len(folder.names))
-    pruned = apply_mask(backbone.params, mask.mask_fn(backbone.params, sparsity))
+    pruned = apply_mask(backbone.params, mask(backbone.params, sparsity))
 
     @jax.jit
-    def step(dense: Params, pruned: Delta, images: Array) -> tuple[Array, ...]:
+    def step(dense: Params, pruned: Params, images: Array) -> tuple[Array, ...]:
         before = backbone.apply_fn(dense, images)
         after = backbone.apply_fn(pruned, images)
         drift = jnp.linalg.norm(unit(after) - unit(before), axis=-1)

@@ -56,6 +56,7 @@ def test_own_score_and_own_mask(tmp_path):
     for name, words in {
         f"layerwise/{file}:nothing": "has no function nothing",
         f"layerwise/{tmp_path}/no.py:f": "does not exist",
+        f"layerwise/{file}": "say which function",
     }.items():
         with pytest.raises(InputError, match=words):
             mask_named(name)

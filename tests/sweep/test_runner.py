@@ -20,6 +20,7 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import read_folder
 from prefiqs_jax.masks import globally, magnitude, pruning_delta
 from prefiqs_jax.sensitivity import drift, first_order
+from prefiqs_jax.sweep import measure_images
 
 
 def test_rows(run_sweep, backbone, pictures):
@@ -294,3 +295,30 @@ def test_damaged_part(run_sweep):
 def test_manifest_is_plain_json(run_sweep):
     text = (run_sweep() / "run.json").read_text()
     assert json.loads(text, parse_constant=lambda word: pytest.fail(word))
+
+
+def test_images_in_memory_give_the_same_rows(run_sweep, backbone, pictures):
+    rows = results.read(run_sweep())
+    folder = read_folder(pictures)
+    pixels = np.stack([np.asarray(Image.open(pictures / n)) for n in folder.names])
+    ours = measure_images(
+        backbone.apply_fn,
+        backbone.params,
+        globally(magnitude),
+        [0.1, 0.3, 0.5],
+        backbone.preprocess(pixels),
+        names=folder.names,
+        identities=folder.identities,
+        backbone="toy",
+        batch_size=4,
+    )
+    pd.testing.assert_frame_equal(ours, rows, check_dtype=False, rtol=1e-6)
+    with pytest.raises(InputError, match="11 images, 1 names"):
+        measure_images(
+            backbone.apply_fn,
+            backbone.params,
+            globally(magnitude),
+            [0.1],
+            backbone.preprocess(pixels),
+            names=["one"],
+        )

@@ -1,0 +1,154 @@
+"""From arrays to rows: measure images that are in memory, lay numbers out as rows."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prefiqs_jax.aliases import ApplyFn, MaskFn, Params, Prunable
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.masks.named import NamedMask, as_named
+from prefiqs_jax.masks.packed import PackedMasks, pack_masks
+from prefiqs_jax.sensitivity import Agreement
+from prefiqs_jax.sweep.engine import measure, pose
+from prefiqs_jax.sweep.planner import plan_sweep
+from prefiqs_jax.trees import is_prunable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def measure_images(
+    apply_fn: ApplyFn,
+    params: Params,
+    mask: NamedMask | MaskFn,
+    sparsities: Sequence[float],
+    images: NDArray,
+    *,
+    names: Sequence[str] | None = None,
+    identities: Sequence[str | None] | None = None,
+    backbone: str = "network",
+    prunable: Prunable = is_prunable,
+    batch_size: int | None = None,
+    memory_limit: int | None = None,
+) -> "pd.DataFrame":
+    """Measure first-order and real drift of images in memory, for trying out masks.
+
+    Parameters
+    ----------
+    apply_fn
+        Maps (params, images) to raw embeddings, shape (batch, dim), image by image.
+    params
+        Dense weights θ.
+    mask
+        ``(params, sparsity) -> mask``, True = keep.
+    sparsities
+        Each in [0, 1).
+    images
+        As the network expects them, shape (count, height, width, channels).
+    names, identities
+        One for each image; by default its index, and unknown.
+    backbone
+        Name for the rows.
+    prunable
+        Leaves that the achieved sparsity is a fraction of.
+    batch_size, memory_limit
+        As in :class:`prefiqs_jax.sweep.SweepOptions`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns of :class:`prefiqs_jax.results.DriftRow`, as ``results.read`` has them.
+
+    Raises
+    ------
+    InputError
+        If a sparsity or mask cannot be used, names and images differ in number, or an
+        embedding is zero or not finite.
+    """
+    import pandas as pd
+
+    images = np.asarray(images)
+    names = [str(i) for i in range(len(images))] if names is None else list(names)
+    people = [None] * len(images) if identities is None else list(identities)
+    if not len(images) == len(names) == len(people) > 0:
+        message = (
+            f"{len(images)} images, {len(names)} names, {len(people)} identities: give "
+            "at least one image, and one name and identity each"
+        )
+        raise InputError(message)
+    mask = as_named(mask)
+    masks = pack_masks(mask.mask_fn, params, sparsities, prunable)
+    problem = pose(apply_fn, params, masks)
+    plan = plan_sweep(
+        problem,
+        images.shape[1:],
+        image_count=len(images),
+        dtype=images.dtype,
+        batch_size=batch_size,
+        memory_limit=memory_limit,
+    )
+    tables = []
+    for start in range(0, len(images), plan.batch_size):
+        part = slice(start, start + plan.batch_size)
+        measured = measure(plan.compiled, problem, images[part], plan.batch_size)
+        check_norms(names[part], sparsities, measured.dense_norm, measured.pruned_norm)
+        columns = as_columns(
+            backbone, mask.name, names[part], people[part], masks, measured.compared
+        )
+        tables.append(pd.DataFrame(columns))
+    return pd.concat(tables, ignore_index=True)
+
+
+def as_columns(
+    backbone: str,
+    mask: str,
+    names: Sequence[str],
+    identities: Sequence[str | None],
+    masks: PackedMasks,
+    compared: Agreement,
+) -> dict[str, Any]:
+    """Lay measurements of shape (sparsities, images) out by image, then by sparsity."""
+    count, levels = len(names), len(masks.sparsities)
+
+    def by_image(values: Any) -> NDArray:
+        return np.asarray(values).T.ravel()
+
+    drift = by_image(compared.drift)
+    return {
+        "backbone": [backbone] * (count * levels),
+        "mask": [mask] * (count * levels),
+        "image": [name for name in names for _ in range(levels)],
+        "identity": [who for who in identities for _ in range(levels)],
+        "sparsity": np.tile(masks.sparsities, count),
+        "achieved_sparsity": np.tile(masks.achieved, count),
+        "first_order": by_image(compared.first_order),
+        "drift": drift,
+        "cosine": by_image(compared.cosine),
+        "residual": by_image(compared.residual),
+        "quality": 1 - drift / 2,
+    }
+
+
+def check_norms(
+    names: Sequence[str],
+    sparsities: Sequence[float],
+    dense_norm: NDArray,
+    pruned_norm: NDArray,
+) -> None:
+    """Raise InputError, naming image and sparsity, where an embedding has no direction.
+
+    A zero or non-finite raw embedding cannot be normalised; its drift would be NaN.
+    """
+    places = ["before pruning", *(f"at sparsity {s:g}" for s in sparsities)]
+    for where, norms in zip(places, [dense_norm, *pruned_norm], strict=True):
+        bad = np.flatnonzero(~np.isfinite(norms) | (norms == 0))
+        if bad.size:
+            kind = "zero" if norms[bad[0]] == 0 else "not finite"
+            more = f" (and {bad.size - 1} more)" if bad.size > 1 else ""
+            message = (
+                f"the embedding of {names[bad[0]]}{more} is {kind} {where}, so it has "
+                "no direction; leave that sparsity or picture out"
+            )
+            raise InputError(message)
