@@ -100,6 +100,7 @@ def test_float32_embeddings(golden):
     images = golden.backbone.preprocess(golden.pictures)
     embedding = jax.jit(golden.backbone.apply_fn)(golden.backbone.params, images)
     assert embedding.dtype == jnp.float32
+    embedding = np.asarray(embedding, np.float64)
     reference = golden.arrays["embedding_f64"]
     assert np.abs(unit(embedding) - unit(reference)).max() <= 2e-6
     assert np.abs(embedding - reference).max() <= 1e-5 * np.abs(reference).max()
