@@ -248,7 +248,11 @@ def _parser() -> argparse.ArgumentParser:
         help="fractions of weights to drop (default: %(default)s)",
     )
     sweep.add_argument("--out", metavar="RUN", required=True, help="folder of the run")
-    sweep.add_argument("--memory-limit", metavar="AMOUNT", help="such as 8GB")
+    sweep.add_argument(
+        "--memory-limit",
+        metavar="AMOUNT",
+        help="of the compiled sweep, such as 8GB (default: half of what is free)",
+    )
     sweep.set_defaults(run=_sweep)
 
     report = commands.add_parser(

@@ -301,9 +301,9 @@ def main() -> None:
     parser.add_argument("--backbone", default="arcface_iresnet18")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--sparsities", type=int, nargs="+", default=[1, 4, 10])
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument(
-        "--forwards", type=int, default=10, help="dense forwards timed together"
+        "--forwards", type=int, default=6, help="dense forwards timed together"
     )
     parser.add_argument("--no-torch", action="store_true")
     parser.add_argument("--channels-last", action="store_true", help="in PyTorch")

@@ -65,8 +65,9 @@ def bind(plan: Blueprint, tensors: Mapping[str, np.ndarray]) -> tuple[Params, Ap
         and cast to the type of the images.
     """
     both = unflatten(tensors)
-    statistics = both.get("statistics", {})
-    params = jax.tree.map(jnp.asarray, both["params"])
+    # Copies: the arrays may be mapped from a file that changes or goes away.
+    statistics = jax.tree.map(np.array, both.get("statistics", {}))
+    params = jax.tree.map(jnp.array, both["params"])
     graph = plan.graph
 
     def apply_fn(params: Params, images: Any, /) -> Array:

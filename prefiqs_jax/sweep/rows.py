@@ -141,7 +141,10 @@ def check_norms(
 
     A zero or non-finite raw embedding cannot be normalised; its drift would be NaN.
     """
-    places = ["before pruning", *(f"at sparsity {s:g}" for s in sparsities)]
+    places = [
+        "before pruning (sparsity 0)",
+        *(f"at sparsity {s:g}" for s in sparsities),
+    ]
     for where, norms in zip(places, [dense_norm, *pruned_norm], strict=True):
         bad = np.flatnonzero(~np.isfinite(norms) | (norms == 0))
         if bad.size:

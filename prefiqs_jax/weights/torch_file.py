@@ -90,9 +90,6 @@ def _load(torch: Any, path: Path) -> Any:
         except InputError as error:
             # torch states the cause in the midst of a long message.
             cause = str(error.__cause__)
-            if "TorchScript" in cause:
-                message = f"a TorchScript program, not a state dict; {RESAVE}"
-                raise InputError(message) from error
             refused = re.search(r"GLOBAL ([\w.]+)", cause)
             if refused is None and cause.startswith("Weights only load failed"):
                 # Its own first line advises to load without this protection.
@@ -130,12 +127,16 @@ def _stand_in(name: str) -> type:
 
 
 def _check_archive(path: Path) -> None:
-    """Refuse an archive that unpacks to more than its own size.
+    """Refuse a program, and an archive that unpacks to more than its own size.
 
     ``torch.save`` never compresses, so only a made-up file does.
     """
     with parsing(), zipfile.ZipFile(path) as archive:
         unpacked = sum(info.file_size for info in archive.infolist())
+        program = any(name.endswith("/constants.pkl") for name in archive.namelist())
+    if program:
+        message = f"a TorchScript program, not a state dict; {RESAVE}"
+        raise InputError(message)
     if unpacked > path.stat().st_size:
         message = f"a compressed archive, which torch.save never writes; {RESAVE}"
         raise InputError(message)

@@ -76,7 +76,7 @@ def test_independent_of_the_batch_size(run_sweep):
     one = results.read(run_sweep("one", batch_size=1))
     many = results.read(run_sweep("many", batch_size=11))
     for column in ("first_order", "drift", "residual", "cosine"):
-        assert np.abs(one[column] - many[column]).max() <= 2e-6
+        assert np.abs(one[column] - many[column]).max() <= 1e-6
 
 
 def test_a_second_batch_does_not_recompile(run_sweep):
@@ -230,7 +230,7 @@ def test_zero_embedding_names_image_and_sparsity(run_sweep, backbone, tmp_path):
         return backbone.apply_fn(params, images) * jax.numpy.float32("nan")
 
     network = dataclasses.replace(backbone, apply_fn=broken)
-    with pytest.raises(InputError, match="is not finite before pruning"):
+    with pytest.raises(InputError, match=r"not finite before pruning \(sparsity 0\)"):
         run_sweep("other", backbone=network)
 
 
