@@ -12,6 +12,7 @@ from prefiqs_jax.backbones.layers import (
     DepthwiseConv,
     PReLU,
     conv,
+    dense,
     per_image,
 )
 
@@ -27,7 +28,7 @@ class Toy(nnx.Module):
 
     def __call__(self, images):
         x = self.prelu(self.bn1(self.conv1(images)))
-        return self.features(self.fc(per_image(self.depthwise(x))))
+        return self.features(dense(self.fc, per_image(self.depthwise(x))))
 
 
 def toy_network(dtype: DTypeLike = np.float64, seed=0):

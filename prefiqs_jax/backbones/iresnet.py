@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from flax import nnx
 from jax import Array
 
-from prefiqs_jax.backbones.layers import BatchNorm, PReLU, conv, per_image
+from prefiqs_jax.backbones.layers import BatchNorm, PReLU, conv, dense, per_image
 
 BLOCKS = {
     18: (2, 2, 2, 2),
@@ -118,4 +118,4 @@ class IResNet(nnx.Module):
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
             for block in layer:
                 x = block(x)
-        return self.features(self.fc(per_image(self.bn2(x))))
+        return self.features(dense(self.fc, per_image(self.bn2(x))))

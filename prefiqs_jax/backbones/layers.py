@@ -111,3 +111,15 @@ def shifted_depthwise(x: Array, kernel: Array, stride: int) -> Array:
 def per_image(x: Array) -> Array:
     """Flatten each image to one row, in NHWC order."""
     return x.reshape(x.shape[0], -1)
+
+
+def dense(layer: nnx.Linear, x: Array) -> Array:
+    """Apply a dense layer such that no image's result depends on the batch size.
+
+    For a single row XLA on a CPU takes a matrix-vector product that adds up 50,000
+    terms one by one: the drift of a face then moves by 1e-6 against that in a larger
+    batch. Two equal rows take the same road as many.
+    """
+    if x.shape[0] == 1:
+        return layer(jnp.concatenate([x, x]))[:1]
+    return layer(x)

@@ -20,6 +20,7 @@ from prefiqs_jax.backbones.layers import (
     DepthwiseConv,
     PReLU,
     conv,
+    dense,
     per_image,
 )
 from prefiqs_jax.errors import InputError
@@ -91,7 +92,7 @@ class SFace(nnx.Module):
         x = self.conv_1(images)
         for name, _ in _separable():
             x = getattr(self, name)(getattr(self, f"{name}_dw")(x))
-        return self.fc1(self.pre_fc1(per_image(self.bn1(x))))
+        return self.fc1(dense(self.pre_fc1, per_image(self.bn1(x))))
 
 
 def onnx_entries(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Entry]:

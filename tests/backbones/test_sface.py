@@ -8,9 +8,9 @@ from PIL import Image
 from prefiqs_jax import results
 from prefiqs_jax.backbones import convert_weights, load_backbone
 from prefiqs_jax.images import read_folder
-from prefiqs_jax.masks import mask_named
+from prefiqs_jax.masks import globally, magnitude, mask_named
 from prefiqs_jax.sensitivity import unit
-from prefiqs_jax.sweep import SweepOptions, sweep
+from prefiqs_jax.sweep import SweepOptions, measure_images, sweep
 
 pytestmark = pytest.mark.weights
 FILE = "weights/face_recognition_sface_2021dec_int8bq.onnx"
@@ -80,6 +80,24 @@ def test_spearman_on_clean_faces(sface, lfw, tmp_path):
         correlation = group.first_order.corr(group.drift, method="spearman")
         assert correlation == pytest.approx(value, abs=0.01)
     assert results.read_manifest(run)["images"]["identities"] == 10
+
+
+def test_rows_do_not_depend_on_the_batch_size(sface, lfw):
+    images = sface.preprocess(lfw[1][:5])
+    measured = [
+        measure_images(
+            sface.apply_fn,
+            sface.params,
+            globally(magnitude),
+            [0.05, 0.8],
+            images,
+            batch_size=size,
+        )
+        for size in (1, 2, 5)
+    ]
+    for column in ("first_order", "drift", "cosine", "residual"):
+        for rows in measured[:2]:
+            assert np.abs(rows[column] - measured[2][column]).max() <= 1e-6
 
 
 def test_conversion_keeps_every_bit(sface, shared, tmp_path):
