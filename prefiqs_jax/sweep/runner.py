@@ -138,6 +138,11 @@ def sweep(
     if manifest is not None:
         settings = manifest["settings"]
     done = finished_parts(out) if manifest is not None else set()
+    if manifest is not None and manifest["finished"] is not None:
+        count = batch_count(folder, settings["batch_size"])
+        if done >= set(range(count)):
+            _say(options, f"{out} is complete already")
+            return Path(out)
     if options.on_bad_image == "fail" and (
         bad := check_headers(folder, pixels.height, pixels.width, backbone.name)
     ):
@@ -189,8 +194,11 @@ def sweep(
         for batch in batches:
             rows = _rows(backbone, batch, mask.name, masks, problem, plan)
             if batch.skipped:
+                known = {entry["image"] for entry in manifest["skipped"]}
                 manifest["skipped"] += [
-                    {"image": name, "reason": reason} for name, reason in batch.skipped
+                    {"image": name, "reason": reason}
+                    for name, reason in batch.skipped
+                    if name not in known  # as after a kill between here and the part
                 ]
                 write_manifest(out, manifest)
             write_part(out, batch.index, rows)

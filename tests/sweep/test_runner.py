@@ -1,5 +1,6 @@
 """Whole sweeps on toy pictures: rows, resuming, refusing."""
 
+import dataclasses
 import errno
 import json
 import os
@@ -111,6 +112,25 @@ def test_resumes_where_it_stopped(run_sweep):
     assert len(results.read_manifest(run)["sessions"]) == 2
 
 
+def test_a_complete_run_is_left_alone(run_sweep, backbone):
+    def refuse(params, images):
+        raise AssertionError
+
+    run = run_sweep()
+    before = sorted((p.name, p.stat().st_mtime_ns) for p in run.iterdir())
+    run_sweep(backbone=dataclasses.replace(backbone, apply_fn=refuse))
+    assert sorted((p.name, p.stat().st_mtime_ns) for p in run.iterdir()) == before
+
+
+def test_a_skipped_picture_is_named_once(run_sweep, pictures):
+    (pictures / "person0" / "bad.png").write_bytes(b"no picture")
+    run = run_sweep(on_bad_image="skip")
+    for part in run.glob("part-*"):
+        part.unlink()
+    run_sweep(on_bad_image="skip")
+    assert len(results.read_manifest(run)["skipped"]) == 1
+
+
 def test_survives_sigkill(run_sweep, pictures, tmp_path):
     script = f"""
 import sys, time
@@ -213,8 +233,6 @@ def test_only_bad_pictures_in_a_batch(run_sweep, pictures):
 
 
 def test_zero_embedding_names_image_and_sparsity(run_sweep, backbone, tmp_path):
-    import dataclasses
-
     def vanishing(params, images):
         raw = backbone.apply_fn(params, images)
         gone = (params["fc"]["kernel"] == 0).mean() > 0.45
