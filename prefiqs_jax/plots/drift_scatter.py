@@ -73,7 +73,8 @@ def drift_against_first_order(
     ax.set(xlim=(0, limit), ylim=(0, limit), aspect="equal")
     # One locator for both axes: equal scales deserve equal ticks.
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10], min_n_ticks=3))
+        # Few, since more would touch in panels of an inch.
+        axis.set_major_locator(MaxNLocator(3, steps=[1, 2, 4, 5, 10]))
         axis.set_major_formatter(lambda value, _: f"{value:g}")
     return ax
 
