@@ -35,7 +35,7 @@ from prefiqs_jax.results.run_folder import (
     write_part,
 )
 from prefiqs_jax.sensitivity import Agreement
-from prefiqs_jax.sweep.engine import PRECISION, measure, pose
+from prefiqs_jax.sweep.engine import PRECISION, SweepProblem, measure, pose
 from prefiqs_jax.sweep.planner import Plan, plan_sweep
 from prefiqs_jax.sweep.rows import as_columns, check_norms
 from prefiqs_jax.trees import is_prunable
@@ -137,10 +137,9 @@ def sweep(
     manifest = open_run(out, settings)
     if manifest is not None:
         settings = manifest["settings"]
-    done = finished_parts(out) if manifest is not None else set()
-    if manifest is not None and manifest["finished"] is not None:
-        count = batch_count(folder, settings["batch_size"])
-        if done >= set(range(count)):
+        if manifest["finished"] is not None and finished_parts(out) >= set(
+            range(batch_count(folder, settings["batch_size"]))
+        ):
             _say(options, f"{out} is complete already")
             return Path(out)
     if options.on_bad_image == "fail" and (
@@ -171,6 +170,31 @@ def sweep(
     )
     write_manifest(out, manifest)
 
+    _measure_batches(
+        backbone, folder, mask.name, masks, problem, plan, out, manifest, options
+    )
+    manifest["finished"] = now()
+    manifest["sessions"][-1]["seconds"] = round(time.monotonic() - started, 1)
+    write_manifest(out, manifest)
+    if manifest["skipped"]:
+        _say(options, f"left out {len(manifest['skipped'])} pictures, see run.json")
+    return Path(out)
+
+
+def _measure_batches(
+    backbone: Backbone,
+    folder: ImageFolder,
+    mask: str,
+    masks: PackedMasks,
+    problem: SweepProblem,
+    plan: Plan,
+    out: str | os.PathLike[str],
+    manifest: dict[str, Any],
+    options: SweepOptions,
+) -> None:
+    """Measure every batch that has no part yet, and write its part."""
+    pixels = backbone.preprocessing
+    done = finished_parts(out)
     todo = [i for i in range(batch_count(folder, plan.batch_size)) if i not in done]
     bar = tqdm(
         total=len(folder.names),
@@ -192,7 +216,7 @@ def sweep(
     told: set[str] = set()
     with bar, contextlib.closing(batches):
         for batch in batches:
-            rows = _rows(backbone, batch, mask.name, masks, problem, plan)
+            rows = _rows(backbone, batch, mask, masks, problem, plan)
             if batch.skipped:
                 known = {entry["image"] for entry in manifest["skipped"]}
                 manifest["skipped"] += [
@@ -207,12 +231,6 @@ def sweep(
                     told.add(conversion)
                     _say(options, f"note: {conversion} (first: {names[0]})")
             bar.update(len(batch.names) + len(batch.skipped))
-    manifest["finished"] = now()
-    manifest["sessions"][-1]["seconds"] = round(time.monotonic() - started, 1)
-    write_manifest(out, manifest)
-    if manifest["skipped"]:
-        _say(options, f"left out {len(manifest['skipped'])} pictures, see run.json")
-    return Path(out)
 
 
 def _rows(
@@ -220,7 +238,7 @@ def _rows(
     batch: LoadedBatch,
     mask: str,
     masks: PackedMasks,
-    problem: Any,
+    problem: SweepProblem,
     plan: Plan,
 ) -> dict[str, Any]:
     """Measure a batch; one in which every picture was skipped has no rows."""
