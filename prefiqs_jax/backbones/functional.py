@@ -11,6 +11,7 @@ from flax import nnx
 from jax import Array
 
 from prefiqs_jax.aliases import ApplyFn, Params
+from prefiqs_jax.trees import named_leaves
 
 Build = Callable[[nnx.Rngs], nnx.Module]
 
@@ -81,11 +82,7 @@ def bind(plan: Blueprint, tensors: Mapping[str, np.ndarray]) -> tuple[Params, Ap
 
 def flatten(tree: Any) -> dict[str, Any]:
     """Flatten nested dicts to ``{"a/b/0/c": leaf}``."""
-    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): leaf
-        for path, leaf in leaves
-    }
+    return dict(named_leaves(tree))
 
 
 def unflatten(flat: Mapping[str, Any]) -> dict[Any, Any]:

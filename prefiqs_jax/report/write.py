@@ -63,9 +63,6 @@ def write_report(
     manifest = results.read_manifest(run)
     folder = find_folder(manifest, Path(images) if images is not None else None)
     rows = results.read(run)
-    if len(rows) == 0:
-        message = f"{run} holds no rows yet; run prefiqs sweep with --out {run}"
-        raise InputError(message)
     if len(rows[["backbone", "mask"]].drop_duplicates()) > 1:
         message = f"{run} mixes networks or masks; give each its own run folder"
         raise InputError(message)

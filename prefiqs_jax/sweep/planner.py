@@ -86,9 +86,8 @@ def plan_sweep(
         If the smallest batch and chunk, or the given batch, do not fit.
     """
     limit = memory_limit or default_memory_limit()
-    largest = LARGEST_BATCH.get(jax.default_backend(), LARGEST_BATCH_ELSEWHERE)
     widest_chunk = LARGEST_CHUNK.get(jax.default_backend(), LARGEST_CHUNK_ELSEWHERE)
-    batch = batch_size or max(1, min(largest, image_count))
+    batch = batch_size or default_batch_size(image_count)
     chunks = [c for c in range(widest_chunk, 0, -1) if problem.sparsity_count % c == 0]
     cost = _estimate(problem, image_shape, dtype)
     while True:
@@ -114,6 +113,12 @@ def plan_sweep(
                 raise InputError(message)
             chunks = [1]
         batch = max(1, batch // 2)
+
+
+def default_batch_size(image_count: int) -> int:
+    """Give the batch beyond which nothing is gained, at most all the images."""
+    largest = LARGEST_BATCH.get(jax.default_backend(), LARGEST_BATCH_ELSEWHERE)
+    return max(1, min(largest, image_count))
 
 
 def peak_bytes(compiled: Any) -> int:

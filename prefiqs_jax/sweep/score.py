@@ -29,7 +29,7 @@ from prefiqs_jax.masks.allocation import check_sparsity
 from prefiqs_jax.masks.named import NamedMask
 from prefiqs_jax.sensitivity import unit
 from prefiqs_jax.sweep.engine import PRECISION
-from prefiqs_jax.sweep.planner import LARGEST_BATCH, LARGEST_BATCH_ELSEWHERE
+from prefiqs_jax.sweep.planner import default_batch_size
 from prefiqs_jax.sweep.rows import check_norms
 
 DEFAULT_SPARSITY = 0.4
@@ -89,8 +89,7 @@ def score(
         bad := check_headers(folder, pixels.height, pixels.width, backbone.name)
     ):
         raise InputError(describe_bad(bad))
-    largest = LARGEST_BATCH.get(jax.default_backend(), LARGEST_BATCH_ELSEWHERE)
-    size = batch_size or min(largest, len(folder.names))
+    size = batch_size or default_batch_size(len(folder.names))
     pruned = apply_mask(backbone.params, mask(backbone.params, sparsity))
 
     @jax.jit
