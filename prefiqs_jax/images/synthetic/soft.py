@@ -1,0 +1,90 @@
+"""Edges, bumps and colours from which the faces are put together."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+
+def step(x: Array, low: ArrayLike, high: ArrayLike) -> Array:
+    """Rise smoothly from 0 at `low` to 1 at `high`; falls if `low` is the larger.
+
+    Examples
+    --------
+    >>> print(step(jnp.array([-1.0, 0.5, 2.0]), 0.0, 1.0))
+    [0.  0.5 1. ]
+    """
+    t = jnp.clip((x - low) / (high - low), 0.0, 1.0)
+    return t * t * (3.0 - 2.0 * t)
+
+
+def bump(x: Array, centre: ArrayLike, width: ArrayLike) -> Array:
+    """Return a Gaussian of height 1 and standard deviation `width`."""
+    return jnp.exp(-0.5 * ((x - centre) / width) ** 2)
+
+
+def blob(
+    x: Array, y: Array, at: tuple[ArrayLike, ArrayLike], size: tuple[ArrayLike, ...]
+) -> Array:
+    """Return a Gaussian of height 1 in two dimensions; `size` is (σx, σy)."""
+    return bump(x, at[0], size[0]) * bump(y, at[1], size[1])
+
+
+class Layer(NamedTuple):
+    """One coat of paint."""
+
+    cover: Array
+    """Shape (height, width), 0 (nothing) to 1 (opaque)."""
+    colour: Array
+    """Shape (3,), linear light."""
+    shade: Array | None = None
+    """Factor on the colour, (height, width); None for 1."""
+
+
+def paint(picture: Array, layers: Sequence[Layer]) -> Array:
+    """Lay coats over a picture, (height, width, 3), the first one first."""
+    for cover, colour, shade in layers:
+        coat = colour[None, None]
+        if shade is not None:
+            coat = coat * shade[..., None]
+        picture = picture + cover[..., None] * (coat - picture)
+    return picture
+
+
+def ripple(along: Array, across: Array, waves: Array) -> Array:
+    """Return a strand-like texture in about [-1, 1]: waves across, slowly bending.
+
+    Parameters
+    ----------
+    along, across
+        Coordinates along a strand and across strands.
+    waves
+        Shape (n, 3): frequency, bend and phase of each wave.
+    """
+    total = jnp.zeros_like(across)
+    for i in range(waves.shape[0]):
+        frequency, bend, phase = waves[i, 0], waves[i, 1], waves[i, 2]
+        total += jnp.sin(frequency * across + bend * along + phase)
+    return total / waves.shape[0] ** 0.5
+
+
+def to_srgb(linear: Array) -> Array:
+    """Encode linear light in [0, 1] by the sRGB curve (IEC 61966-2-1)."""
+    safe = jnp.maximum(linear, 0.0031308)
+    return jnp.where(
+        linear <= 0.0031308, 12.92 * linear, 1.055 * safe ** (1 / 2.4) - 0.055
+    )
+
+
+def to_linear(srgb: Array) -> Array:
+    """Decode the sRGB curve, the inverse of :func:`to_srgb`.
+
+    Examples
+    --------
+    >>> bool(abs(to_srgb(to_linear(jnp.array(0.3))) - 0.3) < 1e-6)
+    True
+    """
+    safe = jnp.maximum(srgb, 0.04045)
+    return jnp.where(srgb <= 0.04045, srgb / 12.92, ((safe + 0.055) / 1.055) ** 2.4)
