@@ -97,10 +97,12 @@ def render(people: Identity, captures: Capture, *, side_px: int = SIDE_PX) -> Ar
     for start in range(0, count, step_size):
         # The last step overlaps the one before, so that all have one compiled size.
         begin = min(start, count - step_size)
-        chosen = jax.tree.map(
-            lambda field, at=begin: field[at : at + step_size], (people, captures)
+        chosen = slice(begin, begin + step_size)
+        some_people, some_captures = jax.tree.map(
+            lambda field, chosen=chosen: field[chosen], (people, captures)
         )
-        parts.append(_render(*chosen, side_px)[start - begin :])
+        pictures = _render(some_people, some_captures, side_px)
+        parts.append(pictures[start - begin :])
     return parts[0] if len(parts) == 1 else jnp.concatenate(parts)
 
 

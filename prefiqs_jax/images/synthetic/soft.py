@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
-from jax.typing import ArrayLike
+
+Scalar = Array | float
 
 
-def step(x: Array, low: ArrayLike, high: ArrayLike) -> Array:
+def step(x: Array, low: Scalar, high: Scalar) -> Array:
     """Rise smoothly from 0 at `low` to 1 at `high`; falls if `low` is the larger.
 
     Examples
@@ -20,13 +21,13 @@ def step(x: Array, low: ArrayLike, high: ArrayLike) -> Array:
     return t * t * (3.0 - 2.0 * t)
 
 
-def bump(x: Array, centre: ArrayLike, width: ArrayLike) -> Array:
+def bump(x: Array, centre: Scalar, width: Scalar) -> Array:
     """Return a Gaussian of height 1 and standard deviation `width`."""
     return jnp.exp(-0.5 * ((x - centre) / width) ** 2)
 
 
 def blob(
-    x: Array, y: Array, at: tuple[ArrayLike, ArrayLike], size: tuple[ArrayLike, ...]
+    x: Array, y: Array, at: tuple[Scalar, Scalar], size: tuple[Scalar, Scalar]
 ) -> Array:
     """Return a Gaussian of height 1 in two dimensions; `size` is (σx, σy)."""
     return bump(x, at[0], size[0]) * bump(y, at[1], size[1])

@@ -1,0 +1,91 @@
+"""Errors of alignment: a face off its place, turned, or of the wrong size.
+
+What enters at the borders repeats the outermost pixels. A wider crop of a real picture
+would show hair, neck and background there, and no second face: a mirrored border would
+show another mouth and chin, or eyes, to which networks respond; a black one, an edge
+that no real crop has.
+"""
+
+import numpy as np
+from PIL import Image
+
+from prefiqs_jax.images.degrade.pixels import side_px
+
+# At severity 1: a fraction of the side, degrees, and a ratio of sizes.
+_SHIFT = 0.22
+_ANGLE = 45.0
+_ZOOM = 1.8
+
+
+def translation(
+    picture: np.ndarray, severity: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Move the face in a random direction.
+
+    By 22 % of the side at severity 1, 25 px of 112.
+    """
+    angle = rng.uniform(0, 2 * np.pi)
+    distance = _SHIFT * severity * side_px(picture)
+    right, down = distance * np.cos(angle), distance * np.sin(angle)
+    height, width = picture.shape[:2]
+    return _crop(picture, -right, -down, width - right, height - down)
+
+
+def rotation(
+    picture: np.ndarray, severity: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Turn the face about the picture's centre, to a random side.
+
+    By 45° at severity 1.
+    """
+    angle = np.deg2rad(_ANGLE * severity * rng.choice((-1, 1)))
+    cos, sin = np.cos(angle), np.sin(angle)
+    height, width = picture.shape[:2]
+    # No corner is further from the centre than half the diagonal.
+    margin = int(np.ceil(np.hypot(height, width) / 2 - min(height, width) / 2)) + 1
+    # Maps x and y of the result to x and y of the extended picture, in two rows.
+    matrix = (
+        cos, -sin, width / 2 + margin - cos * width / 2 + sin * height / 2,
+        sin, cos, height / 2 + margin - sin * width / 2 - cos * height / 2,
+    )  # fmt: skip
+    # In floating point: on 8 bits, Pillow cuts off what it should round here.
+    channels = np.moveaxis(_extended(picture, margin).astype(np.float32), -1, 0)
+    turned = [
+        Image.fromarray(channel).transform(
+            (width, height), Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC
+        )
+        for channel in channels
+    ]
+    return np.stack([np.asarray(channel) for channel in turned], -1)
+
+
+def scaling(
+    picture: np.ndarray, severity: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Enlarge or shrink the face about the picture's centre, at random one of the two.
+
+    By a factor of 1.8 at severity 1.
+    """
+    factor = _ZOOM ** (severity * rng.choice((-1, 1)))
+    height, width = picture.shape[:2]
+    left, top = width / 2 * (1 - 1 / factor), height / 2 * (1 - 1 / factor)
+    return _crop(picture, left, top, width - left, height - top)
+
+
+def _crop(
+    picture: np.ndarray, left: float, top: float, right: float, bottom: float
+) -> np.ndarray:
+    """Fill the picture's size with a box of it, which may reach over its borders.
+
+    Edges in pixels. Pillow's filters interpolate where the box is enlarged and average
+    where it is shrunk, so that nothing aliases.
+    """
+    height, width = picture.shape[:2]
+    margin = int(np.ceil(max(-left, -top, right - width, bottom - height, 0)))
+    box = (left + margin, top + margin, right + margin, bottom + margin)
+    image = Image.fromarray(_extended(picture, margin))
+    return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC, box))
+
+
+def _extended(picture: np.ndarray, margin: int) -> np.ndarray:
+    return np.pad(picture, ((margin, margin), (margin, margin), (0, 0)), "edge")

@@ -1,0 +1,179 @@
+"""The degradation ladder: pictures at known severities, with nothing else changed."""
+
+import difflib
+import operator
+from collections.abc import Sequence
+
+import numpy as np
+
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.images.degrade.blur import gaussian_blur, motion_blur
+from prefiqs_jax.images.degrade.compression import jpeg
+from prefiqs_jax.images.degrade.contract import Degradation
+from prefiqs_jax.images.degrade.geometry import rotation, scaling, translation
+from prefiqs_jax.images.degrade.light import darkness, low_contrast, over_exposure
+from prefiqs_jax.images.degrade.occlusion import block_occlusion
+from prefiqs_jax.images.degrade.resolution import low_resolution
+from prefiqs_jax.images.degrade.sensor import sensor_noise
+from prefiqs_jax.images.degrade.worn import face_mask, sunglasses
+
+DEGRADATIONS: dict[str, Degradation] = {
+    "gaussian_blur": gaussian_blur,
+    "motion_blur": motion_blur,
+    "sensor_noise": sensor_noise,
+    "jpeg": jpeg,
+    "low_resolution": low_resolution,
+    "darkness": darkness,
+    "over_exposure": over_exposure,
+    "low_contrast": low_contrast,
+    "block_occlusion": block_occlusion,
+    "face_mask": face_mask,
+    "sunglasses": sunglasses,
+    "translation": translation,
+    "rotation": rotation,
+    "scaling": scaling,
+}
+"""Every degradation by its name; a new one is a `Degradation` and an entry here."""
+
+
+def degrade(
+    pictures: np.ndarray,
+    name: str,
+    severity: float | Sequence[float] | np.ndarray,
+    *,
+    seed: int | Sequence[int] | np.ndarray = 0,
+) -> np.ndarray:
+    """Degrade pictures by a known severity.
+
+    What is random in a degradation, such as the direction of a blur or the field of a
+    noise, is drawn alike at every severity: calls that differ only in `severity` make a
+    ladder, whose rungs differ only in severity.
+
+    Parameters
+    ----------
+    pictures
+        Shape (batch, height, width, 3) or, for one picture, (height, width, 3); uint8,
+        RGB. Masks and glasses sit right on faces aligned to the ArcFace template.
+    name
+        One of `DEGRADATIONS`.
+    severity
+        In [0, 1]; one number, or one per picture. At 0 a picture stays as it is, bit
+        for bit; at 1 a face recogniser misses most mated pairs, but for masks and
+        glasses, which leave it enough of the face.
+    seed
+        At least 0. One number: a picture's draws then depend on its place in the batch,
+        too. One per picture: they depend on nothing else, and ``seed=[s]`` for a batch
+        of one, as well as ``seed=s`` for one picture, gives what ``s`` gave in any
+        batch.
+
+    Returns
+    -------
+    np.ndarray
+        A new array; same shape, uint8.
+
+    Raises
+    ------
+    InputError
+        If the name is unknown, the pictures are of another shape or dtype, a severity
+        is not in [0, 1], a seed is not a whole number of at least 0, or there is
+        neither one of these nor one per picture.
+
+    Notes
+    -----
+    The same in every process and on every machine with the same versions of NumPy,
+    SciPy and Pillow; other versions may draw other numbers or round otherwise.
+
+    Examples
+    --------
+    >>> picture = np.full((4, 4, 3), 200, np.uint8)
+    >>> [int(degrade(picture, "over_exposure", s).max()) for s in (0, 0.1, 1)]
+    [200, 230, 255]
+    """
+    function = _function(name)
+    single = np.ndim(pictures) == 3
+    batch = _checked(pictures)[None] if single else _checked(pictures)
+    severities = _severities(severity, len(batch))
+    degraded = batch.copy()
+    for index, key in enumerate(_seeds(seed, len(batch))):
+        # Also keeps those exact that cannot be at 0, such as compression.
+        if severities[index] == 0:
+            continue
+        result = function(batch[index], float(severities[index]), _rng(name, *key))
+        degraded[index] = np.clip(np.rint(result), 0, 255)
+    return degraded[0] if single else degraded
+
+
+def _function(name: str) -> Degradation:
+    if name in DEGRADATIONS:
+        return DEGRADATIONS[name]
+    close = difflib.get_close_matches(str(name), DEGRADATIONS, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    message = f"unknown degradation {name!r}; {hint}known: {', '.join(DEGRADATIONS)}"
+    raise InputError(message)
+
+
+def _checked(pictures: np.ndarray) -> np.ndarray:
+    pictures = np.asarray(pictures)
+    if pictures.ndim not in (3, 4) or pictures.shape[-1] != 3:
+        message = (
+            f"pictures have the shape {pictures.shape}; it must be (batch, height, "
+            "width, 3) or (height, width, 3)"
+        )
+        raise InputError(message)
+    if 0 in pictures.shape[-3:]:
+        message = f"pictures have the shape {pictures.shape}; they have no pixels"
+        raise InputError(message)
+    if pictures.dtype != np.uint8:
+        message = f"pictures are {pictures.dtype}; they must be uint8, from 0 to 255"
+        raise InputError(message)
+    return pictures
+
+
+def _severities(severity: float | Sequence[float] | np.ndarray, n: int) -> np.ndarray:
+    try:
+        severities = np.asarray(severity, np.float64)
+    except (TypeError, ValueError):
+        message = f"severity is {severity!r}; it must be a number from 0 to 1"
+        raise InputError(message) from None
+    _check_count("severity", severities.shape, n)
+    bad = severities[~((severities >= 0) & (severities <= 1))]
+    if bad.size:
+        message = f"severity is {bad.flat[0]:g}; it must be from 0 to 1"
+        raise InputError(message)
+    return np.broadcast_to(severities, n)
+
+
+def _seeds(seed: int | Sequence[int] | np.ndarray, n: int) -> list[tuple[int, int]]:
+    """Give (seed, place) of each picture; its own seed leaves no role to its place."""
+    # As objects, so that one number with a fraction does not change the others.
+    seeds = np.asarray(seed, object)
+    if seeds.ndim == 0:
+        one = _whole(seeds.item())
+        return [(one, index) for index in range(n)]
+    _check_count("seed", seeds.shape, n)
+    return [(_whole(each), 0) for each in seeds]
+
+
+def _whole(seed: object) -> int:
+    try:
+        whole = operator.index(seed)  # type: ignore[arg-type]
+    except TypeError:
+        whole = -1
+    if whole < 0:
+        message = f"seed is {seed}; it must be a whole number of at least 0"
+        raise InputError(message)
+    return whole
+
+
+def _check_count(what: str, shape: tuple[int, ...], n: int) -> None:
+    if shape not in ((), (n,)):
+        given = f"{shape[0]} of {what}" if len(shape) == 1 else f"{what} of {shape}"
+        message = f"{given} for {n} pictures; give one number, or one per picture"
+        raise InputError(message)
+
+
+def _rng(name: str, seed: int, place: int) -> np.random.Generator:
+    # Python's own hash of a name differs from process to process; its letters do not.
+    return np.random.default_rng(
+        np.random.SeedSequence(seed, spawn_key=(place, *name.encode()))
+    )
