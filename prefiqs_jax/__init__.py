@@ -16,6 +16,7 @@ from prefiqs_jax.version import __version__
 if TYPE_CHECKING:
     from prefiqs_jax import (
         backbones,
+        fiqa,
         images,
         masks,
         plots,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "__version__",
     "backbones",
+    "fiqa",
     "images",
     "load_backbone",
     "masks",

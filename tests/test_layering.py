@@ -17,6 +17,7 @@ LAYERS = [
     "masks",
     "sensitivity",
     "statistics",
+    "fiqa",
     "images",
     "weights",
     "backbones",
@@ -31,7 +32,8 @@ MATHS = {
     "masks": {"errors", "aliases", "trees"},
     "sensitivity": {"errors", "aliases", "trees"},
     "statistics": {"errors"},
-    "plots": {"statistics", "errors"},
+    "fiqa": {"errors", "statistics"},
+    "plots": {"statistics", "errors", "fiqa"},
     "weights": {"errors", "files"},
     "images": {"errors"},
 }

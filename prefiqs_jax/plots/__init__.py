@@ -3,6 +3,7 @@
 from prefiqs_jax.plots.agreement import agreement_panels, statistic_against_sparsity
 from prefiqs_jax.plots.drift_distribution import drift_distribution
 from prefiqs_jax.plots.drift_scatter import drift_against_first_order, drift_panels
+from prefiqs_jax.plots.edc import edc_panel
 from prefiqs_jax.plots.face_grid import Face, face_tile, stability_grid
 from prefiqs_jax.plots.layer_sparsity import layer_sparsity_map
 from prefiqs_jax.plots.residual import residual_against_sparsity
@@ -16,6 +17,7 @@ __all__ = [
     "drift_against_first_order",
     "drift_distribution",
     "drift_panels",
+    "edc_panel",
     "face_tile",
     "layer_sparsity_map",
     "residual_against_sparsity",

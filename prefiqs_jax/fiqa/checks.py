@@ -1,0 +1,104 @@
+"""What the functions of this package ask of their inputs, each in one place."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from prefiqs_jax.errors import InputError
+
+
+def checked_values(
+    name: str, values: ArrayLike, count: int | None = None
+) -> NDArray[np.floating]:
+    """Return a vector of finite numbers; float32 and float64 stay what they are.
+
+    Parameters
+    ----------
+    name
+        What the values are, for the message.
+    values
+        Shape (count,).
+    count
+        How many there must be; any number above zero by default.
+
+    Returns
+    -------
+    ndarray
+        Shape (count,).
+
+    Raises
+    ------
+    InputError
+        If the shape is another one, there are no values, or one is not finite.
+
+    Examples
+    --------
+    >>> checked_values("similarity", [0.5, 1])
+    array([0.5, 1. ])
+    """
+    array = np.asarray(values)
+    if array.dtype not in (np.float32, np.float64):
+        array = array.astype(np.float64)
+    if array.ndim != 1 or (count is not None and len(array) != count):
+        wanted = "(comparisons,)" if count is None else f"({count},)"
+        message = f"{name} has shape {array.shape}, but must have shape {wanted}"
+        raise InputError(message)
+    if len(array) == 0:
+        message = f"{name} is empty; give at least one value"
+        raise InputError(message)
+    finite = np.isfinite(array)
+    if not finite.all():
+        row = int(np.argmin(finite))
+        message = (
+            f"{name}[{row}] is {array[row]}, but must be finite; leave it out, or "
+            "give it a value on purpose"
+        )
+        raise InputError(message)
+    return array
+
+
+def checked_mated(mated: ArrayLike, count: int) -> NDArray[np.bool_]:
+    """Return which comparisons are mated, with some of either kind.
+
+    Parameters
+    ----------
+    mated
+        Shape (count,): true and false, or 1 and 0.
+    count
+        How many comparisons there are.
+
+    Returns
+    -------
+    ndarray
+        Shape (count,), bool.
+
+    Raises
+    ------
+    InputError
+        If the shape is another one, a value is neither true nor false, or all
+        comparisons are of one kind.
+
+    Examples
+    --------
+    >>> checked_mated([1, 0], 2)
+    array([ True, False])
+    """
+    array = np.asarray(mated)
+    if array.shape != (count,):
+        message = f"mated has shape {array.shape}, but must have shape ({count},)"
+        raise InputError(message)
+    if array.dtype != np.bool_ and not np.isin(array, (0, 1)).all():
+        message = "mated must be true or false (1 or 0) for each comparison"
+        raise InputError(message)
+    array = array.astype(np.bool_, copy=False)
+    for kind, found in (("mated", array.any()), ("non-mated", not array.all())):
+        if not found:
+            message = f"none of {count} comparisons is {kind}; give some of either kind"
+            raise InputError(message)
+    return array
+
+
+def check_fmr(fmr: float) -> None:
+    """Raise InputError unless the false match rate lies in (0, 1)."""
+    if not 0 < fmr < 1:
+        message = f"fmr={fmr} is outside (0, 1): it is a fraction, such as 1e-3"
+        raise InputError(message)

@@ -1,0 +1,123 @@
+"""What error-versus-discard protocols differ in, as switches, and the named settings.
+
+Areas under different protocols cannot be compared, so a curve carries its protocol.
+"""
+
+import dataclasses
+import difflib
+from typing import Literal, get_args, get_type_hints
+
+from prefiqs_jax.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """One choice per question; ``dataclasses.replace`` changes one of them."""
+
+    threshold: Literal["per_step", "fixed"]
+    """``fixed``: found once, on all non-mated comparisons. ``per_step``: found again
+    on what each step keeps, so it drifts along the curve (only with steps="grid")."""
+    rule: Literal["nearest", "at_most"]
+    """``at_most``: the lowest threshold with FMR at most as asked for. ``nearest``: of
+    the similarities that occur, mated ones too, the lowest whose FMR (of
+    ``similarity >= threshold``) is nearest to it, above or below."""
+    operator: Literal["ge", "gt"]
+    """A mated comparison matches if its similarity is ``>=`` or ``>`` the threshold."""
+    discard: Literal["pooled", "mated", "proportional"]
+    """What is sorted by quality and discarded: all comparisons together, the mated
+    ones only, or each kind by itself, the same fraction of both."""
+    steps: Literal["grid", "all"]
+    """``grid``: 0, 0.05, … 0.95. ``all``: after each comparison or group of ties, and
+    a last point (1, 0), where nothing is left."""
+    ties: Literal["stable", "group"]
+    """Comparisons of equal quality go one by one as they are listed, or together: a
+    step that would split a group keeps all of it."""
+    interpolation: Literal["linear", "step"]
+    """Between the points: straight lines, or constant up to the next point."""
+
+
+PROTOCOLS = {
+    "crfiqa": Protocol(
+        threshold="per_step",
+        rule="nearest",
+        operator="gt",
+        discard="pooled",
+        steps="grid",
+        ties="stable",
+        interpolation="linear",
+    ),
+    "fiqat": Protocol(
+        threshold="fixed",
+        rule="at_most",
+        operator="ge",
+        discard="mated",
+        steps="all",
+        ties="group",
+        interpolation="step",
+    ),
+}
+"""The protocols by name.
+
+``crfiqa`` is what the evaluation code of CR-FIQA computes (Boutros et al., CVPR 2023,
+arXiv 2112.06592), and tables in its wake report; only, ties in quality go in the order
+given instead of that of an unstable sort. ``fiqat`` is the curve of the toolkit by that
+name (Schlett, Rathgeb, Tapia & Busch, arXiv 2303.13294), with the threshold set by FMR.
+Its threshold is fixed and its steps are all exact, so a further name for that would be
+a synonym.
+"""
+
+
+def find_protocol(protocol: str | Protocol) -> tuple[str, Protocol]:
+    """Find a protocol by name, or check one of your own.
+
+    Parameters
+    ----------
+    protocol
+        A key of ``PROTOCOLS``, or the record itself.
+
+    Returns
+    -------
+    tuple
+        Name and record; the name of your own is "custom", unless it equals a preset.
+
+    Raises
+    ------
+    InputError
+        If the name or the value of a switch is unknown, or the switches are at odds.
+
+    Examples
+    --------
+    >>> find_protocol("fiqat")[1].discard
+    'mated'
+    """
+    if isinstance(protocol, str):
+        if protocol not in PROTOCOLS:
+            message = _unknown("protocol", protocol, list(PROTOCOLS))
+            raise InputError(message)
+        return protocol, PROTOCOLS[protocol]
+    for name, hint in get_type_hints(Protocol).items():
+        value = getattr(protocol, name)
+        if value not in get_args(hint):
+            message = _unknown(name, value, list(get_args(hint)))
+            raise InputError(message)
+    if protocol.threshold == "per_step" and protocol.steps == "all":
+        message = (
+            'threshold="per_step" goes with steps="grid" only: one threshold for each '
+            'comparison would be noise; use threshold="fixed"'
+        )
+        raise InputError(message)
+    names = [name for name, preset in PROTOCOLS.items() if preset == protocol]
+    return (names[0] if names else "custom"), protocol
+
+
+def check_choice(name: str, value: str, allowed: list[str]) -> None:
+    """Raise InputError, with the nearest name, unless the value is one of those."""
+    if value not in allowed:
+        message = _unknown(name, value, allowed)
+        raise InputError(message)
+
+
+def _unknown(name: str, value: str, allowed: list[str]) -> str:
+    close = difflib.get_close_matches(str(value), allowed, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    return f"unknown {name} {value!r}; {hint}known: {', '.join(allowed)}"

@@ -1,0 +1,215 @@
+"""Errors of 1:1 verification: the threshold at a rate, and the rates at a threshold.
+
+One convention throughout: a comparison **matches if similarity >= threshold**. A mated
+comparison that does not match is a false non-match, a non-mated one that does a false
+match, so FNMR counts ``similarity < threshold`` and FMR ``similarity >= threshold``.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from prefiqs_jax.fiqa.checks import check_fmr, checked_mated, checked_values
+
+
+def angular_similarity(cosine: ArrayLike) -> NDArray[np.float64]:
+    """Turn cosines into minus the angle over π, the score that CR-FIQA thresholds.
+
+    similarity = -arccos(cosine) / π, in [-1, 0]
+
+    Parameters
+    ----------
+    cosine
+        Cosines of unit vectors. Those that rounding left beyond ±1 count as ±1.
+
+    Returns
+    -------
+    ndarray
+        Same shape. A monotone map, so errors stay what they are, except that cosines
+        that differ by rounding only may become ties.
+
+    References
+    ----------
+    Boutros et al. (2023). CR-FIQA: Face image quality assessment by learning sample
+    relative classifiability. CVPR, arXiv 2112.06592; its evaluation code.
+
+    Examples
+    --------
+    >>> angular_similarity([1.0, 0.0, -1.0])
+    array([-0. , -0.5, -1. ])
+    """
+    return -np.arccos(np.clip(np.asarray(cosine, np.float64), -1, 1)) / np.pi
+
+
+def threshold_at_fmr(non_mated_similarity: ArrayLike, fmr: float) -> float:
+    """Find the lowest threshold whose false match rate is at most ``fmr``.
+
+    Of n comparisons, the k = floor(fmr · n) most similar may match falsely; the
+    threshold is the next number above the similarity that comes after them.
+
+    Parameters
+    ----------
+    non_mated_similarity
+        Shape (comparisons,), all of them: the number is what the rate refers to.
+    fmr
+        False match rate, in (0, 1).
+
+    Returns
+    -------
+    float
+        Threshold; matches are ``similarity >= threshold``. In the precision of the
+        similarities, so comparing float32 with it is exact, too.
+
+    Raises
+    ------
+    InputError
+        If fmr is outside (0, 1), or there are no similarities, or one is not finite.
+
+    Notes
+    -----
+    An ``fmr`` below 1 / n cannot be resolved: k = 0, the threshold lies just above the
+    largest non-mated similarity, and the rate is 0 (ZeroFMR), whatever ``fmr`` was. A
+    tie that starts within the k and ends outside counts as outside, so the rate may
+    stay below ``fmr``, never above.
+
+    Examples
+    --------
+    >>> similarity = np.array([0.1, 0.2, 0.3, 0.4])
+    >>> threshold = threshold_at_fmr(similarity, 0.25)
+    >>> 0.3 < threshold <= 0.4, fmr_at(similarity, threshold)
+    (True, 0.25)
+    >>> fmr_at(similarity, threshold_at_fmr(similarity, 0.1))
+    0.0
+    """
+    check_fmr(fmr)
+    values = checked_values("non_mated_similarity", non_mated_similarity)
+    place = len(values) - 1 - allowed_count(fmr, len(values))
+    return next_above(np.partition(values, place)[place])
+
+
+def allowed_count(fraction: float, count: int) -> int:
+    """Give the largest k below ``count`` with k / count <= fraction, as these divide.
+
+    The product would round: 0.29 · 100 is below 29.
+
+    Examples
+    --------
+    >>> allowed_count(0.29, 100), int(0.29 * 100)
+    (29, 28)
+    """
+    allowed = min(int(fraction * count) + 1, count - 1)
+    while allowed / count > fraction:
+        allowed -= 1
+    return allowed
+
+
+def next_above(value: np.floating) -> float:
+    """Give the next number above a value, in the value's own precision."""
+    return float(np.nextafter(value, value.dtype.type(np.inf)))
+
+
+def fnmr_at(mated_similarity: ArrayLike, threshold: float) -> float:
+    """Compute the fraction of mated comparisons with ``similarity < threshold``.
+
+    Parameters
+    ----------
+    mated_similarity
+        Shape (comparisons,).
+    threshold
+        Lowest similarity that matches.
+
+    Returns
+    -------
+    float
+        False non-match rate, in [0, 1].
+
+    Raises
+    ------
+    InputError
+        If there are no similarities, or one is not finite.
+
+    Examples
+    --------
+    >>> fnmr_at([0.1, 0.5, 0.5, 0.9], 0.5)
+    0.25
+    """
+    values = checked_values("mated_similarity", mated_similarity)
+    return float(np.mean(values < np.float64(threshold)))
+
+
+def fmr_at(non_mated_similarity: ArrayLike, threshold: float) -> float:
+    """Compute the fraction of non-mated comparisons with ``similarity >= threshold``.
+
+    Parameters
+    ----------
+    non_mated_similarity
+        Shape (comparisons,).
+    threshold
+        Lowest similarity that matches.
+
+    Returns
+    -------
+    float
+        False match rate, in [0, 1].
+
+    Raises
+    ------
+    InputError
+        If there are no similarities, or one is not finite.
+
+    Examples
+    --------
+    >>> fmr_at([0.1, 0.5, 0.5, 0.9], 0.5)
+    0.75
+    """
+    values = checked_values("non_mated_similarity", non_mated_similarity)
+    return float(np.mean(values >= np.float64(threshold)))
+
+
+def equal_error_rate(similarity: ArrayLike, mated: ArrayLike) -> float:
+    """Compute the rate at which FMR and FNMR are equal.
+
+    The thresholds at the distinct similarities, and one above them all, give points
+    (FMR, FNMR) from (1, 0) to (0, 1). Straight lines join them, on linear axes, and the
+    result is where FMR = FNMR on these.
+
+    Parameters
+    ----------
+    similarity
+        Shape (comparisons,).
+    mated
+        Shape (comparisons,), some of either kind.
+
+    Returns
+    -------
+    float
+        Equal error rate: 0 if some threshold separates the two kinds, 0.5 if all
+        similarities are equal.
+
+    Raises
+    ------
+    InputError
+        If shapes differ, a similarity is not finite, or one kind is missing.
+
+    Notes
+    -----
+    Other conventions (the mean of the two rates at the threshold where they are
+    nearest, the convex hull of the points) differ by up to one comparison's share.
+
+    Examples
+    --------
+    >>> equal_error_rate([0.9, 0.4, 0.5, 0.1], [True, True, False, False])
+    0.5
+    """
+    values = checked_values("similarity", similarity)
+    is_mated = checked_mated(mated, len(values))
+    distinct, place = np.unique(values, return_inverse=True)
+    mated_each = np.bincount(place[is_mated], minlength=len(distinct))
+    non_mated_each = np.bincount(place[~is_mated], minlength=len(distinct))
+    # Below each distinct similarity, and below a threshold above them all.
+    fnmr = np.concatenate([[0], np.cumsum(mated_each)]) / mated_each.sum()
+    fmr = 1 - np.concatenate([[0], np.cumsum(non_mated_each)]) / non_mated_each.sum()
+    excess = fnmr - fmr
+    after = int(np.argmax(excess >= 0))  # the excess climbs from -1 to 1
+    before = after - 1
+    share = excess[before] / (excess[before] - excess[after])
+    return float(fnmr[before] + share * (fnmr[after] - fnmr[before]))

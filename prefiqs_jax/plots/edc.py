@@ -1,0 +1,174 @@
+"""Error-versus-discard curves of several qualities, with their bootstrap bands."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.fiqa import EDC, PROTOCOLS, EDCBand, Protocol, best_fnmr_after_discard
+from prefiqs_jax.plots.labels import plain
+from prefiqs_jax.plots.theme import CYCLE, GREY, MARKERS
+
+# Lines must be told apart without colour, where they are too dense for markers.
+_LINES = ("-", (0, (4, 1.2)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (8, 1.5)))
+_MOST_MARKERS = 40
+# More steps than a page has dots would only make a large file.
+_MOST_STEPS = 2000
+
+
+def edc_panel(
+    ax: Axes,
+    curves: Mapping[str, EDC | EDCBand],
+    *,
+    max_discard: float | None = None,
+    bounds: bool = False,
+) -> Axes:
+    """Draw FNMR over the fraction of comparisons discarded, one line per quality.
+
+    Lines or steps as the protocol has it, and bands where there are intervals. The FNMR
+    starts at 0 on a linear axis: curves reach 0, which a log axis cannot show, and
+    areas under them are what tables report.
+
+    Parameters
+    ----------
+    ax
+        Axes to draw on.
+    curves
+        Curves by name, all of one protocol and FMR.
+    max_discard
+        Right end of the axis; by default, all is shown.
+    bounds
+        Draw in grey the FNMR of a random quality, which is that before any discard, and
+        the lowest that any quality reaches. Only where mated comparisons are discarded
+        at a fixed threshold, as with "fiqat" and in bands.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The same axes, with a legend above it.
+
+    Raises
+    ------
+    InputError
+        If there are no curves, they differ in protocol or FMR, or bounds are asked for
+        where they are not known.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from prefiqs_jax.fiqa import edc
+    >>> curve = edc([0.9, 0.2, 0.1], [1, 1, 0], [2, 1, 1], protocol="fiqat")
+    >>> edc_panel(Figure().add_subplot(), {"mine": curve}).get_xlabel()
+    'fraction of mated comparisons discarded'
+    """
+    switches, fmr = _shared(curves)
+    is_step = switches.interpolation == "step"
+    has_bounds = switches.discard == "mated" and switches.threshold == "fixed"
+    if bounds and not has_bounds:
+        message = (
+            "bounds are known only where mated comparisons are discarded at a fixed "
+            'threshold; use protocol="fiqat" or bounds=False'
+        )
+        raise InputError(message)
+    last = max(float(curve.discard_fraction[-1]) for curve in curves.values())
+    end = last if max_discard is None else max_discard
+    highest = 0.0
+    step = "post" if is_step else None
+    drawstyle = "steps-post" if is_step else "default"
+    for place, (name, curve) in enumerate(curves.items()):
+        x, y, low, high = _columns(curve, end)
+        color, line = CYCLE[place % len(CYCLE)], _LINES[place % len(_LINES)]
+        if isinstance(curve, EDCBand):
+            ax.fill_between(
+                x, low, high, step=step, color=color, alpha=0.16, lw=0, zorder=1
+            )
+            # Edges, or bands that overlap become one.
+            for edge in (low, high):
+                thin = {"lw": 0.5, "alpha": 0.7, "zorder": 2}
+                ax.plot(x, edge, ds=drawstyle, ls=line, color=color, **thin)
+        has_markers = not is_step and len(x) <= _MOST_MARKERS
+        marker = MARKERS[(place + place // len(CYCLE)) % len(MARKERS)]
+        ax.plot(
+            x,
+            y,
+            ds=drawstyle,
+            ls=line,
+            color=color,
+            marker=marker if has_markers else "",
+            label=plain(name),
+            zorder=3,
+        )
+        highest = max(highest, float(np.nanmax(high, initial=0)))
+    if bounds:
+        first = next(iter(curves.values()))
+        start = float(_columns(first, end)[1][0])
+        _draw_bounds(ax, start, end)
+    # Room for a line along 0 and for markers at the ends.
+    top = highest if highest > 0 else 1.0
+    ax.set(xlim=(-0.015 * end, 1.015 * end), ylim=(-0.02 * top, 1.05 * top))
+    kind = "mated comparisons" if switches.discard == "mated" else "comparisons"
+    ax.set(xlabel=f"fraction of {kind} discarded", ylabel=f"FNMR at FMR {fmr:g}")
+    ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    # Above the axes: within them there is no place that every set of curves spares.
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, handlelength=3)
+    return ax
+
+
+def _shared(curves: Mapping[str, EDC | EDCBand]) -> tuple[Protocol, float]:
+    """Give the protocol and FMR that all curves have in common."""
+    if not curves:
+        message = "no curves to draw; give at least one"
+        raise InputError(message)
+    found = []
+    for curve in curves.values():
+        is_band = isinstance(curve, EDCBand)
+        found.append((PROTOCOLS["fiqat"] if is_band else curve.switches, curve.fmr))
+    for name, one in zip(curves, found, strict=True):
+        if one != found[0]:
+            message = (
+                f"curve {name!r} has another protocol or FMR than the first; draw it "
+                "on axes of its own"
+            )
+            raise InputError(message)
+    return found[0]
+
+
+def _columns(curve: EDC | EDCBand, end: float) -> list[Float[np.ndarray, " points"]]:
+    """Give fractions, FNMR, and its lower and upper end, as they are drawn."""
+    x = curve.discard_fraction
+    if isinstance(curve, EDCBand):
+        columns = [x, *curve.fnmr]
+    else:
+        fnmr = curve.fnmr.copy()
+        if curve.switches.steps == "all":
+            # Nothing is left at (1, 0): a convention, not a rate that fell.
+            fnmr[-1] = fnmr[-2]
+        columns = [x, fnmr, fnmr, fnmr]
+    # One point past the end, so that lines and steps reach it.
+    shown = int(np.searchsorted(x, end)) + 1
+    columns = [column[:shown] for column in columns]
+    if len(columns[0]) <= _MOST_STEPS:
+        return columns
+    x = columns[0]
+    grid = np.linspace(0, x[-1], _MOST_STEPS)
+    places = np.searchsorted(x, grid, side="right") - 1
+    return [grid, *(column[places] for column in columns[1:])]
+
+
+def _draw_bounds(ax: Axes, start: float, end: float) -> None:
+    fraction = np.linspace(0, min(end, 1 - 1e-9), 200)
+    best = best_fnmr_after_discard(start, fraction)
+    ax.axhline(start, color=GREY, lw=0.8, ls=(0, (6, 3)), zorder=1.5, label="random")
+    ax.plot(
+        fraction,
+        best,
+        color=GREY,
+        lw=0.8,
+        ls=(0, (1, 2)),
+        zorder=1.5,
+        label="best possible",
+    )
