@@ -16,6 +16,7 @@ from prefiqs_jax.version import __version__
 if TYPE_CHECKING:
     from prefiqs_jax import (
         backbones,
+        demo,
         fiqa,
         images,
         masks,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "__version__",
     "backbones",
+    "demo",
     "fiqa",
     "images",
     "load_backbone",

@@ -38,7 +38,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _demo(options: argparse.Namespace) -> None:
+    severities = _numbers(options.severities, "severity", "[0, 1]")
+    from prefiqs_jax.demo import DemoSettings, demo
+
+    settings = DemoSettings(options.seed, options.people, severities)
+    found = demo(
+        options.out, settings, command=options.words, progress=not options.quiet
+    )
+    for line in found.lines:
+        print(line)
+    print(f"More: {found.page}")
+
+
 def _sweep(options: argparse.Namespace) -> None:
+    _check_weights(options)
     prunable = _prunable(options.prunable)
     sparsities = _sparsities(options.sparsities)
     from prefiqs_jax.masks.named import mask_named
@@ -73,8 +87,18 @@ def _sweep(options: argparse.Namespace) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
+    from prefiqs_jax.demo import is_demo, report_demo
     from prefiqs_jax.report import write_report
 
+    if is_demo(options.run_folder):
+        found = report_demo(
+            options.run_folder,
+            replicates=options.replicates,
+            seed=options.seed,
+            progress=not options.quiet,
+        )
+        print(found.page)
+        return
     path = write_report(
         options.run_folder,
         images=options.images,
@@ -86,6 +110,7 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _score(options: argparse.Namespace) -> None:
+    _check_weights(options)
     prunable = _prunable(options.prunable)
     from prefiqs_jax.masks.allocation import check_sparsity
     from prefiqs_jax.masks.named import mask_named
@@ -143,6 +168,13 @@ def _print_table(rows: list[tuple[str, str]]) -> None:
         print(f"{name:<{width}}  {line}")
 
 
+def _check_weights(options: argparse.Namespace) -> None:
+    if options.weights is None:  # told before a folder of images is read
+        from prefiqs_jax.backbones.load import check_choice
+
+        check_choice(options.backbone, None)
+
+
 def _prunable(pattern: str | None) -> "Prunable":
     import re
 
@@ -158,19 +190,28 @@ def _prunable(pattern: str | None) -> "Prunable":
 
 
 def _sparsities(text: str) -> list[float]:
-    values = []
-    for word in text.split(","):
-        try:
-            value = float(word)
-        except ValueError:
-            value = float("nan")
+    values = _numbers(text, "sparsity", "[0, 1)")
+    for value in values:
         if not 0 <= value < 1:
             message = (
-                f"sparsity {word.strip()!r} is not a number in [0, 1); give them as "
+                f"sparsity {value:g} is not a number in [0, 1); give them as "
                 "0.1,0.2,0.4"
             )
             raise InputError(message)
-        values.append(value)
+    return values
+
+
+def _numbers(text: str, name: str, allowed: str) -> list[float]:
+    values = []
+    for word in text.split(","):
+        try:
+            values.append(float(word))
+        except ValueError:
+            message = (
+                f"{name} {word.strip()!r} is not a number in {allowed}; give them as "
+                "0.1,0.2,0.4"
+            )
+            raise InputError(message) from None
     return values
 
 
@@ -197,13 +238,43 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"prefiqs {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
+    demo = commands.add_parser(
+        "demo",
+        help="run the whole experiment on synthetic faces; needs no file",
+        description="Render people who do not exist, degrade their pictures to known "
+        "severity, sweep nine sparsities with the embedded network, and report how far "
+        "the first order holds and whether the quality predicts recognition errors.",
+    )
+    demo.add_argument(
+        "--out",
+        metavar="DIR",
+        default="prefiqs_demo",
+        help="new folder, or a demo to go on with (default: %(default)s)",
+    )
+    demo.add_argument(
+        "--people", type=int, default=36, metavar="N", help="default: %(default)s"
+    )
+    demo.add_argument(
+        "--severities",
+        metavar="LIST",
+        default="0.2,0.4,0.6,0.8,1",
+        help="of the degradations, each in [0, 1] (default: %(default)s)",
+    )
+    demo.add_argument("--seed", type=_natural, default=0, help="default: %(default)s")
+    demo.add_argument("--quiet", action="store_true", help="no progress")
+    demo.set_defaults(run=_demo)
+
     network = argparse.ArgumentParser(add_help=False)
     network.add_argument(
         "--backbone",
         metavar="NAME",
         help="network, see prefiqs backbones; not needed for a converted file",
     )
-    network.add_argument("--weights", metavar="FILE", required=True)
+    network.add_argument(
+        "--weights",
+        metavar="FILE",
+        help="trained weights of the network; not needed for --backbone demo",
+    )
     network.add_argument(
         "--images",
         metavar="DIR",

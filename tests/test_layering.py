@@ -25,6 +25,7 @@ LAYERS = [
     "plots",
     "sweep",
     "report",
+    "demo",
     "cli",
 ]
 # The maths runs on a toy: it knows nothing of networks, pictures, files or figures.
@@ -39,7 +40,7 @@ MATHS = {
 }
 ONLY_IN = {
     "flax": {"backbones"},
-    "matplotlib": {"plots", "report"},
+    "matplotlib": {"plots", "report", "demo"},
     "seaborn": {"plots"},
     "torch": {"weights"},
     "onnx": {"weights"},

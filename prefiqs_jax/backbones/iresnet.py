@@ -3,7 +3,8 @@
 Block: BatchNorm, 3×3 convolution, BatchNorm, PReLU, 3×3 convolution with the stride,
 BatchNorm, plus a shortcut; no activation after the sum. The first block of every stage
 has a 1×1 convolution and a BatchNorm on the shortcut. The tail flattens 7×7×512 into a
-dense layer and a last BatchNorm.
+dense layer and a last BatchNorm. The network of the demo has the same structure, but
+fewer blocks and channels.
 
 References
 ----------
@@ -28,9 +29,17 @@ BLOCKS = {
     200: (6, 26, 60, 6),
 }
 WIDTHS = (64, 128, 256, 512)
+EMBEDDING_DIM = 512
 FINAL_SIZE = 7
 ANCHORS = ("conv1.weight",)
 FLATTENED = {"params/fc/kernel": (WIDTHS[-1], FINAL_SIZE, FINAL_SIZE)}
+# Chosen by measurement on two cores: half of a forward pass, and more of a training
+# step, goes into the few channels at 112×112, so these are as few as possible; from
+# 28×28 on, channels are cheap.
+DEMO_BLOCKS = (1, 2, 2, 1)
+DEMO_WIDTHS = (8, 16, 64, 128)
+DEMO_EMBEDDING_DIM = 128
+DEMO_FLATTENED = {"params/fc/kernel": (DEMO_WIDTHS[-1], FINAL_SIZE, FINAL_SIZE)}
 IGNORABLE = (
     (r".*\.num_batches_tracked", "counter of the training"),
     (r"qs\.(weight|bias)", "quality head of CR-FIQA, not part of the embedding"),
@@ -43,11 +52,20 @@ def depth_of(names: Iterable[str]) -> int | None:
     >>> depth_of(f"layer{s}.{i}.conv1.weight" for s in (1, 2, 3, 4) for i in (0, 1))
     18
     """
+    counts = blocks_of(names)
+    return next((depth for depth, blocks in BLOCKS.items() if blocks == counts), None)
+
+
+def blocks_of(names: Iterable[str]) -> tuple[int, ...]:
+    """Count the blocks of each of the four stages by the names of a state dict.
+
+    >>> blocks_of(["conv1.weight", "layer1.0.bn1.bias", "layer1.1.bn1.bias"])
+    (2, 0, 0, 0)
+    """
     found = {
         m.groups() for name in names if (m := re.match(r"layer(\d)\.(\d+)\.", name))
     }
-    counts = tuple(sum(stage == str(s) for stage, _ in found) for s in range(1, 5))
-    return next((depth for depth, blocks in BLOCKS.items() if blocks == counts), None)
+    return tuple(sum(stage == str(s) for stage, _ in found) for s in range(1, 5))
 
 
 class Block(nnx.Module):
@@ -85,22 +103,23 @@ class Block(nnx.Module):
 
 
 class IResNet(nnx.Module):
-    """Map images (batch, 112, 112, 3) to raw embeddings (batch, 512)."""
+    """Map images (batch, 112, 112, 3) to raw embeddings (batch, embedding_dim)."""
 
     def __init__(
         self,
         blocks: tuple[int, ...],
         *,
+        widths: tuple[int, ...] = WIDTHS,
         epsilon: float = 1e-5,
-        embedding_dim: int = 512,
+        embedding_dim: int = EMBEDDING_DIM,
         rngs: nnx.Rngs,
     ):
-        self.conv1 = conv(3, WIDTHS[0], 3, 1, rngs=rngs)
-        self.bn1 = BatchNorm(WIDTHS[0], epsilon=epsilon, rngs=rngs)
-        self.prelu = PReLU(WIDTHS[0])
+        self.conv1 = conv(3, widths[0], 3, 1, rngs=rngs)
+        self.bn1 = BatchNorm(widths[0], epsilon=epsilon, rngs=rngs)
+        self.prelu = PReLU(widths[0])
         layers = []
-        channels = WIDTHS[0]
-        for count, width in zip(blocks, WIDTHS, strict=True):
+        channels = widths[0]
+        for count, width in zip(blocks, widths, strict=True):
             layer = nnx.List()
             for index in range(count):
                 block = Block(channels, width, index == 0, epsilon=epsilon, rngs=rngs)
@@ -108,8 +127,8 @@ class IResNet(nnx.Module):
                 channels = width
             layers.append(layer)
         self.layer1, self.layer2, self.layer3, self.layer4 = layers
-        self.bn2 = BatchNorm(WIDTHS[-1], epsilon=epsilon, rngs=rngs)
-        flat = FINAL_SIZE * FINAL_SIZE * WIDTHS[-1]
+        self.bn2 = BatchNorm(widths[-1], epsilon=epsilon, rngs=rngs)
+        flat = FINAL_SIZE * FINAL_SIZE * widths[-1]
         self.fc = nnx.Linear(flat, embedding_dim, rngs=rngs)
         self.features = BatchNorm(embedding_dim, epsilon=epsilon, rngs=rngs)
 

@@ -55,7 +55,8 @@ class DepthwiseConv(nnx.Module):
 
     def __init__(self, channels: int, size: int, stride: int, *, rngs: nnx.Rngs):
         init = nnx.initializers.lecun_normal()
-        self.kernel = nnx.Param(init(rngs.params(), (size, size, 1, channels)))
+        shape = (size, size, 1, channels)
+        self.kernel = nnx.Param(init(rngs.params(), shape, jnp.float32))
         self.stride = stride
 
     def __call__(self, x: Array) -> Array:

@@ -43,6 +43,9 @@ class Architecture:
         Whether tensor names may be of this architecture, told without building it.
     check
         Raises InputError if constants in the file contradict the preprocessing.
+    embedded
+        Name of the file in ``prefiqs_jax/assets`` with the weights that come with this
+        package; None if a user must bring a file.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Architecture:
     licence: str
     recognises: Callable[[Iterable[str]], bool]
     check: Callable[[Mapping[str, np.ndarray]], None] | None = None
+    embedded: str | None = None
 
     @functools.cached_property
     def blueprint(self) -> Blueprint:
@@ -76,7 +80,7 @@ def _iresnet(
         anchors=iresnet.ANCHORS,
         ignorable=iresnet.IGNORABLE,
         preprocessing=preprocessing,
-        embedding_dim=512,
+        embedding_dim=iresnet.EMBEDDING_DIM,
         licence="code MIT, official weights for non-commercial research",
         recognises=lambda names: iresnet.depth_of(names) == depth,
     )
@@ -101,6 +105,24 @@ _ALL = [
         licence="Apache-2.0",
         recognises=lambda names: "conv_1_conv2d_weight" in names,
         check=sface.check_scaling,
+    ),
+    Architecture(
+        name="demo",
+        description="small iResNet, weights included, trained on synthetic people",
+        build=lambda rngs: iresnet.IResNet(
+            iresnet.DEMO_BLOCKS,
+            widths=iresnet.DEMO_WIDTHS,
+            embedding_dim=iresnet.DEMO_EMBEDDING_DIM,
+            rngs=rngs,
+        ),
+        entries=lambda shapes: pytorch_entries(shapes, iresnet.DEMO_FLATTENED),
+        anchors=iresnet.ANCHORS,
+        ignorable=iresnet.IGNORABLE,
+        preprocessing=ARCFACE_PIXELS,
+        embedding_dim=iresnet.DEMO_EMBEDDING_DIM,
+        licence="Apache-2.0",
+        recognises=lambda names: iresnet.blocks_of(names) == iresnet.DEMO_BLOCKS,
+        embedded="demo.safetensors",
     ),
 ]
 ARCHITECTURES: dict[str, Architecture] = {a.name: a for a in _ALL}

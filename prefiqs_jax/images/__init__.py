@@ -1,6 +1,7 @@
 """Face pictures: a folder of them, their pixels, and batches for a network."""
 
 from prefiqs_jax.images.decode import Decoded, decode
+from prefiqs_jax.images.encode import encode_png
 from prefiqs_jax.images.folder import ImageFolder, read_folder
 from prefiqs_jax.images.headers import check_headers, describe_bad
 from prefiqs_jax.images.loading import LoadedBatch, batch_count, load_batches
@@ -15,6 +16,7 @@ __all__ = [
     "check_headers",
     "decode",
     "describe_bad",
+    "encode_png",
     "load_batches",
     "read_folder",
 ]
