@@ -6,7 +6,9 @@ from prefiqs_jax.plots.drift_scatter import drift_against_first_order, drift_pan
 from prefiqs_jax.plots.edc import edc_panel
 from prefiqs_jax.plots.face_grid import Face, face_tile, stability_grid
 from prefiqs_jax.plots.layer_sparsity import layer_sparsity_map
+from prefiqs_jax.plots.picture_sheet import picture_sheet
 from prefiqs_jax.plots.residual import residual_against_sparsity
+from prefiqs_jax.plots.severity import drift_against_severity
 from prefiqs_jax.plots.theme import COLUMN_IN, PAGE_IN, theme
 
 __all__ = [
@@ -15,11 +17,13 @@ __all__ = [
     "Face",
     "agreement_panels",
     "drift_against_first_order",
+    "drift_against_severity",
     "drift_distribution",
     "drift_panels",
     "edc_panel",
     "face_tile",
     "layer_sparsity_map",
+    "picture_sheet",
     "residual_against_sparsity",
     "stability_grid",
     "statistic_against_sparsity",

@@ -50,6 +50,7 @@ def render_page(
     replicates: int,
     seed: int,
     notes: Sequence[str],
+    in_short: Sequence[str] = (),
 ) -> str:
     """Fill the template.
 
@@ -67,6 +68,8 @@ def render_page(
         Of the bootstrap.
     notes
         Sentences on what the report could not show.
+    in_short
+        Sentences at the head of the page.
 
     Returns
     -------
@@ -92,6 +95,7 @@ def render_page(
         replicates=replicates,
         seed=seed,
         notes=notes,
+        in_short=in_short,
         finding=_finding(statistics),
         headings=list(_HEADINGS.values()),
         lines=_lines(statistics),

@@ -19,6 +19,7 @@ from prefiqs_jax.report.pictures import (
     find_folder,
     open_faces,
 )
+from prefiqs_jax.report.supplement import Supplement
 from prefiqs_jax.report.tables import image_table, layer_table, progress_of
 from prefiqs_jax.statistics import quantiles, summarise
 
@@ -35,6 +36,7 @@ def write_report(
     replicates: int = 2000,
     seed: int = 0,
     progress: bool = False,
+    supplement: Supplement | None = None,
 ) -> Path:
     """Write tables, figures and ``report.html`` into ``RUN/report``.
 
@@ -48,6 +50,8 @@ def write_report(
         Of the bootstrap intervals.
     progress
         Show the bootstrap's rate and time left on standard error.
+    supplement
+        What else this run has to tell.
 
     Returns
     -------
@@ -90,6 +94,8 @@ def write_report(
     if sparsity is not None:
         tables["faces"] = choose_faces(rows, sparsity)
         faces = open_faces(tables["faces"], folder)
+    if supplement is not None:
+        tables |= supplement.tables
 
     out = make_folder(Path(run) / "report")
     tables_folder = make_folder(out / "tables")
@@ -100,7 +106,8 @@ def write_report(
 
     pictures = []
     with plots.theme():
-        drawings = draw_figures(
+        drawings = [] if supplement is None else list(supplement.draw())
+        drawings += draw_figures(
             tables["images"],
             statistics,
             tables["quantiles"],
@@ -128,6 +135,7 @@ def write_report(
         replicates=replicates,
         seed=seed,
         notes=[faces.note] if grid_is_missing and faces.note else [],
+        in_short=[] if supplement is None else supplement.lines(statistics),
     )
     write_text(out / "report.html", page)
     return out / "report.html"

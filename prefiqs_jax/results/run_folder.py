@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,10 @@ PART = re.compile(r"part-(\d+)\.parquet")
 
 
 def open_run(
-    run: str | os.PathLike[str], settings: Mapping[str, Any]
+    run: str | os.PathLike[str],
+    settings: Mapping[str, Any],
+    *,
+    beside: Collection[str] = (),
 ) -> dict[str, Any] | None:
     """Make a new run folder, or make sure that an existing one has the same settings.
 
@@ -28,6 +31,8 @@ def open_run(
         Folder of the run.
     settings
         What decides the rows. A value of None means "as the run has it".
+    beside
+        Names of files and folders that a new run may find in its folder.
 
     Returns
     -------
@@ -46,7 +51,8 @@ def open_run(
         raise InputError(message)
     if not (run / MANIFEST).exists():
         if run.exists() and any(
-            not entry.name.endswith(PARTIAL) for entry in run.iterdir()
+            not entry.name.endswith(PARTIAL) and entry.name not in beside
+            for entry in run.iterdir()
         ):
             message = f"{run} is not empty and is no run; give another --out"
             raise InputError(message)

@@ -59,6 +59,8 @@ class SweepOptions:
         Words of the command line, for run.json.
     progress
         Show a bar with rate and time left on standard error.
+    beside
+        Names of files and folders that a new run may find in its folder.
     """
 
     batch_size: int | None = None
@@ -66,6 +68,7 @@ class SweepOptions:
     on_bad_image: Literal["fail", "skip"] = "fail"
     command: list[str] | None = None
     progress: bool = True
+    beside: frozenset[str] = frozenset()
 
 
 def sweep(
@@ -134,7 +137,7 @@ def sweep(
         "image_count": len(folder.names),
         "batch_size": options.batch_size,
     }
-    manifest = open_run(out, settings)
+    manifest = open_run(out, settings, beside=options.beside)
     if manifest is not None:
         settings = manifest["settings"]
         if manifest["finished"] is not None and finished_parts(out) >= set(

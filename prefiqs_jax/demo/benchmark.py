@@ -1,0 +1,182 @@
+"""The pictures of a demo: people, clean photographs, degraded ones, known severity."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import numpy as np
+
+from prefiqs_jax.demo.settings import CLEAN, DEGRADED, DemoSettings
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.files import atomic, make_folder, write_text
+from prefiqs_jax.images import ImageFolder, encode_png, read_folder
+from prefiqs_jax.images.degrade import DEGRADATIONS, degrade
+from prefiqs_jax.images.folder import IDENTITY_TABLE
+from prefiqs_jax.images.synthetic import faces
+from prefiqs_jax.version import __version__
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MARKER = "demo.json"
+PICTURES = "images"
+CLEAN_NAME = "clean"
+# The experiment that trains the embedded backbone draws its people from the streams 1
+# (to train) and 2 (to test) of its seeds: nobody here was trained on.
+STREAM = 4
+
+
+class Plan(NamedTuple):
+    """One picture to make."""
+
+    person: int
+    shot: int
+    degradation: str
+    """Or ``clean``."""
+    severity: float
+
+    @property
+    def name(self) -> str:
+        """Path below the folder of the pictures."""
+        what = self.degradation
+        if self.severity > 0:
+            what = f"{what}_{self.severity:g}"
+        return f"person_{self.person:03d}/{self.shot:02d}_{what}.png"
+
+
+def plan(settings: DemoSettings) -> list[Plan]:
+    """List the pictures, person by person.
+
+    Degradations and severities are dealt out in turn, so that each pair of them occurs
+    as often as any other, give or take one, and meets other people each time.
+    """
+    names, rungs = list(DEGRADATIONS), settings.severities
+    pictures = []
+    dealt = 0
+    for person in range(settings.people):
+        for shot in range(CLEAN):
+            pictures.append(Plan(person, shot, CLEAN_NAME, 0.0))
+        for shot in range(CLEAN, CLEAN + DEGRADED):
+            name = names[dealt % len(names)]
+            severity = rungs[dealt // len(names) % len(rungs)]
+            pictures.append(Plan(person, shot, name, severity))
+            dealt += 1
+    return pictures
+
+
+def photograph(settings: DemoSettings) -> np.ndarray:
+    """Take every photograph of the plan, before any degradation.
+
+    Returns
+    -------
+    ndarray
+        Shape (pictures, 112, 112, 3), uint8, RGB.
+    """
+    root = jax.random.fold_in(jax.random.key(settings.seed), STREAM)
+    identity, capture = jax.random.split(root)
+    shots = CLEAN + DEGRADED
+    people = jax.random.split(identity, settings.people)
+    who = np.repeat(np.arange(settings.people), shots)
+    captures = jax.random.split(capture, settings.people * shots)
+    return np.asarray(faces(people[who], captures))
+
+
+def open_benchmark(settings: DemoSettings, out: Path) -> ImageFolder:
+    """Make the pictures below ``out``, or find those of an earlier call.
+
+    Parameters
+    ----------
+    settings
+        Of the demo.
+    out
+        Folder of the demo: new, empty, or one with the same settings.
+
+    Returns
+    -------
+    ImageFolder
+        ``out/images``. Its ``images.csv`` has the columns file, identity, degradation
+        and severity.
+
+    Raises
+    ------
+    InputError
+        If the folder holds something else or another demo, or cannot be written.
+    """
+    _claim(settings, out)
+    root = make_folder(out / PICTURES)
+    # Written last: with it, all pictures are there.
+    table = root / IDENTITY_TABLE
+    if not table.exists():
+        pictures = photograph(settings)
+        lines = [f"file,identity,{','.join(Plan._fields[2:])}"]
+        for place, (shot, pixels) in enumerate(
+            zip(plan(settings), pictures, strict=True)
+        ):
+            if shot.severity > 0:
+                seed = settings.seed + place
+                pixels = degrade(pixels, shot.degradation, shot.severity, seed=seed)
+            make_folder((root / shot.name).parent)
+            with atomic(root / shot.name) as temporary:
+                temporary.write_bytes(encode_png(pixels))
+            person = f"person_{shot.person:03d}"
+            lines.append(f"{shot.name},{person},{shot.degradation},{shot.severity:g}")
+        write_text(table, "\n".join(lines) + "\n")
+    return read_folder(root)
+
+
+def read_plan(out: Path) -> "pd.DataFrame":
+    """Read the table of the pictures: image, identity, degradation, severity."""
+    import pandas as pd
+
+    table = pd.read_csv(out / PICTURES / IDENTITY_TABLE)
+    return table.rename(columns={"file": "image"})
+
+
+def read_settings(out: Path) -> DemoSettings:
+    """Read the settings of the demo in a folder; InputError if there is none."""
+    path = out / MARKER
+    try:
+        stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return DemoSettings(**stored["settings"])
+    except FileNotFoundError:
+        message = f"{out} holds no demo; make one with prefiqs demo --out {out}"
+        raise InputError(message) from None
+    except (ValueError, KeyError, TypeError) as error:
+        message = f"{path} is damaged ({error}); delete {out} or give another --out"
+        raise InputError(message) from None
+
+
+def _claim(settings: DemoSettings, out: Path) -> None:
+    """Make sure that the folder is this demo's, and mark it."""
+    wanted = {
+        "seed": settings.seed,
+        "people": settings.people,
+        "severities": list(settings.severities),
+    }
+    if out.exists() and not out.is_dir():
+        message = f"{out} is a file; give a folder with --out"
+        raise InputError(message)
+    if (out / MARKER).exists():
+        read_settings(out)
+        marker = json.loads((out / MARKER).read_text(encoding="utf-8"))
+        found = {**marker["settings"], "version": marker.get("version")}
+        for key, value in {**wanted, "version": __version__}.items():
+            if found.get(key) != value:
+                message = (
+                    f"{out} holds a demo with {key} {found.get(key)}, not {value}; "
+                    "give another --out, or delete it"
+                )
+                raise InputError(message)
+        return
+    try:
+        empty = not out.exists() or not any(out.iterdir())
+    except OSError as error:
+        message = f"{out} cannot be read: {error.strerror}"
+        raise InputError(message) from None
+    if not empty:
+        message = f"{out} is not empty and holds no demo; give another --out"
+        raise InputError(message)
+    make_folder(out)
+    text = json.dumps({"settings": wanted, "version": __version__}, indent=1)
+    write_text(out / MARKER, text + "\n")

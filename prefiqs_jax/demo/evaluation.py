@@ -1,0 +1,190 @@
+"""Ask whether the quality of a demo's pictures predicts its network's errors."""
+
+import contextlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tqdm import tqdm
+
+from prefiqs_jax.aliases import Delta
+from prefiqs_jax.backbones.backbone import Backbone
+from prefiqs_jax.demo.settings import FMR
+from prefiqs_jax.fiqa import (
+    EDCBand,
+    all_pairs,
+    edc_intervals,
+    equal_error_rate,
+    fnmr_at,
+    threshold_at_fmr,
+)
+from prefiqs_jax.images import ImageFolder, load_batches
+from prefiqs_jax.sensitivity import embed
+from prefiqs_jax.sweep.engine import PRECISION
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_BATCH = 32
+PREFIQS, FIRST_ORDER, SEVERITY, RANDOM = (
+    "PreFIQs",
+    "first order",
+    "known severity",
+    "random",
+)
+
+
+class Embedder:
+    """Embed pictures by a network and by its pruned copy, in batches of one size."""
+
+    def __init__(self, backbone: Backbone, delta: Delta, *, progress: bool):
+        self._backbone = backbone
+        self._pruned = jax.tree.map(jnp.add, backbone.params, delta)
+        self._embed = jax.jit(
+            lambda params, images: embed(backbone.apply_fn, params, images)
+        )
+        self._progress = progress
+
+    def dense(self, pictures: np.ndarray) -> np.ndarray:
+        """Embed pictures (n, height, width, 3), uint8; unit rows (n, dim)."""
+        return self._all(pictures, "embedding", self._backbone.params)[0]
+
+    def drift(self, pictures: np.ndarray) -> np.ndarray:
+        """Measure how far pruning moves the unit embeddings, shape (n,)."""
+        params = (self._backbone.params, self._pruned)
+        dense, pruned = self._all(pictures, "climbing the ladders", *params)
+        return np.linalg.norm(pruned - dense, axis=1)
+
+    def _all(self, pictures: np.ndarray, what: str, *params: Any) -> list[np.ndarray]:
+        parts: list[list[np.ndarray]] = [[] for _ in params]
+        bar = tqdm(
+            total=len(pictures),
+            unit="image",
+            desc=what,
+            disable=not self._progress,
+            file=sys.stderr,
+            dynamic_ncols=True,
+        )
+        with bar, jax.default_matmul_precision(PRECISION):
+            for start in range(0, len(pictures), _BATCH):
+                some = pictures[start : start + _BATCH]
+                # The last batch is filled, so that nothing compiles twice.
+                filled = np.resize(some, (_BATCH, *some.shape[1:]))
+                images = self._backbone.preprocess(filled)
+                for part, weights in zip(parts, params, strict=True):
+                    part.append(np.asarray(self._embed(weights, images))[: len(some)])
+                bar.update(len(some))
+        return [np.concatenate(part) for part in parts]
+
+
+def load_all(folder: ImageFolder, backbone: Backbone) -> np.ndarray:
+    """Decode every picture of a folder, in the order of its names."""
+    pixels = backbone.preprocessing
+    batches = load_batches(
+        folder,
+        height=pixels.height,
+        width=pixels.width,
+        batch_size=_BATCH,
+        needed_by=backbone.name,
+    )
+    with contextlib.closing(batches):
+        return np.concatenate([batch.pixels for batch in batches])
+
+
+def verify(embeddings: np.ndarray, pictures: "pd.DataFrame") -> "pd.DataFrame":
+    """Count the verification errors: of the clean pictures, and of all.
+
+    Parameters
+    ----------
+    embeddings
+        Shape (images, dim).
+    pictures
+        In the same order, with columns identity and severity.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns pictures (``clean`` or ``all``), images, mated, non_mated, eer, fmr,
+        threshold and fnmr.
+    """
+    import pandas as pd
+
+    clean = np.flatnonzero(pictures["severity"].to_numpy(np.float64) == 0)
+    lines = []
+    for name, chosen in (("clean", clean), ("all", None)):
+        pairs = all_pairs(embeddings, pictures["identity"].to_numpy(), chosen=chosen)
+        mated, others = pairs.similarity[pairs.mated], pairs.similarity[~pairs.mated]
+        threshold = threshold_at_fmr(others, FMR)
+        lines.append(
+            {
+                "pictures": name,
+                "images": len(pictures) if chosen is None else len(chosen),
+                "mated": len(mated),
+                "non_mated": len(others),
+                "eer": equal_error_rate(pairs.similarity, pairs.mated),
+                "fmr": FMR,
+                "threshold": threshold,
+                "fnmr": fnmr_at(mated, threshold),
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def discard_curves(
+    embeddings: np.ndarray,
+    pictures: "pd.DataFrame",
+    rows: "pd.DataFrame",
+    *,
+    replicates: int,
+    seed: int,
+) -> dict[str, EDCBand]:
+    """Compute the error-versus-discard curves of four qualities on all pictures.
+
+    Parameters
+    ----------
+    embeddings, pictures
+        As for :func:`verify`.
+    rows
+        Of the sweep, at the sparsity of the quality, in the order of the pictures.
+    replicates, seed
+        Of the bootstrap by identity; the seed also draws the random quality.
+
+    Returns
+    -------
+    dict
+        Bands of PreFIQs (minus the drift), the first order (minus the norm of the JVP;
+        needs no pruned network), the known severity (minus it) and a random quality.
+    """
+    identities = pictures["identity"].to_numpy()
+    pairs = all_pairs(embeddings, identities)
+    quality = {
+        PREFIQS: rows["quality"].to_numpy(np.float64),
+        FIRST_ORDER: -rows["first_order"].to_numpy(np.float64),
+        SEVERITY: -pictures["severity"].to_numpy(np.float64),
+        RANDOM: np.random.default_rng(seed).random(len(pictures)),
+    }
+    return edc_intervals(
+        pairs, identities, quality, fmr=FMR, replicates=replicates, seed=seed
+    )
+
+
+def curve_table(bands: dict[str, EDCBand]) -> "pd.DataFrame":
+    """Tabulate curves: quality, fmr, discard_fraction, fnmr, low, high."""
+    import pandas as pd
+
+    frames = [
+        pd.DataFrame(
+            {
+                "quality": name,
+                "fmr": band.fmr,
+                "discard_fraction": band.discard_fraction,
+                "fnmr": band.fnmr.value,
+                "low": band.fnmr.low,
+                "high": band.fnmr.high,
+            }
+        )
+        for name, band in bands.items()
+    ]
+    return pd.concat(frames, ignore_index=True)

@@ -1,0 +1,216 @@
+"""The whole demo: pictures, sweep, errors, report."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from prefiqs_jax import masks, results
+from prefiqs_jax.backbones.load import load_backbone
+from prefiqs_jax.demo import figures
+from prefiqs_jax.demo.benchmark import (
+    MARKER,
+    PICTURES,
+    open_benchmark,
+    read_plan,
+    read_settings,
+)
+from prefiqs_jax.demo.evaluation import (
+    Embedder,
+    curve_table,
+    discard_curves,
+    load_all,
+    verify,
+)
+from prefiqs_jax.demo.ladder import climb, summarise_ladder
+from prefiqs_jax.demo.settings import (
+    LADDER_PEOPLE,
+    QUALITY_SPARSITY,
+    SPARSITIES,
+    DemoSettings,
+)
+from prefiqs_jax.demo.summary import summary
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.images import read_folder
+from prefiqs_jax.masks.named import mask_named
+from prefiqs_jax.report import Supplement, write_report
+from prefiqs_jax.report.figures import Drawing
+from prefiqs_jax.statistics import summarise
+from prefiqs_jax.sweep import SweepOptions, sweep
+from prefiqs_jax.trees import weight_count
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BACKBONE = "demo"
+MASK = "global/magnitude"
+REPLICATES = 1000
+
+
+class DemoReport(NamedTuple):
+    """What a demo ends with."""
+
+    lines: list[str]
+    """The summary."""
+    page: Path
+    """``OUT/report/report.html``."""
+
+
+def is_demo(out: str | os.PathLike[str]) -> bool:
+    """Tell whether a folder holds a demo."""
+    return (Path(out) / MARKER).exists()
+
+
+def demo(
+    out: str | os.PathLike[str],
+    settings: DemoSettings | None = None,
+    *,
+    command: list[str] | None = None,
+    progress: bool = True,
+) -> DemoReport:
+    """Run the experiment on faces of nobody, by the embedded network.
+
+    Renders people, degrades pictures to known severity, sweeps nine sparsities, and
+    asks whether the quality predicts verification errors. The same settings give the
+    same rows; a demo that was killed goes on where it stopped.
+
+    Parameters
+    ----------
+    out
+        Folder: new, empty, or a demo of the same settings. It becomes a run that
+        :func:`prefiqs_jax.results.read` reads, with ``images`` and ``report`` in it.
+    settings
+        Of the pictures.
+    command
+        Words of the command line, for run.json.
+    progress
+        Show progress on standard error.
+
+    Returns
+    -------
+    DemoReport
+        Summary and page.
+
+    Raises
+    ------
+    InputError
+        If the folder holds something else or cannot be written.
+    """
+    out, settings = Path(out), settings or DemoSettings()
+    folder = open_benchmark(settings, out)
+    sweep(
+        load_backbone(BACKBONE),
+        folder,
+        mask_named(MASK),
+        SPARSITIES,
+        out,
+        seed=settings.seed,
+        options=SweepOptions(
+            command=command, progress=progress, beside=frozenset({MARKER, PICTURES})
+        ),
+    )
+    return report_demo(out, progress=progress)
+
+
+def report_demo(
+    out: str | os.PathLike[str],
+    *,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+    progress: bool = True,
+) -> DemoReport:
+    """Evaluate a finished demo and write its report.
+
+    Parameters
+    ----------
+    out
+        Folder of the demo.
+    replicates, seed
+        Of every bootstrap.
+    progress
+        Show progress on standard error.
+
+    Returns
+    -------
+    DemoReport
+        Summary and page.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no finished demo.
+    """
+    out = Path(out)
+    settings = read_settings(out)
+    rows = results.read(out)
+    pictures = read_plan(out)
+    folder = read_folder(out / PICTURES)
+    if len(rows) != len(pictures) * len(SPARSITIES):
+        message = f"{out} is not finished; run prefiqs demo --out {out} to go on"
+        raise InputError(message)
+
+    backbone = load_backbone(BACKBONE)
+    mask = masks.globally(masks.magnitude)(backbone.params, QUALITY_SPARSITY)
+    delta = masks.pruning_delta(backbone.params, mask)
+    embedder = Embedder(backbone, delta, progress=progress)
+    pixels = load_all(folder, backbone)
+    embeddings = embedder.dense(pixels)
+    ordered = pictures.set_index("image").loc[list(folder.names)].reset_index()
+    chosen = rows.loc[rows["sparsity"] == QUALITY_SPARSITY].set_index("image")
+    bands = discard_curves(
+        embeddings,
+        ordered,
+        chosen.loc[list(folder.names)],
+        replicates=replicates,
+        seed=seed,
+    )
+    verification = verify(embeddings, ordered)
+    is_clean = (ordered["severity"] == 0).to_numpy(np.bool_)
+    firsts = np.flatnonzero(is_clean & ~ordered["identity"].duplicated().to_numpy())
+    faces = pixels[firsts[:LADDER_PEOPLE]]
+    rungs = tuple(settings.severities)
+    ladder_faces = climb(faces, rungs, embedder.drift, seed=settings.seed)
+    ladder = summarise_ladder(ladder_faces, replicates=replicates, seed=seed)
+    clean_rows = rows.loc[rows["image"].isin(ordered["image"][is_clean])]
+    within_clean = summarise(clean_rows, replicates=replicates, seed=seed)
+
+    told: list[str] = []
+
+    def lines(statistics: "pd.DataFrame") -> list[str]:
+        weights = weight_count(backbone.params)
+        told[:] = summary(
+            network=f"{backbone.name}, {weights / 1e6:.2f} million weights",
+            statistics=statistics,
+            within_clean=within_clean,
+            verification=verification,
+            ladder=ladder,
+            bands=bands,
+        )
+        return told
+
+    def draw() -> list[Drawing]:
+        return [
+            figures.face_sheet(pixels, ordered),
+            figures.ladder_sheet(faces[0], rungs, settings.seed),
+            figures.ladder_curves(ladder),
+            figures.discard(bands),
+        ]
+
+    tables = {
+        "pictures": ordered,
+        "verification": verification,
+        "edc": curve_table(bands),
+        "ladder": ladder,
+        "ladder_faces": ladder_faces,
+        "statistics_clean": within_clean,
+    }
+    page = write_report(
+        out,
+        images=out / PICTURES,
+        replicates=replicates,
+        seed=seed,
+        progress=progress,
+        supplement=Supplement(lines, tables, draw),
+    )
+    return DemoReport(told, page)

@@ -1,0 +1,70 @@
+"""What a demo shows: how many people, how bad the pictures."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.fiqa import MOST_IMAGES
+
+SPARSITIES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+QUALITY_SPARSITY = 0.4
+"""Sparsity of the quality; the best of the paper (arXiv:2605.13396)."""
+FMR = 1e-2
+DISCARD = 0.2
+"""Fraction of comparisons that the summary discards."""
+CLEAN = 4
+DEGRADED = 8
+"""Pictures of each person, without and with a degradation."""
+LADDER_PEOPLE = 16
+"""People, at most, whose first clean picture climbs every ladder."""
+MOST_PEOPLE = MOST_IMAGES // (CLEAN + DEGRADED)
+
+
+@dataclasses.dataclass(frozen=True)
+class DemoSettings:
+    """What decides every row of a demo.
+
+    Attributes
+    ----------
+    seed
+        Of people, photographs and degradations; the default is 0.
+    people
+        How many, 2 to 833, each with four clean and eight degraded pictures.
+    severities
+        Rungs of the ladder of every degradation, ascending, each in (0, 1].
+
+    Raises
+    ------
+    InputError
+        If a value is outside its range.
+    """
+
+    seed: int = 0
+    people: int = 36
+    severities: Sequence[float] = (0.2, 0.4, 0.6, 0.8, 1.0)
+
+    def __post_init__(self) -> None:
+        """Check every value and make the severities a sorted tuple."""
+        if not 2 <= self.people <= MOST_PEOPLE:
+            message = (
+                f"{self.people} people; give 2 to {MOST_PEOPLE}, since recognition "
+                "compares different people, and every picture with every other one"
+            )
+            raise InputError(message)
+        if self.seed < 0:
+            message = f"seed {self.seed}; give a number that is not negative"
+            raise InputError(message)
+        for severity in self.severities:
+            # A NaN is in no interval.
+            if not 0 <= severity <= 1:
+                message = (
+                    f"severity {severity:g} is outside [0, 1]: 0 leaves a picture as "
+                    "it is, 1 all but destroys it"
+                )
+                raise InputError(message)
+        # Clean pictures are the rung 0 of every ladder already.
+        rungs = tuple(sorted({float(s) for s in self.severities if s > 0}))
+        if not rungs:
+            message = "no severity above 0; give some, such as 0.2,0.4,0.6,0.8,1"
+            raise InputError(message)
+        object.__setattr__(self, "severities", rungs)

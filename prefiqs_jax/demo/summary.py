@@ -1,0 +1,98 @@
+"""A demo in ten lines that a researcher understands."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from prefiqs_jax.demo.evaluation import FIRST_ORDER, PREFIQS, RANDOM, SEVERITY
+from prefiqs_jax.demo.ladder import rising
+from prefiqs_jax.demo.settings import DISCARD, QUALITY_SPARSITY
+from prefiqs_jax.fiqa import EDCBand
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_TOLD = (0.1, 0.2, 0.3)
+
+
+def summary(
+    *,
+    network: str,
+    statistics: "pd.DataFrame",
+    within_clean: "pd.DataFrame",
+    verification: "pd.DataFrame",
+    ladder: "pd.DataFrame",
+    bands: Mapping[str, EDCBand],
+) -> list[str]:
+    """Write what a demo found.
+
+    Parameters
+    ----------
+    network
+        Name of the network and number of its weights.
+    statistics, within_clean
+        Agreement of first order and drift: of all pictures, and of the clean ones.
+    verification, ladder, bands
+        As the parts of the demo return them.
+
+    Returns
+    -------
+    list of str
+        Nine sentences.
+    """
+    errors = verification.set_index("pictures")
+    clean, every = errors.loc["clean"], errors.loc["all"]
+    spearman = [_spearman(statistics, sparsity) for sparsity in _TOLD]
+    told = ", ".join(
+        f"{words} at sparsity {sparsity:g}"
+        for words, sparsity in zip(spearman, _TOLD, strict=True)
+    )
+    rise, fall = rising(ladder)
+    but = f"; not of {_listed(fall)}" if fall else ""
+    kept = {name: _after_discard(band) for name, band in bands.items()}
+    return [
+        f"{int(every['images'])} pictures of people who do not exist, "
+        f"{int(clean['images'])} of them clean; network {network}.",
+        f"Recognition: equal error rate {_percent(clean['eer'])} on the clean "
+        f"pictures, {_percent(every['eer'])} on all.",
+        f"First order against drift, Spearman's ρ [95 % interval]: {told}.",
+        f"Within the clean pictures alone: {_spearman(within_clean, _TOLD[-1])} at "
+        f"sparsity {_TOLD[-1]:g}.",
+        f"At sparsity {QUALITY_SPARSITY:g} the mean drift rises with severity at every "
+        f"step for {len(rise)} of {len(rise) + len(fall)} degradations{but}.",
+        f"False non-match rate at FMR {every['fmr']:g}, all pictures: "
+        f"{_percent(every['fnmr'])}.",
+        f"Without the {DISCARD:.0%} of comparisons of lowest PreFIQs quality: "
+        f"{kept[PREFIQS]}.",
+        f"By the first order alone, without pruning: {kept[FIRST_ORDER]}.",
+        f"By the known severity: {kept[SEVERITY]}; in random order: {kept[RANDOM]}.",
+    ]
+
+
+def _after_discard(band: EDCBand) -> str:
+    place = int(np.argmin(np.abs(band.discard_fraction - DISCARD)))
+    value, low, high = (float(part[place]) for part in band.fnmr)
+    start = float(band.fnmr.value[0])
+    words = f"{_percent(value)} [{_percent(low)}, {_percent(high)}]"
+    if start == 0:
+        return words
+    return f"{words}, {100 * (value / start - 1):+.0f} %".replace("-", "−")
+
+
+def _spearman(statistics: "pd.DataFrame", sparsity: float) -> str:
+    chosen = statistics.loc[
+        (statistics["statistic"] == "spearman")
+        & np.isclose(statistics["sparsity"].to_numpy(np.float64), sparsity)
+    ]
+    value, low, high = chosen[["value", "low", "high"]].to_numpy(np.float64)[0]
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.1f} %"
+
+
+def _listed(names: list[str]) -> str:
+    words = [name.replace("_", " ") for name in names]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

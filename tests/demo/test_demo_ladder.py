@@ -1,0 +1,60 @@
+"""Drift against severity: same faces on every rung, means, what rises and what not."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from prefiqs_jax.demo.ladder import climb, rising, summarise_ladder
+from prefiqs_jax.images.degrade import DEGRADATIONS, degrade
+
+
+@pytest.fixture
+def pictures():
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(40, 200, (3, 7, 7, 3)).astype(np.uint8)
+    return coarse.repeat(16, axis=1).repeat(16, axis=2)
+
+
+def mean_difference(clean):
+    """Give a drift that can be told by eye: the change of the mean picture."""
+
+    def drift(pictures):
+        base = np.resize(clean, pictures.shape).astype(float)
+        return np.abs(pictures - base).mean(axis=(1, 2, 3)) / 255
+
+    return drift
+
+
+def test_every_face_climbs_every_ladder(pictures):
+    rungs = climb(pictures, (0.5, 1.0), mean_difference(pictures), seed=5)
+    assert len(rungs) == len(DEGRADATIONS) * 3 * len(pictures)
+    assert (rungs.loc[rungs["severity"] == 0, "drift"] == 0).all()
+    for place in range(len(pictures)):
+        chosen = rungs.query("degradation == 'jpeg' and severity == 0.5")
+        found = chosen.loc[chosen["face"] == place, "drift"].item()
+        degraded = degrade(pictures[place], "jpeg", 0.5, seed=5 + place)
+        wanted = np.abs(degraded.astype(float) - pictures[place]).mean() / 255
+        assert found == pytest.approx(wanted, rel=1e-12)
+        assert wanted > 0
+
+
+def test_means_intervals_and_rises():
+    drift = {"up": [[0, 0], [1, 3], [2, 6]], "dip": [[0, 0], [4, 4], [3, 3.5]]}
+    rungs = pd.DataFrame(
+        [
+            (name, severity, face, value)
+            for name, values in drift.items()
+            for severity, pair in zip((0.0, 0.5, 1.0), values, strict=True)
+            for face, value in enumerate(pair)
+        ],
+        columns=["degradation", "severity", "face", "drift"],
+    )
+    table = summarise_ladder(rungs, replicates=400)
+    up = table.loc[table["degradation"] == "up"]
+    assert up["drift"].tolist() == [0, 2, 4]
+    # Two faces: a replicate draws one of them twice often enough.
+    assert up["low"].tolist() == [0, 1, 2]
+    assert up["high"].tolist() == [0, 3, 6]
+    assert table["faces"].eq(2).all()
+    assert table["rises"].tolist() == [True, True, True, True, True, False]
+    assert rising(table) == (["up"], ["dip"])

@@ -1,0 +1,138 @@
+"""Settings and pictures of a demo: refused where senseless, made once, found again."""
+
+import os
+
+import numpy as np
+import pytest
+
+from prefiqs_jax.demo import DemoSettings
+from prefiqs_jax.demo.benchmark import open_benchmark, plan, read_plan, read_settings
+from prefiqs_jax.demo.settings import CLEAN, DEGRADED, MOST_PEOPLE
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.images import decode
+from prefiqs_jax.images.degrade import DEGRADATIONS
+
+SMALL = DemoSettings(seed=3, people=2, severities=(0.5, 1.0))
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """Give the folder of a small demo's pictures."""
+    out = tmp_path_factory.mktemp("demo") / "out"
+    open_benchmark(SMALL, out)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"people": 1}, "1 people; give 2 to 833"),
+        ({"people": MOST_PEOPLE + 1}, "give 2 to 833"),
+        ({"severities": (0.5, 1.5)}, r"severity 1\.5 is outside \[0, 1\]"),
+        ({"severities": (-0.1,)}, r"severity -0\.1 is outside \[0, 1\]"),
+        ({"severities": (float("nan"),)}, r"severity nan is outside \[0, 1\]"),
+        ({"severities": (0.0,)}, "no severity above 0"),
+        ({"severities": ()}, "no severity above 0"),
+        ({"seed": -1}, "seed -1"),
+    ],
+)
+def test_senseless_settings_are_refused(wrong, told):
+    with pytest.raises(InputError, match=told) as error:
+        DemoSettings(**wrong)
+    assert "\n" not in str(error.value)
+
+
+def test_severities_are_sorted_and_clean_is_no_rung():
+    assert DemoSettings(severities=[1, 0, 0.5, 0.5]).severities == (0.5, 1.0)
+
+
+def test_every_degradation_occurs_as_often_at_every_severity():
+    settings = DemoSettings(people=35, severities=(0.25, 0.5, 0.75, 1.0))
+    pictures = plan(settings)
+    assert len(pictures) == 35 * (CLEAN + DEGRADED)
+    assert len({picture.name for picture in pictures}) == len(pictures)
+    counts = {
+        (name, severity): sum(
+            p.degradation == name and p.severity == severity for p in pictures
+        )
+        for name in DEGRADATIONS
+        for severity in settings.severities
+    }
+    assert set(counts.values()) == {35 * DEGRADED // (4 * len(DEGRADATIONS))}
+    # Nobody has one degradation twice.
+    for person in range(35):
+        kinds = [p.degradation for p in pictures if p.person == person][CLEAN:]
+        assert len(set(kinds)) == len(kinds)
+
+
+def test_folder_names_people_and_severities(small):
+    table = read_plan(small)
+    assert list(table.columns) == ["image", "identity", "degradation", "severity"]
+    assert len(table) == 2 * (CLEAN + DEGRADED)
+    assert (table["severity"] == 0).sum() == 2 * CLEAN
+    folder = open_benchmark(SMALL, small)
+    assert folder.identity_count == 2
+    assert set(folder.names) == set(table["image"])
+    assert folder.notes == ()
+    assert read_settings(small) == SMALL
+
+
+def test_pictures_are_a_function_of_the_settings(small, tmp_path, sha256):
+    again = tmp_path / "again"
+    folder = open_benchmark(SMALL, again)
+    for name in folder.names:
+        assert sha256(again / "images" / name) == sha256(small / "images" / name)
+    other = tmp_path / "other"
+    open_benchmark(DemoSettings(seed=4, people=2, severities=(0.5, 1.0)), other)
+    name = folder.names[0]
+    assert sha256(other / "images" / name) != sha256(again / "images" / name)
+
+
+def test_killed_while_making_pictures(small, tmp_path, sha256):
+    out = tmp_path / "out"
+    folder = open_benchmark(SMALL, out)
+    (out / "images" / "images.csv").unlink()
+    (out / "images" / folder.names[5]).unlink()
+    assert open_benchmark(SMALL, out).names == folder.names
+    for name in folder.names:
+        assert sha256(out / "images" / name) == sha256(small / "images" / name)
+
+
+def test_degraded_pictures_are_worse_and_clean_ones_are_not_touched(small):
+    table = read_plan(small).set_index("image")
+    name = table.index[table["degradation"] == "gaussian_blur"][0]
+    sharp, blurred = (
+        np.abs(np.diff(decode(small / "images" / n).pixels.astype(int), axis=0)).mean()
+        for n in (table.index[0], name)
+    )
+    assert blurred < 0.7 * sharp
+
+
+def test_other_settings_in_the_same_folder(small):
+    other = DemoSettings(seed=3, people=3, severities=(0.5, 1.0))
+    with pytest.raises(InputError, match="a demo with people 2, not 3"):
+        open_benchmark(other, small)
+
+
+def test_folder_of_another_kind_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(InputError, match="not empty and holds no demo"):
+        open_benchmark(SMALL, tmp_path)
+    assert os.listdir(tmp_path) == ["thesis.tex"]
+    with pytest.raises(InputError, match="is a file"):
+        open_benchmark(SMALL, tmp_path / "thesis.tex")
+
+
+def test_damaged_marker(tmp_path):
+    (tmp_path / "demo.json").write_text("{")
+    with pytest.raises(InputError, match=r"demo\.json is damaged"):
+        open_benchmark(SMALL, tmp_path)
+    with pytest.raises(InputError, match="holds no demo"):
+        read_settings(tmp_path / "nothing")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_folder_without_permission(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(InputError, match="cannot be made"):
+        open_benchmark(SMALL, tmp_path / "out")
