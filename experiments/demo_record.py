@@ -53,7 +53,7 @@ def collect(
         if file_sha256(weights) != run["weights"]["sha256"]:
             message = f"{weights} is not the file that {path} describes"
             raise InputError(message)
-    by_error = sorted(runs, key=lambda run: run["verification"]["eer"])
+    by_error = sorted(runs, key=lambda run: run["verification"]["clean"]["eer"])
     chosen = by_error[len(runs) // 2]["settings"]["seed"] if embed is None else embed
     if chosen not in seeds:
         message = f"no record of seed {chosen}; there are {seeds}"
@@ -64,11 +64,8 @@ def collect(
         "embedded_seed": chosen,
         "embedded_sha256": runs[place]["weights"]["sha256"],
         "verification": {
-            "eer": _spread([run["verification"]["eer"] for run in runs]),
-            "fnmr_at_fmr": {
-                fmr: _spread([r["verification"]["fnmr_at_fmr"][fmr] for r in runs])
-                for fmr in runs[0]["verification"]["fnmr_at_fmr"]
-            },
+            name: _joined([run["verification"][name] for run in runs])
+            for name in runs[0]["verification"]
         },
         "runs": runs,
     }
@@ -77,6 +74,17 @@ def collect(
     shutil.copyfile(weights, assets / str(architecture("demo").embedded))
     write_text(assets / "demo_training.json", json.dumps(record, indent=1) + "\n")
     return record
+
+
+def _joined(errors: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Join the errors of several seeds on the same pictures."""
+    return {
+        "eer": _spread([each["eer"] for each in errors]),
+        "fnmr_at_fmr": {
+            fmr: _spread([each["fnmr_at_fmr"][fmr] for each in errors])
+            for fmr in errors[0]["fnmr_at_fmr"]
+        },
+    }
 
 
 def _spread(values: list[float]) -> dict[str, float]:

@@ -252,7 +252,7 @@ def _parser() -> argparse.ArgumentParser:
         help="new folder, or a demo to go on with (default: %(default)s)",
     )
     demo.add_argument(
-        "--people", type=int, default=36, metavar="N", help="default: %(default)s"
+        "--people", type=int, default=40, metavar="N", help="default: %(default)s"
     )
     demo.add_argument(
         "--severities",

@@ -212,3 +212,29 @@ def test_main_path_on_a_real_network(shared, tmp_path, capsys):
     assert provenance["source_sha256"].startswith("fb143eea")
     assert main([*sweep, "--backbone", "arcface_iresnet18"]) == 2
     assert "holds sface, not arcface_iresnet18" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--people", "1"], "give 2 to 1000"),
+        (["--severities", "0.5,1.2"], "severity 1.2 is outside [0, 1]"),
+        (["--severities", "-0.1"], "severity -0.1 is outside [0, 1]"),
+        (["--severities", "nan"], "severity nan is outside [0, 1]"),
+        (["--severities", "bad"], "severity 'bad' is not a number in [0, 1]"),
+    ],
+)
+def test_demo_says_what_is_allowed(words, told, tmp_path, capsys):
+    out = tmp_path / "demo"
+    assert main(["demo", "--out", str(out), *words]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert told in line
+    assert not out.exists()
+
+
+def test_demo_leaves_a_folder_of_another_kind_alone(tmp_path, capsys):
+    (tmp_path / "thesis.tex").write_text("mine")
+    assert main(["demo", "--out", str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "is not empty and holds no demo" in line
+    assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.tex"]

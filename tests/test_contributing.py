@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from prefiqs_jax.backbones import Architecture
+from prefiqs_jax.images.degrade import DEGRADATIONS
 from prefiqs_jax.masks import mask_named
 
 PAGE = Path(__file__).resolve().parents[1] / "CONTRIBUTING.md"
@@ -29,13 +30,23 @@ def recipes():
 RECIPES = {heading: (line, code) for heading, line, code in recipes()}
 
 
+@pytest.fixture(autouse=True)
+def _same_ladder():
+    """Take back what a recipe adds to the degradations."""
+    before = dict(DEGRADATIONS)
+    yield
+    DEGRADATIONS.clear()
+    DEGRADATIONS.update(before)
+
+
 def test_every_recipe_is_found():
     assert [heading for heading, _, _ in recipes()] == [
         "Add a mask",
+        "Add a degradation",
         "Add a backbone",
         "Add a figure",
     ]
-    assert TEXT.count("```python") == 3
+    assert TEXT.count("```python") == 4
 
 
 @pytest.mark.parametrize("heading", RECIPES)

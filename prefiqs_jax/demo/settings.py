@@ -12,8 +12,8 @@ QUALITY_SPARSITY = 0.4
 FMR = 1e-2
 DISCARD = 0.2
 """Fraction of comparisons that the summary discards."""
-CLEAN = 4
-DEGRADED = 8
+CLEAN = 6
+DEGRADED = 4
 """Pictures of each person, without and with a degradation."""
 LADDER_PEOPLE = 16
 """People, at most, whose first clean picture climbs every ladder."""
@@ -29,7 +29,7 @@ class DemoSettings:
     seed
         Of people, photographs and degradations; the default is 0.
     people
-        How many, 2 to 833, each with four clean and eight degraded pictures.
+        How many, 2 to 1000, each with six clean and four degraded pictures.
     severities
         Rungs of the ladder of every degradation, ascending, each in (0, 1].
 
@@ -40,7 +40,7 @@ class DemoSettings:
     """
 
     seed: int = 0
-    people: int = 36
+    people: int = 40
     severities: Sequence[float] = (0.2, 0.4, 0.6, 0.8, 1.0)
 
     def __post_init__(self) -> None:

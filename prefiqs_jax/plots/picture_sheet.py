@@ -8,6 +8,9 @@ from matplotlib.figure import Figure
 
 from prefiqs_jax.plots.labels import plain
 
+# Between pictures, of their width.
+_GAP = 0.05
+
 
 def picture_sheet(
     figure: Figure,
@@ -47,8 +50,8 @@ def picture_sheet(
     --------
     >>> sheet = np.zeros((2, 3, 8, 8, 3), np.uint8)
     >>> figure = picture_sheet(Figure(), sheet, rows=list("ab"), columns=list("xyz"))
-    >>> len(figure.axes)
-    6
+    >>> [text.get_text() for text in figure.texts]
+    ['x', 'y', 'z', 'a', 'b']
     """
     if len(rows) != pictures.shape[0] or len(columns) != pictures.shape[1]:
         message = (
@@ -63,22 +66,36 @@ def picture_sheet(
     lines = math.ceil(len(rows) / blocks)
     height = top + tile * lines
     figure.set_figheight(height)
-    # Placed by hand: a layout engine takes seconds for a hundred axes.
+    # Placed by hand, one image a block: axes for each picture would take seconds.
     figure.set_layout_engine("none")
-    side = tile - 0.03
-    for row, words in enumerate(rows):
-        block, line = divmod(row, lines)
-        start = block * width / blocks + label
-        bottom = height - top - (line + 1) * tile
-        for column, picture in enumerate(pictures[row]):
-            box = (start + column * tile, bottom, side, side)
-            ax = figure.add_axes(
-                tuple(np.divide(box, (width, height, width, height))), frame_on=False
-            )
-            ax.imshow(picture, interpolation="lanczos")
-            ax.set(xticks=[], yticks=[])
-            if line == 0:
-                ax.set_title(plain(columns[column]), pad=3, fontsize=7)
-        middle = ((start - 0.08) / width, (bottom + 0.5 * side) / height)
-        figure.text(*middle, plain(words), ha="right", va="center", fontsize=7)
+    for block in range(blocks):
+        chosen = slice(block * lines, (block + 1) * lines)
+        left = block * width / blocks + label
+        part = _tiled(pictures[chosen])
+        part_in = (tile * len(columns), tile * len(pictures[chosen]))
+        box = (left, height - top - part_in[1], *part_in)
+        ax = figure.add_axes(
+            tuple(np.divide(box, (width, height, width, height))), frame_on=False
+        )
+        ax.imshow(part, interpolation="lanczos", aspect="auto")
+        ax.set(xticks=[], yticks=[])
+        for column, words in enumerate(columns):
+            at = ((left + (column + 0.5) * tile) / width, 1 - 0.16 / height)
+            figure.text(*at, plain(words), ha="center", va="baseline", fontsize=7)
+        for line, words in enumerate(rows[chosen]):
+            down = top + (line + 0.5) * tile
+            at = ((left - 0.08) / width, 1 - down / height)
+            figure.text(*at, plain(words), ha="right", va="center", fontsize=7)
     return figure
+
+
+def _tiled(pictures: np.ndarray) -> np.ndarray:
+    """Lay pictures (rows, columns, height, width, 3) out as one, white between them."""
+    rows, columns, height, width, channels = pictures.shape
+    gap = max(1, round(_GAP * width))
+    framed = np.full(
+        (rows, columns, height + gap, width + gap, channels), 255, np.uint8
+    )
+    framed[:, :, :height, :width] = pictures
+    shape = (rows * (height + gap), columns * (width + gap), channels)
+    return framed.swapaxes(1, 2).reshape(shape)

@@ -50,12 +50,9 @@ def drift_against_severity(
         ax.set_title(str(name).replace("_", " "), pad=3)
         ax.set(xlim=(-0.05, 1.05), xticks=[0, 0.5, 1])
         ax.set_ylim(bottom=0)
-        ax.tick_params(labelsize=6)
+        ax.tick_params(labelsize=6, labelbottom=True)
     for ax in panels.ravel()[len(names) :]:
         ax.set_axis_off()
-    # Panels above an empty place are the last of their column.
-    for ax in panels[-2][len(names) - columns * (lines - 1) :] if lines > 1 else []:
-        ax.tick_params(labelbottom=True)
     figure.supxlabel("severity (0 = clean picture)", fontsize=8)
     figure.supylabel("mean drift", fontsize=8)
     return figure

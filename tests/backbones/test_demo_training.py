@@ -270,6 +270,20 @@ def test_every_epoch_sees_every_image_once(script):
     assert not np.array_equal(rows[0], rows[5])
 
 
+def test_worse_pictures(script):
+    worsen = script("train_demo_backbone").worsen
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(60, 190, (40, 28, 28, 3)).astype(np.uint8)
+    before = pictures.copy()
+    worse = worsen(pictures, 0.5, (0, 1))
+    np.testing.assert_array_equal(pictures, before)
+    changed = (worse != pictures).any(axis=(1, 2, 3))
+    assert 10 <= changed.sum() <= 30
+    np.testing.assert_array_equal(worsen(pictures, 0.5, (0, 1)), worse)
+    assert (worsen(pictures, 0.5, (0, 2)) != worse).any()
+    np.testing.assert_array_equal(worsen(pictures, 0.0, (0, 1)), pictures)
+
+
 @pytest.fixture
 def records(tmp_path, sha256):
     """Write what three trainings would have written."""
@@ -280,7 +294,7 @@ def records(tmp_path, sha256):
         record = {
             "settings": {"seed": seed, "people": 3} | settings,
             "weights": {"file": weights.name, "sha256": sha256(weights)},
-            "verification": {"eer": eer, "fnmr_at_fmr": {"0.01": 2 * eer}},
+            "verification": {"clean": {"eer": eer, "fnmr_at_fmr": {"0.01": 2 * eer}}},
         }
         path = weights.with_suffix(".json")
         path.write_text(json.dumps(record))
@@ -296,8 +310,9 @@ def test_collect(script, records, tmp_path):
     record = collect(paths, assets)
     assert record["embedded_seed"] == 2  # in the middle
     assert (assets / "demo.safetensors").read_bytes() == b"2"
-    assert record["verification"]["eer"] == {"mean": 0.2, "sd": 0.1}
-    assert record["verification"]["fnmr_at_fmr"]["0.01"] == {"mean": 0.4, "sd": 0.2}
+    joined = record["verification"]["clean"]
+    assert joined["eer"] == {"mean": 0.2, "sd": 0.1}
+    assert joined["fnmr_at_fmr"]["0.01"] == {"mean": 0.4, "sd": 0.2}
     assert json.loads((assets / "demo_training.json").read_text()) == record
     assert collect(paths, assets, embed=1)["embedded_seed"] == 1
     with pytest.raises(InputError, match="no record of seed 7"):
@@ -328,7 +343,9 @@ def test_the_script(script, tmp_path, monkeypatch, capsys):
     words = [f"--{name}={size}" for name, size in sizes.items()]
     words += ["--out", str(tmp_path)]
     assert module.main([*words, "--seed", "5"]) == 0
-    assert "eer" in json.loads(capsys.readouterr().out)
+    printed = json.loads(capsys.readouterr().out)
+    assert set(printed) == {"clean", "half_degraded"}
+    assert "eer" in printed["clean"]
     record = json.loads((tmp_path / "demo_seed5.json").read_text())
     assert record["steps"] == 4
     assert record["parameters"] == 1_165_576

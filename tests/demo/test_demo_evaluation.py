@@ -1,5 +1,6 @@
 """Errors and curves of a demo against counts made by hand."""
 
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -95,7 +96,7 @@ def test_embedder_agrees_with_the_plain_functions():
     rng = np.random.default_rng(2)
     pictures = rng.integers(0, 256, (37, 8, 8, 3)).astype(np.uint8)
     embedder = Embedder(backbone, delta, progress=False)
-    images = backbone.preprocess(pictures)
+    images = jnp.asarray(backbone.preprocess(pictures))
     arguments = (backbone.apply_fn, backbone.params, delta, images)
     np.testing.assert_allclose(
         embedder.drift(pictures), sensitivity.drift(*arguments), rtol=1e-5, atol=1e-7

@@ -29,7 +29,11 @@ def portraits():
 
 
 def stack(draw, keys, *arguments):
-    return jax.vmap(lambda key: draw(key, *arguments))(keys)
+    return jax.jit(jax.vmap(lambda key: draw(key, *arguments)))(keys)
+
+
+def one(draw, seed, *arguments):
+    return jax.tree.map(lambda field: field[0], stack(draw, keys(seed, 1), *arguments))
 
 
 def test_pictures_are_of_the_kind_that_backbones_take(portraits):
@@ -78,7 +82,7 @@ def test_landmarks_meet_the_template():
         x, y = geometry.landmarks(person, capture).T
         return jnp.stack([a * x - b * y + x_px, b * x + a * y + y_px], axis=1)
 
-    found = np.asarray(jax.vmap(in_pixels)(people, captures))
+    found = np.asarray(jax.jit(jax.vmap(in_pixels))(people, captures))
     template = np.array(geometry.TEMPLATE_PX)
     # People differ from the template as its own examples do, but not on average.
     assert np.abs(found.mean(axis=0) - template).max() < 3.0
@@ -90,8 +94,9 @@ def test_landmarks_meet_the_template():
 
 
 def test_alignment_is_the_least_squares_similarity():
-    person, capture = draw_identity(keys(9, 1)[0]), draw_capture(keys(10, 1)[0], 0.0)
-    points = np.asarray(geometry.landmarks(person, capture), np.float64)
+    person, capture = one(draw_identity, 9), one(draw_capture, 10, 0.0)
+    landmarks = jax.jit(geometry.landmarks)(person, capture)
+    points = np.asarray(landmarks, np.float64)
     # An independent solution: four unknowns, ten equations.
     x, y = points.T
     one, zero = np.ones(5), np.zeros(5)
@@ -100,17 +105,17 @@ def test_alignment_is_the_least_squares_similarity():
     )
     template = np.array(geometry.TEMPLATE_PX)
     wanted, *_ = np.linalg.lstsq(rows, template.T.ravel(), rcond=None)
-    found = geometry.align(person, capture, SIDE_PX)
+    found = jax.jit(geometry.align, static_argnums=2)(person, capture, SIDE_PX)
     np.testing.assert_allclose(np.asarray(found), wanted, rtol=1e-4)
 
 
 def test_turning_moves_the_nose_against_the_eyes():
-    person = draw_identity(keys(11, 1)[0])
-    straight = draw_capture(keys(12, 1)[0], 0.0)
+    person, straight = one(draw_identity, 11), one(draw_capture, 12, 0.0)
     turned = straight._replace(yaw=jnp.float32(0.4))
 
     def nose_between_eyes(capture):
-        left, right, nose = np.asarray(geometry.landmarks(person, capture))[:3, 0]
+        points = jax.jit(geometry.landmarks)(person, capture)
+        left, right, nose = np.asarray(points)[:3, 0]
         return (nose - left) / (right - left)
 
     assert nose_between_eyes(straight) == pytest.approx(0.5, abs=1e-6)
@@ -119,8 +124,8 @@ def test_turning_moves_the_nose_against_the_eyes():
 
 
 def test_a_pixel_sees_the_point_that_projects_to_it():
-    person = draw_identity(keys(13, 1)[0])
-    capture = draw_capture(keys(14, 1)[0], 0.0)._replace(
+    person = one(draw_identity, 13)
+    capture = one(draw_capture, 14, 0.0)._replace(
         yaw=jnp.float32(0.3), pitch=jnp.float32(0.1)
     )
     similarity = geometry.align(person, capture, SIDE_PX)
@@ -149,12 +154,13 @@ def test_variation_widens_the_captures():
     np.testing.assert_allclose(wild, np.multiply(2, everyday), rtol=1e-4)
 
 
-@pytest.mark.parametrize("side_px", [56, 96])
-def test_other_sizes_show_the_same_face(side_px):
+def test_another_size_shows_the_same_face():
+    side_px = 56
     person, photograph = keys(16, 1), keys(17, 1)
     large = np.asarray(faces(person, photograph))[0].astype(float)
     other = np.asarray(faces(person, photograph, side_px=side_px))[0].astype(float)
     assert other.shape == (side_px, side_px, 3)
+
     # Means of a grid of eight by eight: the same picture, finer or coarser.
     def coarse(picture):
         parts = np.array_split(picture, 8)

@@ -59,7 +59,8 @@ def degrade(
     severity
         In [0, 1]; one number, or one per picture. At 0 a picture stays as it is, bit
         for bit; at 1 a face recogniser misses most mated pairs, but for masks and
-        glasses, which leave it enough of the face.
+        glasses, which leave it enough of the face, and errors of alignment, which stay
+        within what detectors do.
     seed
         At least 0. One number: a picture's draws then depend on its place in the batch,
         too. One per picture: they depend on nothing else, and ``seed=[s]`` for a batch
