@@ -45,11 +45,7 @@ def test_pictures_are_of_the_kind_that_backbones_take(portraits):
 def test_same_keys_give_the_same_picture_in_any_batch(portraits):
     person, photograph = keys(0, 6)[2:3], keys(1, 24)[9:10]
     alone = np.asarray(faces(person, photograph))[0]
-    # Compiled for another batch size, a sum may round otherwise: one code at most.
-    apart = np.abs(alone.astype(int) - portraits[2, 1].astype(int))
-    assert apart.max() <= 1
-    assert (apart > 0).mean() < 1e-3
-    np.testing.assert_array_equal(alone, np.asarray(faces(person, photograph))[0])
+    np.testing.assert_array_equal(alone, portraits[2, 1])
 
 
 def test_more_pictures_than_a_step_holds_stay_in_order():
@@ -99,9 +95,9 @@ def test_alignment_is_the_least_squares_similarity():
     points = np.asarray(landmarks, np.float64)
     # An independent solution: four unknowns, ten equations.
     x, y = points.T
-    one, zero = np.ones(5), np.zeros(5)
+    ones, zeros = np.ones(5), np.zeros(5)
     rows = np.concatenate(
-        [np.stack([x, -y, one, zero], axis=1), np.stack([y, x, zero, one], axis=1)]
+        [np.stack([x, -y, ones, zeros], axis=1), np.stack([y, x, zeros, ones], axis=1)]
     )
     template = np.array(geometry.TEMPLATE_PX)
     wanted, *_ = np.linalg.lstsq(rows, template.T.ravel(), rcond=None)

@@ -1,10 +1,12 @@
 """From a person and a photograph's circumstances to pixels."""
 
 import functools
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from prefiqs_jax.errors import InputError
@@ -47,6 +49,11 @@ def faces(
         Shape (batch, side_px, side_px, 3), uint8, sRGB, aligned to the five-point
         ArcFace template. A function of the keys alone, whatever the batch.
 
+    Raises
+    ------
+    InputError
+        If there are not as many people as captures, or none.
+
     Examples
     --------
     >>> people = jax.random.split(jax.random.key(0), 2)
@@ -55,8 +62,13 @@ def faces(
     >>> pictures.shape, pictures.dtype
     ((2, 112, 112, 3), dtype('uint8'))
     """
-    people, captures = _draw(identity_keys, capture_keys, variation)
-    return render(people, captures, side_px=side_px)
+
+    def chunk(identity_keys: Array, capture_keys: Array) -> Array:
+        people, captures = _draw(identity_keys, capture_keys, variation)
+        return _render(people, captures, side_px)
+
+    counts = len(identity_keys), len(capture_keys)
+    return _in_chunks(chunk, (identity_keys, capture_keys), counts)
 
 
 def render(people: Identity, captures: Capture, *, side_px: int = SIDE_PX) -> Array:
@@ -85,25 +97,34 @@ def render(people: Identity, captures: Capture, *, side_px: int = SIDE_PX) -> Ar
     Call it outside ``jit``. Its stages are compiled one by one: as one program, XLA
     merges each stage into every use of its result and takes ten times as long on a CPU.
     """
-    count = len(people.skin)
-    if count == 0 or len(captures.yaw) != count:
+
+    def chunk(people: Identity, captures: Capture) -> Array:
+        return _render(people, captures, side_px)
+
+    counts = len(people.skin), len(captures.yaw)
+    return _in_chunks(chunk, (people, captures), counts)
+
+
+def _in_chunks(
+    make: Callable[..., Array], batch: tuple[Any, Any], counts: tuple[int, int]
+) -> Array:
+    """Make pictures in steps of one size: nothing compiles twice, whatever the batch.
+
+    So a picture is the same, bit for bit, alone and in any batch.
+    """
+    people, captures = counts
+    if people == 0 or people != captures:
         message = (
-            f"{count} people and {len(captures.yaw)} captures; give as many of one as "
-            "of the other, and at least one"
+            f"{people} people and {captures} captures; give as many of one as of the "
+            "other, and at least one"
         )
         raise InputError(message)
-    step_size = min(_CHUNK, count)
     parts = []
-    for start in range(0, count, step_size):
-        # The last step overlaps the one before, so that all have one compiled size.
-        begin = min(start, count - step_size)
-        chosen = slice(begin, begin + step_size)
-        some_people, some_captures = jax.tree.map(
-            lambda field, chosen=chosen: field[chosen], (people, captures)
-        )
-        pictures = _render(some_people, some_captures, side_px)
-        parts.append(pictures[start - begin :])
-    return parts[0] if len(parts) == 1 else jnp.concatenate(parts)
+    for start in range(0, people, _CHUNK):
+        # The last picture fills the last step.
+        rows = np.minimum(np.arange(start, start + _CHUNK), people - 1)
+        parts.append(make(*jax.tree.map(lambda field, rows=rows: field[rows], batch)))
+    return jnp.concatenate(parts)[:people]
 
 
 def _render(people: Identity, captures: Capture, side_px: int) -> Array:
