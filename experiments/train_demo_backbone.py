@@ -71,18 +71,19 @@ class Settings:
     """What the weights depend on, apart from versions and device."""
 
     seed: int = _setting(0, "of people, initial weights and order")
-    people: int = _setting(1200, "to train on")
-    captures: int = _setting(16, "photographs of each")
+    people: int = _setting(1100, "to train on")
+    captures: int = _setting(14, "photographs of each")
     epochs: int = _setting(3, "passes over all photographs")
     batch: int = _setting(32, "images a step")
     peak_rate: float = _setting(2e-3, "largest learning rate")
-    weight_decay: float = _setting(1.0, "of AdamW, times the rate")
+    weight_decay: float = _setting(1.0, "of the dense layer, times the rate")
+    conv_decay: float = _setting(0.05, "of the convolutions, times the rate")
     warm_up: float = _setting(0.07, "share of the steps until the largest rate")
     scale: float = _setting(32.0, "of the cosines in the loss")
     margin: float = _setting(0.35, "in radians")
     margin_warm_up: float = _setting(0.3, "share of the steps until all margin")
     shift_px: int = _setting(2, "largest shift of a picture")
-    contrast: float = _setting(0.15, "largest change of contrast and brightness")
+    contrast: float = _setting(0.3, "largest change of contrast and brightness")
     degraded: float = _setting(0.5, "share of the pictures that are degraded")
     testing_people: int = _setting(200, "who are not trained on")
     testing_captures: int = _setting(8, "photographs of each")
@@ -235,6 +236,7 @@ def train(
         warm_up=round(settings.warm_up * settings.steps),
         peak_rate=settings.peak_rate,
         weight_decay=settings.weight_decay,
+        conv_decay=settings.conv_decay,
     )
     step = make_step(
         network,

@@ -196,7 +196,7 @@ def tiny(script):
     def run(seed=0, steps=25, compiled=None):
         network = trainable(build, seed)
         optimiser = arcface.adamw(
-            steps=steps, warm_up=3, peak_rate=0.02, weight_decay=0.1
+            steps=steps, warm_up=3, peak_rate=0.02, weight_decay=0.1, conv_decay=0.1
         )
         step = arcface.make_step(
             network,
@@ -235,14 +235,15 @@ def test_a_tiny_training_learns_and_repeats(tiny):
 
 def test_only_weights_decay(script):
     optimiser = script("arcface").adamw(
-        steps=10, warm_up=0, peak_rate=0.1, weight_decay=0.5
+        steps=10, warm_up=0, peak_rate=0.1, weight_decay=0.5, conv_decay=0.2
     )
-    params = {"kernel": jnp.ones((2, 2)), "scale": jnp.ones(2)}
+    shapes = {"conv": (3, 3, 2, 2), "dense": (2, 2), "scale": (2,)}
+    params = {name: jnp.ones(shape) for name, shape in shapes.items()}
     still = jax.tree.map(jnp.zeros_like, params)
     updates, _ = optimiser.update(still, optimiser.init(params), params)
     assert isinstance(updates, dict)
-    np.testing.assert_allclose(updates["kernel"], -0.05)
-    np.testing.assert_array_equal(updates["scale"], 0)
+    for name, decay in (("conv", 0.2), ("dense", 0.5), ("scale", 0.0)):
+        np.testing.assert_allclose(updates[name], -0.1 * decay, atol=1e-12)
 
 
 def test_nobody_is_trained_on_and_tested(script):

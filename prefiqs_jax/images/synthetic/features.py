@@ -8,11 +8,11 @@ from prefiqs_jax.images.synthetic.geometry import mouth_half_width, mouth_line
 from prefiqs_jax.images.synthetic.people import Identity
 from prefiqs_jax.images.synthetic.soft import Layer, blob, bump, ripple, step
 
-SCLERA = (0.60, 0.57, 0.55)
+SCLERA = (0.46, 0.44, 0.42)
 PUPIL = (0.012, 0.010, 0.010)
-GLINT = (1.0, 1.0, 1.0)
+GLINT = (0.9, 0.9, 0.9)
 MOUTH_INSIDE = (0.09, 0.018, 0.020)
-TEETH = (0.68, 0.65, 0.58)
+TEETH = (0.52, 0.50, 0.44)
 
 
 def _colour(rgb: tuple[float, float, float]) -> Array:

@@ -19,6 +19,9 @@ SIDE_PX = 112
 # Pictures in a step. Larger ones fall out of a processor's cache: 64 at once take twice
 # as long a picture as 16.
 _CHUNK = 16
+# Of linear light: what a camera takes for grey, and how far it goes towards it.
+_GREY, _METERING = 0.24, 0.7
+LUMINANCE = (0.2126, 0.7152, 0.0722)
 
 
 def faces(
@@ -130,7 +133,7 @@ def _in_chunks(
 def _render(people: Identity, captures: Capture, side_px: int) -> Array:
     view = _see(people, captures, side_px)
     light = _light(people, captures, view, _mask(people, captures, view))
-    return _photograph(captures, light)
+    return _photograph(captures, light, view.surface.cover)
 
 
 @jax.jit
@@ -262,10 +265,14 @@ def _background(capture: Capture, x: Array, y: Array) -> Array:
 
 @jax.jit
 @jax.vmap
-def _photograph(capture: Capture, linear: Array) -> Array:
+def _photograph(capture: Capture, linear: Array, face: Array) -> Array:
     """Expose, blur by the lens, add the sensor's noise, encode in 8 bits."""
+    # Cameras meter on the face, and go most of the way to a medium grey.
+    luminance = jnp.mean(linear @ jnp.array(LUMINANCE, jnp.float32) * face)
+    metered = (_GREY / (luminance / jnp.mean(face))) ** _METERING
     sigma_px = capture.blur_px * (linear.shape[0] / SIDE_PX)
-    light = _blur(_blur(linear * capture.exposure, sigma_px, 0), sigma_px, 1)
+    light = linear * (metered * capture.exposure)
+    light = _blur(_blur(light, sigma_px, 0), sigma_px, 1)
     noise = _noise(capture.noise_key, light.shape)
     # Shot noise grows with the root of the light.
     light = light + capture.noise * noise * jnp.sqrt(jnp.maximum(light, 0.0) + 0.02)
