@@ -63,7 +63,7 @@ def summary(
         f"step for {len(rise)} of {len(rise) + len(fall)} degradations{but}.",
         f"False non-match rate at FMR {every['fmr']:g}, all pictures: "
         f"{_percent(every['fnmr'])}.",
-        f"Without the {DISCARD:.0%} of comparisons of lowest PreFIQs quality: "
+        f"Without the {100 * DISCARD:g} % of comparisons of lowest PreFIQs quality: "
         f"{kept[PREFIQS]}.",
         f"By the first order alone, without pruning: {kept[FIRST_ORDER]}.",
         f"By the known severity: {kept[SEVERITY]}; in random order: {kept[RANDOM]}.",
