@@ -257,7 +257,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--severities",
         metavar="LIST",
-        default="0.2,0.4,0.6,0.8,1",
+        default="0.25,0.5,0.75,1",
         help="of the degradations, each in [0, 1] (default: %(default)s)",
     )
     demo.add_argument("--seed", type=_natural, default=0, help="default: %(default)s")

@@ -41,7 +41,7 @@ class DemoSettings:
 
     seed: int = 0
     people: int = 40
-    severities: Sequence[float] = (0.2, 0.4, 0.6, 0.8, 1.0)
+    severities: Sequence[float] = (0.25, 0.5, 0.75, 1.0)
 
     def __post_init__(self) -> None:
         """Check every value and make the severities a sorted tuple."""
@@ -65,6 +65,6 @@ class DemoSettings:
         # Clean pictures are the rung 0 of every ladder already.
         rungs = tuple(sorted({float(s) for s in self.severities if s > 0}))
         if not rungs:
-            message = "no severity above 0; give some, such as 0.2,0.4,0.6,0.8,1"
+            message = "no severity above 0; give some, such as 0.25,0.5,0.75,1"
             raise InputError(message)
         object.__setattr__(self, "severities", rungs)

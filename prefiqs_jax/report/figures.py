@@ -79,6 +79,10 @@ def render(figure: Figure) -> tuple[bytes, bytes]:
     figure.savefig(png, format="png")
     # The layout is found; finding it again for the PDF costs as much as drawing.
     figure.set_layout_engine("none")
+    # Vector pages keep a picture's own pixels: smaller, and quicker than resampling.
+    for ax in figure.axes:
+        for picture in ax.images:
+            picture.set_interpolation("none")
     figure.savefig(pdf, format="pdf", dpi=300, metadata={"CreationDate": None})
     return png.getvalue(), pdf.getvalue()
 

@@ -184,7 +184,7 @@ def _settings(manifest: dict[str, Any]) -> list[tuple[str, str]]:
 def _session(session: dict[str, Any]) -> dict[str, str]:
     versions = session.get("versions") or {}
     device = session.get("device", "not recorded")
-    command = session.get("command", "not recorded")
+    command = session.get("command") or "called from Python"
     return {
         "started": str(session.get("started", "not recorded")),
         "device": device if isinstance(device, str) else json.dumps(device),

@@ -1,9 +1,13 @@
 """Many small random draws from one call of the generator."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.scipy.special import ndtr, ndtri
+
+LIMIT = 2.2
 
 
 class Draws:
@@ -13,28 +17,26 @@ class Draws:
     """
 
     def __init__(self, key: Array, count: int):
-        self._values = jax.random.uniform(key, (count,), jnp.float32)
+        self._uniform = jax.random.uniform(key, (count,), jnp.float32)
+        tail = ndtr(jnp.float32(-LIMIT))
+        self._normal = ndtri(tail + (1.0 - 2.0 * tail) * self._uniform)
         self._dealt = 0
 
     def uniform(self, low: float, high: float, shape: tuple[int, ...] = ()) -> Array:
         """Return numbers between `low` and `high`, float32."""
-        count = 1
-        for extent in shape:
-            count *= extent
-        end = self._dealt + count
-        if end > len(self._values):
-            message = f"{end} draws, but only {len(self._values)} were drawn"
-            raise IndexError(message)
-        dealt = self._values[self._dealt : end].reshape(shape)
-        self._dealt = end
-        return low + (high - low) * dealt
+        return low + (high - low) * self._deal(self._uniform, shape)
 
-    def normal(
-        self, sigma: float, limit: float = 2.2, shape: tuple[int, ...] = ()
-    ) -> Array:
-        """Return normal numbers of mean 0, cut off at `limit` standard deviations."""
-        tail = ndtr(jnp.float32(-limit))
-        return sigma * ndtri(tail + (1.0 - 2.0 * tail) * self.uniform(0.0, 1.0, shape))
+    def normal(self, sigma: float, shape: tuple[int, ...] = ()) -> Array:
+        """Return normal numbers of mean 0, cut off at 2.2 standard deviations."""
+        return sigma * self._deal(self._normal, shape)
+
+    def _deal(self, numbers: Array, shape: tuple[int, ...]) -> Array:
+        start, end = self._dealt, self._dealt + math.prod(shape)
+        if end > len(numbers):
+            message = f"{end} draws, but only {len(numbers)} were drawn"
+            raise IndexError(message)
+        self._dealt = end
+        return numbers[start:end].reshape(shape)
 
     def chance(self, probability: float) -> Array:
         """Return 1 with this probability, else 0."""
