@@ -257,8 +257,9 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--severities",
         metavar="LIST",
-        default="0.25,0.5,0.75,1",
-        help="of the degradations, each in [0, 1] (default: %(default)s)",
+        default="0.4,0.7,1",
+        help="rungs of the ladders, each in [0, 1]; the largest is the worst of the "
+        "benchmark, too (default: %(default)s)",
     )
     demo.add_argument("--seed", type=_natural, default=0, help="default: %(default)s")
     demo.add_argument("--quiet", action="store_true", help="no progress")

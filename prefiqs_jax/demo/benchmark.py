@@ -27,6 +27,7 @@ CLEAN_NAME = "clean"
 STREAM = 4
 # Degradations of one demo draw from seeds that no other demo uses.
 _SEEDS = 1_000_000
+_GOLDEN = (5**0.5 - 1) / 2
 
 
 class Plan(NamedTuple):
@@ -50,19 +51,20 @@ class Plan(NamedTuple):
 def plan(settings: DemoSettings) -> list[Plan]:
     """List the pictures, person by person.
 
-    Degradations and severities are dealt out in turn, so that each pair of them occurs
-    as often as any other, give or take one, and meets other people each time.
+    Degradations are dealt out in turn, so that each occurs as often as any other, give
+    or take one. Severities fill (0, worst rung] evenly, for each degradation, too: they
+    step by the golden section.
     """
-    names, rungs = list(DEGRADATIONS), settings.severities
+    names, worst = list(DEGRADATIONS), max(settings.severities)
     pictures = []
     dealt = 0
     for person in range(settings.people):
         for shot in range(CLEAN):
             pictures.append(Plan(person, shot, CLEAN_NAME, 0.0))
         for shot in range(CLEAN, CLEAN + DEGRADED):
-            name = names[dealt % len(names)]
-            severity = rungs[dealt // len(names) % len(rungs)]
-            pictures.append(Plan(person, shot, name, severity))
+            place = (dealt * _GOLDEN) % 1.0
+            severity = round(worst * (1.0 - place), 2) or 0.01
+            pictures.append(Plan(person, shot, names[dealt % len(names)], severity))
             dealt += 1
     return pictures
 

@@ -15,7 +15,7 @@ DISCARD = 0.2
 CLEAN = 6
 DEGRADED = 4
 """Pictures of each person, without and with a degradation."""
-LADDER_PEOPLE = 16
+LADDER_PEOPLE = 40
 """People, at most, whose first clean picture climbs every ladder."""
 MOST_PEOPLE = MOST_IMAGES // (CLEAN + DEGRADED)
 
@@ -31,7 +31,8 @@ class DemoSettings:
     people
         How many, 2 to 1000, each with six clean and four degraded pictures.
     severities
-        Rungs of the ladder of every degradation, ascending, each in (0, 1].
+        Rungs of the ladder of every degradation, ascending, each in (0, 1]. Degraded
+        pictures of the benchmark have any severity up to the largest.
 
     Raises
     ------
@@ -41,7 +42,7 @@ class DemoSettings:
 
     seed: int = 0
     people: int = 40
-    severities: Sequence[float] = (0.25, 0.5, 0.75, 1.0)
+    severities: Sequence[float] = (0.4, 0.7, 1.0)
 
     def __post_init__(self) -> None:
         """Check every value and make the severities a sorted tuple."""
@@ -65,6 +66,6 @@ class DemoSettings:
         # Clean pictures are the rung 0 of every ladder already.
         rungs = tuple(sorted({float(s) for s in self.severities if s > 0}))
         if not rungs:
-            message = "no severity above 0; give some, such as 0.25,0.5,0.75,1"
+            message = "no severity above 0; give some, such as 0.4,0.7,1"
             raise InputError(message)
         object.__setattr__(self, "severities", rungs)
