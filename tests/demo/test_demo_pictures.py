@@ -56,10 +56,10 @@ def test_degradations_and_severities_are_dealt_evenly():
         assert len(severities) == 7 * DEGRADED
         assert min(severities) > 0
         assert max(severities) <= 0.8
-        # In each quarter as many as in any other, but for the ends.
+        # In each quarter about as many as in any other.
         counts, _ = np.histogram(severities, 4, (0, 0.8))
         assert counts.sum() == len(severities)
-        assert np.ptp(counts) <= 2
+        assert np.ptp(counts) <= 3
     # Nobody has one degradation twice.
     for person in range(people):
         kinds = [p.degradation for p in pictures if p.person == person][CLEAN:]

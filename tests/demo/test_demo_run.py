@@ -35,7 +35,7 @@ def test_rows_of_every_picture_and_sparsity(finished):
     rows = results.read(finished[0])
     assert len(rows) == IMAGES * len(SPARSITIES)
     assert len(SPARSITIES) >= 9
-    assert rows["drift"].between(0, 2).all()
+    assert 0 <= rows["drift"].min() <= rows["drift"].max() <= 2
     assert rows["identity"].nunique() == PEOPLE
     assert set(rows["backbone"]) == {"demo"}
 
