@@ -49,10 +49,11 @@ def drift_against_severity(
         ax.plot(severity[falls], drift[falls], "x", color=falls_color, ms=6, mew=1.4)
         ax.set_title(str(name).replace("_", " "), pad=3)
         ax.set(xlim=(-0.05, 1.05), xticks=[0, 0.5, 1])
-        ax.set_ylim(bottom=0)
         ax.tick_params(labelsize=6, labelbottom=True)
     for ax in panels.ravel()[len(names) :]:
         ax.set_axis_off()
+    # Set once all is drawn: limits that are set no longer grow.
+    panels[0, 0].set_ylim(0, 1.05 * table["high"].to_numpy(np.float64).max())
     figure.supxlabel("severity (0 = clean picture)", fontsize=8)
     figure.supylabel("mean drift", fontsize=8)
     return figure
