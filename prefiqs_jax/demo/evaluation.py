@@ -5,11 +5,10 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from prefiqs_jax.aliases import Delta
+from prefiqs_jax.aliases import Params
 from prefiqs_jax.backbones.backbone import Backbone
 from prefiqs_jax.demo.settings import FMR
 from prefiqs_jax.fiqa import (
@@ -39,9 +38,9 @@ PREFIQS, FIRST_ORDER, SEVERITY, RANDOM = (
 class Embedder:
     """Embed pictures by a network and by its pruned copy, in batches of one size."""
 
-    def __init__(self, backbone: Backbone, delta: Delta, *, progress: bool):
+    def __init__(self, backbone: Backbone, pruned: Params, *, progress: bool):
         self._backbone = backbone
-        self._pruned = jax.tree.map(jnp.add, backbone.params, delta)
+        self._pruned = pruned
         self._embed = jax.jit(
             lambda params, images: embed(backbone.apply_fn, params, images)
         )

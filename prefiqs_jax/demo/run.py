@@ -152,8 +152,8 @@ def report_demo(
 
     backbone = load_backbone(BACKBONE)
     mask = masks.globally(masks.magnitude)(backbone.params, QUALITY_SPARSITY)
-    delta = masks.pruning_delta(backbone.params, mask)
-    embedder = Embedder(backbone, delta, progress=progress)
+    pruned = masks.apply_mask(backbone.params, mask)
+    embedder = Embedder(backbone, pruned, progress=progress)
     pixels = load_all(folder, backbone)
     embeddings = embedder.dense(pixels)
     ordered = pictures.set_index("image").loc[list(folder.names)].reset_index()

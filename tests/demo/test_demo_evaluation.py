@@ -95,7 +95,8 @@ def test_embedder_agrees_with_the_plain_functions():
     # More than a batch, and no multiple of one.
     rng = np.random.default_rng(2)
     pictures = rng.integers(0, 256, (37, 8, 8, 3)).astype(np.uint8)
-    embedder = Embedder(backbone, delta, progress=False)
+    pruned = masks.apply_mask(backbone.params, mask)
+    embedder = Embedder(backbone, pruned, progress=False)
     images = jnp.asarray(backbone.preprocess(pictures))
     arguments = (backbone.apply_fn, backbone.params, delta, images)
     np.testing.assert_allclose(
