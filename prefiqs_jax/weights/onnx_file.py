@@ -9,6 +9,7 @@ import numpy as np
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.weights.floats import as_float32
 from prefiqs_jax.weights.onnx_fold import FOLDABLE, fold
+from prefiqs_jax.weights.onnx_model import open_model
 from prefiqs_jax.weights.onnx_tensor import to_array
 from prefiqs_jax.weights.wording import listed, naming, parsing, shown
 
@@ -50,15 +51,8 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         The file is damaged, keeps its weights in another file, has control flow, or
         would unpack to far more than its size.
     """
-    import onnx
-
+    graph = open_model(path).graph
     with naming(path), parsing():
-        model = onnx.load(str(path), format="protobuf", load_external_data=False)
-        graph = model.graph
-        if not graph.node:
-            message = "holds no network; export it again"
-            raise InputError(message)
-        _refuse_control_flow(graph)
         budget = MAX_GROWTH * path.stat().st_size + 2**20
         return _consumed(graph, _initialisers(graph), budget)
 
@@ -75,19 +69,6 @@ def _initialisers(graph: Any) -> dict[str, np.ndarray]:
         )
         raise InputError(message)
     return {tensor.name: to_array(tensor) for tensor in graph.initializer}
-
-
-def _refuse_control_flow(graph: Any) -> None:
-    from onnx import AttributeProto
-
-    nested = (AttributeProto.GRAPH, AttributeProto.GRAPHS)
-    for node in graph.node:
-        if any(attribute.type in nested for attribute in node.attribute):
-            message = (
-                f"has control flow ({shown(node.op_type)}), so its weights cannot be "
-                "told; export it as a plain graph"
-            )
-            raise InputError(message)
 
 
 def _consumed(
