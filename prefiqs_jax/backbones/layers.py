@@ -1,5 +1,7 @@
 """Layers of face-recognition networks that Flax lacks or has in another form."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -22,26 +24,107 @@ class PReLU(nnx.Module):
 
 
 class BatchNorm(nnx.BatchNorm):
-    """Normalise by stored statistics, so that no image sees its batch mates."""
+    """Normalise by stored statistics, so that no image sees its batch mates.
 
-    def __init__(self, channels: int, *, epsilon: float = 1e-5, rngs: nnx.Rngs):
-        super().__init__(channels, use_running_average=True, epsilon=epsilon, rngs=rngs)
+    Without `affine` there is neither scale nor bias, as in PyTorch.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        epsilon: float = 1e-5,
+        affine: bool = True,
+        rngs: nnx.Rngs,
+    ):
+        super().__init__(
+            channels,
+            use_running_average=True,
+            epsilon=epsilon,
+            use_scale=affine,
+            use_bias=affine,
+            rngs=rngs,
+        )
+
+
+class Conv(nnx.Module):
+    """A square convolution, padded by the same number of pixels on every side.
+
+    ``kernel`` is (size, size, channels_in / groups, channels_out); ``bias`` is there
+    only if asked for.
+    """
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        size: int,
+        stride: int,
+        *,
+        padding: int,
+        groups: int,
+        bias: bool,
+        rngs: nnx.Rngs,
+    ):
+        init = nnx.initializers.lecun_normal()
+        shape = (size, size, channels_in // groups, channels_out)
+        self.kernel = nnx.Param(init(rngs.params(), shape, jnp.float32))
+        if bias:
+            self.bias = nnx.Param(jnp.zeros((channels_out,), jnp.float32))
+        self.has_bias = bias
+        self.stride = stride
+        self.padding = padding
+        self.groups = groups
+
+    def __call__(self, x: Array) -> Array:
+        y = jax.lax.conv_general_dilated(
+            x,
+            self.kernel[...],
+            (self.stride, self.stride),
+            ((self.padding, self.padding), (self.padding, self.padding)),
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            feature_group_count=self.groups,
+        )
+        return y + self.bias[...][None, None, None] if self.has_bias else y
 
 
 def conv(
-    channels_in: int, channels_out: int, size: int, stride: int, *, rngs: nnx.Rngs
-) -> nnx.Conv:
-    """Make a square convolution padded as PyTorch does it: ``size // 2`` on every side.
+    channels_in: int,
+    channels_out: int,
+    size: int,
+    stride: int,
+    *,
+    padding: int | None = None,
+    groups: int = 1,
+    bias: bool = False,
+    rngs: nnx.Rngs,
+) -> Conv:
+    """Make a square convolution padded as PyTorch does it.
 
-    (``SAME`` would pad a strided one on two sides only.)
+    Parameters
+    ----------
+    channels_in, channels_out
+        Must be multiples of ``groups``.
+    size, stride
+        Of the filters, in both directions.
+    padding
+        Zeros on every side; ``size // 2`` if None. (``SAME`` would pad a strided one
+        on two sides only.)
+    groups
+        Channels of one group see no other's.
+    bias
+        Whether a constant for each channel is added.
+    rngs
+        Draws the filters.
     """
-    return nnx.Conv(
+    return Conv(
         channels_in,
         channels_out,
-        (size, size),
-        strides=stride,
-        padding=size // 2,
-        use_bias=False,
+        size,
+        stride,
+        padding=size // 2 if padding is None else padding,
+        groups=groups,
+        bias=bias,
         rngs=rngs,
     )
 
@@ -53,17 +136,25 @@ class DepthwiseConv(nnx.Module):
     convolution takes 9 times as long there. Elsewhere it is the grouped convolution.
     """
 
-    def __init__(self, channels: int, size: int, stride: int, *, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        channels: int,
+        size: int,
+        stride: int,
+        *,
+        padding: int | None = None,
+        rngs: nnx.Rngs,
+    ):
         init = nnx.initializers.lecun_normal()
         shape = (size, size, 1, channels)
         self.kernel = nnx.Param(init(rngs.params(), shape, jnp.float32))
         self.stride = stride
+        self.padding = size // 2 if padding is None else padding
 
     def __call__(self, x: Array) -> Array:
-        kernel = self.kernel[...]
+        kernel, pad = self.kernel[...], self.padding
         if jax.default_backend() == "cpu":
-            return shifted_depthwise(x, kernel, self.stride)
-        pad = kernel.shape[0] // 2
+            return shifted_depthwise(x, kernel, self.stride, pad)
         return jax.lax.conv_general_dilated(
             x,
             kernel,
@@ -74,7 +165,9 @@ class DepthwiseConv(nnx.Module):
         )
 
 
-def shifted_depthwise(x: Array, kernel: Array, stride: int) -> Array:
+def shifted_depthwise(
+    x: Array, kernel: Array, stride: int, padding: int | None = None
+) -> Array:
     """Convolve each channel with its own filter as a sum of shifted products.
 
     Parameters
@@ -82,18 +175,21 @@ def shifted_depthwise(x: Array, kernel: Array, stride: int) -> Array:
     x
         Shape (batch, height, width, channels).
     kernel
-        Shape (size, size, 1, channels), size odd; the padding is ``size // 2``.
+        Shape (size, size, 1, channels).
     stride
         Step in both directions.
+    padding
+        Zeros on every side; ``size // 2`` if None.
 
     Returns
     -------
     Array
-        Shape (batch, ⌈height / stride⌉, ⌈width / stride⌉, channels).
+        Shape (batch, ⌊(height + 2 padding - size) / stride⌋ + 1, the same of the
+        width, channels).
     """
     size = kernel.shape[0]
-    pad = size // 2
-    height, width = (-(-extent // stride) for extent in x.shape[1:3])
+    pad = size // 2 if padding is None else padding
+    height, width = ((n + 2 * pad - size) // stride + 1 for n in x.shape[1:3])
     padded = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
     total = None
     for row in range(size):
@@ -114,7 +210,7 @@ def per_image(x: Array) -> Array:
     return x.reshape(x.shape[0], -1)
 
 
-def dense(layer: nnx.Linear, x: Array) -> Array:
+def dense(layer: Callable[[Array], Array], x: Array) -> Array:
     """Apply a dense layer such that no image's result depends on the batch size.
 
     For a single row XLA on a CPU takes a matrix-vector product that adds up 50,000
