@@ -6,11 +6,16 @@ has a 1×1 convolution and a BatchNorm on the shortcut. The tail flattens 7×7×
 dense layer and a last BatchNorm. The network of the demo has the same structure, but
 fewer blocks and channels.
 
+Exporters to ONNX fold a BatchNorm into the convolution before it: such a network has
+biased convolutions and no ``bn1`` of the stem, ``bn2`` and ``bn3`` of the blocks.
+
 References
 ----------
 Deng et al. (2019). ArcFace. CVPR. arXiv:1801.07698.
 Duta et al. (2021). Improved residual networks. ICPR. arXiv:2004.04989.
 Meng et al. (2021). MagFace. CVPR. arXiv:2103.06627 (epsilon 2e-5).
+Boutros et al. (2022). ElasticFace. CVPRW. arXiv:2109.09416 (its option SE).
+Boutros et al. (2023). CR-FIQA. CVPR. arXiv:2112.06592 (the quality head).
 """
 
 import re
@@ -20,6 +25,8 @@ from flax import nnx
 from jax import Array
 
 from prefiqs_jax.backbones.layers import BatchNorm, PReLU, conv, dense, per_image
+from prefiqs_jax.backbones.quality import QualityHead
+from prefiqs_jax.backbones.squeeze import Identity, SqueezeExcitation
 
 BLOCKS = {
     18: (2, 2, 2, 2),
@@ -78,24 +85,29 @@ class Block(nnx.Module):
         first: bool,
         *,
         epsilon: float,
+        se: bool = False,
+        folded: bool = False,
         rngs: nnx.Rngs,
     ):
         stride = 2 if first else 1
         self.bn1 = BatchNorm(channels_in, epsilon=epsilon, rngs=rngs)
-        self.conv1 = conv(channels_in, channels_out, 3, 1, rngs=rngs)
-        self.bn2 = BatchNorm(channels_out, epsilon=epsilon, rngs=rngs)
+        self.conv1 = conv(channels_in, channels_out, 3, 1, bias=folded, rngs=rngs)
+        self.bn2 = _norm(channels_out, epsilon, folded, rngs)
         self.prelu = PReLU(channels_out)
-        self.conv2 = conv(channels_out, channels_out, 3, stride, rngs=rngs)
-        self.bn3 = BatchNorm(channels_out, epsilon=epsilon, rngs=rngs)
+        self.conv2 = conv(channels_out, channels_out, 3, stride, bias=folded, rngs=rngs)
+        self.bn3 = _norm(channels_out, epsilon, folded, rngs)
+        self.se_block = SqueezeExcitation(channels_out, rngs=rngs) if se else Identity()
         self.first = first
         if first:
-            shortcut = conv(channels_in, channels_out, 1, stride, rngs=rngs)
-            norm = BatchNorm(channels_out, epsilon=epsilon, rngs=rngs)
+            shortcut = conv(
+                channels_in, channels_out, 1, stride, bias=folded, rngs=rngs
+            )
+            norm = _norm(channels_out, epsilon, folded, rngs)
             self.downsample = nnx.List([shortcut, norm])
 
     def __call__(self, x: Array) -> Array:
         y = self.prelu(self.bn2(self.conv1(self.bn1(x))))
-        y = self.bn3(self.conv2(y))
+        y = self.se_block(self.bn3(self.conv2(y)))
         if self.first:
             shortcut, norm = self.downsample
             x = norm(shortcut(x))
@@ -103,7 +115,23 @@ class Block(nnx.Module):
 
 
 class IResNet(nnx.Module):
-    """Map images (batch, 112, 112, 3) to raw embeddings (batch, embedding_dim)."""
+    """Map images (batch, 112, 112, 3) to raw embeddings (batch, embedding_dim).
+
+    Parameters
+    ----------
+    blocks, widths
+        Number of blocks and output channels of each of the four stages.
+    epsilon
+        Of every BatchNorm.
+    embedding_dim
+        Length of an embedding.
+    se
+        Whether each block ends with squeeze-and-excitation.
+    quality
+        Whether CR-FIQA's quality head is kept, ``qs``, which the embedding ignores.
+    folded
+        Whether an exporter folded the BatchNorms that follow a convolution into it.
+    """
 
     def __init__(
         self,
@@ -112,17 +140,28 @@ class IResNet(nnx.Module):
         widths: tuple[int, ...] = WIDTHS,
         epsilon: float = 1e-5,
         embedding_dim: int = EMBEDDING_DIM,
+        se: bool = False,
+        quality: bool = False,
+        folded: bool = False,
         rngs: nnx.Rngs,
     ):
-        self.conv1 = conv(3, widths[0], 3, 1, rngs=rngs)
-        self.bn1 = BatchNorm(widths[0], epsilon=epsilon, rngs=rngs)
+        self.conv1 = conv(3, widths[0], 3, 1, bias=folded, rngs=rngs)
+        self.bn1 = _norm(widths[0], epsilon, folded, rngs)
         self.prelu = PReLU(widths[0])
         layers = []
         channels = widths[0]
         for count, width in zip(blocks, widths, strict=True):
             layer = nnx.List()
             for index in range(count):
-                block = Block(channels, width, index == 0, epsilon=epsilon, rngs=rngs)
+                block = Block(
+                    channels,
+                    width,
+                    index == 0,
+                    epsilon=epsilon,
+                    se=se,
+                    folded=folded,
+                    rngs=rngs,
+                )
                 layer.append(block)
                 channels = width
             layers.append(layer)
@@ -131,6 +170,7 @@ class IResNet(nnx.Module):
         flat = FINAL_SIZE * FINAL_SIZE * widths[-1]
         self.fc = nnx.Linear(flat, embedding_dim, rngs=rngs)
         self.features = BatchNorm(embedding_dim, epsilon=epsilon, rngs=rngs)
+        self.qs = QualityHead(embedding_dim) if quality else Identity()
 
     def __call__(self, images: Array) -> Array:
         x = self.prelu(self.bn1(self.conv1(images)))
@@ -138,3 +178,29 @@ class IResNet(nnx.Module):
             for block in layer:
                 x = block(x)
         return self.features(dense(self.fc, per_image(self.bn2(x))))
+
+
+def _norm(channels: int, epsilon: float, folded: bool, rngs: nnx.Rngs) -> nnx.Module:
+    return Identity() if folded else BatchNorm(channels, epsilon=epsilon, rngs=rngs)
+
+
+def folded_order(blocks: tuple[int, ...]) -> list[str]:
+    """List the layers that have weights in the order in which they are computed.
+
+    Parameters
+    ----------
+    blocks
+        Number of blocks of each stage.
+
+    Returns
+    -------
+    list of str
+        Paths of a folded network's layers, ``layer1/0/bn1`` and so on.
+    """
+    order = ["conv1", "prelu"]
+    for stage, count in enumerate(blocks, start=1):
+        for index in range(count):
+            names = ["bn1", "conv1", "prelu", "conv2"]
+            names += [] if index else ["downsample/0"]
+            order += [f"layer{stage}/{index}/{name}" for name in names]
+    return [*order, "bn2", "fc", "features"]

@@ -1,7 +1,8 @@
 """Name the tensors of a PyTorch state dict for a module that mirrors its original.
 
 A port whose attributes are called as in PyTorch needs no table of its own: the path
-``params/layer1/0/conv1/kernel`` is the key ``layer1.0.conv1.weight``.
+``params/layer1/0/conv1/kernel`` is the key ``layer1.0.conv1.weight``. Leaves without a
+layer, such as position embeddings, keep their names.
 """
 
 from collections.abc import Mapping
@@ -41,7 +42,7 @@ def pytorch_entries(
     entries = {}
     for path, shape in shapes.items():
         _, *scopes, leaf = path.split("/")
-        key = ".".join([*scopes, LEAF_NAMES[leaf]])
+        key = ".".join([*scopes, LEAF_NAMES.get(leaf, leaf)])
         if leaf == "kernel" and len(shape) == 4:
             entry = Entry(
                 path, (shape[3], shape[2], *shape[:2]), transforms.conv_kernel

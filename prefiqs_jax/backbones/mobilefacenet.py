@@ -1,0 +1,313 @@
+"""MobileFaceNets: those of insightface's arcface_torch, and Xiaoccer's.
+
+arcface_torch's is twice as wide as the paper's (four times in the large one), takes
+112×112 pixels and ends in a dense layer. Its second layer has 64 groups of two
+channels, so that it is grouped rather than depthwise, but in the large network it is
+residual blocks. Xiaoccer's follows the paper, with 112×96 pixels, and ends in a 1×1
+convolution.
+
+References
+----------
+Chen et al. (2018). MobileFaceNets. CCBR. arXiv:1804.07573.
+Code: insightface recognition/arcface_torch/backbones/mobilefacenet.py;
+Xiaoccer/MobileFaceNet_Pytorch core/model.py.
+"""
+
+import re
+from collections.abc import Iterable
+
+from flax import nnx
+from jax import Array
+
+from prefiqs_jax.backbones.layers import (
+    BatchNorm,
+    DepthwiseConv,
+    PReLU,
+    conv,
+    dense,
+    per_image,
+)
+from prefiqs_jax.backbones.squeeze import GlobalDepthwiseConv, Identity, pointwise
+
+BLOCKS = (1, 4, 6, 2)
+SCALE = 2
+LARGE_BLOCKS = (2, 8, 12, 4)
+LARGE_SCALE = 4
+# Channels inside a block, which do not grow with the scale.
+INNER = (128, 128, 256, 256, 512, 256)
+SEPARATED = 512
+EMBEDDING_DIM = 512
+FINAL_SIZE = 7
+ANCHORS = ("layers.0.layers.0.weight",)
+# Expansion, channels, blocks and stride of Xiaoccer's stages.
+XIAOCCER_STAGES = (
+    (2, 64, 5, 2),
+    (4, 128, 1, 2),
+    (2, 128, 6, 1),
+    (4, 128, 1, 2),
+    (2, 128, 2, 1),
+)
+XIAOCCER_STEM = 64
+XIAOCCER_SIZE = (7, 6)
+XIAOCCER_DIM = 128
+XIAOCCER_ANCHORS = ("conv1.conv.weight",)
+IGNORABLE = ((r".*\.num_batches_tracked", "counter of the training"),)
+
+
+def _convolution(
+    channels_in: int,
+    channels_out: int,
+    size: int,
+    stride: int,
+    groups: int = 1,
+    *,
+    rngs: nnx.Rngs,
+) -> nnx.Module:
+    if groups == channels_in == channels_out:
+        return DepthwiseConv(channels_in, size, stride, rngs=rngs)
+    return conv(channels_in, channels_out, size, stride, groups=groups, rngs=rngs)
+
+
+class Layers(nnx.Module):
+    """Layers one after the other, under the name that PyTorch's blocks give them."""
+
+    def __init__(self, layers: list[nnx.Module]):
+        self.layers = nnx.List(layers)
+
+    def __call__(self, x: Array) -> Array:
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+class ConvBlock(Layers):
+    """Convolution, BatchNorm, and PReLU unless it is linear."""
+
+    def __init__(
+        self, convolution: nnx.Module, channels: int, *, linear: bool, rngs: nnx.Rngs
+    ):
+        layers = [convolution, BatchNorm(channels, rngs=rngs)]
+        super().__init__(layers if linear else [*layers, PReLU(channels)])
+
+
+class DepthWise(Layers):
+    """To `inner` channels, 3×3 on each of them, and back, linearly."""
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        inner: int,
+        stride: int,
+        *,
+        rngs: nnx.Rngs,
+    ):
+        expand = _convolution(channels_in, inner, 1, 1, rngs=rngs)
+        spatial = _convolution(inner, inner, 3, stride, inner, rngs=rngs)
+        project = _convolution(inner, channels_out, 1, 1, rngs=rngs)
+        super().__init__(
+            [
+                ConvBlock(expand, inner, linear=False, rngs=rngs),
+                ConvBlock(spatial, inner, linear=False, rngs=rngs),
+                ConvBlock(project, channels_out, linear=True, rngs=rngs),
+            ]
+        )
+
+
+class Residual(Layers):
+    """Blocks that each add to their input."""
+
+    def __init__(self, channels: int, inner: int, count: int, *, rngs: nnx.Rngs):
+        super().__init__(
+            [DepthWise(channels, channels, inner, 1, rngs=rngs) for _ in range(count)]
+        )
+
+    def __call__(self, x: Array) -> Array:
+        for layer in self.layers:
+            x = x + layer(x)
+        return x
+
+
+class Head(Layers):
+    """Global depthwise convolution with BatchNorm, dense layer, BatchNorm."""
+
+    def __init__(self, size: int, channels: int, embedding_dim: int, *, rngs: nnx.Rngs):
+        pool = GlobalDepthwiseConv(size, size, channels, rngs=rngs)
+        super().__init__(
+            [
+                ConvBlock(pool, channels, linear=True, rngs=rngs),
+                Identity(),  # flatten
+                nnx.Linear(channels, embedding_dim, use_bias=False, rngs=rngs),
+                BatchNorm(embedding_dim, rngs=rngs),
+            ]
+        )
+
+    def __call__(self, x: Array) -> Array:
+        pool, _, linear, norm = self.layers
+        return norm(dense(linear, per_image(pool(x))))
+
+
+class MobileFaceNet(nnx.Module):
+    """Map images (batch, 112, 112, 3) to raw embeddings (batch, embedding_dim).
+
+    Parameters
+    ----------
+    blocks
+        Residual blocks at each size; a single first one is a grouped convolution.
+    scale
+        Width of the trunk, in units of 64 and 128 channels.
+    inner
+        Channels inside the blocks of layer 1 (if residual), of 2 and 3, of 4, 5, 6, 7.
+    """
+
+    def __init__(
+        self,
+        blocks: tuple[int, int, int, int] = BLOCKS,
+        scale: int = SCALE,
+        *,
+        unit: int = 64,
+        inner: tuple[int, ...] = INNER,
+        separated: int = SEPARATED,
+        embedding_dim: int = EMBEDDING_DIM,
+        rngs: nnx.Rngs,
+    ):
+        narrow, wide = unit * scale, 2 * unit * scale
+        stem = _convolution(3, narrow, 3, 2, rngs=rngs)
+        if blocks[0] == 1:
+            grouped = _convolution(narrow, narrow, 3, 1, unit, rngs=rngs)
+            second = ConvBlock(grouped, narrow, linear=False, rngs=rngs)
+        else:
+            second = Residual(narrow, inner[0], blocks[0], rngs=rngs)
+        self.layers = nnx.List(
+            [
+                ConvBlock(stem, narrow, linear=False, rngs=rngs),
+                second,
+                DepthWise(narrow, narrow, inner[1], 2, rngs=rngs),
+                Residual(narrow, inner[1], blocks[1], rngs=rngs),
+                DepthWise(narrow, wide, inner[2], 2, rngs=rngs),
+                Residual(wide, inner[3], blocks[2], rngs=rngs),
+                DepthWise(wide, wide, inner[4], 2, rngs=rngs),
+                Residual(wide, inner[5], blocks[3], rngs=rngs),
+            ]
+        )
+        separate = _convolution(wide, separated, 1, 1, rngs=rngs)
+        self.conv_sep = ConvBlock(separate, separated, linear=False, rngs=rngs)
+        self.features = Head(FINAL_SIZE, separated, embedding_dim, rngs=rngs)
+
+    def __call__(self, images: Array) -> Array:
+        x = images
+        for layer in self.layers:
+            x = layer(x)
+        return self.features(self.conv_sep(x))
+
+
+class NamedBlock(nnx.Module):
+    """Xiaoccer's convolution, BatchNorm and PReLU, by name rather than by number."""
+
+    def __init__(
+        self, convolution: nnx.Module, channels: int, *, linear: bool, rngs: nnx.Rngs
+    ):
+        self.conv = convolution
+        self.bn = BatchNorm(channels, rngs=rngs)
+        self.prelu = Identity() if linear else PReLU(channels)
+
+    def __call__(self, x: Array) -> Array:
+        return self.prelu(self.bn(self.conv(x)))
+
+
+class Bottleneck(nnx.Module):
+    """Xiaoccer's inverted residual; it adds to its input where the shapes allow."""
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        expansion: int,
+        stride: int,
+        *,
+        rngs: nnx.Rngs,
+    ):
+        inner = channels_in * expansion
+        self.conv = nnx.List(
+            [
+                _convolution(channels_in, inner, 1, 1, rngs=rngs),
+                BatchNorm(inner, rngs=rngs),
+                PReLU(inner),
+                _convolution(inner, inner, 3, stride, inner, rngs=rngs),
+                BatchNorm(inner, rngs=rngs),
+                PReLU(inner),
+                _convolution(inner, channels_out, 1, 1, rngs=rngs),
+                BatchNorm(channels_out, rngs=rngs),
+            ]
+        )
+        self.adds = stride == 1 and channels_in == channels_out
+
+    def __call__(self, x: Array) -> Array:
+        y = x
+        for layer in self.conv:
+            y = layer(y)
+        return x + y if self.adds else y
+
+
+class XiaoccerMobileFaceNet(nnx.Module):
+    """Map images (batch, 112, 96, 3) to raw embeddings (batch, embedding_dim).
+
+    Parameters
+    ----------
+    stages
+        Expansion, output channels, blocks and stride of each stage.
+    stem, separated, embedding_dim
+        Channels of the first convolutions, before the global one, and of the output.
+    """
+
+    def __init__(
+        self,
+        stages: tuple[tuple[int, int, int, int], ...] = XIAOCCER_STAGES,
+        *,
+        stem: int = XIAOCCER_STEM,
+        separated: int = SEPARATED,
+        embedding_dim: int = XIAOCCER_DIM,
+        rngs: nnx.Rngs,
+    ):
+        first = _convolution(3, stem, 3, 2, rngs=rngs)
+        self.conv1 = NamedBlock(first, stem, linear=False, rngs=rngs)
+        second = _convolution(stem, stem, 3, 1, stem, rngs=rngs)
+        self.dw_conv1 = NamedBlock(second, stem, linear=False, rngs=rngs)
+        self.blocks = nnx.List()
+        channels = stem
+        for expansion, width, count, stride in stages:
+            for index in range(count):
+                step = 1 if index else stride
+                block = Bottleneck(channels, width, expansion, step, rngs=rngs)
+                self.blocks.append(block)
+                channels = width
+        separate = _convolution(channels, separated, 1, 1, rngs=rngs)
+        self.conv2 = NamedBlock(separate, separated, linear=False, rngs=rngs)
+        pool = GlobalDepthwiseConv(*XIAOCCER_SIZE, separated, rngs=rngs)
+        self.linear7 = NamedBlock(pool, separated, linear=True, rngs=rngs)
+        last = conv(separated, embedding_dim, 1, 1, rngs=rngs)
+        self.linear1 = NamedBlock(last, embedding_dim, linear=True, rngs=rngs)
+
+    def __call__(self, images: Array) -> Array:
+        x = self.dw_conv1(self.conv1(images))
+        for block in self.blocks:
+            x = block(x)
+        rows = per_image(self.linear7(self.conv2(x)))
+        last = self.linear1
+        return last.bn(pointwise(last.conv.kernel[...], rows))
+
+
+def blocks_of(names: Iterable[str]) -> tuple[int, ...] | None:
+    """Count arcface_torch's blocks by the names of a state dict; None if it has none.
+
+    >>> blocks_of(["layers.1.layers.0.weight", "layers.3.layers.1.layers.0.layers.0"])
+    (1, 1, 0, 0)
+    """
+    names = list(names)
+    counts = []
+    for layer in (1, 3, 5, 7):
+        pattern = rf"layers\.{layer}\.layers\.(\d+)\.layers\."
+        counts.append(len({m[1] for name in names if (m := re.match(pattern, name))}))
+    if not any(counts):
+        return None
+    return (counts[0] or 1, *counts[1:])
