@@ -1,6 +1,5 @@
 """Read the weights of an ONNX network: the constants that its layers consume."""
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +7,9 @@ import numpy as np
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.weights.floats import as_float32
-from prefiqs_jax.weights.onnx_fold import FOLDABLE, fold
+from prefiqs_jax.weights.onnx_constants import constants, memory_budget
 from prefiqs_jax.weights.onnx_model import open_model
-from prefiqs_jax.weights.onnx_tensor import to_array
-from prefiqs_jax.weights.wording import listed, naming, parsing, shown
+from prefiqs_jax.weights.wording import naming, parsing, shown
 
 # What quantisers append to the name of a weight that they compute at run time.
 SUFFIXES = ("_reshaped", "_dequantized", "_DequantizeLinear_Output", "_quantized")
@@ -22,8 +20,6 @@ ARGUMENTS = frozenset(
         *("Unsqueeze", "Split", "Expand", "Tile", "ReduceMean", "ReduceSum"),
     )
 )
-# int4 to float32 is a factor of 8. A file may compute from one tensor many times.
-MAX_GROWTH = 16
 
 
 def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -41,7 +37,8 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     Returns
     -------
     tensors
-        Arrays in the order of use: floats as float32, integers as they are.
+        Arrays in the order of use: floats as float32, integers as they are. The slopes
+        of PReLU are (C,), in whatever form the file has them.
     ignored
         Constants that are no weights, and why.
 
@@ -53,61 +50,35 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """
     graph = open_model(path).graph
     with naming(path), parsing():
-        budget = MAX_GROWTH * path.stat().st_size + 2**20
-        return _consumed(graph, _initialisers(graph), budget)
+        return _consumed(graph, memory_budget(path))
 
 
-def _initialisers(graph: Any) -> dict[str, np.ndarray]:
-    if graph.sparse_initializer:
-        message = "has sparse initialisers; export it with dense weights"
-        raise InputError(message)
-    counts = Counter(tensor.name for tensor in graph.initializer)
-    twice = sorted(name for name, count in counts.items() if count > 1)
-    if twice:
-        message = (
-            f"has initialisers of the same name ({listed(twice)}); export it again"
-        )
-        raise InputError(message)
-    return {tensor.name: to_array(tensor) for tensor in graph.initializer}
-
-
-def _consumed(
-    graph: Any, initialisers: dict[str, np.ndarray], budget: int
-) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    values = dict(initialisers)
-    parents: dict[str, tuple[str, ...]] = {}
+def _consumed(graph: Any, budget: int) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    known = constants(graph, budget)
     used: dict[str, None] = {}
     arguments: dict[str, str] = {}
-    given = set(initialisers)
-    for node in graph.node:
-        inputs = [name for name in node.input if name]
-        plain = node.op_type in FOLDABLE and node.domain in ("", "ai.onnx")
-        if plain and len(node.output) == 1 and all(name in values for name in inputs):
-            output = node.output[0]
-            if output in values:
-                message = f"computes {shown(output)} twice; export it again"
-                raise InputError(message)
-            # An input may be left out in the middle by an empty name.
-            operands = [values[name] if name else None for name in node.input]
-            array = fold(node, operands)
-            if not any(np.may_share_memory(array, values[name]) for name in inputs):
-                budget -= array.nbytes
-            if budget < 0:
-                message = "unpacks to far more than its size; export it again"
-                raise InputError(message)
-            values[output] = array
-            parents[output] = tuple(inputs)
-            if not inputs:
-                given.add(output)
-            continue
+    for node in known.layers:
         for position, name in enumerate(node.input):
-            if name not in values:
+            if name not in known.values:
                 continue
             if position and node.op_type in ARGUMENTS:
                 arguments[name] = f"argument of {node.op_type}, not a weight"
             else:
                 used[name] = None
-    return _named(values, parents, used), _ignored(given, parents, used, arguments)
+    parents = {
+        name: tuple(parent for parent in node.input if parent)
+        for name, node in known.makers.items()
+    }
+    return (
+        _named(known.values, parents, used),
+        _ignored(known.given, parents, used, arguments),
+    )
+
+
+def _per_channel(slope: np.ndarray) -> np.ndarray:
+    """Turn a slope of (C, 1, 1), as exporters write it for NCHW, to (C,)."""
+    flat = slope.ndim > 1 and slope.size == slope.shape[0]
+    return slope.reshape(-1) if flat else slope
 
 
 def plain_name(name: str) -> str:
