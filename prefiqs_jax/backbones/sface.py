@@ -108,9 +108,7 @@ def onnx_entries(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Entry]:
             path, (channels_out, channels_in, height, width), transforms.conv_kernel
         )
         slope = f"params/{name}/relu/slope"
-        entries[f"{name}_relu_gamma"] = Entry(
-            slope, (*shapes[slope], 1, 1), transforms.channel_vector
-        )
+        entries[f"{name}_relu_gamma"] = Entry(slope, shapes[slope])
         entries |= _norm_entries(f"{name}/batchnorm", f"{name}_batchnorm", shapes)
     dense = shapes["params/pre_fc1/kernel"]
     flatten = transforms.flatten_kernel(SEPARABLE[-1][0], FINAL_SIZE, FINAL_SIZE)
@@ -126,7 +124,7 @@ def check_scaling(tensors: Mapping[str, np.ndarray]) -> None:
     for name, expected in SCALING.items():
         value = tensors.get(name)
         if value is not None and not np.allclose(value, expected, rtol=1e-6):
-            message = f"{name} is {value}, but SFace scales pixels with {expected}"
+            message = f"{name} is {value}, but its pixels are scaled with {expected}"
             raise InputError(message)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.weights import onnx_file, store, torch_file
+from prefiqs_jax.weights import mxnet_file, onnx_file, store, torch_file
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Source:
     sha256
         Digest of its bytes, in lower-case hexadecimal.
     format
-        ``"onnx"``, ``"torch"`` or ``"safetensors"``.
+        ``"onnx"``, ``"torch"``, ``"safetensors"`` or ``"mxnet"``.
     tensors
         Arrays under the names of the file, prefixes included. Every float type comes
         as float32 (float64 is rounded); integers and bools keep their type.
@@ -56,12 +56,17 @@ def _read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict, dict[str
     return tensors, {}, metadata
 
 
+def _read_mxnet(path: Path) -> tuple[dict[str, np.ndarray], dict, dict]:
+    return mxnet_file.read(path), {}, {}
+
+
 READERS: dict[str, tuple[str, Callable]] = {
     ".onnx": ("onnx", _read_onnx),
     ".pth": ("torch", _read_torch),
     ".pt": ("torch", _read_torch),
     ".ckpt": ("torch", _read_torch),
     ".safetensors": ("safetensors", _read_safetensors),
+    ".params": ("mxnet", _read_mxnet),
 }
 
 
@@ -81,7 +86,7 @@ def read_source(path: Path | str) -> Source:
     Parameters
     ----------
     path
-        A .onnx, .pth, .pt, .ckpt or .safetensors file.
+        A .onnx, .pth, .pt, .ckpt, .safetensors or .params (MXNet) file.
 
     Returns
     -------

@@ -84,17 +84,3 @@ def flatten_kernel(
         return np.ascontiguousarray(kernel).reshape(height * width * channels, -1)
 
     return transform
-
-
-def channel_vector(weight: np.ndarray) -> np.ndarray:
-    """Turn one value per channel from (C, 1, 1) or (C,) to (C,).
-
-    Raises
-    ------
-    ValueError
-        An axis other than the first is longer than one.
-    """
-    if weight.ndim == 0 or weight.size != weight.shape[0]:
-        message = f"one value per channel is (C,) or (C, 1, 1), not {weight.shape}"
-        raise ValueError(message)
-    return np.ascontiguousarray(weight.reshape(-1))

@@ -287,3 +287,11 @@ def test_a_truncated_file_is_one_clear_line(path):
         path.write_bytes(data[:length])
         with pytest.raises(InputError, match=r"net\.onnx: (damaged|holds no network)"):
             onnx_file.read(path)
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 1, 1)])
+def test_slopes_are_one_value_per_channel(path, shape):
+    slope = RNG.random(shape).astype(np.float32)
+    write(path, [helper.make_node("PRelu", ["x", "w"], ["y"])], {"w": slope})
+    tensors, _ = onnx_file.read(path)
+    np.testing.assert_array_equal(tensors["w"], slope.reshape(3), strict=True)

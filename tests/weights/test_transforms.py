@@ -13,8 +13,6 @@ RNG = np.random.default_rng(0)
         (transforms.depthwise_kernel, (4, 1, 3, 2)),
         (transforms.linear_kernel, (4, 3)),
         (transforms.flatten_kernel(2, 3, 4), (5, 24)),
-        (transforms.channel_vector, (4, 1, 1)),
-        (transforms.channel_vector, (4,)),
     ],
 )
 def test_values_stay_and_memory_is_in_order(transform, shape):
@@ -47,7 +45,3 @@ def test_a_linear_layer_behind_a_flatten_gives_the_same():
 def test_wrong_shapes_are_refused():
     with pytest.raises(ValueError, match="depthwise"):
         transforms.depthwise_kernel(np.zeros((4, 2, 3, 3)))
-    with pytest.raises(ValueError, match="per channel"):
-        transforms.channel_vector(np.zeros((2, 2)))
-    with pytest.raises(ValueError, match="per channel"):
-        transforms.channel_vector(np.zeros(()))

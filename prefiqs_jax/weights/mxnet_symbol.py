@@ -1,0 +1,92 @@
+"""Read from MXNet's symbol file how the BatchNorms of a network work.
+
+A checkpoint is ``NAME-symbol.json`` (the graph) beside ``NAME-0000.params`` (the
+weights of an epoch). Only the graph says which scales MXNet ignores.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.weights.wording import AGAIN, naming, parsing, shown
+
+# That of LResNet100 has 0.3 MB; what JSON makes of a file may be 30 times its size.
+MAX_BYTES = 4 * 2**20
+# The attributes of a node have been renamed twice.
+ATTRIBUTES = ("attrs", "attr", "param")
+TRUTH = {"True": True, "true": True, "1": True}
+TRUTH |= {"False": False, "false": False, "0": False}
+
+
+@dataclass(frozen=True)
+class Norm:
+    """One BatchNorm of the graph.
+
+    Attributes
+    ----------
+    fix_gamma
+        MXNet takes the scale as 1, whatever the file of the weights holds.
+    epsilon
+        Added to the variance.
+    """
+
+    # MXNet's defaults.
+    fix_gamma: bool = True
+    epsilon: float = 1e-3
+
+
+def symbol_beside(path: Path) -> Path | None:
+    """Return the symbol file that belongs to a .params file, if it is there.
+
+    Examples
+    --------
+    >>> symbol_beside(Path("nowhere/model-0000.params")) is None
+    True
+    """
+    match = re.fullmatch(r"(.+)-\d{4,}\.params", path.name)
+    if match is None:
+        return None
+    symbol = path.with_name(f"{match[1]}-symbol.json")
+    return symbol if symbol.is_file() else None
+
+
+def batch_norms(path: Path) -> dict[str, Norm]:
+    """Read every BatchNorm of a symbol file.
+
+    Parameters
+    ----------
+    path
+        A ``…-symbol.json`` file of any version of MXNet.
+
+    Returns
+    -------
+    dict
+        Name of the layer to what is said about it.
+
+    Raises
+    ------
+    InputError
+        The file is damaged, too large, or states what is no truth value or no number.
+    """
+    with naming(path), parsing():
+        if path.stat().st_size > MAX_BYTES:
+            message = f"too large for a symbol file of MXNet; {AGAIN}"
+            raise InputError(message)
+        graph = json.loads(path.read_text(encoding="utf-8"))
+        return {
+            node["name"]: _norm(node)
+            for node in graph["nodes"]
+            if "BatchNorm" in node["op"]
+        }
+
+
+def _norm(node: dict[str, Any]) -> Norm:
+    stated = next((node[key] for key in ATTRIBUTES if key in node), {})
+    fixed = str(stated.get("fix_gamma", Norm.fix_gamma))
+    if fixed not in TRUTH:
+        message = f"{shown(node['name'])} has fix_gamma = {shown(fixed)}; {AGAIN}"
+        raise InputError(message)
+    return Norm(TRUTH[fixed], float(stated.get("eps", Norm.epsilon)))
