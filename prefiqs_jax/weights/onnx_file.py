@@ -55,22 +55,25 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
 
 def _consumed(graph: Any, budget: int) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     known = constants(graph, budget)
+    values = dict(known.values)
     used: dict[str, None] = {}
     arguments: dict[str, str] = {}
     for node in known.layers:
         for position, name in enumerate(node.input):
-            if name not in known.values:
+            if name not in values:
                 continue
             if position and node.op_type in ARGUMENTS:
                 arguments[name] = f"argument of {node.op_type}, not a weight"
             else:
                 used[name] = None
+            if position and node.op_type == "PRelu":
+                values[name] = _per_channel(values[name])
     parents = {
         name: tuple(parent for parent in node.input if parent)
         for name, node in known.makers.items()
     }
     return (
-        _named(known.values, parents, used),
+        _named(values, parents, used),
         _ignored(known.given, parents, used, arguments),
     )
 
