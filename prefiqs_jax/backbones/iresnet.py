@@ -25,6 +25,7 @@ from flax import nnx
 from jax import Array
 
 from prefiqs_jax.backbones.layers import BatchNorm, PReLU, conv, dense, per_image
+from prefiqs_jax.backbones.mirror import norm_leaves
 from prefiqs_jax.backbones.quality import QualityHead
 from prefiqs_jax.backbones.squeeze import Identity, SqueezeExcitation
 
@@ -185,7 +186,7 @@ def _norm(channels: int, epsilon: float, folded: bool, rngs: nnx.Rngs) -> nnx.Mo
 
 
 def folded_order(blocks: tuple[int, ...]) -> list[str]:
-    """List the layers that have weights in the order in which they are computed.
+    """List the weights of a folded iResNet in the order of their use.
 
     Parameters
     ----------
@@ -195,12 +196,22 @@ def folded_order(blocks: tuple[int, ...]) -> list[str]:
     Returns
     -------
     list of str
-        Paths of a folded network's layers, ``layer1/0/bn1`` and so on.
+        Paths of the leaves.
     """
-    order = ["conv1", "prelu"]
+
+    def leaves(scope: str) -> list[str]:
+        name = scope.rpartition("/")[2]
+        if name in ("bn1", "bn2", "features"):
+            return norm_leaves(scope)
+        kinds = ["slope"] if name == "prelu" else ["kernel", "bias"]
+        return [f"params/{scope}/{kind}" for kind in kinds]
+
+    scopes = ["conv1", "prelu"]
     for stage, count in enumerate(blocks, start=1):
         for index in range(count):
             names = ["bn1", "conv1", "prelu", "conv2"]
             names += [] if index else ["downsample/0"]
-            order += [f"layer{stage}/{index}/{name}" for name in names]
-    return [*order, "bn2", "fc", "features"]
+            scopes += [f"layer{stage}/{index}/{name}" for name in names]
+    return [
+        leaf for scope in (*scopes, "bn2", "fc", "features") for leaf in leaves(scope)
+    ]

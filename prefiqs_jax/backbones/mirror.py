@@ -57,3 +57,13 @@ def pytorch_entries(
             entry = Entry(path, shape)
         entries[key] = entry
     return entries
+
+
+def norm_leaves(scope: str) -> list[str]:
+    """List the leaves of a BatchNorm in the order of PyTorch and ONNX.
+
+    >>> norm_leaves("bn1")[2:]
+    ['statistics/bn1/mean', 'statistics/bn1/var']
+    """
+    params = [f"params/{scope}/{leaf}" for leaf in ("scale", "bias")]
+    return params + [f"statistics/{scope}/{leaf}" for leaf in ("mean", "var")]

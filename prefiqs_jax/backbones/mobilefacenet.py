@@ -16,6 +16,7 @@ Xiaoccer/MobileFaceNet_Pytorch core/model.py.
 import re
 from collections.abc import Iterable
 
+import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
@@ -27,6 +28,7 @@ from prefiqs_jax.backbones.layers import (
     dense,
     per_image,
 )
+from prefiqs_jax.backbones.mirror import norm_leaves
 from prefiqs_jax.backbones.squeeze import GlobalDepthwiseConv, Identity, pointwise
 
 BLOCKS = (1, 4, 6, 2)
@@ -80,13 +82,30 @@ class Layers(nnx.Module):
         return x
 
 
+class Shift(nnx.Module):
+    """What is left of a BatchNorm whose scale went into the convolution before it."""
+
+    def __init__(self, channels: int):
+        self.bias = nnx.Param(jnp.zeros((channels,), jnp.float32))
+
+    def __call__(self, x: Array) -> Array:
+        return x + self.bias[...]
+
+
 class ConvBlock(Layers):
-    """Convolution, BatchNorm, and PReLU unless it is linear."""
+    """Convolution, BatchNorm (or what is left of it), PReLU unless it is linear."""
 
     def __init__(
-        self, convolution: nnx.Module, channels: int, *, linear: bool, rngs: nnx.Rngs
+        self,
+        convolution: nnx.Module,
+        channels: int,
+        *,
+        linear: bool = False,
+        folded: bool = False,
+        rngs: nnx.Rngs,
     ):
-        layers = [convolution, BatchNorm(channels, rngs=rngs)]
+        norm = Shift(channels) if folded else BatchNorm(channels, rngs=rngs)
+        layers = [convolution, norm]
         super().__init__(layers if linear else [*layers, PReLU(channels)])
 
 
@@ -100,6 +119,7 @@ class DepthWise(Layers):
         inner: int,
         stride: int,
         *,
+        folded: bool = False,
         rngs: nnx.Rngs,
     ):
         expand = _convolution(channels_in, inner, 1, 1, rngs=rngs)
@@ -107,9 +127,9 @@ class DepthWise(Layers):
         project = _convolution(inner, channels_out, 1, 1, rngs=rngs)
         super().__init__(
             [
-                ConvBlock(expand, inner, linear=False, rngs=rngs),
-                ConvBlock(spatial, inner, linear=False, rngs=rngs),
-                ConvBlock(project, channels_out, linear=True, rngs=rngs),
+                ConvBlock(expand, inner, folded=folded, rngs=rngs),
+                ConvBlock(spatial, inner, folded=folded, rngs=rngs),
+                ConvBlock(project, channels_out, linear=True, folded=folded, rngs=rngs),
             ]
         )
 
@@ -117,9 +137,20 @@ class DepthWise(Layers):
 class Residual(Layers):
     """Blocks that each add to their input."""
 
-    def __init__(self, channels: int, inner: int, count: int, *, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        channels: int,
+        inner: int,
+        count: int,
+        *,
+        folded: bool = False,
+        rngs: nnx.Rngs,
+    ):
         super().__init__(
-            [DepthWise(channels, channels, inner, 1, rngs=rngs) for _ in range(count)]
+            [
+                DepthWise(channels, channels, inner, 1, folded=folded, rngs=rngs)
+                for _ in range(count)
+            ]
         )
 
     def __call__(self, x: Array) -> Array:
@@ -131,11 +162,19 @@ class Residual(Layers):
 class Head(Layers):
     """Global depthwise convolution with BatchNorm, dense layer, BatchNorm."""
 
-    def __init__(self, size: int, channels: int, embedding_dim: int, *, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        size: int,
+        channels: int,
+        embedding_dim: int,
+        *,
+        folded: bool = False,
+        rngs: nnx.Rngs,
+    ):
         pool = GlobalDepthwiseConv(size, size, channels, rngs=rngs)
         super().__init__(
             [
-                ConvBlock(pool, channels, linear=True, rngs=rngs),
+                ConvBlock(pool, channels, linear=True, folded=folded, rngs=rngs),
                 Identity(),  # flatten
                 nnx.Linear(channels, embedding_dim, use_bias=False, rngs=rngs),
                 BatchNorm(embedding_dim, rngs=rngs),
@@ -158,6 +197,8 @@ class MobileFaceNet(nnx.Module):
         Width of the trunk, in units of 64 and 128 channels.
     inner
         Channels inside the blocks of layer 1 (if residual), of 2 and 3, of 4, 5, 6, 7.
+    folded
+        Whether an exporter folded the BatchNorms that follow a convolution into it.
     """
 
     def __init__(
@@ -169,30 +210,33 @@ class MobileFaceNet(nnx.Module):
         inner: tuple[int, ...] = INNER,
         separated: int = SEPARATED,
         embedding_dim: int = EMBEDDING_DIM,
+        folded: bool = False,
         rngs: nnx.Rngs,
     ):
         narrow, wide = unit * scale, 2 * unit * scale
         stem = _convolution(3, narrow, 3, 2, rngs=rngs)
         if blocks[0] == 1:
             grouped = _convolution(narrow, narrow, 3, 1, unit, rngs=rngs)
-            second = ConvBlock(grouped, narrow, linear=False, rngs=rngs)
+            second = ConvBlock(grouped, narrow, folded=folded, rngs=rngs)
         else:
-            second = Residual(narrow, inner[0], blocks[0], rngs=rngs)
+            second = Residual(narrow, inner[0], blocks[0], folded=folded, rngs=rngs)
         self.layers = nnx.List(
             [
-                ConvBlock(stem, narrow, linear=False, rngs=rngs),
+                ConvBlock(stem, narrow, folded=folded, rngs=rngs),
                 second,
-                DepthWise(narrow, narrow, inner[1], 2, rngs=rngs),
-                Residual(narrow, inner[1], blocks[1], rngs=rngs),
-                DepthWise(narrow, wide, inner[2], 2, rngs=rngs),
-                Residual(wide, inner[3], blocks[2], rngs=rngs),
-                DepthWise(wide, wide, inner[4], 2, rngs=rngs),
-                Residual(wide, inner[5], blocks[3], rngs=rngs),
+                DepthWise(narrow, narrow, inner[1], 2, folded=folded, rngs=rngs),
+                Residual(narrow, inner[1], blocks[1], folded=folded, rngs=rngs),
+                DepthWise(narrow, wide, inner[2], 2, folded=folded, rngs=rngs),
+                Residual(wide, inner[3], blocks[2], folded=folded, rngs=rngs),
+                DepthWise(wide, wide, inner[4], 2, folded=folded, rngs=rngs),
+                Residual(wide, inner[5], blocks[3], folded=folded, rngs=rngs),
             ]
         )
         separate = _convolution(wide, separated, 1, 1, rngs=rngs)
-        self.conv_sep = ConvBlock(separate, separated, linear=False, rngs=rngs)
-        self.features = Head(FINAL_SIZE, separated, embedding_dim, rngs=rngs)
+        self.conv_sep = ConvBlock(separate, separated, folded=folded, rngs=rngs)
+        self.features = Head(
+            FINAL_SIZE, separated, embedding_dim, folded=folded, rngs=rngs
+        )
 
     def __call__(self, images: Array) -> Array:
         x = images
@@ -205,7 +249,12 @@ class NamedBlock(nnx.Module):
     """Xiaoccer's convolution, BatchNorm and PReLU, by name rather than by number."""
 
     def __init__(
-        self, convolution: nnx.Module, channels: int, *, linear: bool, rngs: nnx.Rngs
+        self,
+        convolution: nnx.Module,
+        channels: int,
+        *,
+        linear: bool = False,
+        rngs: nnx.Rngs,
     ):
         self.conv = convolution
         self.bn = BatchNorm(channels, rngs=rngs)
@@ -270,9 +319,9 @@ class XiaoccerMobileFaceNet(nnx.Module):
         rngs: nnx.Rngs,
     ):
         first = _convolution(3, stem, 3, 2, rngs=rngs)
-        self.conv1 = NamedBlock(first, stem, linear=False, rngs=rngs)
+        self.conv1 = NamedBlock(first, stem, rngs=rngs)
         second = _convolution(stem, stem, 3, 1, stem, rngs=rngs)
-        self.dw_conv1 = NamedBlock(second, stem, linear=False, rngs=rngs)
+        self.dw_conv1 = NamedBlock(second, stem, rngs=rngs)
         self.blocks = nnx.List()
         channels = stem
         for expansion, width, count, stride in stages:
@@ -282,7 +331,7 @@ class XiaoccerMobileFaceNet(nnx.Module):
                 self.blocks.append(block)
                 channels = width
         separate = _convolution(channels, separated, 1, 1, rngs=rngs)
-        self.conv2 = NamedBlock(separate, separated, linear=False, rngs=rngs)
+        self.conv2 = NamedBlock(separate, separated, rngs=rngs)
         pool = GlobalDepthwiseConv(*XIAOCCER_SIZE, separated, rngs=rngs)
         self.linear7 = NamedBlock(pool, separated, linear=True, rngs=rngs)
         last = conv(separated, embedding_dim, 1, 1, rngs=rngs)
@@ -311,3 +360,41 @@ def blocks_of(names: Iterable[str]) -> tuple[int, ...] | None:
     if not any(counts):
         return None
     return (counts[0] or 1, *counts[1:])
+
+
+def folded_order(blocks: tuple[int, int, int, int]) -> list[str]:
+    """List the weights of a folded MobileFaceNet in the order of their use.
+
+    Parameters
+    ----------
+    blocks
+        Residual blocks at each size.
+
+    Returns
+    -------
+    list of str
+        Paths of the leaves.
+    """
+
+    def block(scope: str, linear: bool = False) -> list[str]:
+        leaves = ["0/kernel", "1/bias"] + ([] if linear else ["2/slope"])
+        return [f"params/{scope}/layers/{leaf}" for leaf in leaves]
+
+    def depthwise(scope: str) -> list[str]:
+        parts = (block(f"{scope}/layers/{i}", linear=i == 2) for i in range(3))
+        return [path for part in parts for path in part]
+
+    order = block("layers/0")
+    for layer in range(1, 8):
+        scope = f"layers/{layer}"
+        count = blocks[layer // 2]
+        if layer == 1 and count == 1:
+            order += block(scope)
+        elif layer % 2:
+            for index in range(count):
+                order += depthwise(f"{scope}/layers/{index}")
+        else:
+            order += depthwise(scope)
+    order += block("conv_sep") + block("features/layers/0", linear=True)
+    order.append("params/features/layers/2/kernel")
+    return order + norm_leaves("features/layers/3")

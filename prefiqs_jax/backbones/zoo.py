@@ -3,144 +3,126 @@
 This is the package's one registry: weights need provenance.
 """
 
-import dataclasses
 import difflib
-import functools
-from collections.abc import Callable, Iterable, Mapping
 
-import numpy as np
-from flax import nnx
-
-from prefiqs_jax.backbones import iresnet, sface
-from prefiqs_jax.backbones.functional import Blueprint, blueprint
-from prefiqs_jax.backbones.mirror import pytorch_entries
-from prefiqs_jax.backbones.preprocessing import Preprocessing
+from prefiqs_jax.backbones.architecture import Architecture
+from prefiqs_jax.backbones.families import (
+    ADAFACE_PIXELS,
+    APACHE,
+    ARCFACE_PIXELS,
+    MAGFACE_PIXELS,
+    NON_COMMERCIAL,
+    demo,
+    iresnets,
+    irs,
+    lresnets,
+    mobilefacenets,
+    opencv_sface,
+    spelling,
+    vits,
+    xiaoccer,
+)
+from prefiqs_jax.backbones.mobilefacenet import LARGE_BLOCKS, LARGE_SCALE
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.weights.mapping import Entry
 
-
-@dataclasses.dataclass(frozen=True)
-class Architecture:
-    """One entry of the zoo.
-
-    Attributes
-    ----------
-    name, description
-        Key and a line about it.
-    build
-        Makes the Flax module.
-    entries
-        From the shapes of the blueprint to the table of source tensors.
-    anchors
-        Keys that tell the prefix of a PyTorch checkpoint; empty for ONNX names.
-    ignorable
-        Patterns of source tensors that are not needed, and why.
-    preprocessing, embedding_dim
-        Input and output.
-    licence
-        Of the code and the official weights.
-    recognises
-        Whether tensor names may be of this architecture, told without building it.
-    check
-        Raises InputError if constants in the file contradict the preprocessing.
-    embedded
-        Name of the file in ``prefiqs_jax/assets`` with the weights that come with this
-        package; None if a user must bring a file.
-    """
-
-    name: str
-    description: str
-    build: Callable[[nnx.Rngs], nnx.Module]
-    entries: Callable[[Mapping[str, tuple[int, ...]]], dict[str, Entry]]
-    anchors: tuple[str, ...]
-    ignorable: tuple[tuple[str, str], ...]
-    preprocessing: Preprocessing
-    embedding_dim: int
-    licence: str
-    recognises: Callable[[Iterable[str]], bool]
-    check: Callable[[Mapping[str, np.ndarray]], None] | None = None
-    embedded: str | None = None
-
-    @functools.cached_property
-    def blueprint(self) -> Blueprint:
-        """Shapes of the network, without weights."""
-        return blueprint(self.build)
-
-
-def _iresnet(
-    project: str, depth: int, epsilon: float, preprocessing: Preprocessing
-) -> Architecture:
-    return Architecture(
-        name=f"{project.lower()}_iresnet{depth}",
-        description=f"iResNet-{depth} as trained by {project}",
-        build=lambda rngs: iresnet.IResNet(
-            iresnet.BLOCKS[depth], epsilon=epsilon, rngs=rngs
-        ),
-        entries=lambda shapes: pytorch_entries(shapes, iresnet.FLATTENED),
-        anchors=iresnet.ANCHORS,
-        ignorable=iresnet.IGNORABLE,
-        preprocessing=preprocessing,
-        embedding_dim=iresnet.EMBEDDING_DIM,
-        licence="code MIT, official weights for non-commercial research",
-        recognises=lambda names: iresnet.depth_of(names) == depth,
-    )
-
-
-ARCFACE_PIXELS = Preprocessing()
-MAGFACE_PIXELS = Preprocessing(channels="BGR", mean=0.0, std=255.0)
-SFACE_PIXELS = Preprocessing(std=128.0)
+DEPTHS = (18, 34, 50, 100)
+ADAFACE_DEPTHS = (18, 34, 50, 101, 152, 200)
+SE_DEPTHS = (50, 101, 152)
+# Any network in an ONNX file, which brings its own architecture.
+ONNX = "onnx"
 
 _ALL = [
-    *(_iresnet("ArcFace", depth, 1e-5, ARCFACE_PIXELS) for depth in iresnet.BLOCKS),
-    *(_iresnet("MagFace", depth, 2e-5, MAGFACE_PIXELS) for depth in (18, 50, 100)),
-    Architecture(
-        name="sface",
-        description="SFace of OpenCV Zoo: separable convolutions, 128-d",
-        build=lambda rngs: sface.SFace(rngs=rngs),
-        entries=sface.onnx_entries,
-        anchors=(),
-        ignorable=sface.IGNORABLE,
-        preprocessing=SFACE_PIXELS,
-        embedding_dim=sface.EMBEDDING_DIM,
-        licence="Apache-2.0",
-        recognises=lambda names: "conv_1_conv2d_weight" in names,
-        check=sface.check_scaling,
+    *(iresnets("ArcFace", depth) for depth in (*DEPTHS, 200)),
+    *(
+        iresnets("MagFace", depth, pixels=MAGFACE_PIXELS, epsilon=2e-5, licence=APACHE)
+        for depth in DEPTHS
     ),
-    Architecture(
-        name="demo",
-        description="small iResNet, weights included, trained on synthetic people",
-        build=lambda rngs: iresnet.IResNet(
-            iresnet.DEMO_BLOCKS,
-            widths=iresnet.DEMO_WIDTHS,
-            embedding_dim=iresnet.DEMO_EMBEDDING_DIM,
-            rngs=rngs,
-        ),
-        entries=lambda shapes: pytorch_entries(shapes, iresnet.DEMO_FLATTENED),
-        anchors=iresnet.ANCHORS,
-        ignorable=iresnet.IGNORABLE,
-        preprocessing=ARCFACE_PIXELS,
-        embedding_dim=iresnet.DEMO_EMBEDDING_DIM,
-        licence="Apache-2.0",
-        recognises=lambda names: iresnet.blocks_of(names) == iresnet.DEMO_BLOCKS,
-        embedded="demo.safetensors",
+    *(
+        iresnets("ElasticFace", depth, se=se, licence=NON_COMMERCIAL)
+        for se in (False, True)
+        for depth in DEPTHS
     ),
+    *(
+        iresnets(
+            "CR-FIQA",
+            depth,
+            quality=True,
+            licence=NON_COMMERCIAL,
+            note=", with its quality head",
+        )
+        for depth in DEPTHS
+    ),
+    # GraFIQs' script feeds BGR unless told otherwise, but its weights are ArcFace's,
+    # trained on RGB.
+    *(iresnets("GraFIQs", depth, licence=NON_COMMERCIAL) for depth in DEPTHS),
+    *(irs("CurricularFace", depth, pixels=ARCFACE_PIXELS) for depth in SE_DEPTHS),
+    *(
+        irs("CurricularFace", depth, pixels=ARCFACE_PIXELS, se=True)
+        for depth in SE_DEPTHS
+    ),
+    *(irs("AdaFace", depth, pixels=ADAFACE_PIXELS) for depth in ADAFACE_DEPTHS),
+    *(irs("AdaFace", d, pixels=ADAFACE_PIXELS, se=True) for d in ADAFACE_DEPTHS),
+    mobilefacenets("arcface_mobilefacenet", "MobileFaceNet of ArcFace"),
+    mobilefacenets(
+        "arcface_mobilefacenet_large",
+        "large MobileFaceNet of ArcFace",
+        LARGE_BLOCKS,
+        LARGE_SCALE,
+    ),
+    xiaoccer(),
+    *(vits(size) for size in "tsblh"),
+    *(lresnets(depth) for depth in (34, 50, 100)),
+    iresnets(
+        "InsightFace", 50, note=", exported (buffalo_l's w600k_r50): weights folded"
+    ),
+    iresnets(
+        "InsightFace", 100, note=", exported (antelopev2's glintr100): weights folded"
+    ),
+    iresnets("AuraFace", 100, licence=APACHE, note=", exported: weights folded"),
+    mobilefacenets(
+        "insightface_mobilefacenet",
+        "MobileFaceNet of InsightFace, exported (buffalo_s's w600k_mbf): "
+        "weights folded",
+    ),
+    opencv_sface(),
+    demo(),
 ]
 ARCHITECTURES: dict[str, Architecture] = {a.name: a for a in _ALL}
+_SPELLINGS = {spelling(name): name for name in ARCHITECTURES}
 
 
 def architecture(name: str) -> Architecture:
-    """Look up an architecture; InputError lists the known names."""
-    if name not in ARCHITECTURES:
-        close = difflib.get_close_matches(name, ARCHITECTURES, n=1)
+    """Look up an architecture by name, in any of its spellings.
+
+    Parameters
+    ----------
+    name
+        As ``prefiqs backbones`` lists it. Case, hyphens and the field's short names do
+        not matter: ``AdaFace-IR-101``, ``arcface_r50``, ``arcface_mbf``.
+
+    Returns
+    -------
+    Architecture
+
+    Raises
+    ------
+    InputError
+        If there is none of that name; says which is the nearest.
+    """
+    found = ARCHITECTURES.get(name) or ARCHITECTURES.get(
+        _SPELLINGS.get(spelling(name), "")
+    )
+    if found is None:
+        close = difflib.get_close_matches(name, [*ARCHITECTURES, ONNX], n=1)
         hint = f"did you mean {close[0]}? " if close else ""
-        message = f"unknown backbone {name!r}; {hint}known: {', '.join(ARCHITECTURES)}"
+        message = f"unknown backbone {name!r}; {hint}prefiqs backbones lists them"
         raise InputError(message)
-    return ARCHITECTURES[name]
+    return found
 
 
 def describe() -> list[tuple[str, str]]:
     """List (name, one line) of every backbone."""
-    return [
+    rows = [
         (
             a.name,
             f"{a.description}; {a.preprocessing.describe()}; "
@@ -148,3 +130,5 @@ def describe() -> list[tuple[str, str]]:
         )
         for a in ARCHITECTURES.values()
     ]
+    generic = "any network in an ONNX file, run by its graph"
+    return [*rows, (ONNX, generic)]

@@ -1,0 +1,229 @@
+"""Entries of the zoo that differ in little more than a depth."""
+
+import re
+
+from prefiqs_jax.backbones import ir, iresnet, lresnet, mobilefacenet, sface, vit
+from prefiqs_jax.backbones.architecture import Architecture, Folded
+from prefiqs_jax.backbones.mirror import pytorch_entries
+from prefiqs_jax.backbones.preprocessing import Preprocessing
+
+ARCFACE_PIXELS = Preprocessing()
+MAGFACE_PIXELS = Preprocessing(channels="BGR", mean=0.0, std=255.0)
+ADAFACE_PIXELS = Preprocessing(channels="BGR")
+MXNET_PIXELS = Preprocessing(std=128.0)
+SFACE_PIXELS = Preprocessing(std=128.0)
+XIAOCCER_PIXELS = Preprocessing(width=96, std=128.0)
+
+INSIGHTFACE = "code MIT, weights for non-commercial research"
+NON_COMMERCIAL = "CC BY-NC"
+MIT = "MIT"
+APACHE = "Apache-2.0"
+
+
+def iresnets(
+    project: str,
+    depth: int,
+    *,
+    pixels: Preprocessing = ARCFACE_PIXELS,
+    epsilon: float = 1e-5,
+    se: bool = False,
+    quality: bool = False,
+    licence: str = INSIGHTFACE,
+    name: str | None = None,
+    note: str = "",
+) -> Architecture:
+    """Make the entry of an iResNet as one project trained it."""
+    blocks = iresnet.BLOCKS[depth]
+    kept = {} if quality else {"ignorable": iresnet.IGNORABLE}
+    return Architecture(
+        name=name or f"{project.lower().replace('-', '')}_iresnet{_se(se)}{depth}",
+        description=f"iResNet-{depth}{' with SE' * se} of {project}{note}",
+        build=lambda rngs: iresnet.IResNet(
+            blocks, epsilon=epsilon, se=se, quality=quality, rngs=rngs
+        ),
+        entries=lambda shapes: pytorch_entries(shapes, iresnet.FLATTENED),
+        anchors=iresnet.ANCHORS,
+        preprocessing=pixels,
+        embedding_dim=iresnet.EMBEDDING_DIM,
+        licence=licence,
+        recognises=lambda names: iresnet.depth_of(names) == depth,
+        folded=None
+        if se
+        else Folded(
+            lambda rngs: iresnet.IResNet(
+                blocks, epsilon=epsilon, folded=True, rngs=rngs
+            ),
+            tuple(iresnet.folded_order(blocks)),
+            iresnet.FLATTENED,
+        ),
+        **{"ignorable": iresnet.IGNORABLE[:1], **kept},
+    )
+
+
+def _se(se: bool) -> str:
+    return "_se" if se else ""
+
+
+def irs(
+    project: str, depth: int, *, pixels: Preprocessing, se: bool = False
+) -> Architecture:
+    """Make the entry of an IR network of CurricularFace or AdaFace."""
+    deep = project == "AdaFace" and depth > 101
+    layers = "bottleneck" if deep else project.lower()
+    blocks = ir.BLOCKS[depth]
+    kind = (layers, se, sum(blocks))
+    return Architecture(
+        name=f"{project.lower()}_ir{_se(se)}{depth}",
+        description=f"IR{'-SE' * se}-{depth} of {project}",
+        build=lambda rngs: ir.IR(
+            blocks,
+            layers=layers,
+            widths=ir.BOTTLENECK_WIDTHS if deep else ir.WIDTHS,
+            se=se,
+            rngs=rngs,
+        ),
+        entries=ir.torch_entries,
+        anchors=ir.ANCHORS,
+        ignorable=ir.IGNORABLE,
+        preprocessing=pixels,
+        embedding_dim=ir.EMBEDDING_DIM,
+        licence=MIT,
+        recognises=lambda names: ir.kind_of(names) == kind,
+    )
+
+
+def mobilefacenets(
+    name: str,
+    description: str,
+    blocks: tuple[int, int, int, int] = mobilefacenet.BLOCKS,
+    scale: int = mobilefacenet.SCALE,
+) -> Architecture:
+    """Make the entry of a MobileFaceNet of arcface_torch."""
+    return Architecture(
+        name=name,
+        description=description,
+        build=lambda rngs: mobilefacenet.MobileFaceNet(blocks, scale, rngs=rngs),
+        entries=pytorch_entries,
+        anchors=mobilefacenet.ANCHORS,
+        ignorable=mobilefacenet.IGNORABLE,
+        preprocessing=ARCFACE_PIXELS,
+        embedding_dim=mobilefacenet.EMBEDDING_DIM,
+        licence=INSIGHTFACE,
+        recognises=lambda names: mobilefacenet.blocks_of(names) == blocks,
+        folded=Folded(
+            lambda rngs: mobilefacenet.MobileFaceNet(
+                blocks, scale, folded=True, rngs=rngs
+            ),
+            tuple(mobilefacenet.folded_order(blocks)),
+            {},
+        ),
+    )
+
+
+def xiaoccer() -> Architecture:
+    """Make the entry of Xiaoccer's MobileFaceNet."""
+    return Architecture(
+        name="xiaoccer_mobilefacenet",
+        description="MobileFaceNet of Xiaoccer",
+        build=lambda rngs: mobilefacenet.XiaoccerMobileFaceNet(rngs=rngs),
+        entries=pytorch_entries,
+        anchors=mobilefacenet.XIAOCCER_ANCHORS,
+        ignorable=mobilefacenet.IGNORABLE,
+        preprocessing=XIAOCCER_PIXELS,
+        embedding_dim=mobilefacenet.XIAOCCER_DIM,
+        licence=MIT,
+        recognises=lambda names: "linear7.conv.weight" in set(names),
+    )
+
+
+def vits(size: str) -> Architecture:
+    """Make the entry of a vision transformer of arcface_torch."""
+    dim, depth = vit.SIZES[size]
+    return Architecture(
+        name=f"arcface_vit_{size}",
+        description=f"ViT-{size.upper()} of ArcFace, {depth} blocks of width {dim}",
+        build=lambda rngs: vit.ViT(dim, depth, rngs=rngs),
+        entries=pytorch_entries,
+        anchors=vit.ANCHORS,
+        ignorable=vit.IGNORABLE,
+        preprocessing=ARCFACE_PIXELS,
+        embedding_dim=vit.EMBEDDING_DIM,
+        licence=INSIGHTFACE,
+        # Widths of equal depth are told apart by the shapes.
+        recognises=lambda names: vit.depth_of(names) == depth,
+    )
+
+
+def lresnets(depth: int) -> Architecture:
+    """Make the entry of an LResNet-IR of MXNet, in ``.params`` or ONNX."""
+    return Architecture(
+        name=f"mxnet_iresnet{depth}",
+        description=f"LResNet{depth}E-IR of ArcFace, trained with MXNet",
+        build=lambda rngs: iresnet.IResNet(
+            iresnet.BLOCKS[depth], epsilon=lresnet.EPSILON, rngs=rngs
+        ),
+        entries=lresnet.mxnet_entries,
+        entries_of_file=lresnet.entries_of_file,
+        anchors=lresnet.ANCHORS,
+        ignorable=lresnet.IGNORABLE,
+        preprocessing=MXNET_PIXELS,
+        embedding_dim=iresnet.EMBEDDING_DIM,
+        licence=INSIGHTFACE,
+        recognises=lambda names: lresnet.depth_of(names) == depth,
+        check=sface.check_scaling,
+    )
+
+
+def opencv_sface() -> Architecture:
+    """Make the entry of OpenCV Zoo's SFace."""
+    return Architecture(
+        name="sface",
+        description="SFace of OpenCV Zoo: separable convolutions",
+        build=lambda rngs: sface.SFace(rngs=rngs),
+        entries=sface.onnx_entries,
+        anchors=(),
+        ignorable=sface.IGNORABLE,
+        preprocessing=SFACE_PIXELS,
+        embedding_dim=sface.EMBEDDING_DIM,
+        licence=APACHE,
+        recognises=lambda names: "conv_1_conv2d_weight" in set(names),
+        check=sface.check_scaling,
+    )
+
+
+def demo() -> Architecture:
+    """Make the entry of the network whose weights come with the package."""
+    return Architecture(
+        name="demo",
+        description="small iResNet, weights included, trained on synthetic people",
+        build=lambda rngs: iresnet.IResNet(
+            iresnet.DEMO_BLOCKS,
+            widths=iresnet.DEMO_WIDTHS,
+            embedding_dim=iresnet.DEMO_EMBEDDING_DIM,
+            rngs=rngs,
+        ),
+        entries=lambda shapes: pytorch_entries(shapes, iresnet.DEMO_FLATTENED),
+        anchors=iresnet.ANCHORS,
+        ignorable=iresnet.IGNORABLE,
+        preprocessing=ARCFACE_PIXELS,
+        embedding_dim=iresnet.DEMO_EMBEDDING_DIM,
+        licence=APACHE,
+        recognises=lambda names: iresnet.blocks_of(names) == iresnet.DEMO_BLOCKS,
+        embedded="demo.safetensors",
+    )
+
+
+def spelling(name: str) -> str:
+    """Reduce a name to what its spellings have in common.
+
+    >>> spelling("AdaFace_IR_101") == spelling("adaface_ir101")
+    True
+    >>> spelling("arcface_r50") == spelling("arcface-iresnet50")
+    True
+    >>> spelling("adaface_irse50") == spelling("adaface_ir50_se")
+    True
+    """
+    name = re.sub(r"[^a-z0-9]+", "_", name.lower())
+    name = re.sub(r"_r(\d+)", r"_iresnet\1", name).replace("mbf", "mobilefacenet")
+    name = name.replace("_", "").replace("lresnet", "iresnet")
+    return re.sub(r"(ir|iresnet)(\d+)se$", r"\1se\2", name)
