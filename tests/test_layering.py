@@ -21,6 +21,7 @@ LAYERS = [
     "images",
     "weights",
     "backbones",
+    "inputcheck",
     "results",
     "plots",
     "sweep",
@@ -43,7 +44,8 @@ ONLY_IN = {
     "matplotlib": {"plots", "report", "demo"},
     "seaborn": {"plots"},
     "torch": {"weights"},
-    "onnx": {"weights"},
+    "huggingface_hub": {"weights"},
+    "onnx": {"weights", "backbones"},
     "PIL": {"images", "report"},
     "jinja2": {"report"},
 }
