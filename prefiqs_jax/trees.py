@@ -9,7 +9,10 @@ import jax
 from prefiqs_jax.aliases import Params, Prunable
 
 # Tables that a network reads by position: two or more axes, but no filter of anything.
-TOKEN_NAMES = frozenset({"pos_embed", "position_embedding", "cls_token", "mask_token"})
+# "table" is one in an ONNX graph, which does not say what it is for.
+TOKEN_NAMES = frozenset(
+    {"pos_embed", "position_embedding", "cls_token", "mask_token", "table"}
+)
 
 
 def named_leaves(tree: Any) -> list[tuple[str, Any]]:

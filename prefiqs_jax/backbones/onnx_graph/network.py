@@ -1,0 +1,150 @@
+"""Read a face-recognition network from an ONNX file as a pure function."""
+
+import dataclasses
+import functools
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax import Array
+
+from prefiqs_jax.backbones.functional import unflatten
+from prefiqs_jax.backbones.onnx_graph.arithmetic import fold_arithmetic
+from prefiqs_jax.backbones.onnx_graph.forms import check_forms
+from prefiqs_jax.backbones.onnx_graph.graph import (
+    check_order,
+    needed,
+    node_of,
+    opset_of,
+)
+from prefiqs_jax.backbones.onnx_graph.leaves import Leaves, collect
+from prefiqs_jax.backbones.onnx_graph.pixels import folded_count, scales_pixels
+from prefiqs_jax.backbones.onnx_graph.ports import embedding_output, image_input
+from prefiqs_jax.backbones.onnx_graph.run import Program, embed
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.weights.onnx_constants import constants, memory_budget
+from prefiqs_jax.weights.onnx_model import open_model
+from prefiqs_jax.weights.wording import naming, parsing
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class OnnxNetwork:
+    """A network as an ONNX file has it.
+
+    Attributes
+    ----------
+    tensors
+        ``params/SCOPE/LEAF`` or ``statistics/SCOPE/LEAF`` to float32 arrays: kernels
+        with their outputs last, so that masks treat them as those of any backbone;
+        everything with one value per channel with one axis; other learned constants
+        as ``table``, which no mask prunes. A tensor that two nodes use is there once.
+    uses
+        Path of the tensor at every use, in the order of the nodes and their inputs.
+    apply
+        ``(params, statistics, images) -> raw embeddings``: nested dicts of those
+        arrays, images (batch, height, width, 3), result (batch, dim). Pure, image by
+        image, in the type of its arguments (float32 or float64).
+    input_size
+        Height and width of the images.
+    embedding_dim
+        Length of an embedding.
+    scales_pixels
+        Whether the graph itself shifts and scales pixels, so that it takes 0 to 255.
+    folded
+        How many convolutions the exporter has merged with their BatchNorm: their
+        weights are products, not those that were trained.
+    operators
+        How often each operator runs.
+    """
+
+    tensors: Mapping[str, np.ndarray]
+    uses: tuple[str, ...]
+    apply: Callable[[Any, Any, Any], Array]
+    input_size: tuple[int, int]
+    embedding_dim: int
+    scales_pixels: bool
+    folded: int
+    operators: Counter[str]
+
+
+def read_network(path: Path) -> OnnxNetwork:
+    """Read an ONNX file with its weights inside.
+
+    Parameters
+    ----------
+    path
+        A .onnx file of opset 7 or later: one image in, one table of embeddings out.
+
+    Returns
+    -------
+    OnnxNetwork
+        The weights by name, and the function of weights and images.
+
+    Raises
+    ------
+    InputError
+        The file is damaged, has control flow, weights in another file, several inputs
+        or outputs that may be meant, or operators that are not read: all of those are
+        listed before anything is computed.
+
+    Examples
+    --------
+    >>> network = read_network(Path("glintr100.onnx"))  # doctest: +SKIP
+    >>> tree = unflatten(network.tensors)  # doctest: +SKIP
+    >>> network.apply(tree["params"], tree["statistics"], images)  # doctest: +SKIP
+    """
+    path = Path(path)
+    model = open_model(path)
+    with naming(path), parsing():
+        program, leaves = _program(model, memory_budget(path))
+        apply = functools.partial(embed, program)
+        return OnnxNetwork(
+            tensors=leaves.tensors,
+            uses=tuple(use.path for use in leaves.uses.values()),
+            apply=apply,
+            input_size=program.image.size,
+            embedding_dim=_embedding_dim(apply, leaves, program.image.size),
+            scales_pixels=scales_pixels(program.nodes, program.image.name),
+            folded=folded_count(program.nodes),
+            operators=Counter(node.operator for node in program.nodes),
+        )
+
+
+def _program(model: Any, budget: int) -> tuple[Program, Leaves]:
+    opset, graph = opset_of(model), model.graph
+    known = constants(graph, budget)
+    image, output = image_input(graph, known), embedding_output(graph)
+    nodes = needed([node_of(proto, opset) for proto in known.layers], output)
+    check_forms(nodes, output)
+    check_order(nodes, {image.name, *known.values})
+    nodes, known = fold_arithmetic(nodes, known, budget)
+    leaves = collect(nodes, known)
+    taken = {
+        name
+        for number, node in enumerate(nodes)
+        for position, name in enumerate(node.inputs)
+        if name and (number, position) not in leaves.uses
+    }
+    fixed = {name: a for name, a in known.values.items() if name in taken}
+    return Program(nodes, fixed, leaves.uses, image, output), leaves
+
+
+def _embedding_dim(
+    apply: Callable[..., Array], leaves: Leaves, size: tuple[int, int]
+) -> int:
+    """Trace the network without computing it: every shape is checked on the way."""
+    shapes = {
+        path: jax.ShapeDtypeStruct(array.shape, np.float32)
+        for path, array in leaves.tensors.items()
+    }
+    tree = {"params": {}, "statistics": {}} | unflatten(shapes)
+    images = jax.ShapeDtypeStruct((2, *size, 3), np.float32)
+    try:
+        found = jax.eval_shape(apply, tree["params"], tree["statistics"], images)
+    except RecursionError as error:
+        message = "is nested too deep; export it again"
+        raise InputError(message) from error
+    return found.shape[1]

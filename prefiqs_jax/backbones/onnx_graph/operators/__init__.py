@@ -1,0 +1,1 @@
+"""ONNX operators in JAX, one family per file; `table` has them by name."""

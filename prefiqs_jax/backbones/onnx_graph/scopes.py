@@ -1,0 +1,73 @@
+"""Names for weights: those of the original network, as far as the file has them."""
+
+import re
+
+from prefiqs_jax.backbones.onnx_graph.graph import Node
+from prefiqs_jax.weights.onnx_file import plain_name
+
+# What stands after a layer's name: which of its tensors it is.
+TENSOR = re.compile(
+    r"[./_:](weights?|bias(es)?|kernel|gamma|beta|slope|alpha|scale|"
+    r"((running|moving)_)?(mean|var|variance)|ReadVariableOp|[WB]|\d+)$",
+    re.IGNORECASE,
+)
+# Names that exporters make up: 685, onnx::Conv_193, /fc/Constant_2_output_0, val_12.
+MADE_UP = re.compile(
+    r"\d+|onnx::\w+|.*Constant(_\d+)?|.*_output_\d+|(_v|v|val|const|t|_to_copy)_?\d+"
+)
+WIDTH = 80
+
+
+def scope_of(name: str, node: Node) -> str:
+    """Return the name of the layer that a weight belongs to.
+
+    Parameters
+    ----------
+    name
+        Of the constant.
+    node
+        The first that uses it.
+
+    Returns
+    -------
+    scope
+        Letters, digits, ``.``, ``_`` and ``-``; not digits alone. From the name of the
+        constant, or, if an exporter made that up, of the node.
+
+    Examples
+    --------
+    >>> node = Node("Conv", "/layer1/layer1.0/conv1/Conv", (), ("y",), {}, 17)
+    >>> scope_of("layer1.0.conv1.weight", node), scope_of("onnx::Conv_193", node)
+    ('layer1.0.conv1', 'layer1.0.conv1')
+    >>> scope_of("685", Node("Conv", "Conv_0", (), ("684",), {}, 11))
+    'Conv_0'
+    """
+    name = plain_name(name)
+    if MADE_UP.fullmatch(name):
+        name = _of_node(node)
+    else:
+        # conv/Conv2D/ReadVariableOp:0 has three such endings.
+        while (found := TENSOR.search(name)) and found.start():
+            last = found.group(1)
+            name = name[: found.start()]
+            if not last.isdigit() and last != "ReadVariableOp":
+                break
+    scope = re.sub(r"[^A-Za-z0-9_.-]", "_", name.replace("/", ".")).strip(".")[:WIDTH]
+    if not scope.strip("_.-"):
+        scope = node.operator
+    return f"{node.operator}_{scope}" if scope.isdigit() else scope
+
+
+def _of_node(node: Node) -> str:
+    parts = [part for part in node.name.split("/") if part]
+    if len(parts) > 1 and re.fullmatch(
+        rf"{re.escape(node.operator)}(_\d+)?", parts[-1]
+    ):
+        parts.pop()
+    scope: list[str] = []
+    for part in parts:
+        # PyTorch writes layer1/layer1.0 for the first block of layer1.
+        if scope and part.startswith(f"{scope[-1]}."):
+            scope.pop()
+        scope.append(part)
+    return ".".join(scope) or f"{node.operator}_{node.outputs[0]}"
