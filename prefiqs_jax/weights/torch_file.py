@@ -2,7 +2,6 @@
 
 import re
 import warnings
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.weights.containers import unwrap
+from prefiqs_jax.weights.torch_check import RESAVE, check_legacy, check_zip
 from prefiqs_jax.weights.wording import naming, parsing, shown
 
 # What training frameworks leave beside the weights: PyTorch Lightning before 1.5 keys
@@ -22,7 +22,6 @@ BYSTANDER = re.compile(
 MAX_STAND_INS = 64
 # float8 to float32 is a factor of 4; a state dict may name shared weights twice.
 MAX_GROWTH = 16
-RESAVE = "save it again with torch.save(model.state_dict(), ...)"
 
 
 def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -48,7 +47,9 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """
     with naming(path):
         torch = _torch()
-        state, ignored = unwrap(_load(torch, path))
+        loaded = _load(torch, path)
+        with parsing():
+            state, ignored = unwrap(loaded)
         needed = sum(4 * tensor.numel() for tensor in state.values())
         if needed > MAX_GROWTH * path.stat().st_size + 2**20:
             message = "its tensors claim far more memory than the file holds; " + RESAVE
@@ -72,8 +73,8 @@ def _torch() -> Any:
 def _load(torch: Any, path: Path) -> Any:
     with open(path, "rb") as file:
         zipped = file.read(4) == b"PK\x03\x04"
-    if zipped:
-        _check_archive(path)
+    check = check_zip if zipped else check_legacy
+    check(path)
     stand_ins: list[Any] = []
     while True:
         try:
@@ -124,22 +125,6 @@ def _stand_in(name: str) -> type:
         "__setstate__": take,
     }
     return type(kind, (), members)
-
-
-def _check_archive(path: Path) -> None:
-    """Refuse a program, and an archive that unpacks to more than its own size.
-
-    ``torch.save`` never compresses, so only a made-up file does.
-    """
-    with parsing(), zipfile.ZipFile(path) as archive:
-        unpacked = sum(info.file_size for info in archive.infolist())
-        program = any(name.endswith("/constants.pkl") for name in archive.namelist())
-    if program:
-        message = f"a TorchScript program, not a state dict; {RESAVE}"
-        raise InputError(message)
-    if unpacked > path.stat().st_size:
-        message = f"a compressed archive, which torch.save never writes; {RESAVE}"
-        raise InputError(message)
 
 
 def _array(torch: Any, name: str, tensor: Any) -> np.ndarray:
