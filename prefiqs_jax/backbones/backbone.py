@@ -1,9 +1,10 @@
 """The record that the rest of the code sees of a face-recognition network."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
+from jax import Array
 from numpy.typing import DTypeLike, NDArray
 
 from prefiqs_jax.aliases import ApplyFn, Params
@@ -21,9 +22,15 @@ class Provenance:
     source_file, source_sha256
         Of the original, if the file is a conversion; otherwise the same.
     format
-        ``onnx``, ``torch`` or ``safetensors``.
+        ``onnx``, ``torch``, ``mxnet`` or ``safetensors``.
     ignored
         Tensors of the file that the network does not use, and why.
+    folded
+        Whether an exporter folded BatchNorms into the convolutions before them. To
+        prune such a network is not to prune the one that was trained: the weights'
+        magnitudes are others.
+    hub
+        Repository, file and revision, if the file was fetched.
     """
 
     file: str
@@ -32,6 +39,8 @@ class Provenance:
     source_sha256: str
     format: str
     ignored: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    folded: bool = False
+    hub: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +63,9 @@ class Backbone:
         Size, channel order and scaling of the input.
     provenance
         File and digests.
+    quality_head
+        ``raw embeddings -> quality`` (batch,) of CR-FIQA's own head (higher = better,
+        unbounded); None for networks without one.
     """
 
     name: str
@@ -62,6 +74,7 @@ class Backbone:
     embedding_dim: int
     preprocessing: Preprocessing
     provenance: Provenance
+    quality_head: Callable[[Array], Array] | None = None
 
     def preprocess(
         self, rgb: NDArray[np.uint8], dtype: DTypeLike = np.float32

@@ -65,17 +65,41 @@ def bind(plan: Blueprint, tensors: Mapping[str, np.ndarray]) -> tuple[Params, Ap
         ``(params, images) -> raw embeddings``, with the running statistics closed over
         and cast to the type of the images.
     """
+    graph = plan.graph
+
+    def run(params: Params, statistics: Params, images: Array) -> Array:
+        module = nnx.merge(graph, nnx.State(params), nnx.State(statistics))
+        return module(images)
+
+    return bind_function(run, tensors)
+
+
+def bind_function(
+    run: Callable[[Params, Params, Array], Array], tensors: Mapping[str, np.ndarray]
+) -> tuple[Params, ApplyFn]:
+    """Give a function of (params, statistics, images) its weights.
+
+    Parameters
+    ----------
+    run
+        Maps both trees and images to raw embeddings, in the types it is given.
+    tensors
+        Path (``params/…``, ``statistics/…``) to array.
+
+    Returns
+    -------
+    params, apply_fn
+        As of :func:`bind`.
+    """
     both = unflatten(tensors)
     # Copies: the arrays may be mapped from a file that changes or goes away.
     statistics = jax.tree.map(np.array, both.get("statistics", {}))
     params = jax.tree.map(jnp.array, both["params"])
-    graph = plan.graph
 
     def apply_fn(params: Params, images: Any, /) -> Array:
         images = jnp.asarray(images)
         stored = jax.tree.map(lambda s: jnp.asarray(s, images.dtype), statistics)
-        module = nnx.merge(graph, nnx.State(params), nnx.State(stored))
-        return module(images)
+        return run(params, stored, images)
 
     return params, apply_fn
 

@@ -10,30 +10,42 @@ from typing import Any
 
 import numpy as np
 
+from prefiqs_jax.backbones.architecture import Architecture
 from prefiqs_jax.backbones.backbone import Backbone, Provenance
-from prefiqs_jax.backbones.functional import bind
+from prefiqs_jax.backbones.official import OFFICIAL
 from prefiqs_jax.backbones.preprocessing import Preprocessing
-from prefiqs_jax.backbones.zoo import ARCHITECTURES, Architecture, architecture
+from prefiqs_jax.backbones.quality import quality_head
+from prefiqs_jax.backbones.reading import Network, own_entries, read
+from prefiqs_jax.backbones.zoo import ARCHITECTURES, ONNX, architecture
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.version import __version__
 from prefiqs_jax.weights import mapping, store
-from prefiqs_jax.weights.prefixes import strip_prefix
-from prefiqs_jax.weights.source import Source, read_source
+from prefiqs_jax.weights.hub import HubFile, fetch
+
+HUB = "hub"
+"""Given instead of a file: fetch the weights that the zoo knows of."""
 
 
 def load_backbone(
-    name: str | None = None, weights: str | os.PathLike[str] | None = None
+    name: str | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    *,
+    pixels: str | None = None,
 ) -> Backbone:
     """Load a trained network.
 
     Parameters
     ----------
     name
-        As ``prefiqs backbones`` lists it. May be left out for a file that
-        :func:`convert_weights` wrote.
+        As ``prefiqs backbones`` lists it; ``onnx`` for any network in an ONNX file,
+        run by its graph. May be left out for a file that :func:`convert_weights` wrote.
     weights
-        ``.onnx``, ``.pth``, ``.pt``, ``.ckpt`` or ``.safetensors`` file. May be left
-        out for a network whose weights come with the package (``demo``).
+        ``.onnx``, ``.pth``, ``.pt``, ``.ckpt``, ``.params`` or ``.safetensors`` file,
+        or ``hub`` to fetch the official one. May be left out for a network whose
+        weights come with the package (``demo``).
+    pixels
+        Channel order, mean and scale of the input instead of the stored ones, such as
+        ``"BGR,127.5,128"``: see :meth:`Preprocessing.with_pixels`.
 
     Returns
     -------
@@ -47,16 +59,16 @@ def load_backbone(
         to another architecture; or a weight is NaN or infinite. One line names the file
         and every tensor that does not fit.
     """
-    embedded = check_choice(name, weights)
-    if weights is not None:
-        found, tensors, provenance, preprocessing = _read(name, Path(weights))
-    else:
-        asset = importlib.resources.files("prefiqs_jax") / "assets" / str(embedded)
-        with importlib.resources.as_file(asset) as path:
-            found, tensors, provenance, preprocessing = _read(name, path)
-    params, apply_fn = bind(found.blueprint, tensors)
+    network = _read(name, weights, pixels)
+    params, apply_fn = network.bind(network.tensors)
     return Backbone(
-        found.name, params, apply_fn, found.embedding_dim, preprocessing, provenance
+        network.name,
+        params,
+        apply_fn,
+        network.embedding_dim,
+        network.preprocessing,
+        network.provenance,
+        quality_head(network.tensors),
     )
 
 
@@ -78,14 +90,16 @@ def check_choice(
     Raises
     ------
     InputError
-        If the name is unknown, or the weights are missing.
+        If the name is unknown, the weights are missing, or the hub has none.
     """
-    found = None if name is None else architecture(name)
+    found = None if name in (None, ONNX) else architecture(str(name))
+    if weights == HUB:
+        _check_on_hub(name, found)
     if weights is not None:
         return None
     if found is not None and found.embedded is not None:
         return found.embedded
-    needy = "a backbone" if found is None else f"backbone {found.name}"
+    needy = "a backbone" if name is None else f"backbone {name}"
     included = ", ".join(a.name for a in ARCHITECTURES.values() if a.embedded)
     message = (
         f"{needy} needs a weights file (weights=… or --weights FILE); "
@@ -94,10 +108,26 @@ def check_choice(
     raise InputError(message)
 
 
+def _check_on_hub(name: str | None, found: Architecture | None) -> None:
+    place = None if found is None else OFFICIAL.get(found.name)
+    if isinstance(place, HubFile):
+        return
+    known = ", ".join(key for key, place in OFFICIAL.items() if not _elsewhere(place))
+    where = f"published at: {place}" if place else f"the hub has: {known}"
+    message = f"no weights of {name or 'an unnamed backbone'} on the hub; {where}"
+    raise InputError(message)
+
+
+def _elsewhere(place: HubFile | str) -> bool:
+    return isinstance(place, str)
+
+
 def convert_weights(
     source: str | os.PathLike[str],
     destination: str | os.PathLike[str],
     name: str | None = None,
+    *,
+    pixels: str | None = None,
 ) -> Provenance:
     """Convert a checkpoint to one ``.safetensors`` file that says what it is.
 
@@ -109,6 +139,8 @@ def convert_weights(
         File to write, ending in ``.safetensors``; replaced in one step if it exists.
     name
         Architecture, as ``prefiqs backbones`` lists it.
+    pixels
+        As for :func:`load_backbone`; kept in the file.
 
     Returns
     -------
@@ -124,17 +156,25 @@ def convert_weights(
     if Path(destination).suffix != ".safetensors":
         message = f"{destination}: the converted file must end in .safetensors"
         raise InputError(message)
+    if name == ONNX:
+        message = (
+            f"{source}: the network is the graph in its file, which .safetensors "
+            "cannot hold; use it as it is"
+        )
+        raise InputError(message)
     if name is not None:
         architecture(name)
-    found, tensors, provenance, preprocessing = _read(name, Path(source))
+    network = _read(name, source, pixels)
+    provenance = network.provenance
     metadata = {
-        **_self_description(found, preprocessing),
+        **_self_description(network.name, network.embedding_dim, network.preprocessing),
+        **({"folded": "true"} if provenance.folded else {}),
         "source_file": provenance.source_file,
         "source_sha256": provenance.source_sha256,
         "ignored": json.dumps(dict(provenance.ignored), sort_keys=True),
         "converted_by": f"prefiqs-jax {__version__}",
     }
-    store.save(destination, tensors, metadata)
+    store.save(destination, network.tensors, metadata)
     return provenance
 
 
@@ -174,118 +214,49 @@ def save_trained(
             path: np.asarray(array, np.float16 if np.ndim(array) > 1 else np.float32)
             for path, array in tensors.items()
         }
-    mapping.convert(kept, _own_entries(found))
-    store.save(
-        destination, kept, {**about, **_self_description(found, found.preprocessing)}
-    )
-
-
-def _self_description(
-    found: Architecture, preprocessing: Preprocessing
-) -> dict[str, str]:
-    return {
-        "backbone": found.name,
-        "preprocessing": preprocessing.to_json(),
-        "embedding_dim": str(found.embedding_dim),
-    }
-
-
-def _own_entries(found: Architecture) -> dict[str, mapping.Entry]:
-    shapes = found.blueprint.shapes
-    return {path: mapping.Entry(path, shape) for path, shape in shapes.items()}
+    mapping.convert(kept, own_entries(found.blueprint))
+    itself = _self_description(found.name, found.embedding_dim, found.preprocessing)
+    store.save(destination, kept, {**about, **itself})
 
 
 def _read(
-    name: str | None, path: Path
-) -> tuple[Architecture, dict[str, np.ndarray], Provenance, Preprocessing]:
-    source = read_source(path)
-    try:
-        if store.is_own(source.metadata):
-            return _read_own(name, source)
-        return _read_foreign(name, source)
-    except mapping.MappingError as error:
-        raise InputError(_explain(name, source, error)) from error
-    except InputError as error:
-        message = str(error)
-        raise InputError(
-            message if str(path) in message else f"{path}: {message}"
-        ) from error
+    name: str | None, weights: str | os.PathLike[str] | None, pixels: str | None
+) -> Network:
+    embedded = check_choice(name, weights)
+    if embedded is not None:
+        asset = importlib.resources.files("prefiqs_jax") / "assets" / embedded
+        with importlib.resources.as_file(asset) as path:
+            network = read(name, path)
+    elif weights == HUB:
+        network = _fetched(architecture(str(name)))
+    else:
+        network = read(name, Path(str(weights)))
+    if pixels is None:
+        return network
+    preprocessing = network.preprocessing.with_pixels(pixels)
+    return dataclasses.replace(network, preprocessing=preprocessing)
 
 
-def _read_own(
-    name: str | None, source: Source
-) -> tuple[Architecture, dict[str, np.ndarray], Provenance, Preprocessing]:
-    stored = source.metadata
-    if name is not None and name != stored.get("backbone"):
-        message = f"holds {stored.get('backbone')}, not {name}; leave the name out"
-        raise InputError(message)
-    found = architecture(stored.get("backbone", ""))
-    tensors, _ = mapping.convert(source.tensors, _own_entries(found))
-    try:
-        preprocessing = Preprocessing(**json.loads(stored["preprocessing"]))
-        ignored = json.loads(stored.get("ignored", "{}"))
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        message = f"its metadata is damaged ({error}); convert the original again"
-        raise InputError(message) from error
-    provenance = Provenance(
-        file=source.path.name,
-        sha256=source.sha256,
-        source_file=stored.get("source_file", source.path.name),
-        source_sha256=stored.get("source_sha256", source.sha256),
-        format=source.format,
-        ignored=ignored,
-    )
-    return found, tensors, provenance, preprocessing
+def _fetched(found: Architecture) -> Network:
+    place = OFFICIAL[found.name]
+    assert isinstance(place, HubFile)  # check_choice
+    network = read(found.name, fetch(place))
+    provenance = dataclasses.replace(network.provenance, hub=str(place))
+    network = dataclasses.replace(network, provenance=provenance)
+    if place.channels is None:
+        return network
+    pixels = dataclasses.replace(network.preprocessing, channels=place.channels)
+    return dataclasses.replace(network, preprocessing=pixels)
 
 
-def _read_foreign(
-    name: str | None, source: Source
-) -> tuple[Architecture, dict[str, np.ndarray], Provenance, Preprocessing]:
-    if name is None:
-        message = (
-            "does not say which network it is (only files of prefiqs convert do); name "
-            f"the backbone: {', '.join(ARCHITECTURES)}"
-        )
-        raise InputError(message)
-    found = architecture(name)
-    named, _, heads = strip_prefix(source.tensors, found.anchors)
-    shapes = found.blueprint.shapes
-    tensors, unused = mapping.convert(
-        named, found.entries(shapes), found.ignorable, shapes
-    )
-    if found.check is not None:
-        found.check(named)
-    provenance = Provenance(
-        file=source.path.name,
-        sha256=source.sha256,
-        source_file=source.path.name,
-        source_sha256=source.sha256,
-        format=source.format,
-        ignored={**source.ignored, **heads, **unused},
-    )
-    return found, tensors, provenance, found.preprocessing
-
-
-def _explain(name: str | None, source: Source, error: mapping.MappingError) -> str:
-    """Say in a line what does not fit, and which architecture would."""
-    wanted = name or source.metadata.get("backbone")
-    message = f"{source.path} does not fit {wanted}: {error}"
-    if not (error.missing or error.unexpected or error.misshapen):
-        return message
-    fitting = [a for a in ARCHITECTURES.values() if a.name != name and _fits(a, source)]
-    names = " or ".join(a.name for a in fitting)
-    return f"{message}; it fits {names}" if fitting else message
-
-
-def _fits(candidate: Architecture, source: Source) -> bool:
-    try:
-        named, _, _ = strip_prefix(source.tensors, candidate.anchors)
-    except InputError:
-        return False
-    if not candidate.recognises(named):
-        return False
-    entries = candidate.entries(candidate.blueprint.shapes)
-    return mapping.fit(named, entries, candidate.ignorable) == 0
+def _self_description(
+    name: str, embedding_dim: int, preprocessing: Preprocessing
+) -> dict[str, str]:
+    return {
+        "backbone": name,
+        "preprocessing": preprocessing.to_json(),
+        "embedding_dim": str(embedding_dim),
+    }
 
 
 def provenance_record(backbone: Backbone) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from prefiqs_jax.backbones.layers import (
     per_image,
 )
 from prefiqs_jax.backbones.mirror import norm_leaves
-from prefiqs_jax.backbones.squeeze import GlobalDepthwiseConv, Identity, pointwise
+from prefiqs_jax.backbones.squeeze import GlobalDepthwiseConv, Identity, VectorConv
 
 BLOCKS = (1, 4, 6, 2)
 SCALE = 2
@@ -334,16 +334,14 @@ class XiaoccerMobileFaceNet(nnx.Module):
         self.conv2 = NamedBlock(separate, separated, rngs=rngs)
         pool = GlobalDepthwiseConv(*XIAOCCER_SIZE, separated, rngs=rngs)
         self.linear7 = NamedBlock(pool, separated, linear=True, rngs=rngs)
-        last = conv(separated, embedding_dim, 1, 1, rngs=rngs)
+        last = VectorConv(separated, embedding_dim, rngs=rngs)
         self.linear1 = NamedBlock(last, embedding_dim, linear=True, rngs=rngs)
 
     def __call__(self, images: Array) -> Array:
         x = self.dw_conv1(self.conv1(images))
         for block in self.blocks:
             x = block(x)
-        rows = per_image(self.linear7(self.conv2(x)))
-        last = self.linear1
-        return last.bn(pointwise(last.conv.kernel[...], rows))
+        return self.linear1(per_image(self.linear7(self.conv2(x))))
 
 
 def blocks_of(names: Iterable[str]) -> tuple[int, ...] | None:

@@ -6,11 +6,14 @@ is left to the caller.
 
 import dataclasses
 import json
+from math import isfinite
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from prefiqs_jax.errors import InputError
+
+CHANNELS = ("RGB", "BGR")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +35,14 @@ class Preprocessing:
     channels: str = "RGB"
     mean: float = 127.5
     std: float = 127.5
+
+    def __post_init__(self) -> None:
+        """Refuse what a damaged file may say."""
+        sizes = all(isinstance(n, int) and n > 0 for n in (self.height, self.width))
+        numbers = all(isinstance(n, float | int) for n in (self.mean, self.std))
+        if not (sizes and numbers and self.channels in CHANNELS):
+            message = f"preprocessing is {dataclasses.asdict(self)}; convert again"
+            raise InputError(message)
 
     def __call__(
         self, rgb: NDArray[np.uint8], dtype: DTypeLike = np.float32
@@ -68,6 +79,43 @@ class Preprocessing:
         pixels = rgb if self.channels == "RGB" else rgb[..., ::-1]
         mean, std = np.asarray(self.mean, dtype), np.asarray(self.std, dtype)
         return (pixels.astype(dtype) - mean) / std
+
+    def with_pixels(self, text: str) -> "Preprocessing":
+        """Change channel order, mean and scale to what a text says.
+
+        Parameters
+        ----------
+        text
+            ``CHANNELS,MEAN,STD``: RGB or BGR, and two numbers in units of pixel values
+            (0 to 255).
+
+        Returns
+        -------
+        Preprocessing
+            Of the same size.
+
+        Raises
+        ------
+        InputError
+            If it says anything else.
+
+        Examples
+        --------
+        >>> Preprocessing().with_pixels("BGR,0,255").describe()
+        '112×112 BGR, (x - 0) / 255'
+        """
+        channels, *numbers = text.split(",")
+        try:
+            mean, std = (float(number) for number in numbers)
+        except ValueError:
+            mean, std = 0.0, 0.0
+        if channels.upper() not in CHANNELS or not std > 0 or not isfinite(mean / std):
+            message = (
+                f"pixels {text!r} is not CHANNELS,MEAN,STD in units of 0 to 255; give "
+                "them as RGB,127.5,127.5"
+            )
+            raise InputError(message)
+        return dataclasses.replace(self, channels=channels.upper(), mean=mean, std=std)
 
     def describe(self) -> str:
         """Say it in a line.

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from prefiqs_jax.backbones.layers import conv, dense
+from prefiqs_jax.backbones.layers import dense
 
 
 class Identity(nnx.Module):
@@ -18,6 +18,21 @@ class Identity(nnx.Module):
 
     def __call__(self, x: Array) -> Array:
         return x
+
+
+class VectorConv(nnx.Module):
+    """A 1×1 convolution of maps of one pixel, given as rows (batch, channels).
+
+    Its kernel is (1, 1, channels_in, channels_out); it has no bias.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, *, rngs: nnx.Rngs):
+        init = nnx.initializers.lecun_normal()
+        shape = (1, 1, channels_in, channels_out)
+        self.kernel = nnx.Param(init(rngs.params(), shape, jnp.float32))
+
+    def __call__(self, rows: Array) -> Array:
+        return dense(lambda x: x @ self.kernel[...][0, 0], rows)
 
 
 class SqueezeExcitation(nnx.Module):
@@ -29,13 +44,12 @@ class SqueezeExcitation(nnx.Module):
 
     def __init__(self, channels: int, *, reduction: int = 16, rngs: nnx.Rngs):
         inner = channels // reduction
-        self.fc1 = conv(channels, inner, 1, 1, rngs=rngs)
-        self.fc2 = conv(inner, channels, 1, 1, rngs=rngs)
+        self.fc1 = VectorConv(channels, inner, rngs=rngs)
+        self.fc2 = VectorConv(inner, channels, rngs=rngs)
 
     def __call__(self, x: Array) -> Array:
-        means = x.mean((1, 2))
-        inner = jax.nn.relu(pointwise(self.fc1.kernel[...], means))
-        weights = jax.nn.sigmoid(pointwise(self.fc2.kernel[...], inner))
+        inner = jax.nn.relu(self.fc1(x.mean((1, 2))))
+        weights = jax.nn.sigmoid(self.fc2(inner))
         return x * weights[:, None, None]
 
 
@@ -53,21 +67,3 @@ class GlobalDepthwiseConv(nnx.Module):
 
     def __call__(self, x: Array) -> Array:
         return (x * self.kernel[...][None, :, :, 0]).sum((1, 2), keepdims=True)
-
-
-def pointwise(kernel: Array, rows: Array) -> Array:
-    """Apply a 1×1 convolution to maps of one pixel.
-
-    Parameters
-    ----------
-    kernel
-        Shape (1, 1, channels_in, channels_out).
-    rows
-        Shape (batch, channels_in).
-
-    Returns
-    -------
-    Array
-        Shape (batch, channels_out); a row does not depend on the size of the batch.
-    """
-    return dense(lambda x: x @ kernel[0, 0], rows)

@@ -45,14 +45,22 @@ def relu6(x: Array) -> Array:
     return jnp.where(x <= 0, 0, jnp.where(x >= 6, 6, x)).astype(x.dtype)
 
 
-class LayerNorm(nnx.LayerNorm):
-    """Flax's, with the variance of what the mean leaves, as in PyTorch."""
+class LayerNorm(nnx.Module):
+    """Normalise each token by its own mean and variance, written out.
 
-    def __init__(self, dim: int, *, rngs: nnx.Rngs):
-        # The fast variance, mean of squares minus square of mean, loses digits.
-        super().__init__(
-            dim, epsilon=LAYER_NORM_EPSILON, use_fast_variance=False, rngs=rngs
-        )
+    Flax's mixes in float32, which strict promotion refuses in float64, and its default
+    variance, mean of squares minus square of mean, loses digits.
+    """
+
+    def __init__(self, dim: int):
+        self.scale = nnx.Param(jnp.ones((dim,), jnp.float32))
+        self.bias = nnx.Param(jnp.zeros((dim,), jnp.float32))
+
+    def __call__(self, x: Array) -> Array:
+        centred = x - x.mean(-1, keepdims=True)
+        variance = jnp.square(centred).mean(-1, keepdims=True)
+        unit = centred * jax.lax.rsqrt(variance + LAYER_NORM_EPSILON)
+        return unit * self.scale[...] + self.bias[...]
 
 
 class Patches(nnx.Module):
@@ -119,9 +127,9 @@ class Block(nnx.Module):
     """Attention, then a perceptron, each behind a LayerNorm and added to its input."""
 
     def __init__(self, dim: int, heads: int, hidden: int, *, rngs: nnx.Rngs):
-        self.norm1 = LayerNorm(dim, rngs=rngs)
+        self.norm1 = LayerNorm(dim)
         self.attn = Attention(dim, heads, rngs=rngs)
-        self.norm2 = LayerNorm(dim, rngs=rngs)
+        self.norm2 = LayerNorm(dim)
         self.mlp = Perceptron(dim, hidden, rngs=rngs)
 
     def __call__(self, x: Array) -> Array:
@@ -162,7 +170,7 @@ class ViT(nnx.Module):
         self.blocks = nnx.List(
             [Block(dim, heads, hidden, rngs=rngs) for _ in range(depth)]
         )
-        self.norm = LayerNorm(dim, rngs=rngs)
+        self.norm = LayerNorm(dim)
         self.feature = nnx.List(
             [
                 nnx.Linear(tokens * dim, dim, use_bias=False, rngs=rngs),

@@ -115,9 +115,18 @@ def architecture(name: str) -> Architecture:
     if found is None:
         close = difflib.get_close_matches(name, [*ARCHITECTURES, ONNX], n=1)
         hint = f"did you mean {close[0]}? " if close else ""
-        message = f"unknown backbone {name!r}; {hint}prefiqs backbones lists them"
+        message = f"unknown backbone {name!r}; {hint}known: {_all_names()}"
         raise InputError(message)
     return found
+
+
+def _all_names() -> str:
+    """List every name, depths of one family together."""
+    families: dict[str, list[str]] = {}
+    for name in (*ARCHITECTURES, ONNX):
+        family = name.rstrip("0123456789")
+        families.setdefault(family, []).append(name.removeprefix(family))
+    return ", ".join(family + "|".join(depths) for family, depths in families.items())
 
 
 def describe() -> list[tuple[str, str]]:

@@ -1,0 +1,245 @@
+"""From a weights file to the tensors of one network, or one line that says why not."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from prefiqs_jax.aliases import ApplyFn, Params
+from prefiqs_jax.backbones.architecture import Architecture, Folded
+from prefiqs_jax.backbones.backbone import Provenance
+from prefiqs_jax.backbones.functional import Blueprint, bind, bind_function
+from prefiqs_jax.backbones.onnx_graph import read_network
+from prefiqs_jax.backbones.preprocessing import Preprocessing
+from prefiqs_jax.backbones.zoo import ARCHITECTURES, ONNX, architecture
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.weights import mapping, store, transforms
+from prefiqs_jax.weights.prefixes import strip_prefix
+from prefiqs_jax.weights.source import Source, file_sha256, read_source
+
+Tensors = dict[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A network and its weights, as one file gives them.
+
+    Attributes
+    ----------
+    name, embedding_dim, preprocessing, provenance
+        As of :class:`~prefiqs_jax.backbones.Backbone`.
+    tensors
+        Path (``params/…``, ``statistics/…``) to array.
+    bind
+        Makes parameters and function of `tensors`.
+    """
+
+    name: str
+    embedding_dim: int
+    preprocessing: Preprocessing
+    provenance: Provenance
+    tensors: Tensors
+    bind: Callable[[Mapping[str, np.ndarray]], tuple[Params, ApplyFn]]
+
+
+def read(name: str | None, path: Path) -> Network:
+    """Read the weights of a network.
+
+    Parameters
+    ----------
+    name
+        A name of the zoo, or ``onnx`` for a network that its own graph describes; None
+        for a file that says which network it is.
+    path
+        The file.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or is of another network. One line names the file
+        and every tensor that does not fit.
+    """
+    if name == ONNX:
+        return _read_graph(path)
+    source = read_source(path)
+    try:
+        if store.is_own(source.metadata):
+            return _read_own(name, source)
+        return _read_foreign(name, source)
+    except mapping.MappingError as error:
+        raise InputError(_explain(name, source, error)) from error
+    except InputError as error:
+        message = str(error)
+        raise InputError(
+            message if str(path) in message else f"{path}: {message}"
+        ) from error
+
+
+def own_entries(plan: Blueprint) -> dict[str, mapping.Entry]:
+    """Make the table of a file of this package, whose names are the paths."""
+    return {path: mapping.Entry(path, shape) for path, shape in plan.shapes.items()}
+
+
+def _network(
+    found: Architecture,
+    plan: Blueprint,
+    tensors: Tensors,
+    provenance: Provenance,
+    preprocessing: Preprocessing | None = None,
+) -> Network:
+    return Network(
+        found.name,
+        found.embedding_dim,
+        preprocessing or found.preprocessing,
+        provenance,
+        tensors,
+        lambda tensors: bind(plan, tensors),
+    )
+
+
+def _provenance(source: Source, ignored: Mapping[str, str], folded: bool) -> Provenance:
+    return Provenance(
+        file=source.path.name,
+        sha256=source.sha256,
+        source_file=source.path.name,
+        source_sha256=source.sha256,
+        format=source.format,
+        ignored=ignored,
+        folded=folded,
+    )
+
+
+def _read_own(name: str | None, source: Source) -> Network:
+    stored = source.metadata
+    found = architecture(stored.get("backbone", ""))
+    if name is not None and architecture(name) is not found:
+        message = f"holds {found.name}, not {name}; leave the name out"
+        raise InputError(message)
+    folded = stored.get("folded") == "true"
+    plan = found.folded.blueprint if folded and found.folded else found.blueprint
+    tensors, _ = mapping.convert(source.tensors, own_entries(plan))
+    try:
+        preprocessing = Preprocessing(**json.loads(stored["preprocessing"]))
+        ignored = json.loads(stored.get("ignored", "{}"))
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        message = f"its metadata is damaged ({error}); convert the original again"
+        raise InputError(message) from error
+    provenance = dataclasses.replace(
+        _provenance(source, ignored, folded),
+        source_file=stored.get("source_file", source.path.name),
+        source_sha256=stored.get("source_sha256", source.sha256),
+    )
+    return _network(found, plan, tensors, provenance, preprocessing)
+
+
+def _read_foreign(name: str | None, source: Source) -> Network:
+    if name is None:
+        message = (
+            "does not say which network it is (only files of prefiqs convert do); name "
+            "the backbone, see prefiqs backbones"
+        )
+        raise InputError(message)
+    found = architecture(name)
+    named, _, heads = strip_prefix(source.tensors, found.anchors)
+    entries = found.table(source.path)
+    misfits = mapping.fit(named, entries, found.ignorable)
+    if misfits and source.format == "onnx" and found.folded is not None:
+        folded = _read_folded(found, found.folded, source)
+        if folded is not None:
+            return folded
+    tensors, unused = mapping.convert(
+        named, entries, found.ignorable, found.blueprint.shapes
+    )
+    if found.check is not None:
+        found.check(named)
+    ignored = {**source.ignored, **heads, **unused}
+    provenance = _provenance(source, ignored, folded=False)
+    return _network(found, found.blueprint, tensors, provenance)
+
+
+def _read_folded(found: Architecture, folded: Folded, source: Source) -> Network | None:
+    """Read an exported network, whose layers have lost their names, by their order."""
+    graph = read_network(source.path)
+    if len(graph.uses) != len(folded.order):
+        return None
+    shapes = folded.blueprint.shapes
+    # An exporter keeps tensors of equal values once; each layer gets its own again.
+    tensors = {
+        target: graph.tensors[path]
+        for path, target in zip(graph.uses, folded.order, strict=True)
+    }
+    entries = {
+        target: mapping.Entry(target, shapes[target], _layout(target, folded))
+        for target in tensors
+    }
+    if mapping.fit(tensors, entries):
+        return None
+    if graph.scales_pixels:
+        message = f"scales pixels itself; run it by its graph: --backbone {ONNX}"
+        raise InputError(message)
+    tensors, _ = mapping.convert(tensors, entries, targets=shapes)
+    provenance = _provenance(source, source.ignored, folded=True)
+    return _network(found, folded.blueprint, tensors, provenance)
+
+
+def _layout(target: str, folded: Folded) -> mapping.Transform | None:
+    if target not in folded.flattened:
+        return None
+    flatten = transforms.flatten_kernel(*folded.flattened[target])
+    return lambda kernel: flatten(kernel.T)
+
+
+def _read_graph(path: Path) -> Network:
+    if path.suffix.lower() != ".onnx":
+        message = f"{path}: --backbone {ONNX} runs .onnx files; name the network"
+        raise InputError(message)
+    digest = file_sha256(path) if path.is_file() else ""
+    graph = read_network(path)
+    height, width = graph.input_size
+    # What insightface's own loader concludes.
+    mean, std = (0.0, 1.0) if graph.scales_pixels else (127.5, 127.5)
+    return Network(
+        ONNX,
+        graph.embedding_dim,
+        Preprocessing(height=height, width=width, mean=mean, std=std),
+        Provenance(
+            file=path.name,
+            sha256=digest,
+            source_file=path.name,
+            source_sha256=digest,
+            format="onnx",
+            folded=bool(graph.folded),
+        ),
+        dict(graph.tensors),
+        lambda tensors: bind_function(graph.apply, tensors),
+    )
+
+
+def _explain(name: str | None, source: Source, error: mapping.MappingError) -> str:
+    """Say in a line what does not fit, and which architecture would."""
+    wanted = name or source.metadata.get("backbone")
+    message = f"{source.path} does not fit {wanted}: {error}"
+    if not (error.missing or error.unexpected or error.misshapen):
+        return message
+    fitting = [a.name for a in ARCHITECTURES.values() if _fits(a, source)]
+    if fitting:
+        return f"{message}; it fits {' or '.join(fitting)}"
+    graph = f"; or run it by its own graph: --backbone {ONNX}"
+    return message + graph if source.format == "onnx" else message
+
+
+def _fits(candidate: Architecture, source: Source) -> bool:
+    try:
+        named, _, _ = strip_prefix(source.tensors, candidate.anchors)
+    except InputError:
+        return False
+    if not candidate.recognises(named):
+        return False
+    entries = candidate.entries(candidate.blueprint.shapes)
+    return mapping.fit(named, entries, candidate.ignorable) == 0
