@@ -1,9 +1,11 @@
 """Open an ONNX file: parse it, and refuse what cannot be read safely."""
 
+import mmap
 from pathlib import Path
 from typing import Any
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.weights.onnx_scan import check_size, field_table
 from prefiqs_jax.weights.wording import naming, parsing, shown
 
 
@@ -23,17 +25,29 @@ def open_model(path: Path) -> Any:
     Raises
     ------
     InputError
-        The file is damaged, holds no network, or has control flow.
+        The file is damaged, holds no network, has control flow, or would unpack
+        to far more than its size.
     """
     import onnx
 
     with naming(path), parsing():
-        model = onnx.load(str(path), format="protobuf", load_external_data=False)
+        # Weights in other files are not looked for.
+        model = onnx.ModelProto.FromString(_checked_bytes(path))
         if not model.graph.node:
             message = "holds no network; export it again"
             raise InputError(message)
         _refuse_control_flow(model.graph)
     return model
+
+
+def _checked_bytes(path: Path) -> bytes:
+    """Return the bytes of a file that protobuf can parse in bounded memory."""
+    from onnx import ModelProto
+
+    with open(path, "rb") as file:
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            check_size(data, field_table(ModelProto.DESCRIPTOR))
+        return file.read()
 
 
 def _refuse_control_flow(graph: Any) -> None:
