@@ -140,10 +140,11 @@ def _origins(known: Constants) -> dict[str, tuple[str, Steps]]:
             root, steps = origins[node.input[0]]
             origins[name] = (root, steps + step)
             continue
-        inputs = tuple(origins[i] if i else None for i in node.input)
-        attributes = tuple(sorted(a.SerializeToString() for a in node.attribute))
-        key = (node.op_type, inputs, attributes)
-        root = made.setdefault(key, name) if any(node.input) else name
+        root = name
+        if any(node.input):
+            inputs = tuple(origins[i] if i else None for i in node.input)
+            attributes = sorted(a.SerializeToString() for a in node.attribute)
+            root = made.setdefault((node.op_type, inputs, *attributes), name)
         origins[name] = (root, ())
     return origins
 

@@ -24,7 +24,6 @@ from prefiqs_jax.backbones.onnx_graph.leaves import Leaves, collect
 from prefiqs_jax.backbones.onnx_graph.pixels import folded_count, scales_pixels
 from prefiqs_jax.backbones.onnx_graph.ports import embedding_output, image_input
 from prefiqs_jax.backbones.onnx_graph.run import Program, embed
-from prefiqs_jax.errors import InputError
 from prefiqs_jax.weights.onnx_constants import constants, memory_budget
 from prefiqs_jax.weights.onnx_model import open_model
 from prefiqs_jax.weights.wording import naming, parsing
@@ -142,9 +141,4 @@ def _embedding_dim(
     }
     tree = {"params": {}, "statistics": {}} | unflatten(shapes)
     images = jax.ShapeDtypeStruct((2, *size, 3), np.float32)
-    try:
-        found = jax.eval_shape(apply, tree["params"], tree["statistics"], images)
-    except RecursionError as error:
-        message = "is nested too deep; export it again"
-        raise InputError(message) from error
-    return found.shape[1]
+    return jax.eval_shape(apply, tree["params"], tree["statistics"], images).shape[1]

@@ -151,13 +151,14 @@ def _run(program: Program, trees: Mapping[str, Any], image: Array, count: int) -
             why = "computes shapes without end; export it again"
             raise node.refusal(why)
     result = plain(values[program.output])
-    if is_known(result) or result.ndim != 2 or result.shape[0] != 1:
+    # (1, dim), or with axes of size 1 more or less, as an open Squeeze leaves them.
+    if is_known(result) or not result.size or result.size > max((1, *result.shape)):
         message = (
             f"gives an output of shape {result.shape} for one image, but must give "
             "embeddings (1, dim); export the network alone"
         )
         raise InputError(message)
-    return result
+    return result.reshape(1, -1)
 
 
 def _naming(node: Node, error: InputError) -> InputError:

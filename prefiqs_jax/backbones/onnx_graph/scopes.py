@@ -7,8 +7,8 @@ from prefiqs_jax.weights.onnx_file import plain_name
 
 # What stands after a layer's name: which of its tensors it is.
 TENSOR = re.compile(
-    r"[./_:](weights?|bias(es)?|kernel|gamma|beta|slope|alpha|scale|"
-    r"((running|moving)_)?(mean|var|variance)|ReadVariableOp|[WB]|\d+)$",
+    r"[./_](weights?|bias(es)?|kernel|gamma|beta|slope|alpha|scale|"
+    r"((running|moving)_)?(mean|var|variance)|[WB])$",
     re.IGNORECASE,
 )
 # Names that exporters make up: 685, onnx::Conv_193, /fc/Constant_2_output_0, val_12.
@@ -46,12 +46,9 @@ def scope_of(name: str, node: Node) -> str:
     if MADE_UP.fullmatch(name):
         name = _of_node(node)
     else:
-        # conv/Conv2D/ReadVariableOp:0 has three such endings.
-        while (found := TENSOR.search(name)) and found.start():
-            last = found.group(1)
-            name = name[: found.start()]
-            if not last.isdigit() and last != "ReadVariableOp":
-                break
+        # TensorFlow appends its own: conv1/kernel/ReadVariableOp:0.
+        name = re.sub(r"(/ReadVariableOp)?(:\d+)?$", "", name)
+        name = TENSOR.sub("", name) or name
     scope = re.sub(r"[^A-Za-z0-9_.-]", "_", name.replace("/", ".")).strip(".")[:WIDTH]
     if not scope.strip("_.-"):
         scope = node.operator

@@ -12,8 +12,10 @@ from prefiqs_jax.backbones.onnx_graph import read_network
 
 def node(operator, inputs, outputs, **attributes):
     """Make a node; names are separated by spaces, and _ is one that is left out."""
-    names = [[n if n != "_" else "" for n in s.split()] for s in (inputs, outputs)]
-    return helper.make_node(operator, *names, **attributes)
+    taken, given = (
+        [n if n != "_" else "" for n in s.split()] for s in (inputs, outputs)
+    )
+    return helper.make_node(operator, taken, given, **attributes)
 
 
 def write_graph(path, nodes, weights, *, opset=17, shape=("N", 3, 9, 8), out=None):

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from prefiqs_jax.backbones.onnx_graph.call import Call
+from prefiqs_jax.backbones.onnx_graph.operators.pointwise import absolute
 from prefiqs_jax.backbones.onnx_graph.values import (
     Value,
     channels_last,
@@ -79,7 +80,7 @@ def lp_normalization(call: Call) -> Value:
         raise call.node.refusal(why)
     axis = call.axis(-1)
     if order == 1:
-        return x / jnp.sum(jnp.abs(x), axis, keepdims=True)
+        return x / jnp.sum(absolute(x), axis, keepdims=True)
     return x / jnp.sqrt(jnp.sum(x * x, axis, keepdims=True))
 
 

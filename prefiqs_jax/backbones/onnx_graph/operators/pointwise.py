@@ -48,6 +48,11 @@ def variadic(function: Callable[..., Any], known: Any) -> Operator:
     return operator
 
 
+def absolute(x: Any) -> Any:
+    """Return |x|; the derivative at 0 is 0, as in PyTorch, where JAX has 1."""
+    return jnp.where(x < 0, -x, jnp.where(x > 0, x, 0 * x))
+
+
 def divide(call: Call) -> Value:
     """Divide; integers are truncated towards zero, as in C."""
     values = [call.operand(0), call.operand(1)]
@@ -101,9 +106,7 @@ def cast(call: Call) -> Value:
         raise call.node.refusal(why)
     if isinstance(value, np.ndarray):
         return value.astype(dtype)
-    wanted = call.dtype if dtype.kind == "f" else dtype
-    if dtype.kind in "iu" and not jax.config.read("jax_enable_x64"):
-        wanted = np.dtype(f"{dtype.kind}{min(dtype.itemsize, 4)}")
+    wanted = {"f": call.dtype, "b": dtype}.get(dtype.kind, jnp.result_type(int))
     return combine(lambda x: x.astype(wanted), [value], call.dtype)
 
 
@@ -150,9 +153,20 @@ def leaky_relu(call: Call) -> Callable[[Any], Any]:
 
 def elu(call: Call) -> Callable[[Any], Any]:
     """Keep x where positive, α (exp(x) - 1) elsewhere."""
+    return _exponential_unit(call.attribute("alpha", 1.0), 1.0)
+
+
+def celu(call: Call) -> Callable[[Any], Any]:
+    """Keep x where positive, α (exp(x / α) - 1) elsewhere."""
     alpha = call.attribute("alpha", 1.0)
-    # The inner choice keeps the exponential of a large x out of the derivative.
-    return lambda x: jnp.where(x > 0, x, alpha * jnp.expm1(jnp.where(x > 0, 0 * x, x)))
+    return _exponential_unit(alpha, alpha)
+
+
+def selu(call: Call) -> Callable[[Any], Any]:
+    """Take γ times ELU."""
+    unit = _exponential_unit(call.attribute("alpha", 1.67326319217681884765625), 1.0)
+    gamma = call.attribute("gamma", 1.05070102214813232421875)
+    return lambda x: gamma * unit(x)
 
 
 def hard_sigmoid(call: Call) -> Callable[[Any], Any]:
@@ -173,6 +187,15 @@ def gelu(call: Call) -> Callable[[Any], Any]:
         why = f"approximates by {form}; export it with erf or tanh"
         raise call.node.refusal(why)
     return lambda x: jax.nn.gelu(x, approximate=form == "tanh")
+
+
+def _exponential_unit(alpha: float, width: float) -> Callable[[Any], Any]:
+    def unit(x: Any) -> Any:
+        # The inner choice keeps the exponential of a large x out of the derivative.
+        negative = jnp.where(x > 0, jnp.zeros_like(x), x)
+        return jnp.where(x > 0, x, alpha * jnp.expm1(negative / width))
+
+    return unit
 
 
 def _unit(x: Any) -> Any:

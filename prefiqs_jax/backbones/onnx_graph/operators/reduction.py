@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from prefiqs_jax.backbones.onnx_graph.call import Call
+from prefiqs_jax.backbones.onnx_graph.operators.pointwise import absolute
 from prefiqs_jax.backbones.onnx_graph.values import FeatureMap, Value, plain, shape_of
 
 Reduce = Callable[..., Any]
@@ -26,8 +27,10 @@ def norm(order: int) -> Callable[[Call], Value]:
     """Make the operator that takes the norm of order 1 or 2; 0 = the square of 2."""
 
     def reduce(x: Any, axes: tuple[int, ...], keep: bool) -> Any:
-        module: Any = np if isinstance(x, np.ndarray) else jnp
-        terms = module.abs(x) if order == 1 else x * x
+        known = isinstance(x, np.ndarray)
+        module: Any = np if known else jnp
+        size = np.abs if known else absolute
+        terms = size(x) if order == 1 else x * x
         total = module.sum(terms, axis=axes, keepdims=keep)
         return module.sqrt(total) if order == 2 else total
 

@@ -24,7 +24,7 @@ _one, _many, _activation = pointwise.pointwise, pointwise.variadic, pointwise.ac
 
 # They compute known arrays as well: the arithmetic of shapes, and of weights alone.
 ON_KNOWN: Mapping[str, Operator] = {
-    "Abs": _one(jnp.abs, np.abs),
+    "Abs": _one(pointwise.absolute, np.abs),
     "Add": _one(jnp.add, np.add),
     "And": _one(jnp.logical_and, np.logical_and),
     "Cast": pointwise.cast,
@@ -83,6 +83,8 @@ OPERATORS: Mapping[str, Operator] = {
     "AveragePool": pooling.average_pool,
     "BatchNormalization": normalisation.batch_normalization,
     "Conv": convolution.conv,
+    "Celu": _activation(pointwise.celu),
+    "Cos": _activation(lambda _: jnp.cos),
     "DepthToSpace": pooling.depth_to_space,
     "Dropout": shaping.identity,
     "Einsum": linear.einsum,
@@ -104,8 +106,11 @@ OPERATORS: Mapping[str, Operator] = {
     "Mish": _activation(lambda _: jax.nn.mish),
     "PRelu": pointwise.prelu,
     "Relu": _activation(lambda _: jax.nn.relu),
+    "Selu": _activation(pointwise.selu),
     "Sigmoid": _activation(lambda _: jax.nn.sigmoid),
+    "Sin": _activation(lambda _: jnp.sin),
     "Softmax": normalisation.softmax,
+    "Softsign": _activation(lambda _: jax.nn.soft_sign),
     "SpaceToDepth": pooling.space_to_depth,
     "Softplus": _activation(lambda _: jax.nn.softplus),
     "Tanh": _activation(lambda _: jnp.tanh),
