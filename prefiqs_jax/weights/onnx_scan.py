@@ -20,7 +20,7 @@ from prefiqs_jax.weights.wording import AGAIN
 # A network of 2,000 nodes has 150,000 fields.
 MAX_FIELDS = 2**20
 # What packed numbers of variable length may take, beyond a multiple of the file.
-# Weights of float16 as such numbers grow by a third, bytes by 2.7, zeros of 64 bits by 8.
+# Weights of float16 as such numbers grow by a third, bytes by 2.7, zeros by 8.
 MAX_UNPACKED = 2**26
 MAX_GROWTH = 3
 # Protobuf itself stops at 100.
