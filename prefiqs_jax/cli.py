@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
+PIXELS_HELP = (
+    "what the weights were trained on, instead of what is known of them, such as "
+    "BGR,127.5,128: order of channels, and (x - MEAN) / STD of 0 to 255"
+)
 DEFAULT_SPARSITIES = "0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9"
 
 
@@ -67,7 +71,7 @@ def _sweep(options: argparse.Namespace) -> None:
     from prefiqs_jax.sweep import SweepOptions, sweep
 
     sweep(
-        load_backbone(options.backbone, options.weights),
+        load_backbone(options.backbone, options.weights, pixels=options.pixels),
         folder,
         mask,
         sparsities,
@@ -124,7 +128,7 @@ def _score(options: argparse.Namespace) -> None:
     from prefiqs_jax.sweep import score
 
     count = score(
-        load_backbone(options.backbone, options.weights),
+        load_backbone(options.backbone, options.weights, pixels=options.pixels),
         folder,
         mask,
         options.out,
@@ -140,17 +144,18 @@ def _score(options: argparse.Namespace) -> None:
 def _convert(options: argparse.Namespace) -> None:
     from prefiqs_jax.backbones.load import convert_weights
 
-    provenance = convert_weights(options.source, options.destination, options.backbone)
+    provenance = convert_weights(
+        options.source, options.destination, options.backbone, pixels=options.pixels
+    )
     for name, why in provenance.ignored.items():
         print(f"ignored {name}: {why}", file=sys.stderr)
     print(f"{options.destination}: from {provenance.source_file}")
 
 
 def _backbones(options: argparse.Namespace) -> None:
-    del options
-    from prefiqs_jax.backbones.zoo import describe
+    from prefiqs_jax.backbones.zoo import describe, details
 
-    _print_table(describe())
+    _print_table(details(options.name) if options.name else describe())
 
 
 def _masks(options: argparse.Namespace) -> None:
@@ -162,17 +167,18 @@ def _masks(options: argparse.Namespace) -> None:
     print("FILE.py:MASK  your own mask: a function of (params, sparsity)")
 
 
-def _print_table(rows: list[tuple[str, str]]) -> None:
-    width = max(len(name) for name, _ in rows)
-    for name, line in rows:
-        print(f"{name:<{width}}  {line}")
+def _print_table(rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
 
 
 def _check_weights(options: argparse.Namespace) -> None:
-    if options.weights is None:  # told before a folder of images is read
+    if options.weights in (None, "hub"):  # told before a folder of images is read
         from prefiqs_jax.backbones.load import check_choice
 
-        check_choice(options.backbone, None)
+        check_choice(options.backbone, options.weights)
 
 
 def _prunable(pattern: str | None) -> "Prunable":
@@ -269,13 +275,16 @@ def _parser() -> argparse.ArgumentParser:
     network.add_argument(
         "--backbone",
         metavar="NAME",
-        help="network, see prefiqs backbones; not needed for a converted file",
+        help="network, see prefiqs backbones; not needed for a converted file; onnx "
+        "for any other network in an ONNX file",
     )
     network.add_argument(
         "--weights",
         metavar="FILE",
-        help="trained weights of the network; not needed for --backbone demo",
+        help="trained weights of the network, or hub to fetch the official ones; not "
+        "needed for --backbone demo",
     )
+    network.add_argument("--pixels", metavar="CHANNELS,MEAN,STD", help=PIXELS_HELP)
     network.add_argument(
         "--images",
         metavar="DIR",
@@ -354,9 +363,13 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument("source", metavar="SOURCE")
     convert.add_argument("destination", metavar="DEST.safetensors")
     convert.add_argument("--backbone", metavar="NAME")
+    convert.add_argument("--pixels", metavar="CHANNELS,MEAN,STD", help=PIXELS_HELP)
     convert.set_defaults(run=_convert)
 
-    backbones = commands.add_parser("backbones", help="list the networks")
+    backbones = commands.add_parser(
+        "backbones", help="list the networks, or say all about one"
+    )
+    backbones.add_argument("name", nargs="?", metavar="NAME")
     backbones.set_defaults(run=_backbones)
     masks = commands.add_parser("masks", help="list the sparsity masks")
     masks.set_defaults(run=_masks)

@@ -14,8 +14,9 @@ MXNET_PIXELS = Preprocessing(std=128.0)
 SFACE_PIXELS = Preprocessing(std=128.0)
 XIAOCCER_PIXELS = Preprocessing(width=96, std=128.0)
 
-INSIGHTFACE = "code MIT, weights for non-commercial research"
-NON_COMMERCIAL = "CC BY-NC"
+INSIGHTFACE = "code MIT, weights non-commercial"
+NON_COMMERCIAL = "CC BY-NC 4.0"
+SHARE_ALIKE = "CC BY-NC-SA 4.0"
 MIT = "MIT"
 APACHE = "Apache-2.0"
 

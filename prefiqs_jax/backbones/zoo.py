@@ -4,6 +4,7 @@ This is the package's one registry: weights need provenance.
 """
 
 import difflib
+import math
 
 from prefiqs_jax.backbones.architecture import Architecture
 from prefiqs_jax.backbones.families import (
@@ -11,7 +12,9 @@ from prefiqs_jax.backbones.families import (
     APACHE,
     ARCFACE_PIXELS,
     MAGFACE_PIXELS,
+    MIT,
     NON_COMMERCIAL,
+    SHARE_ALIKE,
     demo,
     iresnets,
     irs,
@@ -23,7 +26,9 @@ from prefiqs_jax.backbones.families import (
     xiaoccer,
 )
 from prefiqs_jax.backbones.mobilefacenet import LARGE_BLOCKS, LARGE_SCALE
+from prefiqs_jax.backbones.official import OFFICIAL
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.weights.hub import HubFile
 
 DEPTHS = (18, 34, 50, 100)
 ADAFACE_DEPTHS = (18, 34, 50, 101, 152, 200)
@@ -34,11 +39,11 @@ ONNX = "onnx"
 _ALL = [
     *(iresnets("ArcFace", depth) for depth in (*DEPTHS, 200)),
     *(
-        iresnets("MagFace", depth, pixels=MAGFACE_PIXELS, epsilon=2e-5, licence=APACHE)
+        iresnets("MagFace", depth, pixels=MAGFACE_PIXELS, epsilon=2e-5, licence=MIT)
         for depth in DEPTHS
     ),
     *(
-        iresnets("ElasticFace", depth, se=se, licence=NON_COMMERCIAL)
+        iresnets("ElasticFace", depth, se=se, licence=SHARE_ALIKE)
         for se in (False, True)
         for depth in DEPTHS
     ),
@@ -72,17 +77,12 @@ _ALL = [
     xiaoccer(),
     *(vits(size) for size in "tsblh"),
     *(lresnets(depth) for depth in (34, 50, 100)),
-    iresnets(
-        "InsightFace", 50, note=", exported (buffalo_l's w600k_r50): weights folded"
-    ),
-    iresnets(
-        "InsightFace", 100, note=", exported (antelopev2's glintr100): weights folded"
-    ),
+    iresnets("InsightFace", 50, note=", exported (w600k_r50): weights folded"),
+    iresnets("InsightFace", 100, note=", exported (glintr100): weights folded"),
     iresnets("AuraFace", 100, licence=APACHE, note=", exported: weights folded"),
     mobilefacenets(
         "insightface_mobilefacenet",
-        "MobileFaceNet of InsightFace, exported (buffalo_s's w600k_mbf): "
-        "weights folded",
+        "MobileFaceNet of InsightFace, exported (w600k_mbf): weights folded",
     ),
     opencv_sface(),
     demo(),
@@ -129,15 +129,69 @@ def _all_names() -> str:
     return ", ".join(family + "|".join(depths) for family, depths in families.items())
 
 
-def describe() -> list[tuple[str, str]]:
-    """List (name, one line) of every backbone."""
+def describe() -> list[tuple[str, ...]]:
+    """List every backbone: name, what it is, input, output, weights, licence."""
     rows = [
         (
             a.name,
-            f"{a.description}; {a.preprocessing.describe()}; "
-            f"{a.embedding_dim}-d; {a.licence}",
+            a.description,
+            a.preprocessing.describe(),
+            f"{a.embedding_dim}-d",
+            _where(a),
+            a.licence,
         )
         for a in ARCHITECTURES.values()
     ]
-    generic = "any network in an ONNX file, run by its graph"
-    return [*rows, (ONNX, generic)]
+    generic = (
+        ONNX,
+        "any network, run by the graph in its ONNX file",
+        "size of the graph",
+        "",
+        "file",
+        "",
+    )
+    return [*rows, generic]
+
+
+def _where(found: Architecture) -> str:
+    if found.embedded:
+        return "included"
+    return "file or hub" if isinstance(OFFICIAL.get(found.name), HubFile) else "file"
+
+
+def details(name: str) -> list[tuple[str, str]]:
+    """Say all that is known of one backbone, as (what, text).
+
+    Raises
+    ------
+    InputError
+        If there is none of that name.
+    """
+    found = architecture(name)
+    place = OFFICIAL.get(found.name)
+    rows = [
+        ("name", found.name),
+        ("network", found.description),
+        ("input", found.preprocessing.describe()),
+        ("embedding", f"{found.embedding_dim} values, not normalised"),
+        ("parameters", f"{_size(found):,}"),
+        ("licence", found.licence),
+    ]
+    if isinstance(place, HubFile):
+        rows += [
+            ("weights", f"--weights hub, or a file: {place}"),
+            ("SHA-256", place.sha256 or "not published"),
+            ("their licence", place.licence),
+        ]
+        if place.channels not in (None, found.preprocessing.channels):
+            rows.append(("their input", f"{place.channels}, unlike other checkpoints"))
+    elif found.embedded:
+        rows.append(("weights", "included"))
+    else:
+        rows.append(("weights", f"a file; {place or 'no official file is known'}"))
+    return rows
+
+
+def _size(found: Architecture) -> int:
+    shapes = found.blueprint.shapes
+    return sum(math.prod(s) for path, s in shapes.items() if path.startswith("params/"))
