@@ -1,0 +1,135 @@
+"""Words for a comparison: an aligned table, and the verdict in a line or two."""
+
+from prefiqs_jax.backbones.preprocessing import Preprocessing
+from prefiqs_jax.inputcheck.alternatives import scaling
+from prefiqs_jax.inputcheck.compare import PreprocessingComparison, PreprocessingFit
+
+_EVIDENCE = {
+    "identities": "the same person against others",
+    "mirrors": "mirror images of a picture against those of others",
+}
+
+
+def table(found: PreprocessingComparison) -> list[str]:
+    """Write the fits as lines of aligned columns, the stored one first.
+
+    Parameters
+    ----------
+    found
+        What was compared.
+
+    Returns
+    -------
+    list of str
+        Header and one line a fit. The interval is that of the difference to the best.
+    """
+    header = ["", "channels", "input", "norm", "spread"]
+    if found.evidence is not None:
+        header += ["d'", "against the best"]
+    if found.fmr is not None:
+        header += ["EER", f"FNMR at FMR {found.fmr:g}"]
+    lines = [header]
+    for row in found.rows:
+        pixels = row.preprocessing
+        channels = "grey" if found.grey == found.images else pixels.channels
+        line = ["stored" if row is found.stored else "", channels, scaling(pixels)]
+        line += [f"{row.norm:.4g}", f"{row.norm_spread:.1%}"]
+        if found.evidence is not None:
+            line += [_number(row.separation, ".2f"), _interval(row, found)]
+        if found.fmr is not None:
+            line += [_number(row.eer, ".2%"), _number(row.fnmr, ".2%")]
+        lines.append(line)
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [
+        "  ".join(
+            f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)
+        ).rstrip()
+        for line in lines
+    ]
+
+
+def verdict(found: PreprocessingComparison) -> list[str]:
+    """Say which preprocessing fits, on how many pictures, and what remains open.
+
+    Parameters
+    ----------
+    found
+        What was compared.
+
+    Returns
+    -------
+    list of str
+        The conclusion, and remarks that limit it, a line each.
+    """
+    pictures = _count(found.images, "picture")
+    if found.evidence is None:
+        return [
+            f"cannot be told apart on {pictures}: give at least 10, or five people "
+            "with two each; the norm alone is weak evidence",
+            *_remarks(found),
+        ]
+    if found.people:
+        pictures += f" of {found.people} people"
+    how = f"{pictures}, {_EVIDENCE[found.evidence]}"
+    if not found.fits:
+        better = f"{_words(found.best.preprocessing, found)} fits clearly better"
+        stored = _words(found.stored.preprocessing, found)
+        line = f"another preprocessing fits better: {better} than the stored {stored}"
+        others = [row for row in found.alike if row is not found.best]
+        if others:
+            line += f"; {_listed(others, found)} cannot be told apart from it"
+        return [f"{line} ({how})", *_remarks(found)]
+    if found.alike:
+        line = f"cannot be told apart on {how}: stored "
+        line += f"{_words(found.stored.preprocessing, found)} and "
+        line += _listed(list(found.alike), found)
+    else:
+        line = f"stored preprocessing fits best ({how})"
+    return [line, *_remarks(found)]
+
+
+def _remarks(found: PreprocessingComparison) -> list[str]:
+    remarks = []
+    if found.grey == found.images:
+        remarks.append("all pictures are grey: they cannot tell RGB from BGR")
+    elif found.grey:
+        remarks.append(
+            f"{_count(found.grey, 'picture')} of {found.images} are grey and cannot "
+            "tell RGB from BGR"
+        )
+    if found.evidence == "mirrors":
+        remarks.append(
+            "without five people of two pictures each only gross errors show, such as "
+            "pixels that are not scaled; swapped channels do not"
+        )
+    if found.skipped:
+        name, reason = found.skipped[0]
+        remarks.append(
+            f"left out {_count(len(found.skipped), 'picture')} (first: {name} {reason})"
+        )
+    return remarks
+
+
+def _words(pixels: Preprocessing, found: PreprocessingComparison) -> str:
+    grey = found.grey == found.images
+    return scaling(pixels) if grey else f"{pixels.channels} {scaling(pixels)}"
+
+
+def _listed(rows: list[PreprocessingFit], found: PreprocessingComparison) -> str:
+    return ", ".join(_words(row.preprocessing, found) for row in rows)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _number(value: float | None, form: str) -> str:
+    return "none" if value is None else format(value, form)
+
+
+def _interval(row: PreprocessingFit, found: PreprocessingComparison) -> str:
+    if row is found.best:
+        return "best"
+    if row.low is None or row.high is None:
+        return "no embeddings"
+    return f"{row.low:+.2f} to {row.high:+.2f}"

@@ -1,0 +1,127 @@
+"""How far mated and non-mated similarities lie apart, and how surely."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+
+from prefiqs_jax.statistics import bootstrap_weights
+
+
+class Moments(NamedTuple):
+    """Sums of powers 0, 1 and 2 of similarities, by cluster."""
+
+    mated: Float[np.ndarray, "3 clusters"]
+    non_mated: Float[np.ndarray, "3 clusters clusters"]
+
+
+def moments(
+    first: Int[np.ndarray, " comparisons"],
+    second: Int[np.ndarray, " comparisons"],
+    similarity: Float[np.ndarray, " comparisons"],
+    clusters: int,
+) -> Moments:
+    """Sum up comparisons by the clusters of their two images.
+
+    Parameters
+    ----------
+    first, second
+        Cluster of either image, from 0. Comparisons inside a cluster are mated.
+    similarity
+        Higher = more alike.
+    clusters
+        How many there are.
+
+    Returns
+    -------
+    Moments
+        All that d-prime of any bootstrap replicate needs.
+    """
+    place = first * clusters + second
+    tables = np.stack(
+        [
+            np.bincount(place, weights=similarity**power, minlength=clusters**2)
+            for power in range(3)
+        ]
+    ).reshape(3, clusters, clusters)
+    diagonal = np.arange(clusters)
+    mated = tables[:, diagonal, diagonal].copy()
+    tables[:, diagonal, diagonal] = 0
+    return Moments(mated, tables)
+
+
+def d_prime(
+    found: Moments, weights: Float[np.ndarray, "replicates clusters"]
+) -> NDArray[np.float64]:
+    """Compute d' of the comparisons, each cluster weighted.
+
+    d' = (mean mated - mean non-mated) / sqrt((variance mated + variance non-mated) / 2)
+
+    Parameters
+    ----------
+    found
+        Sums by cluster.
+    weights
+        How often each cluster is drawn. A mated comparison of cluster i counts w_i
+        times, a non-mated one of i and j counts w_i · w_j times, as in
+        :func:`prefiqs_jax.fiqa.edc_intervals`.
+
+    Returns
+    -------
+    ndarray
+        Shape (replicates,); 0 if nothing varies, NaN if one kind of comparison is
+        missing.
+
+    References
+    ----------
+    Green & Swets (1966). Signal Detection Theory and Psychophysics.
+
+    Examples
+    --------
+    >>> sums = moments(np.array([0, 0, 1]), np.array([0, 1, 1]), np.array([3, 1, 5]), 2)
+    >>> d_prime(sums, np.ones((1, 2)))
+    array([4.24264069])
+    """
+    mated = np.einsum("pi,ri->pr", found.mated, weights)
+    non_mated = np.stack(
+        [np.einsum("ri,ri->r", weights @ table, weights) for table in found.non_mated]
+    )
+    means, variances = zip(*(map(_mean_and_variance, (mated, non_mated))), strict=True)
+    spread = np.sqrt((variances[0] + variances[1]) / 2)
+    gap = means[0] - means[1]
+    # Rounding of a similarity near 1 is no spread.
+    return np.where(np.isnan(gap) | (spread > 1e-9), gap / np.maximum(spread, 1e-9), 0)
+
+
+def _mean_and_variance(
+    sums: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    count = np.where(sums[0] > 0, sums[0], np.nan)
+    mean = sums[1] / count
+    return mean, np.maximum(sums[2] / count - mean**2, 0)
+
+
+def d_prime_replicates(
+    candidates: list[Moments], replicates: int, seed: int
+) -> NDArray[np.float64]:
+    """Compute d' of each candidate on the same bootstrap replicates.
+
+    Parameters
+    ----------
+    candidates
+        Of the same comparisons, in the same clusters.
+    replicates, seed
+        Of the bootstrap, which draws clusters with replacement.
+
+    Returns
+    -------
+    ndarray
+        Shape (1 + replicates, candidates): first the value on all, then the replicates.
+    """
+    clusters = candidates[0].mated.shape[1]
+    drawn = bootstrap_weights(
+        np.arange(clusters), replicates, np.random.default_rng(seed)
+    )
+    weights = np.concatenate([np.ones((1, clusters)), drawn])
+    return np.stack([d_prime(each, weights) for each in candidates], axis=1)
