@@ -5,13 +5,14 @@ import json
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
-from backbones.twins import zoo  # noqa: E402
-from backbones.twins.ir import adaface_ir, curricularface_ir  # noqa: E402
-from backbones.twins.iresnet import iresnet  # noqa: E402
+import torch
+from backbones.twins import zoo
+from backbones.twins.ir import adaface_ir, curricularface_ir
+from backbones.twins.iresnet import iresnet
 
-pytestmark = pytest.mark.twins
+pytestmark = [pytest.mark.twins, pytest.mark.usefixtures("one_thread")]
 
 MANIFESTS = [
     "adaface_ir50",
@@ -29,14 +30,6 @@ MANIFESTS = [
     "mobilefacenet_068",
     "xiaoccer_mobilefacenet",
 ]
-QUICK = [
-    "arcface_iresnet18",
-    "arcface_mobilefacenet",
-    "arcface_vit_t",
-    "mobilefacenet_068",
-    "xiaoccer_mobilefacenet",
-]
-DEEP = ["adaface_ir50", "curricularface_ir101", "magface_iresnet100"]
 # Parameters of the published code; those with a manifest are compared with it.
 PARAMETERS = {
     "arcface_iresnet200": 118_833_920,
@@ -45,15 +38,6 @@ PARAMETERS = {
     "arcface_vit_l": 255_684_352,
     "arcface_vit_h": 756_393_984,
 }
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Repeat the sums as they were stored; threads would wait for each other, too."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def without_weights(make):
@@ -98,7 +82,17 @@ def official_state(name, manifest, shared, golden_weights):
 
 @pytest.mark.weights
 @pytest.mark.parametrize(
-    "name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in DEEP)]
+    "name",
+    [
+        "adaface_ir50",
+        "arcface_iresnet18",
+        "arcface_mobilefacenet",
+        "arcface_vit_t",
+        "curricularface_ir101",
+        "magface_iresnet100",
+        "mobilefacenet_068",
+        "xiaoccer_mobilefacenet",
+    ],
 )
 def test_outputs_of_every_layer_are_the_official_ones(name, shared, golden_weights):
     arrays = np.load(shared(f"golden/{name}.npz"))

@@ -1,0 +1,150 @@
+"""Every architecture twice, tiny: the PyTorch twin and the Flax port."""
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping
+
+from backbones.twins import ir as ir_twins
+from backbones.twins import mobilefacenet as mobilefacenet_twins
+from backbones.twins.iresnet import iresnet
+from backbones.twins.vit import arcface_vit
+from flax import nnx
+from torch import nn
+
+from prefiqs_jax.backbones.ir import IR, torch_entries
+from prefiqs_jax.backbones.iresnet import IResNet
+from prefiqs_jax.backbones.mirror import pytorch_entries
+from prefiqs_jax.backbones.mobilefacenet import MobileFaceNet, XiaoccerMobileFaceNet
+from prefiqs_jax.backbones.vit import ViT
+from prefiqs_jax.weights.mapping import Entry
+
+Entries = Callable[[Mapping[str, tuple[int, ...]]], dict[str, Entry]]
+SQUARE = (112, 112)
+BLOCKS = (2, 1, 1, 1)
+WIDTHS = (4, 6, 8, 10)
+SE_WIDTHS = (16, 16, 32, 32)  # squeezed to a sixteenth
+DIM = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """A twin, its port, and how their parts correspond.
+
+    Attributes
+    ----------
+    twin, port
+        Make the PyTorch and the Flax module.
+    entries
+        The port's table of PyTorch keys.
+    size
+        Height and width of the images.
+    renamed
+        Patterns and replacements that turn a PyTorch path into the port's.
+    """
+
+    twin: Callable[[], nn.Module]
+    port: Callable[[nnx.Rngs], nnx.Module]
+    entries: Entries = pytorch_entries
+    size: tuple[int, int] = SQUARE
+    renamed: tuple[tuple[str, str], ...] = ()
+
+    def port_path(self, path: str) -> str:
+        """Translate the path of a PyTorch module."""
+        for pattern, replacement in self.renamed:
+            path = re.sub(pattern, replacement, path)
+        return path
+
+
+def _iresnet(widths: tuple[int, ...] = WIDTHS, **options) -> Pair:
+    flattened = {"params/fc/kernel": (widths[-1], 7, 7)}
+    return Pair(
+        twin=lambda: iresnet(BLOCKS, widths, embedding_dim=DIM, **options),
+        port=lambda rngs: IResNet(
+            BLOCKS, widths=widths, embedding_dim=DIM, rngs=rngs, **options
+        ),
+        entries=lambda shapes: pytorch_entries(shapes, flattened),
+    )
+
+
+def _ir(kind: str, widths: tuple[int, ...] = WIDTHS, se: bool = False) -> Pair:
+    stem, options = widths[0], {"se": se, "embedding_dim": DIM}
+    make = ir_twins.adaface_ir
+    renamed = r"res_layer\.se_block", "se_block"
+    if kind == "curricularface":
+        make = ir_twins.curricularface_ir
+        renamed = r"res_layer\.5", "se_block"
+    if kind == "bottleneck":
+        stem, options["bottleneck"] = 6, True
+    return Pair(
+        twin=lambda: make(BLOCKS, widths, stem=stem, **options),
+        port=lambda rngs: IR(
+            BLOCKS,
+            layers=kind,
+            widths=widths,
+            se=se,
+            stem=stem,
+            embedding_dim=DIM,
+            rngs=rngs,
+        ),
+        entries=torch_entries,
+        renamed=(renamed,) if se else (),
+    )
+
+
+def _mobilefacenet(blocks: tuple[int, int, int, int], scale: int) -> Pair:
+    base = 4
+    return Pair(
+        twin=lambda: mobilefacenet_twins.arcface_mobilefacenet(
+            blocks, scale, embedding_dim=DIM, base=base
+        ),
+        port=lambda rngs: MobileFaceNet(
+            blocks,
+            scale,
+            unit=base,
+            inner=tuple(base * n for n in (2, 2, 4, 4, 8, 4)),
+            separated=8 * base,
+            embedding_dim=DIM,
+            rngs=rngs,
+        ),
+    )
+
+
+def _xiaoccer() -> Pair:
+    stages = ((2, 4, 3, 2), (4, 6, 1, 2), (2, 6, 2, 1), (3, 8, 1, 2), (2, 8, 1, 1))
+    return Pair(
+        twin=lambda: mobilefacenet_twins.xiaoccer_mobilefacenet(
+            stages, stem=4, top=12, embedding_dim=DIM
+        ),
+        port=lambda rngs: XiaoccerMobileFaceNet(
+            stages, stem=4, separated=12, embedding_dim=DIM, rngs=rngs
+        ),
+        size=(112, 96),
+    )
+
+
+def _vit() -> Pair:
+    side = 40  # 4×4 patches of 9 pixels; 4 rows and columns are not read
+    return Pair(
+        twin=lambda: arcface_vit(12, 3, 4, image_size=side, embedding_dim=DIM),
+        port=lambda rngs: ViT(12, 3, heads=4, side=side, embedding_dim=DIM, rngs=rngs),
+        size=(side, side),
+    )
+
+
+PAIRS: dict[str, Pair] = {
+    "iresnet": _iresnet(),
+    "iresnet_magface": _iresnet(epsilon=2e-5),
+    "iresnet_se": _iresnet(SE_WIDTHS, se=True),
+    "iresnet_quality": _iresnet(quality=True),
+    "curricularface": _ir("curricularface"),
+    "curricularface_se": _ir("curricularface", SE_WIDTHS, se=True),
+    "adaface": _ir("adaface"),
+    "adaface_se": _ir("adaface", SE_WIDTHS, se=True),
+    "adaface_bottleneck": _ir("bottleneck", (8, 8, 12, 16)),
+    "adaface_bottleneck_se": _ir("bottleneck", SE_WIDTHS, se=True),
+    "arcface_mobilefacenet": _mobilefacenet((1, 2, 1, 1), 2),
+    "arcface_mobilefacenet_large": _mobilefacenet((2, 1, 2, 1), 4),
+    "arcface_mobilefacenet_depthwise": _mobilefacenet((1, 1, 1, 2), 1),
+    "xiaoccer_mobilefacenet": _xiaoccer(),
+    "arcface_vit": _vit(),
+}
