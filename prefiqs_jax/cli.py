@@ -6,14 +6,18 @@ Nothing heavy is imported before it is needed, so ``--help`` answers at once.
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from prefiqs_jax.arguments import (
+    natural,
+    positive,
+    read_numbers,
+    read_prunable,
+    read_sparsities,
+)
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.version import __version__
 
-if TYPE_CHECKING:
-    from prefiqs_jax.aliases import Prunable
-
+MISFIT = 1
 USAGE_ERROR = 2
 INTERRUPTED = 130
 PIXELS_HELP = (
@@ -24,12 +28,12 @@ DEFAULT_SPARSITIES = "0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return 0, 2 for bad input or 130 for Ctrl-C."""
+    """Run the command line; return 0, 2 for bad input, 130 for Ctrl-C, or as told."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     options = _parser().parse_args(words)
     options.words = ["prefiqs", *words]
     try:
-        options.run(options)
+        return options.run(options) or 0
     except InputError as error:
         print(f"prefiqs: {error}", file=sys.stderr)
         return USAGE_ERROR
@@ -39,11 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return INTERRUPTED
-    return 0
 
 
 def _demo(options: argparse.Namespace) -> None:
-    severities = _numbers(options.severities, "severity", "[0, 1]")
+    severities = read_numbers(options.severities, "severity", "[0, 1]")
     from prefiqs_jax.demo import DemoSettings, demo
 
     settings = DemoSettings(options.seed, options.people, severities)
@@ -57,8 +60,8 @@ def _demo(options: argparse.Namespace) -> None:
 
 def _sweep(options: argparse.Namespace) -> None:
     _check_weights(options)
-    prunable = _prunable(options.prunable)
-    sparsities = _sparsities(options.sparsities)
+    prunable = read_prunable(options.prunable)
+    sparsities = read_sparsities(options.sparsities)
     from prefiqs_jax.masks.named import mask_named
     from prefiqs_jax.sweep.planner import parse_bytes
 
@@ -115,7 +118,7 @@ def _report(options: argparse.Namespace) -> None:
 
 def _score(options: argparse.Namespace) -> None:
     _check_weights(options)
-    prunable = _prunable(options.prunable)
+    prunable = read_prunable(options.prunable)
     from prefiqs_jax.masks.allocation import check_sparsity
     from prefiqs_jax.masks.named import mask_named
 
@@ -139,6 +142,26 @@ def _score(options: argparse.Namespace) -> None:
         progress=not options.quiet,
     )
     print(f"{count} scores in {options.out} (higher = better)")
+
+
+def _check(options: argparse.Namespace) -> int:
+    _check_weights(options)
+    from prefiqs_jax.images import read_folder
+
+    folder = read_folder(options.images)
+    from prefiqs_jax.backbones.load import load_backbone
+    from prefiqs_jax.inputcheck import compare_preprocessing, table, verdict
+
+    found = compare_preprocessing(
+        load_backbone(options.backbone, options.weights, pixels=options.pixels),
+        folder,
+        max_images=options.max_images,
+        batch_size=options.batch_size or 32,
+        on_bad_image=options.on_bad_image,
+        progress=not options.quiet,
+    )
+    print("\n".join([*table(found), "", *verdict(found)]))
+    return 0 if found.fits else MISFIT
 
 
 def _convert(options: argparse.Namespace) -> None:
@@ -181,60 +204,6 @@ def _check_weights(options: argparse.Namespace) -> None:
         check_choice(options.backbone, options.weights)
 
 
-def _prunable(pattern: str | None) -> "Prunable":
-    import re
-
-    from prefiqs_jax.trees import is_prunable, prunable_matching
-
-    if pattern is None:
-        return is_prunable
-    try:
-        return prunable_matching(pattern)
-    except re.error as error:
-        message = f"--prunable {pattern!r} is no regular expression: {error}"
-        raise InputError(message) from error
-
-
-def _sparsities(text: str) -> list[float]:
-    values = _numbers(text, "sparsity", "[0, 1)")
-    for value in values:
-        if not 0 <= value < 1:
-            message = (
-                f"sparsity {value:g} is not a number in [0, 1); give them as "
-                "0.1,0.2,0.4"
-            )
-            raise InputError(message)
-    return values
-
-
-def _numbers(text: str, name: str, allowed: str) -> list[float]:
-    values = []
-    for word in text.split(","):
-        try:
-            values.append(float(word))
-        except ValueError:
-            message = (
-                f"{name} {word.strip()!r} is not a number in {allowed}; give them as "
-                "0.1,0.2,0.4"
-            )
-            raise InputError(message) from None
-    return values
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")  # noqa: EM101
-    return value
-
-
-def _natural(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError("must not be negative")  # noqa: EM101
-    return value
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="prefiqs",
@@ -267,30 +236,39 @@ def _parser() -> argparse.ArgumentParser:
         help="rungs of the ladders, each in [0, 1]; the largest is the worst of the "
         "benchmark, too (default: %(default)s)",
     )
-    demo.add_argument("--seed", type=_natural, default=0, help="default: %(default)s")
+    demo.add_argument("--seed", type=natural, default=0, help="default: %(default)s")
     demo.add_argument("--quiet", action="store_true", help="no progress")
     demo.set_defaults(run=_demo)
 
-    network = argparse.ArgumentParser(add_help=False)
-    network.add_argument(
+    faces = argparse.ArgumentParser(add_help=False)
+    faces.add_argument(
         "--backbone",
         metavar="NAME",
         help="network, see prefiqs backbones; not needed for a converted file; onnx "
         "for any other network in an ONNX file",
     )
-    network.add_argument(
+    faces.add_argument(
         "--weights",
         metavar="FILE",
         help="trained weights of the network, or hub to fetch the official ones; not "
         "needed for --backbone demo",
     )
-    network.add_argument("--pixels", metavar="CHANNELS,MEAN,STD", help=PIXELS_HELP)
-    network.add_argument(
+    faces.add_argument("--pixels", metavar="CHANNELS,MEAN,STD", help=PIXELS_HELP)
+    faces.add_argument(
         "--images",
         metavar="DIR",
         required=True,
         help="aligned faces; identities from images.csv or a folder per person",
     )
+    faces.add_argument("--batch-size", type=positive, metavar="N")
+    faces.add_argument(
+        "--on-bad-image",
+        choices=("fail", "skip"),
+        default="fail",
+        help="what to do with a picture that cannot be used (default: fail)",
+    )
+    faces.add_argument("--quiet", action="store_true", help="no progress")
+    network = argparse.ArgumentParser(add_help=False, parents=[faces])
     network.add_argument(
         "--mask",
         metavar="NAME",
@@ -304,16 +282,8 @@ def _parser() -> argparse.ArgumentParser:
         "convolutions and dense layers)",
     )
     network.add_argument(
-        "--seed", type=_natural, default=0, help="key of random masks (default: 0)"
+        "--seed", type=natural, default=0, help="key of random masks (default: 0)"
     )
-    network.add_argument("--batch-size", type=_positive, metavar="N")
-    network.add_argument(
-        "--on-bad-image",
-        choices=("fail", "skip"),
-        default="fail",
-        help="what to do with a picture that cannot be used (default: fail)",
-    )
-    network.add_argument("--quiet", action="store_true", help="no progress")
 
     sweep = commands.add_parser(
         "sweep",
@@ -341,8 +311,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     report.add_argument("run_folder", metavar="RUN")
     report.add_argument("--images", metavar="DIR", help="if the faces have moved")
-    report.add_argument("--replicates", type=_positive, default=2000, metavar="N")
-    report.add_argument("--seed", type=_natural, default=0, help="of the bootstrap")
+    report.add_argument("--replicates", type=positive, default=2000, metavar="N")
+    report.add_argument("--seed", type=natural, default=0, help="of the bootstrap")
     report.add_argument("--quiet", action="store_true", help="no progress")
     report.set_defaults(run=_report)
 
@@ -356,6 +326,16 @@ def _parser() -> argparse.ArgumentParser:
     score.add_argument("--out", metavar="FILE", required=True)
     score.add_argument("--format", choices=("csv", "path-score"), default="csv")
     score.set_defaults(run=_score)
+
+    check = commands.add_parser(
+        "check",
+        parents=[faces],
+        help="see whether channels and scaling fit the network on your pictures",
+        description="Compare the stored preprocessing with swapped channels and other "
+        "scalings. Exit status 1 says that another one fits clearly better.",
+    )
+    check.add_argument("--max-images", type=positive, default=300, metavar="N")
+    check.set_defaults(run=_check)
 
     convert = commands.add_parser(
         "convert", help="convert a checkpoint to .safetensors that says what it is"

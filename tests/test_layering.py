@@ -27,6 +27,7 @@ LAYERS = [
     "sweep",
     "report",
     "demo",
+    "arguments",
     "cli",
 ]
 # The maths runs on a toy: it knows nothing of networks, pictures, files or figures.
