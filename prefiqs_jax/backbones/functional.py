@@ -106,9 +106,10 @@ def bind_function(
         As of :func:`bind`.
     """
     both = unflatten(tensors)
-    # Copies: the arrays may be mapped from a file that changes or goes away.
+    # Copies: the arrays may be mapped from a file that changes or goes away. They are
+    # NumPy's, since jnp.array would compile a program for every shape.
     statistics = jax.tree.map(np.array, both.get("statistics", {}))
-    params = jax.tree.map(jnp.array, both["params"])
+    params = jax.tree.map(lambda a: jax.device_put(np.array(a)), both["params"])
 
     def apply_fn(params: Params, images: Any, /) -> Array:
         images = jnp.asarray(images)

@@ -109,7 +109,7 @@ def convert(
     Returns
     -------
     filled
-        Arrays by target name.
+        Arrays by target name, none of which shares memory with `tensors`.
     ignored
         Names of the tensors that were not used, and why.
 
@@ -138,7 +138,10 @@ def convert(
             problems["non_finite"].append(name)
         if entry.target in filled:
             problems["duplicated"].append(f"{name} to {entry.target}")
-        filled[entry.target] = entry.transform(tensor) if entry.transform else tensor
+        array = entry.transform(tensor) if entry.transform else tensor
+        # One bias that is a view of a file would keep the whole file in memory.
+        shared = np.may_share_memory(array, tensor)
+        filled[entry.target] = array.copy() if shared else array
     if targets is not None:
         problems["unfilled"] = _unfilled(filled, entries, targets)
     if any(problems.values()):
