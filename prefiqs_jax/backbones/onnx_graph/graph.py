@@ -94,8 +94,8 @@ def needed(nodes: Sequence[Node], output: str) -> tuple[Node, ...]:
     return tuple(reversed(kept))
 
 
-def check_order(nodes: Sequence[Node], known: set[str]) -> None:
-    """Raise InputError if a node takes what no node before it gives."""
+def check_order(nodes: Sequence[Node], known: set[str], output: str) -> None:
+    """Raise InputError if something is taken before, or without, being computed."""
     known = set(known)
     for node in nodes:
         absent = [name for name in node.inputs if name and name not in known]
@@ -107,6 +107,9 @@ def check_order(nodes: Sequence[Node], known: set[str]) -> None:
             why = f"computes {listed(twice)} twice; export it again"
             raise node.refusal(why)
         known.update(name for name in node.outputs if name)
+    if output not in known:
+        message = f"computes no {shown(output)}, its output; export it again"
+        raise InputError(message)
 
 
 def _trimmed(names: Sequence[str]) -> tuple[str, ...]:

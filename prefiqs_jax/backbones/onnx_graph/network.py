@@ -118,7 +118,7 @@ def _program(model: Any, budget: int) -> tuple[Program, Leaves]:
     image, output = image_input(graph, known), embedding_output(graph)
     nodes = needed([node_of(proto, opset) for proto in known.layers], output)
     check_forms(nodes, output)
-    check_order(nodes, {image.name, *known.values})
+    check_order(nodes, {image.name, *known.values}, output)
     nodes, known = fold_arithmetic(nodes, known, budget)
     leaves = collect(nodes, known)
     taken = {

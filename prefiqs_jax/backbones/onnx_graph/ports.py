@@ -84,7 +84,12 @@ def embedding_output(graph: Any) -> str:
     sizes = {value.name: _sizes(value) for value in graph.output}
     if len(sizes) == 1:
         return next(iter(sizes))
-    fitting = [name for name, size in sizes.items() if size is None or len(size) == 2]
+    # AdaFace's networks give the norm, (batch, 1), too.
+    fitting = [
+        name
+        for name, size in sizes.items()
+        if size is None or (len(size) == 2 and size[1] != 1)
+    ]
     if len(fitting) != 1:
         found = listed([f"{n} {_shown(s)}" for n, s in sizes.items()], 16)
         message = (

@@ -501,6 +501,16 @@ def test_equals_onnxruntime(name, tmp_path, write, ours, session):
     np.testing.assert_allclose(found, expected.reshape(3, -1), rtol=2e-5, atol=2e-5)
 
 
+@pytest.mark.parametrize("name", [name for name in CASES if "depthwise" in name])
+def test_depthwise_elsewhere_than_on_a_cpu(name, tmp_path, write, ours, monkeypatch):
+    opset, nodes, weights = CASES[name]
+    path = write(tmp_path / "net.onnx", nodes, weights, opset=opset)
+    images = RNG.normal(0, 1, (2, 9, 8, 3)).astype(np.float32)
+    expected = ours(path)(images)
+    monkeypatch.setattr("jax.default_backend", lambda: "gpu")
+    np.testing.assert_allclose(ours(path)(images), expected, rtol=1e-5, atol=1e-5)
+
+
 def test_every_operator_has_a_case():
     used = {node[0] for _, nodes, _ in CASES.values() for node in nodes}
     assert used | {"Flatten"} == set(OPERATORS)

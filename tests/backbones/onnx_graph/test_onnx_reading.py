@@ -200,6 +200,15 @@ def test_channels_last_input_of_tensorflow(path, write, ours, session):
     np.testing.assert_allclose(network(batch), expected, atol=1e-5)
 
 
+def test_slopes_of_channels_as_mxnet_exported_them(path, write, ours):
+    slopes = floats(3)
+    batch = images(2)
+    nodes = [("PRelu", "x a", "y")]
+    found = ours(write(path, nodes, {"a": slopes}))(batch)
+    expected = np.where(batch > 0, batch, slopes * batch).transpose(0, 3, 1, 2)
+    np.testing.assert_allclose(found, expected.reshape(2, -1), rtol=1e-6)
+
+
 def test_half_precision_computes_in_the_type_that_it_is_given(path, write, ours):
     weights = {"w": floats(4, 3, 3, 3).astype(np.float16), "c": np.float16(0.5)}
     nodes = [
@@ -216,13 +225,15 @@ def test_half_precision_computes_in_the_type_that_it_is_given(path, write, ours)
 def test_the_output_that_is_an_embedding_is_taken(path, write, ours):
     nodes = [CONV, ("Flatten", "h", "flat"), ("Softmax", "flat", "unused")]
     weights = {"conv.weight": floats(4, 3, 3, 3)}
+    nodes.append(("ReduceL2", "flat", "norm", {"axes": [1]}))
     outputs = [value("h", ("N", 4, 7, 6)), value("flat", ("N", 168))]
+    outputs.append(value("norm", ("N", 1)))
     network = ours(write(path, nodes, weights, out=outputs))
     assert network.network.embedding_dim == 168
     assert "Softmax" not in network.network.operators
     outputs.append(value("unused", ("N", 168)))
     write(path, nodes, weights, out=outputs)
-    with pytest.raises(InputError, match=r"h \(\?, 4, 7, 6\), flat.*unused"):
+    with pytest.raises(InputError, match=r"h \(\?, 4, 7, 6\), flat.*norm.*unused"):
         read_network(path)
 
 
@@ -271,6 +282,7 @@ REFUSED = {
     ),
     "order": ({}, [("Add", "x h", "y"), ("Relu", "x", "h")], {}, "before"),
     "twice": ({}, [("Relu", "x", "y"), ("Relu", "x", "y")], {}, "twice"),
+    "output": (dict(out=[value("z", None)]), [("Relu", "x", "y")], {}, "no z"),
     "misfit": ({}, [CONV, ("Add", "h c", "y")], {"c": floats(5)}, "does not fit"),
     "channels": (
         {},

@@ -8,7 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from prefiqs_jax.backbones.onnx_graph.call import Call
-from prefiqs_jax.backbones.onnx_graph.values import Value, combine, is_known, plain
+from prefiqs_jax.backbones.onnx_graph.values import (
+    Value,
+    combine,
+    is_known,
+    plain,
+    shape_of,
+)
 
 Operator = Callable[[Call], Value]
 
@@ -133,6 +139,10 @@ def clip(call: Call) -> Value:
 def prelu(call: Call) -> Value:
     """Keep x where positive, a·x elsewhere; the derivative at 0 is a, as in PyTorch."""
     x, slope = call.operand(0), call.operand(1)
+    shape = shape_of(x)
+    if len(shape) > 2 and shape_of(slope) == (shape[1],) != (shape[-1],):
+        # MXNet's exporter left these without the axes of the pixels.
+        slope = plain(slope).reshape(-1, *(1 for _ in shape[2:]))
     return combine(lambda x, a: jnp.where(x > 0, x, a * x), [x, slope], call.dtype)
 
 

@@ -11,6 +11,7 @@ from prefiqs_jax.backbones.onnx_graph.operators.windows import Window, window, w
 from prefiqs_jax.backbones.onnx_graph.values import (
     Value,
     channels_last,
+    check_room,
     lift,
     like,
 )
@@ -47,6 +48,7 @@ def average_pool(call: Call) -> Value:
         window_dilation=dilations,
     )
     included = bool(call.attribute("count_include_pad", 0))
+    check_room(total.shape[1:-1])
     counts = np.ones(())
     for axis, size in enumerate(sizes):
         counted = _counts(found, declared, axis, size, included)
@@ -72,13 +74,16 @@ def max_pool(call: Call) -> Value:
 def _running_maximum(x: Any, array_axis: int, found: Window, axis: int) -> Any:
     stride, extent = found.strides[axis], found.extents[axis]
     count = (x.shape[array_axis] - extent) // stride + 1
-    best: Any = None
-    for start in range(0, extent, found.dilations[axis]):
-        stop = start + (count - 1) * stride + 1
-        part = jax.lax.slice_in_dim(x, start, stop, stride, array_axis)
+    parts = [
+        jax.lax.slice_in_dim(
+            x, start, start + (count - 1) * stride + 1, stride, array_axis
+        )
+        for start in range(0, extent, found.dilations[axis])
+    ]
+    best = parts[0]
+    for part in parts[1:]:
         # NaN wins, so that it reaches the embedding and is reported.
-        wins = part > best if best is not None else None
-        best = part if wins is None else jnp.where(wins | (part != part), part, best)
+        best = jnp.where((part > best) | (part != part), part, best)
     return best
 
 
@@ -89,6 +94,7 @@ def _counts(
     before, last = found.pads[axis]
     total = before + size + last
     places = range(0, total - found.extents[axis] + 1, found.strides[axis])
+    check_room((len(places), found.kernel[axis]))
     starts = np.fromiter(places, int)[:, None] - before
     touched = starts + np.arange(found.kernel[axis]) * found.dilations[axis]
     low, high = 0, size
