@@ -211,10 +211,9 @@ def compare_preprocessing(
             progress=progress,
         )
     )
-    norms = [np.linalg.norm(raw, axis=1) for raw, _ in found]
     fits = [
-        PreprocessingFit(each, float(norm.mean()), float(norm.std() / norm.mean()))
-        for each, norm in zip(candidates, norms, strict=True)
+        PreprocessingFit(each, *_norm_and_spread(raw))
+        for each, (raw, _) in zip(candidates, found, strict=True)
     ]
     fmr = None
     if evidence is not None:
@@ -230,6 +229,12 @@ def compare_preprocessing(
         int(is_grey[rows].sum() if people else is_grey.sum()),
         pictures.skipped,
     )
+
+
+def _norm_and_spread(raw: NDArray[np.float64]) -> tuple[float, float]:
+    norm = np.linalg.norm(raw, axis=1)
+    mean = float(norm.mean())
+    return mean, float(norm.std()) / mean if mean else 0.0
 
 
 def _people(identities: tuple[str | None, ...]) -> tuple[int, NDArray[np.intp]]:
