@@ -5,16 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from prefiqs_jax.backbones.onnx_graph.call import Call
-from prefiqs_jax.backbones.onnx_graph.graph import Node
+from prefiqs_jax.backbones.onnx_graph.graph import Known, Node
 from prefiqs_jax.backbones.onnx_graph.operators.table import ON_KNOWN
 from prefiqs_jax.backbones.onnx_graph.run import evaluate
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.weights.onnx_constants import Constants
 
 
 def fold_arithmetic(
-    nodes: Sequence[Node], known: Constants, budget: int
-) -> tuple[tuple[Node, ...], Constants]:
+    nodes: Sequence[Node], known: Known, budget: int
+) -> tuple[tuple[Node, ...], Known]:
     """Compute the nodes that depend on constants alone.
 
     So a weight is what a layer consumes (W·c, say), not what the file stores.
@@ -40,7 +39,7 @@ def fold_arithmetic(
     InputError
         They take more than the budget, or a node does not fit its inputs.
     """
-    values = dict(known.values)
+    values, makers = dict(known.values), dict(known.makers)
     kept = []
     for node in nodes:
         constant = all(name in values for name in node.inputs if name)
@@ -50,8 +49,8 @@ def fold_arithmetic(
         operands = tuple(values[name] if name else None for name in node.inputs)
         for name, array in evaluate(Call(node, operands, np.float32)).items():
             budget -= array.nbytes
-            values[name] = array
+            values[name], makers[name] = array, node
         if budget < 0:
             message = "unpacks to far more than its size; export it again"
             raise InputError(message)
-    return tuple(kept), Constants(values, known.makers, known.layers)
+    return tuple(kept), Known(values, makers)

@@ -48,6 +48,22 @@ class Node:
         )
 
 
+@dataclasses.dataclass(frozen=True)
+class Known:
+    """Constants of a graph.
+
+    Attributes
+    ----------
+    values
+        Every one by its name, in the order of the file.
+    makers
+        The node that computes it; stored ones have none.
+    """
+
+    values: Mapping[str, np.ndarray]
+    makers: Mapping[str, Node]
+
+
 def opset_of(model: Any) -> int:
     """Return the version of ONNX's own operators; raise InputError if too old."""
     versions = [o.version for o in model.opset_import if o.domain in ("", "ai.onnx")]

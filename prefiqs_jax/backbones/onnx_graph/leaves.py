@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from prefiqs_jax.backbones.onnx_graph.graph import Node
+from prefiqs_jax.backbones.onnx_graph.graph import Known, Node
 from prefiqs_jax.backbones.onnx_graph.roles import Role, role
 from prefiqs_jax.backbones.onnx_graph.scopes import scope_of
 from prefiqs_jax.backbones.onnx_graph.views import (
@@ -18,7 +18,6 @@ from prefiqs_jax.backbones.onnx_graph.views import (
     view,
 )
 from prefiqs_jax.weights.floats import as_float32
-from prefiqs_jax.weights.onnx_constants import Constants
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +64,7 @@ class _Stored:
     steps: Steps
 
 
-def collect(nodes: Sequence[Node], known: Constants) -> Leaves:
+def collect(nodes: Sequence[Node], known: Known) -> Leaves:
     """Give every weight a name and its place.
 
     A tensor of the file is one leaf, however many nodes use it and whatever
@@ -105,7 +104,7 @@ def collect(nodes: Sequence[Node], known: Constants) -> Leaves:
 
 def _add(
     tensors: dict[str, np.ndarray],
-    known: Constants,
+    known: Known,
     origin: tuple[str, Steps],
     found: Role,
     node: Node,
@@ -122,7 +121,7 @@ def _add(
     return _Stored(scope, found.leaf, way)
 
 
-def _origins(known: Constants) -> dict[str, tuple[str, Steps]]:
+def _origins(known: Known) -> dict[str, tuple[str, Steps]]:
     """Find the tensor that each constant is a view of, and the steps to it.
 
     Two computations of one kind on the same inputs give one root: quantisers write one
@@ -137,33 +136,39 @@ def _origins(known: Constants) -> dict[str, tuple[str, Steps]]:
             continue
         step = _step(node, array, known.values)
         if step is not None:
-            root, steps = origins[node.input[0]]
+            root, steps = origins[node.inputs[0]]
             origins[name] = (root, steps + step)
             continue
         root = name
-        if any(node.input):
-            inputs = tuple(origins[i] if i else None for i in node.input)
-            attributes = sorted(a.SerializeToString() for a in node.attribute)
-            root = made.setdefault((node.op_type, inputs, *attributes), name)
+        if any(node.inputs):
+            inputs = tuple(origins[i] if i else None for i in node.inputs)
+            attributes = sorted((k, repr(v)) for k, v in node.attributes.items())
+            # Split gives several.
+            number = node.outputs.index(name)
+            key = (node.operator, inputs, number, *attributes)
+            root = made.setdefault(key, name)
         origins[name] = (root, ())
     return origins
 
 
 def _step(
-    node: Any, array: np.ndarray, values: Mapping[str, np.ndarray]
+    node: Node, array: np.ndarray, values: Mapping[str, np.ndarray]
 ) -> Steps | None:
     """Return how a node views its input; None if it computes something new."""
-    source = values[node.input[0]] if any(node.input) else None
-    match node.op_type:
+    if not node.inputs or not node.inputs[0]:
+        return None
+    source = values[node.inputs[0]]
+    match node.operator:
         case "Identity":
             return ()
-        case "Reshape" | "Squeeze" | "Unsqueeze":
+        case "Reshape" | "Squeeze" | "Unsqueeze" | "Flatten":
+            return reshape(*array.shape)
+        case "Expand" if array.size == source.size:
             return reshape(*array.shape)
         case "Transpose":
-            perms = [a.ints for a in node.attribute if a.name == "perm"]
-            axes = perms[0] if perms else reversed(range(array.ndim))
+            axes = node.attributes.get("perm") or reversed(range(array.ndim))
             return transpose(*(axis % array.ndim for axis in axes))
-        case "Cast" if source is not None and source.dtype.kind == array.dtype.kind:
+        case "Cast" if source.dtype.kind == array.dtype.kind:
             # All become float32, so only a narrower type makes other values.
             kept = array.dtype.itemsize >= min(4, source.dtype.itemsize)
             return () if kept and array.dtype.kind == "f" else None

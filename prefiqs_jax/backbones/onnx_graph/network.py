@@ -15,6 +15,7 @@ from prefiqs_jax.backbones.functional import unflatten
 from prefiqs_jax.backbones.onnx_graph.arithmetic import fold_arithmetic
 from prefiqs_jax.backbones.onnx_graph.forms import check_forms
 from prefiqs_jax.backbones.onnx_graph.graph import (
+    Known,
     check_order,
     needed,
     node_of,
@@ -53,8 +54,8 @@ class OnnxNetwork:
     scales_pixels
         Whether the graph itself shifts and scales pixels, so that it takes 0 to 255.
     folded
-        How many convolutions the exporter has merged with their BatchNorm: their
-        weights are products, not those that were trained.
+        How many convolutions the exporter has merged with their BatchNorm (a bias, and
+        no BatchNorm behind): their weights are not those that were trained.
     operators
         How often each operator runs.
     """
@@ -114,9 +115,11 @@ def read_network(path: Path) -> OnnxNetwork:
 
 def _program(model: Any, budget: int) -> tuple[Program, Leaves]:
     opset, graph = opset_of(model), model.graph
-    known = constants(graph, budget)
-    image, output = image_input(graph, known), embedding_output(graph)
-    nodes = needed([node_of(proto, opset) for proto in known.layers], output)
+    stored = constants(graph, budget)
+    image, output = image_input(graph, stored), embedding_output(graph)
+    nodes = needed([node_of(proto, opset) for proto in stored.layers], output)
+    makers = {name: node_of(proto, opset) for name, proto in stored.makers.items()}
+    known = Known(stored.values, makers)
     check_forms(nodes, output)
     check_order(nodes, {image.name, *known.values}, output)
     nodes, known = fold_arithmetic(nodes, known, budget)

@@ -33,8 +33,9 @@ def scales_pixels(nodes: Sequence[Node], image: str) -> bool:
 def folded_count(nodes: Sequence[Node]) -> int:
     """Count convolutions that an exporter has merged with their BatchNorm.
 
-    Told by a bias and no BatchNorm behind it. Their weights are not those that were
-    trained, so magnitudes rank them otherwise.
+    Told by a bias and no BatchNorm behind it, so one that always had a bias counts too.
+    Weights that were merged are not those that were trained: magnitudes rank them
+    otherwise.
     """
     normalised = {
         name
