@@ -24,10 +24,11 @@ def array_bytes(array: np.ndarray, age: str = "v2") -> bytes:
 def write_params(
     path: Path, arrays: Mapping[str, np.ndarray], age: str = "v2"
 ) -> bytes:
-    data = struct.pack("<QQQ", 0x112, 0, len(arrays))
-    data += b"".join(array_bytes(array, age) for array in arrays.values())
-    data += struct.pack("<Q", len(arrays))
-    for name in arrays:
-        data += struct.pack("<Q", len(name.encode())) + name.encode()
+    names = [name.encode() for name in arrays]
+    parts = [struct.pack("<QQQ", 0x112, 0, len(arrays))]
+    parts += [array_bytes(array, age) for array in arrays.values()]
+    parts += [struct.pack("<Q", len(arrays))]
+    parts += [struct.pack("<Q", len(name)) + name for name in names]
+    data = b"".join(parts)
     path.write_bytes(data)
     return data
