@@ -1,6 +1,5 @@
 """Compare a network's preprocessing with its alternatives on one's own pictures."""
 
-import dataclasses
 from collections import Counter
 from typing import Literal
 
@@ -8,15 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefiqs_jax.backbones.backbone import Backbone
-from prefiqs_jax.backbones.preprocessing import Preprocessing
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.fiqa import equal_error_rate, fnmr_at, threshold_at_fmr
 from prefiqs_jax.images import ImageFolder
 from prefiqs_jax.inputcheck.alternatives import alternatives
 from prefiqs_jax.inputcheck.embeddings import Pictures, embeddings, load_pictures
+from prefiqs_jax.inputcheck.fits import PreprocessingComparison, PreprocessingFit
+from prefiqs_jax.inputcheck.judge import judge, unit_rows
 from prefiqs_jax.inputcheck.sample import ENOUGH_PEOPLE, sample
-from prefiqs_jax.inputcheck.separation import Moments, d_prime_replicates, moments
-from prefiqs_jax.statistics import percentile_interval
 
 MAX_IMAGES = 300
 """Pictures that are enough to see a wrong input."""
@@ -24,97 +21,6 @@ MOST_IMAGES = 2000
 """More would only take memory: all comparisons are held at once."""
 ENOUGH_PICTURES = 10
 """Fewer pictures, each compared with mirror images, are no sample to draw from."""
-GROSS = 2 / 3
-"""Of the best d' of mirror images; only what stays below is gross."""
-
-_FALSE_MATCHES = 10  # so many, at least, hold a threshold
-_LEVEL = 0.95
-
-
-@dataclasses.dataclass(frozen=True)
-class PreprocessingFit:
-    """How well pictures fit a network under one preprocessing.
-
-    Attributes
-    ----------
-    preprocessing
-        Of the input.
-    norm, norm_spread
-        Mean norm of the raw embeddings, and their standard deviation over that mean.
-    separation
-        d' of mated against non-mated similarities; None without enough pictures.
-    low, high
-        Interval of how far ``separation`` is above that of the best, bootstrapped by
-        person or picture; its level allows for the number of alternatives.
-    eer, fnmr
-        Equal error rate, and FNMR at the comparison's ``fmr``; None if unknown.
-    clearly_worse
-        Whether the evidence says that it fits worse than the best.
-    """
-
-    preprocessing: Preprocessing
-    norm: float
-    norm_spread: float
-    separation: float | None = None
-    low: float | None = None
-    high: float | None = None
-    eer: float | None = None
-    fnmr: float | None = None
-    clearly_worse: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class PreprocessingComparison:
-    """The stored preprocessing of a network beside its alternatives.
-
-    Attributes
-    ----------
-    rows
-        One fit each; the stored preprocessing is the first.
-    evidence
-        ``"identities"``: the same person against others. ``"mirrors"``: a picture's
-        mirror image against those of other pictures, which shows gross errors only.
-        None: too few pictures for either.
-    images, people
-        How many were compared; 0 people where that does not matter.
-    fmr
-        False match rate of the column FNMR; None without identities.
-    grey
-        How many of the pictures are grey.
-    skipped
-        (name, reason) of pictures left out.
-    """
-
-    rows: tuple[PreprocessingFit, ...]
-    evidence: Literal["identities", "mirrors"] | None
-    images: int
-    people: int
-    fmr: float | None
-    grey: int
-    skipped: tuple[tuple[str, str], ...]
-
-    @property
-    def stored(self) -> PreprocessingFit:
-        """The fit of what belongs to the weights."""
-        return self.rows[0]
-
-    @property
-    def best(self) -> PreprocessingFit:
-        """The fit with the largest separation; the stored one without evidence."""
-        if self.evidence is None:
-            return self.stored
-        known = [row for row in self.rows if row.separation is not None]
-        return max(known, key=lambda row: row.separation or 0.0)
-
-    @property
-    def alike(self) -> tuple[PreprocessingFit, ...]:
-        """Alternatives that the pictures cannot tell from the best fit."""
-        return tuple(row for row in self.rows[1:] if not row.clearly_worse)
-
-    @property
-    def fits(self) -> bool:
-        """False if an alternative fits clearly better than the stored preprocessing."""
-        return not self.stored.clearly_worse
 
 
 def compare_preprocessing(
@@ -217,9 +123,9 @@ def compare_preprocessing(
     ]
     fmr = None
     if evidence is not None:
-        units = [_units(raw, mirror) for raw, mirror in found]
+        units = [unit_rows(raw, mirror) for raw, mirror in found]
         codes = _codes(pictures, rows) if people else np.arange(len(pixels))
-        fmr, fits = _judge(fits, units, codes, evidence, replicates, seed)
+        fmr, fits = judge(fits, units, codes, evidence, replicates, seed)
     return PreprocessingComparison(
         tuple(fits),
         evidence,
@@ -250,76 +156,3 @@ def _people(identities: tuple[str | None, ...]) -> tuple[int, NDArray[np.intp]]:
 def _codes(pictures: Pictures, rows: NDArray[np.intp]) -> NDArray[np.intp]:
     names = [str(pictures.identities[row]) for row in rows]
     return np.unique(names, return_inverse=True)[1]
-
-
-def _units(
-    raw: NDArray[np.float64], mirror: NDArray[np.float64] | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Scale the rows to compare to norm 1; None if one cannot be."""
-    sides = (raw, raw if mirror is None else mirror)
-    norms = [np.linalg.norm(side, axis=1, keepdims=True) for side in sides]
-    if not all(np.isfinite(norm).all() and (norm > 0).all() for norm in norms):
-        return None
-    return sides[0] / norms[0], sides[1] / norms[1]
-
-
-def _judge(
-    fits: list[PreprocessingFit],
-    units: list[tuple[NDArray[np.float64], NDArray[np.float64]] | None],
-    codes: NDArray[np.intp],
-    evidence: str,
-    replicates: int,
-    seed: int,
-) -> tuple[float | None, list[PreprocessingFit]]:
-    """Fill in what the comparisons say; without embeddings a fit is clearly worse."""
-    usable = [(index, pair) for index, pair in enumerate(units) if pair is not None]
-    if not usable:
-        message = (
-            "embeddings are zero or not finite under every preprocessing; are these "
-            "the weights of this network?"
-        )
-        raise InputError(message)
-    count = len(codes)
-    if evidence == "identities":
-        first, second = np.triu_indices(count, 1)
-    else:
-        first, second = np.divmod(np.arange(count**2), count)
-    mated = codes[first] == codes[second]
-    fmr = _supported_fmr(int((~mated).sum()))
-    fits = [dataclasses.replace(fit, clearly_worse=True) for fit in fits]
-    sums: list[Moments] = []
-    for index, pair in usable:
-        similarity = (pair[0] @ pair[1].T)[first, second]
-        sums.append(moments(codes[first], codes[second], similarity, codes.max() + 1))
-        if evidence == "identities":
-            threshold = threshold_at_fmr(similarity[~mated], fmr)
-            fits[index] = dataclasses.replace(
-                fits[index],
-                eer=equal_error_rate(similarity, mated),
-                fnmr=fnmr_at(similarity[mated], threshold),
-            )
-    drawn = d_prime_replicates(sums, replicates, seed)
-    best = int(np.argmax(drawn[0]))
-    level = 1 - (1 - _LEVEL) / max(len(fits) - 1, 1)
-    share = 1.0 if evidence == "identities" else GROSS
-    for place, (index, _) in enumerate(usable):
-        low, high = percentile_interval(drawn[1:, place] - drawn[1:, best], level)
-        margin = drawn[1:, place] - share * drawn[1:, best]
-        fits[index] = dataclasses.replace(
-            fits[index],
-            separation=float(drawn[0, place]),
-            low=low,
-            high=high,
-            clearly_worse=percentile_interval(margin, level)[1] < 0,
-        )
-    return (fmr if evidence == "identities" else None), fits
-
-
-def _supported_fmr(non_mated: int) -> float:
-    """Give the smallest usual FMR that ten false matches support, at most 0.1.
-
-    >>> _supported_fmr(4500), _supported_fmr(100), _supported_fmr(30)
-    (0.01, 0.1, 0.1)
-    """
-    usual = (1e-4, 1e-3, 1e-2, 1e-1)
-    return next((fmr for fmr in usual if fmr * non_mated >= _FALSE_MATCHES), 0.1)

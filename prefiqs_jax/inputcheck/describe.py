@@ -2,7 +2,7 @@
 
 from prefiqs_jax.backbones.preprocessing import Preprocessing
 from prefiqs_jax.inputcheck.alternatives import scaling
-from prefiqs_jax.inputcheck.compare import PreprocessingComparison, PreprocessingFit
+from prefiqs_jax.inputcheck.fits import PreprocessingComparison, PreprocessingFit
 
 _EVIDENCE = {
     "identities": "the same person against others",

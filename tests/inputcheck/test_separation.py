@@ -42,7 +42,9 @@ def test_replicates_are_paired(comparisons):
     drawn = d_prime_replicates([one, same], 50, seed=0)
     assert drawn.shape == (51, 2)
     np.testing.assert_allclose(drawn[:, 0], drawn[:, 1], rtol=1e-9)
-    np.testing.assert_allclose(drawn[0, 0], listed(*comparisons, np.ones(8)))
+    np.testing.assert_allclose(
+        drawn[0, 0], listed(first, second, similarity, np.ones(8))
+    )
     assert drawn[1:, 0].std() > 0.05
 
 
