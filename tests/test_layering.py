@@ -14,6 +14,7 @@ LAYERS = [
     "aliases",
     "files",
     "trees",
+    "compilation",
     "masks",
     "sensitivity",
     "statistics",

@@ -29,6 +29,7 @@ Grid = list[list[Array]]
 
 
 @jax.custom_jvp
+@jax.jit  # traced once for each shape, not once for each layer
 def winograd(x: Array, kernel: Array) -> Array:
     """Convolve with 3×3 filters at stride 1 and padding 1, any height and width.
 

@@ -18,6 +18,7 @@ from jax import Array
 from numpy.typing import DTypeLike, NDArray
 
 from prefiqs_jax.aliases import ApplyFn, Params
+from prefiqs_jax.compilation import compiler_options
 from prefiqs_jax.masks.packed import PackedMasks, delta_at
 from prefiqs_jax.sensitivity import Agreement, agreement, unit
 
@@ -151,7 +152,7 @@ def compile_step(
         step = jax.jit(make_step(problem, chunk))
         return step.lower(
             problem.moving, problem.still, problem.planes, images
-        ).compile()
+        ).compile(compiler_options=compiler_options())
 
 
 def measure(

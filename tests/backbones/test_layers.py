@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from prefiqs_jax.backbones.convolution import convolve
+from prefiqs_jax.backbones.direct import direct
 from prefiqs_jax.backbones.functional import bind, blueprint
 from prefiqs_jax.backbones.iresnet import IResNet
-from prefiqs_jax.backbones.layers import PReLU, shifted_depthwise
+from prefiqs_jax.backbones.layers import PReLU, conv, shifted_depthwise
+from prefiqs_jax.backbones.winograd import winograd
 from prefiqs_jax.backbones.zoo import ARCHITECTURES
 
 COUNTS = {  # FIELD: parameters and tensors of the published code
@@ -37,6 +40,112 @@ def test_depthwise_equals_the_grouped_convolution(stride, extent):
     ours = shifted_depthwise(x, kernel, stride)
     assert ours.shape == expected.shape
     assert np.abs(ours - expected).max() < 1e-14
+
+
+def draw(*shapes, dtype=np.float64):
+    rng = np.random.default_rng(0)
+    return [jnp.asarray(rng.standard_normal(shape).astype(dtype)) for shape in shapes]
+
+
+def relative(ours, expected):
+    assert ours.shape == expected.shape
+    return np.abs(ours - expected).max() / np.abs(expected).max()
+
+
+SIZES = [(2, 8, 8, 5), (1, 7, 9, 4), (3, 6, 5, 1), (2, 1, 2, 3)]
+
+
+@pytest.mark.parametrize("shape", SIZES)
+def test_winograd_is_a_convolution(shape):
+    x, kernel = draw(shape, (3, 3, shape[-1], 6))
+    assert relative(winograd(x, kernel), direct(x, kernel)) < 1e-13
+
+
+def test_winograd_in_single_precision():
+    x, kernel = draw((2, 14, 14, 128), (3, 3, 128, 128))
+    single = winograd(x.astype(np.float32), kernel.astype(np.float32))
+    assert single.dtype == np.float32
+    assert relative(single.astype(np.float64), direct(x, kernel)) < 2e-6
+
+
+@pytest.mark.parametrize("moving", [(0,), (1,), (0, 1)])
+def test_derivatives_of_winograd(moving):
+    """Forward, reverse and linearised, in the input, in the filters, in both."""
+    inputs = draw((2, 7, 6, 3), (3, 3, 3, 4))
+
+    def of_moving(convolution):
+        def function(*some):
+            full = list(inputs)
+            for position, value in zip(moving, some, strict=True):
+                full[position] = value
+            return convolution(*full)
+
+        return function
+
+    at = tuple(inputs[i] for i in moving)
+    along = tuple(jnp.sin(3 * inputs[i]) for i in moving)
+    ours, expected = of_moving(winograd), of_moving(direct)
+    expected_tangent = jax.jvp(expected, at, along)[1]
+    assert relative(jax.jvp(ours, at, along)[1], expected_tangent) < 1e-13
+    stacked = [jnp.stack([a, -2 * a]) for a in along]
+    pushed = jax.vmap(jax.linearize(ours, *at)[1])(*stacked)
+    assert relative(pushed[1], -2 * expected_tangent) < 1e-13
+    _, back = jax.vjp(ours, *at)
+    _, expected_back = jax.vjp(expected, *at)
+    for pulled, reference in zip(
+        back(expected_tangent), expected_back(expected_tangent), strict=True
+    ):
+        assert relative(pulled, reference) < 1e-13
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel", "stride", "padding"),
+    [
+        ((2, 14, 14, 128), (3, 3, 128, 128), 1, 1),  # Winograd
+        ((2, 9, 8, 5), (1, 1, 5, 7), 2, 0),  # pixels first
+        ((2, 9, 8, 4), (3, 3, 4, 4), 2, 1),
+        ((2, 9, 8, 6), (3, 3, 2, 9), 1, 1),  # groups
+        ((2, 7, 7, 3), (7, 7, 3, 4), 1, 0),
+    ],
+)
+def test_every_way_is_pytorchs_convolution(shape, kernel, stride, padding):
+    torch = pytest.importorskip("torch")
+    x, weights = draw(shape, kernel, dtype=np.float32)
+    expected = torch.nn.functional.conv2d(
+        torch.from_numpy(np.array(x, np.float64).transpose(0, 3, 1, 2)),
+        torch.from_numpy(np.array(weights, np.float64).transpose(3, 2, 0, 1)),
+        stride=stride,
+        padding=padding,
+        groups=shape[-1] // kernel[2],
+    ).numpy()
+    ours = np.asarray(convolve(x, weights, stride, padding), np.float64)
+    assert relative(ours, expected.transpose(0, 2, 3, 1)) < 2e-6
+
+
+def test_winograd_is_taken_where_it_wins():
+    if jax.default_backend() != "cpu":
+        pytest.skip("XLA's convolution is taken on an accelerator")
+
+    def taken(height, channels, dtype=np.float32, stride=1):
+        arguments = draw((1, height, height, channels), (3, 3, channels, channels))
+        arguments = [a.astype(dtype) for a in arguments]
+        program = jax.make_jaxpr(lambda *a: convolve(*a, stride, 1))(*arguments)
+        return "winograd" in str(program)
+
+    assert taken(14, 128)
+    assert not taken(7, 128)
+    assert not taken(14, 64)
+    assert not taken(14, 128, dtype=np.float64)
+    assert not taken(14, 128, stride=2)
+
+
+def test_a_convolution_may_have_a_bias():
+    layer = conv(2, 3, 3, 1, bias=True, padding=0, rngs=nnx.Rngs(0))
+    x = jnp.ones((1, 5, 4, 2), jnp.float32)
+    before = layer(x)
+    assert before.shape == (1, 3, 2, 3)
+    layer.bias[...] = jnp.array([1, 2, 3], jnp.float32)
+    assert jnp.allclose(layer(x) - before, layer.bias[...][None, None, None], atol=1e-6)
 
 
 def test_prelu_has_a_slope_per_channel():
