@@ -81,3 +81,20 @@ def ours():
 @pytest.fixture(scope="session")
 def session():
     return run_session
+
+
+def check_against_runtime(case, path):
+    """Compare a case (opset, nodes, weights) with ONNX Runtime, on three images."""
+    opset, nodes, weights = case
+    write_graph(path, nodes, weights, opset=opset)
+    pictures = np.random.default_rng(4).normal(0, 1, (3, 3, 9, 8)).astype(np.float32)
+    expected = run_session(path, pictures)
+    network = Ours(path)
+    found = network(pictures.transpose(0, 2, 3, 1))
+    assert found.shape == (3, network.network.embedding_dim)
+    np.testing.assert_allclose(found, expected.reshape(3, -1), rtol=2e-5, atol=2e-5)
+
+
+@pytest.fixture(scope="session")
+def check():
+    return check_against_runtime

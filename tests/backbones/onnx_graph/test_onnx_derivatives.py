@@ -147,14 +147,16 @@ def test_jvp_equals_the_central_difference(name, tmp_path, write, ours):
     params, statistics = network.params, network.statistics
     delta = direction(params)
 
-    @jax.jit
     def along(step):
         moved = jax.tree.map(lambda p, d: p + step * d, params, delta)
         return network.network.apply(moved, statistics, images)
 
-    _, jvp = jax.jvp(along, (0.0,), (1.0,))
-    step = 1e-6
-    difference = (along(step) - along(-step)) / (2 * step)
+    @jax.jit
+    def both(step):
+        _, jvp = jax.jvp(along, (0.0,), (1.0,))
+        return jvp, (along(step) - along(-step)) / (2 * step)
+
+    jvp, difference = both(1e-6)
     size = float(jnp.abs(jvp).max())
     assert size > 1e-3
     assert np.abs(jvp - difference).max() <= 1e-6 * size
@@ -169,14 +171,20 @@ def test_linearize_and_vmap_equal_single_calls(tmp_path, write, ours):
     def apply(params):
         return network.network.apply(params, network.statistics, images)
 
-    _, push = jax.linearize(apply, network.params)
-    pushed = jax.vmap(push)(stacked)
-    for one, row in zip(many, pushed, strict=True):
-        _, expected = jax.jvp(apply, (network.params,), (one,))
-        np.testing.assert_allclose(row, expected, rtol=0, atol=1e-12)
-    rows = jax.vmap(apply)(stacked)
-    for one, row in zip(many, rows, strict=True):
-        np.testing.assert_allclose(row, apply(one), rtol=0, atol=1e-12)
+    @jax.jit
+    def batched(params):
+        _, push = jax.linearize(apply, params)
+        return jax.vmap(push)(stacked), jax.vmap(apply)(stacked)
+
+    @jax.jit
+    def single(params, one):
+        return jax.jvp(apply, (params,), (one,))[1], apply(one)
+
+    pushed, rows = batched(network.params)
+    for i, one in enumerate(many):
+        jvp, row = single(network.params, one)
+        np.testing.assert_allclose(pushed[i], jvp, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(rows[i], row, rtol=0, atol=1e-12)
 
 
 def slope_at(value, nodes, weights, tmp_path, write, ours):

@@ -176,8 +176,9 @@ def test_equals_pytorch(make, opset, dynamic, tmp_path, pictures, ours, session)
     size = np.abs(expected).max()
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * size)
     np.testing.assert_allclose(found, runtime, rtol=0, atol=1e-5 * size)
-    alone = np.concatenate([network(image[None]) for image in images])
-    np.testing.assert_allclose(found, alone, rtol=0, atol=1e-6 * size)
+    if opset == 17:
+        alone = np.concatenate([network(image[None]) for image in images])
+        np.testing.assert_allclose(found, alone, rtol=0, atol=1e-6 * size)
 
 
 def test_names_are_those_of_the_modules(tmp_path, ours):
