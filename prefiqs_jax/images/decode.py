@@ -74,6 +74,8 @@ class Prepared:
     sixteen_bits: bool
     several_frames: bool
     orientation: int
+    margin: int = 0
+    """Columns to cut on either side, once upright."""
 
 
 def decode(path: str | os.PathLike[str]) -> Decoded:
@@ -131,12 +133,13 @@ def prepare(
         # the pixels are decoded, and that may warn. Both are rare: so decode them here.
         if image.format == "PNG" and b"eXIf" in data and "exif" not in image.info:
             image.load()
-        if needed:
-            check_size(name, upright_size(image), needed)
+        margin = check_size(name, upright_size(image), needed) if needed else 0
         turn = orientation(image)
         if image.format == "TIFF":
             image.load()
-    return Prepared(name, readings, reading_mode, sixteen_bits, several_frames, turn)
+    return Prepared(
+        name, readings, reading_mode, sixteen_bits, several_frames, turn, margin
+    )
 
 
 def to_rgb(prepared: Prepared) -> Decoded:
@@ -174,7 +177,11 @@ def to_rgb(prepared: Prepared) -> Decoded:
         # Pillow turns a TIFF while decoding it.
         if image.format != "TIFF":
             upright = upright.transpose(_TURNS[prepared.orientation])
-    return Decoded(np.array(upright.convert("RGB")), tuple(conversions))
+    pixels = np.array(upright.convert("RGB"))
+    if prepared.margin:
+        conversions.append("cut to the 96 wide template")
+        pixels = pixels[:, prepared.margin : -prepared.margin]
+    return Decoded(pixels, tuple(conversions))
 
 
 def _reread(data: bytes, raw_mode: str, name: str) -> ImageFile.ImageFile:

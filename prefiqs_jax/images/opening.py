@@ -40,6 +40,10 @@ class BadImage(InputError):
         return f"{self.name} {self.reason}"
 
 
+# Width and height of the two templates of five points.
+ARCFACE_SIZE, NARROW_SIZE = (112, 112), (96, 112)
+
+
 class NeededSize(NamedTuple):
     """The size that pictures must have, in pixels, and who needs it."""
 
@@ -119,14 +123,25 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
     return width, height
 
 
-def check_size(name: str, size: tuple[int, int], needed: NeededSize) -> None:
-    """Raise :class:`BadImage` unless size, (width, height), is what is needed."""
-    if size != (needed.width, needed.height):
-        reason = (
-            f"is {size[0]}×{size[1]} pixels, but {needed.needed_by} needs "
-            f"{needed.width}×{needed.height} (width×height); align it first"
-        )
-        raise BadImage(name, reason)
+def check_size(name: str, size: tuple[int, int], needed: NeededSize) -> int:
+    """Raise :class:`BadImage` unless size, (width, height), is what is needed.
+
+    Returns
+    -------
+    int
+        Columns to cut from the left and from the right, nearly always 0: a face aligned
+        to the ArcFace template (112×112) holds in its middle the one aligned to the
+        96 wide template, whose points lie 8 pixels further to the left.
+    """
+    if size == (needed.width, needed.height):
+        return 0
+    if size == ARCFACE_SIZE and needed[:2] == (NARROW_SIZE[1], NARROW_SIZE[0]):
+        return (ARCFACE_SIZE[0] - NARROW_SIZE[0]) // 2
+    reason = (
+        f"is {size[0]}×{size[1]} pixels, but {needed.needed_by} needs "
+        f"{needed.width}×{needed.height} (width×height); align it first"
+    )
+    raise BadImage(name, reason)
 
 
 def _refuse_undefined_white(image: ImageFile.ImageFile, name: str) -> None:
