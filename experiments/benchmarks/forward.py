@@ -49,7 +49,7 @@ NETWORKS = (
 TWINS = HERE.parents[1] / "tests"
 TOLERANCE = 2e-6
 HEADER = (
-    f"{'network':24} {'ratio':>5} {'ours':>9} {'contiguous':>10} {'ch. last':>9} "
+    f"{'network':24} {'ratio':>5} {'cpu':>5} {'ours':>9} {'contiguous':>10} {'ch. last':>9} "
     f"{'first call':>10} {'GFLOP/s':>8}"
 )
 LAYOUTS = ("contiguous", "channels_last")
@@ -111,11 +111,13 @@ def compare(name: str, batch: int, repeats: int) -> dict[str, Any]:
     if not difference <= TOLERANCE:
         message = f"{name}: embeddings differ by {difference:.1e} from PyTorch's"
         raise SystemExit(message)
-    times = interleave({"ours": ours, **theirs}, repeats)
+    times, processor = interleave({"ours": ours, **theirs}, repeats)
     best = min(LAYOUTS, key=times.__getitem__)
     return {
         "network": name,
         "ratio": times[best] / times["ours"],
+        "processor_time_ratio": min(processor[layout] for layout in LAYOUTS)
+        / processor["ours"],
         "pytorch_layout": best,
         "ours_s": times["ours"],
         **{f"pytorch_{layout}_s": times[layout] for layout in LAYOUTS},
@@ -237,16 +239,32 @@ def torch_state(
     return state
 
 
-def interleave(calls: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """Time calls in turn; lower quartile of each, in seconds, after one warm-up."""
-    times: dict[str, list[float]] = {name: [] for name in calls}
+def interleave(
+    calls: dict[str, Callable[[], Any]], repeats: int
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Time calls in turn, after one warm-up.
+
+    Returns
+    -------
+    elapsed : dict
+        Lower quartile of each, in seconds.
+    processor : dict
+        The least processor time of each, over all threads: what is left of the
+        comparison on a machine with other work, if run on one core.
+    """
+    elapsed: dict[str, list[float]] = {name: [] for name in calls}
+    processor: dict[str, list[float]] = {name: [] for name in calls}
     for repeat in range(repeats + 1):
         for name, call in calls.items():
-            start = time.perf_counter()
+            start, start_processor = time.perf_counter(), time.process_time()
             call()
             if repeat:
-                times[name].append(time.perf_counter() - start)
-    return {name: float(np.quantile(kept, 0.25)) for name, kept in times.items()}
+                elapsed[name].append(time.perf_counter() - start)
+                processor[name].append(time.process_time() - start_processor)
+    return (
+        {name: float(np.quantile(kept, 0.25)) for name, kept in elapsed.items()},
+        {name: min(kept) for name, kept in processor.items()},
+    )
 
 
 def unit(raw: NDArray) -> NDArray:
@@ -258,7 +276,8 @@ def unit(raw: NDArray) -> NDArray:
 def describe(row: dict[str, Any]) -> str:
     """One line of the table."""
     return (
-        f"{row['network']:24} {row['ratio']:5.2f} {row['ours_s'] * 1e3:6.0f} ms "
+        f"{row['network']:24} {row['ratio']:5.2f} "
+        f"{row['processor_time_ratio']:5.2f} {row['ours_s'] * 1e3:6.0f} ms "
         f"{row['pytorch_contiguous_s'] * 1e3:7.0f} ms "
         f"{row['pytorch_channels_last_s'] * 1e3:6.0f} ms {row['first_call_s']:8.1f} s "
         f"{row['gflop_per_s']:8.0f}"

@@ -17,7 +17,7 @@ from prefiqs_jax.backbones.zoo import ARCHITECTURES, ONNX, architecture
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.weights import mapping, store, transforms
 from prefiqs_jax.weights.prefixes import strip_prefix
-from prefiqs_jax.weights.source import Source, file_sha256, read_source
+from prefiqs_jax.weights.source import Source, checked_digest, read_source
 
 Tensors = dict[str, np.ndarray]
 
@@ -199,7 +199,7 @@ def _read_graph(path: Path) -> Network:
     if path.suffix.lower() != ".onnx":
         message = f"{path}: --backbone {ONNX} runs .onnx files; name the network"
         raise InputError(message)
-    digest = file_sha256(path) if path.is_file() else ""
+    digest = checked_digest(path)
     graph = read_network(path)
     height, width = graph.input_size
     # What insightface's own loader concludes.
@@ -214,7 +214,8 @@ def _read_graph(path: Path) -> Network:
             source_file=path.name,
             source_sha256=digest,
             format="onnx",
-            folded=bool(graph.folded),
+            # One alone is a patch embedding or the like, with a bias of its own.
+            folded=graph.folded > 1,
         ),
         dict(graph.tensors),
         lambda tensors: bind_function(graph.apply, tensors),

@@ -100,6 +100,20 @@ def read_source(path: Path | str) -> Source:
         read, or holds no weights. One line that names the file and the cure.
     """
     path = Path(path)
+    sha256 = checked_digest(path)
+    form, read = READERS[path.suffix.lower()]
+    tensors, ignored, metadata = read(path)
+    return Source(path, sha256, form, tensors, ignored, metadata)
+
+
+def checked_digest(path: Path) -> str:
+    """Return the SHA-256 of a weight file, if there is one of a known kind.
+
+    Raises
+    ------
+    InputError
+        The file is missing, empty, a folder, or of unknown extension.
+    """
     known = ", ".join(READERS)
     if path.suffix.lower() not in READERS:
         message = f"{path}: unknown kind of weight file; use one of {known}"
@@ -117,6 +131,4 @@ def read_source(path: Path | str) -> Source:
     if empty:
         message = f"{path}: empty file; get the weights again"
         raise InputError(message)
-    form, read = READERS[path.suffix.lower()]
-    tensors, ignored, metadata = read(path)
-    return Source(path, sha256, form, tensors, ignored, metadata)
+    return sha256
