@@ -49,8 +49,8 @@ NETWORKS = (
 TWINS = HERE.parents[1] / "tests"
 TOLERANCE = 2e-6
 HEADER = (
-    f"{'network':24} {'ratio':>5} {'cpu':>5} {'ours':>9} {'contiguous':>10} {'ch. last':>9} "
-    f"{'first call':>10} {'GFLOP/s':>8}"
+    f"{'network':24} {'ratio':>5} {'cpu':>5} {'ours':>9} {'contiguous':>10} "
+    f"{'ch. last':>9} {'first call':>10} {'GFLOP/s':>8}"
 )
 LAYOUTS = ("contiguous", "channels_last")
 
