@@ -5,11 +5,13 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
+from prefiqs_jax.backbones.depthwise import shifted_groups
 from prefiqs_jax.backbones.direct import direct
 from prefiqs_jax.backbones.winograd import winograd
 
 WINOGRAD_CHANNELS = 128
 WINOGRAD_EXTENT = 14
+SMALL_GROUP = 4
 
 
 class Conv(nnx.Module):
@@ -54,7 +56,8 @@ def convolve(x: Array, kernel: Array, stride: int, padding: int) -> Array:
     Winograd 183; at 28×28×128 102 and 166; but at 56×56×64 87 and 52, where the
     transforms, which grow with the pixels, outweigh the products; at 7×7×512 100 and
     72, where the tiles hang over the edge. A 1×1 convolution of every other pixel is
-    1.7 times as fast if the pixels are taken first.
+    1.7 times as fast if the pixels are taken first. Groups of two channels (3×3 at
+    56×56×128) take 439 ms as XLA's grouped convolution, 48 ms as shifted products.
 
     Parameters
     ----------
@@ -69,6 +72,8 @@ def convolve(x: Array, kernel: Array, stride: int, padding: int) -> Array:
         return direct(x, kernel, stride, padding)
     if kernel.shape[:2] == (1, 1) and stride > 1 and not padding:
         return direct(x[:, ::stride, ::stride], kernel, 1, 0)
+    if kernel.shape[2] <= SMALL_GROUP and kernel.shape[2] < x.shape[-1]:
+        return shifted_groups(x, kernel, stride, padding)
     if _by_winograd(x, kernel, stride, padding):
         return winograd(x, kernel)
     return direct(x, kernel, stride, padding)

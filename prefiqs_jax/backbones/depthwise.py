@@ -1,4 +1,4 @@
-"""Convolutions of each channel with its own filter."""
+"""Convolutions of each channel, or of groups of few, with filters of their own."""
 
 import jax
 import jax.numpy as jnp
@@ -73,5 +73,30 @@ def shifted_depthwise(
             ]
             term = window * kernel[row, column][None, None]
             total = term if total is None else total + term
+    assert total is not None
+    return total
+
+
+def shifted_groups(x: Array, kernel: Array, stride: int, padding: int) -> Array:
+    """Convolve groups of few channels as one depthwise convolution per member.
+
+    Parameters
+    ----------
+    x
+        Shape (batch, height, width, channels_in).
+    kernel
+        Shape (size, size, channels_in / groups, channels_out).
+    stride, padding
+        In both directions.
+    """
+    members, channels_out = kernel.shape[2:]
+    outputs = channels_out * members // x.shape[-1]  # of each group
+    total = None
+    for member in range(members):
+        # One channel of every group, beside the outputs that it goes into.
+        chosen = jnp.repeat(x[..., member::members], outputs, axis=-1)
+        filters = kernel[:, :, member : member + 1]
+        term = shifted_depthwise(chosen, filters, stride, padding)
+        total = term if total is None else total + term
     assert total is not None
     return total
