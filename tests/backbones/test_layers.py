@@ -128,10 +128,10 @@ def test_winograd_is_taken_where_it_wins():
     if jax.default_backend() != "cpu":
         pytest.skip("XLA's convolution is taken on an accelerator")
 
-    def taken(height, channels, dtype=np.float32, stride=1):
+    def taken(height, channels, dtype: type = np.float32, stride=1):
         arguments = draw((1, height, height, channels), (3, 3, channels, channels))
         arguments = [a.astype(dtype) for a in arguments]
-        program = jax.make_jaxpr(lambda *a: convolve(*a, stride, 1))(*arguments)
+        program = jax.make_jaxpr(lambda x, k: convolve(x, k, stride, 1))(*arguments)
         return "winograd" in str(program)
 
     assert taken(14, 128)
