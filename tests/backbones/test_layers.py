@@ -42,7 +42,7 @@ def test_depthwise_equals_the_grouped_convolution(stride, extent):
     assert np.abs(ours - expected).max() < 1e-14
 
 
-def draw(*shapes, dtype=np.float64):
+def draw(*shapes, dtype: type = np.float64):
     rng = np.random.default_rng(0)
     return [jnp.asarray(rng.standard_normal(shape).astype(dtype)) for shape in shapes]
 
