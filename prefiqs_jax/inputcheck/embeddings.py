@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from prefiqs_jax.backbones.backbone import Backbone
 from prefiqs_jax.backbones.preprocessing import Preprocessing
+from prefiqs_jax.compilation import compiler_options
 from prefiqs_jax.images import ImageFolder, load_batches
 
 
@@ -72,7 +73,7 @@ def embeddings(
         Raw embeddings (images, dim) of the pictures and of their mirror images.
     """
     # One compiled step for all: only its input changes.
-    step = jax.jit(backbone.apply_fn)
+    step = jax.jit(backbone.apply_fn, compiler_options=compiler_options())
     size = min(batch_size, len(pixels))
     sides = (pixels, pixels[:, :, ::-1]) if mirrored else (pixels,)
     bar = tqdm(

@@ -159,7 +159,7 @@ def test_sface(shared):
     assert separations == pytest.approx(expected, abs=0.02)
     assert found.stored.eer == 0
     for fields in ({"channels": "BGR"}, {"mean": 0.0, "std": 255.0}):
-        found = compare_preprocessing(changed(sface, **fields), folder)
+        found = compare_preprocessing(changed(sface, **fields), folder, max_images=60)
         assert not found.fits, fields
         assert found.best.preprocessing.channels == "RGB"
         assert found.best.preprocessing.mean == 127.5
@@ -170,19 +170,21 @@ def test_sface(shared):
 def test_sface_without_identities(shared):
     sface = load_backbone("sface", shared(SFACE))
     folder = anonymous(read_folder(shared("faces/lfw100")))
-    found = compare_preprocessing(sface, folder)
+    found = compare_preprocessing(sface, folder, max_images=40)
     assert found.fits
     # It cannot see the order of the channels, and must not say that it can.
     assert len(found.alike) == 3
     wrong = changed(sface, mean=0.0, std=1.0)
-    assert not compare_preprocessing(wrong, folder).fits
+    assert not compare_preprocessing(wrong, folder, max_images=40).fits
 
 
 @pytest.mark.slow
 @pytest.mark.weights
 def test_sface_on_grey_faces(shared):
     sface = load_backbone("sface", shared(SFACE))
-    found = compare_preprocessing(sface, read_folder(shared("faces/att")))
+    found = compare_preprocessing(
+        sface, read_folder(shared("faces/att")), max_images=90
+    )
     assert found.fits
     assert found.grey == found.images
     assert {row.preprocessing.channels for row in found.rows} == {"RGB"}
