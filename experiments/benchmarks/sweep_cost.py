@@ -27,6 +27,7 @@ import numpy as np
 
 from prefiqs_jax.backbones.functional import bind
 from prefiqs_jax.backbones.zoo import architecture
+from prefiqs_jax.compilation import compiler_options
 from prefiqs_jax.masks import globally, magnitude
 from prefiqs_jax.masks.packed import pack_masks
 from prefiqs_jax.results.provenance import session_record
@@ -73,7 +74,12 @@ def jax_costs(options: argparse.Namespace) -> dict[str, Any]:
     rng = np.random.default_rng(1)
     images = rng.standard_normal((options.batch, *shape), np.float32)
     with jax.default_matmul_precision(PRECISION):
-        dense = jax.jit(apply_fn).lower(params, images).compile()
+        # Under the options of the sweep: a slower forward would flatter it.
+        dense = (
+            jax.jit(apply_fn, compiler_options=compiler_options())
+            .lower(params, images)
+            .compile()
+        )
 
     def forwards() -> None:
         for _ in range(options.forwards):
