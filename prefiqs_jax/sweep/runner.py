@@ -128,6 +128,7 @@ def sweep(
     settings: dict[str, Any] = {
         "backbone": backbone.name,
         "weights_sha256": backbone.provenance.sha256,
+        "pixels": pixels.describe(),
         "mask": mask.name,
         "mask_file_sha256": mask.source_sha256,
         "sparsities": sparsities,

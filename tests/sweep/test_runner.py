@@ -182,6 +182,13 @@ def test_other_settings_are_refused(run_sweep, changed, named):
     assert sorted((p.name, p.stat().st_mtime_ns) for p in run.iterdir()) == before
 
 
+def test_other_pixels_are_refused(run_sweep, backbone):
+    run_sweep()
+    swapped = dataclasses.replace(backbone.preprocessing, channels="BGR")
+    with pytest.raises(InputError, match=r"pixels .* RGB, .* not .* BGR, "):
+        run_sweep(backbone=dataclasses.replace(backbone, preprocessing=swapped))
+
+
 def test_other_pictures_are_refused(run_sweep, pictures):
     run_sweep()
     (pictures / "person0" / "000.png").rename(pictures / "person0" / "new.png")
