@@ -39,8 +39,10 @@ class Preprocessing:
     def __post_init__(self) -> None:
         """Refuse what a damaged file may say."""
         sizes = all(isinstance(n, int) and n > 0 for n in (self.height, self.width))
-        numbers = all(isinstance(n, float | int) for n in (self.mean, self.std))
-        if not (sizes and numbers and self.channels in CHANNELS):
+        numbers = all(
+            isinstance(n, float | int) and isfinite(n) for n in (self.mean, self.std)
+        )
+        if not (sizes and numbers and self.std > 0 and self.channels in CHANNELS):
             message = f"preprocessing is {dataclasses.asdict(self)}; convert again"
             raise InputError(message)
 
@@ -107,15 +109,15 @@ class Preprocessing:
         channels, *numbers = text.split(",")
         try:
             mean, std = (float(number) for number in numbers)
-        except ValueError:
-            mean, std = 0.0, 0.0
-        if channels.upper() not in CHANNELS or not std > 0 or not isfinite(mean / std):
+            return dataclasses.replace(
+                self, channels=channels.upper(), mean=mean, std=std
+            )
+        except ValueError as error:
             message = (
                 f"pixels {text!r} is not CHANNELS,MEAN,STD in units of 0 to 255; give "
                 "them as RGB,127.5,127.5"
             )
-            raise InputError(message)
-        return dataclasses.replace(self, channels=channels.upper(), mean=mean, std=std)
+            raise InputError(message) from error
 
     def describe(self) -> str:
         """Say it in a line.
