@@ -245,6 +245,7 @@ def exported(tmp_path_factory):
     return path, twin
 
 
+@pytest.mark.twins
 @pytest.mark.parametrize("name", ["insightface_mobilefacenet", "arcface_mobilefacenet"])
 def test_folded_exports_load_as_what_they_are(exported, name, images, tmp_path):
     import torch
@@ -270,6 +271,7 @@ def test_folded_exports_load_as_what_they_are(exported, name, images, tmp_path):
     assert (embed(again, images) == ours).all()
 
 
+@pytest.mark.twins
 def test_the_graph_gives_what_the_port_gives(exported, images):
     path, _ = exported
     port = load_backbone("insightface_mobilefacenet", path)
@@ -281,6 +283,7 @@ def test_the_graph_gives_what_the_port_gives(exported, images):
     assert np.abs(embed(graph, images) - reference).max() <= 1e-5 * reference.max()
 
 
+@pytest.mark.twins
 def test_exports_of_another_network_are_refused_with_the_way_out(exported):
     path, _ = exported
     with pytest.raises(InputError) as error:

@@ -120,6 +120,7 @@ def varint(value: int) -> bytes:
     return out + bytes([value])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRITERS)
 def test_damage_is_an_input_error_or_harmless(tmp_path, name):
     path = tmp_path / name
@@ -182,6 +183,7 @@ def write_pickle(path, program: bytes) -> None:
     path.write_bytes(data + program + pickle.dumps([], 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["net.pth", "legacy.ckpt"])
 @pytest.mark.parametrize("kind", BOMBS)
 def test_pickles_that_would_fill_the_memory_are_refused(tmp_path, name, kind):
