@@ -35,7 +35,6 @@ def iresnets(
 ) -> Architecture:
     """Make the entry of an iResNet as one project trained it."""
     blocks = iresnet.BLOCKS[depth]
-    kept = {} if quality else {"ignorable": iresnet.IGNORABLE}
     return Architecture(
         name=name or f"{project.lower().replace('-', '')}_iresnet{_se(se)}{depth}",
         description=f"iResNet-{depth}{' with SE' * se} of {project}{note}",
@@ -44,6 +43,8 @@ def iresnets(
         ),
         entries=lambda shapes: pytorch_entries(shapes, iresnet.FLATTENED),
         anchors=iresnet.ANCHORS,
+        # The last pattern is the quality head's.
+        ignorable=iresnet.IGNORABLE[:-1] if quality else iresnet.IGNORABLE,
         preprocessing=pixels,
         embedding_dim=iresnet.EMBEDDING_DIM,
         licence=licence,
@@ -57,7 +58,6 @@ def iresnets(
             tuple(iresnet.folded_order(blocks)),
             iresnet.FLATTENED,
         ),
-        **{"ignorable": iresnet.IGNORABLE[:1], **kept},
     )
 
 

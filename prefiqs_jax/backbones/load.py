@@ -112,14 +112,12 @@ def _check_on_hub(name: str | None, found: Architecture | None) -> None:
     place = None if found is None else OFFICIAL.get(found.name)
     if isinstance(place, HubFile):
         return
-    known = ", ".join(key for key, place in OFFICIAL.items() if not _elsewhere(place))
+    known = ", ".join(
+        key for key, place in OFFICIAL.items() if isinstance(place, HubFile)
+    )
     where = f"published at: {place}" if place else f"the hub has: {known}"
     message = f"no weights of {name or 'an unnamed backbone'} on the hub; {where}"
     raise InputError(message)
-
-
-def _elsewhere(place: HubFile | str) -> bool:
-    return isinstance(place, str)
 
 
 def convert_weights(
