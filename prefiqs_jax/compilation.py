@@ -1,4 +1,7 @@
-"""Options that a program of a network is compiled with."""
+"""Options that a program of a network is compiled with, and where programs are kept."""
+
+import os
+from pathlib import Path
 
 import jax
 
@@ -27,3 +30,26 @@ def compiler_options() -> dict[str, str | bool]:
     except jax.errors.JaxRuntimeError:  # names of options come and go with releases
         return {}
     return options
+
+
+def cache_folder() -> Path:
+    """Give the folder for what is found out once: programs and measured strategies.
+
+    ``$PREFIQS_CACHE``, else ``prefiqs-jax`` in ``$XDG_CACHE_HOME`` or ``~/.cache``. It
+    may be deleted at any time.
+    """
+    if named := os.environ.get("PREFIQS_CACHE"):
+        return Path(named)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "prefiqs-jax"
+
+
+def keep_programs() -> None:
+    """Turn JAX's persistent compilation cache on, unless the user has set his own.
+
+    What took longer than a second to compile is read back by the next process. JAX
+    itself leaves the cache out, with a warning, where the folder cannot be written;
+    ``JAX_ENABLE_COMPILATION_CACHE=false`` turns it off.
+    """
+    if jax.config.jax_compilation_cache_dir is None:
+        jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "programs"))

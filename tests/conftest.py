@@ -2,7 +2,9 @@
 
 import hashlib
 import importlib.util
+import os
 import sys
+import tempfile
 from pathlib import Path
 
 import jax
@@ -16,9 +18,14 @@ from toy import toy_network
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     jax.config.update("jax_enable_x64", True)
     jax.config.update("jax_numpy_dtype_promotion", "strict")
+    # Neither programs nor strategies of the user: inherited by processes of the tests.
+    if "PREFIQS_CACHE" not in os.environ:
+        folder = tempfile.TemporaryDirectory(prefix="prefiqs-cache-")
+        os.environ["PREFIQS_CACHE"] = folder.name
+        config.add_cleanup(folder.cleanup)
 
 
 @pytest.fixture(scope="session")

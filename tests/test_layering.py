@@ -15,6 +15,7 @@ LAYERS = [
     "files",
     "trees",
     "compilation",
+    "precision",
     "masks",
     "sensitivity",
     "statistics",

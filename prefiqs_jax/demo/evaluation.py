@@ -4,12 +4,12 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING, Any
 
-import jax
 import numpy as np
 from tqdm import tqdm
 
 from prefiqs_jax.aliases import Params
 from prefiqs_jax.backbones.backbone import Backbone
+from prefiqs_jax.backbones.forward import forward
 from prefiqs_jax.demo.settings import FMR
 from prefiqs_jax.fiqa import (
     EDCBand,
@@ -20,8 +20,6 @@ from prefiqs_jax.fiqa import (
     threshold_at_fmr,
 )
 from prefiqs_jax.images import ImageFolder, load_batches
-from prefiqs_jax.sensitivity import embed
-from prefiqs_jax.sweep.engine import PRECISION
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,9 +39,7 @@ class Embedder:
     def __init__(self, backbone: Backbone, pruned: Params, *, progress: bool):
         self._backbone = backbone
         self._pruned = pruned
-        self._embed = jax.jit(
-            lambda params, images: embed(backbone.apply_fn, params, images)
-        )
+        self._forward = forward(backbone.apply_fn, _BATCH)
         self._progress = progress
 
     def dense(self, pictures: np.ndarray) -> np.ndarray:
@@ -66,14 +62,13 @@ class Embedder:
             file=sys.stderr,
             dynamic_ncols=True,
         )
-        with bar, jax.default_matmul_precision(PRECISION):
+        with bar:
             for start in range(0, len(pictures), _BATCH):
                 some = pictures[start : start + _BATCH]
-                # The last batch is filled, so that nothing compiles twice.
-                filled = np.resize(some, (_BATCH, *some.shape[1:]))
-                images = self._backbone.preprocess(filled)
+                images = self._backbone.preprocess(some)
                 for part, weights in zip(parts, params, strict=True):
-                    part.append(np.asarray(self._embed(weights, images))[: len(some)])
+                    raw = self._forward(weights, images)
+                    part.append(raw / np.linalg.norm(raw, axis=1, keepdims=True))
                 bar.update(len(some))
         return [np.concatenate(part) for part in parts]
 

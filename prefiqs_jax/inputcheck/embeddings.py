@@ -6,14 +6,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
-import jax
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from prefiqs_jax.backbones.backbone import Backbone
+from prefiqs_jax.backbones.forward import forward
 from prefiqs_jax.backbones.preprocessing import Preprocessing
-from prefiqs_jax.compilation import compiler_options
 from prefiqs_jax.images import ImageFolder, load_batches
 
 
@@ -73,8 +72,8 @@ def embeddings(
         Raw embeddings (images, dim) of the pictures and of their mirror images.
     """
     # One compiled step for all: only its input changes.
-    step = jax.jit(backbone.apply_fn, compiler_options=compiler_options())
     size = min(batch_size, len(pixels))
+    step = forward(backbone.apply_fn, size)
     sides = (pixels, pixels[:, :, ::-1]) if mirrored else (pixels,)
     bar = tqdm(
         total=len(candidates) * len(sides) * len(pixels),
@@ -82,17 +81,14 @@ def embeddings(
         disable=not progress,
         file=sys.stderr,
     )
-    with bar, jax.default_matmul_precision("highest"):
+    with bar:
         for candidate in candidates:
             found = []
             for side in sides:
                 rows = []
                 for start in range(0, len(side), size):
                     some = side[start : start + size]
-                    # The last batch is filled, so that nothing compiles twice.
-                    filled = np.resize(some, (size, *some.shape[1:]))
-                    out = step(backbone.params, candidate(filled))
-                    rows.append(np.asarray(out, np.float64)[: len(some)])
+                    rows.append(step(backbone.params, candidate(some)))
                     bar.update(len(some))
                 found.append(np.concatenate(rows))
             yield found[0], found[1] if mirrored else None

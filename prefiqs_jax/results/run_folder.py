@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 MANIFEST = "run.json"
 PART = re.compile(r"part-(\d+)\.parquet")
+PROCESS = "process-{:04d}.json"
+"""What another process than the first says of its session."""
 
 
 def open_run(
@@ -77,6 +79,14 @@ def write_manifest(run: str | os.PathLike[str], manifest: Mapping[str, Any]) -> 
     write_text(make_folder(run) / MANIFEST, text + "\n")
 
 
+def write_process(
+    run: str | os.PathLike[str], index: int, account: Mapping[str, Any]
+) -> None:
+    """Write the sessions and skipped pictures of one process of many, in one step."""
+    text = json.dumps(account, indent=1, ensure_ascii=False, sort_keys=True)
+    write_text(make_folder(run) / PROCESS.format(index), text + "\n")
+
+
 def finished_parts(run: str | os.PathLike[str]) -> set[int]:
     """Find the batches that are done."""
     return {
@@ -126,28 +136,48 @@ def read_manifest(run: str | os.PathLike[str]) -> dict[str, Any]:
     Returns
     -------
     dict
-        Every setting, version, device and count of the run.
+        Every setting, version, device and count of the run; sessions and skipped
+        pictures of all its processes.
 
     Raises
     ------
     InputError
         If the folder or its run.json is missing or unreadable.
     """
-    path = Path(run) / MANIFEST
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = _read_object(Path(run) / MANIFEST)
     except (FileNotFoundError, NotADirectoryError):
         message = (
             f"{run} is not a run: it has no {MANIFEST}; make one with prefiqs sweep"
         )
         raise InputError(message) from None
+    for path in sorted(Path(run).glob("process-*.json")):
+        account = _read_object(path)
+        for field, identity in (("sessions", _who), ("skipped", _which)):
+            kept = {identity(entry): entry for entry in manifest.get(field, [])}
+            kept |= {identity(entry): entry for entry in account.get(field, [])}
+            manifest[field] = list(kept.values())
+    return manifest
+
+
+def _who(session: Mapping[str, Any]) -> tuple[Any, ...]:
+    return session["started"], session.get("process_index", 0)
+
+
+def _which(skipped: Mapping[str, Any]) -> str:
+    return skipped["image"]
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         message = f"{path} is damaged ({error}); start the run again in a new folder"
         raise InputError(message) from None
-    if not isinstance(manifest, dict):
+    if not isinstance(found, dict):
         message = f"{path} is damaged (no object); start the run again in a new folder"
         raise InputError(message)
-    return manifest
+    return found
 
 
 def read(run: str | os.PathLike[str]) -> "pd.DataFrame":

@@ -3,27 +3,35 @@
 Work of one batch at S sparsities is one dense forward pass, S tangent passes of two
 forwards each (a layer's tangent is conv(ẋ, W) + conv(x, δ)) and S forward passes of
 really pruned networks: 3 S + 1 forwards. The dense pass is linearised once and shared;
-tangents run in chunks, batched; pruned networks run one after the other, each made from
-one bit a weight where it is used. Only (S, batch) numbers leave the device.
+tangents run in chunks, batched; pruned networks are made from one bit a weight where
+they are used. Only (S, batch) numbers leave the device.
+
+On several devices the images of a batch are shared out over a mesh with the one axis
+"batch", and every device holds the weights: the program of each is that of one device
+alone, without a word to the others.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 from numpy.typing import DTypeLike, NDArray
 
 from prefiqs_jax.aliases import ApplyFn, Params
 from prefiqs_jax.compilation import compiler_options
 from prefiqs_jax.masks.packed import PackedMasks, delta_at
+from prefiqs_jax.precision import DEFAULT_PRECISION, Precision, at_precision
 from prefiqs_jax.sensitivity import Agreement, agreement, unit
+from prefiqs_jax.sweep.strategy import Strategy
 
-PRECISION = "highest"
-"""Matrix precision: full float32, no TF32 that would hide a drift of 1e-3."""
+AXIS = "batch"
+"""Of the mesh of devices."""
 
 
 class Measured(NamedTuple):
@@ -56,6 +64,10 @@ class SweepProblem:
         Tree definition of the parameters.
     sparsity_count
         S.
+    mesh
+        Devices that share the images of a batch out.
+    precision
+        In which ``apply_fn`` takes its products.
     """
 
     apply_fn: ApplyFn
@@ -65,6 +77,13 @@ class SweepProblem:
     where_moving: tuple[bool, ...]
     structure: Any
     sparsity_count: int
+    mesh: Mesh
+    precision: Precision
+
+    @property
+    def device_count(self) -> int:
+        """Number of devices."""
+        return self.mesh.devices.size
 
     def params(self, moving: list[Array], still: list[Array]) -> Params:
         """Put the leaves back into the tree."""
@@ -76,50 +95,74 @@ class SweepProblem:
         return jax.tree.unflatten(self.structure, leaves)
 
 
-def pose(apply_fn: ApplyFn, params: Params, masks: PackedMasks) -> SweepProblem:
-    """Split a network by what its masks touch and put it on the device."""
+def pose(
+    apply_fn: ApplyFn,
+    params: Params,
+    masks: PackedMasks,
+    *,
+    precision: Precision = DEFAULT_PRECISION,
+    devices: Sequence[Any] | None = None,
+) -> SweepProblem:
+    """Split a network by what its masks touch and put it on the devices.
+
+    Parameters
+    ----------
+    apply_fn, params, masks
+        Network and masks.
+    precision
+        Of products, see :mod:`prefiqs_jax.precision`.
+    devices
+        That share the batch out; None = all of this process.
+    """
     leaves, structure = jax.tree.flatten(params)
     where = tuple(plane is not None for plane in masks.planes)
+    mesh = Mesh(np.array(devices or jax.local_devices()), (AXIS,))
+    everywhere = NamedSharding(mesh, P())
+
+    def put(arrays: Any) -> list[Array]:
+        return [jax.device_put(array, everywhere) for array in arrays]
+
     return SweepProblem(
-        apply_fn=apply_fn,
-        moving=[jnp.asarray(w) for w, m in zip(leaves, where, strict=True) if m],
-        still=[jnp.asarray(w) for w, m in zip(leaves, where, strict=True) if not m],
-        planes=[jnp.asarray(plane) for plane in masks.planes if plane is not None],
+        apply_fn=at_precision(apply_fn, precision),
+        moving=put(w for w, moves in zip(leaves, where, strict=True) if moves),
+        still=put(w for w, moves in zip(leaves, where, strict=True) if not moves),
+        planes=put(plane for plane in masks.planes if plane is not None),
         where_moving=where,
         structure=structure,
         sparsity_count=len(masks.sparsities),
+        mesh=mesh,
+        precision=precision,
     )
 
 
-def make_step(problem: SweepProblem, tangent_chunk: int) -> Callable[..., Measured]:
-    """Make the function ``(moving, still, planes, images) -> Measured``.
+def make_step(problem: SweepProblem, strategy: Strategy) -> Callable[..., Measured]:
+    """Make the function ``(moving, still, planes, images) -> Measured`` of one device.
 
     Parameters
     ----------
     problem
         Network and masks; only its structure is used, the arrays are arguments, since
         XLA would fold closed-over weights for minutes.
-    tangent_chunk
-        How many directions are pushed at once, at the memory of as many copies of the
-        weights; best a divisor of the number of sparsities.
+    strategy
+        How to go about it.
     """
+    apply_fn = problem.apply_fn
+    if strategy.slice_size:
+        apply_fn = in_slices(apply_fn, strategy.slice_size)
 
     def step(moving: Any, still: Any, planes: Any, images: Array) -> Measured:
         indices = jnp.arange(problem.sparsity_count)
 
-        def raw(moving_leaves: Any) -> Array:
-            return problem.apply_fn(problem.params(moving_leaves, still), images)
-
         def unit_and_norm(moving_leaves: Any) -> tuple[Array, Array]:
-            embedding = raw(moving_leaves)
+            embedding = apply_fn(problem.params(moving_leaves, still), images)
             return unit(embedding), jnp.linalg.norm(embedding, axis=-1)
 
         def direction(index: Array) -> list[Array]:
             return [delta_at(w, p, index) for w, p in zip(moving, planes, strict=True)]
 
         dense, push, dense_norm = jax.linearize(unit_and_norm, moving, has_aux=True)
-        jvps = jax.lax.map(
-            lambda index: push(direction(index)), indices, batch_size=tangent_chunk
+        jvps = _map_chunks(
+            lambda index: push(direction(index)), indices, strategy.tangent_chunk
         )
 
         def pruned(index_and_jvp: tuple[Array, Array]) -> tuple[Any, Array]:
@@ -128,44 +171,81 @@ def make_step(problem: SweepProblem, tangent_chunk: int) -> Callable[..., Measur
             embedding, norm = unit_and_norm(weights)
             return agreement(jvp, embedding - dense), norm
 
-        compared, pruned_norm = jax.lax.map(pruned, (indices, jvps))
+        compared, pruned_norm = _map_chunks(
+            pruned, (indices, jvps), strategy.pruned_chunk
+        )
         return Measured(compared, dense_norm, pruned_norm)
 
     return step
 
 
+def in_slices(apply_fn: ApplyFn, size: int) -> ApplyFn:
+    """Run a network on ``size`` images at a time; they must divide the batch."""
+
+    def sliced(params: Params, images: Array) -> Array:
+        slices = images.reshape(-1, size, *images.shape[1:])
+        raw = jax.lax.map(lambda some: apply_fn(params, some), slices)
+        return raw.reshape(-1, raw.shape[-1])
+
+    return sliced
+
+
 def compile_step(
     problem: SweepProblem,
     batch_shape: tuple[int, ...],
-    chunk: int,
+    strategy: Strategy,
     dtype: DTypeLike = np.float32,
 ) -> Any:
     """Compile the step for batches of one shape, ahead of time.
+
+    Parameters
+    ----------
+    problem
+        Network, masks and devices.
+    batch_shape
+        (batch, height, width, channels); the devices must divide the batch.
+    strategy
+        How to go about it.
+    dtype
+        Of the images.
 
     Returns
     -------
     jax.stages.Compiled
         Call it with ``(moving, still, planes, images)``.
     """
-    images = jax.ShapeDtypeStruct(batch_shape, dtype)
-    with jax.default_matmul_precision(PRECISION):
-        step = jax.jit(make_step(problem, chunk))
-        return step.lower(
-            problem.moving, problem.still, problem.planes, images
-        ).compile(compiler_options=compiler_options())
+    step = make_step(problem, strategy)
+    if problem.device_count > 1:
+        by_image: Any = P(None, AXIS)
+        step = jax.shard_map(
+            step,
+            mesh=problem.mesh,
+            in_specs=(P(), P(), P(), P(AXIS)),
+            out_specs=Measured(by_image, P(AXIS), by_image),
+            # A loop's counter is the same on every device and its images are not: there
+            # is nothing to check where no device ever talks to another.
+            check_vma=False,
+        )
+    sharding = NamedSharding(problem.mesh, P(AXIS))
+    images = jax.ShapeDtypeStruct(batch_shape, dtype, sharding=sharding)
+    return (
+        jax.jit(step)
+        .lower(problem.moving, problem.still, problem.planes, images)
+        .compile(compiler_options=compiler_options())
+    )
 
 
-def measure(
+def start(
     compiled: Any, problem: SweepProblem, images: NDArray, batch_size: int
 ) -> Measured:
-    """Run one batch, padded to the compiled size, and fetch its numbers.
+    """Give the devices one batch, padded to the compiled size, and do not wait.
 
     Parameters
     ----------
     compiled
         From :func:`compile_step`.
     problem
-        Network and masks.
+        Network, masks and devices.
     images
         Preprocessed, shape (n, height, width, channels), 1 ≤ n ≤ ``batch_size``.
     batch_size
@@ -174,12 +254,21 @@ def measure(
     Returns
     -------
     Measured
-        Of NumPy arrays for the n images, float64 as read from float32.
+        Of arrays that are being computed; :func:`fetch` waits for them.
     """
-    count = len(images)
-    if count < batch_size:
+    missing = batch_size - len(images)
+    if missing:
         # Repeating a real image keeps every value finite where the network is.
-        padding = np.repeat(images[-1:], batch_size - count, axis=0)
-        images = np.concatenate([images, padding])
-    result = compiled(problem.moving, problem.still, problem.planes, images)
+        images = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
+    placed = jax.device_put(images, NamedSharding(problem.mesh, P(AXIS)))
+    return compiled(problem.moving, problem.still, problem.planes, placed)
+
+
+def fetch(result: Measured, count: int) -> Measured:
+    """Wait for a batch; its ``count`` images as NumPy arrays, float64 of float32."""
     return jax.tree.map(lambda v: np.asarray(v, np.float64)[..., :count], result)
+
+
+def _map_chunks(function: Callable[..., Any], over: Any, size: int) -> Any:
+    """Map over a leading axis, ``size`` at once; without ``vmap`` if one at a time."""
+    return jax.lax.map(function, over, batch_size=size if size > 1 else None)

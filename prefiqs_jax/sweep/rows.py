@@ -10,9 +10,11 @@ from prefiqs_jax.aliases import ApplyFn, MaskFn, Params, Prunable
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.masks.named import NamedMask, as_named
 from prefiqs_jax.masks.packed import PackedMasks, pack_masks
+from prefiqs_jax.precision import DEFAULT_PRECISION, Precision
 from prefiqs_jax.sensitivity import Agreement
-from prefiqs_jax.sweep.engine import measure, pose
-from prefiqs_jax.sweep.planner import plan_sweep
+from prefiqs_jax.sweep.engine import pose
+from prefiqs_jax.sweep.executor import Executor
+from prefiqs_jax.sweep.planner import Plan, plan_sweep
 from prefiqs_jax.trees import is_prunable
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ def measure_images(
     prunable: Prunable = is_prunable,
     batch_size: int | None = None,
     memory_limit: int | None = None,
+    precision: Precision = DEFAULT_PRECISION,
 ) -> "pd.DataFrame":
     """Measure first-order and real drift of images in memory, for trying out masks.
 
@@ -53,7 +56,7 @@ def measure_images(
         Name for the rows.
     prunable
         Leaves that the achieved sparsity is a fraction of.
-    batch_size, memory_limit
+    batch_size, memory_limit, precision
         As in :class:`prefiqs_jax.sweep.SweepOptions`.
 
     Returns
@@ -80,19 +83,24 @@ def measure_images(
         raise InputError(message)
     mask = as_named(mask)
     masks = pack_masks(mask.mask_fn, params, sparsities, prunable)
-    problem = pose(apply_fn, params, masks)
-    plan = plan_sweep(
-        problem,
-        images.shape[1:],
-        image_count=len(images),
-        dtype=images.dtype,
-        batch_size=batch_size,
-        memory_limit=memory_limit,
-    )
+    problem = pose(apply_fn, params, masks, precision=precision)
+
+    def plan(largest_step: int | None = None) -> Plan:
+        return plan_sweep(
+            problem,
+            images.shape[1:],
+            image_count=len(images),
+            dtype=images.dtype,
+            batch_size=batch_size,
+            memory_limit=memory_limit,
+            largest_step=largest_step,
+        )
+
+    executor = Executor(problem, first := plan(), replan=plan)
     tables = []
-    for start in range(0, len(images), plan.batch_size):
-        part = slice(start, start + plan.batch_size)
-        measured = measure(plan.compiled, problem, images[part], plan.batch_size)
+    for start in range(0, len(images), first.batch_size):
+        part = slice(start, start + first.batch_size)
+        measured = executor.finish(executor.start(images[part]))
         check_norms(names[part], sparsities, measured.dense_norm, measured.pruned_norm)
         columns = as_columns(
             backbone, mask.name, names[part], people[part], masks, measured.compared

@@ -10,16 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
+import jax
 from tqdm import tqdm
 
 from prefiqs_jax.aliases import MaskFn, Prunable
 from prefiqs_jax.backbones.backbone import Backbone
 from prefiqs_jax.backbones.load import provenance_record
+from prefiqs_jax.compilation import keep_programs
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import (
     ImageFolder,
-    LoadedBatch,
     batch_count,
     check_headers,
     describe_bad,
@@ -27,17 +27,21 @@ from prefiqs_jax.images import (
 )
 from prefiqs_jax.masks.named import NamedMask, as_named
 from prefiqs_jax.masks.packed import PackedMasks, pack_masks
+from prefiqs_jax.precision import DEFAULT_PRECISION, Precision
 from prefiqs_jax.results.provenance import now, session_record
 from prefiqs_jax.results.run_folder import (
     finished_parts,
     open_run,
     write_manifest,
-    write_part,
 )
-from prefiqs_jax.sensitivity import Agreement
-from prefiqs_jax.sweep.engine import PRECISION, SweepProblem, measure, pose
-from prefiqs_jax.sweep.planner import Plan, plan_sweep
-from prefiqs_jax.sweep.rows import as_columns, check_norms
+from prefiqs_jax.sweep.batches import Work, measure_batches
+from prefiqs_jax.sweep.distributed import Agreed, Share, agree
+from prefiqs_jax.sweep.engine import pose
+from prefiqs_jax.sweep.executor import Executor
+from prefiqs_jax.sweep.fidelity import describe_error, precision_error
+from prefiqs_jax.sweep.planner import Plan, default_batch_size, plan_sweep
+from prefiqs_jax.sweep.record import RunRecord
+from prefiqs_jax.sweep.tuning import Tune
 from prefiqs_jax.trees import is_prunable
 
 RUN_FORMAT = 1
@@ -45,14 +49,26 @@ RUN_FORMAT = 1
 
 @dataclasses.dataclass(frozen=True)
 class SweepOptions:
-    """How a sweep runs; none of these changes what is measured.
+    """How a sweep runs; only the precision changes what is measured.
 
     Attributes
     ----------
     batch_size
-        Images in a batch; None = chosen from the memory limit. A run keeps its first.
+        Images in a batch, which is one part of the run; None = chosen. A run keeps its
+        first. Where memory is short a batch goes through the devices in steps.
     memory_limit
         Bytes; None = found out.
+    precision
+        Of products, see :mod:`prefiqs_jax.precision`. A lower one than ``"highest"`` is
+        compared with it on the first batch, and the error recorded.
+    devices
+        How many of this process's devices to use; None = all.
+    tune
+        Whether to measure which strategy is fastest: ``"auto"``, ``"always"`` or
+        ``"never"``, see :data:`prefiqs_jax.sweep.tuning.Tune`.
+    distributed
+        Whether this is one of several processes that
+        :func:`prefiqs_jax.sweep.distributed.join` has brought together.
     on_bad_image
         ``"fail"`` stops at a picture that cannot be used, ``"skip"`` leaves it out.
     command
@@ -65,6 +81,10 @@ class SweepOptions:
 
     batch_size: int | None = None
     memory_limit: int | None = None
+    precision: Precision = DEFAULT_PRECISION
+    devices: int | None = None
+    tune: Tune = "auto"
+    distributed: bool = False
     on_bad_image: Literal["fail", "skip"] = "fail"
     command: list[str] | None = None
     progress: bool = True
@@ -124,14 +144,16 @@ def sweep(
     started = time.monotonic()
     sparsities = sorted(sparsities)
     _check_sparsities(sparsities)
-    pixels = backbone.preprocessing
+    keep_programs()
+    devices = _devices(options.devices)
     settings: dict[str, Any] = {
         "backbone": backbone.name,
         "weights_sha256": backbone.provenance.sha256,
-        "pixels": pixels.describe(),
+        "pixels": backbone.preprocessing.describe(),
         "mask": mask.name,
         "mask_file_sha256": mask.source_sha256,
         "sparsities": sparsities,
+        "precision": options.precision,
         "prunable": prunable_pattern or "weights with two or more axes",
         "seed": seed,
         "images_sha256": folder.names_sha256,
@@ -139,124 +161,163 @@ def sweep(
         "batch_size": options.batch_size,
     }
     manifest = open_run(out, settings, beside=options.beside)
+    asked = dict(settings)
     if manifest is not None:
         settings = manifest["settings"]
-        if manifest["finished"] is not None and finished_parts(out) >= set(
-            range(batch_count(folder, settings["batch_size"]))
-        ):
-            _say(options, f"{out} is complete already")
-            return Path(out)
-    if options.on_bad_image == "fail" and (
-        bad := check_headers(folder, pixels.height, pixels.width, backbone.name)
-    ):
-        raise InputError(describe_bad(bad))
+    size = settings["batch_size"] or default_batch_size(len(folder.names), len(devices))
+    todo = _meet(backbone, folder, out, options, asked, size)
+    if todo is None:
+        _say(options, f"{out} is complete already")
+        if manifest and manifest["finished"] is None:  # killed after its last part
+            write_manifest(out, manifest | {"finished": now()})
+        return Path(out)
+    if not todo.batches:
+        _say(options, "nothing is left for this process")
+        return Path(out)
+    settings["batch_size"] = size = todo.batch_size
     _say(options, *folder.notes)
 
     masks = pack_masks(mask.mask_fn, backbone.params, sparsities, prunable)
     _say(options, "compiling the sweep for this network …")
-    problem = pose(backbone.apply_fn, backbone.params, masks)
-    plan = plan_sweep(
-        problem,
-        (pixels.height, pixels.width, 3),
-        image_count=len(folder.names),
-        batch_size=settings["batch_size"],
-        memory_limit=options.memory_limit,
+    problem = pose(
+        backbone.apply_fn,
+        backbone.params,
+        masks,
+        precision=options.precision,
+        devices=devices,
+    )
+    pixels = backbone.preprocessing
+
+    def plan(largest_step: int | None = None) -> Plan:
+        return plan_sweep(
+            problem,
+            (pixels.height, pixels.width, 3),
+            image_count=len(todo.batches) * size,
+            batch_size=size,
+            memory_limit=options.memory_limit,
+            largest_step=largest_step,
+            tune=options.tune,
+            say=lambda line: _say(options, line),
+        )
+
+    executor = Executor(
+        problem, plan(), replan=plan, say=lambda line: _say(options, line)
     )
     manifest = manifest or _new_manifest(backbone, folder, settings, masks)
-    manifest["settings"]["batch_size"] = plan.batch_size
-    manifest["sessions"].append(
-        session_record(options.command, PRECISION)
-        | {
-            "tangent_chunk": plan.tangent_chunk,
-            "memory_limit_bytes": plan.memory_limit_bytes,
-            "predicted_peak_bytes": plan.predicted_bytes,
-        }
+    session = session_record(options.command, options.precision)
+    record = RunRecord(out, manifest, session | executor.plan.describe(), todo.share)
+    work = Work(backbone, mask.name, masks, folder, size, options.on_bad_image)
+    if options.precision != "highest" and not todo.share.index:
+        error = _precision_error(work, todo.batches, options)
+        record.session["precision_error"] = error
+        _say(options, describe_error(options.precision, error))
+    measure_batches(
+        work,
+        todo.batches,
+        executor,
+        out,
+        record,
+        done_images=min(todo.done * size, len(folder.names)),
+        progress=options.progress,
+        say=lambda line: _say(options, line),
     )
-    write_manifest(out, manifest)
-
-    _measure_batches(
-        backbone, folder, mask.name, masks, problem, plan, out, manifest, options
-    )
-    manifest["finished"] = now()
-    manifest["sessions"][-1]["seconds"] = round(time.monotonic() - started, 1)
-    write_manifest(out, manifest)
+    record.session |= executor.plan.describe()  # memory may have run out on the way
+    record.session["seconds"] = round(time.monotonic() - started, 1)
+    manifest = record.end(range(batch_count(folder, size)))
     if manifest["skipped"]:
         _say(options, f"left out {len(manifest['skipped'])} pictures, see run.json")
+    if manifest["finished"] is None:
+        _say(options, "this share is done; other processes have still to end theirs")
     return Path(out)
 
 
-def _measure_batches(
+@dataclasses.dataclass(frozen=True)
+class _ToDo:
+    batches: list[int]
+    """Of this process."""
+    done: int
+    """Batches of this process's share that were done before."""
+    batch_size: int
+    share: Share
+
+
+def _meet(
     backbone: Backbone,
     folder: ImageFolder,
-    mask: str,
-    masks: PackedMasks,
-    problem: SweepProblem,
-    plan: Plan,
     out: str | os.PathLike[str],
-    manifest: dict[str, Any],
     options: SweepOptions,
-) -> None:
-    """Measure every batch that has no part yet, and write its part."""
-    pixels = backbone.preprocessing
+    settings: dict[str, Any],
+    batch_size: int,
+) -> _ToDo | None:
+    """Check the pictures and choose this process's batches; None if all are done."""
     done = finished_parts(out)
-    todo = [i for i in range(batch_count(folder, plan.batch_size)) if i not in done]
-    bar = tqdm(
-        total=len(folder.names),
-        initial=min(len(done) * plan.batch_size, len(folder.names)),
-        unit="image",
-        disable=not options.progress,
-        file=sys.stderr,
-        dynamic_ncols=True,
-    )
-    batches = load_batches(
-        folder,
+    problem = None
+    if len(done) < batch_count(folder, batch_size) and (
+        not options.distributed or jax.process_index() == 0
+    ):
+        problem = _bad_pictures(backbone, folder, options)
+    agreed = Agreed(Share(), batch_size, frozenset(done))
+    if options.distributed:
+        agreed = agree(
+            settings,
+            batch_size=batch_size,
+            batch_bound=len(folder.names),
+            done=done,
+            problem=problem,
+        )
+    elif problem:
+        raise InputError(problem)
+    every = range(batch_count(folder, agreed.batch_size))
+    missing = [index for index in every if index not in agreed.done]
+    if not missing:
+        return None
+    mine = agreed.share.of(missing)
+    before = len(agreed.share.of(sorted(agreed.done)))
+    return _ToDo(mine, before, agreed.batch_size, agreed.share)
+
+
+def _bad_pictures(
+    backbone: Backbone, folder: ImageFolder, options: SweepOptions
+) -> str | None:
+    pixels = backbone.preprocessing
+    if options.on_bad_image == "fail" and (
+        bad := check_headers(folder, pixels.height, pixels.width, backbone.name)
+    ):
+        return describe_bad(bad)
+    return None
+
+
+def _precision_error(
+    work: Work, batches: Sequence[int], options: SweepOptions
+) -> dict[str, Any]:
+    pixels = work.backbone.preprocessing
+    loaded = load_batches(
+        work.folder,
         height=pixels.height,
         width=pixels.width,
-        batch_size=plan.batch_size,
-        needed_by=backbone.name,
-        on_bad_image=options.on_bad_image,
-        batches=todo,
+        batch_size=work.batch_size,
+        needed_by=work.backbone.name,
+        on_bad_image=work.on_bad_image,
+        batches=batches,
     )
-    told: set[str] = set()
-    with bar, contextlib.closing(batches):
-        for batch in batches:
-            rows = _rows(backbone, batch, mask, masks, problem, plan)
-            if batch.skipped:
-                known = {entry["image"] for entry in manifest["skipped"]}
-                manifest["skipped"] += [
-                    {"image": name, "reason": reason}
-                    for name, reason in batch.skipped
-                    if name not in known  # as after a kill between here and the part
-                ]
-                write_manifest(out, manifest)
-            write_part(out, batch.index, rows)
-            for conversion, names in batch.conversions.items():
-                if conversion not in told:
-                    told.add(conversion)
-                    _say(options, f"note: {conversion} (first: {names[0]})")
-            bar.update(len(batch.names) + len(batch.skipped))
+    with contextlib.closing(loaded):
+        first = next(batch for batch in loaded if batch.names)
+    return precision_error(
+        work.backbone.apply_fn,
+        work.backbone.params,
+        work.masks,
+        work.backbone.preprocess(first.pixels),
+        options.precision,
+        memory_limit=options.memory_limit,
+    )
 
 
-def _rows(
-    backbone: Backbone,
-    batch: LoadedBatch,
-    mask: str,
-    masks: PackedMasks,
-    problem: SweepProblem,
-    plan: Plan,
-) -> dict[str, Any]:
-    """Measure a batch; one in which every picture was skipped has no rows."""
-    compared = Agreement(*[np.zeros((len(masks.sparsities), 0))] * 4)
-    if batch.names:
-        images = backbone.preprocess(batch.pixels)
-        measured = measure(plan.compiled, problem, images, plan.batch_size)
-        check_norms(
-            batch.names, masks.sparsities, measured.dense_norm, measured.pruned_norm
-        )
-        compared = measured.compared
-    return as_columns(
-        backbone.name, mask, batch.names, batch.identities, masks, compared
-    )
+def _devices(count: int | None) -> list[Any]:
+    found = jax.local_devices()
+    if count is not None and not 1 <= count <= len(found):
+        message = f"{count} devices asked for; this process has {len(found)}"
+        raise InputError(message)
+    return found[:count]
 
 
 def _check_sparsities(sparsities: Sequence[float]) -> None:

@@ -8,14 +8,13 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
 from tqdm import tqdm
 
-from prefiqs_jax.aliases import MaskFn, Params
+from prefiqs_jax.aliases import MaskFn
 from prefiqs_jax.backbones.backbone import Backbone
+from prefiqs_jax.backbones.forward import forward
+from prefiqs_jax.compilation import keep_programs
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.files import write_text
 from prefiqs_jax.images import (
@@ -27,8 +26,7 @@ from prefiqs_jax.images import (
 from prefiqs_jax.masks import apply_mask
 from prefiqs_jax.masks.allocation import check_sparsity
 from prefiqs_jax.masks.named import NamedMask
-from prefiqs_jax.sensitivity import unit
-from prefiqs_jax.sweep.engine import PRECISION
+from prefiqs_jax.precision import DEFAULT_PRECISION, Precision
 from prefiqs_jax.sweep.planner import default_batch_size
 from prefiqs_jax.sweep.rows import check_norms
 
@@ -45,6 +43,7 @@ def score(
     sparsity: float = DEFAULT_SPARSITY,
     layout: Literal["csv", "path-score"] = "csv",
     batch_size: int | None = None,
+    precision: Precision = DEFAULT_PRECISION,
     on_bad_image: Literal["fail", "skip"] = "fail",
     progress: bool = True,
 ) -> int:
@@ -64,6 +63,8 @@ def score(
         folder.
     batch_size
         Images in a batch; None = 32 on a CPU, 128 elsewhere.
+    precision
+        Of products, see :mod:`prefiqs_jax.precision`.
     on_bad_image
         ``"fail"`` or ``"skip"``.
     progress
@@ -81,6 +82,7 @@ def score(
         or the file cannot be written.
     """
     check_sparsity(sparsity)
+    keep_programs()
     if Path(out).is_dir():
         message = f"{out} is a folder; give a file for the scores"
         raise InputError(message)
@@ -92,14 +94,7 @@ def score(
     size = batch_size or default_batch_size(len(folder.names))
     pruned = apply_mask(backbone.params, mask(backbone.params, sparsity))
 
-    @jax.jit
-    def step(dense: Params, pruned: Params, images: Array) -> tuple[Array, ...]:
-        before = backbone.apply_fn(dense, images)
-        after = backbone.apply_fn(pruned, images)
-        drift = jnp.linalg.norm(unit(after) - unit(before), axis=-1)
-        norms = (jnp.linalg.norm(raw, axis=-1) for raw in (before, after))
-        return drift, *norms
-
+    embed = forward(backbone.apply_fn, size, precision)
     names: list[str] = []
     drifts: list[float] = []
     batches = load_batches(
@@ -114,23 +109,18 @@ def score(
         total=len(folder.names), unit="image", disable=not progress, file=sys.stderr
     )
     said: set[str] = set()
-    with (
-        bar,
-        contextlib.closing(batches),
-        jax.default_matmul_precision(PRECISION),
-    ):
+    with bar, contextlib.closing(batches):
         for batch in batches:
             count = len(batch.names)
             if count:
-                padding = ((0, size - count), (0, 0), (0, 0), (0, 0))
-                images = backbone.preprocess(np.pad(batch.pixels, padding, "edge"))
-                drift, dense_norm, pruned_norm = (
-                    np.asarray(v, np.float64)[:count]
-                    for v in step(backbone.params, pruned, images)
-                )
-                check_norms(batch.names, [sparsity], dense_norm, pruned_norm[None])
+                images = backbone.preprocess(batch.pixels)
+                before = embed(backbone.params, images)
+                after = embed(pruned, images)
+                norms = [np.linalg.norm(raw, axis=1) for raw in (before, after)]
+                check_norms(batch.names, [sparsity], norms[0], norms[1][None])
+                moved = after / norms[1][:, None] - before / norms[0][:, None]
+                drifts += np.linalg.norm(moved, axis=1).tolist()
                 names += batch.names
-                drifts += drift.tolist()
             for conversion, found in batch.conversions.items():
                 if progress and conversion not in said:
                     said.add(conversion)

@@ -138,12 +138,12 @@ sys.path.insert(0, {str(Path(__file__).parents[1])!r})
 from toy import toy_backbone
 from prefiqs_jax.images import read_folder
 from prefiqs_jax.masks import mask_named
-from prefiqs_jax.sweep import SweepOptions, sweep, runner
-write = runner.write_part
+from prefiqs_jax.sweep import SweepOptions, batches, sweep
+write = batches.write_part
 def slow(*arguments):
     time.sleep(0.3)
     write(*arguments)
-runner.write_part = slow
+batches.write_part = slow
 sweep(toy_backbone(), read_folder({str(pictures)!r}), mask_named("global/magnitude"),
       [0.1, 0.3, 0.5], {str(tmp_path / "killed")!r},
       options=SweepOptions(batch_size=1, progress=False))

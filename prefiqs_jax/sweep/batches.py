@@ -1,0 +1,177 @@
+"""The loop of a run: load, measure and write batch after batch, each ahead of the next.
+
+While the devices work on one batch, the next is decoded and handed over; only then are
+the numbers of the first fetched. So a device waits only where pictures come too slowly.
+"""
+
+import contextlib
+import dataclasses
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from tqdm import tqdm
+
+from prefiqs_jax.backbones.backbone import Backbone
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.images import ImageFolder, LoadedBatch, load_batches
+from prefiqs_jax.masks.packed import PackedMasks
+from prefiqs_jax.results.run_folder import write_part
+from prefiqs_jax.sensitivity import Agreement
+from prefiqs_jax.sweep.executor import Executor, InFlight
+from prefiqs_jax.sweep.record import RunRecord
+from prefiqs_jax.sweep.rows import as_columns, check_norms
+
+IN_FLIGHT = 2
+"""Batches handed to the devices: the one they work on, and the next."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What a run measures.
+
+    Attributes
+    ----------
+    backbone, mask, masks
+        Network, and its masks by name and packed.
+    folder
+        Pictures.
+    batch_size
+        Pictures of one part.
+    on_bad_image
+        ``"fail"`` or ``"skip"``.
+    """
+
+    backbone: Backbone
+    mask: str
+    masks: PackedMasks
+    folder: ImageFolder
+    batch_size: int
+    on_bad_image: Literal["fail", "skip"]
+
+
+def measure_batches(
+    work: Work,
+    batches: Sequence[int],
+    executor: Executor,
+    out: str | os.PathLike[str],
+    record: RunRecord,
+    *,
+    done_images: int,
+    progress: bool,
+    say: Callable[[str], None],
+) -> None:
+    """Measure these batches and write a part for each, in order.
+
+    Parameters
+    ----------
+    work
+        What to measure.
+    batches
+        Indices of batches.
+    executor
+        The devices.
+    out
+        Run folder.
+    record
+        Gets the skipped pictures, and how long the devices waited for pictures.
+    done_images
+        Pictures of this process that were done before, for the bar.
+    progress
+        Show a bar with rate and time left on standard error.
+    say
+        Gets the notes on conversions.
+
+    Raises
+    ------
+    InputError
+        If a picture cannot be used, an embedding is zero or not finite, or a part
+        cannot be written. Parts of the batches before are there.
+    """
+    pixels = work.backbone.preprocessing
+    names = len(work.folder.names)
+    todo = sum(min(work.batch_size, names - i * work.batch_size) for i in batches)
+    bar = tqdm(
+        total=done_images + todo,
+        initial=done_images,
+        unit="image",
+        disable=not progress,
+        file=sys.stderr,
+        dynamic_ncols=True,
+    )
+    loaded = load_batches(
+        work.folder,
+        height=pixels.height,
+        width=pixels.width,
+        batch_size=work.batch_size,
+        needed_by=work.backbone.name,
+        on_bad_image=work.on_bad_image,
+        batches=batches,
+    )
+    told: set[str] = set()
+    queue: deque[tuple[LoadedBatch, InFlight | None]] = deque()
+
+    def finish() -> None:
+        batch, flight = queue.popleft()
+        rows = _rows(work, batch, executor, flight)
+        if batch.skipped:
+            record.skip(batch.skipped)
+        write_part(out, batch.index, rows)
+        for conversion, images in batch.conversions.items():
+            if conversion not in told:
+                told.add(conversion)
+                say(f"note: {conversion} (first: {images[0]})")
+        bar.update(len(batch.names) + len(batch.skipped))
+
+    waited = 0.0
+    with bar, contextlib.closing(loaded):
+        while True:
+            began = time.monotonic()
+            try:
+                batch = next(loaded, None)
+            except InputError:
+                while queue:  # what came before the bad picture is good
+                    finish()
+                raise
+            if queue and all(not flight or flight.is_ready() for _, flight in queue):
+                # The devices ran dry at some time since; at most this long ago.
+                waited += time.monotonic() - began
+            if batch is None:
+                break
+            flight = None
+            if batch.names:
+                flight = executor.start(work.backbone.preprocess(batch.pixels))
+            queue.append((batch, flight))
+            if len(queue) == IN_FLIGHT:
+                finish()
+        while queue:
+            finish()
+    record.session["waited_for_pictures_s"] = round(waited, 3)
+
+
+def _rows(
+    work: Work, batch: LoadedBatch, executor: Executor, flight: InFlight | None
+) -> dict[str, Any]:
+    """Fetch a batch as rows; one in which every picture was skipped has none."""
+    compared = Agreement(*[np.zeros((len(work.masks.sparsities), 0))] * 4)
+    if flight is not None:
+        measured = executor.finish(flight)
+        check_norms(
+            batch.names,
+            work.masks.sparsities,
+            measured.dense_norm,
+            measured.pruned_norm,
+        )
+        compared = measured.compared
+    return as_columns(
+        work.backbone.name,
+        work.mask,
+        batch.names,
+        batch.identities,
+        work.masks,
+        compared,
+    )
