@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from prefiqs_jax.aliases import Mask, Params, Prunable, Score
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.masks.order import pruning_levels
+from prefiqs_jax.masks.order import joint_levels, pruning_levels
 from prefiqs_jax.trees import is_prunable, map_named, named_leaves
 
 Levels: TypeAlias = list[NDArray]
@@ -18,6 +18,24 @@ Levels: TypeAlias = list[NDArray]
 
 Rank: TypeAlias = Callable[[list[NDArray], list[int], Sequence[float]], Levels]
 """``(scores of each leaf, weights of each leaf, ascending sparsities) -> levels``."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Ranking:
+    """When each weight goes.
+
+    Attributes
+    ----------
+    sparsities
+        Ascending, each once.
+    levels
+        Leaf name to the index, among them, of the first at which each weight goes;
+        their number if it never does. Shaped as the leaf's scores. A leaf that is not
+        prunable is absent.
+    """
+
+    sparsities: tuple[float, ...]
+    levels: dict[str, NDArray[np.unsignedinteger]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +82,26 @@ class RankedMask:
 
     def sweep(self, params: Params, sparsities: Sequence[float]) -> Iterator[Mask]:
         """Yield the mask at each sparsity, in the order given, from one ranking."""
+        ranking = self.rank(params, sparsities)
+        for sparsity in sparsities:
+            place = ranking.sparsities.index(sparsity)
+            yield map_named(lambda n, w, k=place: _keep(ranking, n, w, k), params)
+
+    def rank(self, params: Params, sparsities: Sequence[float]) -> Ranking:
+        """Rank the weights once for all sparsities.
+
+        Parameters
+        ----------
+        params
+            Tree of weights.
+        sparsities
+            Each in [0, 1), in any order, repeated or not.
+
+        Raises
+        ------
+        InputError
+            As calling the mask function does.
+        """
         for sparsity in sparsities:
             check_sparsity(sparsity)
         ascending = sorted(set(sparsities))
@@ -76,15 +114,7 @@ class RankedMask:
         scores = [_checked(n, self.score(n, w), w) for n, w in chosen]
         levels = RANKS[self.allocation](scores, [w.size for _, w in chosen], ascending)
         by_name = dict(zip([n for n, _ in chosen], levels, strict=True))
-
-        def leaf_mask(name: str, weights: Any, level: int) -> NDArray[np.bool_]:
-            if name not in by_name:
-                return np.ones(np.shape(weights), bool)
-            return np.broadcast_to(by_name[name] > level, np.shape(weights))
-
-        for sparsity in sparsities:
-            level = ascending.index(sparsity)
-            yield map_named(lambda n, w, lv=level: leaf_mask(n, w, lv), params)
+        return Ranking(tuple(ascending), by_name)
 
 
 def layerwise(score: Score, prunable: Prunable = is_prunable) -> RankedMask:
@@ -156,6 +186,12 @@ def check_sparsity(sparsity: float) -> None:
         raise InputError(message)
 
 
+def _keep(ranking: Ranking, name: str, weights: Any, place: int) -> NDArray[np.bool_]:
+    if name not in ranking.levels:
+        return np.ones(np.shape(weights), bool)
+    return np.broadcast_to(ranking.levels[name] > place, np.shape(weights))
+
+
 def _checked(name: str, scores: Any, weights: NDArray) -> NDArray:
     scores = np.asarray(jax.device_get(scores))
     try:
@@ -189,23 +225,27 @@ def _rank_each(
 def _rank_together(
     scores: list[NDArray], sizes: list[int], sparsities: Sequence[float]
 ) -> Levels:
-    flat = np.concatenate([s.ravel() for s in scores])
+    parts = [s.ravel() for s in scores]
     total = sum(sizes)
-    targets = [round(p * total) for p in sparsities]
-    if flat.size == total:
-        counts = targets
-    else:
-        weight = np.concatenate(
-            [np.full(s.size, n // s.size) for s, n in zip(scores, sizes, strict=True)]
-        )
-        dropped = np.cumsum(weight[np.argsort(flat, kind="stable")])
-        counts = [_nearest_count(dropped, target) for target in targets]
-    levels = pruning_levels(flat, counts)
-    ends = np.cumsum([s.size for s in scores])[:-1]
+    counts = [round(p * total) for p in sparsities]
+    if sum(part.size for part in parts) < total:
+        counts = _filter_counts(parts, sizes, counts)
     return [
-        part.reshape(s.shape)
-        for part, s in zip(np.split(levels, ends), scores, strict=True)
+        levels.reshape(s.shape)
+        for levels, s in zip(joint_levels(parts, counts), scores, strict=True)
     ]
+
+
+def _filter_counts(
+    parts: list[NDArray], sizes: list[int], targets: list[int]
+) -> list[int]:
+    """Find how many scores go, of several weights each, for counts of weights."""
+    weight = np.concatenate(
+        [np.full(p.size, n // p.size) for p, n in zip(parts, sizes, strict=True)]
+    )
+    order = np.argsort(np.concatenate(parts), kind="stable")
+    dropped = np.cumsum(weight[order])
+    return [_nearest_count(dropped, target) for target in targets]
 
 
 def _nearest_count(dropped: NDArray, target: int) -> int:

@@ -1,5 +1,7 @@
 """From a mask to the pruning direction, and to what was really pruned."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -69,13 +71,31 @@ def achieved_sparsity(
         The same for each leaf, by name.
     """
     check_mask(params, mask)
-    masks = dict(named_leaves(mask))
+    kept = [int(np.count_nonzero(keep)) for keep in jax.tree.leaves(mask)]
+    sizes = [int(np.size(w)) for w in jax.tree.leaves(params)]
+    dropped = [size - keep for size, keep in zip(sizes, kept, strict=True)]
+    return dropped_fractions(params, dropped, prunable)
+
+
+def dropped_fractions(
+    params: Params, dropped: Sequence[int], prunable: Prunable = is_prunable
+) -> tuple[float, dict[str, float]]:
+    """Turn the number of weights that each leaf loses into fractions.
+
+    Parameters
+    ----------
+    params
+        Tree of weights.
+    dropped
+        One number for each leaf, in tree order.
+    prunable
+        As in :func:`achieved_sparsity`, and the same is returned.
+    """
     sizes, drops = {}, {}
-    for name, weights in named_leaves(params):
-        dropped = int(np.size(masks[name])) - int(np.count_nonzero(masks[name]))
-        if dropped or prunable(name, weights):
-            sizes[name], drops[name] = int(np.size(masks[name])), dropped
-    layers = {name: drops[name] / sizes[name] for name in sizes}
+    for (name, weights), count in zip(named_leaves(params), dropped, strict=True):
+        if count or prunable(name, weights):
+            sizes[name], drops[name] = int(np.size(weights)), count
+    layers = {name: drops[name] / max(1, sizes[name]) for name in sizes}
     return sum(drops.values()) / max(1, sum(sizes.values())), layers
 
 

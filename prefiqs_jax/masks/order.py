@@ -4,10 +4,14 @@ A *level* is the index of the first sparsity at which a weight goes. Levels of o
 replace a ranking of four: the mask at sparsity k is ``level > k``.
 """
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
+from prefiqs_jax.masks.blocks import in_blocks
+from prefiqs_jax.masks.selection import Cut, cuts_at
 
 
 def pruning_levels(
@@ -37,21 +41,63 @@ def pruning_levels(
     >>> pruning_levels(np.array([0.3, 0.1, 0.2, 0.1]), [1, 2, 3])
     array([3, 0, 2, 1], dtype=uint8)
     """
+    return joint_levels([scores], counts)[0]
+
+
+def joint_levels(
+    parts: Sequence[NDArray], counts: Sequence[int]
+) -> list[NDArray[np.unsignedinteger]]:
+    """Find the levels of several arrays ranked together.
+
+    The same as :func:`pruning_levels` of their concatenation, which is never made.
+
+    Parameters
+    ----------
+    parts
+        One-dimensional, any real types, no NaN. Of equal scores those in an earlier
+        part go first.
+    counts
+        Ascending numbers of entries to drop, each from 0 to the number of all.
+
+    Returns
+    -------
+    list of ndarray
+        Levels of each part.
+    """
     never = len(counts)
-    levels = np.full(scores.shape, never, np.min_scalar_type(never))
-    cuts = sorted({count - 1 for count in counts if count})
-    if not cuts:
+    positive = [count for count in counts if count]
+    # Every entry stays at the counts of zero, which come first.
+    levels = [
+        np.full(part.shape, never - len(positive), np.min_scalar_type(never))
+        for part in parts
+    ]
+    if not positive:
         return levels
-    # One selection places every cut; sorting 65 million scores would take seconds.
-    placed = np.partition(scores, cuts)
-    thresholds = {cut + 1: placed[cut] for cut in cuts}
-    del placed
-    for level in range(never - 1, -1, -1):
-        count = counts[level]
-        if not count:
-            break
-        below = scores < thresholds[count]
-        levels[below] = level
-        tied = np.flatnonzero(scores == thresholds[count])
-        levels[tied[: count - int(np.count_nonzero(below))]] = level
+    common = np.result_type(*parts)
+    blocks = in_blocks(part.astype(common, copy=False) for part in parts)
+    cuts = cuts_at(blocks, positive)
+    staying = _first_ties_that_stay(blocks, cuts)
+    start = 0
+    for block, level in zip(blocks, in_blocks(levels), strict=True):
+        stays = np.empty(block.shape, bool)
+        for cut, first in zip(cuts, staying, strict=True):
+            split = min(max(first - start, 0), block.size)
+            np.greater(block[:split], cut.threshold, out=stays[:split])
+            np.greater_equal(block[split:], cut.threshold, out=stays[split:])
+            level += stays.view(np.uint8)
+        start += block.size
     return levels
+
+
+def _first_ties_that_stay(blocks: Sequence[NDArray], cuts: Sequence[Cut]) -> list[int]:
+    """Find, for each cut, the index of the first entry at its threshold that stays."""
+    starts = [0, *itertools.accumulate(block.size for block in blocks)]
+    split = [cut for cut in cuts if cut.goes < cut.tied]
+    ties = [[np.count_nonzero(b == cut.threshold) for cut in split] for b in blocks]
+    first = {}
+    for cut, seen in zip(split, np.cumsum(ties, axis=0).T, strict=True):
+        holder = int(np.searchsorted(seen, cut.goes, side="right"))
+        passed = int(seen[holder - 1]) if holder else 0
+        tied = np.flatnonzero(blocks[holder] == cut.threshold)
+        first[cut] = starts[holder] + int(tied[cut.goes - passed])
+    return [first.get(cut, starts[-1]) for cut in cuts]

@@ -6,6 +6,7 @@ nested or not.
 """
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import jax
@@ -15,8 +16,9 @@ from jax import Array
 from numpy.typing import NDArray
 
 from prefiqs_jax.aliases import MaskFn, Params, Prunable
-from prefiqs_jax.masks.allocation import RankedMask, check_sparsity
-from prefiqs_jax.masks.direction import achieved_sparsity
+from prefiqs_jax.masks.allocation import RankedMask, Ranking, check_sparsity
+from prefiqs_jax.masks.blocks import in_blocks
+from prefiqs_jax.masks.direction import check_mask, dropped_fractions
 from prefiqs_jax.trees import is_prunable, named_leaves
 
 
@@ -73,33 +75,80 @@ def pack_masks(
     """
     for sparsity in sparsities:
         check_sparsity(sparsity)
-    if isinstance(mask_fn, RankedMask):
-        masks = mask_fn.sweep(params, sparsities)
-    else:
-        masks = (mask_fn(params, sparsity) for sparsity in sparsities)
     leaves = named_leaves(params)
-    planes: list[NDArray[np.uint8] | None] = [None] * len(leaves)
-    achieved, per_layer = [], []
-    for index, mask in enumerate(masks):
-        total, layers = achieved_sparsity(params, mask, prunable)
-        achieved.append(total)
-        per_layer.append(layers)
-        for position, keep in enumerate(jax.tree.leaves(mask)):
-            if np.all(keep):
-                continue
-            plane = planes[position]
-            if plane is None:
-                shape = (-(-len(sparsities) // 8), *np.shape(keep))
-                plane = planes[position] = np.zeros(shape, np.uint8)
-            plane[index // 8] |= np.where(keep, 0, 1 << (index % 8)).astype(np.uint8)
-    names = [name for name, _ in leaves if any(name in la for la in per_layer)]
+    if isinstance(mask_fn, RankedMask):
+        ranking = mask_fn.rank(params, sparsities)
+        packed = [_pack_levels(ranking, n, np.shape(w), sparsities) for n, w in leaves]
+    else:
+        packed = _pack_each(mask_fn, params, sparsities)
+    counted = [
+        dropped_fractions(params, [leaf.dropped[index] for leaf in packed], prunable)
+        for index in range(len(sparsities))
+    ]
+    names = [name for name, _ in leaves if any(name in la for _, la in counted)]
     return PackedMasks(
         sparsities=tuple(sparsities),
-        achieved=tuple(achieved),
-        layers={n: tuple(la.get(n, 0.0) for la in per_layer) for n in names},
+        achieved=tuple(total for total, _ in counted),
+        layers={n: tuple(la.get(n, 0.0) for _, la in counted) for n in names},
         sizes={n: int(np.size(w)) for n, w in leaves if n in names},
-        planes=tuple(planes),
+        planes=tuple(leaf.planes for leaf in packed),
     )
+
+
+@dataclasses.dataclass
+class _PackedLeaf:
+    """Planes of one leaf, and how many of its weights go at each sparsity."""
+
+    planes: NDArray[np.uint8] | None
+    dropped: list[int]
+
+
+def _pack_levels(
+    ranking: Ranking, name: str, shape: tuple[int, ...], sparsities: Sequence[float]
+) -> _PackedLeaf:
+    """Look the bits of each weight up by its level: no mask is made."""
+    places = [ranking.sparsities.index(sparsity) for sparsity in sparsities]
+    levels = ranking.levels.get(name)
+    if levels is None or not levels.size:
+        return _PackedLeaf(None, [0] * len(places))
+    never = len(ranking.sparsities)
+    at_level = np.zeros(never + 1, np.int64)
+    bits = np.zeros((-(-len(places) // 8), never + 1), np.uint8)
+    for index, place in enumerate(places):
+        bits[index // 8, : place + 1] |= np.uint8(1 << (index % 8))
+    planes = np.empty((len(bits), levels.size), np.uint8)
+    rows = [in_blocks([plane]) for plane in planes]
+    for block, *outs in zip(in_blocks([levels.ravel()]), *rows, strict=True):
+        at_level += np.bincount(block, minlength=never + 1)
+        for table, out in zip(bits, outs, strict=True):
+            # No level is outside the table; any other mode would copy the block.
+            np.take(table, block, out=out, mode="clip")
+    gone = np.cumsum(at_level)[places] * (math.prod(shape) // levels.size)
+    if not gone.any():
+        return _PackedLeaf(None, gone.tolist())
+    filters = planes.reshape(len(bits), *levels.shape)
+    whole = np.broadcast_to(filters, (len(bits), *shape))
+    return _PackedLeaf(np.ascontiguousarray(whole), gone.tolist())
+
+
+def _pack_each(
+    mask_fn: MaskFn, params: Params, sparsities: Sequence[float]
+) -> list[_PackedLeaf]:
+    """Make one mask after the other, and keep a bit of each."""
+    packed = [_PackedLeaf(None, []) for _ in jax.tree.leaves(params)]
+    for index, sparsity in enumerate(sparsities):
+        mask = mask_fn(params, sparsity)
+        check_mask(params, mask)
+        for leaf, keep in zip(packed, jax.tree.leaves(mask), strict=True):
+            goes = np.logical_not(keep)
+            leaf.dropped.append(int(np.count_nonzero(goes)))
+            if not leaf.dropped[-1]:
+                continue
+            if leaf.planes is None:
+                shape = (-(-len(sparsities) // 8), *np.shape(keep))
+                leaf.planes = np.zeros(shape, np.uint8)
+            leaf.planes[index // 8] |= goes.view(np.uint8) << np.uint8(index % 8)
+    return packed
 
 
 def delta_at(weights: Array, planes: Array, index: Array | int) -> Array:
