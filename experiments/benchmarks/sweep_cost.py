@@ -1,334 +1,333 @@
-"""Measure what a sweep costs, in dense forward passes of the same process and batch.
+"""Measure what a sweep costs: in dense forwards, and against the same work in PyTorch.
 
     python experiments/benchmarks/sweep_cost.py
-    python experiments/benchmarks/sweep_cost.py --backbone arcface_iresnet50 --batch 64
+    python experiments/benchmarks/sweep_cost.py --networks arcface_iresnet100 --add
 
-The floor at S sparsities is 3 S + 1 forwards: one dense, S pruned, S tangents of two.
-Beside it stands the same work as one would write it in PyTorch: at every sparsity
-``torch.nn.utils.prune`` on a copy, one forward pass of it, and one ``torch.func.jvp``.
-Weights and pictures are random: neither changes the work. Prints a table of ratios and
-writes them, with the hardware's description, as JSON.
+The floor at S sparsities is 3 S + 1 dense forward passes: one dense, S pruned, S
+tangents of two. Beside it stands the same work in PyTorch, same weights and pictures,
+timed in turn in the same run, each in the better of its layouts:
+
+usual     one forward of the pruned copy and one ``torch.func.jvp`` a sparsity
+expert    one dense pass (``torch.func.linearize``, or ``torch.func.jvp`` if its tracing
+          costs more), ``vmap`` over chunks of directions, copies in inference mode
+compiled  the expert's, through ``torch.compile`` where that helps
+
+All must find our numbers to 1e-3. What is made once a run is timed apart for all: masks
+and compilation here, pruned copies and compilation there. Weights and pictures are
+random, neither changes the work. On an accelerator the JSON has images/s and the
+fraction of its peak, too.
 """
 
 import argparse
-import copy
 import json
-import os
-import platform
-import resource
-import statistics
-import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from common import (
+    Network,
+    Times,
+    device_kind,
+    hardware,
+    in_turn,
+    levels,
+    on_gpu,
+    output_path,
+    parser,
+    peak_rss,
+    random_network,
+    ratio,
+    seconds,
+    share_the_gpu,
+    write,
+)
+from numpy.typing import NDArray
+from opponents import (
+    Opponent,
+    TorchSweep,
+    best_compiled,
+    best_expert,
+    best_usual,
+    prune_copies,
+    torch_forward,
+)
+from ours import Sweep, best_forward, our_sweep
+from peaks import peak_fraction, sweep_flops
+from twins import LAYOUTS, forward_flops, full_float32, torch_images, torch_twin
 
-from prefiqs_jax.backbones.functional import bind
-from prefiqs_jax.backbones.zoo import architecture
-from prefiqs_jax.compilation import compiler_options
-from prefiqs_jax.masks import globally, magnitude
-from prefiqs_jax.masks.packed import pack_masks
-from prefiqs_jax.results.provenance import session_record
-from prefiqs_jax.sweep.engine import PRECISION, measure, pose
-from prefiqs_jax.sweep.planner import plan_sweep
+from prefiqs_jax.precision import DEFAULT_PRECISION
 
-HERE = Path(__file__).parent
-
-
-def random_tensors(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
-    """Draw weights of a size that keeps activations near one."""
-    rng = np.random.default_rng(0)
-
-    def draw(path: str, shape: tuple[int, ...]) -> np.ndarray:
-        leaf = path.rpartition("/")[2]
-        if leaf == "kernel":
-            scale = np.float32(np.sqrt(1 / np.prod(shape[:-1])))
-            return rng.standard_normal(shape, np.float32) * scale
-        if leaf in ("scale", "var"):
-            return rng.uniform(0.5, 1.5, shape).astype(np.float32)
-        return rng.uniform(-0.2, 0.2, shape).astype(np.float32)
-
-    return {path: draw(path, shape) for path, shape in shapes.items()}
-
-
-def alternate(
-    one: Callable[[], Any], other: Callable[[], Any], repeats: int
-) -> tuple[list[float], list[float]]:
-    """Time two calls in turn, so that a machine that drifts drifts for both."""
-    times: tuple[list[float], list[float]] = ([], [])
-    for _ in range(repeats):
-        for call, kept in zip((one, other), times, strict=True):
-            start = time.perf_counter()
-            call()
-            kept.append(time.perf_counter() - start)
-    return times
-
-
-def jax_costs(options: argparse.Namespace) -> dict[str, Any]:
-    """Time dense forwards and sweeps at each S; ratios are of neighbouring runs."""
-    found = architecture(options.backbone)
-    params, apply_fn = bind(found.blueprint, random_tensors(found.blueprint.shapes))
-    shape = (found.preprocessing.height, found.preprocessing.width, 3)
-    rng = np.random.default_rng(1)
-    images = rng.standard_normal((options.batch, *shape), np.float32)
-    with jax.default_matmul_precision(PRECISION):
-        # Under the options of the sweep: a slower forward would flatter it.
-        dense = (
-            jax.jit(apply_fn, compiler_options=compiler_options())
-            .lower(params, images)
-            .compile()
-        )
-
-    def forwards() -> None:
-        for _ in range(options.forwards):
-            dense(params, images).block_until_ready()
-
-    rows = []
-    for count in options.sparsities:
-        levels = [(index + 1) / (count + 1) for index in range(count)]
-        start = time.perf_counter()
-        problem = pose(
-            apply_fn, params, pack_masks(globally(magnitude), params, levels)
-        )
-        masks_s = time.perf_counter() - start
-        start = time.perf_counter()
-        plan = plan_sweep(
-            problem, shape, image_count=options.batch, batch_size=options.batch
-        )
-        compile_s = time.perf_counter() - start
-
-        def sweep(problem: Any = problem, plan: Any = plan) -> None:
-            measure(plan.compiled, problem, images, options.batch)
-
-        forwards()  # warm up
-        sweep()
-        dense_s, sweep_s = alternate(forwards, sweep, options.repeats)
-        ratios = [
-            s / (d / options.forwards) for s, d in zip(sweep_s, dense_s, strict=True)
-        ]
-        rows.append(
-            {
-                "sparsities": count,
-                "floor_forwards": 3 * count + 1,
-                "cost_forwards": statistics.median(ratios),
-                "cost_forwards_all": ratios,
-                "over_floor": statistics.median(ratios) / (3 * count + 1),
-                "dense_s": statistics.median(dense_s) / options.forwards,
-                "sweep_s": statistics.median(sweep_s),
-                "tangent_chunk": plan.tangent_chunk,
-                "predicted_peak_bytes": plan.predicted_bytes,
-                "masks_s": masks_s,
-                "compile_s": compile_s,
-                "peak_rss_bytes": peak_rss(),
-            }
-        )
-        print(describe(rows[-1]), flush=True)
-    return {"rows": rows}
-
-
-def torch_costs(options: argparse.Namespace, jax_rows: list[dict]) -> dict[str, Any]:
-    """Do the same work in PyTorch, as its documentation suggests."""
-    import torch
-    from torch.nn.utils import prune
-
-    blocks = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 14, 3)}
-    blocks |= {100: (3, 13, 30, 3), 200: (6, 26, 60, 6)}
-    depth = options.backbone.partition("_iresnet")[2]
-    if not depth:
-        return {"skipped": f"no PyTorch twin of {options.backbone} in this script"}
-    device = torch.device("cuda" if jax.default_backend() == "gpu" else "cpu")
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
-    torch.manual_seed(0)
-    model = torch_iresnet(blocks[int(depth)]).eval().to(device)
-    generator = torch.Generator().manual_seed(1)
-    images = torch.randn(options.batch, 3, 112, 112, generator=generator).to(device)
-    if options.channels_last:
-        model = model.to(memory_format=torch.channels_last)
-        images = images.to(memory_format=torch.channels_last)
-
-    def wait() -> None:
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-
-    def unit(raw: Any) -> Any:
-        return raw / raw.norm(dim=-1, keepdim=True)
-
-    def forwards() -> None:
-        with torch.no_grad():
-            for _ in range(options.forwards):
-                model(images)
-        wait()
-
-    def sweep(count: int) -> None:
-        params = dict(model.named_parameters())
-        buffers = dict(model.named_buffers())
-
-        def embed(p: Any) -> Any:
-            return unit(torch.func.functional_call(model, (p, buffers), (images,)))
-
-        with torch.no_grad():
-            dense = unit(model(images))
-        for index in range(count):
-            pruned = copy.deepcopy(model)
-            layers = [
-                (module, "weight")
-                for module in pruned.modules()
-                if isinstance(module, (torch.nn.Conv2d, torch.nn.Linear))
-            ]
-            prune.global_unstructured(
-                layers, prune.L1Unstructured, amount=(index + 1) / (count + 1)
-            )
-            for module, name in layers:
-                prune.remove(module, name)
-            with torch.no_grad():
-                moved = unit(pruned(images)) - dense
-                target = dict(pruned.named_parameters())
-                delta = {k: (target[k] - params[k]).detach() for k in params}
-                detached = {k: v.detach() for k, v in params.items()}
-                jvp = torch.func.jvp(embed, (detached,), (delta,))[1]
-                torch.stack([moved.norm(dim=-1), jvp.norm(dim=-1)]).cpu()
-        wait()
-
-    rows = []
-    for row in jax_rows:
-        count = row["sparsities"]
-        forwards()
-        dense_s, sweep_s = alternate(
-            forwards, lambda count=count: sweep(count), max(1, options.repeats // 2)
-        )
-        ratio = statistics.median(
-            s / (d / options.forwards) for s, d in zip(sweep_s, dense_s, strict=True)
-        )
-        rows.append(
-            {
-                "sparsities": count,
-                "cost_forwards": ratio,
-                "dense_s": statistics.median(dense_s) / options.forwards,
-                "sweep_s": statistics.median(sweep_s),
-                "time_over_ours": statistics.median(sweep_s) / row["sweep_s"],
-                "dense_over_ours": statistics.median(dense_s)
-                / options.forwards
-                / row["dense_s"],
-            }
-        )
-        print(
-            f"PyTorch, S = {count}: {rows[-1]['sweep_s']:.1f} s = "
-            f"{ratio:.1f} of its forwards, {rows[-1]['time_over_ours']:.2f} × our time",
-            flush=True,
-        )
-    return {
-        "rows": rows,
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-        "channels_last": options.channels_last,
-    }
-
-
-def torch_iresnet(blocks: tuple[int, ...]) -> Any:
-    """Build an iResNet of the published layout, with random weights."""
-    from torch import nn
-
-    class Block(nn.Module):
-        def __init__(self, inputs: int, outputs: int, stride: int):
-            super().__init__()
-            self.main = nn.Sequential(
-                nn.BatchNorm2d(inputs),
-                nn.Conv2d(inputs, outputs, 3, 1, 1, bias=False),
-                nn.BatchNorm2d(outputs),
-                nn.PReLU(outputs),
-                nn.Conv2d(outputs, outputs, 3, stride, 1, bias=False),
-                nn.BatchNorm2d(outputs),
-            )
-            self.shortcut = nn.Sequential()
-            if stride > 1:
-                self.shortcut = nn.Sequential(
-                    nn.Conv2d(inputs, outputs, 1, stride, bias=False),
-                    nn.BatchNorm2d(outputs),
-                )
-
-        def forward(self, x: Any) -> Any:
-            return self.main(x) + self.shortcut(x)
-
-    stem = [nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.PReLU(64)]
-    layers, inputs = [], 64
-    for count, width in zip(blocks, (64, 128, 256, 512), strict=True):
-        for index in range(count):
-            layers.append(Block(inputs, width, 1 if index else 2))
-            inputs = width
-    tail = [
-        nn.BatchNorm2d(512),
-        nn.Flatten(),
-        nn.Linear(512 * 49, 512),
-        nn.BatchNorm1d(512),
-    ]
-    return nn.Sequential(*stem, *layers, *tail)
-
-
-def describe(row: dict[str, Any]) -> str:
-    """One line of the table."""
-    return (
-        f"S = {row['sparsities']}: {row['cost_forwards']:.1f} forwards, floor "
-        f"{row['floor_forwards']}, {row['over_floor']:.2f} × floor "
-        f"({row['sweep_s']:.2f} s; dense forward {row['dense_s']:.3f} s; peak "
-        f"{row['predicted_peak_bytes'] / 1e9:.2f} GB by the program's analysis, "
-        f"{row['peak_rss_bytes'] / 1e9:.2f} GB resident)"
-    )
-
-
-def peak_rss() -> int:
-    """Largest resident memory of this process so far, in bytes (Linux counts KiB)."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def hardware() -> dict[str, Any]:
-    """Describe the machine."""
-    model = platform.processor()
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        names = [line.partition(":")[2] for line in lines if "model name" in line]
-        model = names[0].strip() if names else model
-    return {
-        "cpu": model,
-        "cores": os.cpu_count(),
-        "usable_cores": len(os.sched_getaffinity(0)),
-        "load_average": os.getloadavg(),
-        **session_record(None, PRECISION),
-    }
+NETWORKS = (
+    "arcface_iresnet18",
+    "arcface_iresnet50",
+    "arcface_iresnet100",
+    "arcface_vit_t",
+    "sface",
+)
+TOLERANCE = 1e-3
+OVER_FLOOR = 1.05
+FASTER_THAN_PYTORCH = {"cpu": 1.5, "gpu": 2.0}
+GOAL_NETWORK, GOAL_SPARSITIES = "arcface_iresnet50", 10
 
 
 def main() -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(
-        description="Measure what a sweep costs, in dense forward passes."
-    )
-    parser.add_argument("--backbone", default="arcface_iresnet18")
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--sparsities", type=int, nargs="+", default=[1, 4, 10])
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument(
+    options = read_options()
+    share_the_gpu()
+    batch = options.batch or (16 if jax.default_backend() == "cpu" else 128)
+    out = output_path("sweep_cost", options.out)
+    rows: list[dict[str, Any]] = []
+    if options.add and out.exists():
+        rows = [
+            row
+            for row in json.loads(out.read_text())["rows"]
+            if row["network"] not in options.networks
+        ]
+    for name in options.networks:
+        network = random_network(name)
+        for count in options.sparsities:
+            row = compare(network, batch, count, options)
+            rows.append(row)
+            print(describe(row), flush=True)
+            rows.sort(key=lambda row: (order(row["network"]), row["sparsities"]))
+            result = {"benchmark": "sweep_cost", "rows": rows}
+            write(out, result, [figure for row in rows for figure in ratios(row)])
+    print(out)
+
+
+def read_options() -> argparse.Namespace:
+    """Read the command line."""
+    made = parser("Measure what a sweep costs, in dense forwards and against PyTorch.")
+    made.add_argument("--networks", nargs="+", default=list(NETWORKS), metavar="NAME")
+    made.add_argument("--batch", type=int, help="default: 16 on a CPU, else 128")
+    made.add_argument("--sparsities", type=int, nargs="+", default=[10], metavar="S")
+    made.add_argument("--repeats", type=int, default=3)
+    made.add_argument(
         "--forwards", type=int, default=6, help="dense forwards timed together"
     )
-    parser.add_argument("--no-torch", action="store_true")
-    parser.add_argument("--channels-last", action="store_true", help="in PyTorch")
-    parser.add_argument("--out", type=Path, help="JSON file")
-    options = parser.parse_args()
-    result: dict[str, Any] = {
-        "benchmark": "sweep_cost",
-        "backbone": options.backbone,
-        "batch": options.batch,
-        "repeats": options.repeats,
-        "hardware": hardware(),
-        "jax": jax_costs(options),
-    }
+    made.add_argument("--no-torch", action="store_true")
+    made.add_argument("--no-compile", action="store_true", help="no torch.compile")
+    made.add_argument(
+        "--add", action="store_true", help="keep the file's rows of other networks"
+    )
+    options = made.parse_args()
+    if options.quick:
+        options.networks, options.batch = ["xiaoccer_mobilefacenet"], 2
+        options.no_compile = True
+        options.sparsities, options.repeats, options.forwards = [2], 1, 2
+    return options
+
+
+def compare(
+    network: Network, batch: int, count: int, options: argparse.Namespace
+) -> dict[str, Any]:
+    """Measure one network at S sparsities; refuse if the frameworks disagree."""
+    images = network.images(batch)
+    sweep = our_sweep(network, images, levels(count))
+    found = sweep.call().compared
+    expected = np.stack([found.first_order, found.drift])
+    forward, slices = best_forward(network, images, sweep.plan.strategy.slice_size)
+    calls: dict[str, Any] = {"dense": repeated(forward, options.forwards)}
+    calls["sweep"] = sweep.call
+    theirs: dict[str, Any] = {}
     if not options.no_torch:
-        result["pytorch"] = torch_costs(options, result["jax"]["rows"])
-    kind = jax.local_devices()[0].device_kind.replace(" ", "_").lower()
-    out = options.out or HERE / f"sweep_cost_{options.backbone}_{kind}.json"
-    out.write_text(json.dumps(result, indent=1) + "\n")
-    print(out)
+        theirs, torch_calls = torch_side(network, images, count, expected, options)
+        calls |= torch_calls
+    times = in_turn(calls, options.repeats)
+    row: dict[str, Any] = {
+        "network": network.name,
+        "sparsities": count,
+        "batch": batch,
+        "repeats": options.repeats,
+        "floor_forwards": 3 * count + 1,
+        "hardware": hardware(),
+        "ours": our_figures(sweep, slices, times, count, options.forwards),
+    }
+    row |= rates(network, batch, count, row["ours"]["sweep_s"], options)
+    for name, about in theirs.items():
+        if name in times:
+            about |= their_figures(name, times, options.forwards)
+    return row | ({"pytorch": theirs} if theirs else {})
+
+
+def torch_side(
+    network: Network,
+    images: NDArray,
+    count: int,
+    expected: NDArray,
+    options: argparse.Namespace,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Prepare PyTorch's dense forward and its three sweeps, each in its best settings.
+
+    Returns
+    -------
+    about : dict
+        Name to what is known of it already.
+    calls : dict
+        Name to its call.
+    """
+    import torch
+
+    full_float32()
+    module = torch_twin(network)
+    copies: list[Any] = []
+    prune_s = seconds(lambda: copies.extend(prune_copies(module, levels(count))))
+    sweep = TorchSweep(module, tuple(copies), torch_images(images), "contiguous")
+    dense = {
+        layout: torch_forward(sweep.first(0).laid_out(layout)) for layout in LAYOUTS
+    }
+    tried = in_turn(dense, 3)
+    layout = min(LAYOUTS, key=lambda name: tried[name].elapsed.min())
+    calls: dict[str, Any] = {"pytorch_dense": repeated(dense[layout], options.forwards)}
+    about: dict[str, Any] = {
+        "version": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "prune_s": prune_s,
+        "dense_layout": layout,
+    }
+    made: dict[str, Opponent | str] = {"usual": best_usual(sweep)}
+    made["expert"] = found = best_expert(sweep)
+    if not options.no_compile:
+        made["compiled"] = best_compiled(sweep, found.settings)
+    for name, opponent in made.items():
+        if isinstance(opponent, str):
+            about[name] = {"left_out": opponent}
+            continue
+        about[name] = opponent.settings | {
+            "largest_difference": difference(network.name, name, opponent, expected)
+        }
+        calls[name] = opponent.call
+    return about, calls
+
+
+def difference(network: str, name: str, opponent: Opponent, expected: NDArray) -> float:
+    """Compare an opponent's numbers with ours, relative to ours; refuse above 1e-3."""
+    found = float(np.max(np.abs(opponent.call() / expected - 1)))
+    if not found <= TOLERANCE:
+        message = f"{network}: PyTorch ({name}) differs from ours by {found:.1e}"
+        raise SystemExit(message)
+    return found
+
+
+def repeated(call: Any, count: int) -> Any:
+    """Make one call of several: a dense forward is short beside a sweep."""
+
+    def calls() -> None:
+        for _ in range(count):
+            call()
+
+    return calls
+
+
+def our_figures(
+    sweep: Sweep,
+    slices: int | None,
+    times: dict[str, Times],
+    count: int,
+    forwards: int,
+) -> dict[str, Any]:
+    """Relate our sweep to our dense forward; ratios are of neighbouring runs."""
+    dense, whole = times["dense"].elapsed / forwards, times["sweep"].elapsed
+    cost = whole / dense
+    return {
+        "cost_forwards": float(np.median(cost)),
+        "cost_forwards_all": cost.tolist(),
+        "over_floor": float(np.median(cost)) / (3 * count + 1),
+        "dense_s": float(np.median(dense)),
+        "dense_slices": slices,
+        "sweep_s": float(np.median(whole)),
+        "plan": sweep.plan.describe(),
+        "masks_s": sweep.masks_s,
+        "compile_s": sweep.compile_s,
+        "peak_rss_bytes": peak_rss(),
+    }
+
+
+def their_figures(name: str, times: dict[str, Times], forwards: int) -> dict[str, Any]:
+    """Relate one of PyTorch's sweeps to its dense forward and to our sweep."""
+    dense, whole = times["pytorch_dense"].elapsed / forwards, times[name].elapsed
+    return {
+        "cost_forwards": float(np.median(whole / dense)),
+        "dense_s": float(np.median(dense)),
+        "sweep_s": float(np.median(whole)),
+        "time_over_ours": float(np.median(whole / times["sweep"].elapsed)),
+        "dense_over_ours": float(
+            np.median(dense / (times["dense"].elapsed / forwards))
+        ),
+    }
+
+
+def rates(
+    network: Network,
+    batch: int,
+    count: int,
+    sweep_s: float,
+    options: argparse.Namespace,
+) -> dict[str, float]:
+    """Give images and model operations a second, and the fraction of a known peak."""
+    found = {"images_per_s": batch / sweep_s}
+    if options.no_torch:  # it is PyTorch that counts
+        return found
+    rate = sweep_flops(forward_flops(network), count) * batch / sweep_s
+    found["model_flops_per_s"] = rate
+    return found | peak_fraction(rate, device_kind(), DEFAULT_PRECISION)
+
+
+def order(network: str) -> tuple[int, str]:
+    """Sort the networks of the issue as listed, before any other."""
+    known = NETWORKS.index(network) if network in NETWORKS else len(NETWORKS)
+    return known, network
+
+
+def fastest(row: dict[str, Any]) -> tuple[str, float] | None:
+    """Name PyTorch's fastest sweep and its time over ours."""
+    found = {
+        name: about["time_over_ours"]
+        for name, about in row.get("pytorch", {}).items()
+        if isinstance(about, dict) and "time_over_ours" in about
+    }
+    return min(found.items(), key=lambda item: item[1]) if found else None
+
+
+def ratios(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """Pick the figures that have goals."""
+    what, count = f"{row['network']}, S = {row['sparsities']}", row["sparsities"]
+    goal = OVER_FLOOR if count == GOAL_SPARSITIES else None
+    figures = [
+        ratio(f"{what}: cost over floor", row["ours"]["over_floor"], at_most=goal)
+    ]
+    if (best := fastest(row)) is not None:
+        wanted = (row["network"], count) == (GOAL_NETWORK, GOAL_SPARSITIES)
+        least = FASTER_THAN_PYTORCH["gpu" if on_gpu() else "cpu"] if wanted else None
+        figures.append(
+            ratio(f"{what}: PyTorch ({best[0]}) over ours", best[1], at_least=least)
+        )
+    if "peak_fraction" in row:
+        figures.append(ratio(f"{what}: fraction of peak", row["peak_fraction"]))
+    return figures
+
+
+def describe(row: dict[str, Any]) -> str:
+    """Tell one row in lines."""
+    ours = row["ours"]
+    lines = [
+        f"{row['network']}, S = {row['sparsities']}: {ours['cost_forwards']:.1f} "
+        f"forwards, floor {row['floor_forwards']}, {ours['over_floor']:.2f} × floor "
+        f"({ours['sweep_s']:.2f} s; dense forward {ours['dense_s']:.3f} s; "
+        f"{row['images_per_s']:.2f} images/s; "
+        f"{ours['peak_rss_bytes'] / 1e9:.2f} GB resident)"
+    ]
+    for name in ("usual", "expert", "compiled"):
+        about = row.get("pytorch", {}).get(name, {})
+        if "left_out" in about:
+            lines.append(f"  PyTorch, {name}: left out, {about['left_out']}")
+        elif about:
+            lines.append(
+                f"  PyTorch, {name}: {about['sweep_s']:.2f} s = "
+                f"{about['cost_forwards']:.1f} of its forwards, "
+                f"{about['time_over_ours']:.2f} × our time ({about['layout']})"
+            )
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

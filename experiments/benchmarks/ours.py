@@ -1,0 +1,118 @@
+"""Our side of a comparison: a dense forward pass, and the sweep as it really runs."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+from common import Network, in_turn
+from numpy.typing import NDArray
+
+from prefiqs_jax.aliases import ApplyFn
+from prefiqs_jax.compilation import compiler_options
+from prefiqs_jax.masks import globally, magnitude
+from prefiqs_jax.masks.packed import pack_masks
+from prefiqs_jax.precision import DEFAULT_PRECISION, Precision, at_precision
+from prefiqs_jax.sweep.engine import Measured, SweepProblem, in_slices, pose
+from prefiqs_jax.sweep.executor import Executor
+from prefiqs_jax.sweep.planner import Plan, plan_sweep
+from prefiqs_jax.sweep.tuning import Tune
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """A compiled sweep of one batch."""
+
+    call: Callable[[], Measured]
+    """Runs it to the end and gives its numbers, shape (sparsities, batch)."""
+    plan: Plan
+    problem: SweepProblem
+    masks_s: float
+    compile_s: float
+    """Seconds to compile it, and to measure strategies where that is asked for."""
+
+
+def our_sweep(
+    network: Network,
+    images: NDArray,
+    sparsities: Sequence[float],
+    *,
+    precision: Precision = DEFAULT_PRECISION,
+    tune: Tune = "always",
+    devices: Sequence[jax.Device] | None = None,
+) -> Sweep:
+    """Prepare the sweep of a batch with global magnitude masks."""
+    start = time.perf_counter()
+    masks = pack_masks(globally(magnitude), network.params, sparsities)
+    problem = pose(
+        network.apply_fn, network.params, masks, precision=precision, devices=devices
+    )
+    masks_s = time.perf_counter() - start
+
+    def planned(largest_step: int | None = None) -> Plan:
+        return plan_sweep(
+            problem,
+            images.shape[1:],
+            image_count=len(images),
+            batch_size=len(images),
+            largest_step=largest_step,
+            tune=tune,
+        )
+
+    start = time.perf_counter()
+    plan = planned()
+    compile_s = time.perf_counter() - start
+    executor = Executor(problem, plan, planned)
+    return Sweep(
+        lambda: executor.finish(executor.start(images)),
+        plan,
+        problem,
+        masks_s,
+        compile_s,
+    )
+
+
+def our_forward(
+    network: Network,
+    images: NDArray,
+    *,
+    precision: Precision = DEFAULT_PRECISION,
+    slice_size: int | None = None,
+) -> Callable[[], Any]:
+    """Compile a dense forward pass; the call waits, and gives the raw embeddings.
+
+    Parameters
+    ----------
+    network, images
+        What runs; the images are put on the device once.
+    precision
+        Of products.
+    slice_size
+        As in a sweep's strategy. A sweep that gains by slices must not be measured in
+        forwards that do without: see :func:`best_forward`.
+    """
+    placed = jax.device_put(images)
+    apply_fn: ApplyFn = at_precision(network.apply_fn, precision)
+    if slice_size:
+        apply_fn = in_slices(apply_fn, slice_size)
+    # Under the options of the sweep: a slower forward would flatter it.
+    lowered = jax.jit(apply_fn).lower(network.params, placed)
+    compiled = lowered.compile(compiler_options=compiler_options())
+    return lambda: compiled(network.params, placed).block_until_ready()
+
+
+def best_forward(
+    network: Network,
+    images: NDArray,
+    slice_size: int | None,
+    precision: Precision = DEFAULT_PRECISION,
+) -> tuple[Callable[[], Any], int | None]:
+    """Give the faster of a forward pass at once and one in slices, and its slices."""
+    calls = {
+        size: our_forward(network, images, precision=precision, slice_size=size)
+        for size in {None, slice_size}
+    }
+    times = in_turn({str(size): call for size, call in calls.items()}, repeats=3)
+    best = min(calls, key=lambda size: times[str(size)].elapsed.min())
+    return calls[best], best
