@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.extend import core
 
 from prefiqs_jax.aliases import ApplyFn, Params
 from prefiqs_jax.errors import InputError
@@ -91,7 +92,7 @@ def _run(jaxpr: Any, constants: Sequence[Any], arguments: Sequence[Any]) -> list
     values |= zip(jaxpr.invars, arguments, strict=True)
 
     def read(atom: Any) -> Any:
-        return atom.val if hasattr(atom, "val") else values[atom]
+        return atom.val if isinstance(atom, core.Literal) else values[atom]
 
     for equation in jaxpr.eqns:
         operands = [read(atom) for atom in equation.invars]
@@ -101,11 +102,18 @@ def _run(jaxpr: Any, constants: Sequence[Any], arguments: Sequence[Any]) -> list
         elif inner is not None:
             found = _run(inner.jaxpr, inner.consts, operands)
         else:
-            functions, settings = equation.primitive.get_bind_params(equation.params)
-            bound = equation.primitive.bind(*functions, *operands, **settings)
-            found = bound if equation.primitive.multiple_results else [bound]
+            known = {
+                a: values[a] for a in equation.invars if not isinstance(a, core.Literal)
+            }
+            found = _as_it_is(equation, list(known))(*known.values())
         values |= zip(equation.outvars, found, strict=True)
     return [read(atom) for atom in jaxpr.outvars]
+
+
+def _as_it_is(equation: Any, inputs: list[Any]) -> Any:
+    """Make the function that runs one equation of a jaxpr."""
+    alone = core.Jaxpr([], inputs, equation.outvars, [equation], equation.effects)
+    return core.jaxpr_as_fun(core.ClosedJaxpr(alone, []))
 
 
 def _product(equation: Any, operands: list[Any]) -> Any:
