@@ -190,6 +190,14 @@ def _masks(options: argparse.Namespace) -> None:
     print("FILE.py:MASK  your own mask: a function of (params, sparsity)")
 
 
+def _bench(options: argparse.Namespace) -> int:
+    from prefiqs_jax.bench import run_benchmarks, table
+
+    found = run_benchmarks(options.names, quick=options.quick, out=options.out)
+    print("\n".join(["", *table(found)]))
+    return int(any(outcome.failure for outcome in found))
+
+
 def _print_table(rows: Sequence[Sequence[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -353,6 +361,21 @@ def _parser() -> argparse.ArgumentParser:
     backbones.set_defaults(run=_backbones)
     masks = commands.add_parser("masks", help="list the sparsity masks")
     masks.set_defaults(run=_masks)
+    bench = commands.add_parser(
+        "bench",
+        help="run the repository's benchmarks, print a table of ratios",
+        description="Run the benchmarks of the repository on this machine and print "
+        "what they found as ratios: forward, sweep_cost, precision, pipeline, scaling, "
+        "ranking. Exit status 1 says that one of them failed.",
+    )
+    bench.add_argument("names", nargs="*", metavar="NAME", help="default: all of them")
+    bench.add_argument("--quick", action="store_true", help="only see that they run")
+    bench.add_argument(
+        "--out",
+        metavar="DIR",
+        help="of the JSON files (default: beside the scripts; --quick keeps none)",
+    )
+    bench.set_defaults(run=_bench)
     return parser
 
 

@@ -13,6 +13,7 @@ LAYERS = [
     "errors",
     "aliases",
     "files",
+    "bench",
     "trees",
     "compilation",
     "precision",

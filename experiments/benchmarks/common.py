@@ -1,7 +1,7 @@
 """What the benchmarks share: networks of random weights, fair timing, their JSON.
 
 Every script takes ``--quick`` (settings that only show that it runs) and
-``--out FILE``, and writes one JSON object: ``benchmark``, ``hardware``, its rows, and
+``--out FILE``, which may be a folder, and writes one JSON object: ``benchmark``, ``hardware``, its rows, and
 ``ratios``, the few figures that ``prefiqs bench`` prints (:func:`ratio`).
 """
 
@@ -170,16 +170,23 @@ def share_the_gpu() -> None:
 
 
 def output_path(benchmark: str, out: str | os.PathLike[str] | None = None) -> Path:
-    """Say where a result goes: ``out``, or beside the scripts, named by the device."""
+    """Say where a result goes: the file ``out``, or named by the device in a folder.
+
+    The folder is ``out`` if there is one of this name, by default that of the scripts.
+    """
     kind = device_kind().replace(" ", "_").lower()
-    return Path(out) if out else HERE / f"{benchmark}_{kind}.json"
+    if out is None or Path(out).is_dir():
+        return Path(out or HERE) / f"{benchmark}_{kind}.json"
+    return Path(out)
 
 
 def parser(description: str) -> argparse.ArgumentParser:
     """Start a command line with what all benchmarks take."""
     made = argparse.ArgumentParser(description=description)
     made.add_argument("--quick", action="store_true", help="only see that it runs")
-    made.add_argument("--out", type=Path, metavar="FILE", help="JSON file")
+    made.add_argument(
+        "--out", type=Path, metavar="FILE", help="JSON file, or folder of it"
+    )
     return made
 
 
