@@ -110,10 +110,10 @@ def prepare(
 ) -> Prepared:
     """Read a file and parse its header: the part that may warn.
 
-    Runs inside `quiet_pillow`, so not in a worker thread; `to_rgb` does the rest
-    anywhere.
+    Runs inside `quiet_pillow`, or in a thread after `silence_pillow`; `to_rgb` does the
+    rest anywhere.
     """
-    with regular_file(path, name) as file:
+    with regular_file(path, name, buffered=False) as file:
         data = file.read()
     image = open_header(io.BytesIO(data), name)
     with pillow_errors(name):
@@ -177,7 +177,8 @@ def to_rgb(prepared: Prepared) -> Decoded:
         # Pillow turns a TIFF while decoding it.
         if image.format != "TIFF":
             upright = upright.transpose(_TURNS[prepared.orientation])
-    pixels = np.array(upright.convert("RGB"))
+    # Converting RGB to RGB would copy it.
+    pixels = np.array(upright if upright.mode == "RGB" else upright.convert("RGB"))
     if prepared.margin:
         conversions.append("cut to the 96 wide template")
         pixels = pixels[:, prepared.margin : -prepared.margin]

@@ -1,6 +1,6 @@
-"""Load a folder's pictures in fixed batches, decoded ahead in threads, in order."""
+"""Load a folder's pictures in fixed batches, read ahead by threads, in order."""
 
-import dataclasses
+import threading
 from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,37 +9,24 @@ from typing import Literal
 import numpy as np
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.images.decode import Decoded, prepare, to_rgb
+from prefiqs_jax.images.assembling import (
+    LoadedBatch,
+    Outcome,
+    Transform,
+    assemble,
+    decode_into,
+    usable_cores,
+)
 from prefiqs_jax.images.folder import ImageFolder
-from prefiqs_jax.images.opening import BadImage, NeededSize, quiet_pillow
+from prefiqs_jax.images.opening import NeededSize, silence_pillow
 
 _BATCHES_AHEAD = 2
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class LoadedBatch:
-    """One batch of decoded pictures; n may be less than the batch size, or 0."""
-
-    index: int
-    """Covers ``names[index * batch_size : (index + 1) * batch_size]`` of the folder."""
-    names: tuple[str, ...]
-    """The n pictures that are here."""
-    identities: tuple[str | None, ...]
-    """The person in each of them, None where unknown."""
-    pixels: np.ndarray
-    """Shape (n, height, width, 3), uint8, RGB."""
-    skipped: tuple[tuple[str, str], ...]
-    """(name, reason) of the pictures left out."""
-    conversions: dict[str, tuple[str, ...]]
-    """Conversion, such as ``"grey to RGB"``, to the names that needed it."""
-
-
-@dataclasses.dataclass(frozen=True)
-class _Pending:
-    """A batch under way: (name, identity, what will become of it) in order."""
-
-    index: int
-    items: list[tuple[str, str | None, "Future[Decoded] | BadImage"]]
+# Where two batches are more than this, one is read ahead.
+_BYTES_AHEAD = 2**30
+# Beyond that, threads only wait for the interpreter's lock.
+_MOST_WORKERS = 8
+# Pictures that a worker takes at once: few, so that all share the first batch.
+_PIECE = 16
 
 
 def batch_count(folder: ImageFolder, batch_size: int) -> int:
@@ -55,14 +42,19 @@ def load_batches(
     batch_size: int,
     needed_by: str = "the network",
     on_bad_image: Literal["fail", "skip"] = "fail",
-    first_batch: int = 0,
     batches: Sequence[int] | None = None,
-    workers: int = 4,
+    transform: Transform | None = None,
+    workers: int | None = None,
 ) -> Generator[LoadedBatch, None, None]:
-    """Load batches in order, the next two decoding while the caller computes.
+    """Load batches in order, the next two under way while the caller computes.
 
     Batch i always covers the same names, so that a run can stop after any batch and
     resume with the next; a skipped picture leaves its batch smaller.
+
+    Everything is done in threads: reading, decoding, checking, transforming. The caller
+    only waits. At most three batches exist here at a time, the one handed over and two
+    ahead (one, if two are more than 1 GiB with the transform's float32), however many
+    pictures there are.
 
     Parameters
     ----------
@@ -76,12 +68,13 @@ def load_batches(
         Who needs this size, for the error message.
     on_bad_image
         ``"fail"`` raises at the first bad picture; ``"skip"`` leaves it out.
-    first_batch
-        Index of the batch to start with.
     batches
-        Indices of the batches to load, in this order; None for all from `first_batch`.
+        Indices of the batches to load, in this order; None for all.
+    transform
+        Map the pixels of a batch, (n, height, width, 3), uint8, to what the network
+        takes; runs in the threads, several batches at a time.
     workers
-        Threads that decode.
+        Threads; None for as many as there are usable cores, at most 8.
 
     Returns
     -------
@@ -96,6 +89,8 @@ def load_batches(
     InputError
         If a setting or the index of a batch is out of range.
     """
+    if workers is None:
+        workers = min(usable_cores(), _MOST_WORKERS)
     for setting, value in (("batch_size", batch_size), ("workers", workers)):
         if value < 1:
             message = f"{setting} is {value}; it must be at least 1"
@@ -105,13 +100,7 @@ def load_batches(
         raise InputError(message)
     count = batch_count(folder, batch_size)
     if batches is None:
-        if not 0 <= first_batch <= count:
-            message = f"first_batch is {first_batch}; {folder.root} has {count} batches"
-            raise InputError(message)
-        batches = range(first_batch, count)
-    elif first_batch:
-        message = "give either first_batch or batches, not both"
-        raise InputError(message)
+        batches = range(count)
     for index in batches:
         if not 0 <= index < count:
             message = f"there is no batch {index}; {folder.root} has {count} batches"
@@ -119,7 +108,7 @@ def load_batches(
 
     needed = NeededSize(height, width, needed_by)
     skip = on_bad_image == "skip"
-    return _generate(folder, needed, batch_size, skip, batches, workers)
+    return _generate(folder, needed, batch_size, skip, batches, transform, workers)
 
 
 def _generate(
@@ -128,68 +117,65 @@ def _generate(
     batch_size: int,
     skip: bool,
     batches: Sequence[int],
+    transform: Transform | None,
     workers: int,
 ) -> Generator[LoadedBatch, None, None]:
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="prefiqs-decode")
-    under_way: deque[_Pending] = deque()
+    silence_pillow()
+    ahead = _batches_ahead(batch_size, needed, transform)
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="prefiqs-load")
+    stop = threading.Event()
+    under_way: deque[Future[LoadedBatch]] = deque()
+
+    def start(index: int) -> Future[LoadedBatch]:
+        """Have a batch loaded: its pieces, and after them what joins them."""
+        chosen = slice(index * batch_size, (index + 1) * batch_size)
+        names, identities = folder.names[chosen], folder.identities[chosen]
+        pixels = np.empty((len(names), needed.height, needed.width, 3), np.uint8)
+        piece = min(_PIECE, -(-len(names) // workers))
+        pieces = [
+            pool.submit(
+                decode_into,
+                pixels[first : first + piece],
+                folder.root,
+                names[first : first + piece],
+                needed,
+                stop.is_set,
+            )
+            for first in range(0, len(names), piece)
+        ]
+        people = list(zip(names, identities, strict=True))
+        return pool.submit(_join, index, people, pixels, pieces, skip, transform)
+
     try:
         for index in batches:
-            under_way.append(_start(pool, folder, needed, batch_size, index))
-            if len(under_way) > _BATCHES_AHEAD:
-                yield _finish(under_way.popleft(), needed, skip)
+            under_way.append(start(index))
+            if len(under_way) > ahead:
+                yield under_way.popleft().result()
         while under_way:
-            yield _finish(under_way.popleft(), needed, skip)
+            yield under_way.popleft().result()
     finally:
+        stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _start(
-    pool: ThreadPoolExecutor,
-    folder: ImageFolder,
-    needed: NeededSize,
-    batch_size: int,
+def _batches_ahead(
+    batch_size: int, needed: NeededSize, transform: Transform | None
+) -> int:
+    values = batch_size * needed.height * needed.width * 3
+    # The transform's result is taken for float32.
+    bytes_of_batch = values * (1 + 4 * (transform is not None))
+    return _BATCHES_AHEAD if _BATCHES_AHEAD * bytes_of_batch <= _BYTES_AHEAD else 1
+
+
+def _join(
     index: int,
-) -> _Pending:
-    items: list[tuple[str, str | None, Future[Decoded] | BadImage]] = []
-    chosen = slice(index * batch_size, (index + 1) * batch_size)
-    with quiet_pillow():
-        for name, identity in zip(
-            folder.names[chosen], folder.identities[chosen], strict=True
-        ):
-            try:
-                prepared = prepare(folder.root / name, name, needed)
-            except BadImage as error:
-                items.append((name, identity, error))
-            else:
-                items.append((name, identity, pool.submit(to_rgb, prepared)))
-    return _Pending(index, items)
-
-
-def _finish(pending: _Pending, needed: NeededSize, skip: bool) -> LoadedBatch:
-    names, identities, pictures, skipped = [], [], [], []
-    conversions: dict[str, tuple[str, ...]] = {}
-    for name, identity, result in pending.items:
-        try:
-            if isinstance(result, BadImage):
-                raise result
-            decoded = result.result()
-        except BadImage as error:
-            if not skip:
-                raise
-            skipped.append((name, error.reason))
-            continue
-        names.append(name)
-        identities.append(identity)
-        pictures.append(decoded.pixels)
-        for conversion in decoded.conversions:
-            conversions[conversion] = (*conversions.get(conversion, ()), name)
-    empty = np.empty((0, needed.height, needed.width, 3), np.uint8)
-    pixels = np.stack(pictures) if pictures else empty
-    return LoadedBatch(
-        pending.index,
-        tuple(names),
-        tuple(identities),
-        pixels,
-        tuple(skipped),
-        conversions,
-    )
+    people: Sequence[tuple[str, str | None]],
+    pixels: np.ndarray,
+    pieces: Sequence[Future[list[Outcome]]],
+    skip: bool,
+    transform: Transform | None,
+) -> LoadedBatch:
+    # The pool takes tasks in their order: a batch's pieces are done or under way in
+    # other threads when this waits for them, even if there is one thread only.
+    outcomes = [outcome for piece in pieces for outcome in piece.result()]
+    return assemble(index, people, pixels, outcomes, skip, transform)

@@ -1,7 +1,10 @@
 import contextlib
 import functools
+import os
 import threading
 import time
+import tracemalloc
+import warnings
 from typing import Any
 
 import numpy as np
@@ -11,6 +14,7 @@ from PIL import Image
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import (
     BadImage,
+    assembling,
     batch_count,
     check_headers,
     decode,
@@ -23,8 +27,8 @@ from prefiqs_jax.images import (
 load = functools.partial(load_batches, height=8, width=8)
 
 
-def decode_threads():
-    return [t for t in threading.enumerate() if t.name.startswith("prefiqs-decode")]
+def load_threads():
+    return [t for t in threading.enumerate() if t.name.startswith("prefiqs-load")]
 
 
 @pytest.fixture
@@ -52,31 +56,31 @@ def test_batches_are_a_fixed_partition_in_order(folder, workers):
     assert loaded[1].pixels.dtype == np.uint8
     assert loaded[1].skipped == ()
     assert loaded[1].conversions == {}
-    assert not decode_threads()
+    assert not load_threads()
 
 
 def test_order_is_kept_when_decoding_times_differ(folder, monkeypatch):
-    original = loading.to_rgb
+    original = assembling.to_rgb
 
     def slow(prepared):
         time.sleep(0.02 * (10 - int(prepared.name[0])) / 10)
         return original(prepared)
 
-    monkeypatch.setattr(loading, "to_rgb", slow)
+    monkeypatch.setattr(assembling, "to_rgb", slow)
     loaded = list(load(folder, batch_size=3, workers=4))
     assert [n for batch in loaded for n in numbers(batch)] == list(range(10))
 
 
 def test_resume_by_index(folder):
     whole = list(load(folder, batch_size=4))
-    rest = list(load(folder, batch_size=4, first_batch=1))
+    rest = list(load(folder, batch_size=4, batches=[1, 2]))
     assert [b.index for b in rest] == [1, 2]
     for a, b in zip(whole[1:], rest, strict=True):
         assert a.names == b.names
         np.testing.assert_array_equal(a.pixels, b.pixels)
     chosen = list(load(folder, batch_size=4, batches=[2, 0]))
     assert [numbers(b) for b in chosen] == [[8, 9], [0, 1, 2, 3]]
-    assert list(load(folder, batch_size=4, first_batch=3)) == []
+    assert list(load(folder, batch_size=4, batches=[])) == []
     assert batch_count(folder, 4) == 3
     assert batch_count(folder, 5) == 2
 
@@ -86,10 +90,8 @@ def test_resume_by_index(folder):
     [
         {"batch_size": 0},
         {"batch_size": 4, "workers": 0},
-        {"batch_size": 4, "first_batch": 4},
-        {"batch_size": 4, "first_batch": -1},
         {"batch_size": 4, "batches": [3]},
-        {"batch_size": 4, "batches": [0], "first_batch": 1},
+        {"batch_size": 4, "batches": [-1]},
         {"batch_size": 4, "on_bad_image": "ignore"},
     ],
 )
@@ -119,12 +121,12 @@ def test_fail_raises_the_first_bad_picture_in_order(folder):
     assert str(excinfo.value) == (
         "2.png is 6×4 pixels, but tiny_net needs 8×8 (width×height); align it first"
     )
-    assert not decode_threads()
+    assert not load_threads()
 
 
 def test_fail_raises_a_picture_damaged_below_its_header(folder):
     spoil(folder)
-    batches = load(folder, batch_size=2, first_batch=2)
+    batches = load(folder, batch_size=2, batches=[2, 3, 4])
     with pytest.raises(BadImage, match=r"^5\.png is damaged: .*truncated"):
         next(batches)
 
@@ -163,13 +165,13 @@ def test_size_counts_once_upright(tmp_path, extension):
 
 def test_at_most_two_batches_are_decoded_ahead(folder, monkeypatch):
     done = []
-    original = loading.to_rgb
+    original = assembling.to_rgb
 
     def counted(prepared):
         done.append(prepared.name)
         return original(prepared)
 
-    monkeypatch.setattr(loading, "to_rgb", counted)
+    monkeypatch.setattr(assembling, "to_rgb", counted)
     batches = load(folder, batch_size=1)
     assert done == [], "nothing starts before the first batch is asked for"
     next(batches)
@@ -178,16 +180,159 @@ def test_at_most_two_batches_are_decoded_ahead(folder, monkeypatch):
     batches.close()
 
 
+def test_the_caller_opens_and_decodes_nothing(folder, monkeypatch):
+    seen = set()
+    for each in ("prepare", "to_rgb"):
+        original = getattr(assembling, each)
+
+        def noted(*args, original=original):
+            seen.add(threading.current_thread().name.partition("_")[0])
+            return original(*args)
+
+        monkeypatch.setattr(assembling, each, noted)
+
+    def transform(pixels):
+        seen.add(threading.current_thread().name.partition("_")[0])
+        return pixels
+
+    list(load(folder, batch_size=4, transform=transform))
+    assert seen == {"prefiqs-load"}
+
+
+def test_batches_ahead_are_made_while_the_caller_is_busy(folder):
+    made = []
+
+    def transform(pixels):
+        made.append(int(pixels[0, 0, 0, 0]))
+        return pixels
+
+    batches = load(folder, batch_size=2, transform=transform)
+    assert not made
+    next(batches)
+    deadline = time.monotonic() + 5
+    while len(made) < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)  # the caller computes
+    time.sleep(0.05)
+    assert sorted(made) == [0, 2, 4]
+    batches.close()
+
+
+def test_a_transform_gets_the_pictures_that_stay(folder):
+    spoil(folder)
+
+    def transform(pixels):
+        assert pixels.dtype == np.uint8
+        return pixels[..., ::-1].astype(np.float32) / 255
+
+    loaded = list(load(folder, batch_size=2, on_bad_image="skip", transform=transform))
+    assert loaded[-1].images is None, "both pictures of this batch are bad"
+    for batch in loaded[:-1]:
+        assert batch.images is not None
+        expected = (batch.pixels[..., ::-1] / 255).astype(np.float32)
+        np.testing.assert_array_equal(batch.images, expected)
+    assert all(batch.images is None for batch in load(folder, batch_size=9, batches=[]))
+
+
+def test_an_error_of_the_transform_reaches_the_caller_at_its_batch(folder):
+    def transform(pixels):
+        if pixels[0, 0, 0, 0] == 4:
+            raise ZeroDivisionError
+        return pixels
+
+    batches = load(folder, batch_size=2, transform=transform)
+    assert [numbers(next(batches)) for _ in range(2)] == [[0, 1], [2, 3]]
+    with pytest.raises(ZeroDivisionError):
+        next(batches)
+    assert not load_threads()
+
+
+def test_large_batches_are_read_one_ahead():
+    def transform(pixels):
+        return pixels
+
+    ahead = loading._batches_ahead
+    needed = loading.NeededSize(112, 112, "net")
+    # A byte and a float32 for each value: 2 × 2,853 pictures fill 1 GiB.
+    assert ahead(2853, needed, transform) == 2
+    assert ahead(2854, needed, transform) == 1
+    assert ahead(2854, needed, None) == 2
+
+
+def test_memory_does_not_grow_with_the_pictures(tmp_path):
+    for number in range(60):
+        Image.new("RGB", (112, 112), (number,) * 3).save(tmp_path / f"{number:02}.bmp")
+    folder = read_folder(tmp_path)
+    peaks = []
+    for count in (6, 15):  # batches of four pictures
+        tracemalloc.start()
+        batches = load_batches(
+            folder, height=112, width=112, batch_size=4, batches=range(count)
+        )
+        for _ in batches:
+            pass
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    one_batch = 4 * 112 * 112 * 3
+    assert peaks[1] - peaks[0] < one_batch
+    # Handed over, two ahead, and what the workers have in hand.
+    assert peaks[1] < 60 * 112 * 112 * 3 / 2
+
+
+def test_metadata_warnings_of_pillow_stay_in_the_threads(folder):
+    corrupt = b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\x01\x03\0\x09\0\0\0\xff\xff"
+    Image.new("RGB", (8, 8)).save(folder.root / "0.png", "jpeg", exif=corrupt)
+    with (
+        pytest.warns(UserWarning, match="Corrupt EXIF"),
+        Image.open(folder.root / "0.png") as image,
+    ):
+        image.getexif()
+    for action in ("error", "always"):
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter(action)
+            loaded = list(load(folder, batch_size=5))
+            assert len(loaded[0].names) == 5
+            assert not seen
+            # The warnings of everybody else are left alone.
+            with pytest.warns(UserWarning, match="mine"):
+                warnings.warn("mine", stacklevel=1)
+
+
+def test_a_picture_of_very_many_pixels_is_refused_whatever_the_filters(
+    folder, monkeypatch
+):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 60)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(BadImage, match=r"^0\.png is too large to be a face"):
+            next(load(folder, batch_size=5))
+
+
+def test_workers_default_to_the_usable_cores(folder, monkeypatch):
+    original = assembling.to_rgb
+
+    def slow(prepared):
+        time.sleep(0.01)
+        return original(prepared)
+
+    monkeypatch.setattr(assembling, "to_rgb", slow)
+    for cores, threads in ((3, 3), (64, 8)):
+        monkeypatch.setattr(loading, "usable_cores", lambda cores=cores: cores)
+        with contextlib.closing(load(folder, batch_size=5)) as batches:
+            next(batches)
+            assert len(load_threads()) == threads
+    assert 1 <= assembling.usable_cores() <= (os.cpu_count() or 1)
+
+
 @pytest.mark.parametrize("how", ["close", "drop", "exception", "closing"])
 def test_stopping_early_ends_the_threads(folder, monkeypatch, how):
     def slow(prepared):
         time.sleep(0.05)
         return decode(folder.root / prepared.name)
 
-    monkeypatch.setattr(loading, "to_rgb", slow)
+    monkeypatch.setattr(assembling, "to_rgb", slow)
     batches = load(folder, batch_size=3, workers=2)
     next(batches)
-    assert decode_threads()
+    assert load_threads()
     start = time.perf_counter()
     if how == "close":
         batches.close()
@@ -200,17 +345,17 @@ def test_stopping_early_ends_the_threads(folder, monkeypatch, how):
         with pytest.raises(ZeroDivisionError), contextlib.closing(batches):
             raise ZeroDivisionError
     assert time.perf_counter() - start < 1
-    assert not decode_threads()
+    assert not load_threads()
 
 
 def test_bugs_are_not_taken_for_bad_pictures(folder, monkeypatch):
     def broken(prepared):
         raise ZeroDivisionError(prepared.name)
 
-    monkeypatch.setattr(loading, "to_rgb", broken)
+    monkeypatch.setattr(assembling, "to_rgb", broken)
     with pytest.raises(ZeroDivisionError):
         next(load(folder, batch_size=3, on_bad_image="skip"))
-    assert not decode_threads()
+    assert not load_threads()
 
 
 def test_check_headers_returns_every_bad_picture(folder):

@@ -1,0 +1,139 @@
+"""Turn a batch's files into one array of pixels: what the loader's workers do."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from prefiqs_jax.images.decode import prepare, to_rgb
+from prefiqs_jax.images.opening import BadImage, NeededSize
+
+Transform = Callable[[np.ndarray], np.ndarray]
+"""Map pixels (n, height, width, 3), uint8, to what the network takes."""
+
+Outcome = tuple[str, ...] | BadImage
+"""The conversions that a picture needed, or why it cannot be used."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LoadedBatch:
+    """One batch of decoded pictures; n may be less than the batch size, or 0."""
+
+    index: int
+    """Covers ``names[index * batch_size : (index + 1) * batch_size]`` of the folder."""
+    names: tuple[str, ...]
+    """The n pictures that are here."""
+    identities: tuple[str | None, ...]
+    """The person in each of them, None where unknown."""
+    pixels: np.ndarray
+    """Shape (n, height, width, 3), uint8, RGB."""
+    skipped: tuple[tuple[str, str], ...]
+    """(name, reason) of the pictures left out."""
+    conversions: dict[str, tuple[str, ...]]
+    """Conversion, such as ``"grey to RGB"``, to the names that needed it."""
+    images: np.ndarray | None = None
+    """The transformed pixels; None without a transform, and where n is 0."""
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    # Not on every system; ``os.process_cpu_count`` is, but only from Python 3.13 on.
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def decode_into(
+    pixels: np.ndarray,
+    root: Path,
+    names: Sequence[str],
+    needed: NeededSize,
+    stopped: Callable[[], bool] = lambda: False,
+) -> list[Outcome]:
+    """Open, check and decode pictures, each into its row of an array.
+
+    Parameters
+    ----------
+    pixels
+        Shape (n, height, width, 3), uint8: written to, except where a picture is bad.
+    root, names
+        The n files: names are below the root.
+    needed
+        Size that every picture must have.
+    stopped
+        Asked before every picture; once true, the rest is left undone.
+
+    Returns
+    -------
+    list of Outcome
+        One for each picture, in order.
+    """
+    outcomes: list[Outcome] = []
+    for row, name in zip(pixels, names, strict=True):
+        if stopped():
+            break
+        try:
+            decoded = to_rgb(prepare(root / name, name, needed))
+        except BadImage as error:
+            outcomes.append(error)
+        else:
+            row[:] = decoded.pixels
+            outcomes.append(decoded.conversions)
+    return outcomes
+
+
+def assemble(
+    index: int,
+    people: Sequence[tuple[str, str | None]],
+    pixels: np.ndarray,
+    outcomes: Sequence[Outcome],
+    skip: bool,
+    transform: Transform | None,
+) -> LoadedBatch:
+    """Put a batch together, without its bad pictures.
+
+    Parameters
+    ----------
+    index
+        Of the batch.
+    people
+        (name, identity) of its n pictures.
+    pixels
+        Shape (n, height, width, 3), uint8; rows of bad pictures hold anything.
+    outcomes
+        Of each picture.
+    skip
+        Leave bad pictures out, or else raise the first.
+    transform
+        Applied to the pixels that stay, if any do.
+
+    Raises
+    ------
+    BadImage
+        The first bad picture, unless `skip`.
+    """
+    kept: list[int] = []
+    skipped: list[tuple[str, str]] = []
+    conversions: dict[str, tuple[str, ...]] = {}
+    for row, ((name, _), outcome) in enumerate(zip(people, outcomes, strict=True)):
+        if isinstance(outcome, BadImage):
+            if not skip:
+                raise outcome
+            skipped.append((name, outcome.reason))
+            continue
+        kept.append(row)
+        for conversion in outcome:
+            conversions[conversion] = (*conversions.get(conversion, ()), name)
+    if skipped:
+        pixels = pixels[kept]
+    return LoadedBatch(
+        index,
+        tuple(people[row][0] for row in kept),
+        tuple(people[row][1] for row in kept),
+        pixels,
+        tuple(skipped),
+        conversions,
+        transform(pixels) if transform and kept else None,
+    )
