@@ -1,5 +1,7 @@
 """Convolutions of each channel, or of groups of few, with filters of their own."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -59,10 +61,16 @@ def shifted_depthwise(
         Shape (batch, ⌊(height + 2 padding - size) / stride⌋ + 1, the same of the
         width, channels).
     """
+    pad = kernel.shape[0] // 2 if padding is None else padding
+    return _products(x, kernel, stride, pad)
+
+
+@partial(jax.checkpoint, prevent_cse=False, static_argnums=(2, 3))
+def _products(x: Array, kernel: Array, stride: int, padding: int) -> Array:
     size = kernel.shape[0]
-    pad = size // 2 if padding is None else padding
-    height, width = ((n + 2 * pad - size) // stride + 1 for n in x.shape[1:3])
-    padded = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    height, width = ((n + 2 * padding - size) // stride + 1 for n in x.shape[1:3])
+    edge = (padding, padding)
+    padded = jnp.pad(x, ((0, 0), edge, edge, (0, 0)))
     total = None
     for row in range(size):
         for column in range(size):
