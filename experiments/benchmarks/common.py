@@ -1,7 +1,7 @@
 """What the benchmarks share: networks of random weights, fair timing, their JSON.
 
-Every script takes ``--quick`` (settings that only show that it runs) and
-``--out FILE``, which may be a folder, and writes one JSON object: ``benchmark``, ``hardware``, its rows, and
+Every script takes ``--quick`` (settings that only show that it runs) and ``--out``, a
+file or a folder, and writes one JSON object: ``benchmark``, ``hardware``, its rows, and
 ``ratios``, the few figures that ``prefiqs bench`` prints (:func:`ratio`).
 """
 

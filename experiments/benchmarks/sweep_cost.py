@@ -20,6 +20,7 @@ fraction of its peak, too.
 
 import argparse
 import json
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -185,10 +186,18 @@ def torch_side(
         "prune_s": prune_s,
         "dense_layout": layout,
     }
-    made: dict[str, Opponent | str] = {"usual": best_usual(sweep)}
-    made["expert"] = found = best_expert(sweep)
-    if not options.no_compile:
-        made["compiled"] = best_compiled(sweep, found.settings)
+    made: dict[str, Opponent | str] = {}
+
+    def prepare(name: str, choose: Callable[[], Opponent | str]) -> None:
+        print(f"  PyTorch, {name}: choosing its settings", end="", flush=True)
+        took = seconds(lambda: made.update({name: choose()}))
+        print(f", {took:.0f} s", flush=True)
+
+    prepare("usual", lambda: best_usual(sweep))
+    prepare("expert", lambda: best_expert(sweep))
+    expert = made["expert"]
+    if not options.no_compile and isinstance(expert, Opponent):
+        prepare("compiled", lambda: best_compiled(sweep, expert.settings))
     for name, opponent in made.items():
         if isinstance(opponent, str):
             about[name] = {"left_out": opponent}
