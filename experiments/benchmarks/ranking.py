@@ -13,18 +13,17 @@ writes them, with the hardware's description, as JSON.
 
 import argparse
 import statistics
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import psutil
 from common import (
     hardware,
     in_turn,
     levels,
     output_path,
     parser,
-    peak_rss,
     random_tensors,
     ratio,
     write,
@@ -107,7 +106,6 @@ def measure(
     def pack() -> None:
         pack_masks(mask_fn, params, sparsities)
 
-    # First: what the timings need would hide it.
     extra = memory_of(pack)
     scores = score()
     sizes = [weights.size for weights in params.values()]
@@ -136,10 +134,12 @@ def measure(
 
 
 def memory_of(call: Callable[[], Any]) -> int:
-    """Bytes by which the process grows, at its peak, while it makes a call."""
-    before = psutil.Process().memory_info().rss
+    """Bytes of the arrays that a call holds at once, at most."""
+    tracemalloc.start()
     call()
-    return max(0, peak_rss() - before)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
 
 
 def describe(row: dict[str, Any]) -> str:

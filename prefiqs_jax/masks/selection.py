@@ -66,25 +66,42 @@ tied=1)]
         ordered = np.sort(np.concatenate(blocks))
         return [_cut(ordered, count) for count in counts]
     edges = _edges(np.concatenate([b[::STRIDE] for b in blocks]), size, counts)
-    counted = np.array([[np.count_nonzero(b < e) for e in edges] for b in blocks])
-    below = [0, *counted.sum(axis=0).tolist(), size]
+    below = [0, *_totals(blocks, edges, np.less), size]
     bounds = [None, *edges, None]
     # Interval i holds bounds[i] <= entry < bounds[i + 1], and ranks from below[i] on.
     held = [int(np.searchsorted(below[1:-1], count)) for count in counts]
-    needed = sorted(set(held))
-    found = [[_inside(b, *bounds[i : i + 2]) for i in needed] for b in blocks]
-    inside = {
+    ranks = [count - below[i] for count, i in zip(counts, held, strict=True)]
+    # However many equal the edge below a cut, they need no sorting.
+    lows = sorted(set(held) - {0})
+    equal = _totals(blocks, [bounds[i] for i in lows], np.equal)
+    tied = {0: 0, **dict(zip(lows, equal, strict=True))}
+    needed = {i for i, rank in zip(held, ranks, strict=True) if rank > tied[i]}
+    inside = _insides(blocks, {i: (bounds[i], bounds[i + 1]) for i in needed})
+    return [
+        _cut(inside[i], rank - tied[i])
+        if rank > tied[i]
+        else Cut(bounds[i], rank, tied[i])
+        for i, rank in zip(held, ranks, strict=True)
+    ]
+
+
+def _totals(
+    blocks: Sequence[NDArray], values: Sequence[Any], compare: np.ufunc
+) -> list[int]:
+    """Count the entries that compare so with each value."""
+    each = [[np.count_nonzero(compare(b, value)) for value in values] for b in blocks]
+    return [int(total) for total in np.array(each).sum(axis=0)]
+
+
+def _insides(
+    blocks: Sequence[NDArray], intervals: dict[int, tuple[Any, Any]]
+) -> dict[int, NDArray]:
+    """Sort what lies strictly inside each interval."""
+    found = [[_inside(b, *ends) for ends in intervals.values()] for b in blocks]
+    return {
         i: np.sort(np.concatenate(pieces))
-        for i, pieces in zip(needed, zip(*found, strict=True), strict=True)
+        for i, pieces in zip(intervals, zip(*found, strict=True), strict=True)
     }
-    cuts = []
-    for count, i in zip(counts, held, strict=True):
-        rank = count - below[i]
-        # However many equal the edge, they need no sorting.
-        tied = below[i + 1] - below[i] - inside[i].size
-        at_edge = Cut(bounds[i], rank, tied)
-        cuts.append(at_edge if rank <= tied else _cut(inside[i], rank - tied))
-    return cuts
 
 
 def _edges(sample: NDArray, size: int, counts: Sequence[int]) -> list[Any]:

@@ -17,15 +17,21 @@ def test_cuts_lie_where_a_sort_puts_them(size, decimals):
         assert cut.goes == count - (values < cut.threshold).sum()
 
 
-def test_little_is_sorted(monkeypatch):
-    """Neither a rank far from the cuts nor a value held by many is sorted."""
+@pytest.mark.parametrize("kind", ["half zero", "two of eight", "continuous"])
+def test_little_is_sorted(monkeypatch, kind):
+    """Neither ranks far from the cuts nor a value that many hold are sorted."""
     rng = np.random.default_rng(0)
-    values = np.maximum(rng.standard_normal(40 * SORTED_WHOLE), 0)
+    values = rng.standard_normal(40 * SORTED_WHOLE, np.float32)
+    if kind == "half zero":
+        values = np.maximum(values, 0)
+    elif kind == "two of eight":
+        values = rng.choice(8, values.size).astype(np.float32)
+    ordered = np.sort(values)
+    zeros = int((values <= 0).sum())
+    counts = [zeros - 5, zeros, zeros + 5, values.size * 3 // 4]
     lengths = []
     sort = np.sort
     monkeypatch.setattr(np, "sort", lambda a: lengths.append(a.size) or sort(a))
-    zeros = int((values == 0).sum())
-    cuts = cuts_at(in_blocks([values]), [zeros - 5, zeros, zeros + 5, len(values) - 9])
-    assert [cut.goes for cut in cuts] == [zeros - 5, zeros, 1, 1]
-    assert lengths
+    cuts = cuts_at(in_blocks([values]), counts)
+    assert [cut.threshold for cut in cuts] == [ordered[count - 1] for count in counts]
     assert sum(lengths) < 0.05 * values.size
