@@ -11,7 +11,7 @@ from typing import Any
 
 from common import seconds
 from numpy.typing import NDArray
-from twins import LAYOUTS, memory_format
+from twins import memory_format
 
 Call = Callable[[], NDArray]
 CHUNKS = (1, 2, 5)
@@ -28,6 +28,8 @@ class TorchSweep:
 
     def laid_out(self, layout: str) -> "TorchSweep":
         """Copy it to another layout."""
+        if layout == self.layout:
+            return self
         form = memory_format(layout)
         module, *pruned = (
             copy.deepcopy(m).to(memory_format=form) for m in (self.module, *self.pruned)
@@ -203,20 +205,20 @@ def compiled(sweep: TorchSweep, made: Programs, chunk: int) -> Call:
     return call
 
 
-def best_usual(sweep: TorchSweep) -> Opponent:
+def best_usual(by_layout: dict[str, TorchSweep]) -> Opponent:
     """Choose the layout of the usual script by a run at one sparsity."""
     tried = {}
-    for layout in LAYOUTS:
-        call = usual(sweep.first(1).laid_out(layout))
+    for layout, sweep in by_layout.items():
+        call = usual(sweep.first(1))
         call()
         tried[layout] = seconds(call)
     layout = min(tried, key=tried.__getitem__)
-    return Opponent(usual(sweep.laid_out(layout)), {"layout": layout, "tried_s": tried})
+    return Opponent(usual(by_layout[layout]), {"layout": layout, "tried_s": tried})
 
 
-def best_expert(sweep: TorchSweep) -> Opponent:
+def best_expert(by_layout: dict[str, TorchSweep]) -> Opponent:
     """Choose layout, chunk and way, in this order, by runs over a few sparsities."""
-    count = len(sweep.pruned)
+    count = max(len(sweep.pruned) for sweep in by_layout.values())
     chunks = [chunk for chunk in CHUNKS if count % chunk == 0]
     tried: dict[tuple[str, str, int], float] = {}
 
@@ -228,7 +230,6 @@ def best_expert(sweep: TorchSweep) -> Opponent:
             each = seconds(expert(laid.first(2 * chunk), way, chunk)) - once
         tried[laid.layout, way, chunk] = once + each * (count / chunk - 1)
 
-    by_layout = {layout: sweep.laid_out(layout) for layout in LAYOUTS}
     for laid in by_layout.values():
         expert(laid.first(1), "jvp", 1)()  # warm up
         attempt(laid, "jvp", chunks[min(1, len(chunks) - 1)])
@@ -244,7 +245,7 @@ def best_expert(sweep: TorchSweep) -> Opponent:
     return Opponent(expert(by_layout[layout], way, chunk), settings)
 
 
-def best_compiled(sweep: TorchSweep, settings: dict[str, Any]) -> Opponent | str:
+def best_compiled(laid: TorchSweep, chunk: int) -> Opponent | str:
     """Compile what gains by it, in the expert's layout and chunk.
 
     Returns
@@ -252,7 +253,6 @@ def best_compiled(sweep: TorchSweep, settings: dict[str, Any]) -> Opponent | str
     Opponent or str
         Or the reason why `torch.compile` can do none of it.
     """
-    laid, chunk = sweep.laid_out(settings["layout"]), settings["chunk"]
     tried: dict[str, Any] = {}
     first_s: dict[str, float] = {}
     made: dict[str, Programs] = {}

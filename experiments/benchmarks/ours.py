@@ -40,14 +40,11 @@ def our_sweep(
     *,
     precision: Precision = DEFAULT_PRECISION,
     tune: Tune = "always",
-    devices: Sequence[jax.Device] | None = None,
 ) -> Sweep:
     """Prepare the sweep of a batch with global magnitude masks."""
     start = time.perf_counter()
     masks = pack_masks(globally(magnitude), network.params, sparsities)
-    problem = pose(
-        network.apply_fn, network.params, masks, precision=precision, devices=devices
-    )
+    problem = pose(network.apply_fn, network.params, masks, precision=precision)
     masks_s = time.perf_counter() - start
 
     def planned(largest_step: int | None = None) -> Plan:

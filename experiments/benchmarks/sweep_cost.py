@@ -174,9 +174,8 @@ def torch_side(
     copies: list[Any] = []
     prune_s = seconds(lambda: copies.extend(prune_copies(module, levels(count))))
     sweep = TorchSweep(module, tuple(copies), torch_images(images), "contiguous")
-    dense = {
-        layout: torch_forward(sweep.first(0).laid_out(layout)) for layout in LAYOUTS
-    }
+    by_layout = {layout: sweep.laid_out(layout) for layout in LAYOUTS}
+    dense = {layout: torch_forward(laid) for layout, laid in by_layout.items()}
     tried = in_turn(dense, 3)
     layout = min(LAYOUTS, key=lambda name: tried[name].elapsed.min())
     calls: dict[str, Any] = {"pytorch_dense": repeated(dense[layout], options.forwards)}
@@ -193,11 +192,12 @@ def torch_side(
         took = seconds(lambda: made.update({name: choose()}))
         print(f", {took:.0f} s", flush=True)
 
-    prepare("usual", lambda: best_usual(sweep))
-    prepare("expert", lambda: best_expert(sweep))
+    prepare("usual", lambda: best_usual(by_layout))
+    prepare("expert", lambda: best_expert(by_layout))
     expert = made["expert"]
     if not options.no_compile and isinstance(expert, Opponent):
-        prepare("compiled", lambda: best_compiled(sweep, expert.settings))
+        laid, chunk = by_layout[expert.settings["layout"]], expert.settings["chunk"]
+        prepare("compiled", lambda: best_compiled(laid, chunk))
     for name, opponent in made.items():
         if isinstance(opponent, str):
             about[name] = {"left_out": opponent}
