@@ -10,6 +10,11 @@ import pytest
 
 from prefiqs_jax import bench
 
+# PyTorch's own, of its forward mode.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.torch.jit.script. is:DeprecationWarning"
+)
+
 
 @pytest.fixture
 def script(monkeypatch):
@@ -126,12 +131,13 @@ def test_errors_of_a_precision(script):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr:UserWarning")
 def test_a_network_is_swept_in_both(script):
     pytest.importorskip("torch")
     sweep_cost = script("sweep_cost")
     options = argparse.Namespace(forwards=1, repeats=1, no_torch=False, no_compile=True)
     network = script("common").random_network("xiaoccer_mobilefacenet")
-    with jax.enable_x64(False), pytest.warns(UserWarning, match="get_attr"):
+    with jax.enable_x64(False):
         row = sweep_cost.compare(network, 1, 2, options)
     assert row["floor_forwards"] == 7
     for name in ("usual", "expert"):
