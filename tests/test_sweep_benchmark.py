@@ -135,7 +135,9 @@ def test_errors_of_a_precision(script):
 def test_a_network_is_swept_in_both(script):
     pytest.importorskip("torch")
     sweep_cost = script("sweep_cost")
-    options = argparse.Namespace(forwards=1, repeats=1, no_torch=False, no_compile=True)
+    options = argparse.Namespace(
+        forwards=1, repeats=1, no_torch=False, no_compile=True, tune="never"
+    )
     network = script("common").random_network("xiaoccer_mobilefacenet")
     with jax.enable_x64(False):
         row = sweep_cost.compare(network, 1, 2, options)

@@ -20,8 +20,9 @@ fraction of its peak, too.
 
 import argparse
 import json
+import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import numpy as np
@@ -44,6 +45,7 @@ from common import (
 )
 from numpy.typing import NDArray
 from opponents import (
+    Call,
     Opponent,
     TorchSweep,
     best_compiled,
@@ -57,6 +59,7 @@ from peaks import peak_fraction, sweep_flops
 from twins import LAYOUTS, forward_flops, full_float32, torch_images, torch_twin
 
 from prefiqs_jax.precision import DEFAULT_PRECISION
+from prefiqs_jax.sweep.tuning import Tune
 
 NETWORKS = (
     "arcface_iresnet18",
@@ -69,6 +72,7 @@ TOLERANCE = 1e-3
 OVER_FLOOR = 1.05
 FASTER_THAN_PYTORCH = {"cpu": 1.5, "gpu": 2.0}
 GOAL_NETWORK, GOAL_SPARSITIES = "arcface_iresnet50", 10
+LONG_NETWORK, LONG_IMAGES, LONG_SECONDS = "arcface_iresnet100", 10_000, 25.0
 
 
 def main() -> None:
@@ -102,7 +106,8 @@ def read_options() -> argparse.Namespace:
     made.add_argument("--networks", nargs="+", default=list(NETWORKS), metavar="NAME")
     made.add_argument("--batch", type=int, help="default: 16 on a CPU, else 128")
     made.add_argument("--sparsities", type=int, nargs="+", default=[10], metavar="S")
-    made.add_argument("--repeats", type=int, default=3)
+    made.add_argument("--repeats", type=int, default=2)
+    made.add_argument("--tune", choices=get_args(Tune), default="always")
     made.add_argument(
         "--forwards", type=int, default=6, help="dense forwards timed together"
     )
@@ -114,7 +119,7 @@ def read_options() -> argparse.Namespace:
     options = made.parse_args()
     if options.quick:
         options.networks, options.batch = ["xiaoccer_mobilefacenet"], 2
-        options.no_compile = True
+        options.no_compile, options.tune = True, "never"
         options.sparsities, options.repeats, options.forwards = [2], 1, 2
     return options
 
@@ -124,17 +129,26 @@ def compare(
 ) -> dict[str, Any]:
     """Measure one network at S sparsities; refuse if the frameworks disagree."""
     images = network.images(batch)
-    sweep = our_sweep(network, images, levels(count))
+    sweep = our_sweep(network, images, levels(count), tune=options.tune)
     found = sweep.call().compared
-    expected = np.stack([found.first_order, found.drift])
     forward, slices = best_forward(network, images, sweep.plan.strategy.slice_size)
-    calls: dict[str, Any] = {"dense": repeated(forward, options.forwards)}
-    calls["sweep"] = sweep.call
-    theirs: dict[str, Any] = {}
+    dense: dict[str, Any] = {"dense": repeated(forward, options.forwards)}
+    about: dict[str, Any] = {}
+    opponents: dict[str, Opponent] = {}
     if not options.no_torch:
-        theirs, torch_calls = torch_side(network, images, count, expected, options)
-        calls |= torch_calls
-    times = in_turn(calls, options.repeats)
+        about, opponents, torch_dense = torch_side(network, images, count, options)
+        dense["pytorch_dense"] = repeated(torch_dense, options.forwards)
+    for call in dense.values():  # the sweeps have run, to choose their settings
+        call()
+    answers: dict[str, NDArray] = {}
+    whole = {name: keeping(o.call, name, answers) for name, o in opponents.items()}
+    calls = dense | {"sweep": sweep.call} | whole
+    times = in_turn(calls, options.repeats, warm_up=False)
+    expected = np.stack([found.first_order, found.drift])
+    for name, answer in answers.items():
+        about[name]["largest_difference"] = difference(
+            f"{network.name}: PyTorch ({name})", answer, expected
+        )
     row: dict[str, Any] = {
         "network": network.name,
         "sparsities": count,
@@ -145,27 +159,24 @@ def compare(
         "ours": our_figures(sweep, slices, times, count, options.forwards),
     }
     row |= rates(network, batch, count, row["ours"]["sweep_s"], options)
-    for name, about in theirs.items():
-        if name in times:
-            about |= their_figures(name, times, options.forwards)
-    return row | ({"pytorch": theirs} if theirs else {})
+    for name in opponents:
+        about[name] |= their_figures(name, times, options.forwards)
+    return row | ({"pytorch": about} if about else {})
 
 
 def torch_side(
-    network: Network,
-    images: NDArray,
-    count: int,
-    expected: NDArray,
-    options: argparse.Namespace,
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Prepare PyTorch's dense forward and its three sweeps, each in its best settings.
+    network: Network, images: NDArray, count: int, options: argparse.Namespace
+) -> tuple[dict[str, Any], dict[str, Opponent], Callable[[], NDArray]]:
+    """Prepare PyTorch's three sweeps and its dense forward, each in its best settings.
 
     Returns
     -------
     about : dict
-        Name to what is known of it already.
-    calls : dict
-        Name to its call.
+        What is known of PyTorch and, by name, of each sweep.
+    opponents : dict
+        Name to the sweep.
+    dense : callable
+        The forward pass.
     """
     import torch
 
@@ -178,42 +189,46 @@ def torch_side(
     dense = {layout: torch_forward(laid) for layout, laid in by_layout.items()}
     tried = in_turn(dense, 3)
     layout = min(LAYOUTS, key=lambda name: tried[name].elapsed.min())
-    calls: dict[str, Any] = {"pytorch_dense": repeated(dense[layout], options.forwards)}
     about: dict[str, Any] = {
         "version": torch.__version__,
         "threads": torch.get_num_threads(),
         "prune_s": prune_s,
         "dense_layout": layout,
     }
-    made: dict[str, Opponent | str] = {}
+    opponents: dict[str, Opponent] = {}
 
     def prepare(name: str, choose: Callable[[], Opponent | str]) -> None:
-        print(f"  PyTorch, {name}: choosing its settings", end="", flush=True)
-        took = seconds(lambda: made.update({name: choose()}))
-        print(f", {took:.0f} s", flush=True)
+        start = time.perf_counter()
+        found = choose()
+        print(f"  {name}: settings in {time.perf_counter() - start:.0f} s", flush=True)
+        if isinstance(found, str):
+            about[name] = {"left_out": found}
+        else:
+            about[name], opponents[name] = dict(found.settings), found
 
     prepare("usual", lambda: best_usual(by_layout))
     prepare("expert", lambda: best_expert(by_layout))
-    expert = made["expert"]
-    if not options.no_compile and isinstance(expert, Opponent):
-        laid, chunk = by_layout[expert.settings["layout"]], expert.settings["chunk"]
+    if not options.no_compile:
+        chosen = opponents["expert"].settings
+        laid, chunk = by_layout[chosen["layout"]], chosen["chunk"]
         prepare("compiled", lambda: best_compiled(laid, chunk))
-    for name, opponent in made.items():
-        if isinstance(opponent, str):
-            about[name] = {"left_out": opponent}
-            continue
-        about[name] = opponent.settings | {
-            "largest_difference": difference(network.name, name, opponent, expected)
-        }
-        calls[name] = opponent.call
-    return about, calls
+    return about, opponents, dense[layout]
 
 
-def difference(network: str, name: str, opponent: Opponent, expected: NDArray) -> float:
+def keeping(call: Call, name: str, answers: dict[str, NDArray]) -> Callable[[], None]:
+    """Make a call that leaves its answer, so that what is timed is what is checked."""
+
+    def kept() -> None:
+        answers[name] = call()
+
+    return kept
+
+
+def difference(who: str, answer: NDArray, expected: NDArray) -> float:
     """Compare an opponent's numbers with ours, relative to ours; refuse above 1e-3."""
-    found = float(np.max(np.abs(opponent.call() / expected - 1)))
+    found = float(np.max(np.abs(answer / expected - 1)))
     if not found <= TOLERANCE:
-        message = f"{network}: PyTorch ({name}) differs from ours by {found:.1e}"
+        message = f"{who} differs from ours by {found:.1e}"
         raise SystemExit(message)
     return found
 
@@ -313,6 +328,11 @@ def ratios(row: dict[str, Any]) -> list[dict[str, Any]]:
         )
     if "peak_fraction" in row:
         figures.append(ratio(f"{what}: fraction of peak", row["peak_fraction"]))
+    if on_gpu() and (row["network"], count) == (LONG_NETWORK, GOAL_SPARSITIES):
+        took = LONG_IMAGES / row["images_per_s"]
+        figures.append(
+            ratio(f"{what}: seconds for 10,000 images", took, at_most=LONG_SECONDS)
+        )
     return figures
 
 
