@@ -224,14 +224,13 @@ def best_expert(by_layout: dict[str, TorchSweep]) -> Opponent:
 
     def attempt(laid: TorchSweep, way: str, chunk: int) -> None:
         """Time one chunk; what is traced only once counts once."""
-        once = seconds(expert(laid.first(chunk), way, chunk))
-        each = once
+        call = expert(laid.first(chunk), way, chunk)
+        once = each = min(seconds(call), seconds(call))
         if way == "linearize" and chunk < count:
             each = seconds(expert(laid.first(2 * chunk), way, chunk)) - once
         tried[laid.layout, way, chunk] = once + each * (count / chunk - 1)
 
     for laid in by_layout.values():
-        expert(laid.first(1), "jvp", 1)()  # warm up
         attempt(laid, "jvp", chunks[min(1, len(chunks) - 1)])
     layout = min(tried, key=tried.__getitem__)[0]
     for chunk in chunks:
