@@ -1,12 +1,23 @@
 """Values on the command line: numbers in their range, and which weights to prune."""
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefiqs_jax.errors import InputError
 
 if TYPE_CHECKING:
     from prefiqs_jax.aliases import Prunable
+
+
+def check_weights(backbone: str | None, weights: str | None) -> None:
+    """Refuse weights that cannot be there, before a folder of images is read."""
+    from prefiqs_jax.backbones.load import check_choice
+
+    check_choice(backbone, weights)
+    if weights not in (None, "hub") and not Path(weights).exists():
+        message = f"{weights} does not exist; give the file of the weights"
+        raise InputError(message)
 
 
 def read_prunable(pattern: str | None) -> "Prunable":

@@ -7,13 +7,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from prefiqs_jax.arguments import (
-    natural,
-    positive,
-    read_numbers,
-    read_prunable,
-    read_sparsities,
-)
+from prefiqs_jax.arguments import check_weights, natural, positive, read_numbers
+from prefiqs_jax.cli_sweep import add_score, add_sweep
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.version import __version__
 
@@ -24,7 +19,6 @@ PIXELS_HELP = (
     "what the weights were trained on, instead of what is known of them, such as "
     "BGR,127.5,128: order of channels, and (x - MEAN) / STD of 0 to 255"
 )
-DEFAULT_SPARSITIES = "0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,41 +52,6 @@ def _demo(options: argparse.Namespace) -> None:
     print(f"More: {found.page}")
 
 
-def _sweep(options: argparse.Namespace) -> None:
-    _check_weights(options)
-    prunable = read_prunable(options.prunable)
-    sparsities = read_sparsities(options.sparsities)
-    from prefiqs_jax.masks.named import mask_named
-    from prefiqs_jax.sweep.planner import parse_bytes
-
-    mask = mask_named(options.mask, seed=options.seed, prunable=prunable)
-    limit = parse_bytes(options.memory_limit) if options.memory_limit else None
-    from prefiqs_jax.images import read_folder
-
-    folder = read_folder(options.images)
-    from prefiqs_jax.backbones.load import load_backbone
-    from prefiqs_jax.sweep import SweepOptions, sweep
-
-    sweep(
-        load_backbone(options.backbone, options.weights, pixels=options.pixels),
-        folder,
-        mask,
-        sparsities,
-        options.out,
-        seed=options.seed,
-        prunable=prunable,
-        prunable_pattern=options.prunable,
-        options=SweepOptions(
-            batch_size=options.batch_size,
-            memory_limit=limit,
-            on_bad_image=options.on_bad_image,
-            command=options.words,
-            progress=not options.quiet,
-        ),
-    )
-    print(f"rows in {options.out}; next: prefiqs report {options.out}")
-
-
 def _report(options: argparse.Namespace) -> None:
     from prefiqs_jax.demo import is_demo, report_demo
     from prefiqs_jax.report import write_report
@@ -116,36 +75,8 @@ def _report(options: argparse.Namespace) -> None:
     print(path)
 
 
-def _score(options: argparse.Namespace) -> None:
-    _check_weights(options)
-    prunable = read_prunable(options.prunable)
-    from prefiqs_jax.masks.allocation import check_sparsity
-    from prefiqs_jax.masks.named import mask_named
-
-    check_sparsity(options.sparsity)
-    mask = mask_named(options.mask, seed=options.seed, prunable=prunable)
-    from prefiqs_jax.images import read_folder
-
-    folder = read_folder(options.images)
-    from prefiqs_jax.backbones.load import load_backbone
-    from prefiqs_jax.sweep import score
-
-    count = score(
-        load_backbone(options.backbone, options.weights, pixels=options.pixels),
-        folder,
-        mask,
-        options.out,
-        sparsity=options.sparsity,
-        layout=options.format,
-        batch_size=options.batch_size,
-        on_bad_image=options.on_bad_image,
-        progress=not options.quiet,
-    )
-    print(f"{count} scores in {options.out} (higher = better)")
-
-
 def _check(options: argparse.Namespace) -> int:
-    _check_weights(options)
+    check_weights(options.backbone, options.weights)
     from prefiqs_jax.images import read_folder
 
     folder = read_folder(options.images)
@@ -156,7 +87,7 @@ def _check(options: argparse.Namespace) -> int:
         load_backbone(options.backbone, options.weights, pixels=options.pixels),
         folder,
         max_images=options.max_images,
-        batch_size=options.batch_size or 32,
+        batch_size=options.batch_size,
         on_bad_image=options.on_bad_image,
         progress=not options.quiet,
     )
@@ -203,13 +134,6 @@ def _print_table(rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
         print("  ".join(cells).rstrip())
-
-
-def _check_weights(options: argparse.Namespace) -> None:
-    if options.weights in (None, "hub"):  # told before a folder of images is read
-        from prefiqs_jax.backbones.load import check_choice
-
-        check_choice(options.backbone, options.weights)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -268,7 +192,6 @@ def _parser() -> argparse.ArgumentParser:
         required=True,
         help="aligned faces; identities from images.csv or a folder per person",
     )
-    faces.add_argument("--batch-size", type=positive, metavar="N")
     faces.add_argument(
         "--on-bad-image",
         choices=("fail", "skip"),
@@ -293,26 +216,7 @@ def _parser() -> argparse.ArgumentParser:
         "--seed", type=natural, default=0, help="key of random masks (default: 0)"
     )
 
-    sweep = commands.add_parser(
-        "sweep",
-        parents=[network],
-        help="measure first-order and real drift over sparsities",
-        description="Measure, image by image and sparsity by sparsity, the first-order "
-        "drift and the drift of the really pruned network. Run it again to continue.",
-    )
-    sweep.add_argument(
-        "--sparsities",
-        metavar="LIST",
-        default=DEFAULT_SPARSITIES,
-        help="fractions of weights to drop (default: %(default)s)",
-    )
-    sweep.add_argument("--out", metavar="RUN", required=True, help="folder of the run")
-    sweep.add_argument(
-        "--memory-limit",
-        metavar="AMOUNT",
-        help="of the compiled sweep, such as 8GB (default: half of what is free)",
-    )
-    sweep.set_defaults(run=_sweep)
+    add_sweep(commands, network)
 
     report = commands.add_parser(
         "report", help="write tables, figures and report.html of a run"
@@ -324,16 +228,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--quiet", action="store_true", help="no progress")
     report.set_defaults(run=_report)
 
-    score = commands.add_parser(
-        "score",
-        parents=[network],
-        help="write the PreFIQs quality of every image",
-        description="Write image, quality and drift; quality = 1 - drift / 2.",
-    )
-    score.add_argument("--sparsity", type=float, default=0.4, help="default: 0.4")
-    score.add_argument("--out", metavar="FILE", required=True)
-    score.add_argument("--format", choices=("csv", "path-score"), default="csv")
-    score.set_defaults(run=_score)
+    add_score(commands, network)
 
     check = commands.add_parser(
         "check",
@@ -342,6 +237,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Compare the stored preprocessing with swapped channels and other "
         "scalings. Exit status 1 says that another one fits clearly better.",
     )
+    check.add_argument("--batch-size", type=positive, default=32, metavar="N")
     check.add_argument("--max-images", type=positive, default=300, metavar="N")
     check.set_defaults(run=_check)
 

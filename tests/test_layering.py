@@ -31,6 +31,7 @@ LAYERS = [
     "report",
     "demo",
     "arguments",
+    "cli_sweep",
     "cli",
 ]
 # The maths runs on a toy: it knows nothing of networks, pictures, files or figures.

@@ -4,6 +4,7 @@ import datetime
 import importlib.metadata
 import platform
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -13,7 +14,9 @@ from prefiqs_jax.version import __version__
 PACKAGES = ("jax", "jaxlib", "flax", "numpy", "pyarrow", "pillow")
 
 
-def session_record(command: list[str] | None, precision: str) -> dict[str, Any]:
+def session_record(
+    command: list[str] | None, precision: str, devices: Sequence[Any] | None = None
+) -> dict[str, Any]:
     """Describe this process for run.json.
 
     Parameters
@@ -22,8 +25,10 @@ def session_record(command: list[str] | None, precision: str) -> dict[str, Any]:
         Words of the command line; None for a call from Python.
     precision
         Matrix precision of the computation.
+    devices
+        That compute; None = all of this process.
     """
-    devices = jax.local_devices()
+    devices = devices or jax.local_devices()
     return {
         "started": now(),
         "command": command,

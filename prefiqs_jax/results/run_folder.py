@@ -1,5 +1,6 @@
 """A run folder: append-only Parquet parts and a run.json that says how they came."""
 
+import functools
 import json
 import os
 import re
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 MANIFEST = "run.json"
 PART = re.compile(r"part-(\d+)\.parquet")
 PROCESS = "process-{:04d}.json"
-"""What another process than the first says of its session."""
+"""The same, by another process than the first."""
 
 
 def open_run(
@@ -51,7 +52,7 @@ def open_run(
     if run.exists() and not run.is_dir():
         message = f"{run} is a file; give a folder for the run"
         raise InputError(message)
-    if not (run / MANIFEST).exists():
+    if not _accounts(run):
         if run.exists() and any(
             not entry.name.endswith(PARTIAL) and entry.name not in beside
             for entry in run.iterdir()
@@ -73,18 +74,28 @@ def open_run(
     return manifest
 
 
-def write_manifest(run: str | os.PathLike[str], manifest: Mapping[str, Any]) -> None:
-    """Write run.json in one step, making the folder if need be."""
-    text = json.dumps(manifest, indent=1, ensure_ascii=False, sort_keys=True)
-    write_text(make_folder(run) / MANIFEST, text + "\n")
-
-
-def write_process(
-    run: str | os.PathLike[str], index: int, account: Mapping[str, Any]
+def write_manifest(
+    run: str | os.PathLike[str], manifest: Mapping[str, Any], *, process: int = 0
 ) -> None:
-    """Write the sessions and skipped pictures of one process of many, in one step."""
-    text = json.dumps(account, indent=1, ensure_ascii=False, sort_keys=True)
-    write_text(make_folder(run) / PROCESS.format(index), text + "\n")
+    """Write run.json in one step, making the folder if need be.
+
+    Parameters
+    ----------
+    run
+        Folder of the run.
+    manifest
+        What the process knows of the run.
+    process
+        Index of the process; all but the first have a file of their own.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written.
+    """
+    text = json.dumps(manifest, indent=1, ensure_ascii=False, sort_keys=True)
+    name = PROCESS.format(process) if process else MANIFEST
+    write_text(make_folder(run) / name, text + "\n")
 
 
 def finished_parts(run: str | os.PathLike[str]) -> set[int]:
@@ -144,20 +155,32 @@ def read_manifest(run: str | os.PathLike[str]) -> dict[str, Any]:
     InputError
         If the folder or its run.json is missing or unreadable.
     """
-    try:
-        manifest = _read_object(Path(run) / MANIFEST)
-    except (FileNotFoundError, NotADirectoryError):
+    paths = _accounts(Path(run))
+    if not paths:
         message = (
             f"{run} is not a run: it has no {MANIFEST}; make one with prefiqs sweep"
         )
-        raise InputError(message) from None
-    for path in sorted(Path(run).glob("process-*.json")):
-        account = _read_object(path)
-        for field, identity in (("sessions", _who), ("skipped", _which)):
-            kept = {identity(entry): entry for entry in manifest.get(field, [])}
-            kept |= {identity(entry): entry for entry in account.get(field, [])}
-            manifest[field] = list(kept.values())
-    return manifest
+        raise InputError(message)
+    first, *others = [_read_object(path) for path in paths]
+    return functools.reduce(_together, others, first)
+
+
+def _accounts(run: Path) -> list[Path]:
+    """List what the processes say of a run; any one of them will do."""
+    first = run / MANIFEST
+    return [first] * first.exists() + sorted(run.glob("process-*.json"))
+
+
+def _together(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Add what another process says of a run; on its own sessions it knows best."""
+    both = dict(one)
+    for field, identity in (("sessions", _who), ("skipped", _which)):
+        kept = {identity(entry): entry for entry in one.get(field, [])}
+        kept |= {identity(entry): entry for entry in other.get(field, [])}
+        both[field] = list(kept.values())
+    ends = [each["finished"] for each in (one, other) if each.get("finished")]
+    both["finished"] = max(ends, default=None)
+    return both
 
 
 def _who(session: Mapping[str, Any]) -> tuple[Any, ...]:

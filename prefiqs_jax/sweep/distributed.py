@@ -4,19 +4,22 @@ JAX's own service finds out who takes part (on SLURM, Open MPI, Kubernetes and C
 TPU, or as the options say). The processes agree once, at the start, on the settings, on
 what is done already and on the size of a batch; from then on none waits for another. So
 a lost process takes only its own share with it, and the same command run again does
-what is missing.
+what is missing. Until they have agreed, what stops one stops all.
 """
 
+import collections
+import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+import socket
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from prefiqs_jax.errors import InputError
 
@@ -60,6 +63,9 @@ def join(
 ) -> None:
     """Take part in a launch; before anything else asks JAX for a device.
 
+    JAX ends a process that nobody else joins, with a message of its own, when the time
+    is over.
+
     Parameters
     ----------
     coordinator
@@ -73,7 +79,8 @@ def join(
     ------
     InputError
         If no cluster is found and no coordinator given, or some but not all of the
-        three are given, or one is out of range.
+        three are given, or one is out of range, the port is in use, or the processes
+        have different numbers of devices.
     """
     given = (coordinator, process_count, process_index)
     if any(value is not None for value in given):
@@ -95,6 +102,32 @@ def join(
             f"{_line(error)}"
         )
         raise InputError(message) from error
+    each = collections.Counter(device.process_index for device in jax.devices())
+    if len(set(each.values())) > 1:
+        fewest, most = min(each.values()), max(each.values())
+        jax.distributed.shutdown()
+        message = (
+            f"some processes have {fewest} devices, others {most}; start all with the "
+            "same number of devices"
+        )
+        raise InputError(message)
+    # At once, while all are here: the first exchange sets connections up and waits for
+    # 30 seconds only, later ones for as long as it takes.
+    _from_all(0)
+
+
+@contextlib.contextmanager
+def all_stop_if_one_must() -> Iterator[None]:
+    """Tell the other processes of an InputError, which :func:`agree` raises there.
+
+    Between :func:`join` and :func:`agree`, so that none waits for one that is gone.
+    """
+    try:
+        yield
+    except InputError:
+        _from_all(1)
+        jax.distributed.shutdown()
+        raise
 
 
 def agree(
@@ -103,7 +136,6 @@ def agree(
     batch_size: int,
     batch_bound: int,
     done: Collection[int],
-    problem: str | None = None,
 ) -> Agreed:
     """Meet all processes once, take process 0's word, and part.
 
@@ -115,8 +147,6 @@ def agree(
         As process 0 has them; those of the others are not looked at.
     batch_bound
         Larger than the index of any batch, the same everywhere.
-    problem
-        Why this process cannot go on. If process 0 cannot, all stop.
 
     Returns
     -------
@@ -126,35 +156,54 @@ def agree(
     Raises
     ------
     InputError
-        If the settings differ from those of process 0, or it failed.
+        If another process had to stop, or the settings differ somewhere.
     """
     share = Share(jax.process_index(), jax.process_count())
+    stopped = np.flatnonzero(_from_all(0))
+    if stopped.size:
+        jax.distributed.shutdown()
+        message = f"process {stopped[0]} had to stop; see its message"
+        raise InputError(message)
+    text = json.dumps([settings, batch_bound], sort_keys=True).encode()
+    digests = _from_all(list(hashlib.sha256(text).digest()))
+    others = np.flatnonzero((digests != digests[0]).any(axis=1))
+    if others.size:
+        jax.distributed.shutdown()
+        message = (
+            f"process {others[0]} was started with other settings, weights or images "
+            "than process 0; give all the same command"
+        )
+        raise InputError(message)
     flags = np.zeros(batch_bound, np.uint8)
     flags[sorted(done)] = 1
-    head = np.array([batch_size, batch_bound, problem is not None], np.int32)
-    text = json.dumps(settings, sort_keys=True).encode()
-    digest = np.frombuffer(hashlib.sha256(text).digest(), np.uint8)
-    size, bound, stopped = _from_first(head)
-    first_digest = _from_first(digest)
-    same = bound == batch_bound and bool((first_digest == digest).all())
-    all_same = multihost_utils.process_allgather(np.array([same]))
-    if stopped or not np.asarray(all_same).all():
-        jax.distributed.shutdown()
-        message = problem or "process 0 stopped; see its message"
-        if not stopped:
-            message = (
-                f"process {share.index} of {share.count}: the processes were started "
-                "with different settings, networks or images; give all the same command"
-            )
-        raise InputError(message)
-    found = np.flatnonzero(_from_first(flags))
+    size, flags = _from_first((np.int32(batch_size), flags))
     # From here on nothing is said: whoever is lost is lost alone.
     jax.distributed.shutdown()
-    return Agreed(share, int(size), frozenset(found.tolist()))
+    return Agreed(share, int(size), frozenset(np.flatnonzero(flags).tolist()))
 
 
-def _from_first(values: NDArray) -> NDArray:
-    return np.asarray(multihost_utils.broadcast_one_to_all(values))
+def _from_all(value: ArrayLike) -> NDArray[np.int32]:
+    """Gather what each process has, in their order; the same shape from each."""
+    with _lost_processes_told():
+        gathered = multihost_utils.process_allgather(np.array(value, np.int32))
+        return np.asarray(gathered)
+
+
+def _from_first(values: Any) -> Any:
+    with _lost_processes_told():
+        return multihost_utils.broadcast_one_to_all(values)
+
+
+@contextlib.contextmanager
+def _lost_processes_told() -> Iterator[None]:
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        message = (
+            "a process was lost before all had agreed on what to do; start all of "
+            f"them again ({_line(error)})"
+        )
+        raise InputError(message) from error
 
 
 def _check(
@@ -167,7 +216,7 @@ def _check(
         )
         raise InputError(message)
     host, colon, port = coordinator.rpartition(":")
-    if not (host and colon and port.isdigit() and 0 < int(port) < 1 << 16):
+    if not (host and colon and port.isdecimal() and 0 < int(port) < 1 << 16):
         message = f"--coordinator {coordinator!r} is no HOST:PORT such as 10.0.0.1:1234"
         raise InputError(message)
     if not 0 <= process_index < process_count:
@@ -176,7 +225,20 @@ def _check(
             f"indices of --process-count {process_count}"
         )
         raise InputError(message)
+    if process_index == 0:
+        _check_free(int(port))
+
+
+def _check_free(port: int) -> None:
+    """Refuse a port that another program has; JAX's service would crash there."""
+    dual = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if dual else socket.AF_INET
+    try:
+        socket.create_server(("", port), family=family, dualstack_ipv6=dual).close()
+    except OSError as error:
+        message = f"port {port} of --coordinator cannot be had: {error.strerror}"
+        raise InputError(message) from error
 
 
 def _line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+    return str(error).strip().splitlines()[0].rstrip(".")

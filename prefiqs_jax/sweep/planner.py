@@ -29,6 +29,8 @@ from prefiqs_jax.sweep.tuning import Candidate, Tune, look_up, tune_step
 # depend on how much memory happens to be free.
 LARGEST_BATCH = {"cpu": 32}
 LARGEST_BATCH_ELSEWHERE = 128
+SLICE = 4
+"""A batch is a multiple of it, so that it can go through the network in slices."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,10 +158,37 @@ def plan_sweep(
     )
 
 
-def default_batch_size(image_count: int, device_count: int = 1) -> int:
-    """Give the batch beyond which nothing is gained, at most all the images."""
+def default_batch_size(
+    image_count: int, device_count: int = 1, process_count: int = 1
+) -> int:
+    """Give the batch that goes through all images in the fewest, fullest batches.
+
+    Parameters
+    ----------
+    image_count
+        Images of the whole run.
+    device_count
+        Devices of each process.
+    process_count
+        Processes that share the batches out, as many to each.
+
+    Examples
+    --------
+    A last batch of 4 would cost as much as one of 32: four batches of 28 do not.
+
+    >>> default_batch_size(3), default_batch_size(32)
+    (3, 32)
+    >>> default_batch_size(100) if jax.default_backend() == "cpu" else 28
+    28
+    """
     largest = LARGEST_BATCH.get(jax.default_backend(), LARGEST_BATCH_ELSEWHERE)
-    return max(1, min(largest * device_count, image_count))
+    largest *= device_count
+    rounds = max(1, -(-image_count // (largest * process_count)))
+    even = max(1, -(-image_count // (rounds * process_count)))
+    grain = SLICE * device_count
+    size = min(-(-even // grain) * grain, image_count)
+    # Too few images to be generous: each process gets some.
+    return size if -(-image_count // max(1, size)) >= process_count else even
 
 
 def _fitting(

@@ -2,6 +2,8 @@
 
 The first process of a launch writes run.json. Another writes a file of its own beside
 it, so that two never write the same one; ``results.read_manifest`` reads them together.
+Each says all that is to be known of the run, whoever is lost, and of the sessions only
+those of the processes of its own index.
 """
 
 import os
@@ -14,7 +16,6 @@ from prefiqs_jax.results.run_folder import (
     finished_parts,
     read_manifest,
     write_manifest,
-    write_process,
 )
 from prefiqs_jax.sweep.distributed import Share
 
@@ -47,30 +48,29 @@ class RunRecord:
         self.session = session
         if share.count > 1:
             session |= {"process_index": share.index, "process_count": share.count}
+        if share.index:
+            manifest["sessions"] = [
+                earlier
+                for earlier in manifest["sessions"]
+                if earlier.get("process_index", 0) == share.index
+            ]
         manifest["sessions"].append(session)
-        self._skipped: list[dict[str, str]] = []
         self.write()
 
     def skip(self, pictures: Iterable[tuple[str, str]]) -> None:
         """Add (name, reason) of pictures that are left out, and write."""
         # A picture may be known already, as after a kill between here and its part.
         known = {entry["image"] for entry in self._manifest["skipped"]}
-        found = [
+        self._manifest["skipped"] += [
             {"image": name, "reason": reason}
             for name, reason in pictures
             if name not in known
         ]
-        self._manifest["skipped"] += found
-        self._skipped += found
         self.write()
 
     def write(self) -> None:
         """Write what is known now."""
-        if self._share.index:
-            own = {"sessions": [self.session], "skipped": self._skipped}
-            write_process(self._out, self._share.index, own)
-        else:
-            write_manifest(self._out, self._manifest)
+        write_manifest(self._out, self._manifest, process=self._share.index)
 
     def end(self, batches: Iterable[int]) -> dict[str, Any]:
         """Close the session; the run is finished if all its batches have their part.
@@ -80,10 +80,8 @@ class RunRecord:
         dict
             The manifest, with what other processes have said.
         """
-        self.write()
-        manifest = read_manifest(self._out)
         if finished_parts(self._out) >= set(batches):
             # Whoever comes last says so; two who come last together say the same.
-            manifest["finished"] = now()
-            write_manifest(self._out, manifest)
-        return manifest
+            self._manifest["finished"] = now()
+        self.write()
+        return read_manifest(self._out)

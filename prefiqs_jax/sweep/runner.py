@@ -18,28 +18,19 @@ from prefiqs_jax.backbones.backbone import Backbone
 from prefiqs_jax.backbones.load import provenance_record
 from prefiqs_jax.compilation import keep_programs
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.images import (
-    ImageFolder,
-    batch_count,
-    check_headers,
-    describe_bad,
-    load_batches,
-)
+from prefiqs_jax.images import ImageFolder, batch_count, load_batches
 from prefiqs_jax.masks.named import NamedMask, as_named
 from prefiqs_jax.masks.packed import PackedMasks, pack_masks
 from prefiqs_jax.precision import DEFAULT_PRECISION, Precision
 from prefiqs_jax.results.provenance import now, session_record
-from prefiqs_jax.results.run_folder import (
-    finished_parts,
-    open_run,
-    write_manifest,
-)
+from prefiqs_jax.results.run_folder import write_manifest
+from prefiqs_jax.sweep.assignment import assign
 from prefiqs_jax.sweep.batches import Work, measure_batches
-from prefiqs_jax.sweep.distributed import Agreed, Share, agree
+from prefiqs_jax.sweep.distributed import all_stop_if_one_must
 from prefiqs_jax.sweep.engine import pose
 from prefiqs_jax.sweep.executor import Executor
 from prefiqs_jax.sweep.fidelity import describe_error, precision_error
-from prefiqs_jax.sweep.planner import Plan, default_batch_size, plan_sweep
+from prefiqs_jax.sweep.planner import Plan, plan_sweep
 from prefiqs_jax.sweep.record import RunRecord
 from prefiqs_jax.sweep.tuning import Tune
 from prefiqs_jax.trees import is_prunable
@@ -143,38 +134,43 @@ def sweep(
     mask = as_named(mask)
     started = time.monotonic()
     sparsities = sorted(sparsities)
-    _check_sparsities(sparsities)
     keep_programs()
-    devices = _devices(options.devices)
-    settings: dict[str, Any] = {
-        "backbone": backbone.name,
-        "weights_sha256": backbone.provenance.sha256,
-        "pixels": backbone.preprocessing.describe(),
-        "mask": mask.name,
-        "mask_file_sha256": mask.source_sha256,
-        "sparsities": sparsities,
-        "precision": options.precision,
-        "prunable": prunable_pattern or "weights with two or more axes",
-        "seed": seed,
-        "images_sha256": folder.names_sha256,
-        "image_count": len(folder.names),
-        "batch_size": options.batch_size,
-    }
-    manifest = open_run(out, settings, beside=options.beside)
-    asked = dict(settings)
-    if manifest is not None:
-        settings = manifest["settings"]
-    size = settings["batch_size"] or default_batch_size(len(folder.names), len(devices))
-    todo = _meet(backbone, folder, out, options, asked, size)
-    if todo is None:
+    with all_stop_if_one_must() if options.distributed else contextlib.nullcontext():
+        _check_sparsities(sparsities)
+        devices = _devices(options.devices)
+    todo = assign(
+        backbone,
+        folder,
+        out,
+        {
+            "backbone": backbone.name,
+            "weights_sha256": backbone.provenance.sha256,
+            "pixels": backbone.preprocessing.describe(),
+            "mask": mask.name,
+            "mask_file_sha256": mask.source_sha256,
+            "sparsities": sparsities,
+            "precision": options.precision,
+            "prunable": prunable_pattern or "weights with two or more axes",
+            "seed": seed,
+            "images_sha256": folder.names_sha256,
+            "image_count": len(folder.names),
+            "batch_size": options.batch_size,
+        },
+        device_count=len(devices),
+        on_bad_image=options.on_bad_image,
+        beside=options.beside,
+        distributed=options.distributed,
+    )
+    manifest, size = todo.manifest, todo.settings["batch_size"]
+    if todo.complete:
         _say(options, f"{out} is complete already")
-        if manifest and manifest["finished"] is None:  # killed after its last part
+        if manifest and manifest["finished"] is None and not todo.share.index:
+            # Killed after its last part.
             write_manifest(out, manifest | {"finished": now()})
         return Path(out)
     if not todo.batches:
         _say(options, "nothing is left for this process")
         return Path(out)
-    settings["batch_size"] = size = todo.batch_size
     _say(options, *folder.notes)
 
     masks = pack_masks(mask.mask_fn, backbone.params, sparsities, prunable)
@@ -203,14 +199,15 @@ def sweep(
     executor = Executor(
         problem, plan(), replan=plan, say=lambda line: _say(options, line)
     )
-    manifest = manifest or _new_manifest(backbone, folder, settings, masks)
-    session = session_record(options.command, options.precision)
+    manifest = manifest or _new_manifest(backbone, folder, todo.settings, masks)
+    session = session_record(options.command, options.precision, devices)
     record = RunRecord(out, manifest, session | executor.plan.describe(), todo.share)
     work = Work(backbone, mask.name, masks, folder, size, options.on_bad_image)
     if options.precision != "highest" and not todo.share.index:
         error = _precision_error(work, todo.batches, options)
         record.session["precision_error"] = error
-        _say(options, describe_error(options.precision, error))
+        if error is not None:
+            _say(options, describe_error(options.precision, error))
     measure_batches(
         work,
         todo.batches,
@@ -218,7 +215,8 @@ def sweep(
         out,
         record,
         done_images=min(todo.done * size, len(folder.names)),
-        progress=options.progress,
+        # One bar is enough: all shares are of one size.
+        progress=options.progress and not todo.share.index,
         say=lambda line: _say(options, line),
     )
     record.session |= executor.plan.describe()  # memory may have run out on the way
@@ -231,65 +229,10 @@ def sweep(
     return Path(out)
 
 
-@dataclasses.dataclass(frozen=True)
-class _ToDo:
-    batches: list[int]
-    """Of this process."""
-    done: int
-    """Batches of this process's share that were done before."""
-    batch_size: int
-    share: Share
-
-
-def _meet(
-    backbone: Backbone,
-    folder: ImageFolder,
-    out: str | os.PathLike[str],
-    options: SweepOptions,
-    settings: dict[str, Any],
-    batch_size: int,
-) -> _ToDo | None:
-    """Check the pictures and choose this process's batches; None if all are done."""
-    done = finished_parts(out)
-    problem = None
-    if len(done) < batch_count(folder, batch_size) and (
-        not options.distributed or jax.process_index() == 0
-    ):
-        problem = _bad_pictures(backbone, folder, options)
-    agreed = Agreed(Share(), batch_size, frozenset(done))
-    if options.distributed:
-        agreed = agree(
-            settings,
-            batch_size=batch_size,
-            batch_bound=len(folder.names),
-            done=done,
-            problem=problem,
-        )
-    elif problem:
-        raise InputError(problem)
-    every = range(batch_count(folder, agreed.batch_size))
-    missing = [index for index in every if index not in agreed.done]
-    if not missing:
-        return None
-    mine = agreed.share.of(missing)
-    before = len(agreed.share.of(sorted(agreed.done)))
-    return _ToDo(mine, before, agreed.batch_size, agreed.share)
-
-
-def _bad_pictures(
-    backbone: Backbone, folder: ImageFolder, options: SweepOptions
-) -> str | None:
-    pixels = backbone.preprocessing
-    if options.on_bad_image == "fail" and (
-        bad := check_headers(folder, pixels.height, pixels.width, backbone.name)
-    ):
-        return describe_bad(bad)
-    return None
-
-
 def _precision_error(
     work: Work, batches: Sequence[int], options: SweepOptions
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
+    """Measure it on the first batch that has a picture; None if all are skipped."""
     pixels = work.backbone.preprocessing
     loaded = load_batches(
         work.folder,
@@ -301,7 +244,9 @@ def _precision_error(
         batches=batches,
     )
     with contextlib.closing(loaded):
-        first = next(batch for batch in loaded if batch.names)
+        first = next((batch for batch in loaded if batch.names), None)
+    if first is None:
+        return None
     return precision_error(
         work.backbone.apply_fn,
         work.backbone.params,

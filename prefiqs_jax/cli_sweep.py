@@ -1,0 +1,203 @@
+"""``prefiqs sweep`` and ``prefiqs score``: their options, and what they call.
+
+Nothing heavy is imported before it is needed, so ``--help`` answers at once.
+"""
+
+import argparse
+import contextlib
+from typing import Any
+
+from prefiqs_jax.arguments import (
+    check_weights,
+    natural,
+    positive,
+    read_prunable,
+    read_sparsities,
+)
+from prefiqs_jax.errors import InputError
+
+DEFAULT_SPARSITIES = "0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9"
+# Of `precision` and `sweep.tuning`, which import JAX; a test holds them equal.
+PRECISIONS = ("highest", "high", "fast")
+TUNE = ("auto", "always", "never")
+
+
+def add_sweep(commands: Any, network: argparse.ArgumentParser) -> None:
+    """Add ``sweep`` to the commands, with the options of a network and its own."""
+    sweep = commands.add_parser(
+        "sweep",
+        parents=[network],
+        help="measure first-order and real drift over sparsities",
+        description="Measure, image by image and sparsity by sparsity, the first-order "
+        "drift and the drift of the really pruned network. Run it again to continue.",
+    )
+    sweep.add_argument(
+        "--sparsities",
+        metavar="LIST",
+        default=DEFAULT_SPARSITIES,
+        help="fractions of weights to drop (default: %(default)s)",
+    )
+    sweep.add_argument("--out", metavar="RUN", required=True, help="folder of the run")
+    sweep.add_argument(
+        "--batch-size",
+        type=positive,
+        metavar="N",
+        help="images of one part of the run, which a run keeps; where memory is short "
+        "they go through the network in smaller steps (default: 32 a device on a CPU, "
+        "128 elsewhere)",
+    )
+    sweep.add_argument(
+        "--memory-limit",
+        metavar="AMOUNT",
+        help="of the compiled sweep on each device, such as 8GB (default: 80 %% of an "
+        "accelerator's memory, half of what is free on a CPU)",
+    )
+    _add_precision(sweep)
+    sweep.add_argument(
+        "--devices",
+        type=positive,
+        metavar="N",
+        help="how many of this process's devices share a batch (default: all)",
+    )
+    sweep.add_argument(
+        "--tune",
+        choices=TUNE,
+        default="auto",
+        help="measure which way is fastest here, and remember it: where the run is "
+        "long enough to repay it, always, or never (default: auto)",
+    )
+    several = sweep.add_argument_group(
+        "several processes", "All are given the same command and the same RUN."
+    )
+    several.add_argument(
+        "--distributed",
+        action="store_true",
+        help="this is one of several processes that share the images out; who takes "
+        "part is found out on SLURM, Open MPI, Kubernetes and Cloud TPU",
+    )
+    several.add_argument(
+        "--coordinator",
+        metavar="HOST:PORT",
+        help="elsewhere: a free port of the machine that runs process 0",
+    )
+    several.add_argument("--process-count", type=positive, metavar="N")
+    several.add_argument(
+        "--process-index", type=natural, metavar="I", help="from 0 to N - 1"
+    )
+    sweep.set_defaults(run=_sweep)
+
+
+def add_score(commands: Any, network: argparse.ArgumentParser) -> None:
+    """Add ``score`` to the commands, with the options of a network and its own."""
+    score = commands.add_parser(
+        "score",
+        parents=[network],
+        help="write the PreFIQs quality of every image",
+        description="Write image, quality and drift; quality = 1 - drift / 2.",
+    )
+    score.add_argument("--sparsity", type=float, default=0.4, help="default: 0.4")
+    score.add_argument("--out", metavar="FILE", required=True)
+    score.add_argument("--format", choices=("csv", "path-score"), default="csv")
+    score.add_argument(
+        "--batch-size",
+        type=positive,
+        metavar="N",
+        help="images at a time (default: 32 on a CPU, 128 elsewhere)",
+    )
+    _add_precision(score)
+    score.set_defaults(run=_score)
+
+
+def _add_precision(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="highest",
+        help="of products: float32; TF32 or three bfloat16 where the device has them; "
+        "or bfloat16, summed in float32 (default: highest)",
+    )
+
+
+def _sweep(options: argparse.Namespace) -> None:
+    check_weights(options.backbone, options.weights)
+    prunable = read_prunable(options.prunable)
+    sparsities = read_sparsities(options.sparsities)
+    cluster = (options.coordinator, options.process_count, options.process_index)
+    if not options.distributed and any(each is not None for each in cluster):
+        message = (
+            "--coordinator, --process-count and --process-index say how several "
+            "processes meet; give --distributed with them"
+        )
+        raise InputError(message)
+    from prefiqs_jax.sweep.distributed import all_stop_if_one_must, join
+    from prefiqs_jax.sweep.memory import parse_bytes
+
+    limit = parse_bytes(options.memory_limit) if options.memory_limit else None
+    from prefiqs_jax.images import read_folder
+
+    folder = read_folder(options.images)
+    from prefiqs_jax.backbones.load import load_backbone
+    from prefiqs_jax.masks.named import mask_named
+    from prefiqs_jax.sweep import SweepOptions, sweep
+
+    together: Any = contextlib.nullcontext()
+    if options.distributed:
+        # What follows may ask JAX for a device, a user's own mask included.
+        join(*cluster)
+        together = all_stop_if_one_must()
+    with together:
+        mask = mask_named(options.mask, seed=options.seed, prunable=prunable)
+        backbone = load_backbone(
+            options.backbone, options.weights, pixels=options.pixels
+        )
+    sweep(
+        backbone,
+        folder,
+        mask,
+        sparsities,
+        options.out,
+        seed=options.seed,
+        prunable=prunable,
+        prunable_pattern=options.prunable,
+        options=SweepOptions(
+            batch_size=options.batch_size,
+            memory_limit=limit,
+            precision=options.precision,
+            devices=options.devices,
+            tune=options.tune,
+            distributed=options.distributed,
+            on_bad_image=options.on_bad_image,
+            command=options.words,
+            progress=not options.quiet,
+        ),
+    )
+    print(f"rows in {options.out}; next: prefiqs report {options.out}")
+
+
+def _score(options: argparse.Namespace) -> None:
+    check_weights(options.backbone, options.weights)
+    prunable = read_prunable(options.prunable)
+    from prefiqs_jax.masks.allocation import check_sparsity
+    from prefiqs_jax.masks.named import mask_named
+
+    check_sparsity(options.sparsity)
+    mask = mask_named(options.mask, seed=options.seed, prunable=prunable)
+    from prefiqs_jax.images import read_folder
+
+    folder = read_folder(options.images)
+    from prefiqs_jax.backbones.load import load_backbone
+    from prefiqs_jax.sweep import score
+
+    count = score(
+        load_backbone(options.backbone, options.weights, pixels=options.pixels),
+        folder,
+        mask,
+        options.out,
+        sparsity=options.sparsity,
+        layout=options.format,
+        batch_size=options.batch_size,
+        precision=options.precision,
+        on_bad_image=options.on_bad_image,
+        progress=not options.quiet,
+    )
+    print(f"{count} scores in {options.out} (higher = better)")

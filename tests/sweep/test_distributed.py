@@ -1,0 +1,199 @@
+"""Two real processes of four devices each, which meet on this machine and part."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from prefiqs_jax import results
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.sweep.distributed import Share, join
+from prefiqs_jax.sweep.planner import default_batch_size
+
+CHILD = Path(__file__).parents[1] / "child_sweep.py"
+FOUR_DEVICES = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+@pytest.fixture
+def launch(pictures, tmp_path):
+    """Start two processes of one run; a dictionary changes what one of them is told."""
+    running = []
+
+    def start(*changes, **options):
+        address = f"127.0.0.1:{free_port()}"
+        options = {"distributed": True, "batch_size": 2} | options
+        for index, change in enumerate(changes):
+            asked = {
+                "images": str(pictures),
+                "runs": [[str(tmp_path / "run"), options]],
+                "cluster": [address, len(changes), index],
+            } | change
+            command = [sys.executable, str(CHILD), json.dumps(asked)]
+            running.append(
+                subprocess.Popen(
+                    command,
+                    env=os.environ | FOUR_DEVICES,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                )
+            )
+        return running[-len(changes) :]
+
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def outcome(process):
+    """Wait for the end; give the exit status and the lines of the package."""
+    _, told = process.communicate(timeout=120)
+    lines = [line for line in told.splitlines() if line.startswith("prefiqs: ")]
+    assert "Traceback" not in told
+    return process.returncode, lines
+
+
+def assert_same(ours, theirs):
+    assert ours.image.tolist() == theirs.image.tolist()
+    assert ours.sparsity.tolist() == theirs.sparsity.tolist()
+    for column in ("first_order", "drift", "residual", "cosine", "quality"):
+        assert np.abs(ours[column] - theirs[column]).max() <= 1e-6
+
+
+def test_two_processes_give_the_rows_of_one(launch, run_sweep, pictures, tmp_path):
+    (pictures / "person0" / "000bad.png").write_bytes(b"no picture")
+    (pictures / "person2" / "bad.png").write_bytes(b"no picture")
+    both = launch({}, {}, on_bad_image="skip")
+    assert [outcome(process) for process in both] == [(0, []), (0, [])]
+    run = tmp_path / "run"
+    assert_same(results.read(run), results.read(run_sweep("one", on_bad_image="skip")))
+    manifest = results.read_manifest(run)
+    assert manifest["finished"] is not None
+    assert manifest["settings"]["batch_size"] == 2
+    sessions = manifest["sessions"]
+    assert [session["process_index"] for session in sessions] == [0, 1]
+    assert all(session["device"].startswith("4 × ") for session in sessions)
+    skipped = [entry["image"] for entry in manifest["skipped"]]
+    assert sorted(skipped) == ["person0/000bad.png", "person2/bad.png"]
+    # Batch 0 was the one's, and the last batch, 6, as well; batch 1 the other's.
+    own = json.loads((run / "process-0001.json").read_text())
+    assert [session["process_index"] for session in own["sessions"]] == [1]
+
+    written = {path.name: path.stat().st_mtime_ns for path in run.glob("part-*")}
+    assert len(written) == 7
+    again = launch({}, {}, on_bad_image="skip")
+    assert [outcome(process) for process in again] == [(0, []), (0, [])]
+    for name, when in written.items():
+        assert (run / name).stat().st_mtime_ns == when
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_lost_process_is_repaired_by_the_same_command(
+    launch, run_sweep, tmp_path, lost
+):
+    run = tmp_path / "run"
+    slow: list[dict] = [{}, {}]
+    slow[lost] = {"delay": 0.5}
+    both = launch(*slow, batch_size=1)
+    own = {f"part-{index:06d}.parquet" for index in range(lost, 11, 2)}
+    deadline = time.monotonic() + 120
+    while not {path.name for path in run.glob("part-*")} & own:
+        assert time.monotonic() < deadline
+        assert both[lost].poll() is None
+        time.sleep(0.02)
+    both[lost].send_signal(signal.SIGKILL)
+    both[lost].wait()
+    assert outcome(both[1 - lost]) == (0, [])
+    there = {path.name for path in run.glob("part-*")}
+    others = {f"part-{index:06d}.parquet" for index in range(1 - lost, 11, 2)}
+    assert others < there
+    assert not own <= there
+    assert results.read_manifest(run)["finished"] is None
+    if lost == 0:  # as if it had not come to write it
+        (run / "run.json").unlink()
+
+    again = launch({}, {}, batch_size=1)
+    assert [outcome(process) for process in again] == [(0, []), (0, [])]
+    assert_same(results.read(run), results.read(run_sweep("one")))
+    manifest = results.read_manifest(run)
+    assert manifest["finished"] is not None
+    assert len(manifest["sessions"]) == (3 if lost == 0 else 4)
+
+
+def test_all_stop_where_one_must(launch, pictures, tmp_path):
+    (pictures / "person1" / "bad.png").write_bytes(b"no picture")
+    first, second = map(outcome, launch({}, {}))
+    assert first[0] == second[0] == 2
+    assert len(first[1]) == len(second[1]) == 1
+    assert "person1/bad.png" in first[1][0]
+    assert second[1] == ["prefiqs: process 0 had to stop; see its message"]
+    assert not (tmp_path / "run").exists()
+
+    odd = {"runs": [[str(tmp_path / "run"), {"distributed": True, "devices": 5}]]}
+    first, second = map(outcome, launch({}, odd))
+    assert first == (2, ["prefiqs: process 1 had to stop; see its message"])
+    assert second == (2, ["prefiqs: 5 devices asked for; this process has 4"])
+    assert not (tmp_path / "run").exists()
+
+
+def test_processes_with_different_settings(launch, tmp_path):
+    first, second = map(outcome, launch({}, {"sparsities": [0.1, 0.3]}))
+    assert first == second
+    assert first[0] == 2
+    (line,) = first[1]
+    assert "process 1 was started with other settings" in line
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ((None, 2, 0), "give all of --coordinator"),
+        (("host:1", 2, None), "give all of --coordinator"),
+        (("host", 2, 0), "'host' is no HOST:PORT"),
+        ((":1234", 2, 0), "':1234' is no HOST:PORT"),
+        (("host:99999", 2, 0), "'host:99999' is no HOST:PORT"),
+        (("host:1234", 2, 2), "--process-index 2 is outside 0 to 1"),
+    ],
+)
+def test_cluster_options_that_cannot_be_used(given, told):
+    with pytest.raises(InputError, match=told):
+        join(*given)
+
+
+def test_a_port_in_use():
+    with (
+        socket.create_server(("", 0)) as server,
+        pytest.raises(InputError, match=r"port \d+ of --coordinator .*in use"),
+    ):
+        join(f"127.0.0.1:{server.getsockname()[1]}", 2, 0)
+
+
+def test_every_batch_has_one_owner():
+    batches = list(range(11))
+    shares = [Share(index, 4).of(batches) for index in range(4)]
+    assert sorted(batch for share in shares for batch in share) == batches
+    assert {len(share) for share in shares} == {2, 3}
+
+
+@pytest.mark.parametrize("images", [8, 11, 64, 1000, 10_000])
+def test_every_process_gets_batches(images):
+    alone = default_batch_size(images, 4)
+    for processes in (1, 2, 8):
+        size = default_batch_size(images, 4, processes)
+        assert 1 <= size <= alone
+        batches = -(-images // size)
+        assert batches >= processes or batches > images // 2
+        assert size <= 128  # 32 for each of four devices
