@@ -262,7 +262,7 @@ def main() -> None:
     made = parser("Measure how fast faces are loaded, and how long the device waits.")
     made.add_argument("--images", type=int, default=5000)
     made.add_argument("--batch", type=int, default=256)
-    made.add_argument("--repeats", type=int, default=3)
+    made.add_argument("--repeats", type=int, default=2)
     made.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4, 8])
     made.add_argument("--network", default="sface", help="runs on the device at hand")
     made.add_argument("--network-batch", type=int, default=32)

@@ -23,8 +23,9 @@ from prefiqs_jax.images.opening import NeededSize, silence_pillow
 _BATCHES_AHEAD = 2
 # Where two batches are more than this, one is read ahead.
 _BYTES_AHEAD = 2**30
-# Beyond that, threads only wait for the interpreter's lock.
-_MOST_WORKERS = 8
+# A picture holds the interpreter's lock for a quarter (PNG) to a half (JPEG) of its
+# time: more threads only wait for it, and 8 load less than 2 on two cores.
+_MOST_WORKERS = 4
 # Pictures that a worker takes at once: few, so that all share the first batch.
 _PIECE = 16
 
@@ -74,7 +75,7 @@ def load_batches(
         Map the pixels of a batch, (n, height, width, 3), uint8, to what the network
         takes; runs in the threads, several batches at a time.
     workers
-        Threads; None for as many as there are usable cores, at most 8.
+        Threads; None for as many as there are usable cores, at most 4.
 
     Returns
     -------

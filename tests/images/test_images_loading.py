@@ -315,7 +315,7 @@ def test_workers_default_to_the_usable_cores(folder, monkeypatch):
         return original(prepared)
 
     monkeypatch.setattr(assembling, "to_rgb", slow)
-    for cores, threads in ((3, 3), (64, 8)):
+    for cores, threads in ((3, 3), (64, 4)):
         monkeypatch.setattr(loading, "usable_cores", lambda cores=cores: cores)
         with contextlib.closing(load(folder, batch_size=5)) as batches:
             next(batches)
