@@ -21,6 +21,7 @@ fraction of its peak, too.
 import argparse
 import json
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any, get_args
 
@@ -79,6 +80,8 @@ def main() -> None:
     """Measure, print, write."""
     options = read_options()
     share_the_gpu()
+    # Of torch.func.linearize, about its own graphs.
+    warnings.filterwarnings("ignore", message="Attempted to insert a get_attr")
     batch = options.batch or (16 if jax.default_backend() == "cpu" else 128)
     out = output_path("sweep_cost", options.out)
     rows: list[dict[str, Any]] = []
