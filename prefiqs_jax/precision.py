@@ -105,14 +105,20 @@ def _run(jaxpr: Any, constants: Sequence[Any], arguments: Sequence[Any]) -> list
             known = {
                 a: values[a] for a in equation.invars if not isinstance(a, core.Literal)
             }
-            found = _as_it_is(equation, list(known))(*known.values())
+            found = _as_it_is(equation, list(known), jaxpr)(*known.values())
         values |= zip(equation.outvars, found, strict=True)
     return [read(atom) for atom in jaxpr.outvars]
 
 
-def _as_it_is(equation: Any, inputs: list[Any]) -> Any:
+def _as_it_is(equation: Any, inputs: list[Any], jaxpr: Any) -> Any:
     """Make the function that runs one equation of a jaxpr."""
-    alone = core.Jaxpr([], inputs, equation.outvars, [equation], equation.effects)
+    alone = jaxpr.replace(
+        constvars=[],
+        invars=inputs,
+        outvars=equation.outvars,
+        eqns=[equation],
+        effects=equation.effects,
+    )
     return core.jaxpr_as_fun(core.ClosedJaxpr(alone, []))
 
 
