@@ -96,8 +96,15 @@ def run_benchmarks(
     return _run_all(names, quick, make_folder(out or folder), folder, say)
 
 
-def table(outcomes: Sequence[Outcome]) -> list[str]:
+def table(outcomes: Sequence[Outcome], *, goals: bool = True) -> list[str]:
     """Lay the figures out as lines: benchmark, what, value, goal and whether it is met.
+
+    Parameters
+    ----------
+    outcomes
+        Of :func:`run_benchmarks`.
+    goals
+        Tell the goals; those of a quick try would mean nothing.
 
     Examples
     --------
@@ -106,7 +113,12 @@ def table(outcomes: Sequence[Outcome]) -> list[str]:
     sweep_cost  cost over floor  0.914  goal: at most 1.05, met
     """
     rows = [
-        (outcome.name, figure["what"], f"{figure['value']:.3g}", _goal(figure))
+        (
+            outcome.name,
+            figure["what"],
+            f"{figure['value']:.3g}",
+            _goal(figure) if goals else "",
+        )
         for outcome in outcomes
         for figure in outcome.ratios
     ]

@@ -125,7 +125,7 @@ def _bench(options: argparse.Namespace) -> int:
     from prefiqs_jax.bench import run_benchmarks, table
 
     found = run_benchmarks(options.names, quick=options.quick, out=options.out)
-    print("\n".join(["", *table(found)]))
+    print("\n".join(["", *table(found, goals=not options.quick)]))
     return int(any(outcome.failure for outcome in found))
 
 

@@ -56,6 +56,7 @@ def test_a_try_leaves_no_measurement(scripts):
     )
     assert found.ratios[0]["value"] == 2.0
     assert "missed" in bench.table([found])[0]
+    assert "goal" not in bench.table([found], goals=False)[0]
     assert not list(scripts.glob("*.json"))
 
 
