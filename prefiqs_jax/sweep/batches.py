@@ -111,6 +111,7 @@ def measure_batches(
         needed_by=work.backbone.name,
         on_bad_image=work.on_bad_image,
         batches=batches,
+        transform=work.backbone.preprocess,
     )
     told: set[str] = set()
     queue: deque[tuple[LoadedBatch, InFlight | None]] = deque()
@@ -142,9 +143,8 @@ def measure_batches(
                 waited += time.monotonic() - began
             if batch is None:
                 break
-            flight = None
-            if batch.names:
-                flight = executor.start(work.backbone.preprocess(batch.pixels))
+            images = batch.images
+            flight = executor.start(images) if images is not None else None
             queue.append((batch, flight))
             if len(queue) == IN_FLIGHT:
                 finish()

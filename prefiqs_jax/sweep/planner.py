@@ -128,6 +128,12 @@ def plan_sweep(
     known = look_up(problem, (per_device, *image_shape), dtype)
     wanted = known.strategy if known else default_strategy(problem.sparsity_count)
     found = _fitting(problem, image_shape, dtype, per_device, wanted, limit)
+    if found.per_device < per_device:
+        known = look_up(problem, (found.per_device, *image_shape), dtype)
+        if known:
+            found = _fitting(
+                problem, image_shape, dtype, found.per_device, known.strategy, limit
+            )
     per_device = found.per_device
     evidence: dict[str, Any] = {"source": "the rule for this backend"}
     if known and found.strategy == known.strategy:

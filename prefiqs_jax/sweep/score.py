@@ -104,6 +104,7 @@ def score(
         batch_size=size,
         needed_by=backbone.name,
         on_bad_image=on_bad_image,
+        transform=backbone.preprocess,
     )
     bar = tqdm(
         total=len(folder.names), unit="image", disable=not progress, file=sys.stderr
@@ -112,10 +113,9 @@ def score(
     with bar, contextlib.closing(batches):
         for batch in batches:
             count = len(batch.names)
-            if count:
-                images = backbone.preprocess(batch.pixels)
-                before = embed(backbone.params, images)
-                after = embed(pruned, images)
+            if batch.images is not None:
+                before = embed(backbone.params, batch.images)
+                after = embed(pruned, batch.images)
                 norms = [np.linalg.norm(raw, axis=1) for raw in (before, after)]
                 check_norms(batch.names, [sparsity], norms[0], norms[1][None])
                 moved = after / norms[1][:, None] - before / norms[0][:, None]
