@@ -12,9 +12,14 @@ if TYPE_CHECKING:
 
 def check_weights(backbone: str | None, weights: str | None) -> None:
     """Refuse weights that cannot be there, before a folder of images is read."""
-    from prefiqs_jax.backbones.load import check_choice
+    if weights in (None, "hub"):
+        from prefiqs_jax.backbones.load import check_choice
 
-    check_choice(backbone, weights)
+        check_choice(backbone, weights)
+
+
+def check_file(weights: str | None) -> None:
+    """Refuse a file that is not there, before other processes are waited for."""
     if weights not in (None, "hub") and not Path(weights).exists():
         message = f"{weights} does not exist; give the file of the weights"
         raise InputError(message)

@@ -8,6 +8,7 @@ import contextlib
 from typing import Any
 
 from prefiqs_jax.arguments import (
+    check_file,
     check_weights,
     natural,
     positive,
@@ -142,6 +143,7 @@ def _sweep(options: argparse.Namespace) -> None:
 
     together: Any = contextlib.nullcontext()
     if options.distributed:
+        check_file(options.weights)
         # What follows may ask JAX for a device, a user's own mask included.
         join(*cluster)
         together = all_stop_if_one_must()

@@ -109,16 +109,17 @@ def relative(ours, theirs):
 
 
 def test_fast_rounds_the_factors_of_products_only(problem):
-    fast = jax.jit(at_precision(network, "fast"))(*problem)
+    params, images = problem
+    fast = jax.jit(at_precision(network, "fast"))(params, images)
     assert fast.dtype == np.float32
-    by_rounding = by_hand(*problem, rounded)
-    exact = by_hand(*problem, lambda x: np.asarray(x, np.float64))
+    by_rounding = by_hand(params, images, rounded)
+    exact = by_hand(params, images, lambda x: np.asarray(x, np.float64))
     # A float32 sum may fall on the other side of a rounding to bfloat16: 2⁻⁹ of one
     # factor of many.
     assert relative(fast, by_rounding) < 2e-4
     assert relative(by_rounding, exact) > 10 * relative(fast, by_rounding)
     for precision in ("high", "highest"):  # a CPU has nothing between
-        found = jax.jit(at_precision(network, precision))(*problem)
+        found = jax.jit(at_precision(network, precision))(params, images)
         assert relative(found, exact) < 1e-6
 
 
@@ -211,14 +212,17 @@ def test_every_product_has_the_precision(problem, precision):
 def test_products_of_integers_are_left_alone():
     counts = jnp.arange(300, 304, dtype=jnp.int32)  # no bfloat16 holds 301
 
-    def function(p, x):
-        return jnp.dot(x, counts), jnp.dot(x.astype(jnp.float32), p)
+    def whole(p, x):
+        return jnp.dot(x, counts)
 
-    p = jnp.full(4, 1 + 2**-9, jnp.float32)
-    whole, real = at_precision(function, "fast")(p, jnp.ones(4, jnp.int32))
-    assert whole == 300 + 301 + 302 + 303
-    assert whole.dtype == jnp.int32
-    assert real == 4
+    def real(p, x):
+        return jnp.dot(x.astype(jnp.float32), p)
+
+    p, x = jnp.full(4, 1 + 2**-9, jnp.float32), jnp.ones(4, jnp.int32)
+    found = at_precision(whole, "fast")(p, x)
+    assert found == 300 + 301 + 302 + 303
+    assert found.dtype == jnp.int32
+    assert at_precision(real, "fast")(p, x) == 4
 
 
 def test_a_network_of_the_package():

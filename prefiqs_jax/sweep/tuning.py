@@ -135,7 +135,12 @@ def tune_step(
         return Tuned(best, _unmeasured(why))
     shape = (device_shape[0] * problem.device_count, *device_shape[1:])
     images = np.random.default_rng(0).standard_normal(shape).astype(dtype)
-    seconds = {best.strategy: _seconds(problem, best, images)}
+    try:
+        seconds = {best.strategy: _seconds(problem, best, images)}
+    except jax.errors.JaxRuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        return Tuned(best, _unmeasured("memory ran out"))  # as it will in the run
     deadline = time.monotonic() + SHARE * steps * seconds[best.strategy]
     longest = 0.0
     say("measuring which strategy is fastest here, once for this network …")

@@ -133,7 +133,8 @@ def test_a_lost_process_is_repaired_by_the_same_command(
 
 
 def test_all_stop_where_one_must(launch, pictures, tmp_path):
-    (pictures / "person1" / "bad.png").write_bytes(b"no picture")
+    bad = pictures / "person1" / "bad.png"
+    bad.write_bytes(b"no picture")
     first, second = map(outcome, launch({}, {}))
     assert first[0] == second[0] == 2
     assert len(first[1]) == len(second[1]) == 1
@@ -141,6 +142,7 @@ def test_all_stop_where_one_must(launch, pictures, tmp_path):
     assert second[1] == ["prefiqs: process 0 had to stop; see its message"]
     assert not (tmp_path / "run").exists()
 
+    bad.unlink()
     odd = {"runs": [[str(tmp_path / "run"), {"distributed": True, "devices": 5}]]}
     first, second = map(outcome, launch({}, odd))
     assert first == (2, ["prefiqs: process 1 had to stop; see its message"])

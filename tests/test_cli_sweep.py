@@ -1,0 +1,128 @@
+"""Precision, devices and processes as a user types them."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from prefiqs_jax import results
+from prefiqs_jax.cli import main
+from prefiqs_jax.cli_sweep import PRECISIONS, TUNE
+from prefiqs_jax.precision import PRECISIONS as KNOWN_PRECISIONS
+from prefiqs_jax.sweep import tuning
+
+PREFIQS = [sys.executable, "-m", "prefiqs_jax.cli"]
+
+
+@pytest.fixture
+def words(tmp_path):
+    """Give the words of a sweep of four pictures by the embedded network."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "faces").mkdir()
+    for index in range(4):
+        pixels = rng.integers(0, 256, (112, 112, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "faces" / f"{index}.png")
+
+    def build(out, *more):
+        given = {
+            "backbone": "demo",
+            "images": tmp_path / "faces",
+            "out": tmp_path / out,
+        }
+        flat = [str(w) for name, value in given.items() for w in (f"--{name}", value)]
+        return ["sweep", *flat, "--sparsities", "0.4", "--quiet", *map(str, more)]
+
+    return build
+
+
+def test_choices_are_those_of_the_library():
+    assert PRECISIONS == KNOWN_PRECISIONS
+    assert set(TUNE) == set(tuning.Tune.__args__)
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (["--coordinator", "a:1"], "give --distributed with them"),
+        (["--process-count", "2"], "give --distributed with them"),
+        (["--process-index", "0"], "give --distributed with them"),
+        (["--distributed", "--process-index", "0"], "give all of --coordinator"),
+        (["--devices", "99"], "99 devices asked for; this process has "),
+        (["--weights", "gone.pth", "--distributed"], "gone.pth does not exist"),
+    ],
+)
+def test_options_that_cannot_be_used(words, tmp_path, capsys, more, told):
+    assert main(words("run", *more)) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert told in line
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("option", ["--devices", "--batch-size", "--process-count"])
+def test_nothing_is_not_enough(words, capsys, option):
+    with pytest.raises(SystemExit):
+        main(words("run", option, "0"))
+    assert "must be at least 1" in capsys.readouterr().err
+
+
+def test_no_cluster(words, tmp_path):
+    told = subprocess.run(
+        [*PREFIQS, *words("run", "--distributed")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert told.returncode == 2
+    (line,) = told.stderr.splitlines()
+    assert "finds no cluster here" in line
+    assert "give --coordinator HOST:PORT" in line
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_two_processes(words, tmp_path):
+    assert main(words("alone")) == 0
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    several = ["--distributed", "--coordinator", f"127.0.0.1:{port}"]
+    both = [
+        subprocess.Popen(
+            [
+                *PREFIQS,
+                *words("run", *several, "--process-count", 2),
+                *("--process-index", str(index), "--devices", "2"),
+            ],
+            env=os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for index in (0, 1)
+    ]
+    for process in both:
+        _, told = process.communicate(timeout=300)
+        assert process.returncode == 0, told
+    rows, alone = (results.read(tmp_path / name) for name in ("run", "alone"))
+    assert rows.image.tolist() == alone.image.tolist()
+    for column in ("first_order", "drift"):
+        assert np.abs(rows[column] - alone[column]).max() <= 1e-6
+    manifest = results.read_manifest(tmp_path / "run")
+    assert manifest["settings"]["batch_size"] == 2  # two pictures for each
+    assert [session["device"][:3] for session in manifest["sessions"]] == ["2 ×"] * 2
+
+
+def test_precision_of_scores(words, tmp_path, capsys):
+    drifts = {}
+    for precision in ("highest", "fast"):
+        given = words(f"{precision}.csv", "--precision", precision)
+        given = ["score", *given[1 : given.index("--sparsities")], "--quiet"]
+        assert main([*given, "--precision", precision]) == 0
+        table = np.loadtxt(
+            tmp_path / f"{precision}.csv", delimiter=",", skiprows=1, usecols=2
+        )
+        drifts[precision] = table
+    off = np.abs(drifts["fast"] / drifts["highest"] - 1)
+    assert 1e-6 < off.max() < 0.2
