@@ -44,8 +44,8 @@ def add_sweep(commands: Any, network: argparse.ArgumentParser) -> None:
         type=positive,
         metavar="N",
         help="images of one part of the run, which a run keeps; where memory is short "
-        "they go through the network in smaller steps (default: 32 a device on a CPU, "
-        "128 elsewhere)",
+        "they go through the network in smaller steps (default: at most 32 a device on "
+        "a CPU, 128 elsewhere)",
     )
     sweep.add_argument(
         "--memory-limit",

@@ -40,11 +40,12 @@ def launch(pictures, tmp_path):
                 "runs": [[str(tmp_path / "run"), options]],
                 "cluster": [address, len(changes), index],
             } | change
+            cluster = asked.pop("environment", {})
             command = [sys.executable, str(CHILD), json.dumps(asked)]
             running.append(
                 subprocess.Popen(
                     command,
-                    env=os.environ | FOUR_DEVICES,
+                    env=os.environ | FOUR_DEVICES | cluster,
                     stderr=subprocess.PIPE,
                     text=True,
                 )
@@ -97,6 +98,33 @@ def test_two_processes_give_the_rows_of_one(launch, run_sweep, pictures, tmp_pat
     assert [outcome(process) for process in again] == [(0, []), (0, [])]
     for name, when in written.items():
         assert (run / name).stat().st_mtime_ns == when
+
+
+@pytest.mark.parametrize("launcher", ["SLURM", "Open MPI"])
+def test_the_launcher_tells_who_takes_part(launch, run_sweep, tmp_path, launcher):
+    port = str(free_port())
+
+    def told(index):
+        if launcher == "SLURM":
+            words = {"JOB_ID": "7", "STEP_NODELIST": "localhost", "NTASKS": "2"}
+            words |= {"PROCID": str(index), "LOCALID": str(index)}
+            words = {f"SLURM_{key}": value for key, value in words.items()}
+        else:
+            words = {"SIZE": "2", "RANK": str(index), "LOCAL_RANK": str(index)}
+            words = {f"OMPI_COMM_WORLD_{key}": value for key, value in words.items()}
+            words["OMPI_MCA_orte_hnp_uri"] = "4096.0;tcp://127.0.0.1:1"
+        return {
+            "cluster": [None, None, None],
+            "environment": words | {"JAX_COORDINATOR_PORT": port},
+        }
+
+    both = launch(told(0), told(1), batch_size=None)
+    assert [outcome(process) for process in both] == [(0, []), (0, [])]
+    run = tmp_path / "run"
+    assert_same(results.read(run), results.read(run_sweep("one")))
+    manifest = results.read_manifest(run)
+    assert [session["process_index"] for session in manifest["sessions"]] == [0, 1]
+    assert manifest["settings"]["batch_size"] == 6  # of 11, for each its part
 
 
 @pytest.mark.parametrize("lost", [0, 1])
