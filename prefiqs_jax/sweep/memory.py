@@ -1,6 +1,7 @@
 """How much memory a step takes, by estimate and by analysis, and how much there is."""
 
 import dataclasses
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,13 @@ class Estimate:
     """Bytes that the linearised pass keeps for each image."""
     widest: int
     """Bytes of the widest activations of one image."""
+    operations: int
+    """Multiplications and additions in the products of one image."""
+
+    @property
+    def intensity(self) -> float:
+        """Operations for each byte kept: low where memory sets the pace."""
+        return self.operations / max(1, self.residuals)
 
     def peak(self, batch: int, chunk: int) -> int:
         """Estimate the peak of a device with this many images and directions."""
@@ -104,25 +112,47 @@ def estimate(
         kept = jax.eval_shape(residuals, problem.moving, problem.still, images)
         return sum(_bytes(leaf) for leaf in jax.tree.leaves(kept))
 
-    def widest() -> int:
-        images = jax.ShapeDtypeStruct((1, *image_shape), dtype)
-        jaxpr = jax.make_jaxpr(
-            lambda m, s, x: problem.apply_fn(problem.params(m, s), x)
-        )(problem.moving, problem.still, images)
-        shapes = [
-            var.aval
-            for equation in jaxpr.jaxpr.eqns
-            for var in equation.outvars
-            if getattr(var.aval, "shape", ())[:1] == (1,)
-        ]
-        return max((_bytes(shape) for shape in shapes), default=0)
-
+    one_image = jax.ShapeDtypeStruct((1, *image_shape), dtype)
+    jaxpr = jax.make_jaxpr(lambda m, s, x: problem.apply_fn(problem.params(m, s), x))(
+        problem.moving, problem.still, one_image
+    ).jaxpr
+    activations = [
+        var.aval
+        for equation in jaxpr.eqns
+        for var in equation.outvars
+        if getattr(var.aval, "shape", ())[:1] == (1,)
+    ]
     return Estimate(
         weights=sum(_bytes(w) for w in problem.moving),
         fixed=sum(_bytes(w) for w in [*problem.still, *problem.planes]),
         residuals=total(2) - total(1),
-        widest=widest(),
+        widest=max((_bytes(each) for each in activations), default=0),
+        operations=_operations(jaxpr),
     )
+
+
+def _operations(jaxpr: Any) -> int:
+    """Count two for each multiplication in the products of a program."""
+    count = 0
+    for equation in jaxpr.eqns:
+        name, settings = equation.primitive.name, equation.params
+        if name == "dot_general":
+            (axes, _), _ = settings["dimension_numbers"]
+            shape = equation.invars[0].aval.shape
+            each = math.prod(shape[axis] for axis in axes)
+            count += 2 * math.prod(equation.outvars[0].aval.shape) * each
+        elif name == "conv_general_dilated":
+            kernel = equation.invars[1].aval.shape
+            outputs = kernel[settings["dimension_numbers"].rhs_spec[0]]
+            each = math.prod(kernel) // outputs
+            count += 2 * math.prod(equation.outvars[0].aval.shape) * each
+        else:
+            count += sum(
+                _operations(body.jaxpr)
+                for body in settings.values()
+                if hasattr(body, "jaxpr")
+            )
+    return count
 
 
 def _bytes(array: Any) -> int:

@@ -17,20 +17,19 @@ from numpy.typing import DTypeLike
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.sweep.engine import SweepProblem, compile_step
 from prefiqs_jax.sweep.memory import (
+    Estimate,
     default_memory_limit,
     estimate,
     is_out_of_memory,
     peak_bytes,
 )
-from prefiqs_jax.sweep.strategy import Strategy, default_strategy, divisors
+from prefiqs_jax.sweep.strategy import SLICE, Strategy, default_strategy, divisors
 from prefiqs_jax.sweep.tuning import Candidate, Tune, look_up, tune_step
 
 # Beyond these nothing measurable is gained, and so the batches of a machine do not
 # depend on how much memory happens to be free.
 LARGEST_BATCH = {"cpu": 32}
 LARGEST_BATCH_ELSEWHERE = 128
-SLICE = 4
-"""A batch is a multiple of it, so that it can go through the network in slices."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,13 +125,24 @@ def plan_sweep(
     if largest_step:
         per_device = min(per_device, largest_step // problem.device_count)
     known = look_up(problem, (per_device, *image_shape), dtype)
-    wanted = known.strategy if known else default_strategy(problem.sparsity_count)
-    found = _fitting(problem, image_shape, dtype, per_device, wanted, limit)
+    cost = estimate(problem, image_shape, dtype)
+    wanted = (
+        known.strategy
+        if known
+        else default_strategy(problem.sparsity_count, per_device, cost.intensity)
+    )
+    found = _fitting(problem, image_shape, dtype, per_device, wanted, limit, cost)
     if found.per_device < per_device:
         known = look_up(problem, (found.per_device, *image_shape), dtype)
         if known:
             found = _fitting(
-                problem, image_shape, dtype, found.per_device, known.strategy, limit
+                problem,
+                image_shape,
+                dtype,
+                found.per_device,
+                known.strategy,
+                limit,
+                cost,
             )
     per_device = found.per_device
     evidence: dict[str, Any] = {"source": "the rule for this backend"}
@@ -204,9 +214,9 @@ def _fitting(
     per_device: int,
     strategy: Strategy,
     limit: int,
+    cost: Estimate,
 ) -> Candidate:
     """Halve the step until its program is within the limit; InputError at one image."""
-    cost = estimate(problem, image_shape, dtype)
     chunks = divisors(problem.sparsity_count, strategy.tangent_chunk)
     while True:
         # Smaller chunks cost little, smaller steps more: give up images last.

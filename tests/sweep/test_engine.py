@@ -11,9 +11,9 @@ from prefiqs_jax.masks import globally, magnitude, pruning_delta
 from prefiqs_jax.masks.packed import pack_masks
 from prefiqs_jax.sensitivity import agreement, displacement, embedding_jvp
 from prefiqs_jax.sweep.engine import compile_step, fetch, make_step, pose, start
-from prefiqs_jax.sweep.memory import parse_bytes, peak_bytes
+from prefiqs_jax.sweep.memory import estimate, parse_bytes, peak_bytes
 from prefiqs_jax.sweep.planner import plan_sweep
-from prefiqs_jax.sweep.strategy import Strategy
+from prefiqs_jax.sweep.strategy import Strategy, default_strategy
 
 SPARSITIES = [0.05, 0.2, 0.4, 0.6, 0.8, 0.9]
 
@@ -119,3 +119,26 @@ def test_no_plan_fits(problem):
 def test_amounts_that_are_none(text):
     with pytest.raises(InputError, match="not an amount"):
         parse_bytes(text)
+
+
+def test_slices_where_memory_sets_the_pace():
+    """A network's arithmetic, counted by hand, decides on the rule for a CPU."""
+    weights = np.ones((8, 4), np.float32)
+    dense = estimate(_posed(lambda p, x: x @ p["w"], weights), (8,), "f4")
+    assert dense.operations == 2 * 8 * 4
+    conv = lambda p, x: jax.lax.conv_general_dilated(  # noqa: E731
+        x, p["w"], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    kernel = np.ones((3, 3, 2, 5), np.float32)
+    found = estimate(_posed(jax.jit(conv), kernel), (6, 7, 2), "f4")
+    assert found.operations == 2 * 6 * 7 * 5 * 3 * 3 * 2
+    assert found.residuals == 6 * 7 * 2 * 4  # the pictures alone
+    assert found.intensity == found.operations / found.residuals
+    assert default_strategy(4, 16, 99.0) == Strategy(2, slice_size=4)
+    assert default_strategy(4, 16, 101.0) == Strategy(2)
+    assert default_strategy(5, 6, 10.0) == default_strategy(1, 4, 10.0) == Strategy()
+
+
+def _posed(apply_fn, weights):
+    params = {"w": weights}
+    return pose(apply_fn, params, pack_masks(globally(magnitude), params, [0.5]))

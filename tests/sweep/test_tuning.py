@@ -149,21 +149,23 @@ def test_what_was_measured_for_a_smaller_step_is_found_again(plan, clock):
     assert again.evidence["source"] == "measured before"
 
 
-@pytest.mark.parametrize("size", [None, 4])
-def test_memory_that_runs_out_while_measuring(plan, monkeypatch, size):
+@pytest.mark.parametrize("of_the_step_itself", [True, False])
+def test_memory_that_runs_out_while_measuring(plan, monkeypatch, of_the_step_itself):
+    rule = plan(8).strategy
+
     def short(problem, candidate, images):
-        if candidate.strategy.slice_size == size:
+        if (candidate.strategy == rule) == of_the_step_itself:
             raise jax.errors.JaxRuntimeError(OUT_OF_MEMORY)
         return 1.0
 
     monkeypatch.setattr(tuning, "_seconds", short)
     found = plan(8, tune="always")
-    assert found.strategy == Strategy()
-    if size is None:  # of the step itself: the run will take smaller ones
+    assert found.strategy == rule
+    if of_the_step_itself:  # the run will take smaller ones
         assert found.evidence["not_measured"] == "memory ran out"
     else:
         (measured,) = found.evidence["seconds_per_step"]
-        assert measured["slice_size"] is None
+        assert measured["slice_size"] == rule.slice_size
 
 
 PROGRAMS = """
