@@ -142,7 +142,7 @@ def pass_rates(batches: Generator[np.ndarray, None, None]) -> tuple[float, float
 def rates(
     folder: ImageFolder, made: dict[str, Way], batch: int, repeats: int
 ) -> list[dict[str, Any]]:
-    """Load the folder in every way, in turn; images/s by the median."""
+    """Load the folder in every way, in turn; images/s of the best pass."""
     some = first_of(folder, 3 * batch + 1)
     expected = digest(next(iter(made.values()))(some, batch))
     spent: dict[str, list[tuple[float, float]]] = {name: [] for name in made}
@@ -154,7 +154,8 @@ def rates(
             spent[name].append(pass_rates(way(folder, batch)))
     rows = []
     for name, measured in spent.items():
-        whole, steady = np.median(np.array(measured), axis=0)
+        # Other work on the machine only ever slows a pass down.
+        whole, steady = np.max(np.array(measured), axis=0)
         # Processes of grain start at the first batch.
         rate = steady if "grain processes" in name else whole
         rows.append(
@@ -194,14 +195,15 @@ def memory(folder: ImageFolder, batch: int) -> list[dict[str, Any]]:
     return rows
 
 
-def measure(options: argparse.Namespace, root: Path) -> dict[str, Any]:
-    """Measure everything on pictures below a folder."""
+def measure(options: argparse.Namespace, root: Path, out: Path) -> None:
+    """Measure everything on pictures below a folder; write as far as it is."""
     folders = write_faces(root, options.images)
     result: dict[str, Any] = {
         "benchmark": "pipeline",
         "images": options.images,
         "batch": options.batch,
         "repeats": options.repeats,
+        "statistic": "best pass of each way, median of the waiting",
         "hardware": hardware(),
         "bytes_per_image": {
             kind: sum((folder.root / n).stat().st_size for n in folder.names)
@@ -210,25 +212,22 @@ def measure(options: argparse.Namespace, root: Path) -> dict[str, Any]:
         },
         "one_picture": {kind: one_picture(each) for kind, each in folders.items()},
     }
-    rows: list[dict[str, Any]] = []
-    with contextlib.ExitStack() as stack:
-        made, result["left_out"] = ways(stack, options.workers)
-        for folder in folders.values():
-            rows += rates(folder, made, options.batch, options.repeats)
-    devices = [
+    result["memory"] = memory(folders["png"], options.batch)
+    result["simulated_devices"] = [
         row
         for folder in folders.values()
         for row in simulated(folder, options.batch, options.repeats)
     ]
-    return result | {
-        "rates": rows,
-        "simulated_devices": devices,
-        "real": real(
-            folders["png"], options.network, options.network_batch, options.real_images
-        ),
-        "memory": memory(folders["png"], options.batch),
-        "peak_rss_bytes": peak_rss(),
-    }
+    result["real"] = real(
+        folders["png"], options.network, options.network_batch, options.real_images
+    )
+    result["peak_rss_bytes"] = peak_rss()
+    result["rates"] = []
+    with contextlib.ExitStack() as stack:
+        made, result["left_out"] = ways(stack, options.workers)
+        for folder in folders.values():
+            result["rates"] += rates(folder, made, options.batch, options.repeats)
+            write(out, result, ratios(result))
 
 
 def ratios(result: dict[str, Any]) -> list[dict[str, Any]]:
@@ -260,21 +259,20 @@ def ratios(result: dict[str, Any]) -> list[dict[str, Any]]:
 def main() -> None:
     """Measure, print, write."""
     made = parser("Measure how fast faces are loaded, and how long the device waits.")
-    made.add_argument("--images", type=int, default=5000)
+    made.add_argument("--images", type=int, default=2000)
     made.add_argument("--batch", type=int, default=256)
-    made.add_argument("--repeats", type=int, default=2)
+    made.add_argument("--repeats", type=int, default=3)
     made.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4, 8])
     made.add_argument("--network", default="sface", help="runs on the device at hand")
     made.add_argument("--network-batch", type=int, default=32)
-    made.add_argument("--real-images", type=int, default=640)
+    made.add_argument("--real-images", type=int, default=320)
     options = made.parse_args()
     if options.quick:
         options.images, options.batch, options.repeats = 64, 16, 1
         options.workers, options.real_images, options.network_batch = [1, 2], 16, 8
-    with tempfile.TemporaryDirectory() as root:
-        result = measure(options, Path(root))
     out = output_path("pipeline", options.out)
-    write(out, result, ratios(result))
+    with tempfile.TemporaryDirectory() as root:
+        measure(options, Path(root), out)
     print(out)
 
 
