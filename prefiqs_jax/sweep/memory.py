@@ -29,7 +29,7 @@ def peak_bytes(compiled: Any) -> int:
 
 def is_out_of_memory(error: Exception) -> bool:
     """Tell whether a device, or its compiler, ran out of memory."""
-    return str(error).startswith("RESOURCE_EXHAUSTED")
+    return "RESOURCE_EXHAUSTED" in str(error)
 
 
 def default_memory_limit() -> int:
