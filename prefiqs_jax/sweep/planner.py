@@ -23,13 +23,15 @@ from prefiqs_jax.sweep.memory import (
     is_out_of_memory,
     peak_bytes,
 )
-from prefiqs_jax.sweep.strategy import SLICE, Strategy, default_strategy, divisors
+from prefiqs_jax.sweep.strategy import Strategy, default_strategy, divisors
 from prefiqs_jax.sweep.tuning import Candidate, Tune, look_up, tune_step
 
 # Beyond these nothing measurable is gained, and so the batches of a machine do not
 # depend on how much memory happens to be free.
 LARGEST_BATCH = {"cpu": 32}
 LARGEST_BATCH_ELSEWHERE = 128
+EVEN = 4
+"""A batch is a multiple of it on each device, so that it can be cut into slices."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,7 +203,7 @@ def default_batch_size(
     largest *= device_count
     rounds = max(1, -(-image_count // (largest * process_count)))
     even = max(1, -(-image_count // (rounds * process_count)))
-    grain = SLICE * device_count
+    grain = EVEN * device_count
     size = min(-(-even // grain) * grain, image_count)
     # Too few images to be generous: each process gets some.
     return size if -(-image_count // max(1, size)) >= process_count else even

@@ -134,9 +134,10 @@ def test_slices_where_memory_sets_the_pace():
     assert found.operations == 2 * 6 * 7 * 5 * 3 * 3 * 2
     assert found.residuals == 6 * 7 * 2 * 4  # the pictures alone
     assert found.intensity == found.operations / found.residuals
-    assert default_strategy(4, 16, 99.0) == Strategy(2, slice_size=4)
+    assert default_strategy(4, 16, 99.0) == Strategy(1, slice_size=8)
+    assert default_strategy(4, 28, 99.0) == Strategy(1, slice_size=7)
     assert default_strategy(4, 16, 101.0) == Strategy(2)
-    assert default_strategy(5, 6, 10.0) == default_strategy(1, 4, 10.0) == Strategy()
+    assert default_strategy(5, 7, 10.0) == default_strategy(1, 4, 10.0) == Strategy()
 
 
 def _posed(apply_fn, weights):
