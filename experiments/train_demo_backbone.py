@@ -43,8 +43,8 @@ from prefiqs_jax.fiqa import (
 )
 from prefiqs_jax.images.degrade import DEGRADATIONS, degrade
 from prefiqs_jax.images.synthetic import faces
+from prefiqs_jax.precision import DEFAULT_PRECISION
 from prefiqs_jax.results.provenance import session_record
-from prefiqs_jax.sweep.engine import PRECISION
 from prefiqs_jax.weights.source import file_sha256
 
 ASSETS = Path(__file__).resolve().parents[1] / "prefiqs_jax" / "assets"
@@ -335,7 +335,7 @@ def run(settings: Settings, out: Path) -> dict[str, Any]:
     save_trained(weights, NAME, tensors, about)
     # Errors are those of the file: its weights have been rounded.
     backbone = load_backbone(NAME, weights)
-    with jax.default_matmul_precision(PRECISION):
+    with jax.default_matmul_precision(DEFAULT_PRECISION):
         apply_fn = jax.jit(backbone.apply_fn)
         errors = {
             name: verification(

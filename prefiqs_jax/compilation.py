@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -51,5 +52,6 @@ def keep_programs() -> None:
     itself leaves the cache out, with a warning, where the folder cannot be written;
     ``JAX_ENABLE_COMPILATION_CACHE=false`` turns it off.
     """
-    if jax.config.jax_compilation_cache_dir is None:
+    known: Any = jax.config  # whose types do not name its settings
+    if known.jax_compilation_cache_dir is None:
         jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "programs"))
