@@ -46,7 +46,8 @@ def at_precision(apply_fn: ApplyFn, precision: Precision) -> ApplyFn:
     Returns
     -------
     callable
-        Like ``apply_fn``; its derivatives have the same precision.
+        Like ``apply_fn``; its tangents have the same precision. (Reverse mode through
+        ``fast`` convolutions is beyond JAX 0.8, which does not transpose them.)
 
     Raises
     ------

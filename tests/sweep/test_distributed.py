@@ -100,6 +100,7 @@ def test_two_processes_give_the_rows_of_one(launch, run_sweep, pictures, tmp_pat
         assert (run / name).stat().st_mtime_ns == when
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["SLURM", "Open MPI"])
 def test_the_launcher_tells_who_takes_part(launch, run_sweep, tmp_path, launcher):
     port = str(free_port())
@@ -127,6 +128,7 @@ def test_the_launcher_tells_who_takes_part(launch, run_sweep, tmp_path, launcher
     assert manifest["settings"]["batch_size"] == 6  # of 11, for each its part
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", [0, 1])
 def test_a_lost_process_is_repaired_by_the_same_command(
     launch, run_sweep, tmp_path, lost
@@ -160,6 +162,7 @@ def test_a_lost_process_is_repaired_by_the_same_command(
     assert len(manifest["sessions"]) == (3 if lost == 0 else 4)
 
 
+@pytest.mark.slow
 def test_all_stop_where_one_must(launch, pictures, tmp_path):
     bad = pictures / "person1" / "bad.png"
     bad.write_bytes(b"no picture")

@@ -180,6 +180,7 @@ for kind in ("hits", "misses"):
 """
 
 
+@pytest.mark.slow
 def test_another_process_compiles_nothing(pictures, tmp_path):
     environment = os.environ | {
         "PYTHONPATH": str(TESTS),
