@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -53,6 +53,20 @@ class Work:
     batch_size: int
     on_bad_image: Literal["fail", "skip"]
 
+    def load(self, batches: Sequence[int]) -> Generator[LoadedBatch, None, None]:
+        """Load and preprocess these batches; errors as ``load_batches``."""
+        pixels = self.backbone.preprocessing
+        return load_batches(
+            self.folder,
+            height=pixels.height,
+            width=pixels.width,
+            batch_size=self.batch_size,
+            needed_by=self.backbone.name,
+            on_bad_image=self.on_bad_image,
+            batches=batches,
+            transform=self.backbone.preprocess,
+        )
+
 
 def measure_batches(
     work: Work,
@@ -92,7 +106,6 @@ def measure_batches(
         If a picture cannot be used, an embedding is zero or not finite, or a part
         cannot be written. Parts of the batches before are there.
     """
-    pixels = work.backbone.preprocessing
     names = len(work.folder.names)
     todo = sum(min(work.batch_size, names - i * work.batch_size) for i in batches)
     bar = tqdm(
@@ -103,16 +116,7 @@ def measure_batches(
         file=sys.stderr,
         dynamic_ncols=True,
     )
-    loaded = load_batches(
-        work.folder,
-        height=pixels.height,
-        width=pixels.width,
-        batch_size=work.batch_size,
-        needed_by=work.backbone.name,
-        on_bad_image=work.on_bad_image,
-        batches=batches,
-        transform=work.backbone.preprocess,
-    )
+    loaded = work.load(batches)
     told: set[str] = set()
     queue: deque[tuple[LoadedBatch, InFlight | None]] = deque()
 

@@ -18,7 +18,7 @@ from prefiqs_jax.backbones.backbone import Backbone
 from prefiqs_jax.backbones.load import provenance_record
 from prefiqs_jax.compilation import keep_programs
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.images import ImageFolder, batch_count, load_batches
+from prefiqs_jax.images import ImageFolder, batch_count
 from prefiqs_jax.masks.named import NamedMask, as_named
 from prefiqs_jax.masks.packed import PackedMasks, pack_masks
 from prefiqs_jax.precision import DEFAULT_PRECISION, Precision
@@ -233,25 +233,16 @@ def _precision_error(
     work: Work, batches: Sequence[int], options: SweepOptions
 ) -> dict[str, Any] | None:
     """Measure it on the first batch that has a picture; None if all are skipped."""
-    pixels = work.backbone.preprocessing
-    loaded = load_batches(
-        work.folder,
-        height=pixels.height,
-        width=pixels.width,
-        batch_size=work.batch_size,
-        needed_by=work.backbone.name,
-        on_bad_image=work.on_bad_image,
-        batches=batches,
-    )
-    with contextlib.closing(loaded):
-        first = next((batch for batch in loaded if batch.names), None)
-    if first is None:
+    with contextlib.closing(work.load(batches)) as loaded:
+        every = (batch.images for batch in loaded)
+        images = next((found for found in every if found is not None), None)
+    if images is None:
         return None
     return precision_error(
         work.backbone.apply_fn,
         work.backbone.params,
         work.masks,
-        work.backbone.preprocess(first.pixels),
+        images,
         options.precision,
         memory_limit=options.memory_limit,
     )
