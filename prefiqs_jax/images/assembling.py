@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from prefiqs_jax.images.decode import prepare, to_rgb
 from prefiqs_jax.images.opening import BadImage, NeededSize
+from prefiqs_jax.images.stores import FILES, Store
 
 Transform = Callable[[np.ndarray], np.ndarray]
 """Map pixels (n, height, width, 3), uint8, to what the network takes."""
@@ -51,6 +51,7 @@ def decode_into(
     names: Sequence[str],
     needed: NeededSize,
     stopped: Callable[[], bool] = lambda: False,
+    store: Store = FILES,
 ) -> list[Outcome]:
     """Open, check and decode pictures, each into its row of an array.
 
@@ -59,11 +60,13 @@ def decode_into(
     pixels
         Shape (n, height, width, 3), uint8: written to, except where a picture is bad.
     root, names
-        The n files: names are below the root.
+        The n pictures: names are below the root.
     needed
         Size that every picture must have.
     stopped
         Asked before every picture; once true, the rest is left undone.
+    store
+        What gives the pictures by their names.
 
     Returns
     -------
@@ -75,7 +78,7 @@ def decode_into(
         if stopped():
             break
         try:
-            decoded = to_rgb(prepare(root / name, name, needed))
+            decoded = store.load(root, name, needed)
         except BadImage as error:
             outcomes.append(error)
         else:

@@ -115,6 +115,13 @@ def prepare(
     """
     with regular_file(path, name, buffered=False) as file:
         data = file.read()
+    return prepare_bytes(data, name, needed)
+
+
+def prepare_bytes(
+    data: bytes, name: str, needed: NeededSize | None = None
+) -> Prepared:
+    """Do what `prepare` does, for the content of a file."""
     image = open_header(io.BytesIO(data), name)
     with pillow_errors(name):
         several_frames = getattr(image, "is_animated", False)
@@ -179,10 +186,28 @@ def to_rgb(prepared: Prepared) -> Decoded:
             upright = upright.transpose(_TURNS[prepared.orientation])
     # Converting RGB to RGB would copy it.
     pixels = np.array(upright if upright.mode == "RGB" else upright.convert("RGB"))
-    if prepared.margin:
-        conversions.append("cut to the 96 wide template")
-        pixels = pixels[:, prepared.margin : -prepared.margin]
-    return Decoded(pixels, tuple(conversions))
+    return _cut(Decoded(pixels, tuple(conversions)), prepared.margin)
+
+
+def fit(decoded: Decoded, name: str, needed: NeededSize | None) -> Decoded:
+    """Check the size of pixels that were made after decoding, and cut them to it.
+
+    Raises
+    ------
+    BadImage
+        If they are of another size than needed; None takes any.
+    """
+    if needed is None:
+        return decoded
+    height, width = decoded.pixels.shape[:2]
+    return _cut(decoded, check_size(name, (width, height), needed))
+
+
+def _cut(decoded: Decoded, margin: int) -> Decoded:
+    if not margin:
+        return decoded
+    conversions = (*decoded.conversions, "cut to the 96 wide template")
+    return Decoded(decoded.pixels[:, margin:-margin], conversions)
 
 
 def _reread(data: bytes, raw_mode: str, name: str) -> ImageFile.ImageFile:

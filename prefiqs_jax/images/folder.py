@@ -1,15 +1,19 @@
-"""A folder of pictures: their names, in a fixed order, and who is in them."""
+"""A folder of pictures: their names, in a fixed order, and who is in them.
+
+The pictures need not be files of the size that a network takes: what the names stand
+for is the folder's store (:mod:`prefiqs_jax.images.stores`).
+"""
 
 import csv
 import dataclasses
 import hashlib
 import os
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import Literal
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.images.stores import FILES, Store
 
 EXTENSIONS = (
     ".png",
@@ -33,19 +37,40 @@ class ImageFolder:
     """Pictures below a folder, in the order in which a run takes them."""
 
     root: Path
+    """The folder, or the file that holds all pictures."""
     names: tuple[str, ...]
-    """Paths below root, with forward slashes, sorted."""
+    """Paths below root, with forward slashes: each picture's key, no two alike."""
     identities: tuple[str | None, ...]
     """The person in each picture, None where unknown."""
-    identity_source: Literal["images.csv", "folders"] | None
-    """Where the identities come from; None if there are none."""
+    identity_source: str | None
+    """Where the identities come from, such as ``"images.csv"`` or ``"folders"``; None
+    if there are none."""
     notes: tuple[str, ...]
     """What the user should know, one line each."""
+    store: Store = FILES
+    """What gives the pictures by their names."""
 
     @property
     def names_sha256(self) -> str:
-        """Digest of the names, in order: the same pictures, the same digest."""
-        return hashlib.sha256("\n".join(self.names).encode()).hexdigest()
+        """Digest of the names, in order: the same pictures, the same digest.
+
+        Other content under the same names gives another digest where the store can
+        tell: it does for pictures in one file, landmarks and degradations, and does
+        not for plain files.
+        """
+        digest = hashlib.sha256("\n".join(self.names).encode())
+        if self.store.sha256:
+            digest.update(f"\n\n{self.store.sha256}".encode())
+        return digest.hexdigest()
+
+    def take(self, places: Iterable[int]) -> "ImageFolder":
+        """Give a folder of some of the pictures, in the order of these indices."""
+        chosen = tuple(places)
+        return dataclasses.replace(
+            self,
+            names=tuple(self.names[place] for place in chosen),
+            identities=tuple(self.identities[place] for place in chosen),
+        )
 
     @property
     def identity_count(self) -> int:

@@ -3,15 +3,7 @@
 from collections.abc import Sequence
 
 from prefiqs_jax.images.folder import ImageFolder
-from prefiqs_jax.images.opening import (
-    BadImage,
-    NeededSize,
-    check_size,
-    open_header,
-    quiet_pillow,
-    regular_file,
-    upright_size,
-)
+from prefiqs_jax.images.opening import BadImage, NeededSize, quiet_pillow
 
 _NAMED = 3
 
@@ -43,9 +35,7 @@ def check_headers(
     with quiet_pillow():
         for name in folder.names:
             try:
-                with regular_file(folder.root / name, name) as file:
-                    size = upright_size(open_header(file, name))
-                check_size(name, size, needed)
+                folder.store.check(folder.root, name, needed)
             except BadImage as error:
                 bad.append((name, error.reason))
     return bad

@@ -148,6 +148,7 @@ def _generate(
                 names[first : first + piece],
                 needed,
                 stop.is_set,
+                folder.store,
             )
             for first in range(0, len(names), piece)
         ]

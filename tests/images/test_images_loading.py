@@ -23,6 +23,7 @@ from prefiqs_jax.images import (
     loading,
     read_folder,
 )
+from prefiqs_jax.images.stores import files
 
 load = functools.partial(load_batches, height=8, width=8)
 
@@ -60,13 +61,13 @@ def test_batches_are_a_fixed_partition_in_order(folder, workers):
 
 
 def test_order_is_kept_when_decoding_times_differ(folder, monkeypatch):
-    original = assembling.to_rgb
+    original = files.to_rgb
 
     def slow(prepared):
         time.sleep(0.02 * (10 - int(prepared.name[0])) / 10)
         return original(prepared)
 
-    monkeypatch.setattr(assembling, "to_rgb", slow)
+    monkeypatch.setattr(files, "to_rgb", slow)
     loaded = list(load(folder, batch_size=3, workers=4))
     assert [n for batch in loaded for n in numbers(batch)] == list(range(10))
 
@@ -165,13 +166,13 @@ def test_size_counts_once_upright(tmp_path, extension):
 
 def test_at_most_two_batches_are_decoded_ahead(folder, monkeypatch):
     done = []
-    original = assembling.to_rgb
+    original = files.to_rgb
 
     def counted(prepared):
         done.append(prepared.name)
         return original(prepared)
 
-    monkeypatch.setattr(assembling, "to_rgb", counted)
+    monkeypatch.setattr(files, "to_rgb", counted)
     batches = load(folder, batch_size=1)
     assert done == [], "nothing starts before the first batch is asked for"
     next(batches)
@@ -183,13 +184,13 @@ def test_at_most_two_batches_are_decoded_ahead(folder, monkeypatch):
 def test_the_caller_opens_and_decodes_nothing(folder, monkeypatch):
     seen = set()
     for each in ("prepare", "to_rgb"):
-        original = getattr(assembling, each)
+        original = getattr(files, each)
 
         def noted(*args, original=original):
             seen.add(threading.current_thread().name.partition("_")[0])
             return original(*args)
 
-        monkeypatch.setattr(assembling, each, noted)
+        monkeypatch.setattr(files, each, noted)
 
     def transform(pixels):
         seen.add(threading.current_thread().name.partition("_")[0])
@@ -308,13 +309,13 @@ def test_a_picture_of_very_many_pixels_is_refused_whatever_the_filters(
 
 
 def test_workers_default_to_the_usable_cores(folder, monkeypatch):
-    original = assembling.to_rgb
+    original = files.to_rgb
 
     def slow(prepared):
         time.sleep(0.01)
         return original(prepared)
 
-    monkeypatch.setattr(assembling, "to_rgb", slow)
+    monkeypatch.setattr(files, "to_rgb", slow)
     for cores, threads in ((3, 3), (64, 4)):
         monkeypatch.setattr(loading, "usable_cores", lambda cores=cores: cores)
         with contextlib.closing(load(folder, batch_size=5)) as batches:
@@ -329,7 +330,7 @@ def test_stopping_early_ends_the_threads(folder, monkeypatch, how):
         time.sleep(0.05)
         return decode(folder.root / prepared.name)
 
-    monkeypatch.setattr(assembling, "to_rgb", slow)
+    monkeypatch.setattr(files, "to_rgb", slow)
     batches = load(folder, batch_size=3, workers=2)
     next(batches)
     assert load_threads()
@@ -352,7 +353,7 @@ def test_bugs_are_not_taken_for_bad_pictures(folder, monkeypatch):
     def broken(prepared):
         raise ZeroDivisionError(prepared.name)
 
-    monkeypatch.setattr(assembling, "to_rgb", broken)
+    monkeypatch.setattr(files, "to_rgb", broken)
     with pytest.raises(ZeroDivisionError):
         next(load(folder, batch_size=3, on_bad_image="skip"))
     assert not load_threads()

@@ -1,0 +1,17 @@
+"""Where the pictures of a folder come from: files, or bytes, crops, worse copies."""
+
+from prefiqs_jax.images.stores.contract import Store
+from prefiqs_jax.images.stores.degraded import Degraded, Recipe
+from prefiqs_jax.images.stores.files import FILES, Files
+from prefiqs_jax.images.stores.landmarked import Landmarked
+from prefiqs_jax.images.stores.packed import Packed
+
+__all__ = [
+    "FILES",
+    "Degraded",
+    "Files",
+    "Landmarked",
+    "Packed",
+    "Recipe",
+    "Store",
+]

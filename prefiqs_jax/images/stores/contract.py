@@ -1,0 +1,41 @@
+"""What every store promises, so that any of them can be behind a folder's names."""
+
+from pathlib import Path
+from typing import Protocol
+
+from prefiqs_jax.images.decode import Decoded
+from prefiqs_jax.images.opening import NeededSize
+
+
+class Store(Protocol):
+    """Gives pictures by their names, one at a time, to many threads at once.
+
+    A frozen record: nothing that is decoded stays in it.
+    """
+
+    @property
+    def sha256(self) -> str:
+        """Digest that tells folders of the same names apart; empty if that is unknown."""
+        ...
+
+    def check(self, root: Path, name: str, needed: NeededSize | None) -> None:
+        """Find out, without decoding, whether a picture can be used.
+
+        Parameters
+        ----------
+        root, name
+            The folder's root and the picture's name.
+        needed
+            Size that the picture must have; None for any.
+
+        Raises
+        ------
+        BadImage
+            If the picture is absent, unreadable or of another size. Damage below its
+            header shows only in `load`.
+        """
+        ...
+
+    def load(self, root: Path, name: str, needed: NeededSize | None) -> Decoded:
+        """Decode a picture; parameters and errors as those of `check`."""
+        ...

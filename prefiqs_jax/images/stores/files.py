@@ -1,0 +1,38 @@
+"""Pictures that are plain files below the folder's root."""
+
+import dataclasses
+from pathlib import Path
+
+from prefiqs_jax.images.decode import Decoded, prepare, to_rgb
+from prefiqs_jax.images.opening import (
+    NeededSize,
+    check_size,
+    open_header,
+    regular_file,
+    upright_size,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Files:
+    """Every name is the path of a file below the root."""
+
+    @property
+    def sha256(self) -> str:
+        """Empty: the names alone tell, as reading all files would take too long."""
+        return ""
+
+    def check(self, root: Path, name: str, needed: NeededSize | None) -> None:
+        """Parse the header of a file; errors as :class:`Store` says."""
+        with regular_file(root / name, name) as file:
+            size = upright_size(open_header(file, name))
+        if needed:
+            check_size(name, size, needed)
+
+    def load(self, root: Path, name: str, needed: NeededSize | None) -> Decoded:
+        """Decode a file; errors as :class:`Store` says."""
+        return to_rgb(prepare(root / name, name, needed))
+
+
+FILES = Files()
+"""The store of a folder that `read_folder` listed."""

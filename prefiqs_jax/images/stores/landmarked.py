@@ -1,0 +1,69 @@
+"""Pictures of faces anywhere, aligned by their five points while they are loaded."""
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.images.decode import Decoded, fit
+from prefiqs_jax.images.opening import ARCFACE_SIZE, BadImage, NeededSize, check_size
+from prefiqs_jax.images.stores.contract import Store
+from prefiqs_jax.images.stores.files import FILES
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Landmarked:
+    """Every name has a picture of any size and the landmarks of one face in it.
+
+    What comes out is aligned to the ArcFace template, 112×112 pixels.
+    """
+
+    landmarks: Float[np.ndarray, "pictures 5 2"]
+    """x and y in pixels of left eye, right eye, nose, left and right corner of the
+    mouth, left and right as they are seen."""
+    row: Mapping[str, int]
+    """Row of `landmarks` by name."""
+    store: Store = FILES
+    """Where the pictures themselves are."""
+
+    @cached_property
+    def sha256(self) -> str:
+        """Digest of the landmarks and of the store behind."""
+        digest = hashlib.sha256(b"arcface 112x112\n")
+        digest.update(np.ascontiguousarray(self.landmarks, np.float64).tobytes())
+        digest.update(self.store.sha256.encode())
+        return digest.hexdigest()
+
+    def check(self, root: Path, name: str, needed: NeededSize | None) -> None:
+        """Check the header and the size after alignment, as :class:`Store` says."""
+        self._points(name)
+        self.store.check(root, name, None)
+        if needed:
+            check_size(name, ARCFACE_SIZE, needed)
+
+    def load(self, root: Path, name: str, needed: NeededSize | None) -> Decoded:
+        """Decode and align a picture; errors as :class:`Store` says."""
+        from prefiqs_jax.images.align import align
+
+        points = self._points(name)
+        if needed:
+            check_size(name, ARCFACE_SIZE, needed)
+        found = self.store.load(root, name, None)
+        try:
+            pixels = align(found.pixels, points, template="arcface")
+        except InputError as error:
+            raise BadImage(name, f"cannot be aligned: {error}") from None
+        return fit(Decoded(pixels, found.conversions), name, needed)
+
+    def _points(self, name: str) -> Float[np.ndarray, "5 2"]:
+        if name not in self.row:
+            raise BadImage(name, "has no landmarks")
+        points = self.landmarks[self.row[name]]
+        if not np.isfinite(points).all():
+            raise BadImage(name, "has landmarks that are not finite")
+        return points

@@ -1,0 +1,51 @@
+"""Pictures whose encoded bytes are in memory, as they were in one large file."""
+
+import dataclasses
+import hashlib
+import io
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+from prefiqs_jax.images.decode import Decoded, prepare_bytes, to_rgb
+from prefiqs_jax.images.opening import (
+    BadImage,
+    NeededSize,
+    check_size,
+    open_header,
+    upright_size,
+)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Packed:
+    """Every name has bytes: those of a JPEG or PNG file, say."""
+
+    pictures: Mapping[str, bytes]
+    """Encoded pictures by name."""
+
+    @cached_property
+    def sha256(self) -> str:
+        """Digest of all bytes, in the order of the names given."""
+        digest = hashlib.sha256()
+        for data in self.pictures.values():
+            digest.update(hashlib.sha256(data).digest())
+        return digest.hexdigest()
+
+    def check(self, root: Path, name: str, needed: NeededSize | None) -> None:
+        """Parse a header; errors as :class:`Store` says."""
+        size = upright_size(open_header(io.BytesIO(self._data(root, name)), name))
+        if needed:
+            check_size(name, size, needed)
+
+    def load(self, root: Path, name: str, needed: NeededSize | None) -> Decoded:
+        """Decode the bytes; errors as :class:`Store` says."""
+        return to_rgb(prepare_bytes(self._data(root, name), name, needed))
+
+    def _data(self, root: Path, name: str) -> bytes:
+        if name not in self.pictures:
+            raise BadImage(name, f"is not in {root}")
+        data = self.pictures[name]
+        if not data:
+            raise BadImage(name, "is empty (0 bytes)")
+        return data
