@@ -1,0 +1,61 @@
+"""Alignment of faces: five landmarks to a template, given or found by a detector."""
+
+from prefiqs_jax.images.align.crop import align, warp
+from prefiqs_jax.images.align.detector import (
+    Detect,
+    Detection,
+    choose,
+    find_faces,
+    open_detector,
+    read_rows,
+)
+from prefiqs_jax.images.align.folder import Crop, align_pictures, locate
+from prefiqs_jax.images.align.landmarks import check_landmarks
+from prefiqs_jax.images.align.plan import Task, finished, plan_crops
+from prefiqs_jax.images.align.similarity import compose, similarity, transform
+from prefiqs_jax.images.align.stamp import Stamp, opencv_version
+from prefiqs_jax.images.align.table import (
+    LANDMARK_COLUMNS,
+    LandmarkTable,
+    describe_missing,
+    has_landmarks,
+    read_landmarks,
+)
+from prefiqs_jax.images.align.templates import (
+    LANDMARKS,
+    TEMPLATES,
+    Template,
+    template_named,
+)
+
+__all__ = [
+    "LANDMARKS",
+    "LANDMARK_COLUMNS",
+    "TEMPLATES",
+    "Crop",
+    "Detect",
+    "Detection",
+    "LandmarkTable",
+    "Stamp",
+    "Task",
+    "Template",
+    "align",
+    "align_pictures",
+    "check_landmarks",
+    "choose",
+    "compose",
+    "describe_missing",
+    "find_faces",
+    "finished",
+    "has_landmarks",
+    "locate",
+    "open_detector",
+    "opencv_version",
+    "plan_crops",
+    "read_landmarks",
+    "read_rows",
+    "similarity",
+    "template_named",
+    "transform",
+    "warp",
+]

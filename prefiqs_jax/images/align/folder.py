@@ -1,0 +1,153 @@
+"""Align the pictures of a folder, in threads and in order."""
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.images.align.crop import align
+from prefiqs_jax.images.align.detector import Detect, choose
+from prefiqs_jax.images.align.plan import Task, as_stamped
+from prefiqs_jax.images.align.stamp import Stamp, encode_stamped
+from prefiqs_jax.images.assembling import usable_cores
+from prefiqs_jax.images.decode import prepare, to_rgb
+from prefiqs_jax.images.opening import BadImage, silence_pillow
+
+Store = Callable[[str, bytes], None]
+"""Write a crop: its name, and the content of the file. Called in several threads."""
+
+_MOST_WORKERS = 8
+# Pictures under way for each thread.
+_AHEAD = 4
+
+
+class Crop(NamedTuple):
+    """What came of one picture."""
+
+    task: Task
+    landmarks: tuple[tuple[float, ...], ...] | None
+    """Those used; None if the picture was left out."""
+    reason: str
+    """Why it was left out, to be read after its name; else empty."""
+
+
+def align_pictures(
+    root: Path,
+    tasks: Sequence[Task],
+    stamp: Stamp,
+    store: Store,
+    *,
+    open_detector: Callable[[], Detect] | None = None,
+    skip: bool = False,
+    workers: int | None = None,
+) -> Generator[Crop, None, None]:
+    """Read, locate, crop, encode and store pictures; give what came of each, in order.
+
+    Parameters
+    ----------
+    root
+        Folder of the source pictures.
+    tasks
+        From :func:`~prefiqs_jax.images.align.plan_crops`.
+    stamp
+        How to make them: its template and height. Its landmarks are filled in.
+    store
+        Writes one crop.
+    open_detector
+        Makes a detector, once for each thread; needed where a task has no landmarks.
+    skip
+        Leave out a picture that cannot be used, or else raise.
+    workers
+        Threads; None for one per usable core, at most 8.
+
+    Returns
+    -------
+    generator of Crop
+        Closing it stops the threads.
+
+    Raises
+    ------
+    BadImage
+        While iterating, if a picture cannot be read, shows no face or does not contain
+        its landmarks, and `skip` is false.
+    """
+    workers = workers or min(usable_cores(), _MOST_WORKERS)
+    idle: queue.SimpleQueue[Detect | None] = queue.SimpleQueue()
+    for _ in range(workers):
+        idle.put(open_detector() if open_detector else None)
+    silence_pillow()
+    stop = threading.Event()
+
+    def run(task: Task) -> Crop:
+        if stop.is_set():
+            return Crop(task, None, "was not reached")
+        detect = idle.get()
+        try:
+            content, points = _make(root, task, stamp, detect)
+        except BadImage as error:
+            if not skip:
+                raise
+            return Crop(task, None, error.reason)
+        finally:
+            idle.put(detect)
+        store(task.crop, content)
+        return Crop(task, points, "")
+
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="prefiqs-align")
+    under_way: deque[Future[Crop]] = deque()
+    try:
+        for task in tasks:
+            under_way.append(pool.submit(run, task))
+            if len(under_way) > _AHEAD * workers:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+    finally:
+        stop.set()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def locate(
+    name: str, pixels: UInt8[np.ndarray, "height width 3"], detect: Detect
+) -> Float[np.ndarray, "5 2"]:
+    """Find the landmarks of the face that a picture is of.
+
+    Raises
+    ------
+    BadImage
+        If the detector finds no face.
+    """
+    face = choose(detect(pixels), *pixels.shape[:2])
+    if face is None:
+        reason = (
+            f"shows no face that the detector finds ({pixels.shape[1]}×"
+            f"{pixels.shape[0]} pixels); give its landmarks in a table, or leave it out "
+            "with --on-bad-image skip"
+        )
+        raise BadImage(name, reason)
+    return face.landmarks
+
+
+def _make(
+    root: Path, task: Task, stamp: Stamp, detect: Detect | None
+) -> tuple[bytes, tuple[tuple[float, ...], ...]]:
+    pixels = to_rgb(prepare(root / task.name, task.name)).pixels
+    points = task.landmarks
+    if points is None:
+        if detect is None:
+            message = f"{task.name} has no landmarks, and there is no detector"
+            raise InputError(message)
+        points = locate(task.name, pixels, detect)
+    try:
+        crop = align(pixels, points, template=stamp.template, size=stamp.height)
+    except InputError as error:
+        raise BadImage(task.name, f"cannot be aligned: {error}") from None
+    stamped = as_stamped(points)
+    return encode_stamped(crop, stamp._replace(landmarks=stamped)), stamped

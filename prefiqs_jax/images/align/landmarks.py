@@ -1,0 +1,87 @@
+"""Whether five points can be the landmarks of an upright face in a picture."""
+
+import numpy as np
+from jaxtyping import Float
+
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.images.align.templates import LANDMARKS
+
+_THINNEST = 1e-6
+_ORDER = "give them as " + ", ".join(LANDMARKS) + ", as seen in the image"
+
+
+def check_landmarks(
+    landmarks: Float[np.ndarray, "5 2"], size: tuple[int, ...] | None = None
+) -> None:
+    """Refuse landmarks that no upright face has.
+
+    Parameters
+    ----------
+    landmarks
+        Shape (5, 2): x and y in pixels, in the order of
+        :data:`~prefiqs_jax.images.align.LANDMARKS`.
+    size
+        (height, width) of the picture, if known: at least one landmark must lie in it.
+
+    Raises
+    ------
+    InputError
+        If they have another shape, are not finite, coincide, lie on one line, are in
+        another order, or all lie outside the picture.
+
+    Notes
+    -----
+    The left eye must be left of the right one in the image, and the mouth below the
+    line through the eyes, however a face is turned by less than 90°.
+    """
+    points = np.asarray(landmarks)
+    if points.shape != (len(LANDMARKS), 2) or not np.issubdtype(
+        points.dtype, np.number
+    ):
+        message = f"landmarks have shape {points.shape}; give x and y of five points"
+        raise InputError(message)
+    points = points.astype(np.float64)
+    if not np.isfinite(points).all():
+        which = LANDMARKS[int(np.flatnonzero(~np.isfinite(points).all(axis=1))[0])]
+        message = f"landmark {which} is not finite; give x and y of five points"
+        raise InputError(message)
+    _check_shape(points)
+    _check_order(points)
+    if size is not None:
+        height, width = size
+        inside = (points >= -0.5) & (points <= (width - 0.5, height - 0.5))
+        if not inside.all(axis=1).any():
+            message = (
+                f"no landmark lies in the picture of {width}×{height} pixels; "
+                "give landmarks of the picture in this size"
+            )
+            raise InputError(message)
+
+
+def _check_shape(points: np.ndarray) -> None:
+    for later, point in enumerate(points):
+        for earlier in range(later):
+            if (point == points[earlier]).all():
+                message = (
+                    f"landmarks {LANDMARKS[earlier]} and {LANDMARKS[later]} coincide "
+                    f"at ({point[0]:g}, {point[1]:g}); give five different points"
+                )
+                raise InputError(message)
+    longest, thinnest = np.linalg.svd(points - points.mean(axis=0), compute_uv=False)
+    if thinnest <= _THINNEST * longest:
+        message = "the five landmarks lie on one line; give those of a face"
+        raise InputError(message)
+
+
+def _check_order(points: np.ndarray) -> None:
+    left, right = points[0], points[1]
+    if left[0] >= right[0]:
+        message = (
+            f"the left eye (x = {left[0]:g}) is not left of the right one (x = "
+            f"{right[0]:g}); {_ORDER}"
+        )
+        raise InputError(message)
+    along, down = right - left, points[3:].mean(axis=0) - (left + right) / 2
+    if along[0] * down[1] - along[1] * down[0] <= 0:
+        message = f"the mouth is not below the eyes; {_ORDER}"
+        raise InputError(message)

@@ -1,0 +1,208 @@
+"""Tables of landmarks: ``images.csv``, and the lines of IJB-C."""
+
+import csv
+import dataclasses
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from jaxtyping import Float
+
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.images.align.templates import LANDMARKS
+
+LANDMARK_COLUMNS = tuple(f"{name}_{axis}" for name in LANDMARKS for axis in "xy")
+"""Columns of ``images.csv``: left_eye_x, left_eye_y, …, mouth_right_y."""
+
+_IJBC_FIELDS = 12
+_NAMED = 3
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LandmarkTable:
+    """Landmarks of pictures, by the name of the file."""
+
+    path: Path
+    """Of the table."""
+    files: tuple[str, ...]
+    """Paths below the folder of the pictures, with forward slashes."""
+    identities: tuple[str | None, ...] | None
+    """The person in each picture, None where unknown; None without that column."""
+    points: Float[np.ndarray, "pictures 5 2"]
+    """In pixels of the upright source picture, in the order of LANDMARKS."""
+
+
+def read_landmarks(path: str | os.PathLike[str]) -> LandmarkTable:
+    """Read a table of landmarks.
+
+    Parameters
+    ----------
+    path
+        A CSV file with the columns file, :data:`LANDMARK_COLUMNS` and, if known,
+        identity; others are ignored. A file whose name ends in ``.txt`` is read as
+        IJB-C's ``ijbc_name_5pts_score.txt``: a name, x and y of the five points and a
+        score, with blanks between.
+
+    Returns
+    -------
+    LandmarkTable
+        In the order of the file.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, lacks columns, or holds a landmark that is no
+        finite number or a picture twice with different values.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        message = f"there is no table of landmarks {path}; give a CSV file"
+        raise InputError(message) from None
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror}"
+        raise InputError(message) from None
+    except UnicodeDecodeError:
+        message = f"{path} is not UTF-8 text; save it as CSV UTF-8"
+        raise InputError(message) from None
+    lines = text.splitlines()
+    if path.suffix == ".txt":
+        return _collect(path, _ijbc_rows(path, lines), with_identity=False)
+    reader = csv.DictReader(lines, skipinitialspace=True)
+    try:
+        columns = [column.strip() for column in reader.fieldnames or ()]
+        reader.fieldnames = columns
+        missing = [c for c in ("file", *LANDMARK_COLUMNS) if c not in columns]
+        if missing:
+            found = ", ".join(columns) or "none"
+            message = (
+                f"{path} has no column {', '.join(missing)} (columns: {found}); give "
+                f"file, identity, {LANDMARK_COLUMNS[0]}, … {LANDMARK_COLUMNS[-1]}"
+            )
+            raise InputError(message)
+        return _collect(path, reader, with_identity="identity" in columns)
+    except csv.Error as error:
+        message = f"{path} is no valid CSV ({error}); export it again"
+        raise InputError(message) from None
+
+
+def has_landmarks(path: str | os.PathLike[str]) -> bool:
+    """Say whether a file is there and its first line names columns of landmarks."""
+    try:
+        with open(path, encoding="utf-8-sig", errors="replace") as file:
+            return LANDMARK_COLUMNS[0] in file.readline()
+    except OSError:
+        return False
+
+
+def match(table: LandmarkTable, names: Sequence[str]) -> dict[str, int]:
+    """Find the row of each picture.
+
+    A picture is looked up by its name, and then by its name without extension: a
+    table often names the aligned PNG of a JPEG.
+
+    Parameters
+    ----------
+    table
+        Landmarks.
+    names
+        Of the pictures, below their folder.
+
+    Returns
+    -------
+    dict
+        Name to row of the table; pictures without a row are not in it.
+    """
+    by_name = {file: row for row, file in enumerate(table.files)}
+    by_stem: dict[str, list[int]] = {}
+    for row, file in enumerate(table.files):
+        by_stem.setdefault(_stem(file), []).append(row)
+    found = {}
+    for name in names:
+        rows = [by_name[name]] if name in by_name else by_stem.get(_stem(name), [])
+        if len(rows) > 1:
+            listed = ", ".join(table.files[row] for row in rows)
+            message = (
+                f"{table.path} lists {listed}; which of them is {name}? Rename one"
+            )
+            raise InputError(message)
+        if rows:
+            found[name] = rows[0]
+    return found
+
+
+def _stem(name: str) -> str:
+    return str(PurePosixPath(name).with_suffix(""))
+
+
+def _ijbc_rows(path: Path, lines: Sequence[str]) -> Iterator[dict[str, str]]:
+    for number, line in enumerate(lines, 1):
+        words = line.split()
+        if not words:
+            continue
+        if len(words) != _IJBC_FIELDS:
+            message = (
+                f"{path}, line {number} has {len(words)} fields, not {_IJBC_FIELDS}; "
+                "give a name, x and y of five points, and a score"
+            )
+            raise InputError(message)
+        yield {
+            "file": words[0],
+            **dict(zip(LANDMARK_COLUMNS, words[1:-1], strict=True)),
+        }
+
+
+def _collect(
+    path: Path, rows: Iterable[Mapping[str, str | None]], *, with_identity: bool
+) -> LandmarkTable:
+    known: dict[str, tuple[str | None, tuple[float, ...]]] = {}
+    bad: list[tuple[str, str]] = []
+    for row in rows:
+        name = (row["file"] or "").strip().replace("\\", "/").removeprefix("./")
+        if not name:
+            continue
+        who = ((row["identity"] or "").strip() or None) if with_identity else None
+        values = [_number(row[column]) for column in LANDMARK_COLUMNS]
+        if None in values:
+            column = LANDMARK_COLUMNS[values.index(None)]
+            bad.append((name, f"{column} is {row[column]!r}"))
+            continue
+        entry = (who, tuple(value for value in values if value is not None))
+        if known.setdefault(name, entry) != entry:
+            message = f"{path} lists {name} twice, with different values; keep one row"
+            raise InputError(message)
+    if bad:
+        more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+        message = (
+            f"{path}: landmarks of {bad[0][0]}{more} are no finite numbers "
+            f"({bad[0][1]}); correct them, or leave these pictures out of the table"
+        )
+        raise InputError(message)
+    if not known:
+        message = f"{path} lists no pictures; give one row for each"
+        raise InputError(message)
+    points = np.array([values for _, values in known.values()]).reshape(-1, 5, 2)
+    identities = tuple(who for who, _ in known.values()) if with_identity else None
+    return LandmarkTable(path, tuple(known), identities, points)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if np.isfinite(value) else None
+
+
+def describe_missing(table: LandmarkTable, missing: Sequence[str]) -> str:
+    """Say in one line how many pictures have no landmarks, and what to do."""
+    names = ", ".join(missing[:_NAMED])
+    if len(missing) > _NAMED:
+        names += f" and {len(missing) - _NAMED} more"
+    pictures = "1 picture" if len(missing) == 1 else f"{len(missing)} pictures"
+    return (
+        f"{table.path} has no landmarks for {pictures} ({names}); add them, or leave "
+        "these pictures out with --on-bad-image skip"
+    )
