@@ -125,14 +125,14 @@ def _check_apart(source: Path, out: Path) -> None:
 def _plan(
     folder: "ImageFolder", table: "LandmarkTable | None", options: argparse.Namespace
 ) -> "list[Task]":
-    from prefiqs_jax.images.align import describe_missing, plan_crops
+    from prefiqs_jax.images.align import describe_unusable, plan_crops
 
-    tasks, missing = plan_crops(folder, table)
-    if table is not None and missing:
+    tasks, unusable = plan_crops(folder, table)
+    if table is not None and unusable:
         if options.on_bad_image == "fail" or not tasks:
-            raise InputError(describe_missing(table, missing))
-        for name in missing:
-            print(f"left out {name}: has no landmarks", file=sys.stderr)
+            raise InputError(describe_unusable(table, unusable))
+        for name, reason in unusable:
+            print(f"left out {name}: {reason}", file=sys.stderr)
     return tasks
 
 

@@ -11,13 +11,12 @@ from prefiqs_jax.images.align.detector import (
 )
 from prefiqs_jax.images.align.folder import Crop, align_pictures, locate
 from prefiqs_jax.images.align.landmarks import check_landmarks
-from prefiqs_jax.images.align.plan import Task, finished, plan_crops
+from prefiqs_jax.images.align.plan import Task, describe_unusable, finished, plan_crops
 from prefiqs_jax.images.align.similarity import compose, similarity, transform
 from prefiqs_jax.images.align.stamp import Stamp, opencv_version
 from prefiqs_jax.images.align.table import (
     LANDMARK_COLUMNS,
     LandmarkTable,
-    describe_missing,
     has_landmarks,
     read_landmarks,
 )
@@ -44,7 +43,7 @@ __all__ = [
     "check_landmarks",
     "choose",
     "compose",
-    "describe_missing",
+    "describe_unusable",
     "find_faces",
     "finished",
     "has_landmarks",

@@ -19,7 +19,7 @@ _SCORE, _OVERLAP, _CANDIDATES = 0.6, 0.3, 5000
 _FIELDS = 15
 _TRIES = 3
 _TRIAL_PX = 64
-# Of a landmark, in pixels: what a table holds, so that a crop can be made again from it.
+# Of landmarks in pixels: those that a table holds, to make the crop again from.
 _DECIMALS = 3
 
 
@@ -203,7 +203,7 @@ def _scaled_size(width: int, height: int, scale: float) -> tuple[int, int]:
 
 def _enlarge(face: Detection, across: float, down: float) -> Detection:
     x, y, w, h = face.box
-    # The detector counts from the middle of the first pixel, as landmarks do.
+    # Shrinking keeps the corners; landmarks count from the middle of the first pixel.
     points = (face.landmarks + 0.5) * (across, down) - 0.5
     return Detection(
         (x * across, y * down, w * across, h * down),

@@ -128,8 +128,8 @@ def locate(
     if face is None:
         reason = (
             f"shows no face that the detector finds ({pixels.shape[1]}×"
-            f"{pixels.shape[0]} pixels); give its landmarks in a table, or leave it out "
-            "with --on-bad-image skip"
+            f"{pixels.shape[0]} pixels); give its landmarks in a table, or leave it "
+            "out with --on-bad-image skip"
         )
         raise BadImage(name, reason)
     return face.landmarks

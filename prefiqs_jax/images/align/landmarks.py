@@ -34,13 +34,10 @@ def check_landmarks(
     The left eye must be left of the right one in the image, and the mouth below the
     line through the eyes, however a face is turned by less than 90°.
     """
-    points = np.asarray(landmarks)
-    if points.shape != (len(LANDMARKS), 2) or not np.issubdtype(
-        points.dtype, np.number
-    ):
+    points = np.asarray(landmarks, np.float64)
+    if points.shape != (len(LANDMARKS), 2):
         message = f"landmarks have shape {points.shape}; give x and y of five points"
         raise InputError(message)
-    points = points.astype(np.float64)
     if not np.isfinite(points).all():
         which = LANDMARKS[int(np.flatnonzero(~np.isfinite(points).all(axis=1))[0])]
         message = f"landmark {which} is not finite; give x and y of five points"

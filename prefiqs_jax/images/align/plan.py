@@ -13,6 +13,8 @@ from prefiqs_jax.images.align.stamp import Stamp, read_stamp
 from prefiqs_jax.images.align.table import LandmarkTable, match
 from prefiqs_jax.images.folder import ImageFolder
 
+_NAMED = 3
+
 
 class Task(NamedTuple):
     """One picture to align."""
@@ -43,23 +45,25 @@ def plan_crops(
     -------
     tasks
         In the folder's order. The table's identities go before the folder's.
-    missing
-        Names of the pictures that the table lacks.
+    unusable
+        (name, reason) of the pictures whose landmarks the table lacks, or that have
+        those of no face.
 
     Raises
     ------
     InputError
-        If two pictures would have one crop, or landmarks are those of no face.
+        If two pictures would have one crop, or the table is ambiguous.
     """
     rows = match(table, folder.names) if table else {}
     tasks: list[Task] = []
-    missing = []
+    unusable: list[tuple[str, str]] = []
     source_of: dict[str, str] = {}
     for name, identity in zip(folder.names, folder.identities, strict=True):
         points = None
         if table is not None:
-            if name not in rows:
-                missing.append(name)
+            reason = _why_not(table, rows.get(name))
+            if reason:
+                unusable.append((name, reason))
                 continue
             points = table.points[rows[name]]
             if table.identities is not None:
@@ -71,9 +75,28 @@ def plan_crops(
             )
             raise InputError(message)
         tasks.append(Task(name, crop, identity, points))
-    if table is not None:
-        _check_all(table, tasks)
-    return tasks, missing
+    return tasks, unusable
+
+
+def describe_unusable(table: LandmarkTable, unusable: Sequence[tuple[str, str]]) -> str:
+    """Say in one line which pictures the table does not align, why, and what to do.
+
+    Parameters
+    ----------
+    table
+        Landmarks.
+    unusable
+        At least one, from :func:`plan_crops`.
+    """
+    name, reason = unusable[0]
+    cure = f"correct {table.path}, or leave out with --on-bad-image skip"
+    if len(unusable) == 1:
+        return f"{name} {reason}; {cure}"
+    names = ", ".join(name for name, _ in unusable[:_NAMED])
+    if len(unusable) > _NAMED:
+        names += f" and {len(unusable) - _NAMED} more"
+    start = f"{len(unusable)} pictures cannot be aligned: {names}"
+    return f"{start}. {name} {reason}; {cure}"
 
 
 def finished(
@@ -129,18 +152,15 @@ def as_stamped(landmarks: Float[np.ndarray, "5 2"]) -> tuple[tuple[float, ...], 
     return tuple(map(tuple, np.asarray(landmarks, np.float64).tolist()))
 
 
-def _check_all(table: LandmarkTable, tasks: Sequence[Task]) -> None:
-    bad: list[tuple[str, str]] = []
-    for task in tasks:
-        assert task.landmarks is not None
-        try:
-            check_landmarks(task.landmarks)
-        except InputError as error:
-            bad.append((task.name, str(error)))
-    if bad:
-        more = f" (and of {len(bad) - 1} more)" if len(bad) > 1 else ""
-        message = f"{table.path}: landmarks of {bad[0][0]}{more}: {bad[0][1]}"
-        raise InputError(message)
+def _why_not(table: LandmarkTable, row: int | None) -> str:
+    """Say why a picture cannot be aligned, to be read after its name; else nothing."""
+    if row is None:
+        return "has no landmarks"
+    try:
+        check_landmarks(table.points[row])
+    except InputError as error:
+        return f"cannot be aligned: {error}"
+    return ""
 
 
 def _short(value: object) -> str:

@@ -16,7 +16,6 @@ LANDMARK_COLUMNS = tuple(f"{name}_{axis}" for name in LANDMARKS for axis in "xy"
 """Columns of ``images.csv``: left_eye_x, left_eye_y, …, mouth_right_y."""
 
 _IJBC_FIELDS = 12
-_NAMED = 3
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -30,7 +29,8 @@ class LandmarkTable:
     identities: tuple[str | None, ...] | None
     """The person in each picture, None where unknown; None without that column."""
     points: Float[np.ndarray, "pictures 5 2"]
-    """In pixels of the upright source picture, in the order of LANDMARKS."""
+    """In pixels of the upright source picture, in the order of LANDMARKS; NaN where the
+    table has no finite number."""
 
 
 def read_landmarks(path: str | os.PathLike[str]) -> LandmarkTable:
@@ -52,8 +52,8 @@ def read_landmarks(path: str | os.PathLike[str]) -> LandmarkTable:
     Raises
     ------
     InputError
-        If the file cannot be read, lacks columns, or holds a landmark that is no
-        finite number or a picture twice with different values.
+        If the file cannot be read, lacks columns, or holds a text that is no number, or
+        a picture twice with different values.
     """
     path = Path(path)
     try:
@@ -148,61 +148,40 @@ def _ijbc_rows(path: Path, lines: Sequence[str]) -> Iterator[dict[str, str]]:
                 "give a name, x and y of five points, and a score"
             )
             raise InputError(message)
-        yield {
-            "file": words[0],
-            **dict(zip(LANDMARK_COLUMNS, words[1:-1], strict=True)),
-        }
+        values = zip(LANDMARK_COLUMNS, words[1:-1], strict=True)
+        yield {"file": words[0], **dict(values)}
 
 
 def _collect(
     path: Path, rows: Iterable[Mapping[str, str | None]], *, with_identity: bool
 ) -> LandmarkTable:
-    known: dict[str, tuple[str | None, tuple[float, ...]]] = {}
-    bad: list[tuple[str, str]] = []
+    known: dict[str, tuple[str | None, tuple[float | None, ...]]] = {}
     for row in rows:
         name = (row["file"] or "").strip().replace("\\", "/").removeprefix("./")
         if not name:
             continue
         who = ((row["identity"] or "").strip() or None) if with_identity else None
-        values = [_number(row[column]) for column in LANDMARK_COLUMNS]
-        if None in values:
-            column = LANDMARK_COLUMNS[values.index(None)]
-            bad.append((name, f"{column} is {row[column]!r}"))
-            continue
-        entry = (who, tuple(value for value in values if value is not None))
+        values = tuple(_number(path, name, c, row[c]) for c in LANDMARK_COLUMNS)
+        entry = (who, values)
         if known.setdefault(name, entry) != entry:
             message = f"{path} lists {name} twice, with different values; keep one row"
             raise InputError(message)
-    if bad:
-        more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
-        message = (
-            f"{path}: landmarks of {bad[0][0]}{more} are no finite numbers "
-            f"({bad[0][1]}); correct them, or leave these pictures out of the table"
-        )
-        raise InputError(message)
     if not known:
         message = f"{path} lists no pictures; give one row for each"
         raise InputError(message)
-    points = np.array([values for _, values in known.values()]).reshape(-1, 5, 2)
+    # None becomes NaN.
+    points = np.array([values for _, values in known.values()], np.float64)
     identities = tuple(who for who, _ in known.values()) if with_identity else None
-    return LandmarkTable(path, tuple(known), identities, points)
+    return LandmarkTable(path, tuple(known), identities, points.reshape(-1, 5, 2))
 
 
-def _number(text: str | None) -> float | None:
+def _number(path: Path, name: str, column: str, text: str | None) -> float | None:
+    """Read a coordinate; None where it is left open or not finite."""
+    if not (text or "").strip():
+        return None
     try:
         value = float(text or "")
     except ValueError:
-        return None
+        message = f"{path}: {column} of {name} is {text!r}; give a number of pixels"
+        raise InputError(message) from None
     return value if np.isfinite(value) else None
-
-
-def describe_missing(table: LandmarkTable, missing: Sequence[str]) -> str:
-    """Say in one line how many pictures have no landmarks, and what to do."""
-    names = ", ".join(missing[:_NAMED])
-    if len(missing) > _NAMED:
-        names += f" and {len(missing) - _NAMED} more"
-    pictures = "1 picture" if len(missing) == 1 else f"{len(missing)} pictures"
-    return (
-        f"{table.path} has no landmarks for {pictures} ({names}); add them, or leave "
-        "these pictures out with --on-bad-image skip"
-    )

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from prefiqs_jax.errors import InputError
 
 LANDMARKS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
-"""Order of the five landmarks: left and right as seen in the image, not the person's."""
+"""Order of the five landmarks; left and right as seen in the image."""
 
 
 class Template(NamedTuple):
