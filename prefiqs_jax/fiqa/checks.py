@@ -56,7 +56,9 @@ def checked_values(
     return array
 
 
-def checked_mated(mated: ArrayLike, count: int) -> NDArray[np.bool_]:
+def checked_mated(
+    mated: ArrayLike, count: int, *, needs_both: bool = True
+) -> NDArray[np.bool_]:
     """Return which comparisons are mated, with some of either kind.
 
     Parameters
@@ -65,6 +67,8 @@ def checked_mated(mated: ArrayLike, count: int) -> NDArray[np.bool_]:
         Shape (count,): true and false, or 1 and 0.
     count
         How many comparisons there are.
+    needs_both
+        Whether there must be non-mated ones, too; mated ones there must be.
 
     Returns
     -------
@@ -90,8 +94,9 @@ def checked_mated(mated: ArrayLike, count: int) -> NDArray[np.bool_]:
         message = "mated must be true or false (1 or 0) for each comparison"
         raise InputError(message)
     array = array.astype(np.bool_, copy=False)
-    for kind, found in (("mated", array.any()), ("non-mated", not array.all())):
-        if not found:
+    missing = {"mated": not array.any(), "non-mated": needs_both and array.all()}
+    for kind, is_missing in missing.items():
+        if is_missing:
             message = f"none of {count} comparisons is {kind}; give some of either kind"
             raise InputError(message)
     return array

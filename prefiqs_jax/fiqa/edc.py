@@ -7,9 +7,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy.typing import ArrayLike, NDArray
 
+from prefiqs_jax.errors import InputError
 from prefiqs_jax.fiqa.checks import check_fmr, checked_mated, checked_values
+from prefiqs_jax.fiqa.levels import MostSimilar, find_level, first_length, most_similar
 from prefiqs_jax.fiqa.protocol import Protocol, find_protocol
-from prefiqs_jax.fiqa.verification import allowed_count, next_above
+from prefiqs_jax.fiqa.verification import is_zero_fmr
 
 GRID = np.arange(0, 0.98, 0.05)
 """Discard fractions of ``steps="grid"``, as published, rounding included: 0.15 is
@@ -29,14 +31,31 @@ class EDC(NamedTuple):
     mated_count: Int[np.ndarray, " steps"]
     """Mated comparisons left."""
     non_mated_count: Int[np.ndarray, " steps"]
-    """Non-mated comparisons left. The FMR is not resolved where it is below one over
-    this: the threshold then lies above them all (ZeroFMR)."""
+    """Non-mated comparisons left."""
     protocol: str
     """Name of the protocol; "custom" if it has none."""
     switches: Protocol
     """What the protocol is."""
     fmr: float
-    """False match rate asked for."""
+    """False match rate asked for; NaN if something else set the threshold."""
+    threshold_from: str
+    """What set the threshold, such as "FMR 0.001", "FNMR 0.05 before any discard" or
+    "threshold 0.3"."""
+
+    @property
+    def is_zero_fmr(self) -> Bool[np.ndarray, " steps"]:
+        """Whether the FMR asked for is finer than the non-mated comparisons can tell.
+
+        The threshold then allows no false match at all (ZeroFMR). With a fixed
+        threshold, all non-mated comparisons count at each step. Nowhere if the
+        threshold was not set by an FMR.
+        """
+        counts = self.non_mated_count
+        if self.switches.threshold == "fixed":
+            counts = np.full_like(counts, counts[0])
+        if np.isnan(self.fmr):
+            return np.zeros(len(counts), np.bool_)
+        return np.array([is_zero_fmr(self.fmr, int(count)) for count in counts])
 
 
 def edc(
@@ -45,6 +64,8 @@ def edc(
     pair_quality: ArrayLike,
     *,
     fmr: float = 1e-3,
+    fnmr0: float | None = None,
+    threshold: float | None = None,
     protocol: str | Protocol = "crfiqa",
 ) -> EDC:
     """Discard comparisons, lowest quality first, and follow the FNMR of the rest.
@@ -62,8 +83,14 @@ def edc(
         Shape (comparisons,), higher = better; see :func:`pair_quality`.
     fmr
         False match rate that sets the threshold, in (0, 1).
+    fnmr0
+        FNMR before any discard that sets the threshold instead, in (0, 1): it is the
+        ``fnmr0`` quantile of the mated similarities, as fiqat has it. Needs a fixed
+        threshold.
+    threshold
+        The threshold itself, instead. Needs a fixed threshold.
     protocol
-        "crfiqa", "fiqat", or a :class:`Protocol` of your own.
+        "crfiqa", "fiqat", "proportional", or a :class:`Protocol` of your own.
 
     Returns
     -------
@@ -75,7 +102,9 @@ def edc(
     ------
     InputError
         If shapes differ, a similarity or quality is not finite, one kind of comparison
-        is missing, fmr is outside (0, 1), or the protocol is unknown.
+        is missing (the non-mated ones may be, where nothing depends on them), fmr or
+        fnmr0 is outside (0, 1), the protocol is unknown, or a protocol that finds its
+        threshold at each step is given one.
 
     Warns
     -----
@@ -85,9 +114,11 @@ def edc(
 
     Notes
     -----
-    Sorting is all that costs more than linear time. When not to trust it: the larger
-    the discard, the fewer false non-matches it rests on (see ``mated_count``), and with
-    "crfiqa" the threshold drifts, so the FMR at the first threshold drifts as well.
+    Sorting by quality is all that costs more than linear time. When not to trust it:
+    the larger the discard, the fewer false non-matches it rests on (see
+    ``mated_count``), an FMR that the non-mated comparisons left do not resolve (see
+    ``is_zero_fmr``), and with "crfiqa" the threshold drifts, so the FMR at the first
+    threshold drifts as well.
 
     References
     ----------
@@ -104,93 +135,133 @@ def edc(
     (array([0.  , 0.33, 1.  ]), array([0.33, 0.  , 0.  ]))
     """
     name, switches = find_protocol(protocol)
-    check_fmr(fmr)
-    values = checked_values("similarity", similarity).astype(np.float64)
-    is_mated = checked_mated(mated, len(values))
+    source = _threshold_from(fmr, fnmr0, threshold, switches)
+    by_fmr = source.startswith("FMR")
+    values = checked_values("similarity", similarity)
+    needs_both = by_fmr or switches.discard != "mated"
+    is_mated = checked_mated(mated, len(values), needs_both=needs_both)
     quality = checked_values("pair_quality", pair_quality, len(values))
 
-    order = np.argsort(quality, kind="stable")
-    ranked = _Ranked(quality[order], is_mated[order])
-    mated_values = values[order[ranked.is_mated]]
-    non_mated_values = values[order[~ranked.is_mated]]
-    fraction, mated_gone, non_mated_gone = _gone(ranked, switches)
-
+    plan = _plan(quality, is_mated, switches)
+    mated_values = values[is_mated]
     if switches.threshold == "fixed":
-        level = _threshold(
-            np.sort(mated_values), np.sort(non_mated_values), fmr, switches
-        )
-        threshold = np.full(len(fraction), level)
-        errors = _errors(mated_values, level, switches)
-        errors_gone = np.concatenate([[0], np.cumsum(errors)])
-        errors_left = errors_gone[-1] - errors_gone[mated_gone]
+        if by_fmr:
+            level = _fixed_by_fmr(values, is_mated, mated_values, fmr, switches)
+        elif fnmr0 is not None:
+            level = float(np.quantile(mated_values, fnmr0))
+        else:
+            level = float(threshold)  # pyright: ignore[reportArgumentType]
+        levels = np.full(len(plan.fraction), level)
+        errors_left = _errors_left(mated_values, plan, level, switches)
     else:
-        threshold, errors_left = _per_step(
-            (mated_values, mated_gone),
-            (non_mated_values, non_mated_gone),
-            fmr,
-            switches,
-        )
-    mated_left = len(mated_values) - mated_gone
-    fnmr = np.full(len(fraction), np.nan)
-    np.divide(errors_left, mated_left, out=fnmr, where=mated_left > 0)
-    fnmr[np.isnan(threshold)] = np.nan
+        levels, errors_left = _per_step(values, is_mated, plan, fmr, switches)
+    fnmr = np.full(len(plan.fraction), np.nan)
+    np.divide(errors_left, plan.mated_left, out=fnmr, where=plan.mated_left > 0)
+    fnmr[np.isnan(levels)] = np.nan
     if switches.steps == "all":
         fnmr[-1] = 0
     return EDC(
-        fraction,
+        plan.fraction,
         fnmr,
-        threshold,
-        mated_left,
-        len(non_mated_values) - non_mated_gone,
+        levels,
+        plan.mated_left,
+        plan.non_mated_left,
         name,
         switches,
-        fmr,
+        fmr if by_fmr else float("nan"),
+        source,
     )
 
 
-class _Ranked(NamedTuple):
-    """All comparisons, lowest quality first."""
+def _threshold_from(
+    fmr: float, fnmr0: float | None, threshold: float | None, switches: Protocol
+) -> str:
+    """Check what sets the threshold, and say it in words."""
+    if fnmr0 is None and threshold is None:
+        check_fmr(fmr)
+        return f"FMR {fmr:g}"
+    if switches.threshold != "fixed" or (fnmr0 is not None and threshold is not None):
+        message = (
+            "give either fnmr0 or threshold, and a protocol whose threshold is fixed, "
+            'such as "fiqat"'
+        )
+        raise InputError(message)
+    if fnmr0 is not None:
+        if not 0 < fnmr0 < 1:
+            message = f"fnmr0={fnmr0} is outside (0, 1): it is a fraction, such as 0.05"
+            raise InputError(message)
+        return f"FNMR {fnmr0:g} before any discard"
+    if not np.isfinite(float(threshold)):  # pyright: ignore[reportArgumentType]
+        message = f"threshold={threshold} must be finite"
+        raise InputError(message)
+    return f"threshold {threshold:g}"
 
-    quality: Float[np.ndarray, " comparisons"]
-    is_mated: Bool[np.ndarray, " comparisons"]
+
+class _Plan(NamedTuple):
+    """What goes at each step: of either kind, those whose place is below the cut."""
+
+    fraction: Float[np.ndarray, " steps"]
+    mated_place: Int[np.ndarray, " mated"]
+    mated_cut: Int[np.ndarray, " steps"]
+    mated_left: Int[np.ndarray, " steps"]
+    place: Int[np.ndarray, " comparisons"]
+    """Of all comparisons; that of a non-mated one is among its like, or among all."""
+    non_mated_cut: Int[np.ndarray, " steps"]
+    non_mated_left: Int[np.ndarray, " steps"]
 
 
-def _gone(
-    ranked: _Ranked, switches: Protocol
-) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.intp]]:
-    """Give the discard fraction of each step, and how many of either kind it takes."""
-    mated_quality = ranked.quality[ranked.is_mated]
-    non_mated_quality = ranked.quality[~ranked.is_mated]
-    pooled = switches.discard == "pooled"
-    sorted_quality = ranked.quality if pooled else mated_quality
-    count = len(sorted_quality)
+def _plan(
+    quality: NDArray[np.floating], is_mated: NDArray[np.bool_], switches: Protocol
+) -> _Plan:
+    """Give the discard fraction of each step, and what of either kind it takes."""
+    mated_count = int(is_mated.sum())
+    others = len(is_mated) - mated_count
+    if switches.discard == "pooled":
+        sorted_quality, place = _places(quality, switches)
+        fraction, cut = _cuts(len(quality), sorted_quality, switches)
+        mated_place = place[is_mated]
+        gone = np.searchsorted(np.sort(mated_place), cut)
+        left = others - (cut - gone)
+        return _Plan(fraction, mated_place, cut, mated_count - gone, place, cut, left)
+    sorted_quality, mated_place = _places(quality[is_mated], switches)
+    fraction, cut = _cuts(mated_count, sorted_quality, switches)
+    place = np.zeros(len(quality), np.int32)
+    other_cut = np.zeros_like(cut)
+    if switches.discard == "proportional":
+        sorted_quality, place[~is_mated] = _places(quality[~is_mated], switches)
+        if switches.steps == "grid":
+            other_cut = (fraction * others).astype(np.intp)
+        else:
+            other_cut = cut * others // mated_count
+        other_cut = _whole(other_cut, sorted_quality, switches)
+    left = others - other_cut
+    return _Plan(fraction, mated_place, cut, mated_count - cut, place, other_cut, left)
+
+
+def _places(
+    quality: NDArray[np.floating], switches: Protocol
+) -> tuple[NDArray[np.floating], NDArray[np.int32]]:
+    """Sort by quality, and say which place of that order each comparison has."""
+    order = np.argsort(quality, kind="stable")
+    place = np.empty(len(order), np.int32)
+    place[order] = np.arange(len(order), dtype=np.int32)
+    # One by one on the grid, nobody asks which qualities are equal.
+    one_by_one = switches.ties == "stable"
+    return (quality[:0] if one_by_one else quality[order]), place
+
+
+def _cuts(
+    count: int, sorted_quality: NDArray[np.floating], switches: Protocol
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     if switches.steps == "grid":
-        fraction = GRID
-        gone = _whole((fraction * count).astype(np.intp), sorted_quality, switches)
-    else:
-        gone = np.append(_all_steps(sorted_quality, switches), count)
-        fraction = gone / count
-
-    if pooled:
-        mated_before = np.concatenate([[0], np.cumsum(ranked.is_mated)])
-        return fraction, mated_before[gone], gone - mated_before[gone]
-    if switches.discard == "mated":
-        return fraction, gone, np.zeros_like(gone)
-    others = len(non_mated_quality)
-    if switches.steps == "grid":
-        others_gone = (fraction * others).astype(np.intp)
-    else:
-        others_gone = gone * others // count
-    return fraction, gone, _whole(others_gone, non_mated_quality, switches)
-
-
-def _all_steps(
-    sorted_quality: NDArray[np.floating], switches: Protocol
-) -> NDArray[np.intp]:
+        cut = (GRID * count).astype(np.intp)
+        return GRID, _whole(cut, sorted_quality, switches)
     if switches.ties == "stable":
-        return np.arange(len(sorted_quality))
-    changes = np.flatnonzero(sorted_quality[1:] != sorted_quality[:-1]) + 1
-    return np.concatenate([[0], changes])
+        steps = np.arange(count + 1)
+    else:
+        changes = np.flatnonzero(sorted_quality[1:] != sorted_quality[:-1]) + 1
+        steps = np.concatenate([[0], changes, [count]])
+    return steps / count, steps
 
 
 def _whole(
@@ -205,30 +276,85 @@ def _whole(
     return whole
 
 
-def _per_step(
-    mated: tuple[NDArray[np.float64], NDArray[np.intp]],
-    non_mated: tuple[NDArray[np.float64], NDArray[np.intp]],
+def _fixed_by_fmr(
+    values: NDArray[np.floating],
+    is_mated: NDArray[np.bool_],
+    mated_values: NDArray[np.floating],
     fmr: float,
     switches: Protocol,
-) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Find the threshold on what each step keeps, and the false non-matches left.
+) -> float:
+    """Find the threshold once, on all comparisons."""
+    others = len(values) - len(mated_values)
+    mated_sorted = np.sort(mated_values)
+    found = None
+    length = first_length(fmr, others)
+    while found is None:
+        top = most_similar(values, is_mated, length)
+        found = find_level(
+            top.similarity,
+            np.ones(len(top.row), np.intp),
+            others,
+            mated_sorted,
+            np.ones(len(mated_sorted), np.intp),
+            fmr=fmr,
+            switches=switches,
+            is_all=top.is_all,
+        )
+        length *= 2
+    return found.threshold
 
-    Either kind comes as its similarities, lowest quality first, and how many of these
-    each step takes. They are sorted once; a step picks out of the sorted list.
-    """
-    (mated_values, mated_gone), (non_mated_values, non_mated_gone) = mated, non_mated
-    mated_rank, non_mated_rank = np.argsort(mated_values), np.argsort(non_mated_values)
-    mated_sorted = mated_values[mated_rank]
-    non_mated_sorted = non_mated_values[non_mated_rank]
-    threshold = np.full(len(mated_gone), np.nan)
-    errors_left = np.zeros(len(mated_gone), np.intp)
-    for step in range(len(mated_gone)):
-        mated_kept = mated_sorted[mated_rank >= mated_gone[step]]
-        non_mated_kept = non_mated_sorted[non_mated_rank >= non_mated_gone[step]]
-        if len(non_mated_kept) == 0:
+
+def _errors_left(
+    mated_values: NDArray[np.floating], plan: _Plan, level: float, switches: Protocol
+) -> NDArray[np.intp]:
+    """Count the false non-matches that each step leaves, at one threshold."""
+    # As a float64: rounded to the similarities' precision, it would be another one.
+    threshold = np.float64(level)
+    if switches.operator == "ge":
+        is_error = mated_values < threshold
+    else:
+        is_error = mated_values <= threshold
+    places = np.sort(plan.mated_place[is_error])
+    return len(places) - np.searchsorted(places, plan.mated_cut)
+
+
+def _per_step(
+    values: NDArray[np.floating],
+    is_mated: NDArray[np.bool_],
+    plan: _Plan,
+    fmr: float,
+    switches: Protocol,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Find the threshold on what each step keeps, and the false non-matches left."""
+    others = int(plan.non_mated_left[0])
+    mated_values = values[is_mated]
+    order = np.argsort(mated_values)
+    mated_sorted, mated_place = mated_values[order], plan.mated_place[order]
+    top = most_similar(values, is_mated, first_length(fmr, others))
+    threshold = np.full(len(plan.fraction), np.nan)
+    errors_left = np.zeros(len(plan.fraction))
+    step = 0
+    while step < len(threshold):
+        if plan.non_mated_left[step] == 0:
+            step += 1
             continue
-        threshold[step] = _threshold(mated_kept, non_mated_kept, fmr, switches)
-        errors_left[step] = _errors(mated_kept, threshold[step], switches).sum()
+        mated_kept = mated_sorted[mated_place >= plan.mated_cut[step]]
+        top_kept = top.similarity[plan.place[top.row] >= plan.non_mated_cut[step]]
+        found = find_level(
+            top_kept,
+            np.ones(len(top_kept), np.intp),
+            int(plan.non_mated_left[step]),
+            mated_kept,
+            np.ones(len(mated_kept), np.intp),
+            fmr=fmr,
+            switches=switches,
+            is_all=top.is_all,
+        )
+        if found is None:
+            top = _longer(top, values, is_mated)
+            continue
+        threshold[step], errors_left[step] = found
+        step += 1
     if np.isnan(threshold).any():
         message = (
             f"no non-mated comparison is left at {np.isnan(threshold).sum()} of "
@@ -238,49 +364,7 @@ def _per_step(
     return threshold, errors_left
 
 
-def _errors(
-    values: NDArray[np.float64], threshold: float, switches: Protocol
-) -> NDArray[np.bool_]:
-    return values < threshold if switches.operator == "ge" else values <= threshold
-
-
-def _threshold(
-    mated_sorted: NDArray[np.float64],
-    non_mated_sorted: NDArray[np.float64],
-    fmr: float,
-    switches: Protocol,
-) -> float:
-    """Find the threshold on comparisons that are sorted by similarity, ascending."""
-    count = len(non_mated_sorted)
-    # The most similar one that must not match, for the FMR to be at most as asked for.
-    edge = non_mated_sorted[count - 1 - allowed_count(fmr, count)]
-    if switches.rule == "at_most":
-        return next_above(edge)
-    # The FMR falls as the threshold climbs, so only two levels can be the nearest: with
-    # all at the edge (above the one asked for), and with none of them (at most it).
-    start = int(np.searchsorted(non_mated_sorted, edge))
-    end = int(np.searchsorted(non_mated_sorted, edge, side="right"))
-    beyond = int(np.searchsorted(mated_sorted, edge, side="right"))
-    off_above = abs((count - start) / count - fmr)
-    off_below = abs((count - end) / count - fmr)
-    occurs = end < count or beyond < len(mated_sorted)
-    # Of the similarities with the chosen level, the lowest; it may be a mated one.
-    if occurs and off_below < off_above:
-        return _lowest(mated_sorted, beyond, non_mated_sorted, end)
-    floor = non_mated_sorted[start - 1] if start else -np.inf
-    first = int(np.searchsorted(mated_sorted, floor, side="right"))
-    return _lowest(mated_sorted, first, non_mated_sorted, start)
-
-
-def _lowest(
-    mated_sorted: NDArray[np.float64],
-    mated_place: int,
-    non_mated_sorted: NDArray[np.float64],
-    non_mated_place: int,
-) -> float:
-    """Take the lower of two entries, one of which may lie past its end."""
-    entries = (
-        *mated_sorted[mated_place : mated_place + 1],
-        *non_mated_sorted[non_mated_place : non_mated_place + 1],
-    )
-    return float(min(entries))
+def _longer(
+    top: MostSimilar, values: NDArray[np.floating], is_mated: NDArray[np.bool_]
+) -> MostSimilar:
+    return most_similar(values, is_mated, 2 * len(top.row))

@@ -55,15 +55,27 @@ PROTOCOLS = {
         ties="group",
         interpolation="step",
     ),
+    "proportional": Protocol(
+        threshold="fixed",
+        rule="nearest",
+        operator="gt",
+        discard="proportional",
+        steps="grid",
+        ties="stable",
+        interpolation="linear",
+    ),
 }
 """The protocols by name.
 
 ``crfiqa`` is what the evaluation code of CR-FIQA computes (Boutros et al., CVPR 2023,
 arXiv 2112.06592), and tables in its wake report; only, ties in quality go in the order
 given instead of that of an unstable sort. ``fiqat`` is the curve of the toolkit by that
-name (Schlett, Rathgeb, Tapia & Busch, arXiv 2303.13294), with the threshold set by FMR.
-Its threshold is fixed and its steps are all exact, so a further name for that would be
-a synonym.
+name (Schlett, Rathgeb, Tapia & Busch, arXiv 2303.13294), with the threshold set by FMR
+unless a starting error is given. ``proportional`` is ``crfiqa`` without the two defects
+that Wani, Babnik, Štruc & Terhörst name (IJCB 2026, arXiv 2607.22752): the threshold is
+that of all comparisons, and the same fraction goes of either kind, so that its mated
+comparisons are those of "fiqat" on a grid of steps. What they leave open (the rule of
+the threshold, the grid, the lines) is as in ``crfiqa``.
 """
 
 

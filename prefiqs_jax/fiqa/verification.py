@@ -5,6 +5,8 @@ comparison that does not match is a false non-match, a non-mated one that does a
 match, so FNMR counts ``similarity < threshold`` and FMR ``similarity >= threshold``.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -102,6 +104,32 @@ def allowed_count(fraction: float, count: int) -> int:
     return allowed
 
 
+def is_zero_fmr(fmr: float, non_mated_count: int) -> bool:
+    """Say whether an FMR is finer than so many non-mated comparisons can tell.
+
+    The threshold then lies above the most similar of them, and the FMR is 0, whatever
+    was asked for: ZeroFMR.
+
+    Parameters
+    ----------
+    fmr
+        False match rate asked for, in (0, 1).
+    non_mated_count
+        Non-mated comparisons.
+
+    Returns
+    -------
+    bool
+        Whether ``fmr`` is below one over the count.
+
+    Examples
+    --------
+    >>> is_zero_fmr(1e-4, 3000), is_zero_fmr(1e-3, 3000)
+    (True, False)
+    """
+    return non_mated_count == 0 or allowed_count(fmr, non_mated_count) == 0
+
+
 def next_above(value: np.floating) -> float:
     """Give the next number above a value, in the value's own precision."""
     return float(np.nextafter(value, value.dtype.type(np.inf)))
@@ -163,6 +191,73 @@ def fmr_at(non_mated_similarity: ArrayLike, threshold: float) -> float:
     """
     values = checked_values("non_mated_similarity", non_mated_similarity)
     return float(np.mean(values >= np.float64(threshold)))
+
+
+class OperatingPoint(NamedTuple):
+    """The threshold at a false match rate, and the errors there."""
+
+    threshold: float
+    """Lowest similarity that matches."""
+    fmr: float
+    """False match rate asked for."""
+    achieved_fmr: float
+    """Fraction of the non-mated comparisons that match."""
+    fnmr: float
+    """Fraction of the mated comparisons that do not match."""
+    mated_count: int
+    """Mated comparisons."""
+    non_mated_count: int
+    """Non-mated comparisons."""
+    is_zero_fmr: bool
+    """Whether the FMR is finer than the non-mated comparisons can tell; then no false
+    match is allowed at all."""
+
+
+def operating_point(
+    similarity: ArrayLike, mated: ArrayLike, fmr: float
+) -> OperatingPoint:
+    """Find the threshold at a false match rate, and say what it really achieves.
+
+    Parameters
+    ----------
+    similarity
+        Shape (comparisons,).
+    mated
+        Shape (comparisons,), some of either kind.
+    fmr
+        False match rate, in (0, 1).
+
+    Returns
+    -------
+    OperatingPoint
+        Threshold as of :func:`threshold_at_fmr`, rates, counts, and whether it is a
+        ZeroFMR.
+
+    Raises
+    ------
+    InputError
+        If shapes differ, a similarity is not finite, one kind is missing, or fmr is
+        outside (0, 1).
+
+    Examples
+    --------
+    >>> point = operating_point([0.9, 0.4, 0.5, 0.1], [1, 1, 0, 0], 1e-3)
+    >>> point.fnmr, point.achieved_fmr, point.is_zero_fmr
+    (0.5, 0.0, True)
+    """
+    values = checked_values("similarity", similarity)
+    is_mated = checked_mated(mated, len(values))
+    mated_values, others = values[is_mated], values[~is_mated]
+    threshold = threshold_at_fmr(others, fmr)
+    return OperatingPoint(
+        threshold,
+        fmr,
+        fmr_at(others, threshold),
+        fnmr_at(mated_values, threshold),
+        len(mated_values),
+        len(others),
+        is_zero_fmr(fmr, len(others)),
+    )
 
 
 def equal_error_rate(similarity: ArrayLike, mated: ArrayLike) -> float:

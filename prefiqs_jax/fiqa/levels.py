@@ -1,0 +1,169 @@
+"""The threshold at a false match rate, from the most similar non-mated comparisons.
+
+A threshold depends on few comparisons: the most similar non-mated ones, about the rate
+times their number, and the mated ones near it. So millions are never sorted. Each may
+count several times (a weight), or not at all, as in a bootstrap replicate.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Num
+from numpy.typing import NDArray
+
+from prefiqs_jax.fiqa.protocol import Protocol
+from prefiqs_jax.fiqa.verification import allowed_count, next_above
+
+# Most steps and replicates need half of this share; the rest takes a longer list.
+_MARGIN = 2.0
+_FEWEST = 256
+
+
+class MostSimilar(NamedTuple):
+    """The most similar non-mated comparisons, in falling order."""
+
+    similarity: Float[np.ndarray, " length"]
+    row: Int[np.ndarray, " length"]
+    """Where each stands in the list of all comparisons."""
+    is_all: bool
+    """Whether there are no others."""
+
+
+def first_length(fmr: float, non_mated_count: int) -> int:
+    """Say how many of the most similar non-mated comparisons to look at first.
+
+    Examples
+    --------
+    >>> first_length(1e-3, 1_000_000), first_length(1e-3, 100)
+    (2256, 100)
+    """
+    return min(non_mated_count, _FEWEST + int(_MARGIN * fmr * non_mated_count))
+
+
+def most_similar(
+    similarity: Float[np.ndarray, " comparisons"],
+    mated: Bool[np.ndarray, " comparisons"],
+    length: int,
+) -> MostSimilar:
+    """Find the non-mated comparisons of highest similarity.
+
+    Parameters
+    ----------
+    similarity, mated
+        All comparisons.
+    length
+        How many to find, at least; those tied with the last come with it.
+
+    Returns
+    -------
+    MostSimilar
+        In falling order. The similarities are searched once, not sorted.
+
+    Examples
+    --------
+    >>> similarity, mated = np.array([0.1, 0.9, 0.5, 0.3]), np.array([0, 1, 0, 0], bool)
+    >>> most_similar(similarity, mated, 2).row
+    array([2, 3])
+    """
+    non_mated = similarity[~mated]
+    count = len(non_mated)
+    if length >= count:
+        row = np.flatnonzero(~mated)
+    else:
+        place = count - length
+        non_mated.partition(place)
+        row = np.flatnonzero((similarity >= non_mated[place]) & ~mated)
+    del non_mated
+    values = similarity[row]
+    order = np.argsort(values)[::-1]
+    return MostSimilar(values[order], row[order], len(row) == count)
+
+
+class Level(NamedTuple):
+    """A threshold, and the mated comparisons that do not match at it."""
+
+    threshold: float
+    errors: float
+    """Total weight of the false non-matches."""
+
+
+def find_level(
+    top_similarity: Float[np.ndarray, " length"],
+    top_weight: Num[np.ndarray, " length"],
+    non_mated_count: int,
+    mated_similarity: Float[np.ndarray, " mated"],
+    mated_weight: Num[np.ndarray, " mated"],
+    *,
+    fmr: float,
+    switches: Protocol,
+    is_all: bool,
+) -> Level | None:
+    """Find the threshold on comparisons that count as often as their weights say.
+
+    Parameters
+    ----------
+    top_similarity
+        Of the most similar non-mated comparisons, in falling order.
+    top_weight
+        How often each of them counts, all above zero.
+    non_mated_count
+        Total weight of all non-mated comparisons, above zero, those not listed too.
+    mated_similarity
+        Of the mated comparisons, in rising order.
+    mated_weight
+        How often each of them counts, all above zero.
+    fmr
+        False match rate that sets the threshold, in (0, 1).
+    switches
+        Rule and operator.
+    is_all
+        Whether the non-mated comparisons that count are all listed.
+
+    Returns
+    -------
+    Level or None
+        None if the list ends before the threshold is known; give a longer one.
+    """
+    reached = np.cumsum(top_weight)
+    # The most similar one that must not match, for the FMR to be at most as asked for.
+    edge = int(np.searchsorted(reached, allowed_count(fmr, non_mated_count), "right"))
+    if edge >= len(reached):
+        return None
+    value = top_similarity[edge]
+    if switches.rule == "at_most":
+        return _level(next_above(value), mated_similarity, mated_weight, switches)
+    # The FMR falls as the threshold climbs, so only two levels can be the nearest: with
+    # all at the edge (above the one asked for), and with none of them (at most it).
+    rising = top_similarity[::-1]
+    start = len(rising) - int(np.searchsorted(rising, value, "right"))
+    end = len(rising) - int(np.searchsorted(rising, value, "left"))
+    if end == len(rising) and not is_all:
+        return None
+    with_edge = int(reached[end - 1])
+    without = int(reached[start - 1]) if start else 0
+    off_above = abs(with_edge / non_mated_count - fmr)
+    off_below = abs(without / non_mated_count - fmr)
+    beyond = int(np.searchsorted(mated_similarity, value, "right"))
+    occurs = start > 0 or beyond < len(mated_similarity)
+    # Of the similarities with the chosen level, the lowest; it may be a mated one.
+    if occurs and off_below < off_above:
+        lowest = top_similarity[start - 1 : start]
+        first = beyond
+    else:
+        lowest = top_similarity[edge : edge + 1]
+        floor = top_similarity[end] if end < len(rising) else -np.inf
+        first = int(np.searchsorted(mated_similarity, floor, "right"))
+    threshold = float(min((*lowest, *mated_similarity[first : first + 1])))
+    return _level(threshold, mated_similarity, mated_weight, switches)
+
+
+def _level(
+    threshold: float,
+    mated_similarity: NDArray[np.floating],
+    mated_weight: NDArray[np.number],
+    switches: Protocol,
+) -> Level:
+    side = "left" if switches.operator == "ge" else "right"
+    # In double precision where it matters: a float32 threshold is one of float64, too.
+    count = int(np.searchsorted(mated_similarity, threshold, side))
+    return Level(threshold, float(mated_weight[:count].sum()))
