@@ -9,6 +9,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from prefiqs_jax.aliases import ApplyFn, Params
 from prefiqs_jax.backbones.preprocessing import Preprocessing
+from prefiqs_jax.backbones.taps import Taps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +67,9 @@ class Backbone:
     quality_head
         ``raw embeddings -> quality`` (batch,) of CR-FIQA's own head (higher = better,
         unbounded); None for networks without one.
+    taps
+        The network opened up, for scores that look inside; None where only the whole
+        is known, as of a graph in an ONNX file.
     """
 
     name: str
@@ -75,6 +79,7 @@ class Backbone:
     preprocessing: Preprocessing
     provenance: Provenance
     quality_head: Callable[[Array], Array] | None = None
+    taps: Taps | None = None
 
     def preprocess(
         self, rgb: NDArray[np.uint8], dtype: DTypeLike = np.float32

@@ -69,6 +69,7 @@ def load_backbone(
         network.preprocessing,
         network.provenance,
         quality_head(network.tensors),
+        network.taps(network.tensors),
     )
 
 

@@ -13,6 +13,7 @@ from prefiqs_jax.backbones.backbone import Provenance
 from prefiqs_jax.backbones.functional import Blueprint, bind, bind_function
 from prefiqs_jax.backbones.onnx_graph import read_network
 from prefiqs_jax.backbones.preprocessing import Preprocessing
+from prefiqs_jax.backbones.taps import Taps, make_taps
 from prefiqs_jax.backbones.zoo import ARCHITECTURES, ONNX, architecture
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.weights import mapping, store, transforms
@@ -34,6 +35,8 @@ class Network:
         Path (``params/…``, ``statistics/…``) to array.
     bind
         Makes parameters and function of `tensors`.
+    taps
+        Opens the network up, if that can be done.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Network:
     provenance: Provenance
     tensors: Tensors
     bind: Callable[[Mapping[str, np.ndarray]], tuple[Params, ApplyFn]]
+    taps: Callable[[Mapping[str, np.ndarray]], Taps | None] = lambda _: None
 
 
 def read(name: str | None, path: Path) -> Network:
@@ -100,6 +104,7 @@ def _network(
         provenance,
         tensors,
         lambda tensors: bind(plan, tensors),
+        lambda tensors: make_taps(plan, tensors),
     )
 
 

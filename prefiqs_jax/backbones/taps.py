@@ -1,0 +1,171 @@
+"""Look inside a network while it runs: inputs of BatchNorms, stages, the last dropout.
+
+The modules stay as they are. Each trace makes its own copy of the network anyway; in
+that copy some modules are wrapped in one that also reports what goes through it.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import Array
+
+from prefiqs_jax.aliases import Params
+from prefiqs_jax.backbones.functional import Blueprint, unflatten
+from prefiqs_jax.backbones.layers import BatchNorm, dense
+from prefiqs_jax.backbones.places import Places, module_at, places_of
+
+
+class NormInput(NamedTuple):
+    """What one BatchNorm of feature maps normalises, and by what."""
+
+    input: Array
+    """Shape (batch, height, width, channels)."""
+    mean: Array
+    """Running mean of the training, shape (channels,)."""
+    var: Array
+    """Running variance, shape (channels,)."""
+
+
+class Observed(NamedTuple):
+    """What was seen of one pass."""
+
+    raw: Array
+    """Raw embeddings, shape (batch, dim)."""
+    norms: list[NormInput]
+    """Of every BatchNorm of feature maps, in the order of their use."""
+    stages: list[Array]
+    """Output of each stage, shape (batch, height, width, channels)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Taps:
+    """A network opened up, as pure functions of its weights.
+
+    Attributes
+    ----------
+    trunk
+        ``(params, images) -> features`` (batch, values): what the last dropout gets, or
+        would get (see :class:`~prefiqs_jax.backbones.places.Places`).
+    head
+        ``(params, features) -> raw embeddings`` (batch, dim): the rest of the network.
+        ``head(params, trunk(params, images))`` is ``apply_fn(params, images)``.
+    observe
+        ``(params, images, shifts) -> Observed``. Each of the shifts, none or one a
+        stage, is added to that stage's output, so that a derivative with respect to it
+        is one with respect to the output.
+    """
+
+    trunk: Callable[[Params, Any], Array]
+    head: Callable[[Params, Any], Array]
+    observe: Callable[[Params, Any, Sequence[Any]], Observed]
+
+
+def make_taps(plan: Blueprint, tensors: Mapping[str, np.ndarray]) -> Taps | None:
+    """Open up a network.
+
+    Parameters
+    ----------
+    plan
+        Its shapes.
+    tensors
+        As for :func:`~prefiqs_jax.backbones.bind`; only the statistics are kept.
+
+    Returns
+    -------
+    Taps or None
+        None if nobody has said where the places of this kind of network are.
+    """
+    found = places_of(nnx.merge(plan.graph, *_states(plan.params, plan.statistics)))
+    if found is None:
+        return None
+    places = found  # known not to be None in the functions below, too
+    kept = unflatten({k: v for k, v in tensors.items() if k.startswith("statistics/")})
+    statistics = jax.tree.map(np.array, kept.get("statistics", {}))
+
+    def network(params: Params, values: Array) -> nnx.Module:
+        stored = jax.tree.map(lambda s: jnp.asarray(s, values.dtype), statistics)
+        return nnx.merge(plan.graph, *_states(params, stored))
+
+    def trunk(params: Params, images: Any) -> Array:
+        module: Any = network(params, images)
+        seen: list[Array] = []
+
+        def keep(layer: Any, x: Array) -> Array:
+            seen.append(x)
+            return layer(x)
+
+        _wrap(module, places.tail[0], keep)
+        module(images)
+        return seen[0][: len(images)]  # a single row goes through `dense` twice
+
+    def head(params: Params, features: Any) -> Array:
+        module = network(params, features)
+        for path in places.tail:
+            features = dense(module_at(module, path), features)
+        return features
+
+    def observe(params: Params, images: Any, shifts: Sequence[Any] = ()) -> Observed:
+        return _observe(network(params, images), places, images, shifts)
+
+    return Taps(trunk, head, observe)
+
+
+class _Wrapped(nnx.Module):
+    """A module, and what is called in its place with it and its input."""
+
+    def __init__(self, inner: nnx.Module, watch: Callable[[Any, Array], Array]):
+        self.inner = inner
+        self.watch = watch
+
+    def __call__(self, x: Array) -> Array:
+        return self.watch(self.inner, x)
+
+
+def _observe(
+    module: Any, places: Places, images: Array, shifts: Sequence[Any]
+) -> Observed:
+    norms: list[NormInput] = []
+    stages: list[Array] = []
+
+    def watch_norm(layer: Any, x: Array) -> Array:
+        as_map = x if x.ndim == 4 else x[:, None, None]
+        norms.append(NormInput(as_map, layer.mean[...], layer.var[...]))
+        return layer(x)
+
+    def watch_rows(layer: Any, x: Array) -> Array:
+        return watch_norm(layer, x) if x.ndim == 4 else layer(x)
+
+    def watch_stage(layer: Any, x: Array) -> Array:
+        y = layer(x)
+        if shifts:
+            y = y + shifts[len(stages)]
+        stages.append(y)
+        return y
+
+    parts = [("/".join(map(str, path)), m) for path, m in nnx.iter_modules(module)]
+    for path, part in parts:
+        if isinstance(part, BatchNorm):
+            _wrap(module, path, watch_norm if path in places.vectors else watch_rows)
+    for path in places.stages:
+        _wrap(module, path, watch_stage)
+    raw = module(images)
+    return Observed(raw, norms, stages)
+
+
+def _wrap(module: Any, path: str, watch: Callable[[Any, Array], Array]) -> None:
+    above, _, key = path.rpartition("/")
+    parent = module_at(module, above) if above else module
+    wrapped = _Wrapped(module_at(parent, key), watch)
+    if key.isdigit():
+        parent[int(key)] = wrapped
+    else:
+        setattr(parent, key, wrapped)
+
+
+def _states(params: Any, statistics: Any) -> tuple[nnx.State, nnx.State]:
+    return nnx.State(params), nnx.State(statistics)

@@ -1,0 +1,68 @@
+"""Run a function of images, compiled once, on any number of them."""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import jax
+import numpy as np
+from jax import Array
+from numpy.typing import NDArray
+
+from prefiqs_jax.compilation import compiler_options
+
+ImageFunction: TypeAlias = Callable[[Any, Array, Array], Array]
+"""``(weights, images, seeds) -> numbers``, whose last axis is that of the images. The
+weights are an argument: XLA would fold closed-over ones for minutes."""
+
+Run: TypeAlias = Callable[[NDArray, NDArray[np.uint32]], NDArray[np.float64]]
+"""``(images (n, …), seeds (n,)) -> numbers (…, n)``."""
+
+
+def in_batches(function: ImageFunction, weights: Any, batch_size: int) -> Run:
+    """Make the function that takes any number of images, ``batch_size`` at a time.
+
+    Parameters
+    ----------
+    function
+        Computes every image alone.
+    weights
+        What it gets as its first argument.
+    batch_size
+        Smaller batches are filled up, so that nothing compiles twice.
+    """
+    compiled = jax.jit(function, compiler_options=compiler_options())
+
+    def run(images: NDArray, seeds: NDArray[np.uint32]) -> NDArray[np.float64]:
+        parts = []
+        for first in range(0, len(images), batch_size):
+            some = images[first : first + batch_size]
+            # Real images fill the batch: they stay finite where the network does.
+            filled = np.resize(some, (batch_size, *some.shape[1:]))
+            keys = np.resize(seeds[first : first + batch_size], batch_size)
+            found = np.asarray(compiled(weights, filled, keys), np.float64)
+            parts.append(found[..., : len(some)])
+        return np.concatenate(parts, axis=-1)
+
+    return run
+
+
+def sliced(function: ImageFunction, size: int | None) -> ImageFunction:
+    """Run a function on ``size`` images at a time, which must divide the batch.
+
+    As :func:`prefiqs_jax.slices.in_slices` does with a network: its activations then
+    stay in a processor's cache, those that a backward pass needs, too.
+    """
+    if size is None:
+        return function
+
+    def run(weights: Any, images: Array, seeds: Array) -> Array:
+        parts = (
+            images.reshape(-1, size, *images.shape[1:]),
+            seeds.reshape(-1, size),
+        )
+        found = jax.lax.map(lambda some: function(weights, *some), parts)
+        # (slices, …, images of a slice) -> (…, images)
+        moved = jax.numpy.moveaxis(found, 0, -2)
+        return moved.reshape(*moved.shape[:-2], -1)
+
+    return run

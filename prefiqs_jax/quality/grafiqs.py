@@ -1,0 +1,98 @@
+"""GraFIQs: gradients of how far BatchNorm statistics of an image are off.
+
+For each BatchNorm of feature maps (``BatchNorm2d``) the mean and the biased variance of
+its input over the pixels of one image, per channel, are compared with the running mean
+and variance of the training, while the network itself runs on the running statistics:
+
+    L(x) = 1/B Σ_b [ mean_c (μ_bc(x) - μ̂_bc)² + mean_c (σ²_bc(x) - σ̂²_bc)² ]
+
+The raw score is the sum of the absolute values of ∂L/∂φ, where φ is the preprocessed
+image or the output of one of the four stages of the network. A good image needs no
+change, so that the raw score is lower for better images; the quality is its negative.
+
+References
+----------
+Kolf, Damer and Boutros (2024). GraFIQs: Face image quality assessment using gradient
+magnitudes. CVPRW. arXiv:2404.12203.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from prefiqs_jax.backbones.taps import Observed, Taps
+from prefiqs_jax.quality.batches import ImageFunction
+
+OUTPUTS = ("image", "block1", "block2", "block3", "block4")
+"""What the gradient is taken of."""
+
+
+def statistics_loss(observed: Observed) -> Array:
+    """Compute the mismatch L of BatchNorm statistics of each image.
+
+    Parameters
+    ----------
+    observed
+        Inputs and running statistics of the BatchNorms.
+
+    Returns
+    -------
+    Array
+        Shape (batch,): the mean over BatchNorms, whatever their channels.
+
+    Examples
+    --------
+    >>> from prefiqs_jax.backbones.taps import NormInput
+    >>> x = jnp.array([1.0, 3.0]).reshape(1, 2, 1, 1)  # mean 2, biased variance 1
+    >>> norm = NormInput(x, mean=jnp.array([0.0]), var=jnp.array([4.0]))
+    >>> statistics_loss(Observed(x, [norm], []))
+    Array([13.], dtype=...)
+    """
+    losses = []
+    for x, running_mean, running_var in observed.norms:
+        mean = x.mean((1, 2))
+        var = jnp.square(x - mean[:, None, None]).mean((1, 2))
+        off_mean = jnp.square(mean - running_mean).mean(-1)
+        losses.append(off_mean + jnp.square(var - running_var).mean(-1))
+    return jnp.stack(losses).mean(0)
+
+
+def gradient_magnitudes(taps: Taps) -> ImageFunction:
+    """Make the function that computes the raw scores of GraFIQs, lower = better.
+
+    Parameters
+    ----------
+    taps
+        The network, opened up.
+
+    Returns
+    -------
+    callable
+        ``(params, images, seeds) -> scores`` of shape (5, batch), in the order of
+        :data:`OUTPUTS`; the seeds are not used.
+
+    Notes
+    -----
+    As published for iResNet, of which ``block1`` to ``block4`` are the outputs of
+    ``layer1`` to ``layer4``. For other networks "block k" is completed here as the end
+    of the k-th stage: the last feature map of a half, a quarter, an eighth and a
+    sixteenth of the input's size, shortcuts added, before what leads to the embedding.
+    The BatchNorm of the embedding itself (``BatchNorm1d``) does not count. The image is
+    that which the network gets; its scaling divides all gradients by one constant.
+    """
+
+    def scores(params: Any, images: Array, seeds: Array) -> Array:
+        del seeds
+        stages = jax.eval_shape(lambda p, x: taps.observe(p, x, ()), params, images)
+        shifts = [jnp.zeros(stage.shape, stage.dtype) for stage in stages.stages]
+
+        def total(images: Array, shifts: list[Array]) -> Array:
+            # No image sees another, so the gradient of the sum is that of each.
+            return statistics_loss(taps.observe(params, images, shifts)).sum()
+
+        image, blocks = jax.grad(total, argnums=(0, 1))(images, shifts)
+        return jnp.stack([jnp.abs(g).sum((1, 2, 3)) for g in (image, *blocks)])
+
+    return scores

@@ -1,0 +1,238 @@
+"""From the names of methods to scorers that share what can be shared."""
+
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from prefiqs_jax.aliases import MaskFn
+from prefiqs_jax.backbones.backbone import Backbone
+from prefiqs_jax.backbones.taps import Taps
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.masks import globally, magnitude
+from prefiqs_jax.masks.allocation import check_sparsity
+from prefiqs_jax.masks.named import NamedMask, as_named
+from prefiqs_jax.masks.packed import PackedMasks, pack_masks
+from prefiqs_jax.precision import DEFAULT_PRECISION, Precision, at_precision
+from prefiqs_jax.quality import faceqan, grafiqs, serfiq
+from prefiqs_jax.quality.batches import ImageFunction, in_batches, sliced
+from prefiqs_jax.quality.draws import Draws
+from prefiqs_jax.quality.first_order import both_scorer, first_order_scorer
+from prefiqs_jax.quality.fit import check_fit
+from prefiqs_jax.quality.forwards import forward_scorer
+from prefiqs_jax.quality.methods import (
+    CRFIQA,
+    FACEQAN,
+    FIRST_ORDER,
+    GRAFIQS,
+    NORM,
+    PREFIQS,
+    RANDOM,
+    SERFIQ,
+    check_methods,
+)
+from prefiqs_jax.quality.random import random_quality
+from prefiqs_jax.quality.scorer import Scorer, scorer
+from prefiqs_jax.slices import default_slice, in_slices, network_intensity
+from prefiqs_jax.sweep.score import DEFAULT_SPARSITY
+
+
+def make_scorers(
+    backbone: Backbone,
+    methods: Sequence[str],
+    *,
+    batch_size: int,
+    sparsities: Sequence[float] = (DEFAULT_SPARSITY,),
+    mask: NamedMask | MaskFn | None = None,
+    precision: Precision = DEFAULT_PRECISION,
+    seed: int = 0,
+    draws: Draws | None = None,
+) -> tuple[Scorer, ...]:
+    """Make what computes quality scores with one network.
+
+    Parameters
+    ----------
+    backbone
+        The network.
+    methods
+        Keys of :data:`METHODS`, each once.
+    batch_size
+        Images that go through the network at a time; smaller batches are filled up.
+    sparsities
+        For ``prefiqs`` and ``first-order``, each in [0, 1), each once.
+    mask
+        For the same; None = ``global/magnitude``.
+    precision
+        Of products, see :mod:`prefiqs_jax.precision`.
+    seed
+        Of what is drawn at random; with the seed of an image
+        (:func:`prefiqs_jax.quality.image_seeds`) it determines its draws.
+    draws
+        How much is drawn; None = as published. Its seed takes the place of ``seed``.
+
+    Returns
+    -------
+    tuple of Scorer
+        In no fixed order: methods that share passes are one scorer. Together their
+        names are those of all outputs.
+
+    Raises
+    ------
+    InputError
+        Before any work, if there is no such method, or one does not fit the network.
+
+    Examples
+    --------
+    >>> from prefiqs_jax.backbones import load_backbone
+    >>> from prefiqs_jax.quality import image_seeds
+    >>> made = make_scorers(load_backbone("demo"), ["random", "norm"], batch_size=2)
+    >>> [scorer.names for scorer in made]
+    [('norm',), ('random',)]
+    >>> made[1].call(np.zeros((1, 112, 112, 3), np.float32), image_seeds(["a.png"]))
+    {'random': array([0.5...])}
+    """
+    draws = draws or Draws(seed=seed)
+    check_methods(methods)
+    check_fit(backbone, methods, precision)
+    if batch_size < 1:
+        message = f"the batch size is {batch_size}, but must be at least 1"
+        raise InputError(message)
+    masks = _masks(backbone, methods, sparsities, mask)
+    made = _sharing(backbone, methods, masks, batch_size, precision)
+    for name, make in (
+        (GRAFIQS, _grafiqs),
+        (SERFIQ, _serfiq),
+        (FACEQAN, _faceqan),
+    ):
+        if name in methods:
+            made.append(make(backbone, draws, batch_size, precision))
+    if RANDOM in methods:
+        made.append(
+            scorer(
+                [RANDOM], lambda _, seeds: {RANDOM: random_quality(seeds, draws.seed)}
+            )
+        )
+    return tuple(made)
+
+
+def _masks(
+    backbone: Backbone,
+    methods: Sequence[str],
+    sparsities: Sequence[float],
+    mask: NamedMask | MaskFn | None,
+) -> PackedMasks | None:
+    if not {PREFIQS, FIRST_ORDER} & set(methods):
+        return None
+    for sparsity in sparsities:
+        check_sparsity(sparsity)
+    if not sparsities or len(set(sparsities)) < len(sparsities):
+        given = ", ".join(f"{s:g}" for s in sparsities) or "none"
+        message = f"sparsities are {given}; give at least one, each once"
+        raise InputError(message)
+    chosen = globally(magnitude) if mask is None else as_named(mask).mask_fn
+    return pack_masks(chosen, backbone.params, tuple(sparsities))
+
+
+def _sharing(
+    backbone: Backbone,
+    methods: Sequence[str],
+    masks: PackedMasks | None,
+    batch_size: int,
+    precision: Precision,
+) -> list[Scorer]:
+    """Make the scorers of what starts with the same dense forward pass."""
+    made: list[Scorer] = []
+    left = [name for name in methods if name in (PREFIQS, NORM, CRFIQA)]
+    if FIRST_ORDER in methods and masks is not None:
+        make = both_scorer if PREFIQS in methods else first_order_scorer
+        made.append(
+            make(
+                backbone,
+                masks,
+                batch_size=batch_size,
+                precision=precision,
+                norm=NORM in methods,
+            )
+        )
+        left = [name for name in left if name == CRFIQA]
+    if left:
+        made.append(
+            forward_scorer(
+                backbone, left, masks, batch_size=batch_size, precision=precision
+            )
+        )
+    return made
+
+
+def _taps(backbone: Backbone) -> Taps:
+    assert backbone.taps is not None  # checked before
+    return backbone.taps
+
+
+def _grafiqs(
+    backbone: Backbone, draws: Draws, batch_size: int, precision: Precision
+) -> Scorer:
+    del draws
+    function = _at_precision(grafiqs.gradient_magnitudes(_taps(backbone)), precision)
+    run = in_batches(
+        sliced(function, _slice(backbone, batch_size)), backbone.params, batch_size
+    )
+    names = [f"{GRAFIQS}/{output}" for output in grafiqs.OUTPUTS]
+
+    def compute(images: NDArray, seeds: NDArray) -> dict[str, NDArray]:
+        return dict(zip(names, -run(images, seeds), strict=True))
+
+    return scorer(names, compute)
+
+
+def _serfiq(
+    backbone: Backbone, draws: Draws, batch_size: int, precision: Precision
+) -> Scorer:
+    taps = _taps(backbone)
+    trunk, head = (at_precision(part, precision) for part in (taps.trunk, taps.head))
+    size = _slice(backbone, batch_size)
+    function = serfiq.mean_distances(
+        in_slices(trunk, size) if size else trunk,
+        head,
+        passes=draws.serfiq_passes,
+        dropout=draws.serfiq_dropout,
+        seed=draws.seed,
+    )
+    run = in_batches(function, backbone.params, batch_size)
+    return scorer(
+        [SERFIQ], lambda images, seeds: {SERFIQ: serfiq.quality_of(run(images, seeds))}
+    )
+
+
+def _faceqan(
+    backbone: Backbone, draws: Draws, batch_size: int, precision: Precision
+) -> Scorer:
+    function = faceqan.similarities(
+        at_precision(backbone.apply_fn, precision),
+        backbone.preprocessing,
+        samples=draws.faceqan_samples,
+        steps=draws.faceqan_steps,
+        epsilon=draws.faceqan_epsilon,
+        seed=draws.seed,
+    )
+    run = in_batches(
+        sliced(function, _slice(backbone, batch_size)), backbone.params, batch_size
+    )
+    return scorer(
+        [FACEQAN],
+        lambda images, seeds: {FACEQAN: faceqan.quality_of(run(images, seeds))},
+    )
+
+
+def _at_precision(function: ImageFunction, precision: Precision) -> ImageFunction:
+    """Take the products of a function of images, and of its gradients, alike."""
+    whole = at_precision(lambda weights, both: function(weights, *both), precision)
+    return lambda weights, images, seeds: whole(weights, (images, seeds))
+
+
+def _slice(backbone: Backbone, batch_size: int) -> int | None:
+    pixels = backbone.preprocessing
+    image = jax.ShapeDtypeStruct((1, pixels.height, pixels.width, 3), np.float32)
+    intensity = network_intensity(backbone.apply_fn, backbone.params, image)
+    return default_slice(batch_size, intensity)

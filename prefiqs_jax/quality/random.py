@@ -1,0 +1,28 @@
+"""A random quality: the baseline that any score must beat."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def random_quality(seeds: NDArray[np.uint32], seed: int) -> NDArray[np.float64]:
+    """Draw a number for each image from its seed and a seed of the run.
+
+    Parameters
+    ----------
+    seeds
+        Of the images, shape (n,).
+    seed
+        Of the run.
+
+    Returns
+    -------
+    ndarray
+        Uniform in [0, 1), shape (n,).
+
+    Examples
+    --------
+    >>> first, again = (random_quality(np.array([7, 8], np.uint32), 0) for _ in "ab")
+    >>> bool((first == again).all()), bool(first[0] != first[1])
+    (True, True)
+    """
+    return np.array([np.random.default_rng((seed, int(s))).random() for s in seeds])
