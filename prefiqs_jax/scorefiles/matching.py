@@ -1,0 +1,174 @@
+"""One quality for each picture of a benchmark, from the rows of a score file."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.scorefiles.pairing import Pairing, pair_rows
+from prefiqs_jax.scorefiles.scores import Direction, Scores
+from prefiqs_jax.weights.wording import listed, shown
+
+# Of what is said of one picture: two paths and two numbers.
+_WIDTH = 300
+
+
+class Matched(NamedTuple):
+    """The quality of each picture of a benchmark, from a file of scores."""
+
+    quality: Float[np.ndarray, " images"]
+    """Shape (images,), float64, finite; higher = better."""
+    notes: tuple[str, ...]
+    """What the user should know, one line each."""
+
+
+def match(
+    scores: Scores, names: Sequence[str], *, direction: Direction | None = None
+) -> Matched:
+    """Give each picture its score, found by the longest part of its path that tells it.
+
+    A row belongs to a picture if one path ends with the other, folders being compared
+    whole; or, since people keep the same pictures in different places, if they do so
+    without the folders that all rows, or all pictures, have in common (a note says so).
+    Of several such rows, those count that agree on the most folders. Endings such as
+    ``.png`` may differ or be absent; rows that agree in them go first.
+
+    Parameters
+    ----------
+    scores
+        As :func:`read_scores` gives them.
+    names
+        Of the pictures, such as ``ann/01.png``.
+    direction
+        Which scores are the better ones: ``"lower"`` negates them. By default as the
+        file declares, and ``"higher"`` where it does not.
+
+    Returns
+    -------
+    Matched
+        Quality in the order of the names. Rows that belong to no picture are a note.
+
+    Raises
+    ------
+    InputError
+        If a picture has no row, or several rows with different scores, or shares one
+        with another picture, or its score is not finite: how many, and the first few.
+
+    Notes
+    -----
+    The same row twice is fine as long as its score is the same; programs that append to
+    their output write such files.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> rows = ("/data/ann/01.jpg", "/data/bob/01.jpg"), np.array([1.5, 0.5])
+    >>> scores = Scores(Path("mine.txt"), "lines", None, *rows, None, None, ())
+    >>> match(scores, ["bob/01.png", "ann/01.png"]).quality
+    array([0.5, 1.5])
+    """
+    if direction not in (None, "higher", "lower"):
+        message = f"direction {direction!r} is neither higher nor lower; say which"
+        raise InputError(message)
+    pairing = pair_rows(names, scores.names)
+    problems = list(_problems(scores, names, pairing))
+    if problems:
+        message = f"{scores.source}: {'; '.join(problems)}"
+        raise InputError(message)
+    values = scores.values[[rows[0] for rows in pairing.rows]]
+    # Subtracted, so that zero is not made into minus zero, which prints otherwise.
+    quality = 0.0 - values if (direction or scores.direction) == "lower" else values
+    notes = [*scores.notes, *_notes(scores, names, pairing)]
+    if direction and scores.direction and direction != scores.direction:
+        notes.append(
+            f"{scores.source}: {direction} scores count as the better ones, as you "
+            f"say; by its form, {scores.direction} ones are"
+        )
+    return Matched(quality, tuple(notes))
+
+
+def _problems(scores: Scores, names: Sequence[str], pairing: Pairing) -> Iterator[str]:
+    """Yield what keeps the pictures from having one finite score each."""
+    missing = [n for n, rows in enumerate(pairing.rows) if not rows]
+    if missing:
+        yield (
+            f"no score for {_some(len(missing), names)} "
+            f"({listed([names[n] for n in missing])}; the file's first is "
+            f"{shown(scores.names[0])}), score them or leave them out"
+        )
+    if pairing.shared:
+        found = [
+            f"{shown(scores.names[row])} fits {listed([names[n] for n in numbers])}"
+            for row, numbers in pairing.shared[:3]
+        ]
+        yield (
+            f"{len(pairing.shared)} rows fit several pictures "
+            f"({_first(found, len(pairing.shared))}), write paths with their folders"
+        )
+    several = [
+        (n, rows) for n, rows in enumerate(pairing.rows) if _differ(scores, rows)
+    ]
+    if several:
+        found = [_both(scores, names[n], rows) for n, rows in several[:3]]
+        yield (
+            f"several scores for {_some(len(several), names)} "
+            f"({_first(found, len(several))}), keep one row of each"
+        )
+    odd = [
+        (n, rows[0])
+        for n, rows in enumerate(pairing.rows)
+        if rows and not np.isfinite(scores.values[rows[0]])
+    ]
+    if odd:
+        found = [f"{shown(names[n])}: {scores.values[row]}" for n, row in odd[:3]]
+        yield (
+            f"no finite score for {_some(len(odd), names)} "
+            f"({_first(found, len(odd))}), leave them out or score them on purpose"
+        )
+
+
+def _notes(scores: Scores, names: Sequence[str], pairing: Pairing) -> Iterator[str]:
+    """Yield what the user should know about pictures that do have a score."""
+    used = {row for rows in pairing.rows for row in rows}
+    extra = [row for row in range(len(scores.names)) if row not in used]
+    if extra:
+        yield (
+            f"{scores.source}: {len(extra)} of {len(scores.names)} rows belong to no "
+            f"picture (first: {shown(scores.names[extra[0]])})"
+        )
+    if pairing.elsewhere:
+        n = pairing.elsewhere[0]
+        yield (
+            f"{scores.source}: {_some(len(pairing.elsewhere), names)} are in other "
+            f"folders there (first: {shown(names[n])} has the score of "
+            f"{shown(scores.names[pairing.rows[n][0]])})"
+        )
+
+
+def _differ(scores: Scores, rows: Sequence[int]) -> bool:
+    if len(rows) < 2:
+        return False
+    values = scores.values[list(rows)]
+    return not np.array_equal(values, np.full_like(values, values[0]), equal_nan=True)
+
+
+def _both(scores: Scores, name: str, rows: Sequence[int]) -> str:
+    """Say of one picture which of its rows have different scores."""
+    first = scores.values[rows[0]]
+    other = next(row for row in rows if scores.values[row] != first)
+    return (
+        f"{shown(name)}: {first:g} of {shown(scores.names[rows[0]])}, "
+        f"{scores.values[other]:g} of {shown(scores.names[other])}"
+    )
+
+
+def _some(count: int, names: Sequence[str]) -> str:
+    return f"{count} of {len(names)} pictures"
+
+
+def _first(found: Sequence[str], count: int) -> str:
+    """Join what is said of the first few, and count the others."""
+    text = "; ".join(shown(each, _WIDTH) for each in found)
+    return f"{text}; and {count - len(found)} more" if count > len(found) else text

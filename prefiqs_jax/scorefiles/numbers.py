@@ -1,0 +1,74 @@
+"""Numbers that stand in a file as text, and where one of them is none."""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.weights.wording import shown
+
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+
+
+def parse_numbers(
+    texts: Sequence[str], lines: Sequence[int], names: Sequence[str]
+) -> Float[np.ndarray, " rows"]:
+    """Convert text to float64, each to the number nearest to it.
+
+    Parameters
+    ----------
+    texts
+        Of the numbers; ``nan`` and ``inf`` are numbers here.
+    lines
+        The line of the file in which each stands, from 1, for the message.
+    names
+        Of the pictures, for the message.
+
+    Returns
+    -------
+    ndarray
+        Shape (rows,).
+
+    Raises
+    ------
+    InputError
+        If one is no number: its line, its picture and what stands there.
+
+    Examples
+    --------
+    >>> parse_numbers(["0.5", "1e-3"], [1, 2], ["a.png", "b.png"])
+    array([0.5  , 0.001])
+    """
+    # Python reads 1_000 as a number; in a score file it is a part of a name.
+    if not any("_" in text for text in texts):
+        try:
+            return np.array(list(map(float, texts)), np.float64)
+        except ValueError:
+            pass
+    row = next(row for row, text in enumerate(texts) if not is_number(text))
+    found = shown(texts[row]) if texts[row].strip() else "nothing"
+    cure = "correct or remove the line"
+    if _DECIMAL_COMMA.fullmatch(texts[row].strip()):
+        cure = "write numbers with a decimal point"
+    message = (
+        f"line {lines[row]}: the score of {shown(names[row])} is {found}, no number; "
+        f"{cure}"
+    )
+    raise InputError(message)
+
+
+def is_number(text: str) -> bool:
+    """Return whether a text is a number, which ``nan`` and ``inf`` are.
+
+    Examples
+    --------
+    >>> is_number("-1.5e-3"), is_number("nan"), is_number("1_000"), is_number("")
+    (True, True, False, False)
+    """
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return "_" not in text

@@ -1,0 +1,114 @@
+"""Find out how a score file is written, by what is in it, and read it."""
+
+import os
+from pathlib import Path
+
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.scorefiles.feature_lines import (
+    LEAST_DIM,
+    read_feature_lines,
+    trailing_numbers,
+)
+from prefiqs_jax.scorefiles.json_dict import read_json
+from prefiqs_jax.scorefiles.pickled import is_pickle, read_pickle
+from prefiqs_jax.scorefiles.scores import Scores
+from prefiqs_jax.scorefiles.table import find_table, read_table
+from prefiqs_jax.scorefiles.text_lines import read_text_lines
+from prefiqs_jax.weights.wording import naming
+
+# Some tens of lines of 512 numbers, some thousands of a path and a score.
+_SAMPLE = 2**18
+
+
+def read_scores(path: str | os.PathLike[str], *, column: str | None = None) -> Scores:
+    """Read a file of scores, whoever wrote it.
+
+    Its content tells the format, its name does not matter: a table with commas,
+    semicolons or tabs (``image,quality,drift`` of ``prefiqs score``, OFIQ, any other),
+    lines of a path and a score (CR-FIQA, GraFIQs), lines of a path and a raw embedding
+    whose norm is the score (MagFace), a pickled dict (FaceQAN, DifFIQA, eDifFIQA), a
+    JSON object.
+
+    Parameters
+    ----------
+    path
+        The file.
+    column
+        Of a table, the column that holds the scores. Not needed where only one holds
+        numbers, nor for tables of this package (``quality``) or of OFIQ
+        (``UnifiedQualityScore.scalar``).
+
+    Returns
+    -------
+    Scores
+        The rows as they stand there.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, unreadable, empty or damaged, is written in no such way,
+        holds something else than a number for a picture (with the line), or a pickle
+        would do anything but hold numbers; if no column or several could be meant.
+
+    Examples
+    --------
+    >>> path = getfixture("tmp_path") / "CRFIQAL_lfw.txt"
+    >>> _ = path.write_text("lfw/images/00001.jpg 2.25")
+    >>> scores = read_scores(path)
+    >>> scores.kind, scores.names, scores.values
+    ('lines of a path and a score', ('lfw/images/00001.jpg',), array([2.25]))
+    """
+    path = Path(path)
+    with naming(path):
+        try:
+            scores = _read(path, column)
+        except OSError as error:
+            message = f"cannot be read: {error.strerror or error}"
+            raise InputError(message) from error
+        except UnicodeDecodeError as error:
+            message = "is no UTF-8 text, nor a pickle; save it as UTF-8"
+            raise InputError(message) from error
+        if len(scores.values) == 0:
+            message = "holds no scores"
+            raise InputError(message)
+    return scores
+
+
+def _read(path: Path, column: str | None) -> Scores:
+    with open(path, "rb") as file:
+        start = file.read(_SAMPLE)
+    if is_pickle(start):
+        scores = read_pickle(path)
+    elif start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"["):
+        scores = read_json(path)
+    else:
+        return _read_text(path, _whole_lines(start), column)
+    _refuse_column(column, scores)
+    return scores
+
+
+def _read_text(path: Path, lines: list[str], column: str | None) -> Scores:
+    dim = trailing_numbers(lines)
+    if dim >= LEAST_DIM:
+        scores = read_feature_lines(path, dim)
+    elif table := find_table(lines):
+        return read_table(path, table, column)
+    else:
+        scores = read_text_lines(path)
+    _refuse_column(column, scores)
+    return scores
+
+
+def _refuse_column(column: str | None, scores: Scores) -> None:
+    if column is not None:
+        message = f"is {scores.kind} and has no columns; leave out column {column}"
+        raise InputError(message)
+
+
+def _whole_lines(start: bytes) -> list[str]:
+    """Give the lines at the start of a file that are not cut off, nor empty."""
+    if len(start) == _SAMPLE and b"\n" in start:
+        start = start[: start.rindex(b"\n")]
+    # What is cut off may be half a character, of a file in one line.
+    text = start.decode("utf-8-sig", "ignore" if len(start) == _SAMPLE else "strict")
+    return [line for line in text.split("\n") if line.strip()]
