@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.scorefiles.numbers import is_number
+from prefiqs_jax.scorefiles.numerals import is_number
 from prefiqs_jax.scorefiles.scores import Direction
 from prefiqs_jax.weights.wording import listed, shown
 

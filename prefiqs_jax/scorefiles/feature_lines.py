@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.scorefiles.numbers import is_number
+from prefiqs_jax.scorefiles.numerals import is_number
 from prefiqs_jax.scorefiles.scores import Scores
 from prefiqs_jax.scorefiles.text_lines import numbered
 from prefiqs_jax.weights.wording import shown

@@ -16,7 +16,7 @@ from prefiqs_jax.scorefiles.columns import (
     read_header,
     score_columns,
 )
-from prefiqs_jax.scorefiles.numbers import parse_numbers
+from prefiqs_jax.scorefiles.numerals import parse_numbers
 from prefiqs_jax.scorefiles.scores import Scores
 from prefiqs_jax.weights.wording import one_line, shown
 

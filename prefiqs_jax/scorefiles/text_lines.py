@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.scorefiles.numbers import parse_numbers
+from prefiqs_jax.scorefiles.numerals import parse_numbers
 from prefiqs_jax.scorefiles.scores import Scores
 from prefiqs_jax.weights.wording import shown
 
