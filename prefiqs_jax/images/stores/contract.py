@@ -15,7 +15,7 @@ class Store(Protocol):
 
     @property
     def sha256(self) -> str:
-        """Digest that tells folders of the same names apart; empty if that is unknown."""
+        """Digest that tells folders of the same names apart; empty if unknown."""
         ...
 
     def check(self, root: Path, name: str, needed: NeededSize | None) -> None:

@@ -1,0 +1,20 @@
+"""Verification benchmarks as they are on disk, read into one form.
+
+Pictures stay encoded until they are loaded; see :mod:`prefiqs_jax.images`.
+"""
+
+from prefiqs_jax.benchmarks.benchmark import Benchmark, Templates
+from prefiqs_jax.benchmarks.degraded import with_degraded
+from prefiqs_jax.benchmarks.groups import mated_groups
+from prefiqs_jax.benchmarks.published import PUBLISHED
+from prefiqs_jax.benchmarks.read import KINDS, read_benchmark
+
+__all__ = [
+    "KINDS",
+    "PUBLISHED",
+    "Benchmark",
+    "Templates",
+    "mated_groups",
+    "read_benchmark",
+    "with_degraded",
+]

@@ -1,0 +1,111 @@
+"""A folder of pictures whose people are known: every picture with every other one."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from prefiqs_jax.benchmarks.benchmark import Benchmark
+from prefiqs_jax.benchmarks.wording import counted, some
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.images import ImageFolder, read_folder
+from prefiqs_jax.images.folder import IDENTITY_TABLE
+
+SEVERITY = "severity"
+
+
+def read_all_pairs(path: Path, images: Path | None = None) -> Benchmark:
+    """Read an image folder as a benchmark of all N (N - 1) / 2 comparisons.
+
+    So Adience is evaluated in this field. Pictures without identity are left out. A
+    column ``severity`` of ``images.csv`` is kept.
+
+    Parameters
+    ----------
+    path
+        The folder: see :func:`prefiqs_jax.images.read_folder`.
+    images
+        The folder of the pictures, if it is another one.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be read, fewer than two people are known, or nobody has
+        two pictures.
+    """
+    folder = read_folder(path if images is None else images)
+    notes = list(folder.notes)
+    known = [place for place, who in enumerate(folder.identities) if who is not None]
+    unknown = len(folder.names) - len(known)
+    if known and unknown:
+        what = counted(unknown, "picture")
+        notes.append(f"{what} without identity were left out")
+        folder = folder.take(known)
+    _check_identities(folder)
+    return Benchmark(
+        name=folder.root.resolve().name,
+        kind="folder",
+        images=folder,
+        first=None,
+        second=None,
+        mated=None,
+        templates=None,
+        identities=folder.identities,
+        identity_source=folder.identity_source,
+        severity=_severities(folder),
+        notes=tuple(notes),
+    )
+
+
+def _check_identities(folder: ImageFolder) -> None:
+    if not any(folder.identities):
+        message = (
+            f"{folder.root} does not say who is in its pictures; put each person's in "
+            f"a subfolder, or give {IDENTITY_TABLE} with columns file and identity"
+        )
+        raise InputError(message)
+    if folder.identity_count < 2:
+        message = (
+            f"{folder.root} shows one person only, so that no comparison is non-mated; "
+            "add pictures of others"
+        )
+        raise InputError(message)
+    if folder.identity_count == len(folder.names):
+        message = (
+            f"{folder.root} has one picture of each person, so that no comparison is "
+            "mated; add further ones"
+        )
+        raise InputError(message)
+
+
+def _severities(folder: ImageFolder) -> np.ndarray | None:
+    """Read the column severity of images.csv; None without one."""
+    table = folder.root / IDENTITY_TABLE
+    if folder.identity_source != IDENTITY_TABLE:
+        return None
+    with table.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file, skipinitialspace=True)
+        reader.fieldnames = [column.strip() for column in reader.fieldnames or ()]
+        if SEVERITY not in reader.fieldnames:
+            return None
+        text_of = {
+            (row["file"] or "").replace("\\", "/").removeprefix("./"): row[SEVERITY]
+            for row in reader
+        }
+    severity = np.empty(len(folder.names))
+    bad = []
+    for place, name in enumerate(folder.names):
+        try:
+            severity[place] = float(text_of[name] or "")
+        except ValueError:
+            bad.append(name)
+            continue
+        if not 0 <= severity[place] <= 1:
+            bad.append(name)
+    if bad:
+        message = (
+            f"{table}: the {SEVERITY} of {counted(len(bad), 'picture')} is no number "
+            f"from 0 to 1: {some(bad)}"
+        )
+        raise InputError(message)
+    return severity

@@ -1,0 +1,77 @@
+"""A verification benchmark: pictures, and which of them are compared."""
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from prefiqs_jax.images import ImageFolder
+
+
+class Templates(NamedTuple):
+    """Sets of images that are compared as one; an entry of the arrays is a member."""
+
+    names: tuple[str, ...]
+    """Of the templates."""
+    image: Int[np.ndarray, " members"]
+    """int32: index of the member's image."""
+    template: Int[np.ndarray, " members"]
+    """int32: index of the template it belongs to; not decreasing."""
+    medium: Int[np.ndarray, " members"]
+    """int32: the medium it comes from, a photograph or a video, counted from 0."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Benchmark:
+    """Pictures, the comparisons of them or of templates, and what is known of both.
+
+    What is compared is called a unit here: an image, or a template if there are any.
+    """
+
+    name: str
+    kind: str
+    """One of :data:`prefiqs_jax.benchmarks.KINDS`."""
+    images: ImageFolder
+    """Pictures that take part, for `load_batches` and `check_headers`."""
+    first: Int[np.ndarray, " comparisons"] | None
+    """int32: index of one unit of each comparison; None for all pairs of units."""
+    second: Int[np.ndarray, " comparisons"] | None
+    """int32: index of the other unit; None for all pairs."""
+    mated: Bool[np.ndarray, " comparisons"] | None
+    """Whether both units show one person; None for all pairs: identities say it."""
+    templates: Templates | None
+    """None if images are compared."""
+    identities: tuple[str | None, ...]
+    """The person of each unit, None where unknown."""
+    identity_source: str | None
+    """Where the identities come from; None if none is known."""
+    severity: Float[np.ndarray, " images"] | None
+    """How badly each image was degraded, in [0, 1], 0 for an original; else None."""
+    notes: tuple[str, ...]
+    """What the user should know, one line each."""
+
+    @property
+    def unit_count(self) -> int:
+        """How many units there are: templates, or images if there are no templates."""
+        return len(self.identities)
+
+    @property
+    def comparison_count(self) -> int:
+        """How many comparisons there are."""
+        if self.mated is None:
+            return self.unit_count * (self.unit_count - 1) // 2
+        return len(self.mated)
+
+    @property
+    def mated_count(self) -> int:
+        """How many comparisons are mated."""
+        if self.mated is None:
+            _, sizes = np.unique(np.array(self.identities, str), return_counts=True)
+            return int((sizes * (sizes - 1) // 2).sum())
+        return int(self.mated.sum())
+
+    @property
+    def non_mated_count(self) -> int:
+        """How many comparisons are non-mated."""
+        return self.comparison_count - self.mated_count

@@ -1,0 +1,99 @@
+"""Check listed comparisons: of two units each, both kinds, no contradictions."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from prefiqs_jax.benchmarks.wording import counted, some
+from prefiqs_jax.errors import InputError
+
+
+def check_kinds(source: Path, mated: Bool[np.ndarray, " comparisons"]) -> None:
+    """Raise InputError unless there are mated and non-mated comparisons."""
+    if not len(mated):
+        message = f"{source} lists no comparisons; give a complete file"
+        raise InputError(message)
+    if mated.all() or not mated.any():
+        missing = "non-mated" if mated.all() else "mated"
+        message = (
+            f"{source} has {counted(len(mated), 'comparison')} and none of them is "
+            f"{missing}; error rates need both kinds"
+        )
+        raise InputError(message)
+
+
+def check_comparisons(
+    source: Path,
+    names: Sequence[str],
+    first: Int[np.ndarray, " comparisons"],
+    second: Int[np.ndarray, " comparisons"],
+    mated: Bool[np.ndarray, " comparisons"],
+) -> tuple[str, ...]:
+    """Check comparisons that a file lists by name.
+
+    Parameters
+    ----------
+    source
+        The file, for messages.
+    names
+        Of the units.
+    first, second, mated
+        The comparisons: indices of units, and whether both show one person.
+
+    Returns
+    -------
+    tuple of str
+        Notes: whether some comparisons are listed more than once.
+
+    Raises
+    ------
+    InputError
+        If one kind is missing, a unit is compared with itself, or two lines that
+        compare the same units disagree.
+    """
+    check_kinds(source, mated)
+    if (alone := np.flatnonzero(first == second)).size:
+        shown = some([names[unit] for unit in first[alone]])
+        message = (
+            f"{source} compares {shown} with itself ({len(alone)} of "
+            f"{counted(len(mated), 'comparison')}); leave such lines out"
+        )
+        raise InputError(message)
+    repeated, disagreeing = repeated_pairs(len(names), first, second, mated)
+    if len(disagreeing):
+        shown = some([f"{names[a]} and {names[b]}" for a, b in disagreeing])
+        message = (
+            f"{source} lists {shown} as mated and as non-mated "
+            f"({counted(len(disagreeing), 'pair')}); keep what is true"
+        )
+        raise InputError(message)
+    if not repeated:
+        return ()
+    often = counted(repeated, "comparison")
+    return (f"{often} repeat another and count as often as they are listed",)
+
+
+def repeated_pairs(
+    unit_count: int,
+    first: Int[np.ndarray, " comparisons"],
+    second: Int[np.ndarray, " comparisons"],
+    mated: Bool[np.ndarray, " comparisons"],
+) -> tuple[int, list[tuple[int, int]]]:
+    """Find comparisons of the same two units, in either order.
+
+    Returns
+    -------
+    repeated
+        How many comparisons repeat one before them.
+    disagreeing
+        The pairs (low, high) of units that are listed both as mated and as non-mated.
+    """
+    low, high = np.minimum(first, second), np.maximum(first, second)
+    key = (low.astype(np.int64) * unit_count + high) * 2 + mated
+    key.sort()
+    pair = key >> 1
+    same = pair[1:] == pair[:-1]
+    differ = np.unique(pair[1:][same & (key[1:] != key[:-1])])
+    return int(same.sum()), [divmod(int(each), unit_count) for each in differ]

@@ -1,0 +1,226 @@
+"""IJB-B and IJB-C: templates of images, aligned from loose crops while they load."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from prefiqs_jax.benchmarks.benchmark import Benchmark, Templates
+from prefiqs_jax.benchmarks.columns import numbered, read_columns
+from prefiqs_jax.benchmarks.comparisons import check_comparisons
+from prefiqs_jax.benchmarks.groups import in_order_of_appearance, joined
+from prefiqs_jax.benchmarks.pictures import find_pictures, take_used
+from prefiqs_jax.benchmarks.wording import counted, some
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.images import ImageFolder, read_folder
+from prefiqs_jax.images.stores import FILES, Landmarked, Store
+
+MEMBERS = "_face_tid_mid.txt"
+COMPARISONS = "_template_pair_label.txt"
+POINTS = "_name_5pts_score.txt"
+LOOSE_CROP = "loose_crop"
+_POINT_COLUMNS = {
+    "image": "name",
+    **{f"{axis}{point}": "number" for point in range(1, 6) for axis in "xy"},
+    "score": "number",
+}
+
+
+class _Members(NamedTuple):
+    """Lines of the file of members, as numbers."""
+
+    images: list[str]
+    image: Int[np.ndarray, " members"]
+    template: Int[np.ndarray, " members"]
+    medium: Int[np.ndarray, " members"]
+    ids: Int[np.ndarray, " templates"]
+    """Of the templates in the file."""
+
+
+def find_members(path: Path) -> Path | None:
+    """Find ``ijbc_face_tid_mid.txt`` (or ijbb's) in a folder or its ``meta``."""
+    for folder in (path / "meta", path):
+        found = sorted(folder.glob(f"*{MEMBERS}")) if folder.is_dir() else []
+        if len(found) > 1:
+            message = f"{folder} has {some([each.name for each in found])}; keep one"
+            raise InputError(message)
+        if found:
+            return found[0]
+    return None
+
+
+def read_ijb(path: Path, images: Path | None = None) -> Benchmark:
+    """Read the 1:1 verification protocol of IJB-C, or IJB-B, from insightface's files.
+
+    In ``meta/``: ``ijbc_face_tid_mid.txt`` (image, template, medium),
+    ``ijbc_template_pair_label.txt`` (two templates, 1 if mated) and
+    ``ijbc_name_5pts_score.txt`` (image, five points, score of the detector). Pictures
+    in ``loose_crop/`` are aligned to the ArcFace template by the five points while they
+    are loaded; pictures of another folder are taken to be aligned.
+
+    Parameters
+    ----------
+    path
+        The folder of ``meta/`` and ``loose_crop/``.
+    images
+        Folder of the pictures; None for ``loose_crop`` below `path`.
+
+    Returns
+    -------
+    Benchmark
+        The files hold no names of people. In this protocol each person has a template
+        of the gallery, with which all others of this person are compared, so the
+        groups that mated comparisons join stand for the identities. They are a lower
+        bound: a person whose templates no mated comparison joins would count twice.
+
+    Raises
+    ------
+    InputError
+        If a file is absent or unreadable, a line is malformed, a template has no image,
+        a picture or its points are absent, or the comparisons contradict each other.
+
+    References
+    ----------
+    Maze et al. (2018). IARPA Janus Benchmark - C: Face dataset and protocol. ICB.
+    """
+    source = find_members(path)
+    if source is None:
+        message = f"{path} has no file *{MEMBERS}, neither in meta/ nor itself"
+        raise InputError(message)
+    prefix = source.name.removesuffix(MEMBERS)
+    members = _read_members(source)
+    listed = source.with_name(prefix + COMPARISONS)
+    first, second, mated, template_of, notes = _read_comparisons(listed, members)
+
+    # Templates that no comparison needs are left out, and their images with them.
+    kept = template_of[members.template] >= 0
+    template = template_of[members.template[kept]]
+    folder, image, more = _pictures(path, source, prefix, images, members, kept)
+    order = np.argsort(template, kind="stable")
+    templates = Templates(
+        names=tuple(str(each) for each in members.ids[template_of >= 0].tolist()),
+        image=image[order],
+        template=template[order],
+        medium=members.medium[kept][order],
+    )
+    groups = joined(len(templates.names), first, second, mated)
+    groups = in_order_of_appearance(groups)
+    count = int(groups.max()) + 1
+    described = (
+        f"identities are the {count:,} groups of templates that mated comparisons join"
+    )
+    return Benchmark(
+        name=prefix,
+        kind="ijbc",
+        images=folder,
+        first=first,
+        second=second,
+        mated=mated,
+        templates=templates,
+        identities=tuple(f"group_{each}" for each in groups.tolist()),
+        identity_source="mated comparisons",
+        severity=None,
+        notes=(*notes, *more, described),
+    )
+
+
+def _read_members(source: Path) -> _Members:
+    columns = {"image": "name", "template": "whole", "medium": "whole"}
+    image, template, medium = read_columns(source, columns)
+    names, (image,) = numbered(image)
+    ids, template = np.unique(template, return_inverse=True)
+    _, medium = np.unique(medium, return_inverse=True)
+    return _Members(
+        names, image, template.astype(np.int32), medium.astype(np.int32), ids
+    )
+
+
+def _read_comparisons(
+    listed: Path, members: _Members
+) -> tuple[
+    Int[np.ndarray, " comparisons"],
+    Int[np.ndarray, " comparisons"],
+    Bool[np.ndarray, " comparisons"],
+    Int[np.ndarray, " templates"],
+    list[str],
+]:
+    """Read comparisons, and number anew the templates that take part (-1: others)."""
+    columns = {"template": "whole", "other_template": "whole", "mated": "label"}
+    one, other, mated = read_columns(listed, columns)
+    first, second = (_places(listed, members.ids, each) for each in (one, other))
+    names = [str(each) for each in members.ids.tolist()]
+    notes = list(check_comparisons(listed, names, first, second, mated))
+    used = np.zeros(len(names), bool)
+    used[first] = used[second] = True
+    template_of = np.where(used, np.cumsum(used) - 1, -1).astype(np.int32)
+    if unused := int((~used).sum()):
+        notes.append(f"{counted(unused, 'template')} in no comparison were left out")
+    return template_of[first], template_of[second], mated, template_of, notes
+
+
+def _places(
+    listed: Path, ids: Int[np.ndarray, " templates"], wanted: np.ndarray
+) -> Int[np.ndarray, " comparisons"]:
+    place = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1).astype(np.int32)
+    if len(absent := np.unique(wanted[ids[place] != wanted])):
+        message = (
+            f"{listed} compares {counted(len(absent), 'template')} without images: "
+            f"{some([str(each) for each in absent])}; complete *{MEMBERS}"
+        )
+        raise InputError(message)
+    return place
+
+
+def _pictures(
+    path: Path,
+    source: Path,
+    prefix: str,
+    images: Path | None,
+    members: _Members,
+    kept: Bool[np.ndarray, " members"],
+) -> tuple[ImageFolder, Int[np.ndarray, " kept"], tuple[str, ...]]:
+    """Find the pictures of the members that are kept, and how they are aligned."""
+    folder = read_folder(path / LOOSE_CROP if images is None else images)
+    numbers, place = np.unique(members.image[kept], return_inverse=True)
+    wanted = [members.images[number] for number in numbers.tolist()]
+    found = find_pictures(source, folder, wanted)
+    used, (image,), notes = take_used(folder, found[place])
+    store, how = _store(source.with_name(prefix + POINTS), used)
+    unknown = (None,) * len(used.names)
+    folder = ImageFolder(used.root, used.names, unknown, None, used.notes, store)
+    return folder, image, (*notes, how)
+
+
+def _store(points: Path, folder: ImageFolder) -> tuple[Store, str]:
+    """Align loose crops by the points of a file, and nothing else."""
+    if folder.root.name != LOOSE_CROP:
+        return FILES, f"pictures of {folder.root} are taken to be aligned"
+    names, *numbers = read_columns(points, _POINT_COLUMNS)
+    landmarks = np.stack(numbers[:-1], axis=1).reshape(-1, 5, 2)
+    row = _rows(points, names, landmarks)
+    if absent := [name for name in folder.names if name not in row]:
+        message = (
+            f"{points} has no points of {counted(len(absent), 'picture')}: "
+            f"{some(absent)}; complete it"
+        )
+        raise InputError(message)
+    chosen = landmarks[[row[name] for name in folder.names]]
+    place = {name: index for index, name in enumerate(folder.names)}
+    how = f"pictures of {folder.root} are aligned by five points while they are loaded"
+    return Landmarked(chosen, place), how
+
+
+def _rows(points: Path, names: Any, landmarks: np.ndarray) -> dict[str, int]:
+    listed = [str(each) for each in names]
+    row = {name: index for index, name in enumerate(listed)}
+    bad = np.flatnonzero(~np.isfinite(landmarks).all(axis=(1, 2)))
+    if len(bad):
+        shown = some([listed[each] for each in bad])
+        message = f"{points} has points that are not finite, of {shown}"
+        raise InputError(message)
+    if len(row) < len(listed):
+        twice = [n for index, n in enumerate(listed) if row[n] != index]
+        message = f"{points} lists {some(twice)} more than once; keep one line each"
+        raise InputError(message)
+    return row

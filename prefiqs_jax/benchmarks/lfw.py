@@ -1,0 +1,144 @@
+"""LFW's pairs.txt, and the lists in the same layout, XQLFW's among them."""
+
+import dataclasses
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from prefiqs_jax.benchmarks.benchmark import Benchmark
+from prefiqs_jax.benchmarks.comparisons import check_comparisons
+from prefiqs_jax.benchmarks.pictures import find_pictures, picture_folder, take_used
+from prefiqs_jax.errors import InputError
+
+_FOLDERS = {
+    "lfw": ("images", "lfw", "lfw_aligned_112", "lfw-deepfunneled", "lfw_funneled"),
+    "xqlfw": ("xqlfw_aligned_112", "images", "xqlfw"),
+}
+_LAYOUT = "NAME I J (mated) or NAME I NAME J (non-mated)"
+
+
+class Line(NamedTuple):
+    """One comparison of the list."""
+
+    first: str
+    """Name of one picture, without extension."""
+    second: str
+    people: tuple[str, str]
+    mated: bool
+
+
+def read_lfw(path: Path, images: Path | None = None, *, kind: str = "lfw") -> Benchmark:
+    """Read a list of comparisons in the layout of LFW's ``pairs.txt``.
+
+    The header is the number of folds and of comparisons of either kind in each, or only
+    the latter; then come lines of three columns (a person and two numbers: mated) and
+    of four (two people with a number each: non-mated). ``NAME 7`` is a picture
+    ``NAME_0007`` of any extension, in a folder of the person or not.
+
+    Parameters
+    ----------
+    path
+        The list.
+    images
+        Folder of the pictures; None to look beside the list.
+    kind
+        ``"lfw"`` or ``"xqlfw"``, whose pictures are in other folders.
+
+    Raises
+    ------
+    InputError
+        If the list is unreadable, a line is malformed, the header counts other lines,
+        a picture is absent, or the comparisons contradict each other.
+
+    References
+    ----------
+    Huang et al. (2007). Labeled Faces in the Wild. UMass Amherst, TR 07-49.
+    Knoche et al. (2021). Cross-quality LFW. IEEE FG, arXiv 2108.10290.
+    """
+    lines = read_pairs_txt(path)
+    names = sorted({each for line in lines for each in (line.first, line.second)})
+    number = {name: place for place, name in enumerate(names)}
+    first = np.array([number[line.first] for line in lines], np.int32)
+    second = np.array([number[line.second] for line in lines], np.int32)
+    mated = np.array([line.mated for line in lines])
+    notes = check_comparisons(path, names, first, second, mated)
+
+    folder = picture_folder(path, images, _FOLDERS[kind])
+    found = find_pictures(path, folder, names, by_stem=True)
+    used, (first, second), left_out = take_used(folder, found[first], found[second])
+    person: dict[int, str] = {}
+    for line, a, b in zip(lines, first.tolist(), second.tolist(), strict=True):
+        person[a], person[b] = line.people
+    identities = tuple(person[place] for place in range(len(used.names)))
+    return Benchmark(
+        name=_name(path),
+        kind=kind,
+        images=dataclasses.replace(
+            used, identities=identities, identity_source=path.name
+        ),
+        first=first,
+        second=second,
+        mated=mated,
+        templates=None,
+        identities=identities,
+        identity_source=path.name,
+        severity=None,
+        notes=(*notes, *left_out),
+    )
+
+
+def read_pairs_txt(path: Path) -> list[Line]:
+    """Read the lines of a list; errors as :func:`read_lfw`."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        message = f"cannot read {path}: {error.strerror}"
+        raise InputError(message) from None
+    except UnicodeDecodeError:
+        message = f"{path} is not UTF-8 text; save it as UTF-8"
+        raise InputError(message) from None
+    header, *rows = text.splitlines() or [""]
+    expected = _header(path, header)
+    lines = [_line(path, n, row) for n, row in enumerate(rows, 2) if row.strip()]
+    mated = sum(line.mated for line in lines)
+    if (mated, len(lines) - mated) != (expected, expected):
+        message = (
+            f"{path} has {mated} mated and {len(lines) - mated} non-mated comparisons, "
+            f"but its header says {expected} of each; complete it, or correct line 1"
+        )
+        raise InputError(message)
+    return lines
+
+
+def _name(path: Path) -> str:
+    """Name the benchmark: pairs.txt has the name of its folder."""
+    if path.stem == "pairs":
+        return path.resolve().parent.name
+    return path.stem.removesuffix("_pairs")
+
+
+def _header(path: Path, header: str) -> int:
+    """Give how many comparisons of either kind there should be."""
+    words = header.split()
+    if len(words) not in (1, 2) or not all(each.isdecimal() for each in words):
+        message = (
+            f"{path}, line 1: {header.strip()[:60]!r} is no header; it should be the "
+            "number of folds and of pairs of either kind in each, such as 10 300"
+        )
+        raise InputError(message)
+    return int(np.prod([int(each) for each in words]))
+
+
+def _line(path: Path, number: int, row: str) -> Line:
+    words = row.split("\t") if "\t" in row.strip() else row.split()
+    words = [each.strip() for each in words]
+    mated = len(words) == 3
+    if mated:
+        words.insert(2, words[0])
+    fits = len(words) == 4 and words[1].isdecimal() and words[3].isdecimal()
+    if not fits or mated != (words[0] == words[2]):
+        message = f"{path}, line {number}: {row.strip()[:60]!r} is not {_LAYOUT}"
+        raise InputError(message)
+    one, other = (f"{who}_{int(n):04d}" for who, n in (words[:2], words[2:]))
+    return Line(one, other, (words[0], words[2]), mated)
