@@ -11,6 +11,13 @@ from prefiqs_jax.images.align.detector import (
 )
 from prefiqs_jax.images.align.folder import Crop, align_pictures, locate
 from prefiqs_jax.images.align.landmarks import check_landmarks
+from prefiqs_jax.images.align.misalign import (
+    ALIGNED,
+    Misalignment,
+    error_matrix,
+    misaligned_crops,
+    misalignments,
+)
 from prefiqs_jax.images.align.plan import Task, describe_unusable, finished, plan_crops
 from prefiqs_jax.images.align.similarity import compose, similarity, transform
 from prefiqs_jax.images.align.stamp import Stamp, opencv_version
@@ -28,6 +35,7 @@ from prefiqs_jax.images.align.templates import (
 )
 
 __all__ = [
+    "ALIGNED",
     "LANDMARKS",
     "LANDMARK_COLUMNS",
     "TEMPLATES",
@@ -35,6 +43,7 @@ __all__ = [
     "Detect",
     "Detection",
     "LandmarkTable",
+    "Misalignment",
     "Stamp",
     "Task",
     "Template",
@@ -44,10 +53,13 @@ __all__ = [
     "choose",
     "compose",
     "describe_unusable",
+    "error_matrix",
     "find_faces",
     "finished",
     "has_landmarks",
     "locate",
+    "misaligned_crops",
+    "misalignments",
     "open_detector",
     "opencv_version",
     "plan_crops",

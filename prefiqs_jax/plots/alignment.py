@@ -1,0 +1,113 @@
+"""Quality against errors of alignment: a column for each kind, a line per sparsity."""
+
+from itertools import cycle
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from prefiqs_jax.plots.theme import DENSITY_MAP, GREY, MARKERS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ERRORS = {
+    "shift_x": "shift right (px)",
+    "shift_y": "shift down (px)",
+    "rotation": "rotation clockwise (°)",
+    "scale": "scale (factor)",
+}
+"""Label of each kind of error, in the order of the columns."""
+
+ROWS = {
+    "mean_quality": "mean quality",
+    "standardised_change": "change of quality\n(SD of aligned images)",
+    "rank_agreement": "Spearman $\\rho$ with\naligned images",
+    "mean_similarity": "similarity to\naligned image",
+}
+"""Label of each statistic drawn, in the order of the rows; none has another unit."""
+
+# Where there is no effect.
+_NEUTRAL = {"standardised_change": 0.0, "rank_agreement": 1.0, "mean_similarity": 1.0}
+_DARKEST, _BRIGHTEST = 0.0, 0.85
+
+
+def alignment_panels(figure: Figure, table: "pd.DataFrame") -> Figure:
+    """Fill a figure with panels: statistics over the size of the error.
+
+    Parameters
+    ----------
+    figure
+        Empty figure; its height is set to fit, its width stays.
+    table
+        Columns kind (a key of :data:`ERRORS`), amount, sparsity, statistic (those of
+        :data:`ROWS` are drawn), value, low and high. A sparsity of NaN says that the
+        statistic needs no pruned network.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The same figure.
+    """
+    kinds = [kind for kind in ERRORS if (table["kind"] == kind).any()]
+    rows = [name for name in ROWS if (table["statistic"] == name).any()]
+    sparsities = np.unique(table["sparsity"].dropna().to_numpy(np.float64))
+    figure.set_figheight(0.55 + 1.35 * len(rows))
+    grid = figure.subplots(
+        len(rows), len(kinds), sharex="col", sharey="row", squeeze=False
+    )
+    for line, statistic in zip(grid, rows, strict=True):
+        for ax, kind in zip(line, kinds, strict=True):
+            of_kind = (table["kind"] == kind) & (table["statistic"] == statistic)
+            if statistic in _NEUTRAL:
+                ax.axhline(_NEUTRAL[statistic], color=GREY, lw=0.6, ls="--", zorder=1)
+            _lines(ax, table.loc[of_kind], sparsities)
+            ax.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
+        line[0].set_ylabel(ROWS[statistic])
+    for ax, kind in zip(grid[-1], kinds, strict=True):
+        ax.set_xlabel(ERRORS[kind])
+    figure.align_ylabels(grid[:, 0])
+    handles, names = grid[0, 0].get_legend_handles_labels()
+    figure.legend(
+        handles, names, title="sparsity", loc="outside upper center", ncols=len(names)
+    )
+    return figure
+
+
+def _lines(ax: Axes, chosen: "pd.DataFrame", sparsities: np.ndarray) -> None:
+    """Draw a line and its band for every sparsity, or one in grey for the network."""
+    styles = [
+        (np.nan, GREY, "."),
+        *zip(sparsities, _colors(len(sparsities)), cycle(MARKERS), strict=False),
+    ]
+    for sparsity, color, marker in styles:
+        same = (
+            chosen["sparsity"].isna()
+            if np.isnan(sparsity)
+            else (chosen["sparsity"] == sparsity)
+        )
+        points = chosen.loc[same].sort_values("amount")
+        if points.empty:
+            continue
+        amount, value, low, high = (
+            points[name].to_numpy(np.float64)
+            for name in ("amount", "value", "low", "high")
+        )
+        ax.fill_between(amount, low, high, color=color, alpha=0.15, lw=0)
+        ax.plot(
+            amount,
+            value,
+            color=color,
+            marker=marker,
+            ms=2.2,
+            lw=1,
+            label=f"{sparsity:g}",
+        )
+
+
+def _colors(count: int) -> list[tuple[float, ...]]:
+    places = np.linspace(_DARKEST, _BRIGHTEST, count)
+    return [colormaps[DENSITY_MAP](place) for place in places]
