@@ -1,0 +1,115 @@
+"""K-means clustering of a few hundred points, as each identity's images are."""
+
+import numpy as np
+from jaxtyping import Float, Int
+
+MOST_ITERATIONS = 300
+
+
+def kmeans(
+    points: Float[np.ndarray, "points dim"], clusters: int, rng: np.random.Generator
+) -> Int[np.ndarray, " points"]:
+    """Group points around the means of their groups.
+
+    Starts from k-means++ and repeats Lloyd's two steps (each point to the nearest mean,
+    each mean to the middle of its points) until no point changes its group.
+
+    Parameters
+    ----------
+    points
+        Shape (points, dim), float64.
+    clusters
+        How many groups. With no more points than that, each is a group of its own.
+    rng
+        Generator of the start.
+
+    Returns
+    -------
+    ndarray
+        Shape (points,): the group of each, from 0 without gaps. Fewer groups than asked
+        for if fewer points are different, or where a mean has lost all its points.
+
+    References
+    ----------
+    Lloyd (1982). Least squares quantization in PCM. IEEE Trans. Information Theory 28.
+    Arthur & Vassilvitskii (2007). k-means++: the advantages of careful seeding. SODA;
+    without the several candidates a step that some programs try.
+
+    Examples
+    --------
+    >>> points = np.array([[0.0], [10.0], [0.1], [10.1]])
+    >>> labels = kmeans(points, 2, np.random.default_rng(0))
+    >>> bool(labels[0] == labels[2] != labels[1] == labels[3])
+    True
+    """
+    if len(points) <= clusters:
+        return np.arange(len(points))
+    labels = lloyd(points, plus_plus(points, clusters, rng))
+    return np.unique(labels, return_inverse=True)[1]
+
+
+def plus_plus(
+    points: Float[np.ndarray, "points dim"], clusters: int, rng: np.random.Generator
+) -> Float[np.ndarray, "clusters dim"]:
+    """Choose points as first means, far ones by the square of their distance.
+
+    Parameters
+    ----------
+    points
+        Shape (points, dim).
+    clusters
+        How many to choose; fewer are chosen if fewer are different.
+    rng
+        Generator of the choice.
+
+    Returns
+    -------
+    ndarray
+        Shape (clusters, dim), rows of ``points``.
+    """
+    chosen = [int(rng.integers(len(points)))]
+    nearest = np.full(len(points), np.inf)
+    while len(chosen) < clusters:
+        away = points - points[chosen[-1]]
+        nearest = np.minimum(nearest, np.einsum("pd,pd->p", away, away))
+        reach = np.cumsum(nearest)
+        if reach[-1] == 0:
+            break
+        # The last one with any distance, should rounding bring the draw to the end.
+        last = int(np.flatnonzero(nearest)[-1])
+        drawn = int(np.searchsorted(reach, rng.random() * reach[-1], side="right"))
+        chosen.append(min(drawn, last))
+    return points[chosen]
+
+
+def lloyd(
+    points: Float[np.ndarray, "points dim"], means: Float[np.ndarray, "clusters dim"]
+) -> Int[np.ndarray, " points"]:
+    """Move means and points until no point changes its group.
+
+    Parameters
+    ----------
+    points
+        Shape (points, dim).
+    means
+        Shape (clusters, dim), to start from. One that loses all points stays put.
+
+    Returns
+    -------
+    ndarray
+        Shape (points,): the nearest mean of each.
+    """
+    labels = np.full(len(points), -1)
+    for _ in range(MOST_ITERATIONS):
+        # |x - c|² without |x|², which is the same for every mean.
+        cost = np.einsum("cd,cd->c", means, means) / 2 - points @ means.T
+        nearest = np.argmin(cost, axis=1)
+        if np.array_equal(nearest, labels):
+            break
+        labels = nearest
+        member = (labels == np.arange(len(means))[:, None]).astype(points.dtype)
+        count = member.sum(axis=1)
+        kept = count > 0
+        means = means.copy()
+        means[kept] = (member[kept] @ points) / count[kept, None]
+    return labels
