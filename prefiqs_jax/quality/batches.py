@@ -4,11 +4,14 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
 from prefiqs_jax.compilation import compiler_options
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.sweep.memory import is_out_of_memory
 
 ImageFunction: TypeAlias = Callable[[Any, Array, Array], Array]
 """``(weights, images, seeds) -> numbers``, whose last axis is that of the images. The
@@ -29,6 +32,11 @@ def in_batches(function: ImageFunction, weights: Any, batch_size: int) -> Run:
         What it gets as its first argument.
     batch_size
         Smaller batches are filled up, so that nothing compiles twice.
+
+    Returns
+    -------
+    callable
+        ``(images, seeds) -> numbers``; InputError where memory runs out.
     """
     compiled = jax.jit(function, compiler_options=compiler_options())
 
@@ -39,7 +47,16 @@ def in_batches(function: ImageFunction, weights: Any, batch_size: int) -> Run:
             # Real images fill the batch: they stay finite where the network does.
             filled = np.resize(some, (batch_size, *some.shape[1:]))
             keys = np.resize(seeds[first : first + batch_size], batch_size)
-            found = np.asarray(compiled(weights, filled, keys), np.float64)
+            try:
+                found = np.asarray(compiled(weights, filled, keys), np.float64)
+            except jax.errors.JaxRuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                message = (
+                    f"memory ran out with {batch_size} images at once; give a smaller "
+                    "batch size"
+                )
+                raise InputError(message) from error
             parts.append(found[..., : len(some)])
         return np.concatenate(parts, axis=-1)
 
@@ -62,7 +79,7 @@ def sliced(function: ImageFunction, size: int | None) -> ImageFunction:
         )
         found = jax.lax.map(lambda some: function(weights, *some), parts)
         # (slices, …, images of a slice) -> (…, images)
-        moved = jax.numpy.moveaxis(found, 0, -2)
+        moved = jnp.moveaxis(found, 0, -2)
         return moved.reshape(*moved.shape[:-2], -1)
 
     return run

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from prefiqs_jax.aliases import ApplyFn
 from prefiqs_jax.backbones.preprocessing import Preprocessing
 from prefiqs_jax.quality.batches import ImageFunction
+from prefiqs_jax.quality.keys import image_keys
 from prefiqs_jax.sensitivity import embed
 
 SAMPLES = 10
@@ -73,8 +74,7 @@ def similarities(
     size = 255 / pixels.std
 
     def cosines(params: Any, images: Array, seeds: Array) -> Array:
-        base = jax.random.key(seed)
-        keys = jax.vmap(lambda own: jax.random.fold_in(base, own))(seeds)
+        keys = image_keys(seed, seeds)
         reach = jnp.asarray(epsilon * size, images.dtype)
         low, high = (
             jnp.asarray((value * 255 - pixels.mean) / pixels.std, images.dtype)
@@ -95,13 +95,8 @@ def similarities(
             return jnp.clip(noisy - reach * jnp.sign(gradient), low, high), found
 
         def attack(number: Array) -> Array:
-            own = jax.vmap(lambda key: jax.random.fold_in(key, number))(keys)
-            draw = jax.vmap(
-                lambda key: jax.random.uniform(
-                    key, images.shape[1:], images.dtype, -reach, reach
-                )
-            )
-            start = jnp.clip(images + draw(own), low, high)
+            noise = reach * uniform_noise(keys, number, images)
+            start = jnp.clip(images + noise, low, high)
             last, found = jax.lax.scan(move, start, length=steps - 1)
             return jnp.concatenate([found, similarity(last)[None]])
 
@@ -111,6 +106,26 @@ def similarities(
         return jnp.concatenate([symmetry[None], found.reshape(-1, len(images))])
 
     return cosines
+
+
+def uniform_noise(keys: Array, sample: Array | int, images: Array) -> Array:
+    """Draw the noise of one copy of each image, uniform in [-1, 1), like ``images``.
+
+    Parameters
+    ----------
+    keys
+        Of the images, see :func:`prefiqs_jax.quality.keys.image_keys`.
+    sample
+        Number of the copy.
+    images
+        Shape (batch, height, width, channels).
+    """
+
+    def draw(key: Array) -> Array:
+        own = jax.random.fold_in(key, sample)
+        return jax.random.uniform(own, images.shape[1:], images.dtype, -1, 1)
+
+    return jax.vmap(draw)(keys)
 
 
 def quality_of(cosines: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -16,13 +16,14 @@ Kolf, Damer and Boutros (2024). GraFIQs: Face image quality assessment using gra
 magnitudes. CVPRW. arXiv:2404.12203.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from prefiqs_jax.backbones.taps import Observed, Taps
+from prefiqs_jax.backbones.taps import Observed
 from prefiqs_jax.quality.batches import ImageFunction
 
 OUTPUTS = ("image", "block1", "block2", "block3", "block4")
@@ -59,13 +60,16 @@ def statistics_loss(observed: Observed) -> Array:
     return jnp.stack(losses).mean(0)
 
 
-def gradient_magnitudes(taps: Taps) -> ImageFunction:
+def gradient_magnitudes(
+    observe: Callable[[Any, Any, Sequence[Any]], Observed],
+) -> ImageFunction:
     """Make the function that computes the raw scores of GraFIQs, lower = better.
 
     Parameters
     ----------
-    taps
-        The network, opened up.
+    observe
+        ``(params, images, shifts) -> Observed``, as of
+        :class:`prefiqs_jax.backbones.taps.Taps`.
 
     Returns
     -------
@@ -85,12 +89,12 @@ def gradient_magnitudes(taps: Taps) -> ImageFunction:
 
     def scores(params: Any, images: Array, seeds: Array) -> Array:
         del seeds
-        stages = jax.eval_shape(lambda p, x: taps.observe(p, x, ()), params, images)
-        shifts = [jnp.zeros(stage.shape, stage.dtype) for stage in stages.stages]
+        seen = jax.eval_shape(lambda p, x: observe(p, x, ()), params, images)
+        shifts = [jnp.zeros(stage.shape, stage.dtype) for stage in seen.stages]
 
         def total(images: Array, shifts: list[Array]) -> Array:
             # No image sees another, so the gradient of the sum is that of each.
-            return statistics_loss(taps.observe(params, images, shifts)).sum()
+            return statistics_loss(observe(params, images, shifts)).sum()
 
         image, blocks = jax.grad(total, argnums=(0, 1))(images, shifts)
         return jnp.stack([jnp.abs(g).sum((1, 2, 3)) for g in (image, *blocks)])

@@ -1,6 +1,8 @@
 """From the names of methods to scorers that share what can be shared."""
 
+import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -16,7 +18,7 @@ from prefiqs_jax.masks.named import NamedMask, as_named
 from prefiqs_jax.masks.packed import PackedMasks, pack_masks
 from prefiqs_jax.precision import DEFAULT_PRECISION, Precision, at_precision
 from prefiqs_jax.quality import faceqan, grafiqs, serfiq
-from prefiqs_jax.quality.batches import ImageFunction, in_batches, sliced
+from prefiqs_jax.quality.batches import ImageFunction, Run, in_batches, sliced
 from prefiqs_jax.quality.draws import Draws
 from prefiqs_jax.quality.first_order import both_scorer, first_order_scorer
 from prefiqs_jax.quality.fit import check_fit
@@ -36,6 +38,37 @@ from prefiqs_jax.quality.random import random_quality
 from prefiqs_jax.quality.scorer import Scorer, scorer
 from prefiqs_jax.slices import default_slice, in_slices, network_intensity
 from prefiqs_jax.sweep.score import DEFAULT_SPARSITY
+
+
+@dataclasses.dataclass(frozen=True)
+class Passes:
+    """How functions of images run through one network.
+
+    Attributes
+    ----------
+    backbone
+        The network.
+    batch_size, slice_size
+        Images of a batch, and of a part of it that goes through at a time.
+    precision
+        Of products.
+    """
+
+    backbone: Backbone
+    batch_size: int
+    slice_size: int | None
+    precision: Precision
+
+    @property
+    def taps(self) -> Taps:
+        """The network, opened up."""
+        assert self.backbone.taps is not None  # see check_fit
+        return self.backbone.taps
+
+    def run(self, function: ImageFunction, *, slices: bool = True) -> Run:
+        """Compile a function of (params, images, seeds) for any number of images."""
+        parts = sliced(function, self.slice_size) if slices else function
+        return in_batches(parts, self.backbone.params, self.batch_size)
 
 
 def make_scorers(
@@ -100,13 +133,10 @@ def make_scorers(
         raise InputError(message)
     masks = _masks(backbone, methods, sparsities, mask)
     made = _sharing(backbone, methods, masks, batch_size, precision)
-    for name, make in (
-        (GRAFIQS, _grafiqs),
-        (SERFIQ, _serfiq),
-        (FACEQAN, _faceqan),
-    ):
-        if name in methods:
-            made.append(make(backbone, draws, batch_size, precision))
+    own = {GRAFIQS: _grafiqs, SERFIQ: _serfiq, FACEQAN: _faceqan}
+    if own.keys() & set(methods):
+        passes = Passes(backbone, batch_size, _slice(backbone, batch_size), precision)
+        made += [make(passes, draws) for name, make in own.items() if name in methods]
     if RANDOM in methods:
         made.append(
             scorer(
@@ -165,19 +195,21 @@ def _sharing(
     return made
 
 
-def _taps(backbone: Backbone) -> Taps:
-    assert backbone.taps is not None  # checked before
-    return backbone.taps
+def _slice(backbone: Backbone, batch_size: int) -> int | None:
+    """Give the images of a slice, where slices pay, as for a network's own passes."""
+    if jax.default_backend() != "cpu":
+        return None
+    pixels = backbone.preprocessing
+    image = jax.ShapeDtypeStruct((1, pixels.height, pixels.width, 3), np.float32)
+    intensity = network_intensity(backbone.apply_fn, backbone.params, image)
+    return default_slice(batch_size, intensity)
 
 
-def _grafiqs(
-    backbone: Backbone, draws: Draws, batch_size: int, precision: Precision
-) -> Scorer:
+def _grafiqs(passes: Passes, draws: Draws) -> Scorer:
     del draws
-    function = _at_precision(grafiqs.gradient_magnitudes(_taps(backbone)), precision)
-    run = in_batches(
-        sliced(function, _slice(backbone, batch_size)), backbone.params, batch_size
-    )
+    observe, precision = passes.taps.observe, passes.precision
+    whole: Any = at_precision(lambda p, both: observe(p, *both), precision)
+    run = passes.run(grafiqs.gradient_magnitudes(lambda p, x, s: whole(p, (x, s))))
     names = [f"{GRAFIQS}/{output}" for output in grafiqs.OUTPUTS]
 
     def compute(images: NDArray, seeds: NDArray) -> dict[str, NDArray]:
@@ -186,12 +218,11 @@ def _grafiqs(
     return scorer(names, compute)
 
 
-def _serfiq(
-    backbone: Backbone, draws: Draws, batch_size: int, precision: Precision
-) -> Scorer:
-    taps = _taps(backbone)
-    trunk, head = (at_precision(part, precision) for part in (taps.trunk, taps.head))
-    size = _slice(backbone, batch_size)
+def _serfiq(passes: Passes, draws: Draws) -> Scorer:
+    taps, size = passes.taps, passes.slice_size
+    trunk, head = (
+        at_precision(part, passes.precision) for part in (taps.trunk, taps.head)
+    )
     function = serfiq.mean_distances(
         in_slices(trunk, size) if size else trunk,
         head,
@@ -199,40 +230,24 @@ def _serfiq(
         dropout=draws.serfiq_dropout,
         seed=draws.seed,
     )
-    run = in_batches(function, backbone.params, batch_size)
+    # The head is one product with large weights: the more images at once the better.
+    run = passes.run(function, slices=False)
     return scorer(
         [SERFIQ], lambda images, seeds: {SERFIQ: serfiq.quality_of(run(images, seeds))}
     )
 
 
-def _faceqan(
-    backbone: Backbone, draws: Draws, batch_size: int, precision: Precision
-) -> Scorer:
+def _faceqan(passes: Passes, draws: Draws) -> Scorer:
     function = faceqan.similarities(
-        at_precision(backbone.apply_fn, precision),
-        backbone.preprocessing,
+        at_precision(passes.backbone.apply_fn, passes.precision),
+        passes.backbone.preprocessing,
         samples=draws.faceqan_samples,
         steps=draws.faceqan_steps,
         epsilon=draws.faceqan_epsilon,
         seed=draws.seed,
     )
-    run = in_batches(
-        sliced(function, _slice(backbone, batch_size)), backbone.params, batch_size
-    )
+    run = passes.run(function)
     return scorer(
         [FACEQAN],
         lambda images, seeds: {FACEQAN: faceqan.quality_of(run(images, seeds))},
     )
-
-
-def _at_precision(function: ImageFunction, precision: Precision) -> ImageFunction:
-    """Take the products of a function of images, and of its gradients, alike."""
-    whole = at_precision(lambda weights, both: function(weights, *both), precision)
-    return lambda weights, images, seeds: whole(weights, (images, seeds))
-
-
-def _slice(backbone: Backbone, batch_size: int) -> int | None:
-    pixels = backbone.preprocessing
-    image = jax.ShapeDtypeStruct((1, pixels.height, pixels.width, 3), np.float32)
-    intensity = network_intensity(backbone.apply_fn, backbone.params, image)
-    return default_slice(batch_size, intensity)
