@@ -91,9 +91,10 @@ def optimise_labels(
 
     The definition is the published one where it says anything. Ours are these. Equal
     qualities are ranked in the order of the images; equal i' in the order of i. Pairs
-    of equal similarity (of two images, each may draw the other) are ranked as listed. An identity with no more images than clusters has a cluster for each; the
-    published code stops there. Pairs are ordered, (x, y) beside (y, x), so that the
-    original's removal of equal ones removes none.
+    of equal similarity (of two images, each may draw the other) are ranked as listed.
+    An identity with no more images than clusters has a cluster for each; the published
+    code stops there. Pairs are ordered, (x, y) beside (y, x), so that the original's
+    removal of equal ones removes none.
 
     References
     ----------
