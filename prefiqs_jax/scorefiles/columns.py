@@ -182,6 +182,9 @@ def _score_column(header: Header, name: int, column: str | None) -> str:
         return known[0]
     if len(found) == 1:
         return found[0]
+    if not found:
+        message = "holds no scores below its header"
+        raise InputError(message)
     message = f"{len(found)} columns hold numbers, {listed(found, 40)}; choose one"
     raise InputError(message)
 

@@ -3,14 +3,13 @@
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.scorefiles.columns import (
     OWN_COLUMNS,
-    Choice,
     Header,
     choose_columns,
     read_header,
@@ -18,10 +17,7 @@ from prefiqs_jax.scorefiles.columns import (
 )
 from prefiqs_jax.scorefiles.numerals import parse_numbers
 from prefiqs_jax.scorefiles.scores import Scores
-from prefiqs_jax.weights.wording import one_line, shown
-
-if TYPE_CHECKING:
-    import pandas as pd
+from prefiqs_jax.weights.wording import shown
 
 DELIMITERS = {";": "semicolons", "\t": "tabs", ",": "commas"}
 """Semicolons first: between them, a comma is a decimal one."""
@@ -32,6 +28,15 @@ class Table(NamedTuple):
 
     delimiter: str
     header: Header
+
+
+class _Cells(NamedTuple):
+    """Some columns of a table, without its header."""
+
+    lines: list[int]
+    """The line of each row."""
+    cells: list[list[str]]
+    """Column by column."""
 
 
 def find_table(lines: Sequence[str]) -> Table | None:
@@ -91,17 +96,18 @@ def read_table(path: Path, table: Table, column: str | None) -> Scores:
         header, or a score is no number.
     """
     choice = choose_columns(table.header, column)
-    rows = _rows(path, table, choice)
-    lines = (rows.index + 1).tolist()
-    names = rows[choice.name].tolist()
+    wanted = [choice.name, choice.value]
+    if choice.assessed is not None:
+        wanted.append(choice.assessed)
+    lines, (names, texts, *assessments) = _read_cells(path, table, wanted)
     for line, name in zip(lines, names, strict=True):
         if not name:
             message = f"line {line} names no picture; name it or remove the line"
             raise InputError(message)
-    values = parse_numbers(rows[choice.value].tolist(), lines, names)
+    values = parse_numbers(texts, lines, names)
     notes = ()
-    if choice.assessed is not None:
-        assessed = parse_numbers(rows[choice.assessed].tolist(), lines, names) != -1
+    for each in assessments:
+        assessed = parse_numbers(each, lines, names) != -1
         notes = _not_assessed(names, assessed, table.header.columns[choice.value])
         if choice.assessed != choice.value:
             values = np.where(assessed, values, np.nan)
@@ -121,30 +127,32 @@ def read_table(path: Path, table: Table, column: str | None) -> Scores:
     )
 
 
-def _rows(path: Path, table: Table, choice: Choice) -> "pd.DataFrame":
-    """Read the chosen columns as text, under their positions, rows by line."""
-    import pandas as pd
-
-    wanted = sorted({choice.name, choice.value, choice.assessed} - {None})
-    try:
-        rows = pd.read_csv(
-            path,
-            sep=table.delimiter,
-            header=None,
-            names=list(range(len(table.header.columns))),
-            usecols=wanted,
-            dtype=str,
-            na_filter=False,
-            # So that the row tells the line.
-            skip_blank_lines=False,
-            encoding="utf-8-sig",
-        )
-    except pd.errors.ParserError as error:
-        message = f"is no table throughout ({one_line(error)}); export it again"
-        raise InputError(message) from error
-    rows = rows.iloc[1:] if table.header.named else rows
-    rows = rows.apply(lambda cells: cells.str.strip())
-    return rows[(rows != "").any(axis=1)]
+def _read_cells(path: Path, table: Table, columns: Sequence[int]) -> _Cells:
+    """Read the chosen columns, in their order, and the line of each row."""
+    header = table.header
+    cells: list[list[str]] = [[] for _ in columns]
+    lines: list[int] = []
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, delimiter=table.delimiter)
+        try:
+            for row in reader:
+                if not any(row):
+                    continue
+                if len(row) > len(header.columns):
+                    message = (
+                        f"line {reader.line_num} has {len(row)} cells, but there are "
+                        f"{len(header.columns)} columns; put quotes around names with "
+                        f"{DELIMITERS[table.delimiter]}"
+                    )
+                    raise InputError(message)
+                lines.append(reader.line_num)
+                for column, found in zip(columns, cells, strict=True):
+                    found.append(row[column].strip() if column < len(row) else "")
+        except csv.Error as error:
+            message = f"line {reader.line_num} is no valid CSV ({error}); export again"
+            raise InputError(message) from error
+    start = int(header.named)
+    return _Cells(lines[start:], [found[start:] for found in cells])
 
 
 def _not_assessed(
