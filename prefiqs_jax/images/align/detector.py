@@ -15,6 +15,10 @@ from prefiqs_jax.images.align.opencv import opencv
 LARGEST_SIDE_PX = 640
 """Pictures are shrunk to it before detection; twice as far if no face is found."""
 
+_FILES = (
+    "face_detection_yunet_2023mar.onnx (OpenCV 4) or face_detection_yunet_2026may.onnx "
+    "(OpenCV 5) of the OpenCV model zoo"
+)
 _SCORE, _OVERLAP, _CANDIDATES = 0.6, 0.3, 5000
 _FIELDS = 15
 _TRIES = 3
@@ -46,8 +50,9 @@ def open_detector(
     Parameters
     ----------
     path
-        ONNX file of the detector, such as ``face_detection_yunet_2023mar.onnx`` of the
-        OpenCV model zoo.
+        ONNX file of the detector, from the OpenCV model zoo:
+        ``face_detection_yunet_2023mar.onnx`` for OpenCV 4, and for OpenCV 5 the same
+        network for pictures of any size, ``face_detection_yunet_2026may.onnx``.
     score_threshold
         Faces of a lower score are left out.
 
@@ -75,12 +80,13 @@ def open_detector(
     cv2 = opencv()
     path = Path(path)
     if not path.is_file():
-        message = (
-            f"there is no detector {path}; give the ONNX file of YuNet "
-            "(face_detection_yunet_2023mar.onnx of the OpenCV model zoo)"
-        )
+        message = f"there is no detector {path}; give {_FILES}"
         raise InputError(message)
     size = (_TRIAL_PX, _TRIAL_PX)
+    logging = cv2.utils.logging
+    told = logging.getLogLevel()
+    # OpenCV 5 warns of every detector that it chooses the target by itself.
+    logging.setLogLevel(logging.LOG_LEVEL_ERROR)
     try:
         network = cv2.FaceDetectorYN.create(
             str(path), "", size, score_threshold, _OVERLAP, _CANDIDATES
@@ -90,10 +96,11 @@ def open_detector(
     except cv2.error as error:
         message = (
             f"{path} is not a YuNet detector that OpenCV {cv2.__version__} can run "
-            f"({_first_line(error)}); give face_detection_yunet_2023mar.onnx of the "
-            "OpenCV model zoo"
+            f"({' '.join(error.err.split())}); give {_FILES}"
         )
         raise InputError(message) from None
+    finally:
+        logging.setLogLevel(told)
     return lambda pixels: find_faces(network, pixels)
 
 
@@ -153,7 +160,7 @@ def read_rows(rows: np.ndarray | None) -> list[Detection]:
     if rows.ndim != 2 or rows.shape[1] != _FIELDS:
         message = (
             f"the detector gives rows of shape {rows.shape}, not (faces, {_FIELDS}); "
-            "give the ONNX file of YuNet"
+            f"give {_FILES}"
         )
         raise InputError(message)
     rows = rows[np.isfinite(rows).all(axis=1)]
@@ -210,8 +217,3 @@ def _enlarge(face: Detection, across: float, down: float) -> Detection:
         np.round(points, _DECIMALS),
         face.score,
     )
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__

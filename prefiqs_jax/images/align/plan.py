@@ -89,7 +89,7 @@ def describe_unusable(table: LandmarkTable, unusable: Sequence[tuple[str, str]])
         At least one, from :func:`plan_crops`.
     """
     name, reason = unusable[0]
-    cure = f"correct {table.path}, or leave it out with --on-bad-image skip"
+    cure = f"correct {table.path}, or leave such pictures out with --on-bad-image skip"
     if len(unusable) == 1:
         return f"{name} {reason}; {cure}"
     names = ", ".join(name for name, _ in unusable[:_NAMED])

@@ -125,7 +125,7 @@ def match(table: LandmarkTable, names: Sequence[str]) -> dict[str, int]:
         if len(rows) > 1:
             listed = ", ".join(table.files[row] for row in rows)
             message = (
-                f"{table.path} lists {listed}; which of them is {name}? Rename one"
+                f"{table.path} lists {listed}, and {name} might be any; rename them"
             )
             raise InputError(message)
         if rows:
