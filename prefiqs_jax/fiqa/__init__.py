@@ -4,41 +4,75 @@ Numbers in, numbers out: embeddings or similarities, identities, qualities. Says
 fraction or count in its name whether it is one of images or of comparisons.
 """
 
+from prefiqs_jax.fiqa.det import DET, det, det_fnmr
+from prefiqs_jax.fiqa.differences import difference_table, pauc_table
 from prefiqs_jax.fiqa.discard import Removed, false_non_matches_removed, pair_quality
 from prefiqs_jax.fiqa.edc import EDC, GRID, edc
-from prefiqs_jax.fiqa.intervals import EDCBand, Interval, edc_intervals
-from prefiqs_jax.fiqa.pairs import MOST_IMAGES, Pairs, all_pairs
+from prefiqs_jax.fiqa.intervals import EDCBand, Interval, edc_bands, edc_intervals
+from prefiqs_jax.fiqa.pairs import MOST_IMAGES, MOST_IMAGES_SINGLE, Pairs, all_pairs
 from prefiqs_jax.fiqa.protocol import PROTOCOLS, Protocol
-from prefiqs_jax.fiqa.summary import best_fnmr_after_discard, fnmr_after_discard, pauc
+from prefiqs_jax.fiqa.rce import RCE, rce
+from prefiqs_jax.fiqa.replicates import Replicates, edc_replicates
+from prefiqs_jax.fiqa.similarity import pair_similarity, unit_embeddings
+from prefiqs_jax.fiqa.summary import (
+    best_fnmr_after_discard,
+    best_pauc,
+    fnmr_after_discard,
+    pauc,
+)
+from prefiqs_jax.fiqa.templates import Members, pool_templates, template_quality
 from prefiqs_jax.fiqa.verification import (
+    OperatingPoint,
     angular_similarity,
     equal_error_rate,
     fmr_at,
     fnmr_at,
+    is_zero_fmr,
+    operating_point,
     threshold_at_fmr,
 )
 
 __all__ = [
+    "DET",
     "EDC",
     "GRID",
     "MOST_IMAGES",
+    "MOST_IMAGES_SINGLE",
     "PROTOCOLS",
+    "RCE",
     "EDCBand",
     "Interval",
+    "Members",
+    "OperatingPoint",
     "Pairs",
     "Protocol",
     "Removed",
+    "Replicates",
     "all_pairs",
     "angular_similarity",
     "best_fnmr_after_discard",
+    "best_pauc",
+    "det",
+    "det_fnmr",
+    "difference_table",
     "edc",
+    "edc_bands",
     "edc_intervals",
+    "edc_replicates",
     "equal_error_rate",
     "false_non_matches_removed",
     "fmr_at",
     "fnmr_after_discard",
     "fnmr_at",
+    "is_zero_fmr",
+    "operating_point",
     "pair_quality",
+    "pair_similarity",
     "pauc",
+    "pauc_table",
+    "pool_templates",
+    "rce",
+    "template_quality",
     "threshold_at_fmr",
+    "unit_embeddings",
 ]

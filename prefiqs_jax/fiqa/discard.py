@@ -15,6 +15,8 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.fiqa.pairs import Pairs
 from prefiqs_jax.fiqa.verification import allowed_count, fnmr_at, threshold_at_fmr
 
+_BLOCK = 2**20
+
 
 def pair_quality(
     image_quality: ArrayLike, pairs: Pairs
@@ -50,8 +52,14 @@ def pair_quality(
     >>> pair_quality([0.9, 0.2, 0.5], pairs)
     array([0.2, 0.5, 0.2])
     """
-    quality = _checked_quality(image_quality, _images(pairs))
-    return np.minimum(quality[pairs.first], quality[pairs.second])
+    quality = checked_quality(image_quality, images_compared(pairs))
+    lowest = np.empty(len(pairs.first))
+    # In blocks: for many millions, the qualities of both sides would be the memory.
+    for start in range(0, len(lowest), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        one, other = quality[pairs.first[part]], quality[pairs.second[part]]
+        np.minimum(one, other, out=lowest[part])
+    return lowest
 
 
 class Removed(NamedTuple):
@@ -122,8 +130,8 @@ def false_non_matches_removed(
     if not 0 <= fraction < 1:
         message = f"fraction={fraction} of images is outside [0, 1)"
         raise InputError(message)
-    images = _images(pairs)
-    quality = _checked_quality(image_quality, images)
+    images = images_compared(pairs)
+    quality = checked_quality(image_quality, images)
     threshold = threshold_at_fmr(pairs.similarity[~pairs.mated], fmr)
     mated_similarity = pairs.similarity[pairs.mated]
     fnmr_before = fnmr_at(mated_similarity, threshold)
@@ -148,8 +156,8 @@ def false_non_matches_removed(
     )
 
 
-def _images(pairs: Pairs) -> NDArray[np.integer]:
-    """List the images that occur in the pairs."""
+def images_compared(pairs: Pairs) -> NDArray[np.integer]:
+    """List the images that occur in the pairs, in order."""
     last = max(int(np.max(pairs.first)), int(np.max(pairs.second)))
     occurs = np.zeros(last + 1, np.bool_)
     occurs[pairs.first] = True
@@ -157,9 +165,10 @@ def _images(pairs: Pairs) -> NDArray[np.integer]:
     return np.flatnonzero(occurs)
 
 
-def _checked_quality(
+def checked_quality(
     image_quality: ArrayLike, images: NDArray[np.integer]
 ) -> NDArray[np.float64]:
+    """Return one quality per image, finite for those listed, or raise InputError."""
     quality = np.asarray(image_quality, np.float64)
     if quality.ndim != 1 or len(quality) <= images[-1]:
         message = (

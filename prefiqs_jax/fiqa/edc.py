@@ -134,6 +134,27 @@ def edc(
     >>> curve.discard_fraction.round(2), curve.fnmr.round(2)
     (array([0.  , 0.33, 1.  ]), array([0.33, 0.  , 0.  ]))
     """
+    curve = quiet_edc(similarity, mated, pair_quality, fmr, fnmr0, threshold, protocol)
+    unknown = int(np.isnan(curve.threshold).sum())
+    if unknown:
+        message = (
+            f"no non-mated comparison is left at {unknown} of {len(curve.threshold)} "
+            "steps: threshold and FNMR are NaN there"
+        )
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+    return curve
+
+
+def quiet_edc(
+    similarity: ArrayLike,
+    mated: ArrayLike,
+    pair_quality: ArrayLike,
+    fmr: float,
+    fnmr0: float | None,
+    threshold: float | None,
+    protocol: str | Protocol,
+) -> EDC:
+    """Compute what :func:`edc` does, without its warning."""
     name, switches = find_protocol(protocol)
     source = _threshold_from(fmr, fnmr0, threshold, switches)
     by_fmr = source.startswith("FMR")
@@ -355,12 +376,6 @@ def _per_step(
             continue
         threshold[step], errors_left[step] = found
         step += 1
-    if np.isnan(threshold).any():
-        message = (
-            f"no non-mated comparison is left at {np.isnan(threshold).sum()} of "
-            f"{len(threshold)} steps: threshold and FNMR are NaN there"
-        )
-        warnings.warn(message, RuntimeWarning, stacklevel=3)
     return threshold, errors_left
 
 

@@ -8,11 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.fiqa.edc import EDC
 from prefiqs_jax.fiqa.protocol import check_choice
+from prefiqs_jax.fiqa.reading import ROUNDING, area_under, read_curve
 
-# The published grid has 0.15000000000000002 for 0.15; comparisons are far coarser.
-_ROUNDING = 1e-12
-
-Normalise = Literal["none", "range", "start"]
+Normalise = Literal["none", "range", "start", "best", "scaled"]
 
 
 def pauc(
@@ -33,7 +31,12 @@ def pauc(
         "none": the area, as the evaluation code of CR-FIQA and tables in its wake have
         it. "range": divided by ``max_discard``, the mean FNMR. "start": divided by
         ``max_discard`` times the FNMR before any discard, so that a quality without
-        information has 1.
+        information has 1. "best": the area minus that of the best curve as fiqat has
+        it, ``best_pauc(start, max_discard, straight=True)``. "scaled": the area minus
+        the least one, ``best_pauc(start, max_discard)``, divided by what the area of a
+        quality without information is above it: 0 for the best possible quality, 1 for
+        one without information, more for one that misleads. The last two only where
+        mated comparisons are discarded at a fixed threshold, as with "fiqat".
 
     Returns
     -------
@@ -44,7 +47,8 @@ def pauc(
     ------
     InputError
         If the limit is outside (0, 1] or beyond the curve, no mated comparison is left
-        on the way to it, the normalisation is unknown, or it divides by an FNMR of 0.
+        on the way to it, the normalisation is unknown or does not fit the protocol, or
+        it divides by an FNMR of 0.
 
     References
     ----------
@@ -76,20 +80,31 @@ def pauc(
             f"left to compute it from; max_discard={max_discard} must stay below it"
         )
         raise InputError(message)
-    linear = curve.switches.interpolation == "linear"
-    heights = (y[1:] + y[:-1]) / 2 if linear else y[:-1]
-    area = float(np.sum(heights * np.diff(x)))
+    interpolation = curve.switches.interpolation
+    area = area_under(curve.discard_fraction, curve.fnmr, max_discard, interpolation)
     if normalise == "none":
         return area
     if normalise == "range":
         return area / max_discard
-    if curve.fnmr[0] == 0:
+    start = float(curve.fnmr[0])
+    if normalise in ("best", "scaled"):
+        switches = curve.switches
+        if switches.threshold != "fixed" or switches.discard == "pooled":
+            message = (
+                f'normalise="{normalise}" needs the best possible curve, which is '
+                'known only at a fixed threshold with mated discards, as with "fiqat"'
+            )
+            raise InputError(message)
+    if normalise == "best":
+        return area - best_pauc(start, max_discard, straight=True)
+    if start == 0:
         message = (
             "the FNMR before any discard is 0, so no area is relative to it; use "
             'normalise="range" or a lower fmr'
         )
         raise InputError(message)
-    return area / (max_discard * float(curve.fnmr[0]))
+    least = best_pauc(start, max_discard) if normalise == "scaled" else 0.0
+    return (area - least) / (max_discard * start - least)
 
 
 def fnmr_after_discard(curve: EDC, fraction: float) -> float:
@@ -122,13 +137,14 @@ def fnmr_after_discard(curve: EDC, fraction: float) -> float:
     (0.333, 0.0)
     """
     last = float(curve.discard_fraction[-1])
-    if not 0 <= fraction <= 1 or fraction > last + _ROUNDING:
+    if not 0 <= fraction <= 1 or fraction > last + ROUNDING:
         message = (
             f"discard fraction {fraction} is outside 0 to {last:g}, where this "
             f"{curve.protocol} curve lies"
         )
         raise InputError(message)
-    return float(_read(curve, np.array([fraction]))[0])
+    x, y, at = curve.discard_fraction, curve.fnmr, np.array([fraction])
+    return float(read_curve(x, y, at, curve.switches.interpolation)[0])
 
 
 def best_fnmr_after_discard(
@@ -160,14 +176,42 @@ def best_fnmr_after_discard(
     return np.maximum(0, (start_fnmr - gone) / (1 - gone))
 
 
-def _read(curve: EDC, fraction: NDArray[np.float64]) -> NDArray[np.float64]:
-    x, y = curve.discard_fraction, curve.fnmr
-    place = np.searchsorted(x, fraction + _ROUNDING, side="right") - 1
-    if curve.switches.interpolation == "step":
-        return y[place]
-    after = np.minimum(place + 1, len(x) - 1)
-    width = np.where(after > place, x[after] - x[place], 1)
-    share = np.maximum(fraction - x[place], 0) / width
-    # On a point its neighbour does not matter, which may be NaN.
-    on_point = share * width <= _ROUNDING
-    return np.where(on_point, y[place], y[place] + share * (y[after] - y[place]))
+def best_pauc(
+    start_fnmr: float, max_discard: float, *, straight: bool = False
+) -> float:
+    """Give the least area under the steps that any quality reaches: errors go first.
+
+    area = L + (1 - e) ln(1 - L), with L the lower of ``max_discard`` and e, the FNMR
+    before any discard; that is the area under :func:`best_fnmr_after_discard`
+
+    Parameters
+    ----------
+    start_fnmr
+        FNMR before any discard, in [0, 1].
+    max_discard
+        Upper limit of the area, in (0, 1].
+    straight
+        Take the line max(0, e - fraction) for the best curve, as fiqat does; its area,
+        e² / 2 - max(0, e - L)² / 2, is at most that above for e up to 1, and near it
+        where e is small.
+
+    Returns
+    -------
+    float
+        The area, not normalised.
+
+    References
+    ----------
+    Schlett, Rathgeb, Tapia & Busch (2023). arXiv 2303.13294: area above the best.
+
+    Examples
+    --------
+    >>> round(best_pauc(0.1, 0.3), 5), round(best_pauc(0.1, 0.3, straight=True), 5)
+    (0.00518, 0.005)
+    """
+    if straight:
+        return start_fnmr**2 / 2 - max(0.0, start_fnmr - max_discard) ** 2 / 2
+    end = min(max_discard, start_fnmr)
+    if end == 1:
+        return 1.0
+    return float(end + (1 - start_fnmr) * np.log1p(-end))

@@ -1,5 +1,6 @@
 """A replicate is the curve of the repeated list; intervals cover and are paired."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -7,14 +8,19 @@ import pytest
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.fiqa import (
+    PROTOCOLS,
     Pairs,
     all_pairs,
     edc,
+    edc_bands,
     edc_intervals,
+    edc_replicates,
     fnmr_after_discard,
-    intervals,
     pair_quality,
     pauc,
+    pooled,
+    replicate_curves,
+    resampling,
 )
 from prefiqs_jax.statistics import bootstrap_weights
 
@@ -43,44 +49,153 @@ def _repeated(pairs, who, copies):
     return Pairs(*(column[rows] for column in pairs))
 
 
-def _assert_curve(band, part, pairs, quality, fmr):
+def _repeated_images(pairs, copies):
+    """List the comparisons of a sample in which each copy is an image of its own."""
+    times = [
+        int(copies[i] * copies[j])
+        for i, j in zip(pairs.first, pairs.second, strict=True)
+    ]
+    rows = [row for row, count in enumerate(times) for _ in range(count)]
+    return Pairs(*(column[rows] for column in pairs))
+
+
+def _assert_curve(band, part, pairs, quality, fmr, protocol):
     curve = edc(
         pairs.similarity,
         pairs.mated,
         pair_quality(quality, pairs),
         fmr=fmr,
-        protocol="fiqat",
+        protocol=protocol,
     )
     wanted = [fnmr_after_discard(curve, float(x)) for x in GRID]
     np.testing.assert_allclose(getattr(band.fnmr, part), wanted, atol=1e-12)
-    assert getattr(band.pauc, part) == pytest.approx(pauc(curve), abs=1e-12)
+    if np.isfinite(wanted[:4]).all():
+        assert getattr(band.pauc, part) == pytest.approx(pauc(curve), abs=1e-12)
 
 
-@pytest.mark.parametrize("seed", range(12))
+# The presets, and ways to depart from them: ties, rule, discard, threshold, steps.
+SETTINGS = [
+    *PROTOCOLS.values(),
+    dataclasses.replace(PROTOCOLS["crfiqa"], ties="group", rule="at_most"),
+    dataclasses.replace(PROTOCOLS["crfiqa"], threshold="fixed", operator="ge"),
+    dataclasses.replace(PROTOCOLS["crfiqa"], threshold="fixed", ties="group"),
+    dataclasses.replace(PROTOCOLS["crfiqa"], discard="proportional"),
+    dataclasses.replace(PROTOCOLS["fiqat"], steps="grid", rule="nearest"),
+    dataclasses.replace(PROTOCOLS["fiqat"], ties="stable", interpolation="linear"),
+    dataclasses.replace(PROTOCOLS["fiqat"], discard="pooled"),
+]
+
+
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("fmr", [0.001, 0.02, 0.3, 1 / 32])  # 33 of 1056, exactly
-def test_a_replicate_is_the_curve_of_the_repeated_list(seed, fmr):
+@pytest.mark.parametrize(
+    "switches", SETTINGS, ids=lambda s: "-".join(dataclasses.astuple(s))
+)
+def test_a_replicate_is_the_curve_of_the_repeated_list(seed, fmr, switches):
     pairs, who, quality = _sample(seed=seed)
     bands = edc_intervals(
-        pairs, who, quality, fmr=fmr, discard_fraction=GRID, replicates=1, seed=seed
+        pairs,
+        who,
+        quality,
+        fmr=fmr,
+        protocol=switches,
+        discard_fraction=GRID,
+        replicates=1,
+        seed=seed,
     )
     weights = bootstrap_weights(np.arange(12), 1, np.random.default_rng(seed))
     drawn = _repeated(pairs, who, weights[0].astype(int))
     for name, values in quality.items():
-        _assert_curve(bands[name], "value", pairs, values, fmr)
-        _assert_curve(bands[name], "low", drawn, values, fmr)
-        _assert_curve(bands[name], "high", drawn, values, fmr)
+        _assert_curve(bands[name], "value", pairs, values, fmr, switches)
+        _assert_curve(bands[name], "low", drawn, values, fmr, switches)
+        _assert_curve(bands[name], "high", drawn, values, fmr, switches)
     difference = bands["chance"].difference
     wanted = bands["chance"].fnmr.low - bands["good"].fnmr.low
     np.testing.assert_allclose(difference.low, wanted, atol=1e-15)
+    assert (bands["good"].unit, bands["good"].reference) == ("identity", "good")
 
 
+@pytest.mark.parametrize("protocol", sorted(PROTOCOLS))
+@pytest.mark.parametrize("seed", range(3))
+def test_images_are_drawn_where_identities_are_unknown(protocol, seed):
+    pairs, _, quality = _sample(seed=seed)
+    keep = np.random.default_rng(seed).random(len(pairs.first)) < 0.5
+    pairs = Pairs(*(column[keep] for column in pairs))
+    options: dict[str, Any] = {"fmr": 0.02, "discard_fraction": GRID, "seed": seed}
+    bands = edc_intervals(
+        pairs, None, quality, protocol=protocol, replicates=1, **options
+    )
+    weights = bootstrap_weights(np.arange(48), 1, np.random.default_rng(seed))
+    drawn = _repeated_images(pairs, weights[0])
+    for name, values in quality.items():
+        assert bands[name].unit == "image"
+        _assert_curve(bands[name], "low", drawn, values, 0.02, protocol)
+
+
+@pytest.mark.filterwarnings("ignore:no non-mated comparison is left")
+@pytest.mark.parametrize("protocol", sorted(PROTOCOLS))
+def test_comparisons_are_drawn_where_none_share_an_image(protocol):
+    rng = np.random.default_rng(2)
+    first = rng.permutation(300)
+    mated = np.arange(150) < 70
+    pairs = Pairs(first[::2], first[1::2], rng.normal(size=150) + 2 * mated, mated)
+    quality = {"chance": np.round(rng.random(300), 1)}
+    options: dict[str, Any] = {"fmr": 0.1, "discard_fraction": GRID, "seed": 5}
+    band = edc_intervals(
+        pairs, None, quality, protocol=protocol, replicates=1, **options
+    )["chance"]
+    assert band.unit == "comparison"
+    weights = bootstrap_weights(np.arange(150), 1, np.random.default_rng(5))[0]
+    rows = np.repeat(np.arange(150), weights.astype(int))
+    drawn = Pairs(*(column[rows] for column in pairs))
+    _assert_curve(band, "low", drawn, quality["chance"], 0.1, protocol)
+
+
+def test_settings_are_what_each_alone_would_be():
+    pairs, who, quality = _sample()
+    found = edc_replicates(
+        pairs,
+        who,
+        quality,
+        fmrs=(0.1, 0.01),
+        protocols=("crfiqa", "fiqat"),
+        max_discards=(0.2, 0.95),
+        replicates=30,
+    )
+    assert len(found) == 4
+    for part in found:
+        for limit in part.max_discard:
+            bands = edc_bands(part, reference="chance", max_discard=limit)
+            alone = edc_intervals(
+                pairs,
+                who,
+                quality,
+                fmr=part.fmr,
+                protocol=part.protocol,
+                reference="chance",
+                max_discard=limit,
+                replicates=30,
+            )
+            for name, band in bands.items():
+                np.testing.assert_array_equal(band.fnmr, alone[name].fnmr)
+                np.testing.assert_array_equal(
+                    band.pauc_difference, alone[name].pauc_difference
+                )
+
+
+@pytest.mark.parametrize("protocol", ["fiqat", "crfiqa"])
 @pytest.mark.parametrize("numbers", [1, 5000])
-def test_chunks_and_slices_change_nothing(monkeypatch, numbers):
+def test_chunks_and_slices_change_nothing(monkeypatch, numbers, protocol):
     sample = _sample(identities=40)
-    whole = edc_intervals(*sample, fmr=0.3, replicates=40)
-    monkeypatch.setattr(intervals, "_CHUNK_NUMBERS", numbers)
-    monkeypatch.setattr(intervals, "_first_slice", lambda *_: 1)
-    parts = edc_intervals(*sample, fmr=0.3, replicates=40)
+    options: dict[str, Any] = {"fmr": 0.3, "replicates": 40, "protocol": protocol}
+    whole = edc_intervals(*sample, **options)
+    monkeypatch.setattr(replicate_curves, "_CHUNK_NUMBERS", numbers)
+    monkeypatch.setattr(replicate_curves, "first_length", lambda *_: 1)
+    monkeypatch.setattr(resampling, "_CHUNK_NUMBERS", numbers)
+    monkeypatch.setattr(resampling, "_BLOCK", 700)
+    monkeypatch.setattr(pooled, "_LONGEST_RUN", 7)
+    monkeypatch.setattr(pooled, "_DIGIT", 16)
+    parts = edc_intervals(*sample, **options)
     for name in whole:
         np.testing.assert_array_equal(whole[name].fnmr, parts[name].fnmr)
         np.testing.assert_allclose(

@@ -1,0 +1,130 @@
+"""Detection error trade-off: both error rates of verification at every threshold."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+from numpy.typing import ArrayLike, NDArray
+
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.fiqa.checks import checked_mated, checked_values
+from prefiqs_jax.fiqa.verification import next_above
+
+
+class DET(NamedTuple):
+    """Error rates at rising thresholds: the FMR falls, the FNMR climbs."""
+
+    threshold: Float[np.ndarray, " points"]
+    """Similarity from which comparisons match."""
+    fmr: Float[np.ndarray, " points"]
+    """Fraction of the non-mated comparisons that match."""
+    fnmr: Float[np.ndarray, " points"]
+    """Fraction of the mated comparisons that do not match."""
+    mated_count: int
+    """Mated comparisons."""
+    non_mated_count: int
+    """Non-mated comparisons; an FMR below one over this is not resolved."""
+
+
+def det(similarity: ArrayLike, mated: ArrayLike, *, every: bool = False) -> DET:
+    """Compute FMR and FNMR at every threshold at which they change.
+
+    Parameters
+    ----------
+    similarity
+        Shape (comparisons,), higher = more alike.
+    mated
+        Shape (comparisons,), some of either kind.
+    every
+        Give a point at each distinct similarity. By default only the corners of the
+        staircase: a point between two others on one straight line is left out, which
+        changes neither curve nor envelope, and leaves a small part of the points.
+
+    Returns
+    -------
+    DET
+        From a threshold at the lowest similarity, (FMR, FNMR) = (1, 0), to one above
+        the highest, (0, 1).
+
+    Raises
+    ------
+    InputError
+        If shapes differ, a similarity is not finite, or one kind is missing.
+
+    References
+    ----------
+    Martin, Doddington, Kamm, Ordowski & Przybocki (1997). The DET curve in assessment
+    of detection task performance. Eurospeech. ISO/IEC 19795-1 for the rates.
+
+    Examples
+    --------
+    >>> curve = det([0.1, 0.2, 0.5, 0.4, 0.9], [0, 0, 0, 1, 1])
+    >>> curve.fmr.round(2), curve.fnmr.round(2)
+    (array([1.  , 0.33, 0.33, 0.  , 0.  ]), array([0. , 0. , 0.5, 0.5, 1. ]))
+    """
+    values = checked_values("similarity", similarity)
+    is_mated = checked_mated(mated, len(values))
+    mated_sorted, others = np.sort(values[is_mated]), np.sort(values[~is_mated])
+    distinct = np.union1d(_distinct(mated_sorted), _distinct(others))
+    misses = np.append(np.searchsorted(mated_sorted, distinct), len(mated_sorted))
+    matches = len(others) - np.append(np.searchsorted(others, distinct), len(others))
+    threshold = np.append(distinct.astype(np.float64), next_above(distinct[-1]))
+    if not every:
+        kept = _corners(misses, matches)
+        threshold, misses, matches = threshold[kept], misses[kept], matches[kept]
+    return DET(
+        threshold,
+        matches / len(others),
+        misses / len(mated_sorted),
+        len(mated_sorted),
+        len(others),
+    )
+
+
+def det_fnmr(curve: DET, fmr: ArrayLike) -> NDArray[np.float64]:
+    """Read the FNMR at the lowest threshold whose FMR is at most as asked for.
+
+    Parameters
+    ----------
+    curve
+        As :func:`det` gives it.
+    fmr
+        False match rates, in [0, 1].
+
+    Returns
+    -------
+    ndarray
+        Shape of ``fmr``.
+
+    Raises
+    ------
+    InputError
+        If an FMR is outside [0, 1].
+
+    Examples
+    --------
+    >>> det_fnmr(det([0.1, 0.2, 0.5, 0.4, 0.9], [0, 0, 0, 1, 1]), [0.0, 0.4])
+    array([0.5, 0. ])
+    """
+    wanted = np.asarray(fmr, np.float64)
+    if not ((wanted >= 0) & (wanted <= 1)).all():
+        message = "an FMR asked for is outside [0, 1]"
+        raise InputError(message)
+    # The FMR falls along the curve; of equal ones, the first has the lowest FNMR.
+    rising = curve.fmr[::-1]
+    place = len(rising) - np.searchsorted(rising, wanted, side="right")
+    return curve.fnmr[place]
+
+
+def _distinct(ordered: NDArray[np.floating]) -> NDArray[np.floating]:
+    return ordered[np.append(True, ordered[1:] != ordered[:-1])]
+
+
+def _corners(
+    misses: NDArray[np.integer], matches: NDArray[np.integer]
+) -> Bool[np.ndarray, " points"]:
+    """Say which points are no mere middle of a horizontal or vertical line."""
+    kept = np.ones(len(misses), np.bool_)
+    for rate in (misses, matches):
+        kept[1:-1] &= (rate[1:-1] != rate[:-2]) | (rate[1:-1] != rate[2:])
+    return kept

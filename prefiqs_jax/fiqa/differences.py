@@ -1,0 +1,171 @@
+"""Which qualities differ in their areas, as far as the comparisons at hand can tell."""
+
+import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.fiqa.intervals import interval
+from prefiqs_jax.fiqa.replicates import Replicates
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def pauc_table(
+    replicates: Sequence[Replicates], *, level: float = 0.95
+) -> "pd.DataFrame":
+    """Tabulate the areas of all qualities with their intervals.
+
+    Parameters
+    ----------
+    replicates
+        As :func:`edc_replicates` gives them.
+    level
+        Coverage of the percentile intervals, in (0, 1).
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each protocol, rate, limit and quality; columns protocol, fmr,
+        max_discard, quality, pauc, low, high, unit, unit_count. Areas are not
+        normalised: those of different limits, rates or protocols cannot be compared.
+
+    Raises
+    ------
+    InputError
+        If the level is out of its range.
+    """
+    import pandas as pd
+
+    _check_level(level)
+    rows = []
+    for part in replicates:
+        for place, limit in enumerate(part.max_discard):
+            for row, name in enumerate(part.quality):
+                found = interval(part.pauc[row, :, place], level)
+                rows.append(
+                    {
+                        "protocol": part.protocol,
+                        "fmr": part.fmr,
+                        "max_discard": limit,
+                        "quality": name,
+                        "pauc": float(found.value),
+                        "low": float(found.low),
+                        "high": float(found.high),
+                        "unit": part.unit,
+                        "unit_count": part.unit_count,
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def difference_table(
+    replicates: Sequence[Replicates],
+    *,
+    reference: str | None = None,
+    level: float = 0.95,
+    simultaneous: bool = False,
+) -> "pd.DataFrame":
+    """Tabulate differences of areas, and mark those that are real.
+
+    A difference is marked as real if its interval excludes 0. Replicates are paired, so
+    that may be so where the intervals of the two areas overlap.
+
+    Parameters
+    ----------
+    replicates
+        As :func:`edc_replicates` gives them, of at least two qualities.
+    reference
+        Quality that the others are compared to; by default, all are, each with each.
+    level
+        Coverage of the percentile intervals, in (0, 1).
+    simultaneous
+        Let ``level`` hold for all differences of one protocol, rate and limit together
+        (Bonferroni): the more qualities, the wider the intervals. Without it, of 20
+        comparisons of equal qualities one is marked on average at level 0.95.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each protocol, rate, limit and pair; columns protocol, fmr,
+        max_discard, quality, reference, pauc, reference_pauc, difference (pauc minus
+        reference_pauc; below 0, the quality is better), low, high, is_real, level (of
+        the interval), unit, unit_count.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two qualities, no such reference, or the level is out of
+        its range.
+
+    Notes
+    -----
+    Percentile intervals at a level p need many more than 1 / (1 - p) replicates. When
+    intervals are too narrow says :func:`edc_replicates`; an interval that is, marks
+    too much.
+
+    Examples
+    --------
+    >>> from prefiqs_jax.fiqa import all_pairs, edc_replicates
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> who, noise = np.arange(60) // 3, rng.random(60)
+    >>> noisy = noise[:, None] * rng.normal(size=(60, 8))
+    >>> pairs = all_pairs(rng.normal(size=(20, 8))[who] + noisy, who)
+    >>> quality = {"known": -noise, "random": rng.random(60)}
+    >>> found = edc_replicates(pairs, who, quality, fmrs=[0.05], replicates=50)
+    >>> table = difference_table(found)
+    >>> table[["quality", "reference", "is_real"]].values.tolist()
+    [['random', 'known', True]]
+    """
+    import pandas as pd
+
+    _check_level(level)
+    rows = []
+    for part in replicates:
+        compared = _compared(part.quality, reference)
+        each = 1 - (1 - level) / len(compared) if simultaneous else level
+        for place, limit in enumerate(part.max_discard):
+            for one, other in compared:
+                area, against = part.pauc[one, :, place], part.pauc[other, :, place]
+                found = interval(area - against, each)
+                rows.append(
+                    {
+                        "protocol": part.protocol,
+                        "fmr": part.fmr,
+                        "max_discard": limit,
+                        "quality": part.quality[one],
+                        "reference": part.quality[other],
+                        "pauc": float(area[0]),
+                        "reference_pauc": float(against[0]),
+                        "difference": float(found.value),
+                        "low": float(found.low),
+                        "high": float(found.high),
+                        "is_real": bool(found.low > 0 or found.high < 0),
+                        "level": each,
+                        "unit": part.unit,
+                        "unit_count": part.unit_count,
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def _compared(names: tuple[str, ...], reference: str | None) -> list[tuple[int, int]]:
+    """Say which quality is compared to which."""
+    if len(names) < 2:
+        message = f"there is one quality, {names[0]!r}; differences need at least two"
+        raise InputError(message)
+    if reference is None:
+        return [(b, a) for a, b in itertools.combinations(range(len(names)), 2)]
+    if reference not in names:
+        message = f"reference {reference!r} is none of the qualities: {list(names)}"
+        raise InputError(message)
+    place = names.index(reference)
+    return [(one, place) for one in range(len(names)) if one != place]
+
+
+def _check_level(level: float) -> None:
+    if not 0 < level < 1:
+        message = f"level={level}: give a level between 0 and 1"
+        raise InputError(message)

@@ -1,0 +1,203 @@
+"""What a bootstrap of comparisons draws, and how often each comparison then counts.
+
+Comparisons that share a person, or an image, are no independent evidence. So persons
+are drawn, or images where nobody says who is on them, and each comparison counts as
+often as the copies of its two sides meet: w_i · w_j.
+"""
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.fiqa.pairs import Pairs, identity_codes
+from prefiqs_jax.fiqa.threads import in_threads
+from prefiqs_jax.statistics import bootstrap_weights
+
+Unit = Literal["identity", "image", "comparison"]
+
+# Comparisons looked at in one go: lists of hundreds of millions fit, their copies not.
+_BLOCK = 2**23
+_CHUNK_NUMBERS = 2**23
+
+
+class Units(NamedTuple):
+    """What is drawn with replacement."""
+
+    kind: Unit
+    """``identity``; ``image`` (or template) if identities are unknown; ``comparison``
+    if besides no image occurs in two of them."""
+    count: int
+    """How many there are; as many are drawn."""
+    code: Int[np.ndarray, " images"]
+    """Unit of each image, numbered from 0; empty if comparisons are drawn."""
+
+
+def find_units(pairs: Pairs, identities: ArrayLike | None) -> Units:
+    """Say what to draw: identities if they are known, else images, or comparisons.
+
+    Parameters
+    ----------
+    pairs
+        Comparisons of images, or of templates.
+    identities
+        Shape (images,): who is on each image (template), or None if unknown.
+
+    Returns
+    -------
+    Units
+        Only those that occur in the comparisons.
+
+    Raises
+    ------
+    InputError
+        If the comparisons contradict the identities, or name images beyond them.
+
+    Examples
+    --------
+    >>> pairs = Pairs(*np.array([[0, 1], [1, 2]]), np.ones(2), np.array([True, False]))
+    >>> find_units(pairs, None).kind, find_units(pairs, ["ann", "ann", "bob"]).count
+    ('image', 2)
+    """
+    images = max(int(np.max(pairs.first)), int(np.max(pairs.second))) + 1
+    if identities is None:
+        times = np.bincount(pairs.first, minlength=images)
+        times += np.bincount(pairs.second, minlength=images)
+        if times.max() == 1:
+            return Units("comparison", len(pairs.first), np.zeros(0, np.int32))
+        codes = np.cumsum(times > 0) - 1
+        return Units("image", int(codes[-1]) + 1, codes.astype(np.int32))
+    known = identity_codes(identities, np.size(identities)).astype(np.int32)
+    if images > len(known):
+        message = (
+            f"the pairs have image {images - 1}, but there are {len(known)} identities"
+        )
+        raise InputError(message)
+    occurs = np.zeros(int(known.max()) + 1, np.bool_)
+    for part in blocks(len(pairs.first)):
+        one, other = known[pairs.first[part]], known[pairs.second[part]]
+        _check_mated(pairs, part, one, other)
+        occurs[one] = True
+        occurs[other] = True
+    codes = (np.cumsum(occurs) - 1).astype(np.int32)[known]
+    return Units("identity", int(occurs.sum()), codes)
+
+
+def blocks(count: int) -> Iterator[slice]:
+    """Cut a long list into slices that are worked on one by one."""
+    for start in range(0, count, _BLOCK):
+        yield slice(start, min(start + _BLOCK, count))
+
+
+def sides(
+    pairs: Pairs, units: Units, rows: slice | NDArray[np.integer]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Give the two units whose weights multiply to that of a comparison.
+
+    A copy of an identity is a person of its own, with that person's own mated
+    comparisons, and none with another copy: a mated one weighs w_i, not w_i². Its other
+    side is the unit after the last, whose weight is always 1.
+
+    Parameters
+    ----------
+    pairs, units
+        Comparisons, and what is drawn.
+    rows
+        Which comparisons.
+
+    Returns
+    -------
+    tuple of ndarray
+        Numbers of units, int32, for the first and second side of each.
+    """
+    if units.kind == "comparison":
+        one = np.arange(len(pairs.first), dtype=np.int32)[rows]
+        return one, np.full(len(one), units.count, np.int32)
+    one, other = units.code[pairs.first[rows]], units.code[pairs.second[rows]]
+    if units.kind == "identity":
+        other[pairs.mated[rows]] = units.count
+    return one, other
+
+
+def weight_chunks(
+    units: Units, replicates: int, seed: int, size: int
+) -> Iterator[Float[np.ndarray, "replicates units"]]:
+    """Give the weights of the units: all 1 first, then those of the replicates.
+
+    Parameters
+    ----------
+    units
+        What is drawn.
+    replicates
+        Bootstrap replicates.
+    seed
+        Of the draws; they do not depend on ``size``.
+    size
+        Replicates of a chunk.
+
+    Yields
+    ------
+    ndarray
+        Shape (replicates, units + 1), float32; the last column is 1.
+    """
+    yield np.ones((1, units.count + 1), np.float32)
+    rng = np.random.default_rng(seed)
+    everyone = np.arange(units.count)
+    for start in range(0, replicates, size):
+        drawn = bootstrap_weights(everyone, min(size, replicates - start), rng)
+        chunk = np.ones((len(drawn), units.count + 1), np.float32)
+        chunk[:, :-1] = drawn
+        yield chunk
+
+
+def non_mated_totals(
+    pairs: Pairs, units: Units, replicates: int, seed: int
+) -> Float[np.ndarray, " 1+replicates"]:
+    """Sum the weights of all non-mated comparisons, for each replicate.
+
+    Parameters
+    ----------
+    pairs, units, replicates, seed
+        As of :func:`weight_chunks`, whose replicates these are.
+
+    Returns
+    -------
+    ndarray
+        Shape (1 + replicates,); first, how many there are. Whole numbers.
+    """
+
+    def of_block(part: slice) -> NDArray[np.float64]:
+        rows = part.start + np.flatnonzero(~pairs.mated[part])
+        one, other = sides(pairs, units, rows)
+        size = units.count + 1
+        # How often two units meet; w · (table w) is the total of their weights.
+        table = sparse.csr_array((np.ones(len(rows)), (one, other)), shape=(size, size))
+        found = []
+        for weights in weight_chunks(units, replicates, seed, _chunk_size(size)):
+            met = table @ np.ascontiguousarray(weights.T, np.float64)
+            found.append(np.einsum("ur,ru->r", met, weights))
+        return np.concatenate(found)
+
+    totals = in_threads(of_block, list(blocks(len(pairs.first))))
+    return np.sum(totals, axis=0)
+
+
+def _chunk_size(numbers: int) -> int:
+    return max(1, _CHUNK_NUMBERS // numbers)
+
+
+def _check_mated(
+    pairs: Pairs, part: slice, one: NDArray[np.int32], other: NDArray[np.int32]
+) -> None:
+    odd = (one == other) != pairs.mated[part]
+    if odd.any():
+        row = part.start + int(np.argmax(odd))
+        message = (
+            f"comparison {row} of images {pairs.first[row]} and {pairs.second[row]} "
+            "contradicts their identities; give the identities that made the pairs"
+        )
+        raise InputError(message)
