@@ -223,7 +223,9 @@ def _global(machine: _Machine) -> None:
 
 def _stack_global(machine: _Machine) -> None:
     module, name = _pop(machine, 2)
-    machine.stack.append(known(str(module), str(name)))
+    if not isinstance(module, str) or not isinstance(name, str):
+        raise IndexError
+    machine.stack.append(known(module, name))
 
 
 def _reduce(machine: _Machine) -> None:

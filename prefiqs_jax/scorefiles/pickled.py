@@ -93,7 +93,8 @@ def _name(key: object) -> str:
             return key.decode()
         except UnicodeDecodeError:
             pass
-    message = f"the key {shown(key)} is no path; {CURE}"
+    # Not the key itself: a tuple of a few bytes may take years to print.
+    message = f"a key is no path but of the type {type(key).__name__}; {CURE}"
     raise InputError(message)
 
 
