@@ -1,7 +1,9 @@
 """A folder of pictures whose people are known: every picture with every other one."""
 
 import csv
-from pathlib import Path
+import dataclasses
+import re
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -12,13 +14,21 @@ from prefiqs_jax.images import ImageFolder, read_folder
 from prefiqs_jax.images.folder import IDENTITY_TABLE
 
 SEVERITY = "severity"
+ADIENCE = "file names of Adience"
+
+# Adience's own crops, and those that CR-FIQA's script makes of them.
+_ADIENCE_NAMES = (
+    re.compile(r"(?:landmark|coarse_tilt)_aligned_face\.(\d+)\..+"),
+    re.compile(r"p_(\d+)_img_\d+\.\w+"),
+)
 
 
 def read_all_pairs(path: Path, images: Path | None = None) -> Benchmark:
     """Read an image folder as a benchmark of all N (N - 1) / 2 comparisons.
 
-    So Adience is evaluated in this field. Pictures without identity are left out. A
-    column ``severity`` of ``images.csv`` is kept.
+    So Adience is evaluated in this field: its subfolders are accounts that show several
+    people, so there the names of the files say who it is. Pictures without identity are
+    left out. A column ``severity`` of ``images.csv`` is kept.
 
     Parameters
     ----------
@@ -33,13 +43,13 @@ def read_all_pairs(path: Path, images: Path | None = None) -> Benchmark:
         If the folder cannot be read, fewer than two people are known, or nobody has
         two pictures.
     """
-    folder = read_folder(path if images is None else images)
+    folder = _with_adience(read_folder(path if images is None else images))
     notes = list(folder.notes)
     known = [place for place, who in enumerate(folder.identities) if who is not None]
     unknown = len(folder.names) - len(known)
     if known and unknown:
         what = counted(unknown, "picture")
-        notes.append(f"{what} without identity were left out")
+        notes.append(f"left out: {what} without identity")
         folder = folder.take(known)
     _check_identities(folder)
     return Benchmark(
@@ -55,6 +65,21 @@ def read_all_pairs(path: Path, images: Path | None = None) -> Benchmark:
         severity=_severities(folder),
         notes=tuple(notes),
     )
+
+
+def _with_adience(folder: ImageFolder) -> ImageFolder:
+    """Take the people from the files' names, if these are Adience's."""
+    if folder.identity_source == IDENTITY_TABLE:
+        return folder
+    files = [PurePosixPath(name).name for name in folder.names]
+    for layout in _ADIENCE_NAMES:
+        found = [layout.fullmatch(file) for file in files]
+        if all(found):
+            people = tuple(each[1] for each in found if each)
+            return dataclasses.replace(
+                folder, identities=people, identity_source=ADIENCE
+            )
+    return folder
 
 
 def _check_identities(folder: ImageFolder) -> None:

@@ -4,9 +4,10 @@ import csv
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
+from jaxtyping import Int
 
 from prefiqs_jax.errors import InputError
 
@@ -24,11 +25,24 @@ _CHECKS: Mapping[str, tuple[Callable[[str], Any], str]] = {
     "label": (_label, "1 (mated) or 0 (non-mated)"),
 }
 _DTYPES: Mapping[str, Any] = {
-    "name": "category",
+    "name": str,
     "whole": np.int64,
     "number": np.float64,
     "label": np.int64,
 }
+
+
+# Strings of this many lines are in memory at once.
+CHUNK_LINES = 2**20
+
+
+class Names(NamedTuple):
+    """A column of names, which occur many times."""
+
+    distinct: list[str]
+    """The different ones, in order of appearance."""
+    codes: Int[np.ndarray, " lines"]
+    """int32: index of each line's name."""
 
 
 def read_columns(path: Path, kinds: Mapping[str, str]) -> list[Any]:
@@ -45,8 +59,8 @@ def read_columns(path: Path, kinds: Mapping[str, str]) -> list[Any]:
     Returns
     -------
     list
-        A column each: a pandas Categorical of strings for names, int64 for whole
-        numbers, float64 for numbers, bool for labels.
+        A column each: `Names`, or an array of int64 for whole numbers, float64 for
+        numbers, bool for labels.
 
     Raises
     ------
@@ -56,48 +70,70 @@ def read_columns(path: Path, kinds: Mapping[str, str]) -> list[Any]:
     """
     import pandas as pd
 
-    wanted = list(kinds.values())
+    parts = {what: Column(kind) for what, kind in kinds.items()}
     try:
-        table = pd.read_csv(
+        with pd.read_csv(
             path,
             sep=r"\s+",
             header=None,
-            dtype={place: _DTYPES[kind] for place, kind in enumerate(wanted)},
+            dtype={place: _DTYPES[kind] for place, kind in enumerate(kinds.values())},
             na_filter=False,
             quoting=csv.QUOTE_NONE,
             encoding="utf-8-sig",
-        )
+            chunksize=CHUNK_LINES,
+        ) as chunks:
+            for chunk in chunks:
+                if chunk.shape[1] != len(kinds):
+                    _refuse(path, kinds, "other columns")
+                for place, part in enumerate(parts.values()):
+                    part.add(chunk[place])
     except OSError as error:
         message = f"cannot read {path}: {error.strerror}"
         raise InputError(message) from None
     except UnicodeDecodeError:
         message = f"{path} is not UTF-8 text; save it as UTF-8"
         raise InputError(message) from None
+    except InputError:
+        raise
     # pandas has several errors for what does not fit; all are ValueErrors.
     except (ValueError, OverflowError) as error:
         _refuse(path, kinds, str(error))
-    labels = [table[place] for place, kind in enumerate(wanted) if kind == "label"]
-    if table.shape[1] != len(wanted) or not all(
-        each.isin((0, 1)).all() for each in labels
-    ):
-        _refuse(path, kinds, "columns differ")
-    return [
-        table[place].array
-        if kind == "name"
-        else table[place].to_numpy() == 1
-        if kind == "label"
-        else table[place].to_numpy()
-        for place, kind in enumerate(wanted)
-    ]
+    return [part.whole() for part in parts.values()]
 
 
-def numbered(*columns: Any) -> tuple[list[str], list[np.ndarray]]:
+class Column:
+    """A column while it is read, piece by piece."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.number: dict[str, int] = {}
+        self.pieces: list[np.ndarray] = []
+
+    def add(self, piece: Any) -> None:
+        """Add the next lines, a pandas Series; ValueError for labels but 0 and 1."""
+        if self.kind == "name":
+            import pandas as pd
+
+            codes, distinct = pd.factorize(piece)
+            number = self.number
+            new = [number.setdefault(str(name), len(number)) for name in distinct]
+            self.pieces.append(np.array(new, np.int32)[codes])
+            return
+        values = piece.to_numpy()
+        if self.kind == "label":
+            if not np.isin(values, (0, 1)).all():
+                raise ValueError
+            values = values == 1
+        self.pieces.append(values)
+
+    def whole(self) -> Any:
+        """Give all lines."""
+        values = np.concatenate(self.pieces)
+        return Names(list(self.number), values) if self.kind == "name" else values
+
+
+def numbered(*columns: Names) -> tuple[list[str], list[Int[np.ndarray, " lines"]]]:
     """Give numbers to the different names in several columns.
-
-    Parameters
-    ----------
-    columns
-        pandas Categoricals of strings.
 
     Returns
     -------
@@ -105,13 +141,20 @@ def numbered(*columns: Any) -> tuple[list[str], list[np.ndarray]]:
         All different ones, sorted.
     numbers
         int32, of each column: index into `names`.
+
+    Examples
+    --------
+    >>> one, other = Names(["b", "a"], np.array([0, 1])), Names(["c"], np.array([0, 0]))
+    >>> names, numbers = numbered(one, other)
+    >>> names, [each.tolist() for each in numbers]
+    (['a', 'b', 'c'], [[1, 0], [2, 2]])
     """
-    names = sorted(set().union(*(map(str, each.categories) for each in columns)))
+    names = sorted(set().union(*(each.distinct for each in columns)))
     place = {name: index for index, name in enumerate(names)}
     coded = []
     for column in columns:
-        of_category = np.array([place[str(n)] for n in column.categories], np.int32)
-        coded.append(of_category[np.asarray(column.codes)])
+        of_name = np.array([place[name] for name in column.distinct], np.int32)
+        coded.append(of_name[column.codes])
     return names, coded
 
 

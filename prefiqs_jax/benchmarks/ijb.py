@@ -1,7 +1,7 @@
 """IJB-B and IJB-C: templates of images, aligned from loose crops while they load."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -155,7 +155,7 @@ def _read_comparisons(
     used[first] = used[second] = True
     template_of = np.where(used, np.cumsum(used) - 1, -1).astype(np.int32)
     if unused := int((~used).sum()):
-        notes.append(f"{counted(unused, 'template')} in no comparison were left out")
+        notes.append(f"left out: {counted(unused, 'template')} in no comparison")
     return template_of[first], template_of[second], mated, template_of, notes
 
 
@@ -198,7 +198,8 @@ def _store(points: Path, folder: ImageFolder) -> tuple[Store, str]:
         return FILES, f"pictures of {folder.root} are taken to be aligned"
     names, *numbers = read_columns(points, _POINT_COLUMNS)
     landmarks = np.stack(numbers[:-1], axis=1).reshape(-1, 5, 2)
-    row = _rows(points, names, landmarks)
+    listed = [names.distinct[code] for code in names.codes.tolist()]
+    row = _rows(points, listed, landmarks)
     if absent := [name for name in folder.names if name not in row]:
         message = (
             f"{points} has no points of {counted(len(absent), 'picture')}: "
@@ -211,8 +212,7 @@ def _store(points: Path, folder: ImageFolder) -> tuple[Store, str]:
     return Landmarked(chosen, place), how
 
 
-def _rows(points: Path, names: Any, landmarks: np.ndarray) -> dict[str, int]:
-    listed = [str(each) for each in names]
+def _rows(points: Path, listed: list[str], landmarks: np.ndarray) -> dict[str, int]:
     row = {name: index for index, name in enumerate(listed)}
     bad = np.flatnonzero(~np.isfinite(landmarks).all(axis=(1, 2)))
     if len(bad):

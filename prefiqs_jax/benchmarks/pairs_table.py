@@ -2,7 +2,7 @@
 
 import csv
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from prefiqs_jax.benchmarks.benchmark import Benchmark
-from prefiqs_jax.benchmarks.columns import numbered
+from prefiqs_jax.benchmarks.columns import CHUNK_LINES, Column, Names, numbered
 from prefiqs_jax.benchmarks.comparisons import check_comparisons
 from prefiqs_jax.benchmarks.pictures import find_pictures, picture_folder, take_used
 from prefiqs_jax.benchmarks.wording import counted
@@ -18,7 +18,7 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import ImageFolder
 
 HEADERS = (("image_a", "image_b", "mated"), ("img1_id", "img2_id", "label"))
-_LABELS: Mapping[str, bool] = {"1": True, "0": False, "true": True, "false": False}
+_LABELS: Mapping[str, int] = {"1": 1, "0": 0, "true": 1, "false": 0}
 
 
 def read_pairs_table(path: Path, images: Path | None = None) -> Benchmark:
@@ -68,21 +68,24 @@ def read_pairs_table(path: Path, images: Path | None = None) -> Benchmark:
     )
 
 
-def _read(path: Path) -> tuple[Any, Any, Bool[np.ndarray, " comparisons"]]:
+def _read(path: Path) -> tuple[Names, Names, Bool[np.ndarray, " comparisons"]]:
     import pandas as pd
 
+    form: dict[str, Any] = {
+        "dtype": str,
+        "na_filter": False,
+        "index_col": False,
+        "skip_blank_lines": False,
+        "skipinitialspace": True,
+        "encoding": "utf-8-sig",
+    }
+    parts = Column("name"), Column("name"), Column("whole")
     try:
-        header = pd.read_csv(path, nrows=0, encoding="utf-8-sig", skipinitialspace=True)
-        columns = _columns(path, [str(each).strip() for each in header.columns])
-        table = pd.read_csv(
-            path,
-            dtype="category",
-            na_filter=False,
-            index_col=False,
-            skip_blank_lines=False,
-            skipinitialspace=True,
-            encoding="utf-8-sig",
-        )
+        header = list(pd.read_csv(path, nrows=0, **form).columns)
+        columns = _columns(path, header)
+        with pd.read_csv(path, chunksize=CHUNK_LINES, **form) as chunks:
+            for chunk in chunks:
+                _add(path, [chunk[column].str.strip() for column in columns], parts)
     except OSError as error:
         message = f"cannot read {path}: {error.strerror}"
         raise InputError(message) from None
@@ -96,46 +99,41 @@ def _read(path: Path) -> tuple[Any, Any, Bool[np.ndarray, " comparisons"]]:
         what = " ".join(str(error).split()).removeprefix("Error tokenizing data. ")
         message = f"{path} is no valid CSV ({what}); export it again"
         raise InputError(message) from None
-    table.columns = [str(each).strip() for each in table.columns]
-    chosen = [table[column] for column in columns]
-    # A blank line, at the end mostly, says nothing.
-    blank = np.logical_and.reduce([(each == "").to_numpy() for each in chosen])
-    mated = _mated(path, chosen[2], blank)
-    pictures = [each[~blank].array.remove_unused_categories() for each in chosen[:2]]
-    for each in pictures:
-        if "" in each.categories:
-            line = int(np.flatnonzero((table[columns[0]] == "") ^ blank)[0])
-            message = f"{path}, line {line + 2}: a picture is missing"
-            raise InputError(message)
-    return pictures[0], pictures[1], mated
+    one, other, mated = (part.whole() for part in parts)
+    return one, other, mated == 1
+
+
+def _add(path: Path, chosen: list[Any], parts: Sequence[Column]) -> None:
+    """Add lines to the columns; blank ones, at the end mostly, say nothing."""
+    filled = [(each != "") for each in chosen]
+    some = filled[0] | filled[1] | filled[2]
+    one, other, label = (each[some] for each in chosen)
+    mated = label.str.lower().map(_LABELS)
+    if mated.isna().any():
+        line = int(mated.index[mated.isna()][0])
+        message = (
+            f"{path}, line {line + 2}: {str(label[line])[:40]!r} does not say "
+            "whether the pair is mated; write 1 or 0"
+        )
+        raise InputError(message)
+    missing = some & ~(filled[0] & filled[1])
+    if missing.any():
+        message = f"{path}, line {int(missing.idxmax()) + 2}: a picture is missing"
+        raise InputError(message)
+    for part, piece in zip(parts, (one, other, mated.astype(np.int64)), strict=True):
+        part.add(piece)
 
 
 def _columns(path: Path, found: list[str]) -> tuple[str, ...]:
+    raw = {name.strip(): name for name in found}
     for header in HEADERS:
-        if set(header) <= set(found):
-            return header
+        if set(header) <= set(raw):
+            return tuple(raw[name] for name in header)
     message = (
         f"{path} has the columns {', '.join(found)[:80]}; it needs "
         f"{','.join(HEADERS[0])} in its first line, with commas between"
     )
     raise InputError(message)
-
-
-def _mated(
-    path: Path, labels: Any, blank: Bool[np.ndarray, " lines"]
-) -> Bool[np.ndarray, " comparisons"]:
-    meaning = [_LABELS.get(str(each).strip().lower()) for each in labels.cat.categories]
-    unknown = np.array([each is None for each in meaning], bool)
-    codes = labels.cat.codes.to_numpy()
-    bad = np.flatnonzero(unknown[codes] & ~blank) if len(codes) else codes
-    if len(bad):
-        line = int(bad[0])
-        message = (
-            f"{path}, line {line + 2}: {str(labels.iloc[line])[:40]!r} does not say "
-            "whether the pair is mated; write 1 or 0"
-        )
-        raise InputError(message)
-    return np.array([bool(each) for each in meaning], bool)[codes[~blank]]
 
 
 def _agreeing(

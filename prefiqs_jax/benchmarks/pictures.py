@@ -110,7 +110,7 @@ def take_used(
     notes = ()
     if unused:
         what = counted(unused, "picture")
-        notes = (f"{what} in {folder.root} take no part and were left out",)
+        notes = (f"left out of {folder.root}: {what} in no comparison",)
     chosen = folder.take(np.flatnonzero(used).tolist())
     return chosen, [new[each] for each in places], notes
 

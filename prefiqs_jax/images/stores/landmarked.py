@@ -20,7 +20,9 @@ from prefiqs_jax.images.stores.files import FILES
 class Landmarked:
     """Every name has a picture of any size and the landmarks of one face in it.
 
-    What comes out is aligned to the ArcFace template, 112×112 pixels.
+    What comes out is aligned to the ArcFace template, 112×112 pixels. Any five points
+    that differ will do, as in the protocols that give them: a detector may place those
+    of a profile or of a face upside down in another order.
     """
 
     landmarks: Float[np.ndarray, "pictures 5 2"]
@@ -48,16 +50,18 @@ class Landmarked:
 
     def load(self, root: Path, name: str, needed: NeededSize | None) -> Decoded:
         """Decode and align a picture; errors as :class:`Store` says."""
-        from prefiqs_jax.images.align import align
+        from prefiqs_jax.images.align import similarity, template_named, warp
 
         points = self._points(name)
         if needed:
             check_size(name, ARCFACE_SIZE, needed)
         found = self.store.load(root, name, None)
+        template = template_named("arcface")
         try:
-            pixels = align(found.pixels, points, template="arcface")
+            matrix = similarity(points, template.points)
         except InputError as error:
             raise BadImage(name, f"cannot be aligned: {error}") from None
+        pixels = warp(found.pixels, matrix, template.height, template.width)
         return fit(Decoded(pixels, found.conversions), name, needed)
 
     def _points(self, name: str) -> Float[np.ndarray, "5 2"]:

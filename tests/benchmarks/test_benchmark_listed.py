@@ -1,0 +1,287 @@
+"""Benchmarks that list comparisons of pictures: LFW, XQLFW, CR-FIQA, tables."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from benchmarks.benchmark_writers import (
+    LFW_PEOPLE,
+    person_picture,
+    save,
+    write_crfiqa,
+    write_lfw,
+    write_people,
+)
+
+from prefiqs_jax.benchmarks import mated_groups, read_benchmark
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.images import decode, load_batches
+
+
+def stems(benchmark):
+    """Give each comparison as the stems of its two pictures, and whether mated."""
+    names = [
+        name.rpartition("/")[2].rpartition(".")[0] for name in benchmark.images.names
+    ]
+    return [
+        (names[a], names[b], bool(same))
+        for a, b, same in zip(
+            benchmark.first, benchmark.second, benchmark.mated, strict=True
+        )
+    ]
+
+
+def by_hand(line):
+    words = line.split("\t")
+    if len(words) == 3:
+        name, i, j = words
+        return f"{name}_000{i}", f"{name}_000{j}", True
+    return f"{words[0]}_000{words[1]}", f"{words[2]}_000{words[3]}", False
+
+
+def refusal(path, **how):
+    with pytest.raises(InputError) as excinfo:
+        read_benchmark(path, **how)
+    message = str(excinfo.value)
+    assert len(message.splitlines()) == 1
+    return message
+
+
+@pytest.mark.parametrize("layout", ["folders", "flat"])
+@pytest.mark.parametrize("extension", ["jpg", "png"])
+def test_lfw(tmp_path, layout, extension):
+    lines = write_lfw(tmp_path, layout, extension, size=14)
+    benchmark = read_benchmark(tmp_path)
+    assert benchmark.kind == "lfw"
+    assert benchmark.name == tmp_path.name
+    assert stems(benchmark) == [by_hand(line) for line in lines[1:]]
+    assert benchmark.first.dtype == benchmark.second.dtype == np.int32
+    assert benchmark.mated.dtype == bool
+    people = {name.rpartition("/")[2][:-9] for name in benchmark.images.names}
+    assert set(benchmark.identities) == people <= set(LFW_PEOPLE)
+    assert benchmark.images.identities == benchmark.identities
+    assert benchmark.identity_source == "pairs.txt"
+    assert benchmark.comparison_count == 12
+    assert benchmark.mated_count == benchmark.non_mated_count == 6
+    assert "pairs.txt was read as lfw" in benchmark.notes[0]
+
+
+def test_lfw_leaves_out_what_is_not_compared(tmp_path):
+    write_lfw(tmp_path, size=14)
+    save(tmp_path / "lfw/Eve/Eve_0001.jpg", person_picture(9, 0, 14))
+    benchmark = read_benchmark(tmp_path / "pairs.txt")
+    assert "lfw/Eve" not in " ".join(benchmark.images.names)
+    assert any("in no comparison" in note for note in benchmark.notes)
+    used = set(benchmark.first.tolist()) | set(benchmark.second.tolist())
+    assert used == set(range(len(benchmark.images.names)))
+
+
+def test_xqlfw_finds_its_pictures(tmp_path):
+    write_lfw(tmp_path, size=14)
+    (tmp_path / "lfw").rename(tmp_path / "xqlfw_aligned_112")
+    (tmp_path / "pairs.txt").rename(tmp_path / "xqlfw_pairs.txt")
+    benchmark = read_benchmark(tmp_path)
+    assert benchmark.kind == benchmark.name == "xqlfw"
+    assert benchmark.images.root == tmp_path / "xqlfw_aligned_112"
+    assert "published with 6,000 and 3,000" in benchmark.notes[1]
+
+
+def test_pictures_elsewhere(tmp_path):
+    write_lfw(tmp_path, size=14)
+    (tmp_path / "lfw").rename(tmp_path / "crops")
+    assert "12 pictures" not in refusal(tmp_path / "absent")
+    benchmark = read_benchmark(tmp_path, images=tmp_path / "crops")
+    assert benchmark.images.root == tmp_path / "crops"
+
+
+def edit(path, number, line):
+    lines = path.read_text().splitlines()
+    lines[number - 1] = line
+    path.write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize(
+    ("number", "line", "reason"),
+    [
+        (1, "ten\t300", "line 1: 'ten.t300' is no header"),
+        (1, "2\t4", "has 6 mated and 6 non-mated .* header says 8 of each"),
+        (3, "Dee\t1\tx", "line 3: 'Dee.t1.tx' is not NAME I J"),
+        (3, "Dee\t1", "line 3: 'Dee.t1' is not NAME"),
+        (6, "Dee\t1\tDee\t2", "line 6: .* is not NAME I J .mated. or"),
+        (3, "Dee\t1\t1", "compares Dee_0001 with itself"),
+        (3, "Zoe\t1\t2", "names 2 pictures that .* not hold: Zoe_0001, Zoe_0002"),
+    ],
+)
+def test_bad_lines_of_pairs_txt(tmp_path, number, line, reason):
+    write_lfw(tmp_path, size=14)
+    edit(tmp_path / "pairs.txt", number, line)
+    with pytest.raises(InputError, match=reason) as excinfo:
+        read_benchmark(tmp_path)
+    assert "pairs.txt" in str(excinfo.value)
+    assert len(str(excinfo.value).splitlines()) == 1
+
+
+def test_pairs_txt_that_is_no_text(tmp_path):
+    write_lfw(tmp_path, size=14)
+    (tmp_path / "pairs.txt").write_bytes(b"1\t1\nJos\xe9\t1\t2\n")
+    assert "pairs.txt is not UTF-8" in refusal(tmp_path)
+
+
+def test_two_pictures_of_one_name(tmp_path):
+    write_lfw(tmp_path, size=14)
+    used = read_benchmark(tmp_path).images.names[0]
+    save(tmp_path / "lfw" / used.replace(".jpg", ".png"), person_picture(0, 0, 14))
+    assert "keep one of them" in refusal(tmp_path)
+
+
+def test_crfiqa_folder(tmp_path):
+    lines = write_crfiqa(tmp_path / "toy", size=14)
+    benchmark = read_benchmark(tmp_path / "toy")
+    assert (benchmark.kind, benchmark.name) == ("crfiqa", "toy")
+    assert benchmark.images.names == tuple(f"{n:05d}.jpg" for n in range(6))
+    words = [line.split() for line in lines]
+    assert stems(benchmark) == [(a, b, bool(int(same))) for a, b, same in words]
+    assert benchmark.identities == (None,) * 6
+    assert benchmark.identity_source is None
+    # All pairs are listed, so that what is mated says who is who.
+    assert mated_groups(benchmark).tolist() == [0, 0, 1, 1, 2, 2]
+    assert any("red and blue swapped" in note for note in benchmark.notes)
+
+
+def test_crfiqa_names_with_extension(tmp_path):
+    lines = write_crfiqa(tmp_path, size=14)
+    words = [line.split() for line in lines]
+    text = "".join(f"{a}.jpg {b}.jpg {int(same)}\n" for a, b, same in words)
+    before = stems(read_benchmark(tmp_path))
+    (tmp_path / "pair_list.txt").write_text(text)
+    assert stems(read_benchmark(tmp_path)) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "is empty; each line is: picture other_picture mated"),
+        ("00000 00001 1\n\n00000 00002\n", "line 3: 2 columns in place of 3"),
+        ("00000 00001 1\n00000 00002 0 0\n", "line 2: 4 columns in place of 3"),
+        ("00000 00001 1\n00000 00002 2\n", "line 2: '2' is not 1 .mated. or 0"),
+        ("00000 00001 1\n00000 00002 yes\n", "line 2: 'yes' is not 1"),
+        ("00000 00001 1\n00000 00002 1\n", "none of them is non-mated"),
+        ("00000 00002 0\n", "has 1 comparison and none of them is mated"),
+        ("00000 00001 1\n00001 00000 0\n", "lists 00000 and 00001 as mated and as non"),
+        ("00000 00001 1\n00002 00002 0\n", "compares 00002 with itself"),
+        (
+            "00000 00001 1\n00000 00099 0\n00098 00097 0\n00096 00095 0",
+            "names 5 pictures .*not hold: 00095, 00096, 00097 and 2 more; .*--images",
+        ),
+        ("00000 00001 1\n00000 \udce9 0\n", "is not UTF-8"),
+    ],
+)
+def test_bad_pair_lists(tmp_path, text, reason):
+    write_crfiqa(tmp_path / "toy", size=14)
+    (tmp_path / "toy/pair_list.txt").write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(InputError, match=reason) as excinfo:
+        read_benchmark(tmp_path / "toy")
+    assert "pair_list.txt" in str(excinfo.value)
+    assert len(str(excinfo.value).splitlines()) == 1
+
+
+def test_a_list_of_templates_is_not_taken_for_pictures(tmp_path):
+    write_crfiqa(tmp_path / "IJBC", size=14)
+    assert "compares templates, not pictures" in refusal(tmp_path / "IJBC")
+
+
+def test_repeated_comparisons_count_as_listed(tmp_path):
+    write_crfiqa(tmp_path, size=14)
+    with (tmp_path / "pair_list.txt").open("a") as file:
+        file.write("00001 00000 1\n")
+    benchmark = read_benchmark(tmp_path)
+    assert benchmark.comparison_count == 16
+    assert any("1 comparison repeat" in note for note in benchmark.notes)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "image_a,image_b,mated\n{0},{1},1\n{0},{3},0\n",
+        "image_a, image_b, mated\n{0}, {1}, True\n{0}, {3}, false\n\n",
+        "\ufeffnote,mated,image_b,image_a\nx,1,{1},{0}\ny,0,{3},{0}\n",
+        "img1_id,img2_id,label\n{0},{1},1\n{0},{3},0\n",
+    ],
+)
+def test_pairs_table(tmp_path, text):
+    names = write_people(tmp_path / "images", people=2, shots=2, size=14)
+    names = [names[0], names[1], names[2], names[3].removesuffix(".png")]
+    (tmp_path / "pairs.csv").write_text(text.format(*names), encoding="utf-8")
+    benchmark = read_benchmark(tmp_path)
+    assert benchmark.kind == "pairs"
+    taken = benchmark.images.names
+    assert taken == (names[0], names[1], names[3] + ".png")
+    assert benchmark.first.tolist() == [0, 0]
+    assert benchmark.second.tolist() == [1, 2]
+    assert benchmark.mated.tolist() == [True, False]
+    assert benchmark.identities == ("person_00", "person_00", "person_01")
+    assert benchmark.identity_source == "folders"
+
+
+def test_identities_that_a_table_contradicts_are_unknown(tmp_path):
+    names = write_people(tmp_path, people=2, shots=2, size=14)
+    text = f"image_a,image_b,mated\n{names[0]},{names[1]},0\n{names[0]},{names[2]},1\n"
+    (tmp_path / "pairs.csv").write_text(text)
+    benchmark = read_benchmark(tmp_path / "pairs.csv")
+    assert benchmark.identities == (None,) * 3
+    assert any("2 comparisons contradict folders" in n for n in benchmark.notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b"", "is empty; its first line should be image_a,image_b,mated"),
+        (b"a,b,c\n", "has the columns a, b, c; it needs image_a,image_b,mated"),
+        (b"image_a;image_b;mated\n", "with commas between"),
+        (b"image_a,image_b,mated\n", "lists no comparisons"),
+        (b"image_a,image_b,mated\n0,1,1\n0,2,maybe\n", "line 3: 'maybe' does not say"),
+        (b"image_a,image_b,mated\n0,1,1\n\n0,2,\n", "line 4: '' does not say"),
+        (b"image_a,image_b,mated\n0,1,1\n0,,0\n", "line 3: a picture is missing"),
+        (b"image_a,image_b,mated\n0,1,1\n0,2,0,7\n", "no valid CSV .*line 3"),
+        (b"image_a,image_b,mated\n0,\xe9,1\n", "is not UTF-8"),
+    ],
+)
+def test_bad_tables(tmp_path, text, reason):
+    write_people(tmp_path, people=1, shots=3, size=14)
+    (tmp_path / "pairs.csv").write_bytes(text)
+    with pytest.raises(InputError, match=reason) as excinfo:
+        read_benchmark(tmp_path / "pairs.csv", images=tmp_path / "person_00")
+    assert "pairs.csv" in str(excinfo.value)
+    assert len(str(excinfo.value).splitlines()) == 1
+
+
+def test_pictures_of_a_benchmark_stream(tmp_path):
+    write_lfw(tmp_path, extension="png", size=14)
+    folder = read_benchmark(tmp_path).images
+    batches = list(load_batches(folder, height=14, width=14, batch_size=4))
+    pixels = np.concatenate([batch.pixels for batch in batches])
+    assert len(pixels) == len(folder.names)
+    for name, each in zip(folder.names, pixels, strict=True):
+        np.testing.assert_array_equal(each, decode(folder.root / name).pixels)
+
+
+def test_kinds_are_found_or_given(tmp_path):
+    write_lfw(tmp_path, size=14)
+    write_crfiqa(tmp_path, size=14)
+    assert "several benchmarks: pairs.txt, pair_list.txt" in refusal(tmp_path)
+    assert read_benchmark(tmp_path, "crfiqa").kind == "crfiqa"
+    assert read_benchmark(tmp_path, "lfw").kind == "lfw"
+    assert read_benchmark(tmp_path / "pairs.txt").kind == "lfw"
+    assert "did you mean crfiqa?" in refusal(tmp_path, kind="cr-fiqa")
+    assert "there is no" in refusal(tmp_path / "absent")
+    assert "cannot read" in refusal(tmp_path, kind="pairs")
+    assert "no .bin file" in refusal(tmp_path, kind="bin")
+    (tmp_path / "notes.md").write_text("x")
+    assert "is no benchmark by its name" in refusal(tmp_path / "notes.md")
+
+
+def test_a_benchmark_is_a_frozen_record(tmp_path):
+    write_crfiqa(tmp_path, size=14)
+    benchmark = read_benchmark(tmp_path)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        benchmark.name = "other"
