@@ -61,6 +61,8 @@ def find_pictures(
         If pictures are absent, or a name fits several.
     """
     places = {name: place for place, name in enumerate(folder.names)}
+    if all(name in places for name in wanted):
+        return np.array([places[name] for name in wanted], np.int32)
     keys = [_key(name, by_stem) for name in folder.names]
     loose = dict(zip(keys, range(len(keys)), strict=True))
     several = {key for key, count in Counter(keys).items() if count > 1}

@@ -10,7 +10,7 @@ import hashlib
 import os
 import unicodedata
 from collections.abc import Iterable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images.stores import FILES, Store
@@ -111,9 +111,11 @@ def read_folder(root: str | os.PathLike[str]) -> ImageFolder:
         raise InputError(message)
     names, notes = [], []
     for name in _walk(root, notes):
-        if PurePosixPath(name).suffix.lower() in EXTENSIONS:
+        if os.path.splitext(name)[1].lower() in EXTENSIONS:
             # Names go into tables, digests and one-line messages.
-            if any(unicodedata.category(each) in _NOT_TEXT for each in name):
+            if not name.isprintable() and any(
+                unicodedata.category(each) in _NOT_TEXT for each in name
+            ):
                 message = (
                     f"{root}: the name {name!a} has control characters or is not "
                     "UTF-8; rename it"
@@ -165,13 +167,14 @@ def _walk(root: Path, notes: list[str]) -> Iterator[str]:
                     notes.append(f"{linked} links to a folder above it: left out")
                 else:
                     waiting.append(linked)
-            below = PurePosixPath(Path(folder).relative_to(root).as_posix())
-            yield from (str(below / f) for f in files if not f.startswith("."))
+            below = Path(folder).relative_to(root).as_posix()
+            prefix = "" if below == "." else f"{below}/"
+            yield from (prefix + file for file in files if not file.startswith("."))
 
 
 def _from_folders(names: list[str]) -> tuple[str | None, ...]:
-    parents = [str(PurePosixPath(name).parent) for name in names]
-    if "." in parents or len(set(parents)) < 2:
+    parents = [name.rpartition("/")[0] for name in names]
+    if "" in parents or len(set(parents)) < 2:
         return (None,) * len(names)
     return tuple(parents)
 

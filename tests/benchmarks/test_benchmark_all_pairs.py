@@ -81,7 +81,9 @@ def test_known_severity_is_read(tmp_path):
     read_benchmark(tmp_path)  # of a picture that is not here
     bad = rows.replace("0.25", "bad").replace("0.75", "7")
     (tmp_path / "images.csv").write_text("file,identity,severity\n" + bad)
-    with pytest.raises(InputError, match="severity of 2 pictures is no number .*1.png"):
+    with pytest.raises(
+        InputError, match=r"severity of 2 pictures is no number .*1\.png"
+    ):
         read_benchmark(tmp_path)
 
 

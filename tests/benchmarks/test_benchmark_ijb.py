@@ -204,7 +204,7 @@ def test_absent_files(ijbc, file):
 
 
 def test_no_members(tmp_path):
-    with pytest.raises(InputError, match="has no file \\*_face_tid_mid.txt"):
+    with pytest.raises(InputError, match=r"has no file \*_face_tid_mid\.txt"):
         read_benchmark(tmp_path, "ijbc")
 
 

@@ -37,6 +37,7 @@ class Landmarked:
     def sha256(self) -> str:
         """Digest of the landmarks and of the store behind."""
         digest = hashlib.sha256(b"arcface 112x112\n")
+        digest.update("\n".join(f"{n} {row}" for n, row in self.row.items()).encode())
         digest.update(np.ascontiguousarray(self.landmarks, np.float64).tobytes())
         digest.update(self.store.sha256.encode())
         return digest.hexdigest()
