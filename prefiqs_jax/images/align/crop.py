@@ -47,7 +47,7 @@ def align(
     The transform is :func:`~prefiqs_jax.images.align.similarity`, the interpolation
     OpenCV's bilinear ``warpAffine``, as in insightface. OpenCV 5 interpolates at the
     exact place, OpenCV 4 at the nearest of 32 × 32 places of a pixel, which moves
-    about one sample in fourteen by one grey level, seldom by two or three. A picture
+    about one sample in fifteen by one grey level, seldom by two or three. A picture
     much larger than its crop is sampled, not averaged.
 
     References

@@ -38,7 +38,7 @@ def similarity(
     The error is measured in the target, as scikit-image does, which the ArcFace crops
     are made with. MATLAB's ``cp2tform``, used for the SphereFace crops, measures it in
     the source: the same rotation, and a scale larger by 1 / r², r being the
-    correlation of the two point sets (1 to 3 % for faces that look ahead).
+    correlation of the two point sets (median 1.6 % over 100 LFW faces, 9 % at most).
 
     References
     ----------

@@ -19,6 +19,8 @@ from prefiqs_jax.images.opening import (
 
 KEY = "prefiqs-align"
 """Of the text chunk."""
+# Of zlib: a face takes 7 % more space than at Pillow's level, and a third of the time.
+_COMPRESSION = 1
 
 
 class Stamp(NamedTuple):
@@ -45,7 +47,8 @@ def encode_stamped(pixels: UInt8[np.ndarray, "height width 3"], stamp: Stamp) ->
     text = PngImagePlugin.PngInfo()
     text.add_text(KEY, json.dumps(stamp._asdict()))
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, format="PNG", pnginfo=text)
+    picture = Image.fromarray(pixels)
+    picture.save(file, format="PNG", pnginfo=text, compress_level=_COMPRESSION)
     return file.getvalue()
 
 

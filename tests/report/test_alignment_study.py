@@ -1,0 +1,208 @@
+"""The alignment study: what it measures, how it sums up, what it writes."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from scipy.stats import spearmanr
+from toy import toy_backbone
+
+from prefiqs_jax.images.align import (
+    TEMPLATES,
+    Misalignment,
+    Task,
+    Template,
+    misaligned_crops,
+    misalignments,
+)
+from prefiqs_jax.masks import apply_mask
+from prefiqs_jax.masks.named import mask_named
+from prefiqs_jax.sensitivity import unit
+
+SCRIPT = Path(__file__).resolve().parents[2] / "analysis" / "alignment_study.py"
+# The toy network's pictures have 8×8 pixels.
+TINY = Template(8, 8, TEMPLATES["arcface"].points / 14)
+
+
+@pytest.fixture(scope="module")
+def script():
+    spec = importlib.util.spec_from_file_location("alignment_study", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["alignment_study"] = module  # its records look their module up
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules["alignment_study"]
+
+
+@pytest.fixture
+def faces(tmp_path):
+    """Give four pictures of 40×30 pixels of two people, and their tasks."""
+    rng = np.random.default_rng(0)
+    tasks = []
+    for index in range(4):
+        pixels = rng.integers(0, 256, (40, 30, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{index}.png")
+        points = TINY.points * 1.5 + rng.uniform(5, 12, 2)
+        tasks.append(Task(f"{index}.png", f"{index}.png", f"p{index // 2}", points))
+    return tmp_path, tasks
+
+
+def test_rows_are_those_of_crops_from_the_source(script, faces):
+    root, tasks = faces
+    backbone, mask = toy_backbone(), mask_named("global/magnitude")
+    errors = [*misalignments([1], [], [1.2]), Misalignment("shift_y", -30)]
+    source = script.Source(root, tasks, TINY)
+    rows = script.study(backbone, mask, (0.2, 0.5), source, errors, progress=False)
+    assert len(rows) == 4 * len(errors) * 2
+    assert rows.columns.tolist() == [
+        *("image", "identity", "kind", "amount", "sparsity"),
+        *("first_order", "drift", "quality", "similarity", "over_the_edge"),
+    ]
+    pixels = np.asarray(Image.open(root / "2.png"))
+    crops, over = misaligned_crops(pixels, tasks[2].landmarks, TINY, errors)
+    images = backbone.preprocess(crops)
+    pruned = apply_mask(backbone.params, mask(backbone.params, 0.5))
+    before, after = (
+        unit(backbone.apply_fn(params, images)) for params in (backbone.params, pruned)
+    )
+    ours = rows.loc[(rows["image"] == "2.png") & (rows["sparsity"] == 0.5)]
+    assert ours["kind"].tolist() == [error.kind for error in errors]
+    assert set(ours["identity"]) == {"p1"}
+    drift = np.linalg.norm(np.asarray(after - before), axis=1)
+    np.testing.assert_allclose(ours["drift"], drift, rtol=1e-4)
+    np.testing.assert_allclose(ours["quality"], 1 - drift / 2, rtol=1e-4)
+    cosine = np.asarray(before @ before[0])
+    np.testing.assert_allclose(ours["similarity"], cosine, atol=1e-5)
+    assert ours["over_the_edge"].tolist() == over
+    assert over[-1]
+    assert not over[0]
+
+
+def invented(images=12):
+    """Invent rows: one error takes 0.1 off the quality, another shuffles it."""
+    rng = np.random.default_rng(0)
+    lines = []
+    order = rng.permutation(images)
+    for index in range(images):
+        for sparsity in (0.1, 0.4):
+            start = 0.9 - sparsity * index / 100
+            for kind, amount, quality in (
+                ("aligned", 0.0, start),
+                ("shift_x", 2.0, start - 0.1),
+                ("scale", 0.8, 0.9 - sparsity * order[index] / 100),
+            ):
+                drift = 2 - 2 * quality
+                name = f"{index:02d}.png"
+                key = (name, f"p{index // 3}", kind, amount, sparsity)
+                similarity, edge = 1 - amount / 10, kind == "scale"
+                lines.append((*key, 1.1 * drift, drift, quality, similarity, edge))
+    columns = ["image", "identity", "kind", "amount", "sparsity", "first_order"]
+    columns += ["drift", "quality", "similarity", "over_the_edge"]
+    return pd.DataFrame(lines, columns=columns).sample(frac=1, random_state=0)
+
+
+def value(table, statistic, kind, amount, sparsity=0.4):
+    chosen = table.loc[
+        (table["statistic"] == statistic)
+        & (table["kind"] == kind)
+        & (table["amount"] == amount)
+        & (table["sparsity"].isna() if sparsity is None else table.sparsity == sparsity)
+    ]
+    assert len(chosen) == 1
+    return chosen.iloc[0]
+
+
+def test_summary(script):
+    rows = invented()
+    table = script.summarise(rows, replicates=200)
+    assert set(table["resampled_by"]) == {"identity"}
+    assert set(table["clusters"]) == {4}
+    assert set(table["images"]) == {12}
+    wide = rows.loc[rows["sparsity"] == 0.4].pivot_table(
+        index="image", columns="kind", values="quality"
+    )
+    change = value(table, "quality_change", "shift_x", 2.0)
+    assert change[["value", "low", "high"]].tolist() == pytest.approx([-0.1] * 3)
+    spread = value(table, "standardised_change", "shift_x", 2.0)["value"]
+    assert spread == pytest.approx(-0.1 / wide["aligned"].std(ddof=0))
+    assert value(table, "lower_fraction", "shift_x", 2.0)["value"] == 1
+    assert value(table, "lower_fraction", "shift_x", 0.0)["value"] == 0
+    assert value(table, "rank_agreement", "shift_x", 2.0)["low"] == pytest.approx(1)
+    shuffled = value(table, "rank_agreement", "scale", 0.8)
+    expected = spearmanr(wide["aligned"], wide["scale"]).statistic
+    assert shuffled["value"] == pytest.approx(expected)
+    assert shuffled["low"] < expected < shuffled["high"]
+    mean = value(table, "mean_quality", "scale", 1.0)
+    assert mean["value"] == pytest.approx(wide["aligned"].mean())
+    assert mean["low"] < mean["value"] < mean["high"]
+    similar = value(table, "mean_similarity", "scale", 0.8, sparsity=None)
+    assert similar["value"] == pytest.approx(0.92)
+    assert value(table, "edge_fraction", "scale", 0.8, sparsity=None)["value"] == 1
+    assert value(table, "mean_first_order", "shift_x", 2.0)["value"] == pytest.approx(
+        1.1 * value(table, "mean_drift", "shift_x", 2.0)["value"]
+    )
+
+
+def test_without_identities_images_are_drawn(script):
+    rows = invented().assign(identity=None)
+    table = script.summarise(rows, replicates=20)
+    assert set(table["resampled_by"]) == {"image"}
+    assert set(table["clusters"]) == {12}
+
+
+def test_it_writes_tables_and_the_figure(script, tmp_path):
+    rows = invented()
+    summary = script.summarise(rows, replicates=20)
+    script.write(rows, summary, tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "alignment_rows.parquet",
+        "alignment_study.csv",
+        "alignment_study.pdf",
+        "alignment_study.png",
+    ]
+    read = pd.read_csv(tmp_path / "out/alignment_study.csv")
+    pd.testing.assert_frame_equal(read, summary, check_exact=False)
+    assert len(pd.read_parquet(tmp_path / "out/alignment_rows.parquet")) == len(rows)
+
+
+def test_aligned_faces_and_the_embedded_network(script, tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "faces").mkdir()
+    for index in range(3):
+        pixels = rng.integers(0, 256, (112, 112, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "faces" / f"{index}.png")
+    words = [str(tmp_path / "faces"), "--aligned", "--backbone", "demo", "--quiet"]
+    words += ["--shifts", "3", "--rotations", "5", "--scales", "1.1"]
+    words += ["--sparsities", "0.4", "--replicates", "10", "--out", str(tmp_path / "o")]
+    assert script.main(words) == 0
+    rows = pd.read_parquet(tmp_path / "o/alignment_rows.parquet")
+    assert len(rows) == 3 * (1 + 4 + 2 + 1)
+    aligned = rows.loc[rows["kind"] == "aligned"]
+    assert not aligned["over_the_edge"].any()
+    assert rows.loc[rows["kind"] == "shift_x", "over_the_edge"].all()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--shifts", "0"], "shift 0 is not a finite number above 0"),
+        (["--scales", "a"], "scale 'a' is not a number in (0, inf)"),
+        (["--sparsities", "1"], "sparsity 1 is not a number in [0, 1)"),
+        (["--backbone", "gone"], "gone"),
+        ([], "there is no table of landmarks"),
+        (["--aligned"], "0.png cannot be used: a picture of 40×30 pixels"),
+    ],
+)
+def test_bad_input_ends_in_one_line(script, tmp_path, capsys, words, told):
+    Image.new("RGB", (40, 30)).save(tmp_path / "0.png")
+    given = [str(tmp_path), "--backbone", "demo", "--quiet", "--out", "nowhere", *words]
+    assert script.main(given) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert told in line
+    assert not Path("nowhere").exists()
