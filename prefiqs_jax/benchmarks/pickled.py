@@ -188,7 +188,8 @@ class _Machine:
         self.stack.append(_FUNCTIONS[text](*arguments))
 
     def _build(self, _: Any) -> None:
-        built, state = self._pop(2)
+        (state,) = self._pop(1)
+        built = self.stack[-1]
         if not isinstance(built, Numpy) or not isinstance(state, tuple):
             self._refuse("an object with a state of its own")
         # The state of a dtype of one byte says nothing; that of an array ends in data.

@@ -105,7 +105,7 @@ def bin_pictures(comparisons=6, size=112):
         mated = each % 2 == 0
         pictures.append(encoded(person_picture(each, 0, size)))
         other = each if mated else each + 1
-        pictures.append(encoded(person_picture(other, 1, size)))
+        pictures.append(encoded(person_picture(other, 1 + each, size)))
         labels.append(mated)
     return pictures, labels
 
