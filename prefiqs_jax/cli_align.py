@@ -82,11 +82,11 @@ def _align(options: argparse.Namespace) -> None:
     from prefiqs_jax.images.align import Stamp, opencv_version, template_named
 
     size = template_named(options.template, options.size)[:2]
-    table, open_detector, located_by = _locator(options, source)
+    _check_apart(source, out)
     from prefiqs_jax.images import read_folder
 
     folder = read_folder(source)
-    _check_apart(source, out)
+    table, open_detector, located_by = _locator(options, source)
     stamp = Stamp(options.template, *size, located_by, opencv_version(), ())
     tasks = _plan(folder, table, options)
     count, left_out = _run(folder, tasks, stamp, open_detector, options)
@@ -106,13 +106,13 @@ def _locator(
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         return None, lambda: open_detector(path), digest
     table = options.landmarks or source / TABLE
-    if not options.landmarks and source.is_dir() and not has_landmarks(table):
+    if not options.landmarks and not has_landmarks(table):
         message = (
             f"{table} gives no landmarks; give them with --landmarks FILE, or a "
             "detector with --detector FILE"
         )
         raise InputError(message)
-    return (read_landmarks(table) if source.is_dir() else None), None, "table"
+    return read_landmarks(table), None, "table"
 
 
 def _check_apart(source: Path, out: Path) -> None:

@@ -1,6 +1,7 @@
 """Crops: against the faces of ../shared, against each other, against arithmetic."""
 
 import csv
+import sys
 
 import cv2
 import numpy as np
@@ -130,6 +131,12 @@ def test_sizes():
 def test_pictures_that_cannot_be_aligned(picture, told):
     with pytest.raises(InputError, match=told):
         align(picture, FACE)
+
+
+def test_without_opencv(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    with pytest.raises(InputError, match="pip install opencv-python-headless"):
+        align(noise(112, 112), FACE)
 
 
 def test_any_memory_layout():
