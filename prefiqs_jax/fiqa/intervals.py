@@ -229,8 +229,8 @@ def interval(values: NDArray[np.float64], level: float) -> Interval:
 
     Examples
     --------
-    >>> [float(x) for x in interval(np.array([49.0, *range(101)]), 0.9)]
-    [49.0, 5.0, 95.0]
+    >>> [float(x) for x in interval(np.array([49.0, *range(101)]), 0.5)]
+    [49.0, 25.0, 75.0]
     """
     columns = values[1:].reshape(len(values) - 1, -1).T
     ends = np.array([percentile_interval(column, level) for column in columns])

@@ -17,8 +17,8 @@ class RCE(NamedTuple):
     """How well low quality points at the images that take part in errors."""
 
     value: float
-    """Weighted rank correlation, at most 1; 0 for a random quality if ``alpha`` is 0
-    (else, about -0.2 to 0.2 by chance on few images, and not 0 on average)."""
+    """Weighted rank correlation, at most 1. Of a random quality on average 0 if
+    ``alpha`` is 0, and -0.2 if it is 3."""
     alpha: float
     """Exponent of the weights; 0: every image counts the same."""
     threshold: float
@@ -87,11 +87,11 @@ def rce(
     Examples
     --------
     >>> from prefiqs_jax.fiqa import all_pairs
-    >>> embeddings = [[1, 0, 0], [1, 0.1, 0], [0.3, 0, 1], [0, 1, 0], [0, 1, 0.1]]
+    >>> embeddings = [[1, 0, 0], [1, 0.1, 0], [0.05, 0, 1], [0, 1, 0], [0, 1, 0.1]]
     >>> pairs = all_pairs(embeddings, ["ann", "ann", "ann", "bob", "bob"])
     >>> found = rce(pairs, [3, 4, 1, 5, 2], fmr=0.1)
     >>> found.harm, round(found.value, 12)
-    (array([1, 1, 2, 0, 0]), 0.6)
+    (array([1, 1, 2, 0, 0]), 0.3)
     """
     if not alpha >= 0:
         message = f"alpha={alpha} is below 0; the weights grow with the harm"

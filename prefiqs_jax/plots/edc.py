@@ -8,12 +8,17 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.fiqa import EDC, PROTOCOLS, EDCBand, Protocol, best_fnmr_after_discard
+from prefiqs_jax.fiqa import EDC, EDCBand, Protocol, best_fnmr_after_discard
 from prefiqs_jax.plots.labels import plain
 from prefiqs_jax.plots.theme import CYCLE, GREY, MARKERS
 
 # Lines must be told apart without colour, where they are too dense for markers.
 _LINES = ("-", (0, (4, 1.2)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (8, 1.5)))
+_DISCARDED = {
+    "pooled": "comparisons",
+    "mated": "mated comparisons",
+    "proportional": "comparisons of either kind",
+}
 _MOST_MARKERS = 40
 # More steps than a page has dots would only make a large file.
 _MOST_STEPS = 2000
@@ -43,7 +48,7 @@ def edc_panel(
     bounds
         Draw in grey the FNMR of a random quality, which is that before any discard, and
         the lowest that any quality reaches. Only where mated comparisons are discarded
-        at a fixed threshold, as with "fiqat" and in bands.
+        by themselves at a fixed threshold, as with "fiqat" and "proportional".
 
     Returns
     -------
@@ -62,11 +67,11 @@ def edc_panel(
     >>> from prefiqs_jax.fiqa import edc
     >>> curve = edc([0.9, 0.2, 0.1], [1, 1, 0], [2, 1, 1], protocol="fiqat")
     >>> edc_panel(Figure().add_subplot(), {"mine": curve}).get_xlabel()
-    'fraction of mated comparisons discarded'
+    'fraction of mated comparisons discarded (fiqat)'
     """
-    switches, fmr = _shared(curves)
+    switches, source, protocol = _shared(curves)
     is_step = switches.interpolation == "step"
-    has_bounds = switches.discard == "mated" and switches.threshold == "fixed"
+    has_bounds = switches.discard != "pooled" and switches.threshold == "fixed"
     if bounds and not has_bounds:
         message = (
             "bounds are known only where mated comparisons are discarded at a fixed "
@@ -109,8 +114,8 @@ def edc_panel(
     # Room for a line along 0 and for markers at the ends.
     top = highest if highest > 0 else 1.0
     ax.set(xlim=(-0.015 * end, 1.015 * end), ylim=(-0.02 * top, 1.05 * top))
-    kind = "mated comparisons" if switches.discard == "mated" else "comparisons"
-    ax.set(xlabel=f"fraction of {kind} discarded", ylabel=f"FNMR at FMR {fmr:g}")
+    kind = _DISCARDED[switches.discard]
+    ax.set(xlabel=f"fraction of {kind} discarded ({protocol})", ylabel=_rate(source))
     ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     # Above the axes: within them there is no place that every set of curves spares.
@@ -118,15 +123,16 @@ def edc_panel(
     return ax
 
 
-def _shared(curves: Mapping[str, EDC | EDCBand]) -> tuple[Protocol, float]:
-    """Give the protocol and FMR that all curves have in common."""
+def _shared(curves: Mapping[str, EDC | EDCBand]) -> tuple[Protocol, str, str]:
+    """Give what all curves share: switches, source of the threshold, and its name."""
     if not curves:
         message = "no curves to draw; give at least one"
         raise InputError(message)
     found = []
     for curve in curves.values():
         is_band = isinstance(curve, EDCBand)
-        found.append((PROTOCOLS["fiqat"] if is_band else curve.switches, curve.fmr))
+        source = f"FMR {curve.fmr:g}" if is_band else curve.threshold_from
+        found.append((curve.switches, source, curve.protocol))
     for name, one in zip(curves, found, strict=True):
         if one != found[0]:
             message = (
@@ -135,6 +141,19 @@ def _shared(curves: Mapping[str, EDC | EDCBand]) -> tuple[Protocol, float]:
             )
             raise InputError(message)
     return found[0]
+
+
+def _rate(source: str) -> str:
+    """Label the axis of the FNMR with what set its threshold.
+
+    Examples
+    --------
+    >>> _rate("FMR 0.001"), _rate("FNMR 0.05 before any discard")
+    ('FNMR at FMR 0.001', 'FNMR (0.05 before any discard)')
+    """
+    if source.startswith("FNMR "):
+        return f"FNMR ({source.removeprefix('FNMR ')})"
+    return f"FNMR at {source}"
 
 
 def _columns(curve: EDC | EDCBand, end: float) -> list[Float[np.ndarray, " points"]]:

@@ -48,7 +48,7 @@ def test_lines_carry_the_published_points(sample):
         np.testing.assert_array_equal(line.get_ydata(), curve.fnmr)
         assert line.get_drawstyle() == "default"
         assert line.get_marker() in ["o", "s"]
-    assert ax.get_xlabel() == "fraction of comparisons discarded"
+    assert ax.get_xlabel() == "fraction of comparisons discarded (crfiqa)"
     assert ax.get_ylabel() == "FNMR at FMR 0.01"
 
 
@@ -60,7 +60,7 @@ def test_steps_are_drawn_as_steps_and_end_without_a_fall(sample):
         np.testing.assert_array_equal(y[:-1], curve.fnmr[:-1])
         assert y[-1] == curve.fnmr[-2]
         assert line.get_drawstyle() == "steps-post"
-    assert ax.get_xlabel() == "fraction of mated comparisons discarded"
+    assert ax.get_xlabel() == "fraction of mated comparisons discarded (fiqat)"
 
 
 def test_bands_hold_their_intervals(sample):

@@ -1,0 +1,161 @@
+"""Detection error trade-off curves: FNMR over FMR, one line per network or quality."""
+
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.scale import FuncScale
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from scipy.special import ndtr, ndtri
+
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.fiqa import DET
+from prefiqs_jax.plots.labels import plain
+from prefiqs_jax.plots.theme import CYCLE, GREY
+
+Scale = Literal["probit", "log"]
+
+# Lines must be told apart without colour.
+_LINES = ("-", (0, (4, 1.2)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (8, 1.5)))
+# More than a page has dots would only make a large file.
+_MOST_CELLS = 1500
+_TICKS = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99)
+
+
+def det_panel(
+    ax: Axes,
+    curves: Mapping[str, DET],
+    *,
+    scale: Scale = "probit",
+    fmr_range: tuple[float, float] | None = None,
+    fnmr_range: tuple[float, float] | None = None,
+) -> Axes:
+    """Draw FNMR over FMR, lower left is better, and where the two are equal.
+
+    Parameters
+    ----------
+    ax
+        Axes to draw on.
+    curves
+        By name, of :func:`prefiqs_jax.fiqa.det`: of several networks, say, or of the
+        comparisons that several qualities leave.
+    scale
+        "probit" on both axes, where similarities of normal distribution give straight
+        lines; or "log" on both.
+    fmr_range, fnmr_range
+        Ends of the axes, inside (0, 1). By default, from the finest rate that the
+        comparisons resolve, one over their number, to 0.5.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The same axes, with a legend above it. A rate of 0 has no place on either scale:
+        a curve ends at one over the number of comparisons.
+
+    Raises
+    ------
+    InputError
+        If there are no curves, the scale is unknown, or a range is not inside (0, 1).
+
+    References
+    ----------
+    Martin, Doddington, Kamm, Ordowski & Przybocki (1997). The DET curve in assessment
+    of detection task performance. Eurospeech.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from prefiqs_jax.fiqa import det
+    >>> curve = det([0.9, 0.4, 0.5, 0.1], [1, 1, 0, 0])
+    >>> det_panel(Figure().add_subplot(), {"one": curve}).get_xlabel()
+    'false match rate (FMR)'
+    """
+    if not curves:
+        message = "no curves to draw; give at least one"
+        raise InputError(message)
+    if scale not in get_args(Scale):
+        message = f"unknown scale {scale!r}; known: {', '.join(get_args(Scale))}"
+        raise InputError(message)
+    non_mated = max(curve.non_mated_count for curve in curves.values())
+    mated = max(curve.mated_count for curve in curves.values())
+    x_range = _checked_range("fmr_range", fmr_range, non_mated)
+    y_range = _checked_range("fnmr_range", fnmr_range, mated)
+    _set_scale(ax, scale)
+    both = (max(x_range[0], y_range[0]), min(x_range[1], y_range[1]))
+    if both[0] < both[1]:
+        line = np.geomspace(*both, 200)
+        ax.plot(line, line, color=GREY, lw=0.6, ls=(0, (1, 2)), label="FMR = FNMR")
+    for place, (name, curve) in enumerate(curves.items()):
+        x, y = _drawable(curve, scale)
+        ax.plot(
+            x,
+            y,
+            color=CYCLE[place % len(CYCLE)],
+            ls=_LINES[place % len(_LINES)],
+            label=plain(name),
+        )
+    ax.set(xlim=x_range, ylim=y_range)
+    ax.set(xlabel="false match rate (FMR)", ylabel="false non-match rate (FNMR)")
+    ax.grid(color="0.9", lw=0.4)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, handlelength=3)
+    return ax
+
+
+def _checked_range(
+    name: str, ends: tuple[float, float] | None, count: int
+) -> tuple[float, float]:
+    if ends is None:
+        return min(1 / count, 0.25), 0.5
+    if not 0 < ends[0] < ends[1] < 1:
+        message = f"{name}={ends} must rise inside (0, 1)"
+        raise InputError(message)
+    return ends
+
+
+def _set_scale(ax: Axes, scale: Scale) -> None:
+    for axis in (ax.xaxis, ax.yaxis):
+        if scale == "probit":
+            both = (_probit, lambda value: ndtr(np.asarray(value)))
+            set_scale = ax.set_xscale if axis is ax.xaxis else ax.set_yscale
+            set_scale(FuncScale(axis, functions=both))
+            axis.set_major_locator(FixedLocator(_TICKS))
+            axis.set_minor_locator(NullLocator())
+            axis.set_major_formatter(FuncFormatter(_tick))
+        elif axis is ax.xaxis:
+            ax.set_xscale("log")
+        else:
+            ax.set_yscale("log")
+
+
+def _probit(rate: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
+    # Matplotlib asks for values beyond the ends while it lays out.
+    return ndtri(np.clip(rate, 1e-12, 1 - 1e-12))
+
+
+def _tick(value: float, _: int | None = None) -> str:
+    """Write a rate as a number, or a power of ten where it is small.
+
+    Examples
+    --------
+    >>> _tick(0.05), _tick(1e-4)
+    ('0.05', '$10^{-4}$')
+    """
+    if value < 9e-3:
+        return f"$10^{{{round(np.log10(value))}}}$"
+    return f"{value:g}"
+
+
+def _drawable(curve: DET, scale: Scale) -> tuple[np.ndarray, np.ndarray]:
+    """Leave out rates that have no place, and points that share a dot of the page."""
+    inside = (curve.fmr > 0) & (curve.fnmr > 0) & (curve.fmr < 1) & (curve.fnmr < 1)
+    x, y = curve.fmr[inside], curve.fnmr[inside]
+    if len(x) <= _MOST_CELLS:
+        return x, y
+    place = _probit(x) if scale == "probit" else np.log(x)
+    cell = np.floor(_MOST_CELLS * (place - place.min()) / np.ptp(place))
+    # The first and last of each cell: rates are monotone, so the envelope stays.
+    is_end = np.ones(len(x), np.bool_)
+    is_end[1:-1] = (cell[1:-1] != cell[:-2]) | (cell[1:-1] != cell[2:])
+    return x[is_end], y[is_end]
