@@ -109,8 +109,36 @@ def test_what_cannot_be_compared(embeddings, identities, chosen, message):
     assert "\n" not in str(caught.value)
 
 
+def test_mirrored_embeddings_give_the_mean_of_two_cosines():
+    embeddings, identities = _images()
+    mirrored = _images(seed=1)[0]
+    halves = [all_pairs(e, identities).similarity for e in (embeddings, mirrored)]
+    found = all_pairs(embeddings, identities, flipped=mirrored, chosen=np.arange(23))
+    np.testing.assert_allclose(found.similarity, np.mean(halves, axis=0), atol=1e-14)
+    with pytest.raises(InputError, match=r"flipped has shape \(22, 5\)"):
+        all_pairs(embeddings, identities, flipped=mirrored[1:])
+
+
+def test_single_precision_is_for_more_images():
+    embeddings, identities = _images()
+    double = all_pairs(embeddings, identities)
+    single = all_pairs(embeddings, identities, dtype=np.float32)
+    assert single.similarity.dtype == np.float32
+    assert sum(column.nbytes for column in single) == 13 * len(single.first)
+    np.testing.assert_allclose(single.similarity, double.similarity, atol=3e-7)
+    for one, other in zip(single[:2], double[:2], strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(single.mated, double.mated)
+
+
 def test_too_many_images_are_refused_before_the_work(monkeypatch):
     monkeypatch.setattr(pairs, "MOST_IMAGES", 3)
     with pytest.raises(InputError, match=r"4 images make 6 comparisons; .* at most 3"):
         all_pairs(SQUARE, list("aabb"))
+    assert len(all_pairs(SQUARE, list("aabb"), dtype=np.float32).first) == 6
+    monkeypatch.setattr(pairs, "MOST_IMAGES_SINGLE", 3)
+    with pytest.raises(InputError, match=r"or 3 with dtype=np\.float32"):
+        all_pairs(SQUARE, list("aabb"), dtype=np.float32)
+    monkeypatch.undo()
+    monkeypatch.setattr(pairs, "MOST_IMAGES", 3)
     assert len(all_pairs(SQUARE, list("aabb"), chosen=[0, 1, 2]).first) == 3
