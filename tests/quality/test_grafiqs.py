@@ -17,8 +17,6 @@ quick_jit = functools.partial(
 ENDS = {
     "iresnet": ["layer1", "layer2", "layer3", "layer4"],
     "adaface": ["body.1", "body.2", "body.3", "body.4"],
-    "arcface_mobilefacenet": ["layers.1", "layers.3", "layers.5", "layers.7"],
-    "xiaoccer_mobilefacenet": ["dw_conv1", "blocks.2", "blocks.5", "blocks.7"],
 }
 
 
