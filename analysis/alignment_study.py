@@ -47,7 +47,7 @@ from prefiqs_jax.images.align import (
 )
 from prefiqs_jax.masks.named import NamedMask, mask_named
 from prefiqs_jax.plots.alignment import alignment_panels
-from prefiqs_jax.report.figures import render
+from prefiqs_jax.plots.saving import render
 from prefiqs_jax.statistics import bootstrap_weights, percentile_interval, spearman
 from prefiqs_jax.sweep import measure_images
 

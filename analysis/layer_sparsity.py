@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from prefiqs_jax import plots
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.files import atomic, make_folder, write_text
-from prefiqs_jax.report.figures import render
+from prefiqs_jax.plots.saving import render
 from prefiqs_jax.report.tables import layer_matrix, layer_table
 from prefiqs_jax.results import read_manifest
 

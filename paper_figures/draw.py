@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from prefiqs_jax import plots, results
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.files import atomic, make_folder, write_text
-from prefiqs_jax.report.figures import render
+from prefiqs_jax.plots.saving import render
 from prefiqs_jax.report.tables import image_table, layer_matrix, layer_table
 from prefiqs_jax.statistics import quantiles, summarise
 

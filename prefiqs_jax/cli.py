@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 
 from prefiqs_jax.arguments import check_weights, natural, positive, read_numbers
+from prefiqs_jax.cli_align import add_align
+from prefiqs_jax.cli_edc import add_edc
 from prefiqs_jax.cli_sweep import add_score, add_sweep
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.version import __version__
@@ -229,6 +231,8 @@ def _parser() -> argparse.ArgumentParser:
     report.set_defaults(run=_report)
 
     add_score(commands, network)
+    add_edc(commands)
+    add_align(commands)
 
     check = commands.add_parser(
         "check",

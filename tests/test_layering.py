@@ -17,6 +17,7 @@ LAYERS = [
     "trees",
     "compilation",
     "precision",
+    "slices",
     "masks",
     "sensitivity",
     "statistics",
@@ -25,13 +26,19 @@ LAYERS = [
     "weights",
     "backbones",
     "inputcheck",
+    "scorefiles",
+    "benchmarks",
     "results",
     "plots",
     "sweep",
+    "quality",
+    "evaluation",
     "report",
     "demo",
     "arguments",
     "cli_sweep",
+    "cli_edc",
+    "cli_align",
     "cli",
 ]
 # The maths runs on a toy: it knows nothing of networks, pictures, files or figures.
@@ -46,12 +53,13 @@ MATHS = {
 }
 ONLY_IN = {
     "flax": {"backbones"},
-    "matplotlib": {"plots", "report", "demo"},
+    "matplotlib": {"plots", "report", "demo", "evaluation"},
     "seaborn": {"plots"},
     "torch": {"weights"},
     "huggingface_hub": {"weights"},
     "onnx": {"weights", "backbones"},
     "PIL": {"images", "report"},
+    "cv2": {"images"},
     "jinja2": {"report"},
 }
 

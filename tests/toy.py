@@ -18,12 +18,12 @@ from prefiqs_jax.backbones.layers import (
 
 
 class Toy(nnx.Module):
-    def __init__(self, *, rngs):
+    def __init__(self, *, rngs, size=8):
         self.conv1 = conv(3, 8, 3, 2, rngs=rngs)
         self.bn1 = BatchNorm(8, rngs=rngs)
         self.prelu = PReLU(8)
         self.depthwise = DepthwiseConv(8, 3, 1, rngs=rngs)
-        self.fc = nnx.Linear(8 * 16, 6, rngs=rngs)
+        self.fc = nnx.Linear(8 * (size // 2) ** 2, 6, rngs=rngs)
         self.features = BatchNorm(6, rngs=rngs)
 
     def __call__(self, images):
@@ -31,10 +31,10 @@ class Toy(nnx.Module):
         return self.features(dense(self.fc, per_image(self.depthwise(x))))
 
 
-def toy_network(dtype: DTypeLike = np.float64, seed=0):
-    """Return (apply_fn, params, images): ~1,100 weights, images (5, 8, 8, 3)."""
+def toy_network(dtype: DTypeLike = np.float64, seed=0, size=8):
+    """Return (apply_fn, params, images): ~1,100 weights, images (5, size, size, 3)."""
     rng = np.random.default_rng(seed)
-    plan = blueprint(lambda rngs: Toy(rngs=rngs))
+    plan = blueprint(lambda rngs: Toy(rngs=rngs, size=size))
 
     def draw(path, shape):
         leaf = path.rpartition("/")[2]
@@ -46,18 +46,18 @@ def toy_network(dtype: DTypeLike = np.float64, seed=0):
         return (rng.standard_normal(shape) * scale).astype(dtype)
 
     params, apply_fn = bind(plan, {p: draw(p, s) for p, s in plan.shapes.items()})
-    images = jnp.asarray(rng.uniform(-1, 1, (5, 8, 8, 3)).astype(dtype))
+    images = jnp.asarray(rng.uniform(-1, 1, (5, size, size, 3)).astype(dtype))
     return apply_fn, params, images
 
 
-def toy_backbone(dtype: DTypeLike = np.float32, seed=0):
-    """Return the toy network as a backbone for pictures of 8×8 pixels."""
-    apply_fn, params, _ = toy_network(dtype, seed)
+def toy_backbone(dtype: DTypeLike = np.float32, seed=0, size=8, name="toy"):
+    """Return the toy network as a backbone for pictures of size × size pixels."""
+    apply_fn, params, _ = toy_network(dtype, seed, size)
     return Backbone(
-        name="toy",
+        name=name,
         params=params,
         apply_fn=apply_fn,
         embedding_dim=6,
-        preprocessing=Preprocessing(height=8, width=8),
-        provenance=Provenance("toy", "0" * 64, "toy", "0" * 64, "none"),
+        preprocessing=Preprocessing(height=size, width=size),
+        provenance=Provenance(name, f"{seed:064d}", name, f"{seed:064d}", "none"),
     )

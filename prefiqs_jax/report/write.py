@@ -11,7 +11,8 @@ from tqdm import tqdm
 from prefiqs_jax import plots, results
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.files import atomic, make_folder, write_text
-from prefiqs_jax.report.figures import draw_figures, render
+from prefiqs_jax.plots.saving import render
+from prefiqs_jax.report.figures import draw_figures
 from prefiqs_jax.report.page import Picture, render_page
 from prefiqs_jax.report.pictures import (
     StableFaces,

@@ -3,19 +3,18 @@
 import functools
 import json
 import os
-import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.files import PARTIAL, atomic, make_folder, write_text
+from prefiqs_jax.files import PARTIAL, make_folder, write_text
+from prefiqs_jax.results.parts import read_tables, write_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MANIFEST = "run.json"
-PART = re.compile(r"part-(\d+)\.parquet")
 PROCESS = "process-{:04d}.json"
 """The same, by another process than the first."""
 
@@ -98,15 +97,6 @@ def write_manifest(
     write_text(make_folder(run) / name, text + "\n")
 
 
-def finished_parts(run: str | os.PathLike[str]) -> set[int]:
-    """Find the batches that are done."""
-    return {
-        int(found[1])
-        for entry in Path(run).glob("part-*.parquet")
-        if (found := PART.fullmatch(entry.name))
-    }
-
-
 def write_part(
     run: str | os.PathLike[str], index: int, columns: Mapping[str, Any]
 ) -> None:
@@ -126,14 +116,9 @@ def write_part(
     InputError
         If it cannot be written (no space left, say). Finished parts are kept.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     from prefiqs_jax.results.schema import ARROW_SCHEMA
 
-    table = pa.table(dict(columns), schema=ARROW_SCHEMA)
-    with atomic(Path(run) / f"part-{index:06d}.parquet") as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+    write_table(run, index, columns, ARROW_SCHEMA)
 
 
 def read_manifest(run: str | os.PathLike[str]) -> dict[str, Any]:
@@ -223,30 +208,10 @@ def read(run: str | os.PathLike[str]) -> "pd.DataFrame":
         If the folder is no run, holds no rows yet, or a part is damaged or has other
         columns.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from prefiqs_jax.results.schema import ARROW_SCHEMA, COLUMNS
+    from prefiqs_jax.results.schema import ARROW_SCHEMA
 
     read_manifest(run)
-    tables = []
-    for index in sorted(finished_parts(run)):
-        part = Path(run) / f"part-{index:06d}.parquet"
-        try:
-            table = pq.read_table(part)
-        except (pa.ArrowInvalid, OSError) as error:
-            reason = str(error).splitlines()[0]
-            message = f"{part} is damaged ({reason}); delete it and sweep again"
-            raise InputError(message) from None
-        if set(table.column_names) != set(COLUMNS):
-            odd = sorted(set(table.column_names) ^ set(COLUMNS))
-            message = f"{part}: columns {', '.join(odd)} missing or unknown"
-            raise InputError(message)
-        tables.append(table.select(COLUMNS).cast(ARROW_SCHEMA))
-    if not tables or not sum(len(table) for table in tables):
-        message = f"{run} holds no rows yet; run prefiqs sweep with --out {run}"
-        raise InputError(message)
-    return pa.concat_tables(tables).to_pandas()
+    return read_tables(run, ARROW_SCHEMA).to_pandas()
 
 
 def _brief(value: Any, limit: int = 60) -> str:

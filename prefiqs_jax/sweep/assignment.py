@@ -10,7 +10,8 @@ import jax
 from prefiqs_jax.backbones.backbone import Backbone
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import ImageFolder, batch_count, check_headers, describe_bad
-from prefiqs_jax.results.run_folder import finished_parts, open_run
+from prefiqs_jax.results.parts import finished_parts
+from prefiqs_jax.results.run_folder import open_run
 from prefiqs_jax.sweep.distributed import Agreed, Share, agree, all_stop_if_one_must
 from prefiqs_jax.sweep.planner import default_batch_size
 

@@ -11,12 +11,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from prefiqs_jax.results.parts import finished_parts
 from prefiqs_jax.results.provenance import now
-from prefiqs_jax.results.run_folder import (
-    finished_parts,
-    read_manifest,
-    write_manifest,
-)
+from prefiqs_jax.results.run_folder import read_manifest, write_manifest
 from prefiqs_jax.sweep.distributed import Share
 
 

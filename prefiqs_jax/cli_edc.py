@@ -1,0 +1,305 @@
+"""``prefiqs edc``: its options, and what it calls.
+
+Nothing heavy is imported before it is needed, so ``--help`` answers at once.
+"""
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from prefiqs_jax.arguments import (
+    check_weights,
+    natural,
+    positive,
+    read_numbers,
+    read_prunable,
+    read_sparsities,
+)
+from prefiqs_jax.errors import InputError
+
+if TYPE_CHECKING:
+    from prefiqs_jax.evaluation import ScoreSource
+
+DEFAULT_METHODS = "prefiqs,first-order,norm,random"
+DEFAULT_SPARSITIES = "0.1,0.2,0.3,0.4,0.5"
+# Of `fiqa`, `precision` and `benchmarks`, which import NumPy or JAX; a test holds
+# them equal.
+PROTOCOLS = ("crfiqa", "fiqat", "proportional")
+PRECISIONS = ("highest", "high", "fast")
+
+
+def add_edc(commands: Any) -> None:
+    """Add ``edc`` to the commands."""
+    edc = commands.add_parser(
+        "edc",
+        help="see whether qualities predict recognition errors",
+        description="Verify the pictures of benchmarks, score them by several "
+        "qualities, and draw error-versus-discard curves with areas and intervals. "
+        "Run it again to continue.",
+    )
+    _add_networks(edc)
+    _add_benchmarks(edc)
+    _add_qualities(edc)
+    _add_evaluation(edc)
+    edc.add_argument("--out", metavar="DIR", required=True, help="tables and figures")
+    edc.add_argument("--quiet", action="store_true", help="no progress")
+    edc.set_defaults(run=_edc)
+
+
+def _add_networks(edc: argparse.ArgumentParser) -> None:
+    group = edc.add_argument_group("networks")
+    group.add_argument(
+        "--backbone", metavar="NAME", help="network that verifies, and that scores"
+    )
+    group.add_argument("--weights", metavar="FILE", help="its trained weights, or hub")
+    group.add_argument(
+        "--pixels", metavar="CHANNELS,MEAN,STD", help="as for prefiqs sweep"
+    )
+    group.add_argument(
+        "--verifier",
+        metavar="NAME=FILE",
+        action="append",
+        default=[],
+        help="another network that verifies, with the scores of the first "
+        "(cross-model); may be given several times",
+    )
+    group.add_argument(
+        "--each-scores",
+        action="store_true",
+        help="the other networks score for themselves, too (same-model)",
+    )
+    group.add_argument(
+        "--flip",
+        action="store_true",
+        help="embed each picture and its mirror image, as CR-FIQA's evaluation does",
+    )
+    group.add_argument("--precision", choices=PRECISIONS, default="highest")
+    group.add_argument("--batch-size", type=positive, metavar="N")
+
+
+def _add_benchmarks(edc: argparse.ArgumentParser) -> None:
+    group = edc.add_argument_group("benchmarks")
+    group.add_argument(
+        "--benchmark",
+        metavar="[NAME=]PATH",
+        action="append",
+        required=True,
+        help="folder of faces with identities, pairs.txt, .bin, pairs.csv, folder of "
+        "CR-FIQA, of IJB-C; may be given several times",
+    )
+    group.add_argument(
+        "--benchmark-kind",
+        metavar="KIND",
+        help="what the benchmarks are, where that cannot be seen",
+    )
+    group.add_argument(
+        "--images", metavar="DIR", help="of a benchmark that is a list of pairs"
+    )
+    group.add_argument(
+        "--degraded",
+        type=natural,
+        default=0,
+        metavar="N",
+        help="add N degraded copies of every picture, of known severity; for folders "
+        "of faces (default: 0)",
+    )
+    group.add_argument(
+        "--on-bad-image",
+        choices=("fail", "skip"),
+        default="fail",
+        help="what to do with a picture that cannot be used (default: fail)",
+    )
+    group.add_argument(
+        "--template-quality",
+        choices=("min", "mean", "max"),
+        default="min",
+        help="of the pictures of a template (default: min)",
+    )
+
+
+def _add_qualities(edc: argparse.ArgumentParser) -> None:
+    group = edc.add_argument_group("qualities")
+    group.add_argument(
+        "--scores",
+        metavar="[NAME=]FILE",
+        action="append",
+        default=[],
+        help="score file of any program, or run of prefiqs sweep; may be given several "
+        "times, and replaces --methods unless that is given as well",
+    )
+    group.add_argument(
+        "--direction",
+        metavar="NAME=lower",
+        action="append",
+        default=[],
+        help="which scores of a file are the better ones (default: higher)",
+    )
+    group.add_argument(
+        "--column",
+        metavar="NAME=COLUMN",
+        action="append",
+        default=[],
+        help="of a score file that is a table",
+    )
+    group.add_argument(
+        "--methods",
+        metavar="LIST",
+        help="qualities to compute: prefiqs, first-order, norm, grafiqs, serfiq, "
+        f"faceqan, crfiqa, random (default: {DEFAULT_METHODS})",
+    )
+    group.add_argument(
+        "--sparsities",
+        metavar="LIST",
+        default=DEFAULT_SPARSITIES,
+        help="of prefiqs and first-order (default: %(default)s)",
+    )
+    group.add_argument(
+        "--mask", metavar="NAME", default="global/magnitude", help="see prefiqs masks"
+    )
+    group.add_argument("--prunable", metavar="REGEX", help="as for prefiqs sweep")
+
+
+def _add_evaluation(edc: argparse.ArgumentParser) -> None:
+    group = edc.add_argument_group("evaluation")
+    group.add_argument(
+        "--fmr",
+        metavar="LIST",
+        default="0.001,0.0001",
+        help="false match rates (default: %(default)s)",
+    )
+    group.add_argument(
+        "--protocol",
+        choices=PROTOCOLS,
+        default="crfiqa",
+        help="crfiqa: as tables in the wake of CR-FIQA; fiqat: mated comparisons at a "
+        "fixed threshold (default: crfiqa)",
+    )
+    group.add_argument(
+        "--max-discard",
+        type=float,
+        default=0.3,
+        metavar="F",
+        help="fraction of comparisons up to which areas go (default: 0.3)",
+    )
+    group.add_argument(
+        "--reference",
+        metavar="QUALITY",
+        help="to which the others are compared (default: the first)",
+    )
+    group.add_argument(
+        "--replicates",
+        type=natural,
+        default=500,
+        metavar="N",
+        help="of the bootstrap by identity; 0 = no intervals (default: 500)",
+    )
+    group.add_argument("--seed", type=natural, default=0, help="default: 0")
+
+
+def _edc(options: argparse.Namespace) -> None:
+    check_weights(options.backbone, options.weights)
+    prunable = read_prunable(options.prunable)
+    sparsities = read_sparsities(options.sparsities)
+    rates = read_numbers(options.fmr, "false match rate", "(0, 1)")
+    sources = _sources(options)
+    methods = options.methods
+    if methods is None:
+        methods = "" if sources else DEFAULT_METHODS
+    from prefiqs_jax.evaluation import EvaluationOptions, Verifier, evaluate
+    from prefiqs_jax.evaluation.benchmarks import open_benchmarks
+
+    benchmarks = open_benchmarks(
+        [_named(text) for text in options.benchmark],
+        kind=options.benchmark_kind,
+        images=options.images,
+        degraded=options.degraded,
+        seed=options.seed,
+    )
+    from prefiqs_jax.backbones.load import load_backbone
+    from prefiqs_jax.masks.named import mask_named
+
+    mask = mask_named(options.mask, seed=options.seed, prunable=prunable)
+    networks = [load_backbone(options.backbone, options.weights, pixels=options.pixels)]
+    for text in options.verifier:
+        name, weights = _named(text)
+        networks.append(load_backbone(name, weights))
+    found = evaluate(
+        [
+            Verifier(network, scores=index == 0 or options.each_scores)
+            for index, network in enumerate(networks)
+        ],
+        benchmarks,
+        options.out,
+        methods=[word.strip() for word in methods.split(",") if word.strip()],
+        sources=sources,
+        mask=mask,
+        sparsities=sparsities,
+        options=EvaluationOptions(
+            fmr=tuple(rates),
+            protocol=options.protocol,
+            max_discard=options.max_discard,
+            reference=options.reference,
+            replicates=options.replicates,
+            seed=options.seed,
+            flip=options.flip,
+            template_quality=options.template_quality,
+            precision=options.precision,
+            batch_size=options.batch_size,
+            on_bad_image=options.on_bad_image,
+            command=options.words,
+            progress=not options.quiet,
+        ),
+    )
+    for line in found.lines:
+        print(line)
+    print(f"More: {found.page}")
+
+
+def _sources(options: argparse.Namespace) -> "list[ScoreSource]":
+    """Read what is said of score files, by the names of their qualities."""
+    from pathlib import Path
+
+    from prefiqs_jax.evaluation import ScoreSource
+
+    said: dict[str, dict[str, str]] = {"direction": {}, "column": {}}
+    for option, values in said.items():
+        for text in getattr(options, option):
+            name, value = _named(text)
+            if name is None:
+                message = f"--{option} {text}: say of which scores, as NAME={text}"
+                raise InputError(message)
+            values[name] = value
+    for name, value in said["direction"].items():
+        if value not in ("higher", "lower"):
+            message = f"--direction {name}={value}: the value is higher or lower"
+            raise InputError(message)
+    sources = []
+    for text in options.scores:
+        name, path = _named(text)
+        if not Path(path).exists():
+            message = f"there is no score file {path}; give --scores [NAME=]FILE"
+            raise InputError(message)
+        key = name or Path(path).stem
+        sources.append(
+            ScoreSource(
+                Path(path),
+                name,
+                said["column"].pop(key, None),
+                said["direction"].pop(key, None),  # type: ignore[arg-type]
+            )
+        )
+    for option, values in said.items():
+        if values:
+            name = next(iter(values))
+            message = f"--{option} {name}=…: no --scores has this name"
+            raise InputError(message)
+    return sources
+
+
+def _named(text: str) -> tuple[str | None, str]:
+    """Split NAME=VALUE; a path with an equals sign in it exists as it stands."""
+    from pathlib import Path
+
+    name, sign, value = text.partition("=")
+    if not sign or "/" in name or Path(text).exists():
+        return None, text
+    return name, value

@@ -1,0 +1,63 @@
+"""Open the benchmarks that a command names, each under a name of its own."""
+
+import dataclasses
+import os
+import re
+from collections.abc import Sequence
+
+from prefiqs_jax.benchmarks import Benchmark, read_benchmark, with_degraded
+from prefiqs_jax.errors import InputError
+
+
+def open_benchmarks(
+    named: Sequence[tuple[str | None, str | os.PathLike[str]]],
+    *,
+    kind: str | None = None,
+    images: str | os.PathLike[str] | None = None,
+    degraded: int = 0,
+    seed: int = 0,
+) -> list[Benchmark]:
+    """Read benchmarks, add degraded copies if asked for, and name them.
+
+    Parameters
+    ----------
+    named
+        Name (None = the benchmark's own) and path of each.
+    kind, images
+        As for :func:`prefiqs_jax.benchmarks.read_benchmark`.
+    degraded
+        Degraded copies of every picture.
+    seed
+        Of the degradations.
+
+    Raises
+    ------
+    InputError
+        If one cannot be read, or two have one name.
+    """
+    found: dict[str, Benchmark] = {}
+    for name, path in named:
+        benchmark = read_benchmark(path, kind=kind, images=images)
+        if name:
+            benchmark = dataclasses.replace(benchmark, name=name)
+        if degraded:
+            benchmark = with_degraded(benchmark, copies=degraded, seed=seed)
+        if benchmark.name in found:
+            message = (
+                f"two benchmarks are called {benchmark.name}; name one: --benchmark "
+                "NAME=PATH"
+            )
+            raise InputError(message)
+        found[benchmark.name] = benchmark
+    return list(found.values())
+
+
+def as_folder(name: str) -> str:
+    """Turn a name into one for a folder, without signs that a path gives a meaning.
+
+    Examples
+    --------
+    >>> as_folder("prefiqs/0.4 (mine)")
+    'prefiqs_0.4_mine_'
+    """
+    return re.sub(r"[^\w.=+-]+", "_", name)

@@ -1,0 +1,302 @@
+"""Go through a benchmark's pictures once: their embeddings, their scores, on disk.
+
+A network takes every picture once for all that is wanted of it. Each batch is a part on
+disk, so a killed evaluation loses at most the batch in flight.
+"""
+
+import contextlib
+import dataclasses
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from prefiqs_jax.aliases import Params
+from prefiqs_jax.backbones.backbone import Backbone
+from prefiqs_jax.backbones.forward import Forward, forward
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.images import (
+    ImageFolder,
+    LoadedBatch,
+    batch_count,
+    check_headers,
+    describe_bad,
+    load_batches,
+)
+from prefiqs_jax.precision import DEFAULT_PRECISION, Precision
+from prefiqs_jax.quality import Scorer, image_seeds
+from prefiqs_jax.results.parts import finished_parts, read_tables, write_table
+from prefiqs_jax.results.provenance import now, session_record
+from prefiqs_jax.results.run_folder import open_run, write_manifest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+IMAGE, EMBEDDING = "image", "embedding"
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What is wanted of one network on the pictures of one benchmark.
+
+    Attributes
+    ----------
+    backbone
+        The network.
+    images
+        The pictures.
+    scorers
+        Qualities to compute.
+    embed
+        Whether embeddings are wanted, because this network verifies.
+    flip
+        Whether an embedding is that of the picture and of its mirror image, one after
+        the other, each of unit norm (CR-FIQA's evaluation, 2 · dim numbers).
+    batch_size
+        Pictures of one part.
+    precision
+        Of products.
+    on_bad_image
+        ``"fail"`` or ``"skip"``.
+    settings
+        More that decides the numbers, such as masks and seeds, by name.
+    """
+
+    backbone: Backbone
+    images: ImageFolder
+    scorers: tuple[Scorer, ...] = ()
+    embed: bool = True
+    flip: bool = False
+    batch_size: int = 32
+    precision: Precision = DEFAULT_PRECISION
+    on_bad_image: Literal["fail", "skip"] = "fail"
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the scores."""
+        return tuple(name for scorer in self.scorers for name in scorer.names)
+
+    @property
+    def length(self) -> int:
+        """Numbers of one stored embedding."""
+        return self.backbone.embedding_dim * (2 if self.flip else 1)
+
+    def describe(self) -> dict[str, Any]:
+        """List what decides the numbers: other values are another measurement."""
+        return {
+            "backbone": self.backbone.name,
+            "weights_sha256": self.backbone.provenance.sha256,
+            "pixels": self.backbone.preprocessing.describe(),
+            "images_sha256": self.images.names_sha256,
+            "image_count": len(self.images.names),
+            "scores": list(self.names),
+            "embeddings": self.length if self.embed else 0,
+            "flip": self.flip,
+            "batch_size": self.batch_size,
+            "precision": self.precision,
+            **self.settings,
+        }
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Measured:
+    """What a network gave, one entry a picture, in the order of the benchmark."""
+
+    names: tuple[str, ...]
+    """Pictures; those skipped are absent."""
+    embeddings: Float[np.ndarray, "images dim"]
+    """Rows of float32, each half of unit norm if flipped; no rows if not asked for."""
+    scores: dict[str, Float[np.ndarray, " images"]]
+    """Higher = better, by name."""
+
+
+def measure(
+    task: Task,
+    out: str | os.PathLike[str],
+    *,
+    command: list[str] | None = None,
+    progress: bool = True,
+) -> Measured:
+    """Embed and score every picture, or go on where an earlier call stopped.
+
+    Parameters
+    ----------
+    task
+        What to measure.
+    out
+        Folder of the parts; new, empty, or one of the same task.
+    command
+        Words of the command line, for its run.json.
+    progress
+        Show a bar with rate and time left on standard error.
+
+    Returns
+    -------
+    Measured
+        Of all pictures.
+
+    Raises
+    ------
+    InputError
+        If a picture cannot be used, an embedding is zero or not finite, or the folder
+        holds something else or cannot be written. Finished parts are kept.
+    """
+    manifest = open_run(out, task.describe())
+    done = finished_parts(out)
+    every = range(batch_count(task.images, task.batch_size))
+    missing = [index for index in every if index not in done]
+    if missing and task.on_bad_image == "fail":
+        pixels = task.backbone.preprocessing
+        bad = check_headers(
+            task.images, pixels.height, pixels.width, task.backbone.name
+        )
+        if bad:
+            raise InputError(describe_bad(bad))
+    manifest = manifest or {
+        "settings": task.describe(),
+        "skipped": [],
+        "sessions": [],
+        "finished": None,
+    }
+    if missing:
+        manifest["sessions"].append(session_record(command, task.precision))
+        write_manifest(out, manifest)
+        _measure_batches(task, missing, Path(out), manifest, progress=progress)
+        write_manifest(out, manifest | {"finished": now()})
+    return read_measured(task, out)
+
+
+def read_measured(task: Task, out: str | os.PathLike[str]) -> Measured:
+    """Read the parts of a finished measurement; errors as ``read_tables``."""
+    table = read_tables(out, _schema(task))
+    flat = np.zeros(0, np.float32)
+    if task.embed:
+        flat = np.concatenate(
+            [
+                chunk.flatten().to_numpy(zero_copy_only=False)
+                for chunk in table.column(EMBEDDING).chunks
+            ]
+        )
+    return Measured(
+        tuple(table.column(IMAGE).to_pylist()),
+        flat.reshape(-1, task.length),
+        {name: table.column(name).to_numpy() for name in task.names},
+    )
+
+
+def _measure_batches(
+    task: Task,
+    batches: Sequence[int],
+    out: Path,
+    manifest: dict[str, Any],
+    *,
+    progress: bool,
+) -> None:
+    pixels = task.backbone.preprocessing
+    embed = forward(task.backbone.apply_fn, task.batch_size, task.precision)
+    schema = _schema(task)
+    loaded = load_batches(
+        task.images,
+        height=pixels.height,
+        width=pixels.width,
+        batch_size=task.batch_size,
+        needed_by=task.backbone.name,
+        on_bad_image=task.on_bad_image,
+        batches=batches,
+        transform=task.backbone.preprocess,
+    )
+    count = len(task.images.names)
+    todo = sum(min(task.batch_size, count - i * task.batch_size) for i in batches)
+    bar = tqdm(
+        total=count,
+        initial=count - todo,
+        unit="image",
+        desc=task.backbone.name,
+        disable=not progress,
+        file=sys.stderr,
+        dynamic_ncols=True,
+    )
+    with bar, contextlib.closing(loaded):
+        for batch in loaded:
+            if batch.skipped:
+                _note_skipped(manifest, batch)
+                write_manifest(out, manifest)
+            columns = _columns(task, batch, embed)
+            write_table(out, batch.index, columns, schema)
+            bar.update(len(batch.names) + len(batch.skipped))
+
+
+def _note_skipped(manifest: dict[str, Any], batch: LoadedBatch) -> None:
+    known = {entry["image"] for entry in manifest["skipped"]}
+    manifest["skipped"] += [
+        {"image": name, "reason": reason}
+        for name, reason in batch.skipped
+        if name not in known
+    ]
+
+
+def _columns(task: Task, batch: LoadedBatch, embed: Forward) -> dict[str, Any]:
+    import pyarrow as pa
+
+    columns: dict[str, Any] = {IMAGE: list(batch.names)}
+    images = batch.images
+    if images is None:
+        columns |= {name: np.zeros(0) for name in task.names}
+        rows = np.zeros((0, task.length), np.float32)
+    else:
+        seeds = image_seeds(batch.names)
+        for scorer in task.scorers:
+            columns |= scorer.call(images, seeds)
+        rows = _rows(task, batch.names, images, embed) if task.embed else None
+    if task.embed:
+        assert rows is not None
+        flat = pa.array(rows.ravel(), pa.float32())
+        columns[EMBEDDING] = pa.FixedSizeListArray.from_arrays(flat, task.length)
+    return columns
+
+
+def _rows(
+    task: Task, names: Sequence[str], images: NDArray, embed: Forward
+) -> NDArray[np.float32]:
+    """Embed pictures, and their mirror images if asked for, as unit rows."""
+    params = task.backbone.params
+    halves = [_unit(params, names, images, embed)]
+    if task.flip:
+        # A copy: a view with a negative stride would be copied by every consumer.
+        mirrored = np.ascontiguousarray(images[:, :, ::-1])
+        halves.append(_unit(params, names, mirrored, embed))
+    return np.concatenate(halves, axis=1).astype(np.float32)
+
+
+def _unit(
+    params: Params, names: Sequence[str], images: NDArray, embed: Forward
+) -> NDArray[np.float64]:
+    raw = embed(params, images)
+    norms = np.linalg.norm(raw, axis=1, keepdims=True)
+    bad = np.flatnonzero(~np.isfinite(norms) | (norms == 0))
+    if bad.size:
+        kind = "zero" if norms[bad[0], 0] == 0 else "not finite"
+        more = f" (and {bad.size - 1} more)" if bad.size > 1 else ""
+        message = (
+            f"the embedding of {names[bad[0]]}{more} is {kind}, so it has no "
+            "direction; leave the picture out"
+        )
+        raise InputError(message)
+    return raw / norms
+
+
+def _schema(task: Task) -> "pa.Schema":
+    import pyarrow as pa
+
+    fields = [pa.field(IMAGE, pa.string())]
+    fields += [pa.field(name, pa.float64()) for name in task.names]
+    if task.embed:
+        fields.append(pa.field(EMBEDDING, pa.list_(pa.float32(), task.length)))
+    return pa.schema(fields)

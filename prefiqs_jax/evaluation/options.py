@@ -1,0 +1,104 @@
+"""How an evaluation runs, and who verifies in it."""
+
+import dataclasses
+from typing import Literal
+
+from prefiqs_jax.backbones.backbone import Backbone
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.fiqa import PROTOCOLS
+from prefiqs_jax.fiqa.checks import check_fmr
+from prefiqs_jax.fiqa.protocol import find_protocol
+from prefiqs_jax.fiqa.templates import Pooling
+from prefiqs_jax.precision import DEFAULT_PRECISION, Precision
+
+
+@dataclasses.dataclass(frozen=True)
+class Verifier:
+    """A network that verifies, and maybe scores.
+
+    Attributes
+    ----------
+    backbone
+        The network.
+    scores
+        Whether it computes qualities, too. Those of the first network are evaluated
+        against the errors of every network (cross-model); those of another one only
+        against its own (same-model).
+    """
+
+    backbone: Backbone
+    scores: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationOptions:
+    """How an evaluation runs.
+
+    Attributes
+    ----------
+    fmr
+        False match rates, each in (0, 1).
+    protocol
+        A key of :data:`prefiqs_jax.fiqa.PROTOCOLS`.
+    max_discard
+        Fraction of comparisons up to which areas go, in (0, 1].
+    reference
+        Quality to which the others are compared; None = the first.
+    replicates
+        Of the bootstrap; 0 = no intervals.
+    seed
+        Of the bootstrap, and of methods that draw.
+    flip
+        Whether to embed pictures and their mirror images.
+    template_quality
+        How a template's quality comes from its images'.
+    precision
+        Of products.
+    batch_size
+        Pictures of a batch; None = chosen.
+    on_bad_image
+        ``"fail"`` or ``"skip"``.
+    command
+        Words of the command line, for the records.
+    progress
+        Show progress on standard error.
+    """
+
+    fmr: tuple[float, ...] = (1e-3, 1e-4)
+    protocol: str = "crfiqa"
+    max_discard: float = 0.3
+    reference: str | None = None
+    replicates: int = 500
+    seed: int = 0
+    flip: bool = False
+    template_quality: Pooling = "min"
+    precision: Precision = DEFAULT_PRECISION
+    batch_size: int | None = None
+    on_bad_image: Literal["fail", "skip"] = "fail"
+    command: list[str] | None = None
+    progress: bool = True
+
+    def check(self) -> None:
+        """Raise InputError if a number is out of its range or a name unknown."""
+        find_protocol(self.protocol)
+        if not self.fmr:
+            message = "no false match rate is given; give some, such as 0.001"
+            raise InputError(message)
+        for rate in self.fmr:
+            check_fmr(rate)
+        if len(set(self.fmr)) < len(self.fmr):
+            message = f"a false match rate is given twice: {self.fmr}"
+            raise InputError(message)
+        if not 0 < self.max_discard <= 1:
+            message = (
+                f"max_discard={self.max_discard} is outside (0, 1]: it is a fraction"
+            )
+            raise InputError(message)
+        grid_end = 0.95
+        on_grid = PROTOCOLS[self.protocol].steps == "grid"
+        if on_grid and self.max_discard > grid_end:
+            message = (
+                f"max_discard={self.max_discard} is beyond the protocol's last step, "
+                f"{grid_end}; give at most that"
+            )
+            raise InputError(message)

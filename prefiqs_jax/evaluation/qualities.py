@@ -1,0 +1,154 @@
+"""Bring the qualities of a benchmark's pictures together, each in its order.
+
+They come from the networks at hand, from score files of others, from runs of
+``prefiqs sweep``, from what is known of the pictures. Higher is better in all of them.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from prefiqs_jax import results
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.results.run_folder import MANIFEST
+from prefiqs_jax.scorefiles import Direction, Scores, match, read_scores
+
+SEVERITY = "severity"
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreSource:
+    """A score file, or the folder of a sweep, as the user names it.
+
+    Attributes
+    ----------
+    path
+        File or folder.
+    name
+        Of the quality; None = as the file tells, or its own name.
+    column
+        Of a table with several; None = found out.
+    direction
+        Which scores are the better ones; None = as the file tells, else the higher.
+    """
+
+    path: Path
+    name: str | None = None
+    column: str | None = None
+    direction: Direction | None = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Quality:
+    """One quality of the pictures of one benchmark."""
+
+    name: str
+    values: Float[np.ndarray, " images"]
+    """Higher = better, in the order of the pictures."""
+    source: str
+    """Where it comes from, in words."""
+    notes: tuple[str, ...] = ()
+    """What the user should know, one line each."""
+
+
+def from_network(
+    scores: Mapping[str, Float[np.ndarray, " images"]], network: str
+) -> list[Quality]:
+    """List what a network's scorers gave."""
+    return [
+        Quality(name, values, f"computed with {network}")
+        for name, values in scores.items()
+    ]
+
+
+def from_severity(severity: Float[np.ndarray, " images"] | None) -> list[Quality]:
+    """Take minus the known severity for a quality, where it is known."""
+    if severity is None or np.ptp(severity) == 0:
+        return []
+    return [Quality(SEVERITY, -severity, "known of the pictures")]
+
+
+def from_source(source: ScoreSource, names: Sequence[str]) -> list[Quality]:
+    """Read a score file, or the folder of a sweep, for the pictures of a benchmark.
+
+    Parameters
+    ----------
+    source
+        What the user names.
+    names
+        Of the pictures.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, pictures have no score or two that differ, a score is not
+        finite; the message names them.
+    """
+    if source.path.is_dir():
+        return _from_run(source, names)
+    scores = read_scores(source.path, column=source.column)
+    found = match(scores, names, direction=source.direction)
+    direction = source.direction or scores.direction or "higher"
+    return [
+        Quality(
+            quality_name(source, scores),
+            found.quality,
+            f"{source.path.name}, {scores.kind}, {direction} = better there",
+            (*scores.notes, *found.notes),
+        )
+    ]
+
+
+def quality_name(source: ScoreSource, scores: Scores) -> str:
+    """Name a quality: as the user says, else as the file tells, else as it is named."""
+    return source.name or scores.method or source.path.stem
+
+
+def _from_run(source: ScoreSource, names: Sequence[str]) -> list[Quality]:
+    if not (source.path / MANIFEST).exists():
+        message = (
+            f"{source.path} is a folder and no run of prefiqs sweep; give a score "
+            "file, or the folder that prefiqs sweep --out made"
+        )
+        raise InputError(message)
+    rows = results.read(source.path)
+    found = []
+    for sparsity, part in rows.groupby("sparsity", sort=True):
+        by_image = part.set_index("image")
+        missing = [name for name in names if name not in by_image.index]
+        if missing:
+            message = (
+                f"{source.path} has no rows of {len(missing)} of the {len(names)} "
+                f"pictures (first: {missing[0]}); sweep the same folder of pictures"
+            )
+            raise InputError(message)
+        ordered = by_image.loc[list(names)]
+        prefix = f"{source.name} " if source.name else ""
+        for method, values in (
+            ("prefiqs", ordered["quality"]),
+            ("first-order", -ordered["first_order"]),
+        ):
+            found.append(
+                Quality(
+                    f"{prefix}{method}/{sparsity:g}",
+                    values.to_numpy(np.float64),
+                    f"{source.path.name}, a run of prefiqs sweep",
+                )
+            )
+    return found
+
+
+def check_names(qualities: Sequence[Quality]) -> None:
+    """Raise InputError if two qualities have one name."""
+    seen: dict[str, str] = {}
+    for quality in qualities:
+        if quality.name in seen:
+            message = (
+                f"two qualities are called {quality.name} ({seen[quality.name]}; "
+                f"{quality.source}); rename one: --scores NAME=FILE"
+            )
+            raise InputError(message)
+        seen[quality.name] = quality.source

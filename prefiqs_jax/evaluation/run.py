@@ -1,0 +1,280 @@
+"""A whole evaluation: measure, compare, tabulate, draw."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from prefiqs_jax.aliases import MaskFn
+from prefiqs_jax.benchmarks import Benchmark
+from prefiqs_jax.compilation import keep_programs
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.evaluation.benchmarks import as_folder
+from prefiqs_jax.evaluation.compare import (
+    Comparison,
+    compare,
+    reversed_qualities,
+)
+from prefiqs_jax.evaluation.measure import Measured, Task, measure
+from prefiqs_jax.evaluation.options import EvaluationOptions, Verifier
+from prefiqs_jax.evaluation.page import write_page
+from prefiqs_jax.evaluation.qualities import (
+    Quality,
+    ScoreSource,
+    check_names,
+    from_network,
+    from_severity,
+    from_source,
+)
+from prefiqs_jax.evaluation.units import usable_units
+from prefiqs_jax.files import make_folder
+from prefiqs_jax.masks.named import NamedMask, as_named
+from prefiqs_jax.quality import Scorer, make_scorers
+from prefiqs_jax.quality.methods import check_methods
+from prefiqs_jax.sweep.planner import default_batch_size
+
+MEASURED = "measured"
+"""Folder of what the networks gave, in parts; an evaluation that is run again reads
+them."""
+
+
+_NONE = np.zeros(0)
+
+
+class Evaluated(NamedTuple):
+    """What an evaluation ends with."""
+
+    lines: list[str]
+    """The summary."""
+    page: Path
+    """``OUT/summary.md``."""
+
+
+def evaluate(
+    verifiers: Sequence[Verifier],
+    benchmarks: Sequence[Benchmark],
+    out: str | os.PathLike[str],
+    *,
+    methods: Sequence[str] = (),
+    sources: Sequence[ScoreSource] = (),
+    mask: NamedMask | MaskFn,
+    sparsities: Sequence[float] = (0.4,),
+    options: EvaluationOptions | None = None,
+) -> Evaluated:
+    """Ask of every quality whether it predicts the recognition errors of every network.
+
+    Parameters
+    ----------
+    verifiers
+        Networks; the first one's qualities are those of the cross-model protocol.
+    benchmarks
+        Pictures and comparisons, under names that differ.
+    out
+        Folder for ``measured`` (parts; the same call goes on where it was killed),
+        ``tables``, ``figures`` and ``summary.md``.
+    methods
+        Qualities to compute, keys of :data:`prefiqs_jax.quality.METHODS`.
+    sources
+        Score files, and runs of ``prefiqs sweep``.
+    mask, sparsities
+        Of the methods ``prefiqs`` and ``first-order``.
+    options
+        How to run.
+
+    Returns
+    -------
+    Evaluated
+        Summary and page.
+
+    Raises
+    ------
+    InputError
+        If a benchmark, picture, score, setting or network cannot be used. What has been
+        measured is kept.
+    """
+    options = options or EvaluationOptions()
+    options.check()
+    keep_programs()
+    _check_names(verifiers, benchmarks)
+    if not methods and not sources:
+        message = "no qualities are given; give methods to compute, or score files"
+        raise InputError(message)
+    if methods:
+        check_methods(methods)
+    given = {  # before any picture is embedded
+        benchmark.name: [
+            quality
+            for source in sources
+            for quality in from_source(source, benchmark.images.names)
+        ]
+        for benchmark in benchmarks
+    }
+    mask = as_named(mask)
+    size = options.batch_size or default_batch_size(
+        max(len(benchmark.images.names) for benchmark in benchmarks)
+    )
+    scorers = {
+        verifier.backbone.name: _scorers(
+            verifier, methods, mask, sparsities, size, options
+        )
+        for verifier in verifiers
+    }
+    for benchmark in benchmarks:
+        _check_qualities(benchmark, given[benchmark.name], scorers, options)
+    drawn = {
+        "mask": mask.name,
+        "mask_file_sha256": mask.source_sha256,
+        "seed": options.seed,
+    }
+    comparisons: list[Comparison] = []
+    for benchmark in benchmarks:
+        _say(options, *(f"{benchmark.name}: {note}" for note in benchmark.notes))
+        measured = {
+            name: measure(
+                Task(
+                    verifier.backbone,
+                    benchmark.images,
+                    scorers=scorers[name],
+                    flip=options.flip,
+                    batch_size=size,
+                    precision=options.precision,
+                    on_bad_image=options.on_bad_image,
+                    settings=drawn if scorers[name] else {},
+                ),
+                Path(out) / MEASURED / as_folder(benchmark.name) / as_folder(name),
+                command=options.command,
+                progress=options.progress,
+            )
+            for verifier in verifiers
+            if (name := verifier.backbone.name)
+        }
+        comparisons += _compare_all(
+            benchmark, measured, methods, given[benchmark.name], options
+        )
+    make_folder(out)
+    return Evaluated(*write_page(Path(out), comparisons, verifiers, methods, options))
+
+
+def _check_names(
+    verifiers: Sequence[Verifier], benchmarks: Sequence[Benchmark]
+) -> None:
+    for what, names in (
+        ("network", [verifier.backbone.name for verifier in verifiers]),
+        ("benchmark", [benchmark.name for benchmark in benchmarks]),
+    ):
+        if not names:
+            message = f"no {what} is given; give at least one"
+            raise InputError(message)
+        folders = [as_folder(name) for name in names]
+        for name, folder in zip(names, folders, strict=True):
+            if folders.count(folder) > 1:
+                message = f"{what} {name} is given twice; give each another name"
+                raise InputError(message)
+
+
+def _check_qualities(
+    benchmark: Benchmark,
+    given: Sequence[Quality],
+    scorers: Mapping[str, tuple[Scorer, ...]],
+    options: EvaluationOptions,
+) -> None:
+    """Raise InputError, before any work, if names clash or the reference is absent."""
+    known = [*given, *from_severity(benchmark.severity)]
+    for network, its in scorers.items():
+        own = [name for scorer in its for name in scorer.names]
+        every = [*from_network(dict.fromkeys(own, _NONE), network), *known]
+        check_names(every)
+        names = [quality.name for quality in every]
+        if own and options.reference not in (None, *names):
+            message = (
+                f"the reference {options.reference} is none of the qualities: "
+                f"{', '.join(names)}"
+            )
+            raise InputError(message)
+
+
+def _scorers(
+    verifier: Verifier,
+    methods: Sequence[str],
+    mask: NamedMask,
+    sparsities: Sequence[float],
+    batch_size: int,
+    options: EvaluationOptions,
+) -> tuple[Scorer, ...]:
+    if not verifier.scores or not methods:
+        return ()
+    return make_scorers(
+        verifier.backbone,
+        methods,
+        batch_size=batch_size,
+        sparsities=sparsities,
+        mask=mask,
+        precision=options.precision,
+        seed=options.seed,
+    )
+
+
+def _compare_all(
+    benchmark: Benchmark,
+    measured: Mapping[str, Measured],
+    methods: Sequence[str],
+    given: Sequence[Quality],
+    options: EvaluationOptions,
+) -> list[Comparison]:
+    """Compare the qualities of each scorer with the errors of each verifier."""
+    usable = set.intersection(*(set(found.names) for found in measured.values()))
+    units = usable_units(benchmark, sorted(usable))
+    _say(options, *(f"{benchmark.name}: {note}" for note in units.notes))
+    names = [benchmark.images.names[i] for i in units.images]
+    known = [
+        Quality(q.name, q.values[units.images], q.source, q.notes)
+        for q in (*given, *from_severity(benchmark.severity))
+    ]
+    first = next(iter(measured))
+    found = []
+    for verifier, its in measured.items():
+        place = {name: row for row, name in enumerate(its.names)}
+        rows = np.array([place[name] for name in names])
+        pairs = units.pairs(its.embeddings[rows])
+        # Whose own scores are the first network's are not evaluated twice.
+        for scorer in dict.fromkeys((first, verifier)):
+            own = measured[scorer]
+            if scorer != first and not own.scores:
+                continue
+            there = {name: row for row, name in enumerate(own.names)}
+            chosen = np.array([there[name] for name in names])
+            scores = {name: own.scores[name][chosen] for name in own.scores}
+            qualities = from_network(_in_order(scores, methods), scorer)
+            qualities += known
+            check_names(qualities)
+            if scorer == first and verifier == first:
+                declared = known[: len(given)]
+                warnings = reversed_qualities(units, pairs, declared, options)
+                _warn(*(f"{benchmark.name}: {line}" for line in warnings))
+            _say(options, f"{benchmark.name}: {verifier} verifies, {scorer} scores …")
+            found.append(compare(units, pairs, qualities, verifier, scorer, options))
+    return found
+
+
+def _in_order(
+    scores: Mapping[str, NDArray[np.float64]], methods: Sequence[str]
+) -> dict[str, NDArray[np.float64]]:
+    """Sort outputs by their method, as they were asked for."""
+    place = {method: row for row, method in enumerate(methods)}
+    names = sorted(scores, key=lambda name: place[name.partition("/")[0]])
+    return {name: scores[name] for name in names}
+
+
+def _say(options: EvaluationOptions, *lines: str) -> None:
+    if options.progress:
+        _warn(*lines)
+
+
+def _warn(*lines: str) -> None:
+    for line in lines:
+        tqdm.write(line, file=sys.stderr)

@@ -1,0 +1,84 @@
+"""Tables of an evaluation: as papers lay them out, and as lines of Markdown."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+THOUSANDTHS = 1000
+"""Papers print areas times this."""
+NOT_IN_MEAN = "xqlfw"
+"""Kind or name of the benchmark that papers leave out of the mean: its pairs were
+chosen by the scores of SER-FIQ."""
+
+
+def paper_table(areas: "pd.DataFrame", fmr: float, verifier: str) -> "pd.DataFrame":
+    """Lay areas out as papers do: a row for each quality, a column for each benchmark.
+
+    Parameters
+    ----------
+    areas
+        Columns benchmark, kind, verifier, scorer, quality, fmr and pauc.
+    fmr
+        Of the areas to show.
+    verifier
+        Network whose errors they are.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index scorer and quality; a column for each benchmark, in the order of the
+        areas, and ``mean`` over all but ``NOT_IN_MEAN``, where every one of them has an
+        area. All times 1000.
+    """
+    rows = areas.loc[(areas["fmr"] == fmr) & (areas["verifier"] == verifier)]
+    order = rows[["scorer", "quality"]].drop_duplicates()
+    table = rows.pivot(index=["scorer", "quality"], columns="benchmark", values="pauc")
+    benchmarks = list(dict.fromkeys(rows["benchmark"]))
+    index = list(order.itertuples(index=False, name=None))
+    table = THOUSANDTHS * table.reindex(index)[benchmarks]
+    kinds = dict(zip(rows["benchmark"], rows["kind"], strict=True))
+    in_mean = [
+        name for name in benchmarks if NOT_IN_MEAN not in (kinds[name], name.lower())
+    ]
+    if in_mean:
+        # Means over different sets could not be compared.
+        table["mean"] = table[in_mean].mean(axis=1, skipna=False)
+    table.columns.name = None
+    return table
+
+
+def markdown(table: "pd.DataFrame", digits: int = 3) -> list[str]:
+    r"""Write a table as lines of Markdown, its index first.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"lfw": [1.5]}, index=pd.Index(["norm"], name="quality"))
+    >>> print("\n".join(markdown(table)))
+    | quality | lfw |
+    |---|---|
+    | norm | 1.500 |
+    """
+    flat = table.reset_index()
+    lines = [_line(flat.columns), "|" + "---|" * len(flat.columns)]
+    lines += [
+        _line(_cell(value, digits) for value in row)
+        for row in flat.itertuples(index=False, name=None)
+    ]
+    return lines
+
+
+def _line(cells: object) -> str:
+    texts = (str(cell).replace("|", "\\|") for cell in cells)  # type: ignore[attr-defined]
+    return f"| {' | '.join(texts)} |"
+
+
+def _cell(value: object, digits: int) -> str:
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, float | np.floating):
+        return f"{value:.{digits}f}" if np.isfinite(value) else "–"
+    return str(value)

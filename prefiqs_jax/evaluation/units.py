@@ -1,0 +1,157 @@
+"""What a benchmark compares: its units, images or templates, and their comparisons."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
+
+from prefiqs_jax.benchmarks import Benchmark
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.fiqa import (
+    Members,
+    Pairs,
+    all_pairs,
+    pair_similarity,
+    pool_templates,
+    template_quality,
+    unit_embeddings,
+)
+from prefiqs_jax.fiqa.templates import Pooling
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Units:
+    """The units of a benchmark whose pictures could be used.
+
+    Attributes
+    ----------
+    benchmark
+        Where they come from.
+    images
+        Index of each usable picture in the benchmark, in order.
+    kept
+        Index of each usable unit in the benchmark, in order.
+    members
+        Of the templates, in places of ``images`` and ``kept``; None if images are
+        compared.
+    identities
+        The person of each unit; None if of some it is not known.
+    first, second, mated
+        Comparisons in places of ``kept``; None for all pairs.
+    notes
+        What was left out, one line each.
+    """
+
+    benchmark: Benchmark
+    images: NDArray[np.int64]
+    kept: NDArray[np.int64]
+    members: Members | None
+    identities: NDArray | None
+    first: NDArray[np.int32] | None
+    second: NDArray[np.int32] | None
+    mated: NDArray[np.bool_] | None
+    notes: tuple[str, ...]
+
+    def quality(
+        self, image_quality: Float[np.ndarray, " images"], pooling: Pooling
+    ) -> Float[np.ndarray, " units"]:
+        """Give each unit its quality: its image's, or pooled over the template's."""
+        if self.members is None:
+            return image_quality
+        return template_quality(image_quality, self.members, pooling)
+
+    def pairs(self, embeddings: NDArray[np.float32]) -> Pairs:
+        """Compare the units.
+
+        Parameters
+        ----------
+        embeddings
+            Shape (usable pictures, dim): raw, or two halves of one norm.
+        """
+        rows = embeddings
+        if self.members is not None:
+            rows = pool_templates(rows, self.members)
+        unit = unit_embeddings(rows)
+        if self.first is None or self.second is None or self.mated is None:
+            assert self.identities is not None  # all pairs come from identities
+            return all_pairs(unit, self.identities)
+        similarity = pair_similarity(unit, self.first, self.second)
+        return Pairs(self.first, self.second, similarity, self.mated)
+
+
+def usable_units(benchmark: Benchmark, names: Sequence[str]) -> Units:
+    """Find what of a benchmark can be compared.
+
+    Parameters
+    ----------
+    benchmark
+        The benchmark.
+    names
+        Pictures that could be used, in its order.
+
+    Raises
+    ------
+    InputError
+        If no mated or no non-mated comparison is left.
+    """
+    every = benchmark.images.names
+    # One network may skip what another one takes.
+    usable = set(names)
+    images = np.array([i for i, name in enumerate(every) if name in usable], np.int64)
+    place = np.full(len(every), -1, np.int64)
+    place[images] = np.arange(len(images))
+    if benchmark.templates is None:
+        members, kept = None, images
+    else:
+        members, kept = _usable_members(benchmark, place)
+    unit_place = np.full(benchmark.unit_count, -1, np.int32)
+    unit_place[kept] = np.arange(len(kept), dtype=np.int32)
+
+    who = [benchmark.identities[unit] for unit in kept]
+    identities = None if any(each is None for each in who) else np.array(who, str)
+    notes: list[str] = []
+    if len(images) < len(every):
+        notes.append(f"{len(every) - len(images)} of {len(every)} pictures left out")
+    if benchmark.first is None or benchmark.second is None or benchmark.mated is None:
+        if identities is None:
+            unknown = who.index(None)
+            message = (
+                f"{benchmark.name}: the person of {every[kept[unknown]]} is not known, "
+                "so all pairs cannot be compared; complete images.csv"
+            )
+            raise InputError(message)
+        return Units(
+            benchmark, images, kept, members, identities, None, None, None, tuple(notes)
+        )
+    first, second = unit_place[benchmark.first], unit_place[benchmark.second]
+    both = (first >= 0) & (second >= 0)
+    if not both.all():
+        notes.append(f"{int((~both).sum())} of {len(both)} comparisons left out")
+        first, second = first[both], second[both]
+    mated = benchmark.mated if both.all() else benchmark.mated[both]
+    if mated.all() or not mated.any():
+        kind = "non-mated" if mated.all() else "mated"
+        message = (
+            f"{benchmark.name}: no {kind} comparison is left, as pictures were left "
+            "out; mend the pictures that cannot be used"
+        )
+        raise InputError(message)
+    return Units(
+        benchmark, images, kept, members, identities, first, second, mated, tuple(notes)
+    )
+
+
+def _usable_members(
+    benchmark: Benchmark, place: NDArray[np.int64]
+) -> tuple[Members, NDArray[np.int64]]:
+    """Keep the members whose image is there, and the templates that have some."""
+    templates = benchmark.templates
+    assert templates is not None
+    there = place[templates.image] >= 0
+    kept, template = np.unique(templates.template[there], return_inverse=True)
+    members = Members(
+        place[templates.image[there]], template.ravel(), templates.medium[there]
+    )
+    return members, kept.astype(np.int64)

@@ -1,0 +1,63 @@
+"""A toy network, people in folders, and an evaluation of them in seconds."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from toy import toy_backbone
+
+from prefiqs_jax.benchmarks import read_benchmark
+from prefiqs_jax.evaluation import EvaluationOptions, Verifier, evaluate
+from prefiqs_jax.masks import mask_named
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+from benchmark_writers import person_picture, save
+
+SIZE = 14
+METHODS = ("norm", "random")
+
+
+@pytest.fixture(scope="session")
+def network():
+    """Make the toy network, of another seed if asked for, for pictures of 14×14."""
+    return lambda seed=0, name="toy": toy_backbone(seed=seed, size=SIZE, name=name)
+
+
+@pytest.fixture
+def people(tmp_path):
+    """Write twelve people, four pictures each; return the folder."""
+    rng = np.random.default_rng(3)
+    for person in range(12):
+        for shot in range(4):
+            pixels = person_picture(person, shot, SIZE)
+            # So much noise that networks err.
+            noisy = pixels + rng.normal(0, 120, pixels.shape)
+            path = tmp_path / "faces" / f"person_{person:02d}" / f"{shot}.png"
+            save(path, np.clip(noisy, 0, 255).astype(np.uint8))
+    return tmp_path / "faces"
+
+
+@pytest.fixture
+def run(network, people, tmp_path, monkeypatch):
+    """Evaluate into a folder, without figures; keywords override."""
+
+    def run(out="out", *, verifiers=None, benchmarks=None, sources=(), **options):
+        if not options.pop("figures", False):
+            draws = "prefiqs_jax.evaluation.page._write_figures"
+            monkeypatch.setattr(draws, lambda *_: [])
+        methods = options.pop("methods", METHODS)
+        sparsities = options.pop("sparsities", (0.2, 0.4))
+        options = {"fmr": (0.1,), "replicates": 40, "progress": False} | options
+        return evaluate(
+            verifiers or [Verifier(network())],
+            benchmarks or [read_benchmark(people)],
+            tmp_path / out,
+            methods=methods,
+            sources=sources,
+            mask=mask_named("global/magnitude"),
+            sparsities=sparsities,
+            options=EvaluationOptions(batch_size=16, **options),
+        )
+
+    return run

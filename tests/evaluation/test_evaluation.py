@@ -1,0 +1,211 @@
+"""A whole evaluation: its numbers against the definitions, and its parts kept."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from prefiqs_jax.benchmarks import read_benchmark, with_degraded
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.evaluation import ScoreSource, Verifier
+from prefiqs_jax.evaluation.measure import Measured
+from prefiqs_jax.fiqa import Pairs, edc, pair_quality, pauc
+from prefiqs_jax.images import load_batches
+
+ALL = ("prefiqs", "first-order", "norm", "random")
+NAMES = ["prefiqs/0.2", "prefiqs/0.4", "first-order/0.2", "first-order/0.4", "norm"]
+
+
+def areas(path):
+    return pd.read_csv(path / "tables" / "areas.csv")
+
+
+def pixels_of(folder):
+    batches = load_batches(folder, height=14, width=14, batch_size=64)
+    return np.concatenate([batch.pixels for batch in batches])
+
+
+def test_areas_are_those_of_the_definitions(run, network, people, tmp_path):
+    run(flip=True, methods=ALL)
+    found = areas(tmp_path / "out").set_index("quality")
+    assert list(found.index) == [*NAMES, "random"]
+
+    backbone, folder = network(), read_benchmark(people).images
+    images = backbone.preprocess(pixels_of(folder))
+    raw = np.asarray(backbone.apply_fn(backbone.params, images), np.float64)
+    mirrored = np.asarray(
+        backbone.apply_fn(backbone.params, images[:, :, ::-1]), np.float64
+    )
+    halves = [e / np.linalg.norm(e, axis=1, keepdims=True) for e in (raw, mirrored)]
+    cosine = sum(half @ half.T for half in halves) / 2
+    first, second = np.triu_indices(len(images), 1)
+    who = np.array(folder.identities)
+    pairs = Pairs(first, second, cosine[first, second], who[first] == who[second])
+    norm = np.linalg.norm(raw, axis=1)
+    curve = edc(pairs.similarity, pairs.mated, pair_quality(norm, pairs), fmr=0.1)
+    row = found.loc["norm"]
+    # Cosines that are closer than float32 tells may change places.
+    assert abs(row["pauc"] - pauc(curve)) < 1e-3
+    assert row["low"] <= row["pauc"] <= row["high"] or row["low"] < row["high"]
+    assert found["is_reference"].tolist() == [True] + [False] * 5
+    assert found.loc["prefiqs/0.2", "difference"] == 0
+    assert (found["difference"] == found["pauc"] - found["pauc"].iloc[0]).all()
+    real = (found["difference_low"] > 0) | (found["difference_high"] < 0)
+    assert (found["is_real"] == real).all()
+    assert (found["drawn"] == "identity").all()
+
+
+def test_what_it_writes(run, tmp_path):
+    lines, page = run(figures=True)
+    text = page.read_text()
+    assert any("least pAUC" in line for line in lines)
+    for name in ("norm", "random"):
+        assert f" {name} |" in text
+    table = pd.read_csv(tmp_path / "out" / "tables" / "paper_toy_fmr0.1.csv")
+    expected = areas(tmp_path / "out")
+    assert np.allclose(table["faces"], 1e3 * expected["pauc"], atol=5e-4)
+    assert np.allclose(table["mean"], table["faces"])
+    curves = pd.read_csv(tmp_path / "out" / "tables" / "curves.csv")
+    assert (curves.groupby("quality")["mated_count"].max() == 12 * 6).all()
+    figures = {path.name for path in (tmp_path / "out" / "figures").iterdir()}
+    for stem in ("edc_faces_toy_toy_fmr0.1", "pauc_faces_toy_toy", "det_faces"):
+        assert {f"{stem}.png", f"{stem}.pdf"} <= figures
+        assert f"figures/{stem}.png" in text
+
+
+def test_a_killed_evaluation_goes_on(run, tmp_path, monkeypatch):
+    run()
+    folder = tmp_path / "out" / "measured" / "faces" / "toy"
+    before = areas(tmp_path / "out")
+    (folder / "part-000001.parquet").unlink()
+    taken = []
+
+    def counted(*arguments, **options):
+        for batch in load_batches(*arguments, **options):
+            taken.append(batch.index)
+            yield batch
+
+    monkeypatch.setattr("prefiqs_jax.evaluation.measure.load_batches", counted)
+    run()
+    assert taken == [1]
+    pd.testing.assert_frame_equal(areas(tmp_path / "out"), before)
+    run(fmr=(0.2,), protocol="fiqat")  # another question to the same measurement
+    assert taken == [1]
+    assert set(areas(tmp_path / "out")["protocol"]) == {"fiqat"}
+    assert len(json.loads((folder / "run.json").read_text())["sessions"]) == 2
+
+
+def test_another_measurement_in_the_same_folder(run):
+    run()
+    with pytest.raises(InputError, match=r"was made with scores .* another --out"):
+        run(methods=("norm",))
+
+
+def test_scorer_and_verifier_differ(run, network, tmp_path):
+    other = network(seed=1, name="other")
+    first, second = Verifier(network()), Verifier(other, scores=False)
+    run("cross", verifiers=[first, second], methods=("norm",))
+    found = areas(tmp_path / "cross")
+    assert found[["verifier", "scorer"]].values.tolist() == [
+        ["toy", "toy"],
+        ["other", "toy"],
+    ]
+    run("alone", verifiers=[Verifier(other)], methods=("norm",))
+    run("each", verifiers=[first, Verifier(other)], methods=("norm",))
+    each = areas(tmp_path / "each")
+    assert each[["verifier", "scorer"]].values.tolist() == [
+        ["toy", "toy"],
+        ["other", "toy"],
+        ["other", "other"],
+    ]
+    assert each["pauc"][2] == areas(tmp_path / "alone")["pauc"][0]
+    assert each["pauc"][1] == found["pauc"][1]
+    assert each["pauc"][1] != each["pauc"][2]
+
+
+def test_score_files(run, people, tmp_path, capsys):
+    names = read_benchmark(people).images.names
+    rng = np.random.default_rng(0)
+    drift = rng.random(len(names))
+    lines = [
+        f"/elsewhere/{name} {value}" for name, value in zip(names, drift, strict=True)
+    ]
+    (tmp_path / "theirs.txt").write_text("\n".join(lines) + "\n")
+    source = ScoreSource(tmp_path / "theirs.txt")
+    lower = ScoreSource(tmp_path / "theirs.txt", name="turned", direction="lower")
+    run(methods=(), sources=[source, lower])
+    found = areas(tmp_path / "out").set_index("quality")
+    assert list(found.index) == ["theirs", "turned"]
+    assert found["pauc"].nunique() == 2
+    with pytest.raises(InputError, match="two qualities are called theirs"):
+        run("twice", methods=(), sources=[source, source])
+    (tmp_path / "few.txt").write_text("\n".join(lines[2:]) + "\n")
+    with pytest.raises(InputError, match="2 of"):
+        run("few", methods=(), sources=[ScoreSource(tmp_path / "few.txt")])
+    assert not (tmp_path / "few").exists()
+
+
+def test_a_reversed_score_is_told(run, tmp_path, people, monkeypatch, capsys):
+    """Qualities opposed to what makes comparisons match."""
+    benchmark = with_degraded(read_benchmark(people), copies=1, seed=1)
+    run(benchmarks=[benchmark], methods=("random",))
+    assert "severity" in set(areas(tmp_path / "out")["quality"])
+    names = benchmark.images.names
+    severity = benchmark.severity
+    assert severity is not None
+    text = "\n".join(f"{n},{s}" for n, s in zip(names, severity, strict=True))
+    (tmp_path / "bad.csv").write_text(f"image,quality\n{text}\n")
+
+    similar = 1 - severity  # the more degraded, the less alike
+
+    def as_degraded(task, out, **options):
+        angle = np.arccos(similar)
+        whose = np.array([hash(who) for who in task.images.identities])
+        rows = np.zeros((len(names), 30), np.float32)
+        rows[:, 0] = np.cos(angle)
+        rows[np.arange(len(names)), 1 + whose % 29] = np.sin(angle)
+        return Measured(names, rows, {})
+
+    monkeypatch.setattr("prefiqs_jax.evaluation.run.measure", as_degraded)
+    source = ScoreSource(tmp_path / "bad.csv")
+    run("told", benchmarks=[benchmark], methods=(), sources=[source])
+    assert "bad looks reversed: its rank correlation" in capsys.readouterr().err
+    source = ScoreSource(tmp_path / "bad.csv", direction="lower")
+    run("declared", benchmarks=[benchmark], methods=(), sources=[source])
+    assert "looks reversed" not in capsys.readouterr().err
+
+
+def test_skipped_pictures_leave_their_comparisons_out(run, people, tmp_path):
+    (people / "person_03" / "1.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match=r"person_03/1\.png"):
+        run("strict")
+    lines, _ = run("skip", on_bad_image="skip")
+    assert "1 of 48 pictures left out" in lines
+    found = pd.read_csv(tmp_path / "skip" / "tables" / "verification.csv")
+    assert found["mated_count"].tolist() == [12 * 6 - 3]
+
+
+def test_zero_fmr_is_told(run):
+    lines, _ = run(fmr=(1e-4,), replicates=0)
+    assert any("it is the ZeroFMR" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"methods": ()}, "no qualities are given"),
+        ({"methods": ("prefix",)}, "did you mean prefiqs"),
+        ({"fmr": ()}, "no false match rate"),
+        ({"fmr": (0.1, 0.1)}, "given twice"),
+        ({"fmr": (2.0,)}, "outside"),
+        ({"max_discard": 0.99}, "beyond the protocol's last step"),
+        ({"max_discard": 0.0}, "outside"),
+        ({"protocol": "iso"}, "unknown protocol"),
+        ({"reference": "magface"}, "the reference magface is none of the qualities"),
+    ],
+)
+def test_bad_settings(run, tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        run(**options)
+    assert not (tmp_path / "out").exists()
