@@ -108,7 +108,9 @@ def _problems(scores: Scores, names: Sequence[str], pairing: Pairing) -> Iterato
             f"({_first(found, len(pairing.shared))}), write paths with their folders"
         )
     several = [
-        (n, rows) for n, rows in enumerate(pairing.rows) if _differ(scores, rows)
+        (n, rows)
+        for n, rows in enumerate(pairing.rows)
+        if len(rows) > 1 and _differ(scores, rows)
     ]
     if several:
         found = [_both(scores, names[n], rows) for n, rows in several[:3]]
@@ -116,10 +118,11 @@ def _problems(scores: Scores, names: Sequence[str], pairing: Pairing) -> Iterato
             f"several scores for {_some(len(several), names)} "
             f"({_first(found, len(several))}), keep one row of each"
         )
+    bad_rows = set(np.flatnonzero(~np.isfinite(scores.values)).tolist())
     odd = [
         (n, rows[0])
         for n, rows in enumerate(pairing.rows)
-        if rows and not np.isfinite(scores.values[rows[0]])
+        if rows and rows[0] in bad_rows
     ]
     if odd:
         found = [f"{shown(names[n])}: {scores.values[row]}" for n, row in odd[:3]]
@@ -148,8 +151,6 @@ def _notes(scores: Scores, names: Sequence[str], pairing: Pairing) -> Iterator[s
 
 
 def _differ(scores: Scores, rows: Sequence[int]) -> bool:
-    if len(rows) < 2:
-        return False
     values = scores.values[list(rows)]
     return not np.array_equal(values, np.full_like(values, values[0]), equal_nan=True)
 

@@ -15,7 +15,7 @@ from prefiqs_jax.scorefiles.paths import (
 class Pairing(NamedTuple):
     """Rows by picture."""
 
-    rows: list[list[int]]
+    rows: list[tuple[int, ...]]
     """For each picture the rows that fit it best; none, one or several."""
     shared: list[tuple[int, list[int]]]
     """Rows that fit several pictures, and these pictures."""
@@ -53,26 +53,28 @@ def pair_rows(names: Sequence[str], row_names: Sequence[str]) -> Pairing:
     Examples
     --------
     >>> pair_rows(["ann/1.png", "bob/1.png"], ["/x/bob/1.jpg", "/x/ann/1.jpg"]).rows
-    [[1], [0]]
+    [(1,), (0,)]
     """
     pictures, rows = _paths(names), _paths(row_names)
-    found: list[list[int]] = [[] for _ in names]
+    found: list[tuple[int, ...]] = [()] * len(names)
     waiting = list(range(len(names)))
     for parts in range(max(pictures.depths, default=0), 0, -1):
         for form in (_same, without_ending):
             waiting = _fill(found, waiting, pictures, rows, parts, form)
-    fitting: dict[str, list[int]] = {}
+    owner: dict[str, int] = {}
+    shared: dict[int, list[int]] = {}
     for number, each in enumerate(found):
         if each:
-            fitting.setdefault(rows.paths[each[0]], []).append(number)
+            first = owner.setdefault(rows.paths[each[0]], number)
+            if first != number:
+                shared.setdefault(first, [first]).append(number)
+    elsewhere = [
+        number
+        for number, each in enumerate(found)
+        if each and _contradict(pictures.paths[number], rows.paths[each[0]])
+    ]
     return Pairing(
-        found,
-        [(found[n[0]][0], n) for n in fitting.values() if len(n) > 1],
-        [
-            n
-            for n, each in enumerate(found)
-            if each and _contradict(n, each[0], pictures, rows)
-        ],
+        found, [(found[first][0], each) for first, each in shared.items()], elsewhere
     )
 
 
@@ -86,7 +88,7 @@ def _same(path: str) -> str:
 
 
 def _fill(
-    found: list[list[int]],
+    found: list[tuple[int, ...]],
     waiting: list[int],
     pictures: _Paths,
     rows: _Paths,
@@ -97,22 +99,41 @@ def _fill(
     asking = [n for n in waiting if pictures.depths[n] >= parts]
     if not asking:
         return waiting
-    by_end: dict[str, list[int]] = {}
-    for row, path in enumerate(rows.paths):
-        if rows.depths[row] >= parts:
-            by_end.setdefault(form(suffix(path, parts)), []).append(row)
+    by_end = _rows_by_end(rows, parts, form)
     for n in asking:
-        fitting = by_end.get(form(suffix(pictures.paths[n], parts)), [])
+        fitting = by_end(form(suffix(pictures.paths[n], parts)))
         if parts < pictures.depths[n] - pictures.common:
             fitting = [r for r in fitting if parts >= rows.depths[r] - rows.common]
         # Of two that agree, the one that is the whole path and no more.
-        whole = [r for r in fitting if rows.depths[r] == pictures.depths[n] == parts]
-        found[n] = whole or fitting
+        if len(fitting) > 1 and pictures.depths[n] == parts:
+            whole = [r for r in fitting if rows.depths[r] == parts]
+            fitting = whole or fitting
+        found[n] = tuple(fitting)
     return [n for n in waiting if not found[n]]
 
 
-def _contradict(number: int, row: int, pictures: _Paths, rows: _Paths) -> bool:
-    """Return whether neither path ends with the other."""
-    parts = min(pictures.depths[number], rows.depths[row])
-    one, other = suffix(pictures.paths[number], parts), suffix(rows.paths[row], parts)
-    return without_ending(one) != without_ending(other)
+def _rows_by_end(
+    rows: _Paths, parts: int, form: Callable[[str], str]
+) -> Callable[[str], Sequence[int]]:
+    """Give what looks up the rows whose paths end in so many parts."""
+    # Most ends have one row: a list for each would cost more than all the rest.
+    first: dict[str, int] = {}
+    others: dict[str, list[int]] = {}
+    for row, path in enumerate(rows.paths):
+        if rows.depths[row] >= parts:
+            end = form(suffix(path, parts))
+            if first.setdefault(end, row) != row:
+                others.setdefault(end, []).append(row)
+
+    def look_up(end: str) -> Sequence[int]:
+        return (first[end], *others.get(end, ())) if end in first else ()
+
+    return look_up
+
+
+def _contradict(one: str, other: str) -> bool:
+    """Return whether neither path ends with the other, whatever their endings."""
+    if f"/{one}".endswith(f"/{other}") or f"/{other}".endswith(f"/{one}"):
+        return False
+    parts = min(depth(one), depth(other))
+    return without_ending(suffix(one, parts)) != without_ending(suffix(other, parts))

@@ -19,8 +19,10 @@ def normal(name: str) -> str:
     >>> normal(r"C:\faces\ann\01.png"), normal("./ann//01.png")
     ('C:/faces/ann/01.png', 'ann/01.png')
     """
-    parts = name.replace("\\", "/").split("/")
-    return "/".join(part for part in parts if part not in ("", "."))
+    path = name.replace("\\", "/").strip("/")
+    if "//" in path or "./" in path or path.endswith("/."):
+        return "/".join(part for part in path.split("/") if part not in ("", "."))
+    return path
 
 
 def depth(path: str) -> int:

@@ -1,0 +1,108 @@
+"""How optimised labels change the area under an error-versus-discard curve."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullLocator
+
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.plots.labels import plain
+from prefiqs_jax.plots.theme import BLUE, GREY, VERMILION
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_TIMES = 1e3
+_SIDE = 1.07
+
+
+def optimisation_panels(
+    figure: Figure, table: "pd.DataFrame", *, columns: int = 3
+) -> Figure:
+    """Fill a figure with a panel for each score, on axes that they share.
+
+    Parameters
+    ----------
+    figure
+        Empty figure; its height is set to fit, its width stays.
+    table
+        Columns score, labels (two kinds, the one that was made without the tested
+        comparisons first), step, difference, low, high, fmr and max_discard: the area
+        with optimised labels minus that with the score itself, and its interval.
+    columns
+        Panels side by side, at most.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The same figure, with a legend above the panels.
+
+    Raises
+    ------
+    InputError
+        If the table is empty.
+    """
+    if len(table) == 0:
+        message = "no differences to draw; give at least one score"
+        raise InputError(message)
+    scores = list(table["score"].unique())
+    columns = min(columns, len(scores))
+    lines = -(-len(scores) // columns)
+    figure.set_figheight(0.75 + 1.75 * lines)
+    panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
+    for ax, score in zip(panels.ravel(), scores, strict=False):
+        _draw_panel(ax, table[table["score"] == score])
+        ax.set_title(plain(str(score)), pad=3)
+        ax.tick_params(labelbottom=True)
+    for ax in panels.ravel()[len(scores) :]:
+        ax.set_axis_off()
+    first = table.iloc[0]
+    figure.supxlabel("step ε", fontsize=8)
+    figure.supylabel(
+        f"change of pAUC × 10³\n(FNMR at FMR {first['fmr']:g}, "
+        f"comparisons discarded ≤ {first['max_discard']:g})",
+        fontsize=8,
+        ha="center",
+    )
+    figure.legend(
+        *panels[0, 0].get_legend_handles_labels(),
+        loc="outside upper center",
+        ncols=2,
+        fontsize=7,
+    )
+    return figure
+
+
+def _draw_panel(ax: Axes, rows: "pd.DataFrame") -> None:
+    ax.axhline(0, color=GREY, lw=0.6, zorder=1)
+    looks = ((BLUE, "o", "-", 1 / _SIDE), (VERMILION, "s", (0, (4, 1.5)), _SIDE))
+    kinds = list(rows["labels"].unique())
+    for kind, (color, marker, line, shift) in zip(kinds, looks, strict=False):
+        part = rows[rows["labels"] == kind].sort_values("step")
+        step, value, low, high = (
+            part[name].to_numpy(np.float64)
+            for name in ("step", "difference", "low", "high")
+        )
+        # A percentile interval need not hold the value, a bar must start at it.
+        bars = np.maximum([value - low, high - value], 0) * _TIMES
+        ax.errorbar(
+            # Side by side, or bars of one step would hide each other.
+            step * shift,
+            value * _TIMES,
+            bars,
+            color=color,
+            marker=marker,
+            ls=line,
+            capsize=2,
+            elinewidth=0.9,
+            label=str(kind),
+            zorder=3,
+        )
+    steps = np.unique(rows["step"].to_numpy(np.float64))
+    ax.set_xscale("log")
+    ax.set_xticks(steps, [f"{step:g}" for step in steps])
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xlim(steps[0] / 1.8, steps[-1] * 1.8)
+    ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
