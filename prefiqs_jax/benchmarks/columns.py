@@ -1,6 +1,7 @@
 """Read long text files of columns, and name the line that is bad."""
 
 import csv
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,11 +18,16 @@ def _label(word: str) -> None:
         raise ValueError
 
 
+def _finite(word: str) -> None:
+    if not math.isfinite(float(word)):
+        raise ValueError
+
+
 # How a word is checked, and what it should have been.
 _CHECKS: Mapping[str, tuple[Callable[[str], Any], str]] = {
     "name": (str, "a name"),
     "whole": (int, "a whole number"),
-    "number": (float, "a number"),
+    "number": (_finite, "a finite number"),
     "label": (_label, "1 (mated) or 0 (non-mated)"),
 }
 _DTYPES: Mapping[str, Any] = {
@@ -110,7 +116,7 @@ class Column:
         self.pieces: list[np.ndarray] = []
 
     def add(self, piece: Any) -> None:
-        """Add the next lines, a pandas Series; ValueError for labels but 0 and 1."""
+        """Add the next lines, a pandas Series; ValueError if they do not fit."""
         if self.kind == "name":
             import pandas as pd
 
@@ -124,6 +130,8 @@ class Column:
             if not np.isin(values, (0, 1)).all():
                 raise ValueError
             values = values == 1
+        if self.kind == "number" and not np.isfinite(values).all():
+            raise ValueError
         self.pieces.append(values)
 
     def whole(self) -> Any:

@@ -199,7 +199,7 @@ def _store(points: Path, folder: ImageFolder) -> tuple[Store, str]:
     names, *numbers = read_columns(points, _POINT_COLUMNS)
     landmarks = np.stack(numbers[:-1], axis=1).reshape(-1, 5, 2)
     listed = [names.distinct[code] for code in names.codes.tolist()]
-    row = _rows(points, listed, landmarks)
+    row = _rows(points, listed)
     if absent := [name for name in folder.names if name not in row]:
         message = (
             f"{points} has no points of {counted(len(absent), 'picture')}: "
@@ -212,13 +212,8 @@ def _store(points: Path, folder: ImageFolder) -> tuple[Store, str]:
     return Landmarked(chosen, place), how
 
 
-def _rows(points: Path, listed: list[str], landmarks: np.ndarray) -> dict[str, int]:
+def _rows(points: Path, listed: list[str]) -> dict[str, int]:
     row = {name: index for index, name in enumerate(listed)}
-    bad = np.flatnonzero(~np.isfinite(landmarks).all(axis=(1, 2)))
-    if len(bad):
-        shown = some([listed[each] for each in bad])
-        message = f"{points} has points that are not finite, of {shown}"
-        raise InputError(message)
     if len(row) < len(listed):
         twice = [n for index, n in enumerate(listed) if row[n] != index]
         message = f"{points} lists {some(twice)} more than once; keep one line each"

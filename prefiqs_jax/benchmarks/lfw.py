@@ -12,8 +12,8 @@ from prefiqs_jax.benchmarks.pictures import find_pictures, picture_folder, take_
 from prefiqs_jax.errors import InputError
 
 _FOLDERS = {
-    "lfw": ("images", "lfw", "lfw_aligned_112", "lfw-deepfunneled", "lfw_funneled"),
-    "xqlfw": ("xqlfw_aligned_112", "images", "xqlfw"),
+    "lfw": ("lfw", "lfw_aligned_112", "lfw-deepfunneled", "lfw_funneled", "images"),
+    "xqlfw": ("xqlfw_aligned_112", "xqlfw", "images"),
 }
 _LAYOUT = "NAME I J (mated) or NAME I NAME J (non-mated)"
 
