@@ -140,7 +140,7 @@ def summarise(
         kind. The statistics, over images: ``mean_quality``, ``mean_drift``,
         ``mean_first_order``; ``quality_change``, the mean difference to the same image
         aligned; ``standardised_change``, that difference over the standard deviation of
-        the aligned images' quality; ``lower_fraction``, of images whose quality is
+        the quality of all aligned images; ``lower_fraction``, of images whose quality is
         below that of the same image aligned; ``rank_agreement``, Spearman's ρ of the
         quality with that of the aligned images; ``first_order_agreement``, Spearman's ρ
         of first order and drift at this error. Two are the same at every sparsity, so
@@ -196,9 +196,8 @@ def _statistics(
         return weights @ values / total
 
     change = mean(quality - before)
-    # Centred first: the spread is small beside the mean.
-    centred = before - before.mean()
-    spread = np.sqrt(mean(centred**2) - mean(centred) ** 2)
+    # Of all images, not of each replicate: a yardstick, and never 0 by chance.
+    spread = before.std() or np.nan
     return {
         "mean_quality": mean(quality),
         "mean_drift": mean(drift),

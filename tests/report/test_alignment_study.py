@@ -4,13 +4,14 @@ import importlib.util
 import sys
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 from scipy.stats import spearmanr
-from toy import toy_backbone
 
+from prefiqs_jax.backbones import Backbone, Preprocessing, Provenance
 from prefiqs_jax.images.align import (
     TEMPLATES,
     Misalignment,
@@ -19,13 +20,35 @@ from prefiqs_jax.images.align import (
     misaligned_crops,
     misalignments,
 )
-from prefiqs_jax.masks import apply_mask
 from prefiqs_jax.masks.named import mask_named
-from prefiqs_jax.sensitivity import unit
 
 SCRIPT = Path(__file__).resolve().parents[2] / "analysis" / "alignment_study.py"
-# The toy network's pictures have 8×8 pixels.
 TINY = Template(8, 8, TEMPLATES["arcface"].points / 14)
+
+
+def network(params, images, maximum):
+    """Embed the means of 4×4 cells of a picture by two dense layers."""
+    count, side = images.shape[:2]
+    cells = images.reshape(count, 4, side // 4, 4, side // 4, 3).mean((2, 4))
+    first, second = params["first"]["kernel"], params["second"]["kernel"]
+    return maximum(cells.reshape(count, -1) @ first, 0) @ second
+
+
+def tiny_backbone(side):
+    rng = np.random.default_rng(0)
+    shapes = {"first": (48, 10), "second": (10, 5)}
+    params = {
+        name: {"kernel": rng.standard_normal(shape).astype(np.float32)}
+        for name, shape in shapes.items()
+    }
+    return Backbone(
+        name="tiny",
+        params=params,
+        apply_fn=lambda params, images: network(params, images, jnp.maximum),
+        embedding_dim=5,
+        preprocessing=Preprocessing(height=side, width=side),
+        provenance=Provenance("tiny", "0" * 64, "tiny", "0" * 64, "none"),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +78,7 @@ def faces(tmp_path):
 
 def test_rows_are_those_of_crops_from_the_source(script, faces):
     root, tasks = faces
-    backbone, mask = toy_backbone(), mask_named("global/magnitude")
+    backbone, mask = tiny_backbone(8), mask_named("global/magnitude")
     errors = [*misalignments([1], [], [1.2]), Misalignment("shift_y", -30)]
     source = script.Source(root, tasks, TINY)
     rows = script.study(backbone, mask, (0.2, 0.5), source, errors, progress=False)
@@ -66,19 +89,20 @@ def test_rows_are_those_of_crops_from_the_source(script, faces):
     ]
     pixels = np.asarray(Image.open(root / "2.png"))
     crops, over = misaligned_crops(pixels, tasks[2].landmarks, TINY, errors)
-    images = backbone.preprocess(crops)
-    pruned = apply_mask(backbone.params, mask(backbone.params, 0.5))
-    before, after = (
-        unit(backbone.apply_fn(params, images)) for params in (backbone.params, pruned)
-    )
+    images = crops / 127.5 - 1
+    kernels = {name: leaf["kernel"] for name, leaf in backbone.params.items()}
+    weights = np.sort(np.concatenate([abs(k).ravel() for k in kernels.values()]))
+    limit = weights[len(weights) // 2 - 1]  # half of them go
+    pruned = {n: {"kernel": k * (abs(k) > limit)} for n, k in kernels.items()}
+    raw = (network(params, images, np.maximum) for params in (backbone.params, pruned))
+    before, after = (each / np.linalg.norm(each, axis=1)[:, None] for each in raw)
     ours = rows.loc[(rows["image"] == "2.png") & (rows["sparsity"] == 0.5)]
     assert ours["kind"].tolist() == [error.kind for error in errors]
     assert set(ours["identity"]) == {"p1"}
-    drift = np.linalg.norm(np.asarray(after - before), axis=1)
+    drift = np.linalg.norm(after - before, axis=1)
     np.testing.assert_allclose(ours["drift"], drift, rtol=1e-4)
     np.testing.assert_allclose(ours["quality"], 1 - drift / 2, rtol=1e-4)
-    cosine = np.asarray(before @ before[0])
-    np.testing.assert_allclose(ours["similarity"], cosine, atol=1e-5)
+    np.testing.assert_allclose(ours["similarity"], before @ before[0], atol=1e-5)
     assert ours["over_the_edge"].tolist() == over
     assert over[-1]
     assert not over[0]
@@ -171,13 +195,14 @@ def test_it_writes_tables_and_the_figure(script, tmp_path):
     assert len(pd.read_parquet(tmp_path / "out/alignment_rows.parquet")) == len(rows)
 
 
-def test_aligned_faces_and_the_embedded_network(script, tmp_path):
+def test_aligned_faces_from_the_command_line(script, tmp_path, monkeypatch):
+    monkeypatch.setattr(script, "load_backbone", lambda *_: tiny_backbone(112))
     rng = np.random.default_rng(0)
     (tmp_path / "faces").mkdir()
     for index in range(3):
         pixels = rng.integers(0, 256, (112, 112, 3), np.uint8)
         Image.fromarray(pixels).save(tmp_path / "faces" / f"{index}.png")
-    words = [str(tmp_path / "faces"), "--aligned", "--backbone", "demo", "--quiet"]
+    words = [str(tmp_path / "faces"), "--aligned", "--backbone", "tiny", "--quiet"]
     words += ["--shifts", "3", "--rotations", "5", "--scales", "1.1"]
     words += ["--sparsities", "0.4", "--replicates", "10", "--out", str(tmp_path / "o")]
     assert script.main(words) == 0
