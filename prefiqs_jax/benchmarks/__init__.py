@@ -3,7 +3,7 @@
 Pictures stay encoded until they are loaded; see :mod:`prefiqs_jax.images`.
 """
 
-from prefiqs_jax.benchmarks.benchmark import Benchmark, Templates
+from prefiqs_jax.benchmarks.benchmark import Benchmark, Comparisons, Templates
 from prefiqs_jax.benchmarks.degraded import with_degraded
 from prefiqs_jax.benchmarks.groups import mated_groups
 from prefiqs_jax.benchmarks.published import PUBLISHED
@@ -13,6 +13,7 @@ __all__ = [
     "KINDS",
     "PUBLISHED",
     "Benchmark",
+    "Comparisons",
     "Templates",
     "mated_groups",
     "read_benchmark",

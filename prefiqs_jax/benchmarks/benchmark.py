@@ -9,6 +9,17 @@ from jaxtyping import Bool, Float, Int
 from prefiqs_jax.images import ImageFolder
 
 
+class Comparisons(NamedTuple):
+    """Comparisons of two units each, one entry each."""
+
+    first: Int[np.ndarray, " comparisons"]
+    """int32: index of one unit."""
+    second: Int[np.ndarray, " comparisons"]
+    """int32: index of the other."""
+    mated: Bool[np.ndarray, " comparisons"]
+    """Whether both units show one person."""
+
+
 class Templates(NamedTuple):
     """Sets of images that are compared as one; an entry of the arrays is a member."""
 
@@ -50,6 +61,13 @@ class Benchmark:
     """How badly each image was degraded, in [0, 1], 0 for an original; else None."""
     notes: tuple[str, ...]
     """What the user should know, one line each."""
+
+    @property
+    def comparisons(self) -> Comparisons | None:
+        """The comparisons that are listed; None for all pairs of units."""
+        if self.first is None or self.second is None or self.mated is None:
+            return None
+        return Comparisons(self.first, self.second, self.mated)
 
     @property
     def unit_count(self) -> int:

@@ -55,7 +55,7 @@ def check_comparisons(
     """
     check_kinds(source, mated)
     if (alone := np.flatnonzero(first == second)).size:
-        shown = some([names[unit] for unit in first[alone]])
+        shown = some([names[int(unit)] for unit in first[alone]])
         message = (
             f"{source} compares {shown} with itself ({len(alone)} of "
             f"{counted(len(mated), 'comparison')}); leave such lines out"

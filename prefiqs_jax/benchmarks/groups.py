@@ -23,11 +23,10 @@ def mated_groups(benchmark: Benchmark) -> Int[np.ndarray, " units"]:
     ndarray
         Group of each unit, int32, counted from 0 in the order of their first units.
     """
-    if benchmark.first is None or benchmark.second is None or benchmark.mated is None:
+    if benchmark.comparisons is None:
         _, labels = np.unique(np.array(benchmark.identities, str), return_inverse=True)
     else:
-        count = benchmark.unit_count
-        labels = joined(count, benchmark.first, benchmark.second, benchmark.mated)
+        labels = joined(benchmark.unit_count, *benchmark.comparisons)
     return in_order_of_appearance(labels)
 
 

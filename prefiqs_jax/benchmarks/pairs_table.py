@@ -83,7 +83,8 @@ def _read(path: Path) -> tuple[Names, Names, Bool[np.ndarray, " comparisons"]]:
     try:
         header = list(pd.read_csv(path, nrows=0, **form).columns)
         columns = _columns(path, header)
-        with pd.read_csv(path, chunksize=CHUNK_LINES, **form) as chunks:
+        chunks: Any = pd.read_csv(path, chunksize=CHUNK_LINES, **form)
+        with chunks:
             for chunk in chunks:
                 _add(path, [chunk[column].str.strip() for column in columns], parts)
     except OSError as error:

@@ -203,7 +203,7 @@ class _Machine:
         )
         raise InputError(message)
 
-    _SPECIAL: Mapping[str, Callable[["_Machine", Any], None]] = {
+    _SPECIAL: Mapping[str, Callable[[Any, Any], None]] = {
         "MARK": lambda self, _: self.stack.append(_MARK),
         "EMPTY_LIST": lambda self, _: self.stack.append([]),
         "LIST": lambda self, _: self.stack.append(self._pop_mark()),

@@ -59,8 +59,8 @@ class ImageFolder:
         not for plain files.
         """
         digest = hashlib.sha256("\n".join(self.names).encode())
-        if self.store.sha256:
-            digest.update(f"\n\n{self.store.sha256}".encode())
+        if content := self.store.sha256:
+            digest.update(f"\n\n{content}".encode())
         return digest.hexdigest()
 
     def take(self, places: Iterable[int]) -> "ImageFolder":

@@ -23,6 +23,12 @@ TEMPLATE = np.array(
 )
 
 
+def listed(benchmark):
+    """Give the comparisons of a benchmark that lists them."""
+    assert benchmark.comparisons is not None
+    return benchmark.comparisons
+
+
 def person_picture(person, shot, size=112):
     """Give picture number ``shot`` of a person: (size, size, 3), uint8."""
     cells = np.random.default_rng([7, person]).integers(0, 256, (7, 7, 3))

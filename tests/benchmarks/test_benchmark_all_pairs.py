@@ -16,13 +16,23 @@ from prefiqs_jax.benchmarks import mated_groups, read_benchmark, with_degraded
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import check_headers, decode, load_batches
 from prefiqs_jax.images.degrade import DEGRADATIONS, degrade
-from prefiqs_jax.images.stores import Recipe
+from prefiqs_jax.images.stores import Degraded, Recipe
 
 
 @pytest.fixture
 def people(tmp_path):
     write_people(tmp_path / "faces", people=3, shots=4, size=14)
     return read_benchmark(tmp_path / "faces")
+
+
+def severity_of(benchmark):
+    assert benchmark.severity is not None
+    return benchmark.severity.tolist()
+
+
+def recipes(benchmark):
+    assert isinstance(benchmark.images.store, Degraded)
+    return benchmark.images.store.recipes
 
 
 def test_all_pairs(people):
@@ -76,7 +86,7 @@ def test_known_severity_is_read(tmp_path):
     names = write_people(tmp_path, people=2, shots=2, size=14)
     rows = "".join(f"{n},{n[:9]},{k / 4}\n" for k, n in enumerate(names))
     (tmp_path / "images.csv").write_text("file,identity, severity\n" + rows)
-    assert read_benchmark(tmp_path).severity.tolist() == [0, 0.25, 0.5, 0.75]
+    assert severity_of(read_benchmark(tmp_path)) == [0, 0.25, 0.5, 0.75]
     (tmp_path / "images.csv").write_text("file,identity,severity\n" + rows + "x,y,2\n")
     read_benchmark(tmp_path)  # of a picture that is not here
     bad = rows.replace("0.25", "bad").replace("0.75", "7")
@@ -112,22 +122,18 @@ def test_one_person_only(tmp_path):
         read_benchmark(tmp_path)
 
 
-def recipes(benchmark):
-    return benchmark.images.store.recipes
-
-
 def test_degraded_copies_follow_their_originals(people):
     worse = with_degraded(people, 2, seed=3, worst=0.5)
     assert worse.unit_count == 36
     assert worse.images.names[::3] == people.images.names
-    assert worse.severity[::3].tolist() == [0] * 12
+    assert severity_of(worse)[::3] == [0] * 12
     for place, name in enumerate(worse.images.names):
         original = people.images.names[place // 3]
         assert worse.identities[place] == people.identities[place // 3]
         if place % 3:
             recipe = recipes(worse)[name]
             assert recipe.original == original
-            assert worse.severity[place] == recipe.severity
+            assert severity_of(worse)[place] == recipe.severity
             what = f"{recipe.degradation}_{recipe.severity:g}"
             assert name == f"{original}~{what}"
     assert len(set(worse.images.names)) == 36
@@ -161,14 +167,15 @@ def test_the_seed_decides(people):
 
 
 def test_copies_are_made_while_they_are_loaded(people):
-    folder = with_degraded(people).images
+    worse = with_degraded(people)
+    folder = worse.images
     assert check_headers(folder, 14, 14) == []
     for batch in load_batches(folder, height=14, width=14, batch_size=5):
         for name, pixels in zip(batch.names, batch.pixels, strict=True):
             original, _, _ = name.partition("~")
             expected = decode(people.images.root / original).pixels
-            if name in folder.store.recipes:
-                _, what, severity, seed = folder.store.recipes[name]
+            if name in recipes(worse):
+                _, what, severity, seed = recipes(worse)[name]
                 expected = degrade(expected, what, severity, seed=seed)
             np.testing.assert_array_equal(pixels, expected)
 
@@ -195,11 +202,10 @@ def test_a_bad_original_spoils_its_copies_too(people):
 
 
 def test_recipes_decide_the_digest(people):
-    folder = with_degraded(people).images
-    name = folder.names[1]
-    changed = {**folder.store.recipes, name: Recipe(folder.names[0], "jpeg", 0.5, 7)}
-    store = dataclasses.replace(folder.store, recipes=changed)
-    other = dataclasses.replace(folder, store=store)
+    worse = with_degraded(people)
+    folder = worse.images
+    changed = {**recipes(worse), folder.names[1]: Recipe("other.png", "jpeg", 0.5, 7)}
+    other = dataclasses.replace(folder, store=Degraded(changed))
     assert other.names_sha256 != folder.names_sha256 != people.images.names_sha256
 
 

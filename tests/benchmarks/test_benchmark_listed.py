@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from benchmarks.benchmark_writers import (
     LFW_PEOPLE,
+    listed,
     person_picture,
     save,
     write_crfiqa,
@@ -25,9 +26,7 @@ def stems(benchmark):
     ]
     return [
         (names[a], names[b], bool(same))
-        for a, b, same in zip(
-            benchmark.first, benchmark.second, benchmark.mated, strict=True
-        )
+        for a, b, same in zip(*listed(benchmark), strict=True)
     ]
 
 
@@ -55,8 +54,8 @@ def test_lfw(tmp_path, layout, extension):
     assert benchmark.kind == "lfw"
     assert benchmark.name == tmp_path.name
     assert stems(benchmark) == [by_hand(line) for line in lines[1:]]
-    assert benchmark.first.dtype == benchmark.second.dtype == np.int32
-    assert benchmark.mated.dtype == bool
+    types = [each.dtype for each in listed(benchmark)]
+    assert types == [np.int32, np.int32, bool]
     people = {name.rpartition("/")[2][:-9] for name in benchmark.images.names}
     assert set(benchmark.identities) == people <= set(LFW_PEOPLE)
     assert benchmark.images.identities == benchmark.identities
@@ -72,7 +71,7 @@ def test_lfw_leaves_out_what_is_not_compared(tmp_path):
     benchmark = read_benchmark(tmp_path / "pairs.txt")
     assert "lfw/Eve" not in " ".join(benchmark.images.names)
     assert any("in no comparison" in note for note in benchmark.notes)
-    used = set(benchmark.first.tolist()) | set(benchmark.second.tolist())
+    used = {*listed(benchmark).first.tolist(), *listed(benchmark).second.tolist()}
     assert used == set(range(len(benchmark.images.names)))
 
 
@@ -216,9 +215,7 @@ def test_pairs_table(tmp_path, text):
     assert benchmark.kind == "pairs"
     taken = benchmark.images.names
     assert taken == (names[0], names[1], names[3] + ".png")
-    assert benchmark.first.tolist() == [0, 0]
-    assert benchmark.second.tolist() == [1, 2]
-    assert benchmark.mated.tolist() == [True, False]
+    assert [e.tolist() for e in listed(benchmark)] == [[0, 0], [1, 2], [True, False]]
     assert benchmark.identities == ("person_00", "person_00", "person_01")
     assert benchmark.identity_source == "folders"
 
@@ -284,4 +281,4 @@ def test_a_benchmark_is_a_frozen_record(tmp_path):
     write_crfiqa(tmp_path, size=14)
     benchmark = read_benchmark(tmp_path)
     with pytest.raises(dataclasses.FrozenInstanceError):
-        benchmark.name = "other"
+        benchmark.name = "other"  # type: ignore[reportAttributeAccessIssue]

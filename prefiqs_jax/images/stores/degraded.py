@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,7 +37,7 @@ class Degraded:
     store: Store = FILES
     """Where the originals are."""
 
-    @cached_property
+    @property
     def sha256(self) -> str:
         """Digest of the recipes and of the store behind."""
         digest = hashlib.sha256(self.store.sha256.encode())

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +32,7 @@ class Landmarked:
     store: Store = FILES
     """Where the pictures themselves are."""
 
-    @cached_property
+    @property
     def sha256(self) -> str:
         """Digest of the landmarks and of the store behind."""
         digest = hashlib.sha256(b"arcface 112x112\n")

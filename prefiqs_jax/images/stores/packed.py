@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import io
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 
 from prefiqs_jax.images.decode import Decoded, prepare_bytes, to_rgb
@@ -24,7 +23,7 @@ class Packed:
     pictures: Mapping[str, bytes]
     """Encoded pictures by name."""
 
-    @cached_property
+    @property
     def sha256(self) -> str:
         """Digest of all bytes, in the order of the names given."""
         digest = hashlib.sha256()
