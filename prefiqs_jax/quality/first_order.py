@@ -94,7 +94,8 @@ def both_scorer(
     def compute(images: NDArray, seeds: NDArray) -> dict[str, NDArray]:
         del seeds
         measured = executor.finish(executor.start(images))
-        first, drift = measured.compared.first_order, measured.compared.drift
+        compared = measured.compared
+        first, drift = np.asarray(compared.first_order), np.asarray(compared.drift)
         qualities = dict(zip(_names(PREFIQS, masks), 1 - drift / 2, strict=True))
         return qualities | _named(masks, first) | {NORM: measured.dense_norm}
 

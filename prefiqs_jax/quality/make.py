@@ -207,8 +207,8 @@ def _slice(backbone: Backbone, batch_size: int) -> int | None:
 
 def _grafiqs(passes: Passes, draws: Draws) -> Scorer:
     del draws
-    observe, precision = passes.taps.observe, passes.precision
-    whole: Any = at_precision(lambda p, both: observe(p, *both), precision)
+    observe: Any = passes.taps.observe
+    whole: Any = at_precision(lambda p, both: observe(p, *both), passes.precision)
     run = passes.run(grafiqs.gradient_magnitudes(lambda p, x, s: whole(p, (x, s))))
     names = [f"{GRAFIQS}/{output}" for output in grafiqs.OUTPUTS]
 

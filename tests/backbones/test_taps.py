@@ -18,7 +18,9 @@ HALVES = [(56, 56), (28, 28), (14, 14), (7, 7)]
 def seen_of(name, folded=False):
     """Trace a published network, without weights, and say what would be seen."""
     found = architecture(name)
-    plan = found.folded.blueprint if folded else found.blueprint
+    folded_form = found.folded
+    assert folded_form is not None or not folded
+    plan = folded_form.blueprint if folded_form and folded else found.blueprint
     zeros = {
         path: np.broadcast_to(np.float32(0), shape)
         for path, shape in plan.shapes.items()
@@ -28,11 +30,11 @@ def seen_of(name, folded=False):
     assert taps is not None
     pixels = found.preprocessing
     images = jax.ShapeDtypeStruct((2, pixels.height, pixels.width, 3), np.float32)
-    observe = functools.partial(taps.observe, shifts=())
     features = jax.eval_shape(taps.trunk, plan.params, images)
     raw = jax.eval_shape(taps.head, plan.params, features)
     assert raw.shape == (2, found.embedding_dim)
-    return jax.eval_shape(observe, plan.params, images), features
+    seen = jax.eval_shape(lambda p, x: taps.observe(p, x, ()), plan.params, images)
+    return seen, features
 
 
 # BatchNorm2d of the published code, counted by hand: three a block, one a projection,
@@ -90,15 +92,15 @@ def test_taps_agree_with_pytorch(name):
     torch = pytest.importorskip("torch")
     from quality.quality_networks import twin_sample
 
-    twin, taps, params, _, images = twin_sample(name)
+    twin, taps, params, images = twin_sample(name)
     inputs = []
+
+    def keep(module, received, _output):
+        inputs.append((received[0].numpy(), module.running_mean.numpy()))
+
     for module in twin.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
-            module.register_forward_hook(
-                lambda module, received, _: inputs.append(
-                    (received[0].numpy(), module.running_mean.numpy())
-                )
-            )
+            module.register_forward_hook(keep)
     with torch.no_grad():
         expected = twin(torch.from_numpy(images.transpose(0, 3, 1, 2).copy())).numpy()
 
@@ -122,11 +124,11 @@ def test_taps_agree_with_pytorch(name):
 
 
 def test_shifts_move_what_follows():
-    from quality.quality_networks import pictures, tiny_iresnet
+    from quality.quality_networks import opened, pictures, tiny_iresnet
 
     backbone = tiny_iresnet(np.float64)
     images = pictures(1, dtype=np.float64)
-    observe = quick_jit(backbone.taps.observe)
+    observe = quick_jit(opened(backbone.taps).observe)
     plain = observe(backbone.params, images, ())
     shifts = [np.zeros(stage.shape) for stage in plain.stages]
     same = observe(backbone.params, images, shifts)

@@ -56,7 +56,7 @@ def test_against_autograd(name):
     torch = pytest.importorskip("torch")
     from quality.quality_networks import twin_sample
 
-    twin, taps, params, _, images = twin_sample(name)
+    twin, taps, params, images = twin_sample(name)
     expected = [published(torch, twin, ENDS[name], image) for image in images]
     scores = quick_jit(gradient_magnitudes(taps.observe))
     ours = scores(params, images, jnp.zeros(2, jnp.uint32))

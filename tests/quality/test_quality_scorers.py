@@ -2,11 +2,10 @@
 
 import dataclasses
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from quality.quality_networks import PROVENANCE, pictures, tiny_iresnet
+from quality.quality_networks import PROVENANCE, opened, pictures, tiny_iresnet
 from toy import toy_backbone
 
 from prefiqs_jax.errors import InputError
@@ -90,13 +89,14 @@ def test_another_mask(toy_images):
         assert np.abs(quality - other[name]).max() > 1e-3
 
 
-def test_quality_head():
-    backbone = tiny_iresnet(quality=True)
-    images = pictures(2)
-    found = scores(backbone, ["crfiqa"], images, SEEDS[:2])
-    raw = jax.jit(backbone.apply_fn)(backbone.params, images)
-    assert backbone.quality_head is not None
-    np.testing.assert_allclose(found["crfiqa"], backbone.quality_head(raw), rtol=1e-4)
+def test_quality_head(toy_images):
+    backbone = dataclasses.replace(
+        toy_backbone(), quality_head=lambda raw: raw @ jnp.arange(6, dtype=raw.dtype)
+    )
+    found = scores(backbone, ["crfiqa", "norm", "prefiqs"], toy_images)
+    raw = np.asarray(backbone.apply_fn(backbone.params, toy_images))
+    np.testing.assert_allclose(found["crfiqa"], raw @ np.arange(6), rtol=1e-4)
+    assert len(found) == 2 + len(SPARSITIES)
 
 
 @pytest.mark.parametrize(
@@ -189,10 +189,9 @@ def test_networks_that_cannot_be_looked_into():
     with pytest.raises(InputError, match=r"tiny\.pth has folded them"):
         make_scorers(folded, ["grafiqs"], batch_size=2)
     assert len(make_scorers(folded, ["serfiq"], batch_size=2)) == 1
-    plain = tiny_iresnet()
+    taps = opened(tiny_iresnet().taps)
     without = dataclasses.replace(
-        plain.taps,
-        observe=lambda p, x, s: plain.taps.observe(p, x, s)._replace(norms=[]),
+        taps, observe=lambda p, x, s: taps.observe(p, x, s)._replace(norms=[])
     )
     with pytest.raises(InputError, match="needs BatchNorms of feature maps"):
         make_scorers(tiny_iresnet(taps=without), ["grafiqs"], batch_size=2)
