@@ -252,6 +252,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> None:
     steps = read_numbers(options.steps, "step", "(0, 1]")
+    for step in steps:
+        if not 0 < step <= 1:
+            message = f"step {step:g} is not in (0, 1]; give them as 0.001,0.01,0.1"
+            raise InputError(message)
     files = _pairs_of(options.scores, "--scores NAME=FILE")
     directions = _pairs_of(options.direction, "--direction NAME=lower")
     for name in set(directions) - set(files):
@@ -348,7 +352,9 @@ def _parser() -> argparse.ArgumentParser:
         default=0.0,
         help="take a degraded copy of each picture, of a severity up to that",
     )
-    parser.add_argument("--steps", metavar="LIST", default="0.001,0.01,0.1,1")
+    parser.add_argument(
+        "--steps", metavar="LIST", default="0.001,0.003,0.01,0.03,0.1,0.3"
+    )
     parser.add_argument("--draws", type=positive, metavar="N", default=10)
     parser.add_argument("--clusters", type=positive, metavar="N", default=20)
     parser.add_argument("--fmr", type=float, default=1e-3)

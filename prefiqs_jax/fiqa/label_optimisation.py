@@ -66,9 +66,10 @@ def optimise_labels(
         K-means clusters of each identity's unit embeddings. For each image, one image
         is drawn from each of the other clusters of its identity.
     step
-        ε, in (0, 1]. Pairs are ranked among up to ``clusters - 1`` times as many as
-        there are images, so that already 0.001 moves an image by up to 1.9 % of the
-        ranks; with few images, it moves none.
+        ε, in (0, 1], and small: pairs are ranked among up to ``clusters - 1`` times as
+        many as there are images, so that 0.001 moves an image by up to 1.9 % of the
+        ranks (by less than one rank where there are few images). An image that is in no
+        pair the lower one keeps i, so that steps near 1 put the best images last.
 
     Returns
     -------

@@ -28,11 +28,12 @@ def optimisation_panels(
     figure
         Empty figure; its height is set to fit, its width stays.
     table
-        Columns score, labels (two kinds, the one that was made without the tested
-        comparisons first), step, difference, low, high, fmr and max_discard: the area
-        with optimised labels minus that with the score itself, and its interval.
+        Columns score, labels (by what they were optimised: two kinds, first the one
+        without the tested comparisons), step, difference, low, high, fmr and
+        max_discard: the area with optimised labels minus that with the score itself,
+        and its 95 % interval.
     columns
-        Panels side by side, at most.
+        Most panels side by side.
 
     Returns
     -------
@@ -48,9 +49,9 @@ def optimisation_panels(
         message = "no differences to draw; give at least one score"
         raise InputError(message)
     scores = list(table["score"].unique())
-    columns = min(columns, len(scores))
     lines = -(-len(scores) // columns)
-    figure.set_figheight(0.75 + 1.75 * lines)
+    columns = -(-len(scores) // lines)
+    figure.set_figheight(1.0 + 1.7 * lines)
     panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
     for ax, score in zip(panels.ravel(), scores, strict=False):
         _draw_panel(ax, table[table["score"] == score])
@@ -59,18 +60,15 @@ def optimisation_panels(
     for ax in panels.ravel()[len(scores) :]:
         ax.set_axis_off()
     first = table.iloc[0]
-    figure.supxlabel("step ε", fontsize=8)
-    figure.supylabel(
-        f"change of pAUC × 10³\n(FNMR at FMR {first['fmr']:g}, "
-        f"comparisons discarded ≤ {first['max_discard']:g})",
-        fontsize=8,
-        ha="center",
-    )
+    figure.supxlabel("step ε of the optimisation", fontsize=8)
+    figure.supylabel("change of pAUC × 10³ (below 0: better)", fontsize=8)
     figure.legend(
         *panels[0, 0].get_legend_handles_labels(),
+        title=f"pAUC: FNMR at FMR {first['fmr']:g}, mated comparisons discarded up to "
+        f"{first['max_discard']:g}; bars: 95 % intervals; labels optimised by",
+        title_fontsize=7,
         loc="outside upper center",
         ncols=2,
-        fontsize=7,
     )
     return figure
 

@@ -1,0 +1,195 @@
+"""The study of optimised labels: what is held out, what is compared and written."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from prefiqs_jax.fiqa import edc, pair_quality, pauc
+from prefiqs_jax.images import ImageFolder
+from prefiqs_jax.plots.label_optimisation import optimisation_panels
+
+SCRIPT = Path(__file__).resolve().parents[2] / "analysis" / "label_optimisation.py"
+
+
+@pytest.fixture(scope="module")
+def script():
+    spec = importlib.util.spec_from_file_location("label_optimisation_script", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # its records look their module up
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[spec.name]
+
+
+def simulated(script, people=30, each=6, seed=0):
+    """Give faces some of which are spoilt, a score that knows it, and one that guesses.
+
+    A spoilt face strays from its person's, and far: most false non-matches are its.
+    """
+    rng = np.random.default_rng(seed)
+    who = np.repeat(np.arange(people), each)
+    spoilt = rng.random(len(who)) ** 2
+    embeddings = rng.normal(size=(people, 24))[who]
+    embeddings += 2 * spoilt[:, None] * rng.normal(size=embeddings.shape)
+    names = tuple(f"{w:02d}/{n}.png" for n, w in enumerate(who))
+    folder = ImageFolder(Path(), names, tuple(f"p{w}" for w in who), "folders", ())
+    quality = {"knows": -spoilt, "guesses": rng.random(len(who))}
+    return script.Faces(folder, embeddings, quality)
+
+
+def test_halves(script):
+    people = ["a"] * 7 + ["b"] * 4 + ["c"]
+    half = script.split_halves(people, 0)
+    assert [half[:7].sum(), half[7:11].sum(), half[11]] == [3, 2, 0]
+    np.testing.assert_array_equal(half, script.split_halves(people, 0))
+    others = [script.split_halves(people, seed).tolist() for seed in range(1, 5)]
+    assert any(other != half.tolist() for other in others)
+
+
+def test_only_comparisons_across_the_halves_are_tested(script):
+    faces = simulated(script, people=4, each=3)
+    half = script.split_halves(faces.folder.identities, 1)
+    pairs = script.across(faces.embeddings, faces.folder.identities, half)
+    found = set(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True))
+    expected = {
+        (a, b) for a in range(12) for b in range(a + 1, 12) if half[a] != half[b]
+    }
+    assert found == expected
+    for a, b, similarity, mated in zip(*pairs, strict=True):
+        x, y = faces.embeddings[a], faces.embeddings[b]
+        cosine = x @ y / np.linalg.norm(x) / np.linalg.norm(y)
+        assert similarity == pytest.approx(cosine)
+        assert mated == (a // 3 == b // 3)
+
+
+def test_held_out_labels_know_nothing_of_the_tested_comparisons(script):
+    """Turn one half: only cosines across the halves, which are tested, change."""
+    faces = simulated(script)
+    half = script.split_halves(faces.folder.identities, 0)
+    turn = np.linalg.qr(np.random.default_rng(1).normal(size=(24, 24)))[0]
+    turned = faces.embeddings.copy()
+    turned[half == 1] @= turn
+    options = {"seed": 0, "draws": 3, "clusters": 20}
+    before = script.optimised(faces, half, [0.1], options)
+    after = script.optimised(faces._replace(embeddings=turned), half, [0.1], options)
+    for score in faces.quality:
+        held_out, seen = (score, script.HELD_OUT, 0.1), (score, script.SEEN, 0.1)
+        np.testing.assert_array_equal(after[held_out], before[held_out])
+        assert (after[held_out] != faces.quality[score]).any()
+        assert (after[seen] != before[seen]).any()
+
+
+def test_study(script):
+    faces = simulated(script)
+    table = script.study(faces, [0.001, 0.1], fmr=0.01, replicates=60, draws=3)
+    keys = table.set_index(["score", "labels", "step"]).sort_index()
+    assert len(keys) == 2 * (1 + 2 * 2)
+
+    people = faces.folder.identities
+    half = script.split_halves(people, 0)
+    pairs = script.across(faces.embeddings, people, half)
+    for score, quality in faces.quality.items():
+        curve = edc(
+            pairs.similarity,
+            pairs.mated,
+            pair_quality(quality, pairs),
+            fmr=0.01,
+            protocol="fiqat",
+        )
+        own = keys.loc[score, script.BASE, 0.0]
+        assert own["pauc"] == pytest.approx(pauc(curve, max_discard=0.3), rel=1e-12)
+        assert own["difference"] == own["low"] == own["high"] == 0
+        assert not own["is_real"]
+        assert own["rank_correlation"] == 1
+    assert (keys["pauc_low"] <= keys["pauc_high"]).all()
+    bases = table[table["labels"] == script.BASE].set_index("score")["pauc"]
+    expected = table["pauc"] - table["score"].map(bases)
+    np.testing.assert_allclose(table["difference"], expected, rtol=0, atol=1e-15)
+    excluded = (keys["low"] > 0) | (keys["high"] < 0)
+    assert (keys["is_real"] == excluded).all()
+
+    # A guess gains much, and more on comparisons that it has seen.
+    held_out = keys.loc["guesses", script.HELD_OUT, 0.1]
+    seen = keys.loc["guesses", script.SEEN, 0.1]
+    assert held_out["is_real"]
+    assert seen["difference"] < held_out["difference"] < 0
+    assert held_out["rank_correlation"] < 1
+    assert (table["mated"] == 30 * 9).all()
+    assert (table["identities"] == 30).all()
+
+
+def test_panels():
+    rows = [
+        (score, labels, step, step * sign, step * sign - 0.1, step * sign + 0.1)
+        for score in ("a", "b$", "c", "d")
+        for sign, labels in ((1, "other"), (-1, "tested too"))
+        for step in (0.01, 0.1)
+    ]
+    columns = ["score", "labels", "step", "difference", "low", "high"]
+    table = pd.DataFrame(rows, columns=columns).assign(fmr=1e-3, max_discard=0.3)
+    figure = optimisation_panels(Figure(), table)
+    assert [ax.get_title() for ax in figure.axes] == ["a", r"b\$", "c", "d"]
+    (zero, *drawn) = figure.axes[0].get_lines()
+    assert list(zero.get_ydata()) == [0, 0]
+    values = [line.get_ydata() for line in drawn if len(line.get_xdata()) == 2]
+    assert any(np.allclose(value, [10, 100]) for value in values)
+    assert any(np.allclose(value, [-10, -100]) for value in values)
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["other", "tested too"]
+    assert "FMR 0.001" in legend.get_title().get_text()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rng = np.random.default_rng(0)
+    for who in ("ann", "bob", "eve"):
+        (tmp_path / "faces" / who).mkdir(parents=True)
+        for shot in range(4):
+            pixels = rng.integers(0, 256, (112, 112, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "faces" / who / f"{shot}.png")
+    return tmp_path / "faces"
+
+
+def test_from_pictures_and_a_score_file(script, folder, tmp_path, capsys):
+    names = [f"{who}/{shot}" for who in ("ann", "bob", "eve") for shot in range(4)]
+    scores = tmp_path / "theirs.txt"
+    scores.write_text("".join(f"/x/{n}.jpg {i}\n" for i, n in enumerate(names)))
+    arguments = [str(folder), "--backbone", "demo", "--methods", "norm", "--quiet"]
+    arguments += ["--scores", f"theirs={scores}", "--direction", "theirs=lower"]
+    arguments += ["--steps", "0.1", "--draws", "2", "--replicates", "20"]
+    out = tmp_path / "out"
+    assert script.main([*arguments, "--fmr", "0.1", "--out", str(out)]) == 0
+    assert {path.suffix for path in out.iterdir()} == {".csv", ".png", ".pdf"}
+    table = pd.read_csv(out / "label_optimisation.csv")
+    assert list(table["score"].unique()) == ["norm", "theirs"]
+    assert (table["images"] == 12).all()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("12 images of 3 people")
+    assert sum("not real" in line for line in lines) == (~table["is_real"]).sum() - 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["--scores", "mine"], "'mine' is not of the form --scores NAME=FILE"),
+        (["--direction", "a=lower"], "no --scores has that name"),
+        (["--scores", "a=none.txt"], "none.txt: cannot be read"),
+        (["--steps", "0.1,x"], "step 'x' is not a number"),
+        (["--steps", "0.1,0"], "step 0 is not in (0, 1]"),
+    ],
+)
+def test_bad_input(script, folder, tmp_path, capsys, arguments, part):
+    words = [str(folder), "--backbone", "demo", "--out", str(tmp_path / "out")]
+    assert script.main([*words, *arguments]) == 2
+    error = capsys.readouterr().err
+    assert part in error
+    assert len(error.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
