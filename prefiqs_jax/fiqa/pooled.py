@@ -14,13 +14,13 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from scipy import sparse
 
+from prefiqs_jax.fiqa.ordering import stable_order
 from prefiqs_jax.fiqa.pairs import Pairs
 from prefiqs_jax.fiqa.resampling import Units, blocks, sides
 from prefiqs_jax.fiqa.threads import in_threads, usable_cores
 
 # Comparisons of a run at most; those where a share ends are looked at one by one.
 _LONGEST_RUN = 1024
-_DIGIT = 2**16
 
 
 class PooledOrder(NamedTuple):
@@ -78,7 +78,7 @@ def pooled_order(
     worse = np.empty(count, np.int32)
     for part in blocks(count):
         np.minimum(rank[pairs.first[part]], rank[pairs.second[part]], out=worse[part])
-    order = _stable_order(worse, len(distinct))
+    order = stable_order(worse, len(distinct))
     group_start = np.zeros(0, np.intp)
     if "group" in ties:
         in_order = worse[order]
@@ -188,15 +188,6 @@ def _of_run(
 ) -> NDArray[np.float32]:
     other = order.other[order.run_start[run] : order.run_start[run + 1]]
     return weight[other] * weight[order.run_unit[run]]
-
-
-def _stable_order(ranks: NDArray[np.int32], distinct: int) -> NDArray[np.intp]:
-    """Sort small whole numbers; NumPy counts those of 16 bits instead of comparing."""
-    if distinct <= _DIGIT:
-        return np.argsort(ranks.astype(np.uint16), kind="stable")
-    low = np.argsort((ranks % _DIGIT).astype(np.uint16), kind="stable")
-    high = (ranks // _DIGIT).astype(np.uint16)[low]
-    return low[np.argsort(high, kind="stable")]
 
 
 def _by_rank(

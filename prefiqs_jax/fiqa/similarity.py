@@ -10,12 +10,17 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.fiqa.ordering import stable_order
 from prefiqs_jax.fiqa.threads import in_threads
 
 # Numbers of the rows that a thread copies at once: 2 × 256 KB, within a core's cache.
 _BLOCK_NUMBERS = 2**16
 # Comparisons that a thread takes at once; so many that starting it costs nothing.
 _SHARE = 2**16
+# What a processor's cache may hold; rows that fit are read in any order.
+_CACHE_BYTES = 2**24
+# Norms whose squares neither under- nor overflow in float64.
+_SAFE = (1e-140, 1e140)
 
 
 def unit_embeddings(
@@ -107,8 +112,8 @@ def pair_similarity(
 
     Notes
     -----
-    Comparisons whose ``first`` is in order read half the memory, because that row is
-    still in the cache: list them so if you can.
+    Work goes in the order of ``first``, whose rows are then read once and stay in the
+    cache; a list that is not in that order is sorted on the way, 16 bytes a comparison.
 
     Examples
     --------
@@ -123,10 +128,19 @@ def pair_similarity(
         message = f"first has {len(one)} comparisons, second {len(other)}; give as many"
         raise InputError(message)
     similarity = np.empty(len(one), rows.dtype)
+    order = None
+    if rows.nbytes > _CACHE_BYTES and (one[1:] < one[:-1]).any():
+        order = stable_order(one, len(rows))
 
     def work(start: int) -> None:
         part = slice(start, start + _SHARE)
-        _products(rows, one[part], other[part], similarity[part])
+        if order is None:
+            _products(rows, one[part], other[part], similarity[part])
+        else:
+            listed = order[part]
+            found = np.empty(len(listed), rows.dtype)
+            _products(rows, one[listed], other[listed], found)
+            similarity[listed] = found
 
     in_threads(work, range(0, len(one), _SHARE), threads)
     return similarity
@@ -147,7 +161,7 @@ def _products(
         # "clip" copies straight into place; the indices are known to be inside.
         np.take(rows, first[start:end], axis=0, out=a, mode="clip")
         np.take(rows, second[start:end], axis=0, out=b, mode="clip")
-        np.einsum("cd,cd->c", a, b, out=out[start:end])
+        np.vecdot(a, b, out=out[start:end])
 
 
 def _rows(embeddings: ArrayLike) -> NDArray[np.floating]:
@@ -177,17 +191,28 @@ def _unit(
     rows: NDArray[np.floating], out: NDArray[np.floating], scale: float, what: str
 ) -> NDArray[np.floating]:
     size = max(1, _BLOCK_NUMBERS // rows.shape[1])
-    for start in range(0, len(rows), size):
+
+    def work(start: int) -> None:
         block = rows[start : start + size].astype(np.float64)
-        # By the largest entry first, so that no square under- or overflows.
-        largest = np.abs(block).max(axis=1, keepdims=True)
-        odd = ~np.isfinite(largest[:, 0]) | (largest[:, 0] == 0)
-        if odd.any():
-            row = int(np.argmax(odd))
-            found = "zero" if largest[row, 0] == 0 else "not finite"
+        norm = _norms(block, start, what)
+        np.multiply(block, (scale / norm)[:, None], out=block)
+        out[start : start + size] = block
+
+    in_threads(work, range(0, len(rows), size))
+    return out
+
+
+def _norms(block: NDArray[np.float64], start: int, what: str) -> NDArray[np.float64]:
+    """Compute norms, and scale rows of extreme norm in place."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        norm = np.sqrt(np.vecdot(block, block))
+    extreme = np.flatnonzero(~((norm > _SAFE[0]) & (norm < _SAFE[1])))
+    for row in extreme:
+        largest = np.abs(block[row]).max()
+        if not np.isfinite(largest) or largest == 0:
+            found = "zero" if largest == 0 else "not finite"
             message = f"{what} of image {start + row} is {found}; leave the image out"
             raise InputError(message)
-        block /= largest
-        block *= scale / np.linalg.norm(block, axis=1, keepdims=True)
-        out[start : start + size] = block
-    return out
+        block[row] /= largest
+        norm[row] = np.linalg.norm(block[row])
+    return norm

@@ -391,8 +391,8 @@ def test_zero_fmr_is_said_at_each_step():
 
 def test_proportional_rejection_keeps_the_mix_and_the_threshold():
     similarity, mated, quality = _comparisons(4000, digits=12)
-    # The mated comparisons have the better quality.
-    quality = quality + 0.5 * mated
+    # The mated comparisons have a better quality.
+    quality = quality + 0.02 * mated
     curve = edc(similarity, mated, quality, fmr=0.05, protocol="proportional")
     share = curve.mated_count / (curve.mated_count + curve.non_mated_count)
     np.testing.assert_allclose(share, share[0], atol=0.01)
@@ -402,7 +402,7 @@ def test_proportional_rejection_keeps_the_mix_and_the_threshold():
     assert curve.threshold[0] == other.threshold[0]
     assert curve.fnmr[0] == other.fnmr[0]
     drifted = other.mated_count / (other.mated_count + other.non_mated_count)
-    assert drifted[10] > share[0] + 0.1
+    assert drifted[-1] > share[0] + 0.05
     assert (other.threshold[1:] != other.threshold[0]).any()
     # Its mated comparisons are those of a mated discard on the same grid.
     same = dataclasses.replace(PROTOCOLS["proportional"], discard="mated")

@@ -16,6 +16,7 @@ from prefiqs_jax.fiqa import (
     edc_intervals,
     edc_replicates,
     fnmr_after_discard,
+    ordering,
     pair_quality,
     pauc,
     pooled,
@@ -194,7 +195,7 @@ def test_chunks_and_slices_change_nothing(monkeypatch, numbers, protocol):
     monkeypatch.setattr(resampling, "_CHUNK_NUMBERS", numbers)
     monkeypatch.setattr(resampling, "_BLOCK", 700)
     monkeypatch.setattr(pooled, "_LONGEST_RUN", 7)
-    monkeypatch.setattr(pooled, "_DIGIT", 16)
+    monkeypatch.setattr(ordering, "_DIGIT", 16)
     parts = edc_intervals(*sample, **options)
     for name in whole:
         np.testing.assert_array_equal(whole[name].fnmr, parts[name].fnmr)

@@ -20,6 +20,7 @@ def _listed(images=40, count=500, dim=16, seed=0):
 def test_listed_cosines_are_those_of_a_loop(monkeypatch, threads, numbers, dtype):
     monkeypatch.setattr(similarity, "_BLOCK_NUMBERS", numbers)
     monkeypatch.setattr(similarity, "_SHARE", 90)
+    monkeypatch.setattr(similarity, "_CACHE_BYTES", 0 if numbers > 1 else 2**24)
     embeddings, first, second = _listed()
     unit = unit_embeddings(embeddings, dtype=dtype)
     found = pair_similarity(unit, first, second.astype(np.int32), threads=threads)
