@@ -35,6 +35,7 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.files import atomic, make_folder, write_text
 from prefiqs_jax.images import BadImage, decode, read_folder
 from prefiqs_jax.images.align import (
+    ALIGNED,
     Misalignment,
     Task,
     Template,
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # Crops measured at a time: 150 kB each, once preprocessed.
-_CROPS = 2048
+_CROPS = 512
 _BATCH = 32
 _WITHOUT_PRUNING = ("mean_similarity", "edge_fraction")
 _TEMPLATE_OF = {(112, 112): "arcface", (112, 96): "narrow"}
@@ -107,16 +108,16 @@ def measure(
     unit = raw / np.linalg.norm(raw, axis=1, keepdims=True)
     unit = unit.reshape(len(tasks), len(errors), -1)
     similar = np.einsum("fed,fd->fe", unit, unit[:, 0]).ravel()
-    levels = len(sparsities)
-    crop = np.arange(len(images)).repeat(levels)
-    face, error = crop // len(errors), crop % len(errors)
-    rows["image"] = [tasks[place].name for place in face]
-    rows["identity"] = [tasks[place].identity for place in face]
-    rows["kind"] = [errors[place].kind for place in error]
-    rows["amount"] = [errors[place].amount for place in error]
-    rows["similarity"] = similar[crop]
-    first = ["image", "identity", "kind", "amount", "sparsity"]
-    return rows[[*first, "first_order", "drift", "quality", "similarity"]]
+    keys = [(task, error) for task in tasks for error in errors for _ in sparsities]
+    rows["image"] = [task.name for task, _ in keys]
+    rows["identity"] = [task.identity for task, _ in keys]
+    rows["kind"] = [error.kind for _, error in keys]
+    rows["amount"] = [error.amount for _, error in keys]
+    rows["similarity"] = similar.repeat(len(sparsities))
+    columns = ["image", "identity", "kind", "amount", "sparsity"]
+    return rows.reindex(
+        columns=[*columns, "first_order", "drift", "quality", "similarity"]
+    )
 
 
 def summarise(
@@ -137,15 +138,17 @@ def summarise(
     pandas.DataFrame
         Columns kind, amount, sparsity, statistic, value, low, high (95 %), images,
         clusters and resampled_by. The aligned images are amount 0 (scale: 1) of every
-        kind. The statistics, over images: ``mean_quality``, ``mean_drift``,
-        ``mean_first_order``; ``quality_change``, the mean difference to the same image
-        aligned; ``standardised_change``, that difference over the standard deviation of
-        the quality of all aligned images; ``lower_fraction``, of images whose quality is
-        below that of the same image aligned; ``rank_agreement``, Spearman's ρ of the
-        quality with that of the aligned images; ``first_order_agreement``, Spearman's ρ
-        of first order and drift at this error. Two are the same at every sparsity, so
-        theirs is NaN: ``mean_similarity``, and ``edge_fraction``, of images whose crop
-        reaches over the edge of the picture.
+        kind. The statistics, over images:
+
+        - ``mean_quality``, ``mean_drift``, ``mean_first_order``;
+        - ``quality_change``, the mean difference to the same image aligned;
+        - ``standardised_change``, that difference over the standard deviation of the
+          quality of all aligned images;
+        - ``lower_fraction``, of images of lower quality than the same image aligned;
+        - ``rank_agreement``, Spearman's ρ of the quality with that of the aligned ones;
+        - ``first_order_agreement``, Spearman's ρ of first order and drift here;
+        - ``mean_similarity`` and ``edge_fraction``, of images whose crop reaches over
+          the edge of the picture: the same at every sparsity, so theirs is NaN.
     """
     import pandas as pd
 
@@ -153,14 +156,12 @@ def summarise(
     whole = np.ones((1, weights.shape[1]))
     kinds = [kind for kind in rows["kind"].unique() if kind != "aligned"]
     lines = []
-    for sparsity, level in rows.groupby("sparsity"):
-        tables = {
-            key: _by_image(part) for key, part in level.groupby(["kind", "amount"])
-        }
-        aligned = tables["aligned", 0.0]
+    for sparsity in sorted(set(rows["sparsity"])):
+        tables = _by_error(rows.loc[rows["sparsity"] == sparsity])
+        aligned = tables[ALIGNED]
         for kind in kinds:
-            none = (kind, 1.0 if kind == "scale" else 0.0)
-            for key in sorted({none, *(k for k in tables if k[0] == kind)}):
+            none = Misalignment(kind, 1.0 if kind == "scale" else 0.0)
+            for key in sorted({none, *(each for each in tables if each.kind == kind)}):
                 table = tables.get(key, aligned)
                 drawn = _statistics(table, aligned, weights)
                 values = _statistics(table, aligned, whole)
@@ -212,8 +213,12 @@ def _statistics(
     }
 
 
-def _by_image(part: "pd.DataFrame") -> "pd.DataFrame":
-    return part.sort_values("image", ignore_index=True)
+def _by_error(level: "pd.DataFrame") -> "dict[Misalignment, pd.DataFrame]":
+    """Split the rows of one sparsity, images in the order of their names."""
+    ordered = level.sort_values(["image"])
+    kind, amount = (ordered[name].to_numpy() for name in ("kind", "amount"))
+    errors = sorted({Misalignment(k, a) for k, a in zip(kind, amount, strict=True)})
+    return {e: ordered.loc[(kind == e.kind) & (amount == e.amount)] for e in errors}
 
 
 def _bootstrap(
@@ -222,7 +227,7 @@ def _bootstrap(
     """Draw weights (replicates, images), images in the order of their names."""
     import pandas as pd
 
-    images = rows[["image", "identity"]].drop_duplicates().sort_values("image")
+    images = rows.drop_duplicates("image").sort_values("image")
     clusters, identities = pd.factorize(images["identity"])
     resampled_by = "identity"
     if len(identities) < 2 or (clusters < 0).any():
@@ -255,8 +260,10 @@ def study(
     import pandas as pd
 
     tables = []
-    at_once = max(1, _CROPS // len(errors))
     tasks = source.tasks
+    # Parts of one size: nothing compiles twice.
+    parts = -(-len(tasks) * len(errors) // _CROPS)
+    at_once = -(-len(tasks) // parts)
     with tqdm(total=len(tasks), unit="face", disable=not progress) as bar:
         for start in range(0, len(tasks), at_once):
             some = tasks[start : start + at_once]

@@ -28,10 +28,12 @@ def write_detector(path):
 
     flat = constant("flat", np.array([1, -1, 3], np.int64))
     for stride in _STRIDES:
-        window = {"kernel_shape": [stride] * 2, "strides": [stride] * 2}
+        size = [stride, stride]
         names = [f"{step}_{stride}" for step in ("input", "mean", "last", "cells")]
         nodes += [
-            helper.make_node("AveragePool", ["input"], [names[1]], **window),
+            helper.make_node(
+                "AveragePool", ["input"], [names[1]], kernel_shape=size, strides=size
+            ),
             helper.make_node("Transpose", [names[1]], [names[2]], perm=[0, 2, 3, 1]),
             helper.make_node("Reshape", [names[2], flat], [names[3]]),
         ]

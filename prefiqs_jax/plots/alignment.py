@@ -52,9 +52,10 @@ def alignment_panels(figure: Figure, table: "pd.DataFrame") -> Figure:
     matplotlib.figure.Figure
         The same figure.
     """
-    kinds = [kind for kind in ERRORS if (table["kind"] == kind).any()]
-    rows = [name for name in ROWS if (table["statistic"] == name).any()]
-    sparsities = np.unique(table["sparsity"].dropna().to_numpy(np.float64))
+    kinds = [kind for kind in ERRORS if kind in set(table["kind"])]
+    rows = [name for name in ROWS if name in set(table["statistic"])]
+    sparsities = np.unique(table["sparsity"].to_numpy(np.float64))
+    sparsities = sparsities[np.isfinite(sparsities)]
     figure.set_figheight(0.55 + 1.35 * len(rows))
     grid = figure.subplots(
         len(rows), len(kinds), sharex="col", sharey="row", squeeze=False
