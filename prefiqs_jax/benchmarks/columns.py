@@ -122,7 +122,7 @@ class Column:
 
             codes, distinct = pd.factorize(piece)
             number = self.number
-            new = [number.setdefault(str(name), len(number)) for name in distinct]
+            new = [number.setdefault(name, len(number)) for name in distinct.tolist()]
             self.pieces.append(np.array(new, np.int32)[codes])
             return
         values = piece.to_numpy()

@@ -136,6 +136,23 @@ def test_templates_in_no_comparison_are_left_out(ijbc):
     assert any("1 template in no comparison" in note for note in benchmark.notes)
 
 
+def test_numbers_of_templates_may_be_far_apart(ijbc):
+    before = read_benchmark(ijbc)
+    for file in (MEMBERS, COMPARISONS):
+        words = lines_of(ijbc, file)
+        for line in words:
+            line[1] = line[1].replace("30", str(2**40))
+        (ijbc / file).write_text("\n".join(map(" ".join, words)))
+    after = read_benchmark(ijbc)
+    assert templates_of(after).names[-1] == str(2**40)
+    for a, b in zip(listed(before), listed(after), strict=True):
+        np.testing.assert_array_equal(a, b)
+    with (ijbc / COMPARISONS).open("a") as file:
+        file.write("\n11 12345 0")
+    with pytest.raises(InputError, match="1 template without images: 12345"):
+        read_benchmark(ijbc)
+
+
 def test_an_image_of_two_templates(ijbc):
     with (ijbc / MEMBERS).open("a") as file:
         file.write("1.jpg 12 900\n")
@@ -180,6 +197,7 @@ def test_pieces_of_a_long_file_fit_together(original, monkeypatch):
         (COMPARISONS, "11 12", "line 3: 2 columns in place of 3"),
         (COMPARISONS, "11 12 2", "line 3: '2' is not 1 .mated. or 0"),
         (COMPARISONS, "11 99 0", "compares 1 template without images: 99"),
+        (COMPARISONS, "-9 12 0", "compares 1 template without images: -9"),
         (COMPARISONS, "11 11 1", "compares 11 with itself"),
         (COMPARISONS, "12 11 0", "lists 11 and 12 as mated and as non-mated"),
         (POINTS, "3.jpg 1 2 3", "line 3: 4 columns in place of 12"),
