@@ -3,7 +3,8 @@
 A bootstrap replicate discards a share of its own comparisons. Which ones these are is
 found without a list of 15 million weights per replicate: in the order of quality, all
 comparisons of one image stand together, as a run, whose weight is its unit's weight
-times a sum over those of its partners. One sparse product gives that of all runs.
+times a sum over those of its partners. One sparse product gives that of all runs, and
+only in the block of runs where a share ends are comparisons looked at one by one.
 """
 
 from collections.abc import Collection
@@ -19,8 +20,9 @@ from prefiqs_jax.fiqa.pairs import Pairs
 from prefiqs_jax.fiqa.resampling import Units, blocks, sides
 from prefiqs_jax.fiqa.threads import in_threads, usable_cores
 
-# Comparisons of a run at most; those where a share ends are looked at one by one.
+# Comparisons of a run at most, and of a block of runs, about.
 _LONGEST_RUN = 1024
+_BLOCK = 2**14
 
 
 class PooledOrder(NamedTuple):
@@ -31,9 +33,12 @@ class PooledOrder(NamedTuple):
     other: Int[np.ndarray, " comparisons"]
     """In that order, the unit on the better side."""
     run_start: Int[np.ndarray, " runs+1"]
-    """Where each run of comparisons with one unit on the worse side starts."""
+    """Where each run of comparisons with one unit on the worse side starts, and the
+    last one ends."""
     run_unit: Int[np.ndarray, " runs"]
     """That unit."""
+    block_start: Int[np.ndarray, " blocks+1"]
+    """The first run of each block of runs, and the number of runs."""
     group_start: Int[np.ndarray, " groups"]
     """Where each group of equal quality starts; empty unless needed."""
 
@@ -69,39 +74,38 @@ def pooled_order(
     Returns
     -------
     PooledOrder
-        12 bytes a comparison beside the sort; ranks of images are sorted, as whole
-        numbers, not qualities of comparisons.
+        At most 8 bytes a comparison, and up to 16 while they are sorted: by ranks of
+        images, which are whole numbers, not by qualities of comparisons.
     """
     count = len(pairs.first)
-    distinct, rank = np.unique(image_quality, return_inverse=True)
-    rank = rank.astype(np.int32)
-    worse = np.empty(count, np.int32)
-    for part in blocks(count):
-        np.minimum(rank[pairs.first[part]], rank[pairs.second[part]], out=worse[part])
-    order = stable_order(worse, len(distinct))
-    group_start = np.zeros(0, np.intp)
-    if "group" in ties:
-        in_order = worse[order]
-        group_start = np.flatnonzero(np.diff(in_order, prepend=-1))
-    del worse
+    order, group_start = _by_quality(pairs, image_quality, ties)
     place = np.empty(count, np.int32)
-    one, other = np.empty(count, np.int32), np.empty(count, np.int32)
-    for part in blocks(count):
-        rows = order[part]
-        place[rows] = np.arange(part.start, part.stop, dtype=np.int32)
-        one[part], other[part] = _by_rank(pairs, units, rows, rank)
+    place[order] = np.arange(count, dtype=np.int32)
+    one, other = _worse_first(pairs, units, image_quality)
+    # One after the other: of hundreds of millions, each list takes its gigabyte.
+    other = other[order]
+    one = one[order]
     del order
     is_start = np.ones(count, np.bool_)
     is_start[1:] = one[1:] != one[:-1]
     is_start[::_LONGEST_RUN] = True
     start = np.flatnonzero(is_start)
-    return PooledOrder(place, other, np.append(start, count), one[start], group_start)
+    in_block = start // _BLOCK
+    block = np.flatnonzero(np.diff(in_block, prepend=-1))
+    return PooledOrder(
+        place,
+        other,
+        np.append(start, count),
+        one[start],
+        np.append(block, len(start)),
+        group_start,
+    )
 
 
-def run_weights(
+def weight_before(
     order: PooledOrder, weights: NDArray[np.float32]
-) -> Float[np.ndarray, "replicates runs"]:
-    """Sum the weights of the comparisons of each run.
+) -> Float[np.ndarray, "replicates 1+blocks"]:
+    """Sum the weights of the comparisons before each block of runs, and of all.
 
     Parameters
     ----------
@@ -113,26 +117,29 @@ def run_weights(
     Returns
     -------
     ndarray
-        Shape (replicates, runs), float32; whole numbers, exact up to 2²⁴.
+        Shape (replicates, 1 + blocks), whole numbers.
     """
     table = np.ascontiguousarray(weights.T)
-    runs = len(order.run_unit)
-    found = np.empty((len(weights), runs), np.float32)
-    size = max(1, -(-runs // (8 * usable_cores())))
+    blocks_count = len(order.block_start) - 1
+    before = np.zeros((len(weights), blocks_count + 1))
+    size = max(1, -(-blocks_count // (16 * usable_cores())))
 
     def work(first: int) -> None:
-        last = min(first + size, runs)
-        bounds = order.run_start[first : last + 1]
-        columns = order.other[bounds[0] : bounds[-1]]
+        bounds = order.block_start[first : first + size + 1]
+        runs = order.run_start[bounds[0] : bounds[-1] + 1]
+        columns = order.other[runs[0] : runs[-1]].astype(np.int32)
+        # Whole numbers below 2²⁴, which float32 holds.
         ones = np.ones(len(columns), np.float32)
-        parts = (ones, columns, (bounds - bounds[0]).astype(np.int32))
-        part = sparse.csr_array(parts, shape=(last - first, len(table)))
+        parts = (ones, columns, (runs - runs[0]).astype(np.int32))
+        part = sparse.csr_array(parts, shape=(len(runs) - 1, len(table)))
         sums = part @ table
-        sums *= table[order.run_unit[first:last]]
-        found[:, first:last] = sums.T
+        sums *= table[order.run_unit[bounds[0] : bounds[-1]]]
+        starts = bounds[:-1] - bounds[0]
+        found = np.add.reduceat(sums, starts, axis=0, dtype=np.float64)
+        before[:, first + 1 : first + len(bounds)] = found.T
 
-    in_threads(work, range(0, runs, size))
-    return found
+    in_threads(work, range(0, blocks_count, size))
+    return np.cumsum(before, axis=1, out=before)
 
 
 def find_cut(
@@ -150,7 +157,7 @@ def find_cut(
     order
         Of one quality.
     before
-        Shape (runs + 1,): weight of all runs before each, and the total.
+        Shape (1 + blocks,): of :func:`weight_before`.
     weight
         Shape (units + 1,): how often each unit was drawn.
     target
@@ -166,39 +173,67 @@ def find_cut(
     """
     place = np.empty(len(target), np.intp)
     split = np.empty(len(target))
-    for step, run in enumerate(np.searchsorted(before, target, side="right") - 1):
-        inside = np.cumsum(_of_run(order, run, weight))
-        rest = target[step] - before[run]
+    for step, block in enumerate(np.searchsorted(before, target, side="right") - 1):
+        start, inside = _of_block(order, int(block), weight)
+        rest = target[step] - before[block]
         here = int(np.searchsorted(inside, rest, side="right"))
-        place[step] = order.run_start[run] + here
+        place[step] = start + here
         split[step] = rest - (inside[here - 1] if here else 0)
     if ties == "stable":
         return Cut(place, split, target)
     group = np.searchsorted(order.group_start, place, side="right") - 1
     place = order.group_start[group]
     gone = np.empty(len(target))
-    for step, run in enumerate(np.searchsorted(order.run_start, place, "right") - 1):
-        here = place[step] - order.run_start[run]
-        gone[step] = before[run] + _of_run(order, run, weight)[:here].sum()
+    first = order.run_start[order.block_start]
+    for step, block in enumerate(np.searchsorted(first, place, side="right") - 1):
+        start, inside = _of_block(order, int(block), weight)
+        here = place[step] - start
+        gone[step] = before[block] + (inside[here - 1] if here else 0)
     return Cut(place, np.zeros(len(target)), gone)
 
 
-def _of_run(
-    order: PooledOrder, run: int, weight: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    other = order.other[order.run_start[run] : order.run_start[run + 1]]
-    return weight[other] * weight[order.run_unit[run]]
+def _of_block(
+    order: PooledOrder, block: int, weight: NDArray[np.float32]
+) -> tuple[int, NDArray[np.float64]]:
+    """Give where a block starts, and the weight up to each of its comparisons."""
+    runs = slice(order.block_start[block], order.block_start[block + 1])
+    bounds = order.run_start[runs.start : runs.stop + 1]
+    one = np.repeat(weight[order.run_unit[runs]], np.diff(bounds))
+    each = one * weight[order.other[bounds[0] : bounds[-1]]]
+    return int(bounds[0]), np.cumsum(each, dtype=np.float64)
 
 
-def _by_rank(
-    pairs: Pairs, units: Units, rows: NDArray[np.intp], rank: NDArray[np.int32]
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Give the units of each comparison, that of the worse image first."""
-    one, other = sides(pairs, units, rows)
-    # A mated pair of an identity has that identity first already.
-    is_second = rank[pairs.first[rows]] > rank[pairs.second[rows]]
-    if units.kind == "identity":
-        is_second &= ~pairs.mated[rows]
-    if units.kind == "comparison":
-        is_second[:] = False
-    return np.where(is_second, other, one), np.where(is_second, one, other)
+def _by_quality(
+    pairs: Pairs, image_quality: NDArray[np.float64], ties: Collection[str]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Sort the comparisons, and list the groups of equal quality if needed."""
+    distinct, rank = np.unique(image_quality, return_inverse=True)
+    rank = rank.astype(np.int32)
+    worse = np.empty(len(pairs.first), np.int32)
+    for part in blocks(len(worse)):
+        np.minimum(rank[pairs.first[part]], rank[pairs.second[part]], out=worse[part])
+    order = stable_order(worse, len(distinct))
+    if "group" not in ties:
+        return order, np.zeros(0, np.intp)
+    return order, np.flatnonzero(np.diff(worse[order], prepend=-1))
+
+
+def _worse_first(
+    pairs: Pairs, units: Units, image_quality: NDArray[np.float64]
+) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+    """Give the units of each comparison, as listed, that of the worse image first."""
+    one = np.empty(len(pairs.first), units.dtype)
+    other = np.empty_like(one)
+    for part in blocks(len(one)):
+        left, right = sides(pairs, units, part)
+        if units.kind == "comparison":
+            one[part], other[part] = left, right
+            continue
+        quality = image_quality[pairs.first[part]], image_quality[pairs.second[part]]
+        is_second = quality[0] > quality[1]
+        if units.kind == "identity":
+            # A mated comparison has its identity first already.
+            is_second &= ~pairs.mated[part]
+        one[part] = np.where(is_second, right, left)
+        other[part] = np.where(is_second, left, right)
+    return one, other

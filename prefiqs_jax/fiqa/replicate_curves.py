@@ -16,7 +16,7 @@ from prefiqs_jax.fiqa.pooled import (
     PooledOrder,
     find_cut,
     pooled_order,
-    run_weights,
+    weight_before,
 )
 from prefiqs_jax.fiqa.protocol import Protocol
 from prefiqs_jax.fiqa.reading import area_under, read_curve
@@ -76,7 +76,7 @@ class Evaluation(NamedTuple):
     mated_row: NDArray[np.intp]
     """Which comparisons are mated."""
     non_mated_total: Float[np.ndarray, " 1+replicates"]
-    """Weight of all non-mated comparisons; needed for fixed thresholds only."""
+    """Weight of all non-mated comparisons; unless a setting is pooled, which tells."""
     draws: Draws
     reading: Reading
 
@@ -110,8 +110,9 @@ class _Drawn(NamedTuple):
 
     weight: NDArray[np.float32]
     non_mated: float
+    """Weight of all non-mated comparisons, unless ``before`` tells."""
     before: NDArray[np.float64] | None
-    """Weight before each run of the pooled order, and in all."""
+    """Weight before each block of the pooled order, and in all."""
 
 
 def curves_of_quality(
@@ -138,15 +139,15 @@ def curves_of_quality(
         fmr: _top(evaluation, sample, fmr)
         for fmr in {setting.fmr for setting in evaluation.settings}
     }
-    runs = 1 if sample.order is None else len(sample.order.run_unit)
-    size = max(1, _CHUNK_NUMBERS // max(runs, units.count + 1))
+    rows = 0 if sample.order is None else len(sample.order.block_start)
+    size = max(1, _CHUNK_NUMBERS // max(rows, units.count + 1))
     parts, done = [], 0
     for weights in weight_chunks(units, *evaluation.draws, size):
         totals = evaluation.non_mated_total[done : done + len(weights)]
         done += len(weights)
         befores = [None] * len(weights)
         if sample.order is not None:
-            befores = list(_before_runs(sample.order, weights))
+            befores = list(weight_before(sample.order, weights))
         drawn = [_Drawn(*each) for each in zip(weights, totals, befores, strict=True)]
         parts += in_threads(partial(_replicate, evaluation, sample, tops), drawn)
     return np.stack(parts)
@@ -195,15 +196,6 @@ def _top(
     return _Top(_listed(evaluation, top.row), place, top.is_all)
 
 
-def _before_runs(
-    order: PooledOrder, weights: NDArray[np.float32]
-) -> Float[np.ndarray, "replicates 1+runs"]:
-    each = run_weights(order, weights)
-    before = np.zeros((len(weights), each.shape[1] + 1))
-    np.cumsum(each, axis=1, out=before[:, 1:])
-    return before
-
-
 def _replicate(
     evaluation: Evaluation, sample: _Sample, tops: dict[float, _Top], drawn: _Drawn
 ) -> Float[np.ndarray, "settings columns"]:
@@ -244,7 +236,10 @@ def _curve(
     similar = counted(top.listed, top.place, drawn.weight)
     threshold = None
     if switches.threshold == "fixed":
-        threshold = fixed_threshold(mated, similar, drawn.non_mated, rate, switches)
+        others = drawn.non_mated
+        if drawn.before is not None:
+            others = drawn.before[-1] - mated.weight.sum()
+        threshold = fixed_threshold(mated, similar, others, rate, switches)
         if threshold is None:
             return None
     if setting.way == "mated":

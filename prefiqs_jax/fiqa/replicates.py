@@ -161,9 +161,10 @@ def edc_replicates(
     values = [checked_quality(each, images) for each in quality.values()]
 
     settings = [Setting(switches, fmr) for _, switches in named for fmr in fmrs]
-    needs_totals = any(each.switches.threshold == "fixed" for each in settings)
+    is_fixed = any(each.switches.threshold == "fixed" for each in settings)
+    tells = any(each.way == "pooled" for each in settings)
     totals = np.full(1 + replicates, np.nan)
-    if needs_totals:
+    if is_fixed and not tells:
         totals = non_mated_totals(pairs, units, replicates, seed)
     evaluation = Evaluation(
         pairs,

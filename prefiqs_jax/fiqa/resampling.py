@@ -36,6 +36,11 @@ class Units(NamedTuple):
     code: Int[np.ndarray, " images"]
     """Unit of each image, numbered from 0; empty if comparisons are drawn."""
 
+    @property
+    def dtype(self) -> type[np.integer]:
+        """The smallest type of numbers of units, and of the one after the last."""
+        return np.uint16 if self.count < 2**16 else np.int32
+
 
 def find_units(pairs: Pairs, identities: ArrayLike | None) -> Units:
     """Say what to draw: identities if they are known, else images, or comparisons.
@@ -70,7 +75,7 @@ def find_units(pairs: Pairs, identities: ArrayLike | None) -> Units:
         if times.max() == 1:
             return Units("comparison", len(pairs.first), np.zeros(0, np.int32))
         codes = np.cumsum(times > 0) - 1
-        return Units("image", int(codes[-1]) + 1, codes.astype(np.int32))
+        return _typed(Units("image", int(codes[-1]) + 1, codes))
     known = identity_codes(identities, np.size(identities)).astype(np.int32)
     if images > len(known):
         message = (
@@ -83,8 +88,12 @@ def find_units(pairs: Pairs, identities: ArrayLike | None) -> Units:
         _check_mated(pairs, part, one, other)
         occurs[one] = True
         occurs[other] = True
-    codes = (np.cumsum(occurs) - 1).astype(np.int32)[known]
-    return Units("identity", int(occurs.sum()), codes)
+    codes = (np.cumsum(occurs) - 1)[known]
+    return _typed(Units("identity", int(occurs.sum()), codes))
+
+
+def _typed(units: Units) -> Units:
+    return units._replace(code=units.code.astype(units.dtype))
 
 
 def blocks(count: int) -> Iterator[slice]:
@@ -95,7 +104,7 @@ def blocks(count: int) -> Iterator[slice]:
 
 def sides(
     pairs: Pairs, units: Units, rows: slice | NDArray[np.integer]
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
     """Give the two units whose weights multiply to that of a comparison.
 
     A copy of an identity is a person of its own, with that person's own mated
@@ -112,11 +121,11 @@ def sides(
     Returns
     -------
     tuple of ndarray
-        Numbers of units, int32, for the first and second side of each.
+        Numbers of units for the first and second side of each.
     """
     if units.kind == "comparison":
-        one = np.arange(len(pairs.first), dtype=np.int32)[rows]
-        return one, np.full(len(one), units.count, np.int32)
+        one = np.arange(len(pairs.first), dtype=units.dtype)[rows]
+        return one, np.full(len(one), units.count, units.dtype)
     one, other = units.code[pairs.first[rows]], units.code[pairs.second[rows]]
     if units.kind == "identity":
         other[pairs.mated[rows]] = units.count

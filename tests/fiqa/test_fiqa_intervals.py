@@ -195,6 +195,7 @@ def test_chunks_and_slices_change_nothing(monkeypatch, numbers, protocol):
     monkeypatch.setattr(resampling, "_CHUNK_NUMBERS", numbers)
     monkeypatch.setattr(resampling, "_BLOCK", 700)
     monkeypatch.setattr(pooled, "_LONGEST_RUN", 7)
+    monkeypatch.setattr(pooled, "_BLOCK", 50)
     monkeypatch.setattr(ordering, "_DIGIT", 16)
     parts = edc_intervals(*sample, **options)
     for name in whole:
