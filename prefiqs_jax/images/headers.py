@@ -1,10 +1,17 @@
 """Check every picture of a folder by its header, before a long run begins."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from prefiqs_jax.images.folder import ImageFolder
-from prefiqs_jax.images.opening import BadImage, NeededSize, quiet_pillow
+from prefiqs_jax.images.opening import BadImage, NeededSize, silence_pillow
 
+# Threads wait together for a file system that answers slowly, as those of clusters do.
+# With a fast one they gain little and cost nothing (0.07 ms a picture on one core): for
+# most of that time, parsing holds the interpreter's lock.
+_WORKERS = 8
+# Pictures that a thread takes at once.
+_PIECE = 256
 _NAMED = 3
 
 
@@ -13,8 +20,8 @@ def check_headers(
 ) -> list[tuple[str, str]]:
     """Find the pictures that cannot be used, without decoding any.
 
-    Opens each file and parses its header, about a tenth of the time of decoding. Damage
-    further down in a file shows only when the picture is decoded.
+    Opens each file and parses its header, in threads, in about a tenth of the time of
+    decoding. Damage further down in a file shows only when the picture is decoded.
 
     Parameters
     ----------
@@ -31,14 +38,20 @@ def check_headers(
         Every bad picture in the folder's order; the reason reads on from the name.
     """
     needed = NeededSize(height, width, needed_by)
-    bad = []
-    with quiet_pillow():
-        for name in folder.names:
+    silence_pillow()
+
+    def check(first: int) -> list[tuple[str, str]]:
+        bad = []
+        for name in folder.names[first : first + _PIECE]:
             try:
                 folder.store.check(folder.root, name, needed)
             except BadImage as error:
                 bad.append((name, error.reason))
-    return bad
+        return bad
+
+    firsts = range(0, len(folder.names), _PIECE)
+    with ThreadPoolExecutor(_WORKERS, thread_name_prefix="prefiqs-check") as pool:
+        return [each for piece in pool.map(check, firsts) for each in piece]
 
 
 def describe_bad(bad: Sequence[tuple[str, str]]) -> str:

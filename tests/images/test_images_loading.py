@@ -18,7 +18,6 @@ from prefiqs_jax.images import (
     batch_count,
     check_headers,
     decode,
-    describe_bad,
     load_batches,
     loading,
     read_folder,
@@ -372,23 +371,6 @@ def test_check_headers_returns_every_bad_picture(folder):
         ("9.png", "is an empty file (0 bytes)"),
     ]
     assert len(check_headers(folder, 9, 8)) == 10
-
-
-def test_check_headers_finds_samples_without_a_white_level(tmp_path):
-    Image.new("F", (8, 8)).save(tmp_path / "a.tif")
-    ((name, reason),) = check_headers(read_folder(tmp_path), 8, 8)
-    assert name == "a.tif"
-    assert reason.startswith("holds floating-point samples")
-
-
-def test_describe_bad():
-    bad = [(f"{n}.png", "is an empty file (0 bytes)") for n in range(5)]
-    assert describe_bad(bad) == (
-        "5 pictures cannot be used: 0.png, 1.png, 2.png and 2 more. 0.png is an empty "
-        "file (0 bytes). Fix or align them, or leave them out with --on-bad-image skip"
-    )
-    assert "0.png, 1.png. 0.png is" in describe_bad(bad[:2])
-    assert describe_bad(bad[:1]).startswith("0.png is an empty file (0 bytes). Fix it")
 
 
 def test_real_faces(shared):
