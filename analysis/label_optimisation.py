@@ -48,7 +48,7 @@ from prefiqs_jax.images import ImageFolder, load_batches
 from prefiqs_jax.plots.label_optimisation import optimisation_panels
 from prefiqs_jax.plots.saving import render
 from prefiqs_jax.quality import image_seeds, make_scorers
-from prefiqs_jax.scorefiles import check_direction, match, read_scores
+from prefiqs_jax.scorefiles import Direction, check_direction, match, read_scores
 from prefiqs_jax.statistics import spearman
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ def write(table: "pd.DataFrame", out: Path) -> None:
     write_text(out / "label_optimisation.csv", table.to_csv(index=False))
     with plots.theme():
         figure = Figure(figsize=(plots.PAGE_IN, 3))
-        optimisation_panels(figure, table[table["labels"] != BASE])
+        optimisation_panels(figure, table.loc[table["labels"] != BASE])
         for suffix, content in zip(("png", "pdf"), render(figure), strict=True):
             with atomic(out / f"label_optimisation.{suffix}") as temporary:
                 temporary.write_bytes(content)
@@ -257,34 +257,31 @@ def _run(options: argparse.Namespace) -> None:
             message = f"step {step:g} is not in (0, 1]; give them as 0.001,0.01,0.1"
             raise InputError(message)
     files = _pairs_of(options.scores, "--scores NAME=FILE")
-    directions = _pairs_of(options.direction, "--direction NAME=lower")
-    for name in set(directions) - set(files):
-        message = f"--direction {name}={directions[name]}: no --scores has that name"
-        raise InputError(message)
+    directions = _directions(options.direction, files)
     folder, severity = find_pictures(options.images, options.degrade, options.seed)
     quality = {}
     for name, file in files.items():
-        matched = match(read_scores(file), folder.names, direction=directions.get(name))
-        quality[name] = matched.quality
-        for note in matched.notes:
+        scores = read_scores(file)
+        direction = directions.get(name) or scores.direction or "higher"
+        quality[name], notes = match(scores, folder.names, direction=direction)
+        for note in notes:
             print(f"note: {note}", file=sys.stderr)
+        if severity is not None and (
+            warning := check_direction(
+                quality[name],
+                -severity,
+                name=name,
+                reference_name=SEVERITY,
+                direction=direction,
+            )
+        ):
+            print(f"warning: {warning}", file=sys.stderr)
     keep_programs()
     backbone = load_backbone(options.backbone, options.weights)
     methods = [word for word in options.methods.split(",") if word]
     faces = look(backbone, folder, methods, progress=not options.quiet)
     quality = {**faces.quality, **quality}
     if severity is not None:
-        for name, values in quality.items():
-            declared = directions.get(name, "higher")
-            warning = check_direction(
-                values,
-                -severity,
-                name=name,
-                reference_name=SEVERITY,
-                direction=declared,
-            )
-            if warning and name in files:
-                print(f"warning: {warning}", file=sys.stderr)
         quality[SEVERITY] = -severity
     table = study(
         faces._replace(quality=quality),
@@ -309,16 +306,30 @@ def _lines(table: "pd.DataFrame") -> list[str]:
         f"{first['mated']} mated and {first['non_mated']} non-mated comparisons; "
         f"pAUC × 10³ up to {first['max_discard']:g} at FMR {first['fmr']:g}"
     ]
-    for row in table.itertuples():
-        what = f"{row.score}: {row.pauc * 1e3:.3f} as scored"
-        if row.labels != BASE:
+    for row in table.to_dict("records"):
+        what = f"{row['score']}: {row['pauc'] * 1e3:.3f} as scored"
+        if row["labels"] != BASE:
+            change, low, high = (row[n] * 1e3 for n in ("difference", "low", "high"))
             what = (
-                f"  step {row.step:g}, {row.labels}: {row.pauc * 1e3:.3f}, change "
-                f"{row.difference * 1e3:+.3f} ({row.low * 1e3:+.3f} to "
-                f"{row.high * 1e3:+.3f}){'' if row.is_real else ', not real'}"
+                f"  step {row['step']:g}, {row['labels']}: {row['pauc'] * 1e3:.3f}, "
+                f"change {change:+.3f} ({low:+.3f} to {high:+.3f})"
+                f"{'' if row['is_real'] else ', not real'}"
             )
         lines.append(what)
     return lines
+
+
+def _directions(words: Sequence[str], files: Mapping[str, str]) -> dict[str, Direction]:
+    found: dict[str, Direction] = {}
+    for name, word in _pairs_of(words, "--direction NAME=lower").items():
+        if word not in ("higher", "lower") or name not in files:
+            message = (
+                f"--direction {name}={word}: give higher or lower for a name of "
+                "--scores"
+            )
+            raise InputError(message)
+        found[name] = word
+    return found
 
 
 def _pairs_of(words: Sequence[str], form: str) -> dict[str, str]:

@@ -54,7 +54,7 @@ def optimisation_panels(
     figure.set_figheight(1.0 + 1.7 * lines)
     panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
     for ax, score in zip(panels.ravel(), scores, strict=False):
-        _draw_panel(ax, table[table["score"] == score])
+        _draw_panel(ax, table.loc[table["score"] == score])
         ax.set_title(plain(str(score)), pad=3)
         ax.tick_params(labelbottom=True)
     for ax in panels.ravel()[len(scores) :]:
@@ -78,7 +78,7 @@ def _draw_panel(ax: Axes, rows: "pd.DataFrame") -> None:
     looks = ((BLUE, "o", "-", 1 / _SIDE), (VERMILION, "s", (0, (4, 1.5)), _SIDE))
     kinds = list(rows["labels"].unique())
     for kind, (color, marker, line, shift) in zip(kinds, looks, strict=False):
-        part = rows[rows["labels"] == kind].sort_values("step")
+        part = rows.loc[rows["labels"] == kind].sort_values("step")
         step, value, low, high = (
             part[name].to_numpy(np.float64)
             for name in ("step", "difference", "low", "high")

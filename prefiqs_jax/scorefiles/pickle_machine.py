@@ -10,7 +10,7 @@ import dataclasses
 import pickletools
 import struct
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.scorefiles.pickle_numbers import CURE, Pairs, build, call, known
@@ -55,10 +55,9 @@ def run_pickle(content: bytes) -> Any:
     try:
         while (code := content[machine.at]) != _STOP:
             machine.at += 1
-            instruction = _INSTRUCTIONS.get(code)
-            if instruction is None:
+            if code not in _INSTRUCTIONS:
                 _refuse(code)
-            instruction(machine)
+            _INSTRUCTIONS[code](machine)
         return machine.stack.pop()
     # A stack, memo or file that is shorter than an instruction needs.
     except (IndexError, struct.error, UnicodeDecodeError) as error:
@@ -66,9 +65,9 @@ def run_pickle(content: bytes) -> Any:
         raise InputError(message) from error
 
 
-def _refuse(code: int) -> None:
-    opcode = pickletools.code2op.get(chr(code))
-    found = f"the instruction {opcode.name}" if opcode else f"the byte {code}"
+def _refuse(code: int) -> NoReturn:
+    names = (each.name for each in pickletools.opcodes if ord(each.code) == code)
+    found = f"the instruction {next(names, code)}"
     message = f"is no pickled dict of numbers (it has {found}); {CURE}"
     raise InputError(message)
 
