@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.fiqa import label_optimisation
 from prefiqs_jax.fiqa.clustering import kmeans, lloyd, plus_plus
