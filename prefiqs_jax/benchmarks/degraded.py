@@ -1,6 +1,7 @@
 """Degraded copies beside the pictures of a benchmark: quality that is known."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -8,7 +9,6 @@ from prefiqs_jax.benchmarks.benchmark import Benchmark
 from prefiqs_jax.benchmarks.wording import counted
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import ImageFolder
-from prefiqs_jax.images.degrade import DEGRADATIONS
 from prefiqs_jax.images.stores import Degraded, Recipe
 
 # Degradations of one seed draw from seeds that no other one uses.
@@ -56,6 +56,8 @@ def with_degraded(
             "degraded copies have no part; give a folder of pictures with identities"
         )
         raise InputError(message)
+    from prefiqs_jax.images.degrade import DEGRADATIONS
+
     if not 1 <= copies <= len(DEGRADATIONS):
         message = (
             f"{copies} copies; give 1 to {len(DEGRADATIONS)}: one each degradation"
@@ -69,7 +71,7 @@ def with_degraded(
         raise InputError(message)
 
     folder = benchmark.images
-    recipes = deal(folder.names, copies, seed, worst)
+    recipes = deal(folder.names, list(DEGRADATIONS), copies, seed, worst)
     own = (
         np.zeros(len(folder.names))
         if benchmark.severity is None
@@ -94,10 +96,19 @@ def with_degraded(
 
 
 def deal(
-    names: tuple[str, ...], copies: int, seed: int, worst: float
+    names: Sequence[str], known: Sequence[str], copies: int, seed: int, worst: float
 ) -> list[dict[str, Recipe]]:
-    """Give each picture its copies' recipes, by their names."""
-    known = list(DEGRADATIONS)
+    """Give each picture its copies' recipes, by their names.
+
+    Parameters
+    ----------
+    names
+        Of the pictures.
+    known
+        Degradations to deal out.
+    copies, seed, worst
+        As of :func:`with_degraded`.
+    """
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(len(names),)))
     turn = np.empty(len(names), np.int64)
     turn[rng.permutation(len(names))] = np.arange(len(names))

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from prefiqs_jax.images.decode import Decoded, fit
-from prefiqs_jax.images.degrade import degrade
 from prefiqs_jax.images.opening import NeededSize
 from prefiqs_jax.images.stores.contract import Store
 from prefiqs_jax.images.stores.files import FILES
@@ -51,6 +50,9 @@ class Degraded:
 
     def load(self, root: Path, name: str, needed: NeededSize | None) -> Decoded:
         """Decode the original and degrade it; errors as :class:`Store` says."""
+        # SciPy's filters take as long to import as all other modules of images.
+        from prefiqs_jax.images.degrade import degrade
+
         recipe = self.recipes.get(name)
         if recipe is None:
             return self.store.load(root, name, needed)
