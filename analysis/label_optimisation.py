@@ -140,8 +140,8 @@ def study(
         normalised), its interval pauc_low to pauc_high; difference to the area of the
         score itself, below 0 where the labels are better, low and high; is_real, if the
         interval excludes 0; rank_correlation of the labels with the score, over images;
-        and fmr, max_discard, the numbers of images, identities, mated and non_mated
-        comparisons.
+        and fmr, fnmr (before any discard), max_discard, the numbers of images,
+        identities, mated and non_mated comparisons.
     """
     import pandas as pd
 
@@ -174,6 +174,7 @@ def study(
     columns += ["difference", "low", "high", "is_real", "rank_correlation"]
     return pd.DataFrame(rows, columns=columns).assign(
         fmr=fmr,
+        fnmr=found.fnmr[0, 0, 0],
         max_discard=max_discard,
         images=len(people),
         identities=found.unit_count,
@@ -304,8 +305,13 @@ def _lines(table: "pd.DataFrame") -> list[str]:
     lines = [
         f"{first['images']} images of {first['identities']} people; across the halves "
         f"{first['mated']} mated and {first['non_mated']} non-mated comparisons; "
-        f"pAUC × 10³ up to {first['max_discard']:g} at FMR {first['fmr']:g}"
+        f"pAUC × 10³ up to {first['max_discard']:g} at FMR {first['fmr']:g}, where "
+        f"FNMR is {first['fnmr']:.4f}"
     ]
+    if first["fnmr"] == 0:
+        lines.append(
+            "note: no comparison fails, so no quality can help; see --degrade and --fmr"
+        )
     for row in table.to_dict("records"):
         what = f"{row['score']}: {row['pauc'] * 1e3:.3f} as scored"
         if row["labels"] != BASE:

@@ -101,7 +101,7 @@ def _read_text(path: Path, lines: list[str], column: str | None) -> Scores:
 
 def _refuse_column(column: str | None, scores: Scores) -> None:
     if column is not None:
-        message = f"is {scores.kind} and has no columns; leave out column {column}"
+        message = f"holds {scores.kind}, no table; leave out column {column}"
         raise InputError(message)
 
 

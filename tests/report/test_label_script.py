@@ -105,6 +105,7 @@ def test_study(script):
             protocol="fiqat",
         )
         own = keys.loc[score, script.BASE, 0.0]
+        assert own["fnmr"] == curve.fnmr[0] > 0
         assert own["pauc"] == pytest.approx(pauc(curve, max_discard=0.3), rel=1e-12)
         assert own["difference"] == own["low"] == own["high"] == 0
         assert not own["is_real"]
@@ -124,6 +125,14 @@ def test_study(script):
     assert held_out["rank_correlation"] < 1
     assert (table["mated"] == 30 * 9).all()
     assert (table["identities"] == 30).all()
+
+
+def test_where_nothing_fails_nothing_can_help(script):
+    faces = simulated(script)
+    who = np.repeat(np.eye(30), 6, axis=0)
+    table = script.study(faces._replace(embeddings=who), [0.1], replicates=5)
+    assert (table["fnmr"] == 0).all()
+    assert "no comparison fails" in script._lines(table)[1]
 
 
 def test_panels():

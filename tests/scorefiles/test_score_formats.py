@@ -226,7 +226,7 @@ def test_columns(write):
     assert "has no column c; those with numbers are a, b" in refused(table, column="c")
     assert "names the pictures" in refused(table, column="image")
     lines = write("x.png 0.5\ny.png 0.7", "lines")
-    assert "has no columns; leave out column b" in refused(lines, column="b")
+    assert "and a score, no table; leave out column b" in refused(lines, column="b")
 
 
 def test_many_rows_are_read_in_a_moment(write):
