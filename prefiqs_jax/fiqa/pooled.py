@@ -22,7 +22,7 @@ from prefiqs_jax.fiqa.threads import in_threads, usable_cores
 
 # Comparisons of a run at most, and of a block of runs, about.
 _LONGEST_RUN = 1024
-_BLOCK = 2**14
+_BLOCK = 2**12
 
 
 class PooledOrder(NamedTuple):
