@@ -90,10 +90,16 @@ def repeated_pairs(
     disagreeing
         The pairs (low, high) of units that are listed both as mated and as non-mated.
     """
-    low, high = np.minimum(first, second), np.maximum(first, second)
-    key = (low.astype(np.int64) * unit_count + high) * 2 + mated
+    # In place: Adience has 188 million comparisons.
+    key = np.minimum(first, second).astype(np.int64)
+    key *= unit_count
+    key += np.maximum(first, second)
+    key *= 2
+    key += mated
     key.sort()
-    pair = key >> 1
-    same = pair[1:] == pair[:-1]
-    differ = np.unique(pair[1:][same & (key[1:] != key[:-1])])
-    return int(same.sum()), [divmod(int(each), unit_count) for each in differ]
+    step = np.diff(key)
+    # The same pair with the other label is the next number, if the first one is even.
+    differ = (step == 1) & (key[:-1] % 2 == 0)
+    repeated = int((step == 0).sum() + differ.sum())
+    disagreeing = np.unique(key[:-1][differ] // 2)
+    return repeated, [divmod(int(each), unit_count) for each in disagreeing]

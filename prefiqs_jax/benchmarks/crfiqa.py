@@ -1,13 +1,16 @@
 """The folders of CR-FIQA's evaluation: images/ and pair_list.txt."""
 
+import dataclasses
 import re
 from pathlib import Path
 
 from prefiqs_jax.benchmarks.benchmark import Benchmark
 from prefiqs_jax.benchmarks.columns import numbered, read_columns
 from prefiqs_jax.benchmarks.comparisons import check_comparisons
+from prefiqs_jax.benchmarks.groups import MATED, group_names, groups_of_all_pairs
 from prefiqs_jax.benchmarks.pictures import find_pictures, picture_folder, take_used
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.images import ImageFolder
 
 PAIR_LIST = "pair_list.txt"
 _SWAPPED = (
@@ -30,7 +33,8 @@ def read_crfiqa(path: Path, images: Path | None = None) -> Benchmark:
     Returns
     -------
     Benchmark
-        Identities unknown.
+        Identities unknown; but if all pairs of pictures are listed, as for Adience,
+        all pairs, and the groups of mated pictures as identities.
 
     Raises
     ------
@@ -58,6 +62,11 @@ def read_crfiqa(path: Path, images: Path | None = None) -> Benchmark:
     folder = picture_folder(source, images, ("images",))
     found = find_pictures(source, folder, names)
     used, (first, second), left_out = take_used(folder, found[first], found[second])
+    groups = None
+    if not notes:  # no comparison repeats another
+        groups = groups_of_all_pairs(len(used.names), first, second, mated)
+    if groups is not None:
+        return _all_pairs(name, used, group_names(groups), left_out)
     return Benchmark(
         name=name,
         kind="crfiqa",
@@ -70,4 +79,27 @@ def read_crfiqa(path: Path, images: Path | None = None) -> Benchmark:
         identity_source=None,
         severity=None,
         notes=(*notes, *left_out, _SWAPPED),
+    )
+
+
+def _all_pairs(
+    name: str, used: ImageFolder, people: tuple[str, ...], left_out: tuple[str, ...]
+) -> Benchmark:
+    """Leave out the list where it is all pairs: they are compared in blocks."""
+    count = len(set(people))
+    note = (
+        f"all pairs are listed: the {count:,} groups of mated pictures are identities"
+    )
+    return Benchmark(
+        name=name,
+        kind="crfiqa",
+        images=dataclasses.replace(used, identities=people, identity_source=MATED),
+        first=None,
+        second=None,
+        mated=None,
+        templates=None,
+        identities=people,
+        identity_source=MATED,
+        severity=None,
+        notes=(note, *left_out, _SWAPPED),
     )

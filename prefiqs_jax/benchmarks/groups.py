@@ -5,6 +5,9 @@ from jaxtyping import Bool, Int
 
 from prefiqs_jax.benchmarks.benchmark import Benchmark
 
+MATED = "mated comparisons"
+"""Source of identities that are groups of units."""
+
 
 def mated_groups(benchmark: Benchmark) -> Int[np.ndarray, " units"]:
     """Group the units that mated comparisons join, directly or through others.
@@ -45,6 +48,41 @@ def joined(
         (np.ones(len(ends[0]), np.int8), ends), shape=(unit_count, unit_count)
     )
     return connected_components(edges, directed=False)[1]
+
+
+def groups_of_all_pairs(
+    unit_count: int,
+    first: Int[np.ndarray, " comparisons"],
+    second: Int[np.ndarray, " comparisons"],
+    mated: Bool[np.ndarray, " comparisons"],
+) -> Int[np.ndarray, " units"] | None:
+    """Tell who is who if every unit is compared with every other one.
+
+    Parameters
+    ----------
+    unit_count, first, second, mated
+        Comparisons, of which none repeats another.
+
+    Returns
+    -------
+    ndarray or None
+        Group of each unit, as `mated_groups` gives it; two of them are mated if and
+        only if they are of one group. None if some pairs are not listed, or the labels
+        say that A is B and B is C, but A is not C.
+    """
+    if len(mated) != unit_count * (unit_count - 1) // 2:
+        return None
+    groups = in_order_of_appearance(joined(unit_count, first, second, mated))
+    sizes = np.bincount(groups).astype(np.int64)
+    # All mated pairs are within groups: there must be no other pair within.
+    if int((sizes * (sizes - 1) // 2).sum()) != int(mated.sum()):
+        return None
+    return groups
+
+
+def group_names(groups: Int[np.ndarray, " units"]) -> tuple[str, ...]:
+    """Name groups as identities."""
+    return tuple(f"group_{each}" for each in groups.tolist())
 
 
 def in_order_of_appearance(labels: Int[np.ndarray, " units"]) -> np.ndarray:

@@ -9,7 +9,12 @@ from jaxtyping import Bool, Int
 from prefiqs_jax.benchmarks.benchmark import Benchmark, Templates
 from prefiqs_jax.benchmarks.columns import numbered, read_columns
 from prefiqs_jax.benchmarks.comparisons import check_comparisons
-from prefiqs_jax.benchmarks.groups import in_order_of_appearance, joined
+from prefiqs_jax.benchmarks.groups import (
+    MATED,
+    group_names,
+    in_order_of_appearance,
+    joined,
+)
 from prefiqs_jax.benchmarks.pictures import find_pictures, take_used
 from prefiqs_jax.benchmarks.wording import counted, some
 from prefiqs_jax.errors import InputError
@@ -120,8 +125,8 @@ def read_ijb(path: Path, images: Path | None = None) -> Benchmark:
         second=second,
         mated=mated,
         templates=templates,
-        identities=tuple(f"group_{each}" for each in groups.tolist()),
-        identity_source="mated comparisons",
+        identities=group_names(groups),
+        identity_source=MATED,
         severity=None,
         notes=(*notes, *more, described),
     )

@@ -8,7 +8,7 @@ from benchmarks.benchmark_writers import (
     person_picture,
     save,
     write_adience,
-    write_crfiqa,
+    write_lfw,
     write_people,
 )
 
@@ -225,7 +225,7 @@ def test_settings_out_of_range(people, setting, reason):
 
 
 def test_listed_comparisons_take_no_copies(tmp_path):
-    write_crfiqa(tmp_path, size=14)
+    write_lfw(tmp_path, size=14)
     with pytest.raises(InputError, match="lists its comparisons"):
         with_degraded(read_benchmark(tmp_path))
 

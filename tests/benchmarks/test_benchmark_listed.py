@@ -133,8 +133,16 @@ def test_two_pictures_of_one_name(tmp_path):
     assert "keep one of them" in refusal(tmp_path)
 
 
+def drop_last(path):
+    """Leave out the last comparison, so that not all pairs are listed."""
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(lines[:-1]))
+    return lines[:-1]
+
+
 def test_crfiqa_folder(tmp_path):
-    lines = write_crfiqa(tmp_path / "toy", size=14)
+    write_crfiqa(tmp_path / "toy", size=14)
+    lines = drop_last(tmp_path / "toy/pair_list.txt")
     benchmark = read_benchmark(tmp_path / "toy")
     assert (benchmark.kind, benchmark.name) == ("crfiqa", "toy")
     assert benchmark.images.names == tuple(f"{n:05d}.jpg" for n in range(6))
@@ -142,17 +150,37 @@ def test_crfiqa_folder(tmp_path):
     assert stems(benchmark) == [(a, b, bool(int(same))) for a, b, same in words]
     assert benchmark.identities == (None,) * 6
     assert benchmark.identity_source is None
-    # All pairs are listed, so that what is mated says who is who.
-    assert mated_groups(benchmark).tolist() == [0, 0, 1, 1, 2, 2]
+    assert mated_groups(benchmark).tolist() == [0, 0, 1, 1, 2, 3]
     assert any("red and blue swapped" in note for note in benchmark.notes)
 
 
+def test_crfiqa_folder_of_all_pairs(tmp_path):
+    lines = write_crfiqa(tmp_path / "toy", size=14)
+    benchmark = read_benchmark(tmp_path / "toy")
+    assert benchmark.comparisons is None
+    assert benchmark.comparison_count == len(lines) == 15
+    assert benchmark.mated_count == sum(int(line.split()[2]) for line in lines) == 3
+    people = tuple(f"group_{place // 2}" for place in range(6))
+    assert benchmark.identities == benchmark.images.identities == people
+    assert benchmark.identity_source == "mated comparisons"
+    assert any("the 3 groups of mated pictures" in note for note in benchmark.notes)
+
+
+def test_all_pairs_with_labels_that_contradict_stay_a_list(tmp_path):
+    write_crfiqa(tmp_path, people=2, shots=3, size=14)
+    path = tmp_path / "pair_list.txt"
+    path.write_text(path.read_text().replace("00001 00002 00001", "00001 00002 0"))
+    benchmark = read_benchmark(tmp_path)
+    assert len(listed(benchmark).mated) == 15
+    assert benchmark.identities == (None,) * 6
+
+
 def test_crfiqa_names_with_extension(tmp_path):
-    lines = write_crfiqa(tmp_path, size=14)
-    words = [line.split() for line in lines]
-    text = "".join(f"{a}.jpg {b}.jpg {int(same)}\n" for a, b, same in words)
+    write_crfiqa(tmp_path, size=14)
+    path = tmp_path / "pair_list.txt"
+    words = [line.split() for line in drop_last(path)]
     before = stems(read_benchmark(tmp_path))
-    (tmp_path / "pair_list.txt").write_text(text)
+    path.write_text("".join(f"{a}.jpg {b}.jpg {int(same)}\n" for a, b, same in words))
     assert stems(read_benchmark(tmp_path)) == before
 
 
