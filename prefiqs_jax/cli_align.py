@@ -157,7 +157,7 @@ def _run(
         folder.root,
         todo,
         stamp,
-        lambda name, content: _store(out / name, content),
+        lambda name, content: _write(out / name, content),
         open_detector=open_detector,
         skip=options.on_bad_image == "skip",
     )
@@ -182,7 +182,7 @@ def _run(
     return len(landmarks), len(folder.names) - len(landmarks)
 
 
-def _store(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes) -> None:
     with atomic(path) as temporary:
         temporary.write_bytes(content)
 

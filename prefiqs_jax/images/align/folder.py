@@ -20,7 +20,7 @@ from prefiqs_jax.images.assembling import usable_cores
 from prefiqs_jax.images.decode import prepare, to_rgb
 from prefiqs_jax.images.opening import BadImage, silence_pillow
 
-Store = Callable[[str, bytes], None]
+WriteCrop = Callable[[str, bytes], None]
 """Write a crop: its name, and the content of the file. Called in several threads."""
 
 _MOST_WORKERS = 8
@@ -42,13 +42,13 @@ def align_pictures(
     root: Path,
     tasks: Sequence[Task],
     stamp: Stamp,
-    store: Store,
+    write: WriteCrop,
     *,
     open_detector: Callable[[], Detect] | None = None,
     skip: bool = False,
     workers: int | None = None,
 ) -> Generator[Crop, None, None]:
-    """Read, locate, crop, encode and store pictures; give what came of each, in order.
+    """Read, locate, crop, encode and write pictures; give what came of each, in order.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def align_pictures(
         From :func:`~prefiqs_jax.images.align.plan_crops`.
     stamp
         How to make them: its template and height. Its landmarks are filled in.
-    store
+    write
         Writes one crop.
     open_detector
         Makes a detector, once for each thread; needed where a task has no landmarks.
@@ -97,7 +97,7 @@ def align_pictures(
             return Crop(task, None, error.reason)
         finally:
             idle.put(detect)
-        store(task.crop, content)
+        write(task.crop, content)
         return Crop(task, points, "")
 
     pool = ThreadPoolExecutor(workers, thread_name_prefix="prefiqs-align")
