@@ -14,9 +14,10 @@ from prefiqs_jax.compilation import compiler_options
 from prefiqs_jax.masks import globally, magnitude
 from prefiqs_jax.masks.packed import pack_masks
 from prefiqs_jax.precision import DEFAULT_PRECISION, Precision, at_precision
-from prefiqs_jax.sweep.engine import Measured, SweepProblem, in_slices, pose
+from prefiqs_jax.slices import cache_friendly, in_slices
+from prefiqs_jax.sweep.engine import Measured, SweepProblem, pose
 from prefiqs_jax.sweep.executor import Executor
-from prefiqs_jax.sweep.planner import Plan, plan_sweep
+from prefiqs_jax.sweep.planner import Plan, Planner
 from prefiqs_jax.sweep.tuning import Tune
 
 
@@ -47,23 +48,20 @@ def our_sweep(
     problem = pose(network.apply_fn, network.params, masks, precision=precision)
     masks_s = time.perf_counter() - start
 
-    def planned(largest_step: int | None = None) -> Plan:
-        return plan_sweep(
+    start = time.perf_counter()
+    executor = Executor(
+        Planner(
             problem,
             images.shape[1:],
-            image_count=len(images),
+            len(images),
             batch_size=len(images),
-            largest_step=largest_step,
             tune=tune,
         )
-
-    start = time.perf_counter()
-    plan = planned()
+    )
     compile_s = time.perf_counter() - start
-    executor = Executor(problem, plan, planned)
     return Sweep(
         lambda: executor.finish(executor.start(images)),
-        plan,
+        executor.plan,
         problem,
         masks_s,
         compile_s,
@@ -76,6 +74,7 @@ def our_forward(
     *,
     precision: Precision = DEFAULT_PRECISION,
     slice_size: int | None = None,
+    by_rule: bool = False,
 ) -> Callable[[], Any]:
     """Compile a dense forward pass; the call waits, and gives the raw embeddings.
 
@@ -88,11 +87,15 @@ def our_forward(
     slice_size
         As in a sweep's strategy. A sweep that gains by slices must not be measured in
         forwards that do without: see :func:`best_forward`.
+    by_rule
+        In slices where the library's own forward passes take them.
     """
     placed = jax.device_put(images)
     apply_fn: ApplyFn = at_precision(network.apply_fn, precision)
     if slice_size:
         apply_fn = in_slices(apply_fn, slice_size)
+    elif by_rule:
+        apply_fn = cache_friendly(apply_fn)
     # Under the options of the sweep: a slower forward would flatter it.
     lowered = jax.jit(apply_fn).lower(network.params, placed)
     compiled = lowered.compile(compiler_options=compiler_options())

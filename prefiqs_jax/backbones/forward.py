@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from prefiqs_jax.aliases import ApplyFn, Params
 from prefiqs_jax.compilation import compiler_options
 from prefiqs_jax.precision import DEFAULT_PRECISION, Precision, at_precision
+from prefiqs_jax.slices import cache_friendly
 
 Forward: TypeAlias = Callable[[Params, NDArray], NDArray[np.float64]]
 """``(params, images of one batch) -> raw embeddings (images, dim)``."""
@@ -36,7 +37,8 @@ def forward(
         1 ≤ n ≤ ``batch_size``; gives raw embeddings, shape (n, dim).
     """
     compiled = jax.jit(
-        at_precision(apply_fn, precision), compiler_options=compiler_options()
+        cache_friendly(at_precision(apply_fn, precision)),
+        compiler_options=compiler_options(),
     )
 
     def run(params: Params, images: NDArray) -> NDArray[np.float64]:

@@ -8,7 +8,8 @@ they are used. Only (S, batch) numbers leave the device.
 
 On several devices the images of a batch are shared out over a mesh with the one axis
 "batch", and every device holds the weights: the program of each is that of one device
-alone, without a word to the others.
+alone, without a word to the others. Only weights that no device can hold are cut up,
+too; the devices then pass them on to each other, layer by layer.
 """
 
 import dataclasses
@@ -28,6 +29,7 @@ from prefiqs_jax.compilation import compiler_options
 from prefiqs_jax.masks.packed import PackedMasks, delta_at
 from prefiqs_jax.precision import DEFAULT_PRECISION, Precision, at_precision
 from prefiqs_jax.sensitivity import Agreement, agreement, unit
+from prefiqs_jax.slices import in_slices
 from prefiqs_jax.sweep.strategy import Strategy
 
 AXIS = "batch"
@@ -68,6 +70,8 @@ class SweepProblem:
         Devices that share the images of a batch out.
     precision
         In which ``apply_fn`` takes its products.
+    sharded
+        Whether each device holds a part of the weights only.
     """
 
     apply_fn: ApplyFn
@@ -79,6 +83,7 @@ class SweepProblem:
     sparsity_count: int
     mesh: Mesh
     precision: Precision
+    sharded: bool = False
 
     @property
     def device_count(self) -> int:
@@ -102,6 +107,7 @@ def pose(
     *,
     precision: Precision = DEFAULT_PRECISION,
     devices: Sequence[Any] | None = None,
+    sharded: bool = False,
 ) -> SweepProblem:
     """Split a network by what its masks touch and put it on the devices.
 
@@ -113,26 +119,49 @@ def pose(
         Of products, see :mod:`prefiqs_jax.precision`.
     devices
         That share the batch out; None = all of this process.
+    sharded
+        Cut the weights up among the devices, instead of giving all to each.
     """
     leaves, structure = jax.tree.flatten(params)
     where = tuple(plane is not None for plane in masks.planes)
     mesh = Mesh(np.array(devices or jax.local_devices()), (AXIS,))
-    everywhere = NamedSharding(mesh, P())
 
-    def put(arrays: Any) -> list[Array]:
-        return [jax.device_put(array, everywhere) for array in arrays]
+    def put(arrays: Any, first_axis: int = 0) -> list[Array]:
+        return [
+            jax.device_put(
+                array,
+                NamedSharding(
+                    mesh, _cut(np.shape(array), first_axis, mesh) if sharded else P()
+                ),
+            )
+            for array in arrays
+        ]
 
     return SweepProblem(
         apply_fn=at_precision(apply_fn, precision),
         moving=put(w for w, moves in zip(leaves, where, strict=True) if moves),
         still=put(w for w, moves in zip(leaves, where, strict=True) if not moves),
-        planes=put(plane for plane in masks.planes if plane is not None),
+        planes=put((plane for plane in masks.planes if plane is not None), 1),
         where_moving=where,
         structure=structure,
         sparsity_count=len(masks.sparsities),
         mesh=mesh,
         precision=precision,
+        sharded=sharded,
     )
+
+
+def _cut(shape: tuple[int, ...], first_axis: int, mesh: Mesh) -> P:
+    """Cut an array along the longest axis that the devices divide, if there is one."""
+    length = {
+        axis: size
+        for axis, size in enumerate(shape)
+        if axis >= first_axis and size % mesh.devices.size == 0
+    }
+    if not length:
+        return P()
+    longest = max(length, key=length.__getitem__)
+    return P(*(AXIS if axis == longest else None for axis in range(len(shape))))
 
 
 def make_step(problem: SweepProblem, strategy: Strategy) -> Callable[..., Measured]:
@@ -179,17 +208,6 @@ def make_step(problem: SweepProblem, strategy: Strategy) -> Callable[..., Measur
     return step
 
 
-def in_slices(apply_fn: ApplyFn, size: int) -> ApplyFn:
-    """Run a network on ``size`` images at a time; they must divide the batch."""
-
-    def sliced(params: Params, images: Array) -> Array:
-        slices = images.reshape(-1, size, *images.shape[1:])
-        raw = jax.lax.map(lambda some: apply_fn(params, some), slices)
-        return raw.reshape(-1, raw.shape[-1])
-
-    return sliced
-
-
 def compile_step(
     problem: SweepProblem,
     batch_shape: tuple[int, ...],
@@ -215,8 +233,8 @@ def compile_step(
         Call it with ``(moving, still, planes, images)``.
     """
     step = make_step(problem, strategy)
-    if problem.device_count > 1:
-        by_image: Any = P(None, AXIS)
+    by_image: Any = P(None, AXIS)
+    if problem.device_count > 1 and not problem.sharded:
         step = jax.shard_map(
             step,
             mesh=problem.mesh,
@@ -228,8 +246,12 @@ def compile_step(
         )
     sharding = NamedSharding(problem.mesh, P(AXIS))
     images = jax.ShapeDtypeStruct(batch_shape, dtype, sharding=sharding)
+    out = None
+    if problem.sharded:  # the compiler spreads the work by where arrays are
+        compared = NamedSharding(problem.mesh, by_image)
+        out = Measured(compared, sharding, compared)
     return (
-        jax.jit(step)
+        jax.jit(step, out_shardings=out)
         .lower(problem.moving, problem.still, problem.planes, images)
         .compile(compiler_options=compiler_options())
     )

@@ -1,7 +1,6 @@
 """Keep the devices busy with batches; take smaller steps where memory runs out."""
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -9,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.sweep.engine import Measured, SweepProblem, fetch, start
+from prefiqs_jax.sweep.engine import Measured, fetch, start
 from prefiqs_jax.sweep.memory import is_out_of_memory
-from prefiqs_jax.sweep.planner import Plan
+from prefiqs_jax.sweep.planner import Plan, Planner
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -36,27 +35,21 @@ class Executor:
 
     Parameters
     ----------
+    planner
+        Makes the first plan, at once, and the next one wherever memory runs out.
+
+    Attributes
+    ----------
     problem
         Network, masks and devices.
     plan
-        To start with.
-    replan
-        Makes a plan whose steps are no larger than it is told.
-    say
-        Gets a line when memory ran out.
+        As of now.
     """
 
-    def __init__(
-        self,
-        problem: SweepProblem,
-        plan: Plan,
-        replan: Callable[[int], Plan],
-        say: Callable[[str], None] = lambda _: None,
-    ):
-        self.problem = problem
-        self.plan = plan
-        self._replan = replan
-        self._say = say
+    def __init__(self, planner: Planner):
+        self._planner = planner
+        self.problem = planner.problem
+        self.plan = planner.plan()
 
     def start(self, images: NDArray) -> InFlight:
         """Hand a batch, shape (n ≥ 1, height, width, channels), to the devices."""
@@ -102,11 +95,11 @@ class Executor:
             )
             raise InputError(message)
         per_device = plan.step_size // devices // 2
-        self._say(
+        self._planner.say(
             f"memory ran out with {plan.step_size} images at once; going on with "
             f"{per_device * devices}"
         )
-        return self._replan(per_device * devices)
+        return self._planner.plan(per_device * devices)
 
 
 def _joined(*arrays: Any) -> NDArray:

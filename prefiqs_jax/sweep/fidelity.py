@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,7 +11,8 @@ from prefiqs_jax.masks.packed import PackedMasks
 from prefiqs_jax.precision import Precision
 from prefiqs_jax.sweep.engine import pose
 from prefiqs_jax.sweep.executor import Executor
-from prefiqs_jax.sweep.planner import Plan, plan_sweep
+from prefiqs_jax.sweep.memory import must_shard
+from prefiqs_jax.sweep.planner import Planner
 
 ALLOWED = 1e-3
 """Relative error up to which a precision may stand for float32."""
@@ -36,7 +38,7 @@ def precision_error(
     precision
         To be judged.
     memory_limit
-        Bytes, as for :func:`prefiqs_jax.sweep.planner.plan_sweep`.
+        Bytes, as for :func:`prefiqs_jax.sweep.planner.Planner`.
 
     Returns
     -------
@@ -45,21 +47,19 @@ def precision_error(
         over images and sparsities.
     """
     found = {}
+    sharded = must_shard(params, masks, len(jax.local_devices()), memory_limit)
     for each in (precision, "highest"):
-        problem = pose(apply_fn, params, masks, precision=each)
-
-        def plan(largest_step: int | None = None, problem: Any = problem) -> Plan:
-            return plan_sweep(
+        problem = pose(apply_fn, params, masks, precision=each, sharded=sharded)
+        executor = Executor(
+            Planner(
                 problem,
                 images.shape[1:],
-                image_count=len(images),
+                len(images),
                 dtype=images.dtype,
                 batch_size=len(images),
                 memory_limit=memory_limit,
-                largest_step=largest_step,
             )
-
-        executor = Executor(problem, plan(), replan=plan)
+        )
         found[each] = executor.finish(executor.start(images)).compared
     return {
         "images": len(images),

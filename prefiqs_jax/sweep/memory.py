@@ -1,7 +1,6 @@
 """How much memory a step takes, by estimate and by analysis, and how much there is."""
 
 import dataclasses
-import math
 import re
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,17 @@ import jax
 import psutil
 from numpy.typing import DTypeLike
 
+from prefiqs_jax.aliases import Params
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.masks.packed import PackedMasks
+from prefiqs_jax.slices import kept_bytes, operations
 from prefiqs_jax.sweep.engine import SweepProblem
 
 UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
+
+# Parameters, a pruned copy, a direction, and that transposed.
+_COPIES = 4
 
 
 def peak_bytes(compiled: Any) -> int:
@@ -48,6 +53,32 @@ def default_memory_limit() -> int:
         if text.isdigit():
             available = min(available, int(text) - psutil.Process().memory_info().rss)
     return max(1, available // 2)
+
+
+def must_shard(
+    params: Params, masks: PackedMasks, device_count: int, memory_limit: int | None
+) -> bool:
+    """Tell whether a device cannot hold the weights as often as one image needs them.
+
+    Parameters
+    ----------
+    params, masks
+        Network and masks.
+    device_count
+        Devices that could share the weights.
+    memory_limit
+        Bytes of a device, or of the host if that computes; None = found out.
+    """
+    if device_count == 1:
+        return False
+    limit = memory_limit or default_memory_limit()
+    if jax.default_backend() == "cpu":
+        limit //= device_count  # simulated devices share the host's memory
+    leaves = zip(jax.tree.leaves(params), masks.planes, strict=True)
+    return limit < sum(
+        _bytes(leaf) if plane is None else _COPIES * _bytes(leaf) + _bytes(plane)
+        for leaf, plane in leaves
+    )
 
 
 def parse_bytes(text: str) -> int:
@@ -91,7 +122,7 @@ class Estimate:
 
     def peak(self, batch: int, chunk: int) -> int:
         """Estimate the peak of a device with this many images and directions."""
-        copies = 2 + 2 * chunk  # parameters, pruned copy; directions, and transposed
+        copies = _COPIES - 2 + 2 * chunk
         live = self.residuals + 4 * self.widest * (chunk + 1)
         return self.fixed + copies * self.weights + batch * live
 
@@ -101,21 +132,11 @@ def estimate(
 ) -> Estimate:
     """Estimate what a step of this problem takes, without compiling it."""
 
-    def residuals(moving: Any, still: Any, images: Any) -> Any:
-        def raw(m: Any) -> Any:
-            return problem.apply_fn(problem.params(m, still), images)
-
-        return jax.linearize(raw, moving)[1]
-
-    def total(batch: int) -> int:
-        images = jax.ShapeDtypeStruct((batch, *image_shape), dtype)
-        kept = jax.eval_shape(residuals, problem.moving, problem.still, images)
-        return sum(_bytes(leaf) for leaf in jax.tree.leaves(kept))
+    def raw(moving: Any, images: Any) -> Any:
+        return problem.apply_fn(problem.params(moving, problem.still), images)
 
     one_image = jax.ShapeDtypeStruct((1, *image_shape), dtype)
-    jaxpr = jax.make_jaxpr(lambda m, s, x: problem.apply_fn(problem.params(m, s), x))(
-        problem.moving, problem.still, one_image
-    ).jaxpr
+    jaxpr = jax.make_jaxpr(raw)(problem.moving, one_image).jaxpr
     activations = [
         var.aval
         for equation in jaxpr.eqns
@@ -125,34 +146,10 @@ def estimate(
     return Estimate(
         weights=sum(_bytes(w) for w in problem.moving),
         fixed=sum(_bytes(w) for w in [*problem.still, *problem.planes]),
-        residuals=total(2) - total(1),
+        residuals=kept_bytes(raw, problem.moving, one_image),
         widest=max((_bytes(each) for each in activations), default=0),
-        operations=_operations(jaxpr),
+        operations=operations(jaxpr),
     )
-
-
-def _operations(jaxpr: Any) -> int:
-    """Count two for each multiplication in the products of a program."""
-    count = 0
-    for equation in jaxpr.eqns:
-        name, settings = equation.primitive.name, equation.params
-        if name == "dot_general":
-            (axes, _), _ = settings["dimension_numbers"]
-            shape = equation.invars[0].aval.shape
-            each = math.prod(shape[axis] for axis in axes)
-            count += 2 * math.prod(equation.outvars[0].aval.shape) * each
-        elif name == "conv_general_dilated":
-            kernel = equation.invars[1].aval.shape
-            outputs = kernel[settings["dimension_numbers"].rhs_spec[0]]
-            each = math.prod(kernel) // outputs
-            count += 2 * math.prod(equation.outvars[0].aval.shape) * each
-        else:
-            count += sum(
-                _operations(body.jaxpr)
-                for body in settings.values()
-                if hasattr(body, "jaxpr")
-            )
-    return count
 
 
 def _bytes(array: Any) -> int:

@@ -24,7 +24,7 @@ from prefiqs_jax.sweep.memory import (
     peak_bytes,
 )
 from prefiqs_jax.sweep.strategy import Strategy, default_strategy, divisors
-from prefiqs_jax.sweep.tuning import Candidate, Tune, look_up, tune_step
+from prefiqs_jax.sweep.tuning import Candidate, Known, Tune, look_up, tune_step
 
 # Beyond these nothing measurable is gained, and so the batches of a machine do not
 # depend on how much memory happens to be free.
@@ -53,6 +53,8 @@ class Plan:
         What the plan must stay under: of each device, or of the host if that computes.
     predicted_bytes
         Peak by the compiled program's own analysis, arguments included.
+    sharded
+        Whether each device holds a part of the weights only.
     compiled
         The program.
     """
@@ -63,6 +65,7 @@ class Plan:
     evidence: dict[str, Any]
     memory_limit_bytes: int
     predicted_bytes: int
+    sharded: bool
     compiled: Any = dataclasses.field(repr=False)
 
     def describe(self) -> dict[str, Any]:
@@ -73,24 +76,15 @@ class Plan:
             "strategy_evidence": self.evidence,
             "memory_limit_bytes": self.memory_limit_bytes,
             "predicted_peak_bytes": self.predicted_bytes,
+            "weights": "sharded" if self.sharded else "replicated",
         }
 
 
-def plan_sweep(
-    problem: SweepProblem,
-    image_shape: tuple[int, ...],
-    *,
-    image_count: int,
-    dtype: DTypeLike = np.float32,
-    batch_size: int | None = None,
-    memory_limit: int | None = None,
-    largest_step: int | None = None,
-    tune: Tune = "never",
-    say: Callable[[str], None] = lambda _: None,
-) -> Plan:
-    """Choose a step by an estimate, check it on the compiled program, measure others.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Planner:
+    """What a sweep must do, from which plans are made: at first, and with less memory.
 
-    Parameters
+    Attributes
     ----------
     problem
         Network, masks and devices.
@@ -104,76 +98,130 @@ def plan_sweep(
         Fixed if given, else chosen.
     memory_limit
         Bytes; default is :func:`prefiqs_jax.sweep.memory.default_memory_limit`.
-    largest_step
-        Take no larger steps, as after memory ran out.
     tune
         Whether to measure strategies, see :data:`prefiqs_jax.sweep.tuning.Tune`.
     say
-        Gets a line before a measurement.
-
-    Returns
-    -------
-    Plan
-        With the compiled program. Its prediction is within the limit.
-
-    Raises
-    ------
-    InputError
-        If even one image a device does not fit.
+        Gets a line before a measurement, and when memory has run out.
     """
-    limit = memory_limit or default_memory_limit()
-    batch = batch_size or default_batch_size(image_count, problem.device_count)
-    per_device = -(-batch // problem.device_count)
-    if largest_step:
-        per_device = min(per_device, largest_step // problem.device_count)
-    known = look_up(problem, (per_device, *image_shape), dtype)
-    cost = estimate(problem, image_shape, dtype)
-    wanted = (
-        known.strategy
-        if known
-        else default_strategy(problem.sparsity_count, per_device, cost.intensity)
-    )
-    found = _fitting(problem, image_shape, dtype, per_device, wanted, limit, cost)
-    if found.per_device < per_device:
-        known = look_up(problem, (found.per_device, *image_shape), dtype)
-        if known:
-            found = _fitting(
-                problem,
-                image_shape,
-                dtype,
-                found.per_device,
-                known.strategy,
-                limit,
-                cost,
+
+    problem: SweepProblem
+    image_shape: tuple[int, ...]
+    image_count: int
+    dtype: DTypeLike = np.float32
+    batch_size: int | None = None
+    memory_limit: int | None = None
+    tune: Tune = "never"
+    say: Callable[[str], None] = lambda _: None
+
+    def plan(self, largest_step: int | None = None) -> Plan:
+        """Choose a step by an estimate, check it on the program, measure others.
+
+        Parameters
+        ----------
+        largest_step
+            Take no larger steps, as after memory ran out.
+
+        Returns
+        -------
+        Plan
+            With the compiled program. Its prediction is within the limit.
+
+        Raises
+        ------
+        InputError
+            If even one image a device does not fit.
+        """
+        devices = self.problem.device_count
+        limit = self.memory_limit or default_memory_limit()
+        batch = self.batch_size or default_batch_size(self.image_count, devices)
+        per_device = -(-batch // devices)
+        if largest_step:
+            per_device = min(per_device, largest_step // devices)
+        cost = estimate(self.problem, self.image_shape, self.dtype)
+        known = self._look_up(per_device)
+        wanted = (
+            known.strategy
+            if known
+            else default_strategy(
+                self.problem.sparsity_count, per_device, cost.intensity
             )
-    per_device = found.per_device
-    evidence: dict[str, Any] = {"source": "the rule for this backend"}
-    if known and found.strategy == known.strategy:
-        evidence = known.evidence
-    elif tune != "never":
-        steps = -(-image_count // (per_device * problem.device_count))
-        tuned = tune_step(
-            problem,
-            (per_device, *image_shape),
-            dtype,
-            found,
-            steps=steps,
-            compile_candidate=lambda strategy: _candidate(
-                problem, image_shape, dtype, per_device, strategy, limit
-            ),
-            always=tune == "always",
-            say=say,
         )
-        found, evidence = tuned.candidate, tuned.evidence
-    return Plan(
-        batch,
-        per_device * problem.device_count,
-        found.strategy,
-        evidence,
-        limit,
-        found.predicted_bytes or 0,
-        found.compiled,
-    )
+        found = self._fitting(per_device, wanted, limit, cost)
+        if found.per_device < per_device:
+            known = self._look_up(found.per_device)
+            if known:
+                found = self._fitting(found.per_device, known.strategy, limit, cost)
+        evidence: dict[str, Any] = {"source": "the rule for this backend"}
+        if known and found.strategy == known.strategy:
+            evidence = known.evidence
+        elif self.tune != "never":
+            found, evidence = self._tuned(found, limit)
+        return Plan(
+            batch,
+            found.per_device * devices,
+            found.strategy,
+            evidence,
+            limit,
+            found.predicted_bytes or 0,
+            self.problem.sharded,
+            found.compiled,
+        )
+
+    def _look_up(self, per_device: int) -> Known | None:
+        return look_up(self.problem, (per_device, *self.image_shape), self.dtype)
+
+    def _tuned(self, found: Candidate, limit: int) -> tuple[Candidate, dict[str, Any]]:
+        """Measure what may be faster than a step that fits."""
+        step = found.per_device * self.problem.device_count
+        tuned = tune_step(
+            self.problem,
+            (found.per_device, *self.image_shape),
+            self.dtype,
+            found,
+            steps=-(-self.image_count // step),
+            compile_candidate=lambda strategy: self._candidate(
+                found.per_device, strategy, limit
+            ),
+            always=self.tune == "always",
+            say=self.say,
+        )
+        return tuned.candidate, tuned.evidence
+
+    def _fitting(
+        self, per_device: int, strategy: Strategy, limit: int, cost: Estimate
+    ) -> Candidate:
+        """Halve the step until its program fits; InputError at one image."""
+        chunks = divisors(self.problem.sparsity_count, strategy.tangent_chunk)
+        while True:
+            # Smaller chunks cost little, smaller steps more: give up images last.
+            for chunk in chunks:
+                smallest = (per_device, chunk) == (1, 1)
+                if cost.peak(per_device, chunk) > limit and not smallest:
+                    continue
+                chosen = dataclasses.replace(strategy, tangent_chunk=chunk)
+                if strategy.slice_size and per_device % strategy.slice_size:
+                    chosen = dataclasses.replace(chosen, slice_size=None)
+                candidate = self._candidate(per_device, chosen, limit)
+                if candidate.fits:
+                    return candidate
+                if smallest:
+                    raise InputError(_too_large(candidate, limit))
+            per_device = max(1, per_device // 2)
+
+    def _candidate(self, per_device: int, strategy: Strategy, limit: int) -> Candidate:
+        devices = self.problem.device_count
+        shape = (per_device * devices, *self.image_shape)
+        try:
+            compiled = compile_step(self.problem, shape, strategy, self.dtype)
+        except jax.errors.JaxRuntimeError as error:
+            # Compilers try things out on a device.
+            if not is_out_of_memory(error):
+                raise
+            return Candidate(strategy, per_device, None, None, fits=False)
+        # Simulated devices of a CPU share the memory of the host.
+        sharing = devices if jax.default_backend() == "cpu" else 1
+        predicted = peak_bytes(compiled) * sharing
+        return Candidate(strategy, per_device, compiled, predicted, predicted <= limit)
 
 
 def default_batch_size(
@@ -207,56 +255,6 @@ def default_batch_size(
     size = min(-(-even // grain) * grain, image_count)
     # Too few images to be generous: each process gets some.
     return size if -(-image_count // max(1, size)) >= process_count else even
-
-
-def _fitting(
-    problem: SweepProblem,
-    image_shape: tuple[int, ...],
-    dtype: DTypeLike,
-    per_device: int,
-    strategy: Strategy,
-    limit: int,
-    cost: Estimate,
-) -> Candidate:
-    """Halve the step until its program is within the limit; InputError at one image."""
-    chunks = divisors(problem.sparsity_count, strategy.tangent_chunk)
-    while True:
-        # Smaller chunks cost little, smaller steps more: give up images last.
-        for chunk in chunks:
-            if cost.peak(per_device, chunk) > limit and (per_device, chunk) != (1, 1):
-                continue
-            chosen = dataclasses.replace(strategy, tangent_chunk=chunk)
-            if strategy.slice_size and per_device % strategy.slice_size:
-                chosen = dataclasses.replace(chosen, slice_size=None)
-            candidate = _candidate(
-                problem, image_shape, dtype, per_device, chosen, limit
-            )
-            if candidate.fits:
-                return candidate
-            if (per_device, chunk) == (1, 1):
-                raise InputError(_too_large(candidate, limit))
-        per_device = max(1, per_device // 2)
-
-
-def _candidate(
-    problem: SweepProblem,
-    image_shape: tuple[int, ...],
-    dtype: DTypeLike,
-    per_device: int,
-    strategy: Strategy,
-    limit: int,
-) -> Candidate:
-    shape = (per_device * problem.device_count, *image_shape)
-    try:
-        compiled = compile_step(problem, shape, strategy, dtype)
-    except jax.errors.JaxRuntimeError as error:  # compilers try things out on a device
-        if not is_out_of_memory(error):
-            raise
-        return Candidate(strategy, per_device, None, None, fits=False)
-    # Simulated devices of a CPU share the memory of the host.
-    sharing = problem.device_count if jax.default_backend() == "cpu" else 1
-    predicted = peak_bytes(compiled) * sharing
-    return Candidate(strategy, per_device, compiled, predicted, predicted <= limit)
 
 
 def _too_large(candidate: Candidate, limit: int) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import jax
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,7 +15,8 @@ from prefiqs_jax.precision import DEFAULT_PRECISION, Precision
 from prefiqs_jax.sensitivity import Agreement
 from prefiqs_jax.sweep.engine import pose
 from prefiqs_jax.sweep.executor import Executor
-from prefiqs_jax.sweep.planner import Plan, plan_sweep
+from prefiqs_jax.sweep.memory import must_shard
+from prefiqs_jax.sweep.planner import Planner
 from prefiqs_jax.trees import is_prunable
 
 if TYPE_CHECKING:
@@ -83,23 +85,29 @@ def measure_images(
         raise InputError(message)
     mask = as_named(mask)
     masks = pack_masks(mask.mask_fn, params, sparsities, prunable)
-    problem = pose(apply_fn, params, masks, precision=precision)
+    devices = len(jax.local_devices())
+    problem = pose(
+        apply_fn,
+        params,
+        masks,
+        precision=precision,
+        sharded=must_shard(params, masks, devices, memory_limit),
+    )
 
-    def plan(largest_step: int | None = None) -> Plan:
-        return plan_sweep(
+    executor = Executor(
+        Planner(
             problem,
             images.shape[1:],
-            image_count=len(images),
+            len(images),
             dtype=images.dtype,
             batch_size=batch_size,
             memory_limit=memory_limit,
-            largest_step=largest_step,
         )
-
-    executor = Executor(problem, first := plan(), replan=plan)
+    )
+    size = executor.plan.batch_size
     tables = []
-    for start in range(0, len(images), first.batch_size):
-        part = slice(start, start + first.batch_size)
+    for start in range(0, len(images), size):
+        part = slice(start, start + size)
         measured = executor.finish(executor.start(images[part]))
         check_norms(names[part], sparsities, measured.dense_norm, measured.pruned_norm)
         columns = as_columns(

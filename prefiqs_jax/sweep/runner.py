@@ -30,7 +30,8 @@ from prefiqs_jax.sweep.distributed import all_stop_if_one_must
 from prefiqs_jax.sweep.engine import pose
 from prefiqs_jax.sweep.executor import Executor
 from prefiqs_jax.sweep.fidelity import describe_error, precision_error
-from prefiqs_jax.sweep.planner import Plan, plan_sweep
+from prefiqs_jax.sweep.memory import must_shard
+from prefiqs_jax.sweep.planner import Planner
 from prefiqs_jax.sweep.record import RunRecord
 from prefiqs_jax.sweep.tuning import Tune
 from prefiqs_jax.trees import is_prunable
@@ -142,20 +143,9 @@ def sweep(
         backbone,
         folder,
         out,
-        {
-            "backbone": backbone.name,
-            "weights_sha256": backbone.provenance.sha256,
-            "pixels": backbone.preprocessing.describe(),
-            "mask": mask.name,
-            "mask_file_sha256": mask.source_sha256,
-            "sparsities": sparsities,
-            "precision": options.precision,
-            "prunable": prunable_pattern or "weights with two or more axes",
-            "seed": seed,
-            "images_sha256": folder.names_sha256,
-            "image_count": len(folder.names),
-            "batch_size": options.batch_size,
-        },
+        _settings(backbone, folder, mask, sparsities, options)
+        | {"prunable": prunable_pattern or "weights with two or more axes"}
+        | {"seed": seed},
         device_count=len(devices),
         on_bad_image=options.on_bad_image,
         beside=options.beside,
@@ -174,35 +164,11 @@ def sweep(
     _say(options, *folder.notes)
 
     masks = pack_masks(mask.mask_fn, backbone.params, sparsities, prunable)
-    _say(options, "compiling the sweep for this network …")
-    problem = pose(
-        backbone.apply_fn,
-        backbone.params,
-        masks,
-        precision=options.precision,
-        devices=devices,
-    )
-    pixels = backbone.preprocessing
-
-    def plan(largest_step: int | None = None) -> Plan:
-        return plan_sweep(
-            problem,
-            (pixels.height, pixels.width, 3),
-            image_count=len(todo.batches) * size,
-            batch_size=size,
-            memory_limit=options.memory_limit,
-            largest_step=largest_step,
-            tune=options.tune,
-            say=lambda line: _say(options, line),
-        )
-
-    executor = Executor(
-        problem, plan(), replan=plan, say=lambda line: _say(options, line)
-    )
+    work = Work(backbone, mask.name, masks, folder, size, options.on_bad_image)
+    executor = _executor(work, len(todo.batches), devices, options)
     manifest = manifest or _new_manifest(backbone, folder, todo.settings, masks)
     session = session_record(options.command, options.precision, devices)
     record = RunRecord(out, manifest, session | executor.plan.describe(), todo.share)
-    work = Work(backbone, mask.name, masks, folder, size, options.on_bad_image)
     if options.precision != "highest" and not todo.share.index:
         error = _precision_error(work, todo.batches, options)
         record.session["precision_error"] = error
@@ -227,6 +193,59 @@ def sweep(
     if manifest["finished"] is None:
         _say(options, "this share is done; other processes have still to end theirs")
     return Path(out)
+
+
+def _settings(
+    backbone: Backbone,
+    folder: ImageFolder,
+    mask: NamedMask,
+    sparsities: Sequence[float],
+    options: SweepOptions,
+) -> dict[str, Any]:
+    """List what decides the rows: another value is another run."""
+    return {
+        "backbone": backbone.name,
+        "weights_sha256": backbone.provenance.sha256,
+        "pixels": backbone.preprocessing.describe(),
+        "mask": mask.name,
+        "mask_file_sha256": mask.source_sha256,
+        "sparsities": list(sparsities),
+        "precision": options.precision,
+        "images_sha256": folder.names_sha256,
+        "image_count": len(folder.names),
+        "batch_size": options.batch_size,
+    }
+
+
+def _executor(
+    work: Work, batches: int, devices: list[Any], options: SweepOptions
+) -> Executor:
+    """Compile the program of this many batches for the devices."""
+    _say(options, "compiling the sweep for this network …")
+    pixels = work.backbone.preprocessing
+    problem = pose(
+        work.backbone.apply_fn,
+        work.backbone.params,
+        work.masks,
+        precision=options.precision,
+        devices=devices,
+        sharded=must_shard(
+            work.backbone.params, work.masks, len(devices), options.memory_limit
+        ),
+    )
+    if problem.sharded:
+        _say(options, "no device holds the weights: they are cut up among the devices")
+    return Executor(
+        Planner(
+            problem,
+            (pixels.height, pixels.width, 3),
+            batches * work.batch_size,
+            batch_size=work.batch_size,
+            memory_limit=options.memory_limit,
+            tune=options.tune,
+            say=lambda line: _say(options, line),
+        )
+    )
 
 
 def _precision_error(

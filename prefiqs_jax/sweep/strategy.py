@@ -5,14 +5,7 @@ from typing import Any
 
 import jax
 
-LARGEST_SLICE = 8
-"""Images whose activations a processor's cache holds; slices of 4 are about as good."""
-
-MEMORY_BOUND = 100.0
-"""Intensity below which slices pay on a CPU. SFace (intensity 45), 16 images, S = 10,
-takes 25 forwards in slices of eight with one direction at a time, 26 in slices of four,
-27 with two directions, and 64 all at once: masks are then unpacked for every pixel of a
-depthwise convolution. ViT-T (51) gains by slices, iResNet-18 (239) loses."""
+from prefiqs_jax.slices import MEMORY_BOUND, default_slice, slices_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,13 +58,8 @@ def default_strategy(sparsity_count: int, batch: int, intensity: float) -> Strat
     """
     on_cpu = jax.default_backend() == "cpu"
     if on_cpu and intensity < MEMORY_BOUND:
-        return Strategy(slice_size=next(iter(slices_of(batch)), None))
+        return Strategy(slice_size=default_slice(batch, intensity))
     return Strategy(tangent_chunk=divisors(sparsity_count, 2 if on_cpu else 5)[0])
-
-
-def slices_of(batch: int) -> list[int]:
-    """Sizes of slices that a batch can be cut into, the better first."""
-    return [size for size in divisors(batch, LARGEST_SLICE) if 2 < size < batch]
 
 
 def worth_measuring(

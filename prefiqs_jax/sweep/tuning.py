@@ -206,6 +206,7 @@ def _key(
         "backend": device.platform,
         "device": device.device_kind,
         "devices": problem.device_count,
+        "sharded": problem.sharded,
         "cores": os.cpu_count(),
         "weights": hashlib.sha256(repr(shapes).encode()).hexdigest(),
         "precision": problem.precision,

@@ -12,7 +12,7 @@ from prefiqs_jax.masks.packed import pack_masks
 from prefiqs_jax.sensitivity import agreement, displacement, embedding_jvp
 from prefiqs_jax.sweep.engine import compile_step, fetch, make_step, pose, start
 from prefiqs_jax.sweep.memory import estimate, parse_bytes, peak_bytes
-from prefiqs_jax.sweep.planner import plan_sweep
+from prefiqs_jax.sweep.planner import Planner
 from prefiqs_jax.sweep.strategy import Strategy, default_strategy
 
 SPARSITIES = [0.05, 0.2, 0.4, 0.6, 0.8, 0.9]
@@ -93,26 +93,22 @@ def test_no_copy_of_the_weights_for_each_sparsity(problem):
 
 def test_plan_fits_its_limit(problem):
     *_, posed = problem
-    generous = plan_sweep(posed, (8, 8, 3), image_count=100, memory_limit=10**9)
+    generous = Planner(posed, (8, 8, 3), 100, memory_limit=10**9).plan()
     assert generous.batch_size == 28  # 100 in four batches, not three and a rest
     assert len(SPARSITIES) % generous.strategy.tangent_chunk == 0
-    tight = plan_sweep(
-        posed,
-        (8, 8, 3),
-        image_count=100,
-        memory_limit=generous.predicted_bytes // 2,
-    )
+    limit = generous.predicted_bytes // 2
+    tight = Planner(posed, (8, 8, 3), 100, memory_limit=limit).plan()
     assert tight.predicted_bytes == peak_bytes(tight.compiled)
-    assert tight.predicted_bytes <= generous.predicted_bytes // 2
+    assert tight.predicted_bytes <= limit
     assert tight.batch_size == 28  # of the run: memory decides on the steps alone
     assert tight.step_size <= 14
-    assert plan_sweep(posed, (8, 8, 3), image_count=3).batch_size == 3
+    assert Planner(posed, (8, 8, 3), 3).plan().batch_size == 3
 
 
 def test_no_plan_fits(problem):
     *_, posed = problem
     with pytest.raises(InputError, match=r"one image needs .* raise --memory-limit"):
-        plan_sweep(posed, (8, 8, 3), image_count=10, memory_limit=1000)
+        Planner(posed, (8, 8, 3), 10, memory_limit=1000).plan()
 
 
 @pytest.mark.parametrize("text", ["", "GB", "-1GB", "0", "8 parsecs", "1e9"])

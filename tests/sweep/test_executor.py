@@ -15,7 +15,7 @@ from prefiqs_jax.sweep import executor as executor_module
 from prefiqs_jax.sweep import runner
 from prefiqs_jax.sweep.engine import pose
 from prefiqs_jax.sweep.executor import Executor
-from prefiqs_jax.sweep.planner import plan_sweep
+from prefiqs_jax.sweep.planner import Planner
 
 OUT_OF_MEMORY = "RESOURCE_EXHAUSTED: Out of memory allocating 123 bytes."
 
@@ -113,11 +113,8 @@ def test_it_says_so_once(monkeypatch):
     apply_fn, params, images = toy_network(np.float32)
     problem = pose(apply_fn, params, pack_masks(globally(magnitude), params, [0.5]))
 
-    def plan(largest_step=None):
-        return plan_sweep(problem, (8, 8, 3), image_count=4, largest_step=largest_step)
-
     said = []
-    executor = Executor(problem, plan(), replan=plan, say=said.append)
+    executor = Executor(Planner(problem, (8, 8, 3), 4, say=said.append))
     pair = [executor.start(np.asarray(images[:4])) for _ in range(2)]
     assert not any(batch.steps is None for batch in pair)
     first, second = [executor.finish(batch) for batch in pair]
@@ -133,9 +130,7 @@ def test_a_step_stays_below_the_limit():
     problem = pose(apply_fn, params, masks)
 
     def plan(limit):
-        return plan_sweep(
-            problem, (8, 8, 3), image_count=64, batch_size=32, memory_limit=limit
-        )
+        return Planner(problem, (8, 8, 3), 64, batch_size=32, memory_limit=limit).plan()
 
     free = plan(10**9)
     assert free.step_size == 32

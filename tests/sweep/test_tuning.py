@@ -16,7 +16,7 @@ from prefiqs_jax.masks import globally, magnitude
 from prefiqs_jax.masks.packed import pack_masks
 from prefiqs_jax.sweep import tuning
 from prefiqs_jax.sweep.engine import pose
-from prefiqs_jax.sweep.planner import plan_sweep
+from prefiqs_jax.sweep.planner import Planner
 from prefiqs_jax.sweep.strategy import Strategy
 
 OUT_OF_MEMORY = "RESOURCE_EXHAUSTED: Out of memory allocating 123 bytes."
@@ -47,9 +47,7 @@ def plan():
     problem = pose(apply_fn, params, masks)
 
     def run(image_count, **options):
-        return plan_sweep(
-            problem, (8, 8, 3), image_count=image_count, batch_size=8, **options
-        )
+        return Planner(problem, (8, 8, 3), image_count, batch_size=8, **options).plan()
 
     return run
 
