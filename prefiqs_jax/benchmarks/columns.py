@@ -170,7 +170,7 @@ def _refuse(path: Path, kinds: Mapping[str, str], reason: str) -> NoReturn:
     """Say which line is the first that does not fit."""
     layout = " ".join(kinds)
     any_line = False
-    with path.open(encoding="utf-8-sig") as file:
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
         for number, line in enumerate(file, 1):
             words = re.split(r"[ \t]+", line.strip())
             if words == [""]:

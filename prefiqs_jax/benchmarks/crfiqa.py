@@ -58,6 +58,7 @@ def read_crfiqa(path: Path, images: Path | None = None) -> Benchmark:
     columns = {"picture": "name", "other_picture": "name", "mated": "label"}
     one, other, mated = read_columns(source, columns)
     names, (first, second) = numbered(one, other)
+    del one, other  # 1.5 GB of Adience's
     notes = check_comparisons(source, names, first, second, mated)
     folder = picture_folder(source, images, ("images",))
     found = find_pictures(source, folder, names)

@@ -201,6 +201,7 @@ def test_crfiqa_names_with_extension(tmp_path):
             "names 5 pictures .*not hold: 00095, 00096, 00097 and 2 more; .*--images",
         ),
         ("00000 00001 1\n00000 \udce9 0\n", "is not UTF-8"),
+        ("00000 00001 x\n00000 \udce9 0\n", "is not UTF-8|line 1: 'x' is not 1"),
     ],
 )
 def test_bad_pair_lists(tmp_path, text, reason):
