@@ -21,6 +21,8 @@ Scale = Literal["probit", "log"]
 _LINES = ("-", (0, (4, 1.2)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (8, 1.5)))
 # More than a page has dots would only make a large file.
 _MOST_CELLS = 1500
+# Names that are longer have a line of the legend each.
+_WIDE_NAME = 16
 _TICKS = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99)
 
 
@@ -83,10 +85,6 @@ def det_panel(
     x_range = _checked_range("fmr_range", fmr_range, non_mated)
     y_range = _checked_range("fnmr_range", fnmr_range, mated)
     _set_scale(ax, scale)
-    both = (max(x_range[0], y_range[0]), min(x_range[1], y_range[1]))
-    if both[0] < both[1]:
-        line = np.geomspace(*both, 200)
-        ax.plot(line, line, color=GREY, lw=0.6, ls=(0, (1, 2)), label="FMR = FNMR")
     for place, (name, curve) in enumerate(curves.items()):
         x, y = _drawable(curve, scale)
         ax.plot(
@@ -96,10 +94,16 @@ def det_panel(
             ls=_LINES[place % len(_LINES)],
             label=plain(name),
         )
+    both = (max(x_range[0], y_range[0]), min(x_range[1], y_range[1]))
+    if both[0] < both[1]:
+        line = np.geomspace(*both, 200)
+        ax.plot(line, line, color=GREY, lw=0.6, ls=(0, (1, 2)), label="FMR = FNMR")
     ax.set(xlim=x_range, ylim=y_range)
     ax.set(xlabel="false match rate (FMR)", ylabel="false non-match rate (FNMR)")
     ax.grid(color="0.9", lw=0.4)
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, handlelength=3)
+    columns = 2 if max(map(len, curves)) <= _WIDE_NAME else 1
+    place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}
+    ax.legend(**place, ncols=columns, handlelength=3)
     return ax
 
 

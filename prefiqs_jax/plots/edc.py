@@ -17,7 +17,7 @@ _LINES = ("-", (0, (4, 1.2)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (8, 1.5)))
 _DISCARDED = {
     "pooled": "comparisons",
     "mated": "mated comparisons",
-    "proportional": "comparisons of either kind",
+    "proportional": "either kind of comparison",
 }
 _MOST_MARKERS = 40
 # More steps than a page has dots would only make a large file.
@@ -66,8 +66,9 @@ def edc_panel(
     >>> from matplotlib.figure import Figure
     >>> from prefiqs_jax.fiqa import edc
     >>> curve = edc([0.9, 0.2, 0.1], [1, 1, 0], [2, 1, 1], protocol="fiqat")
-    >>> edc_panel(Figure().add_subplot(), {"mine": curve}).get_xlabel()
-    'fraction of mated comparisons discarded (fiqat)'
+    >>> print(edc_panel(Figure().add_subplot(), {"mine": curve}).get_xlabel())
+    fraction of mated comparisons
+    discarded (fiqat)
     """
     switches, source, protocol = _shared(curves)
     is_step = switches.interpolation == "step"
@@ -115,7 +116,8 @@ def edc_panel(
     top = highest if highest > 0 else 1.0
     ax.set(xlim=(-0.015 * end, 1.015 * end), ylim=(-0.02 * top, 1.05 * top))
     kind = _DISCARDED[switches.discard]
-    ax.set(xlabel=f"fraction of {kind} discarded ({protocol})", ylabel=_rate(source))
+    # On two lines, so that three panels have room side by side.
+    ax.set(xlabel=f"fraction of {kind}\ndiscarded ({protocol})", ylabel=_rate(source))
     ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     # Above the axes: within them there is no place that every set of curves spares.

@@ -27,7 +27,7 @@ def _panel(curves, **options):
 def test_the_line_holds_the_curve(scale):
     curve = _curve()
     ax = _panel({"a $5 one": curve}, scale=scale)
-    equal, line = ax.lines
+    line, equal = ax.lines
     x, y = (np.asarray(part) for part in line.get_data())
     inside = (curve.fmr > 0) & (curve.fnmr > 0) & (curve.fmr < 1) & (curve.fnmr < 1)
     np.testing.assert_array_equal(x, curve.fmr[inside])
@@ -38,12 +38,12 @@ def test_the_line_holds_the_curve(scale):
     legend = ax.get_legend()
     assert legend is not None
     texts = [text.get_text() for text in legend.get_texts()]
-    assert texts == ["FMR = FNMR", r"a \$5 one"]
+    assert texts == [r"a \$5 one", "FMR = FNMR"]
 
 
 def test_normal_similarities_are_straight_on_probit_axes():
     ax = _panel({"one": _curve(60_000)}, fmr_range=(1e-3, 0.5))
-    points = np.transpose(np.asarray(ax.lines[1].get_data()))
+    points = np.transpose(np.asarray(ax.lines[0].get_data()))
     x, y = ax.transData.transform(points).T
     shown = (x > ax.bbox.x0) & (y > ax.bbox.y0) & (x < ax.bbox.x1) & (y < ax.bbox.y1)
     x, y = x[shown], y[shown]
@@ -55,7 +55,7 @@ def test_normal_similarities_are_straight_on_probit_axes():
 def test_long_curves_are_thinned_on_their_steps(scale):
     curve = _curve(200_000, gap=1.0)
     assert len(curve.fmr) > 20_000
-    line = _panel({"one": curve}, scale=scale).lines[1]
+    line = _panel({"one": curve}, scale=scale).lines[0]
     x, y = (np.asarray(part) for part in line.get_data())
     assert len(x) <= 3000
     points = set(zip(curve.fmr, curve.fnmr, strict=True))

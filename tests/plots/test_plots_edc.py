@@ -48,7 +48,7 @@ def test_lines_carry_the_published_points(sample):
         np.testing.assert_array_equal(line.get_ydata(), curve.fnmr)
         assert line.get_drawstyle() == "default"
         assert line.get_marker() in ["o", "s"]
-    assert ax.get_xlabel() == "fraction of comparisons discarded (crfiqa)"
+    assert ax.get_xlabel() == "fraction of comparisons\ndiscarded (crfiqa)"
     assert ax.get_ylabel() == "FNMR at FMR 0.01"
 
 
@@ -60,7 +60,7 @@ def test_steps_are_drawn_as_steps_and_end_without_a_fall(sample):
         np.testing.assert_array_equal(y[:-1], curve.fnmr[:-1])
         assert y[-1] == curve.fnmr[-2]
         assert line.get_drawstyle() == "steps-post"
-    assert ax.get_xlabel() == "fraction of mated comparisons discarded (fiqat)"
+    assert ax.get_xlabel() == "fraction of mated comparisons\ndiscarded (fiqat)"
 
 
 def test_bands_hold_their_intervals(sample):
@@ -75,6 +75,38 @@ def test_bands_hold_their_intervals(sample):
         assert ax.get_ylim()[1] > height.max()
     # One thick line and two thin edges for each.
     assert len(ax.lines) == 6
+
+
+@pytest.mark.parametrize(
+    ("protocol", "label"),
+    [
+        ("crfiqa", "fraction of comparisons\ndiscarded (crfiqa)"),
+        (
+            "proportional",
+            "fraction of either kind of comparison\ndiscarded (proportional)",
+        ),
+    ],
+)
+def test_bands_name_their_protocol(sample, protocol, label):
+    bands = edc_intervals(*sample, fmr=0.01, protocol=protocol, replicates=10)
+    ax = _panel(bands, bounds=protocol == "proportional")
+    assert ax.get_xlabel() == label
+    assert ax.get_ylabel() == "FNMR at FMR 0.01"
+    line = next(line for line in ax.lines if line.get_label() == "good")
+    assert line.get_drawstyle() == "default"
+    with pytest.raises(InputError, match="has another protocol or FMR"):
+        _panel({"one": bands["good"], "two": _curves(sample, "fiqat")["good"]})
+
+
+def test_the_axis_says_what_set_the_threshold(sample):
+    pairs, _, quality = sample
+    values = pair_quality(quality["good"], pairs)
+    for options, label in (
+        ({"fnmr0": 0.05}, "FNMR (0.05 before any discard)"),
+        ({"threshold": 0.3}, "FNMR at threshold 0.3"),
+    ):
+        curve = edc(pairs.similarity, pairs.mated, values, protocol="fiqat", **options)
+        assert _panel({"one": curve}).get_ylabel() == label
 
 
 def test_zero_is_on_the_axis_and_visible(sample):
