@@ -38,6 +38,7 @@ _DTYPES: Mapping[str, Any] = {
 }
 
 
+_RESULTS: Mapping[str, Any] = {**_DTYPES, "name": np.int32, "label": bool}
 # Strings of this many lines are in memory at once.
 CHUNK_LINES = 2**20
 
@@ -113,7 +114,7 @@ class Column:
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self.number: dict[str, int] = {}
-        self.pieces: list[np.ndarray] = []
+        self.pieces: list[np.ndarray] = [np.empty(0, _RESULTS[kind])]
 
     def add(self, piece: Any) -> None:
         """Add the next lines, a pandas Series; ValueError if they do not fit."""
