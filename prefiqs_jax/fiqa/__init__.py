@@ -8,6 +8,7 @@ from prefiqs_jax.fiqa.det import DET, det, det_fnmr
 from prefiqs_jax.fiqa.differences import difference_table, pauc_table
 from prefiqs_jax.fiqa.discard import Removed, false_non_matches_removed, pair_quality
 from prefiqs_jax.fiqa.edc import EDC, GRID, edc
+from prefiqs_jax.fiqa.false_matches import FalseMatchEDC, false_match_edc
 from prefiqs_jax.fiqa.intervals import EDCBand, Interval, edc_bands, edc_intervals
 from prefiqs_jax.fiqa.pairs import MOST_IMAGES, MOST_IMAGES_SINGLE, Pairs, all_pairs
 from prefiqs_jax.fiqa.protocol import PROTOCOLS, Protocol
@@ -41,6 +42,7 @@ __all__ = [
     "PROTOCOLS",
     "RCE",
     "EDCBand",
+    "FalseMatchEDC",
     "Interval",
     "Members",
     "OperatingPoint",
@@ -60,6 +62,7 @@ __all__ = [
     "edc_intervals",
     "edc_replicates",
     "equal_error_rate",
+    "false_match_edc",
     "false_non_matches_removed",
     "fmr_at",
     "fnmr_after_discard",

@@ -46,8 +46,8 @@ def edc_panel(
     max_discard
         Right end of the axis; by default, all is shown.
     bounds
-        Draw in grey the FNMR of a random quality, which is that before any discard, and
-        the lowest that any quality reaches. Only where mated comparisons are discarded
+        Draw in grey the FNMR of a quality without information, which is that before any
+        discard, and the lowest that any quality reaches. Only where mated comparisons are discarded
         by themselves at a fixed threshold, as with "fiqat" and "proportional".
 
     Returns
@@ -183,7 +183,9 @@ def _columns(curve: EDC | EDCBand, end: float) -> list[Float[np.ndarray, " point
 def _draw_bounds(ax: Axes, start: float, end: float) -> None:
     fraction = np.linspace(0, min(end, 1 - 1e-9), 200)
     best = best_fnmr_after_discard(start, fraction)
-    ax.axhline(start, color=GREY, lw=0.8, ls=(0, (6, 3)), zorder=1.5, label="random")
+    ax.axhline(
+        start, color=GREY, lw=0.8, ls=(0, (6, 3)), zorder=1.5, label="no information"
+    )
     ax.plot(
         fraction,
         best,

@@ -154,7 +154,7 @@ def test_bounds_enclose_the_best_quality(sample):
     )
     ax = _panel({"best": best}, max_discard=0.4, bounds=True)
     labels = [line.get_label() for line in ax.lines]
-    assert labels == ["best", "random", "best possible"]
+    assert labels == ["best", "no information", "best possible"]
     assert np.asarray(ax.lines[1].get_ydata())[0] == best.fnmr[0]
     x, y = (np.asarray(ax.lines[2].get_data()[i]) for i in (0, 1))
     np.testing.assert_allclose(
