@@ -100,6 +100,7 @@ def measure(setting: str, sizes: dict[str, int], replicates: int) -> dict[str, A
     quality = {"known": -noise, "random": rng.random(len(who))}
     row: dict[str, Any] = {"setting": setting, **sizes}
     watch = Watch()
+    unit = np.zeros((0, DIM), np.float32)
     if setting == "ijbc":
         first, second, mated = listed(who, sizes, rng)
         watch.restart()
@@ -137,7 +138,7 @@ def measure(setting: str, sizes: dict[str, int], replicates: int) -> dict[str, A
     row["peak_bytes"] = peak_rss()
     row["fnmr"] = [float(part.fnmr[0, 0, 0]) for part in found]
     row["difference_is_real"] = table["is_real"].tolist()
-    if setting == "ijbc":
+    if len(unit):
         row |= throughput(unit, pairs, rng)
     return row
 

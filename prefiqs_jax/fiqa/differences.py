@@ -154,7 +154,7 @@ def difference_table(
 def _compared(names: tuple[str, ...], reference: str | None) -> list[tuple[int, int]]:
     """Say which quality is compared to which."""
     if len(names) < 2:
-        message = f"there is one quality, {names[0]!r}; differences need at least two"
+        message = f"there are only the qualities {list(names)}; give at least two"
         raise InputError(message)
     if reference is None:
         return [(b, a) for a, b in itertools.combinations(range(len(names)), 2)]

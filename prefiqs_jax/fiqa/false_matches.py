@@ -65,8 +65,8 @@ def false_match_edc(
 
     Notes
     -----
-    A quality that finds false non-matches need not find false matches: two faces blurred
-    alike are more alike. So no error of either kind says anything of the other.
+    A quality that finds false non-matches need not find false matches: two faces
+    blurred alike are more alike.
 
     References
     ----------
@@ -87,24 +87,25 @@ def false_match_edc(
         message = f"fmr0={fmr0} is outside (0, 1): it is a fraction, such as 0.05"
         raise InputError(message)
     values = checked_values("non_mated_similarity", non_mated_similarity)
+    level = threshold
+    source = f"threshold {threshold}"
+    if fmr0 is not None:
+        level = float(np.quantile(values, 1 - fmr0))
+        source = f"FMR {fmr0:g} before any discard"
     # In the mirror: a similarity s is a false match if -s is at most -threshold.
     mirrored = quiet_edc(
         -values,
         np.ones(len(values), np.bool_),
         pair_quality,
         0.5,
-        fmr0,
-        None if threshold is None else -threshold,
+        None,
+        -float(level),  # pyright: ignore[reportArgumentType]
         dataclasses.replace(PROTOCOLS["fiqat"], operator="gt"),
     )
-    level = -float(mirrored.threshold[0])
-    source = f"threshold {level:g}"
-    if fmr0 is not None:
-        source = f"FMR {fmr0:g} before any discard"
     return FalseMatchEDC(
         mirrored.discard_fraction,
         mirrored.fnmr,
-        level,
+        -float(mirrored.threshold[0]),
         mirrored.mated_count,
         source,
     )

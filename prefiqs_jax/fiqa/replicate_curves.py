@@ -140,7 +140,7 @@ def curves_of_quality(
         for fmr in {setting.fmr for setting in evaluation.settings}
     }
     rows = 0 if sample.order is None else len(sample.order.block_start)
-    size = max(1, _CHUNK_NUMBERS // max(rows, units.count + 1))
+    size = max(1, _CHUNK_NUMBERS // max(rows, units.size + 1))
     parts, done = [], 0
     for weights in weight_chunks(units, *evaluation.draws, size):
         totals = evaluation.non_mated_total[done : done + len(weights)]

@@ -188,7 +188,7 @@ def edc_replicates(
             limits,
             found[:, :, place, len(grid) :],
             units.kind,
-            units.count,
+            units.size,
         )
         for place, (name, setting) in enumerate(zip(names, settings, strict=True))
     )

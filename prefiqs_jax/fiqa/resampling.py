@@ -31,7 +31,7 @@ class Units(NamedTuple):
     kind: Unit
     """``identity``; ``image`` (or template) if identities are unknown; ``comparison``
     if besides no image occurs in two of them."""
-    count: int
+    size: int
     """How many there are; as many are drawn."""
     code: Int[np.ndarray, " images"]
     """Unit of each image, numbered from 0; empty if comparisons are drawn."""
@@ -39,7 +39,7 @@ class Units(NamedTuple):
     @property
     def dtype(self) -> type[np.integer]:
         """The smallest type of numbers of units, and of the one after the last."""
-        return np.uint16 if self.count < 2**16 else np.int32
+        return np.uint16 if self.size < 2**16 else np.int32
 
 
 def find_units(pairs: Pairs, identities: ArrayLike | None) -> Units:
@@ -65,7 +65,7 @@ def find_units(pairs: Pairs, identities: ArrayLike | None) -> Units:
     Examples
     --------
     >>> pairs = Pairs(*np.array([[0, 1], [1, 2]]), np.ones(2), np.array([True, False]))
-    >>> find_units(pairs, None).kind, find_units(pairs, ["ann", "ann", "bob"]).count
+    >>> find_units(pairs, None).kind, find_units(pairs, ["ann", "ann", "bob"]).size
     ('image', 2)
     """
     images = max(int(np.max(pairs.first)), int(np.max(pairs.second))) + 1
@@ -125,10 +125,10 @@ def sides(
     """
     if units.kind == "comparison":
         one = np.arange(len(pairs.first), dtype=units.dtype)[rows]
-        return one, np.full(len(one), units.count, units.dtype)
+        return one, np.full(len(one), units.size, units.dtype)
     one, other = units.code[pairs.first[rows]], units.code[pairs.second[rows]]
     if units.kind == "identity":
-        other[pairs.mated[rows]] = units.count
+        other[pairs.mated[rows]] = units.size
     return one, other
 
 
@@ -153,12 +153,12 @@ def weight_chunks(
     ndarray
         Shape (replicates, units + 1), float32; the last column is 1.
     """
-    yield np.ones((1, units.count + 1), np.float32)
+    yield np.ones((1, units.size + 1), np.float32)
     rng = np.random.default_rng(seed)
-    everyone = np.arange(units.count)
+    everyone = np.arange(units.size)
     for start in range(0, replicates, size):
         drawn = bootstrap_weights(everyone, min(size, replicates - start), rng)
-        chunk = np.ones((len(drawn), units.count + 1), np.float32)
+        chunk = np.ones((len(drawn), units.size + 1), np.float32)
         chunk[:, :-1] = drawn
         yield chunk
 
@@ -182,7 +182,7 @@ def non_mated_totals(
     def of_block(part: slice) -> NDArray[np.float64]:
         rows = part.start + np.flatnonzero(~pairs.mated[part])
         one, other = sides(pairs, units, rows)
-        size = units.count + 1
+        size = units.size + 1
         # How often two units meet; w · (table w) is the total of their weights.
         table = sparse.csr_array((np.ones(len(rows)), (one, other)), shape=(size, size))
         found = []

@@ -47,8 +47,9 @@ def edc_panel(
         Right end of the axis; by default, all is shown.
     bounds
         Draw in grey the FNMR of a quality without information, which is that before any
-        discard, and the lowest that any quality reaches. Only where mated comparisons are discarded
-        by themselves at a fixed threshold, as with "fiqat" and "proportional".
+        discard, and the lowest that any quality reaches. Only where mated comparisons
+        are discarded by themselves at a fixed threshold, as with "fiqat" and
+        "proportional".
 
     Returns
     -------
