@@ -44,8 +44,9 @@ def alignment_panels(figure: Figure, table: "pd.DataFrame") -> Figure:
         Empty figure; its height is set to fit, its width stays.
     table
         Columns kind (a key of :data:`ERRORS`), amount, sparsity, statistic (those of
-        :data:`ROWS` are drawn), value, low and high. A sparsity of NaN says that the
-        statistic needs no pruned network.
+        :data:`ROWS` are drawn), value, low, high, images, clusters and resampled_by
+        (identity or image). A sparsity of NaN says that the statistic needs no pruned
+        network.
 
     Returns
     -------
@@ -73,9 +74,22 @@ def alignment_panels(figure: Figure, table: "pd.DataFrame") -> Figure:
     figure.align_ylabels(grid[:, 0])
     handles, names = grid[0, 0].get_legend_handles_labels()
     figure.legend(
-        handles, names, title="sparsity", loc="outside upper center", ncols=len(names)
+        handles,
+        names,
+        title=_title(table),
+        loc="outside upper center",
+        ncols=len(names),
     )
     return figure
+
+
+def _title(table: "pd.DataFrame") -> str:
+    """Say what the colours and the bands are."""
+    images, clusters, by = (
+        table[name].iloc[0] for name in ("images", "clusters", "resampled_by")
+    )
+    drawn = {"identity": f"{clusters} identities"}.get(by, "images")
+    return f"sparsity ({images} images; bands: 95 % bootstrap intervals over {drawn})"
 
 
 def _lines(ax: Axes, chosen: "pd.DataFrame", sparsities: np.ndarray) -> None:

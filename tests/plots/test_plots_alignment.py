@@ -25,7 +25,13 @@ def table():
             lines.append((kind, amount, np.nan, "mean_similarity", 0.5 + amount / 9))
     columns = ["kind", "amount", "sparsity", "statistic", "value"]
     table = pd.DataFrame(lines, columns=columns)
-    return table.assign(low=table["value"] - 0.25, high=table["value"] + 0.5)
+    return table.assign(
+        low=table["value"] - 0.25,
+        high=table["value"] + 0.5,
+        images=30,
+        clusters=7,
+        resampled_by="identity",
+    )
 
 
 @pytest.fixture
@@ -68,7 +74,9 @@ def test_bands_are_within_the_panels(figure):
 def test_the_legend_names_each_sparsity_once(figure):
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["0.1", "0.4"]
-    assert legend.get_title().get_text() == "sparsity"
+    title = legend.get_title().get_text()
+    assert title.startswith("sparsity (30 images; bands: 95 %")
+    assert title.endswith("over 7 identities)")
 
 
 def test_every_row_is_explained():
