@@ -120,9 +120,7 @@ def test_bad_requests(replicates):
         with pytest.raises(InputError, match=message):
             difference_table(replicates, **options)
     alone = [replicates[0]._replace(quality=("known",))]
-    with pytest.raises(
-        InputError, match=r"only the qualities \['known'\]; give at least two"
-    ):
+    with pytest.raises(InputError, match=r"qualities \['known'\]; give at least two"):
         difference_table(alone)
     with pytest.raises(InputError, match=r"max_discard=0.25 is none of .*: 0.2, 0.3"):
         edc_bands(replicates[0], max_discard=0.25)
