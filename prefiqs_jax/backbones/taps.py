@@ -18,6 +18,7 @@ from prefiqs_jax.aliases import Params
 from prefiqs_jax.backbones.functional import Blueprint, unflatten
 from prefiqs_jax.backbones.layers import BatchNorm, dense
 from prefiqs_jax.backbones.places import Places, module_at, places_of
+from prefiqs_jax.backbones.reverse import is_slow_in_reverse, run_for_reverse
 
 
 class NormInput(NamedTuple):
@@ -48,6 +49,9 @@ class Taps:
 
     Attributes
     ----------
+    apply_for_gradients
+        The network itself, ``(params, images) -> raw embeddings``, in a form for
+        gradients of images: reverse mode is quick, forward mode is not to be had.
     trunk
         ``(params, images) -> features`` (batch, values): what the last dropout gets, or
         would get (see :class:`~prefiqs_jax.backbones.places.Places`).
@@ -57,9 +61,10 @@ class Taps:
     observe
         ``(params, images, shifts) -> Observed``. Each of the shifts, none or one a
         stage, is added to that stage's output, so that a derivative with respect to it
-        is one with respect to the output.
+        is one with respect to the output; reverse mode only, as above.
     """
 
+    apply_for_gradients: Callable[[Params, Any], Array]
     trunk: Callable[[Params, Any], Array]
     head: Callable[[Params, Any], Array]
     observe: Callable[[Params, Any, Sequence[Any]], Observed]
@@ -91,6 +96,11 @@ def make_taps(plan: Blueprint, tensors: Mapping[str, np.ndarray]) -> Taps | None
         stored = jax.tree.map(lambda s: jnp.asarray(s, values.dtype), statistics)
         return nnx.merge(plan.graph, *_states(params, stored))
 
+    def apply_for_gradients(params: Params, images: Any) -> Array:
+        module: Any = network(params, images)
+        _prepare_for_reverse(module)
+        return module(images)
+
     def trunk(params: Params, images: Any) -> Array:
         module: Any = network(params, images)
         seen: list[Array] = []
@@ -112,7 +122,7 @@ def make_taps(plan: Blueprint, tensors: Mapping[str, np.ndarray]) -> Taps | None
     def observe(params: Params, images: Any, shifts: Sequence[Any] = ()) -> Observed:
         return _observe(network(params, images), places, images, shifts)
 
-    return Taps(trunk, head, observe)
+    return Taps(apply_for_gradients, trunk, head, observe)
 
 
 class _Wrapped(nnx.Module):
@@ -147,14 +157,25 @@ def _observe(
         stages.append(y)
         return y
 
-    parts = [("/".join(map(str, path)), m) for path, m in nnx.iter_modules(module)]
-    for path, part in parts:
+    for path, part in _parts(module):
         if isinstance(part, BatchNorm):
             _wrap(module, path, watch_norm if path in places.vectors else watch_rows)
     for path in places.stages:
         _wrap(module, path, watch_stage)
+    _prepare_for_reverse(module)
     raw = module(images)
     return Observed(raw, norms, stages)
+
+
+def _prepare_for_reverse(module: Any) -> None:
+    for path, part in _parts(module):
+        if is_slow_in_reverse(part):
+            _wrap(module, path, run_for_reverse)
+
+
+def _parts(module: nnx.Module) -> list[tuple[str, nnx.Module]]:
+    """List all modules in a network by their paths, before any is wrapped."""
+    return [("/".join(map(str, path)), part) for path, part in nnx.iter_modules(module)]
 
 
 def _wrap(module: Any, path: str, watch: Callable[[Any, Array], Array]) -> None:

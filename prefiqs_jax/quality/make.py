@@ -238,8 +238,10 @@ def _serfiq(passes: Passes, draws: Draws) -> Scorer:
 
 
 def _faceqan(passes: Passes, draws: Draws) -> Scorer:
+    taps = passes.backbone.taps
+    apply_fn = taps.apply_for_gradients if taps else passes.backbone.apply_fn
     function = faceqan.similarities(
-        at_precision(passes.backbone.apply_fn, passes.precision),
+        at_precision(apply_fn, passes.precision),
         passes.backbone.preprocessing,
         samples=draws.faceqan_samples,
         steps=draws.faceqan_steps,

@@ -108,11 +108,12 @@ def test_taps_agree_with_pytorch(name):
     def look(params, images):
         whole = taps.head(params, taps.trunk(params, images))
         single = taps.head(params, taps.trunk(params, images[:1]))
-        return whole, single, taps.observe(params, images, ())
+        quick = taps.apply_for_gradients(params, images)
+        return whole, single, quick, taps.observe(params, images, ())
 
-    whole, single, seen = look(params, images)
+    whole, single, quick, seen = look(params, images)
     scale = np.abs(expected).max()
-    for raw, count in ((whole, 2), (single, 1), (seen.raw, 2)):
+    for raw, count in ((whole, 2), (single, 1), (quick, 2), (seen.raw, 2)):
         assert raw.shape == (count, expected.shape[1])
         assert np.abs(raw - expected[:count]).max() <= 1e-12 * scale
     assert len(seen.norms) == len(inputs)
