@@ -13,9 +13,9 @@ areas and their paired intervals under "crfiqa" and "fiqat". Each set has a proc
 its own, whose peak memory is that of all it holds.
 
 In turn with the similarities run, by as many threads, one plain read of the embeddings
-from end to end, and one copy of the second rows of all comparisons into the cache, which
-is what any way of comparing pairs at random reads at least. The rate of similarities
-counts both rows of each comparison, whether from memory or from the cache.
+from end to end, and one copy of the second rows of all comparisons into the cache,
+which is what any way of comparing pairs at random reads at least. The rate of
+similarities counts both rows of each comparison, from memory or from the cache.
 """
 
 import argparse

@@ -221,11 +221,16 @@ def test_differences_are_paired():
         assert (band.fnmr.low <= band.fnmr.high).all()
 
 
-def test_intervals_cover_the_truth():
-    fmr, grid, simulations = 0.05, np.array([0, 0.2]), 60
+@pytest.mark.parametrize("protocol", ["fiqat", "crfiqa"])
+def test_intervals_cover_the_truth(protocol):
+    fmr, grid, simulations = 0.05, np.array([0, 0.2]), 50
     covered = np.zeros(2)
     truth = np.mean(
-        [_values(_sample(150, 3, seed=1000 + i), fmr, grid) for i in range(30)], axis=0
+        [
+            _values(_sample(150, 3, seed=1000 + i), fmr, grid, protocol)
+            for i in range(20)
+        ],
+        axis=0,
     )
     for i in range(simulations):
         pairs, who, quality = _sample(50, 3, seed=i)
@@ -235,18 +240,24 @@ def test_intervals_cover_the_truth():
             {"good": quality["good"]},
             fmr=fmr,
             discard_fraction=grid,
-            replicates=200,
+            replicates=150,
             seed=i,
+            protocol=protocol,
         )["good"]
         covered += (band.fnmr.low <= truth) & (truth <= band.fnmr.high)
     assert (covered / simulations >= 0.88).all()
 
 
-def _values(sample, fmr, grid):
-    pairs, who, quality = sample
-    return edc_intervals(
-        pairs, who, quality, fmr=fmr, discard_fraction=grid, replicates=1
-    )["good"].fnmr.value
+def _values(sample, fmr, grid, protocol):
+    pairs, _, quality = sample
+    curve = edc(
+        pairs.similarity,
+        pairs.mated,
+        pair_quality(quality["good"], pairs),
+        fmr=fmr,
+        protocol=protocol,
+    )
+    return [fnmr_after_discard(curve, float(x)) for x in grid]
 
 
 def test_people_vary_more_than_comparisons():
