@@ -34,6 +34,8 @@ from prefiqs_jax.fiqa.weighted import (
 
 # Numbers of one table of replicates held at once: 128 MB in float32.
 _CHUNK_NUMBERS = 2**25
+# Shorter lists are gone through faster than threads take turns at the interpreter.
+_WORTH_THREADS = 2**13
 
 
 class Setting(NamedTuple):
@@ -141,6 +143,8 @@ def curves_of_quality(
     }
     rows = 0 if sample.order is None else len(sample.order.block_start)
     size = max(1, _CHUNK_NUMBERS // max(rows, units.size + 1))
+    listed = max(len(top.place) for top in tops.values()) + len(evaluation.mated_row)
+    threads = None if listed > _WORTH_THREADS else 1
     parts, done = [], 0
     for weights in weight_chunks(units, *evaluation.draws, size):
         totals = evaluation.non_mated_total[done : done + len(weights)]
@@ -149,7 +153,8 @@ def curves_of_quality(
         if sample.order is not None:
             befores = list(weight_before(sample.order, weights))
         drawn = [_Drawn(*each) for each in zip(weights, totals, befores, strict=True)]
-        parts += in_threads(partial(_replicate, evaluation, sample, tops), drawn)
+        one_replicate = partial(_replicate, evaluation, sample, tops)
+        parts += in_threads(one_replicate, drawn, threads=threads)
     return np.stack(parts)
 
 

@@ -221,17 +221,14 @@ def test_differences_are_paired():
         assert (band.fnmr.low <= band.fnmr.high).all()
 
 
-@pytest.mark.parametrize("protocol", ["fiqat", "crfiqa"])
-def test_intervals_cover_the_truth(protocol):
-    fmr, grid, simulations = 0.05, np.array([0, 0.2]), 50
+@pytest.mark.parametrize(
+    ("protocol", "simulations", "replicates"), [("fiqat", 60, 200), ("crfiqa", 20, 80)]
+)
+def test_intervals_cover_the_truth(protocol, simulations, replicates):
+    fmr, grid = 0.05, np.array([0, 0.2])
     covered = np.zeros(2)
-    truth = np.mean(
-        [
-            _values(_sample(150, 3, seed=1000 + i), fmr, grid, protocol)
-            for i in range(20)
-        ],
-        axis=0,
-    )
+    samples = [_sample(150, 3, seed=1000 + i) for i in range(20)]
+    truth = np.mean([_values(each, fmr, grid, protocol) for each in samples], axis=0)
     for i in range(simulations):
         pairs, who, quality = _sample(50, 3, seed=i)
         band = edc_intervals(
@@ -240,7 +237,7 @@ def test_intervals_cover_the_truth(protocol):
             {"good": quality["good"]},
             fmr=fmr,
             discard_fraction=grid,
-            replicates=150,
+            replicates=replicates,
             seed=i,
             protocol=protocol,
         )["good"]
