@@ -5,13 +5,15 @@
 
 Each scorer and one dense forward pass, as the library itself runs it, see the same
 batch of images in turn, so that a machine that drifts drifts for all; the lower
-quartile of the repetitions is reported. Weights are those of the file; where none is
+quartile of the repetitions is reported, and a ratio of processor time (``cpu``), which
+other work on the machine disturbs less. Weights are those of the file; where none is
 given and none comes with the package, random ones, which do not change the work. Prints
 a table and writes it, with the hardware's description, as JSON.
 """
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -58,7 +60,7 @@ def main() -> None:
     result = {
         "benchmark": "quality_cost",
         "backbone": options.backbone,
-        "weights": options.weights,
+        "weights": Path(options.weights).name if options.weights else None,
         "batch": options.batch,
         "sparsities": sparsities,
         "repeats": options.repeats,
@@ -140,11 +142,13 @@ def measure(
         first_s[name] = time.perf_counter() - start
     times = in_turn(calls, repeats, warm_up=False)
     took = {name: float(np.quantile(t.elapsed, 0.25)) for name, t in times.items()}
+    processor = {name: float(t.processor.min()) for name, t in times.items()}
     return [
         {
             "method": name,
             "outputs": [output for scorer in made for output in scorer.names],
             "forwards": took[name] / took["forward"],
+            "forwards_processor_time": processor[name] / processor["forward"],
             "by_definition": _definition(name),
             "seconds": took[name],
             "ms_per_image": 1e3 * took[name] / batch,
@@ -168,7 +172,8 @@ def _definition(name: str) -> str:
 def describe(row: dict[str, Any]) -> str:
     """One line of the table."""
     return (
-        f"{row['method']:26} {row['forwards']:8.1f} {row['ms_per_image']:10.2f} "
+        f"{row['method']:26} {row['forwards']:8.1f} "
+        f"{row['forwards_processor_time']:8.1f} {row['ms_per_image']:10.2f} "
         f"{row['first_call_s']:6.1f} s  {row['by_definition']}"
     )
 

@@ -1,6 +1,7 @@
 """The written-out reverse mode of depthwise convolutions is the one that JAX finds."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -14,8 +15,8 @@ from prefiqs_jax.backbones.reverse import depthwise_for_reverse
 )
 def test_reverse_mode(length, size, stride, padding):
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(2, length, length + 1, 3))
-    kernel = rng.normal(size=(size, size, 1, 3))
+    x = jnp.asarray(rng.normal(size=(2, length, length + 1, 3)))
+    kernel = jnp.asarray(rng.normal(size=(size, size, 1, 3)))
 
     @jax.jit
     def both(x, kernel, cotangent):
