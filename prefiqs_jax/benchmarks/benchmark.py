@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from numpy.typing import NDArray
 
 from prefiqs_jax.images import ImageFolder
 
@@ -61,6 +62,9 @@ class Benchmark:
     """How badly each image was degraded, in [0, 1], 0 for an original; else None."""
     notes: tuple[str, ...]
     """What the user should know, one line each."""
+    capture: Int[np.ndarray, " images"] | None = None
+    """Which photograph each image was made from; all pairs leave out those of one: a
+    picture and its degraded copy are alike whoever is on them. None: all differ."""
 
     @property
     def comparisons(self) -> Comparisons | None:
@@ -78,18 +82,29 @@ class Benchmark:
     def comparison_count(self) -> int:
         """How many comparisons there are."""
         if self.mated is None:
-            return self.unit_count * (self.unit_count - 1) // 2
+            every = self.unit_count * (self.unit_count - 1) // 2
+            return every - self._within_captures
         return len(self.mated)
 
     @property
     def mated_count(self) -> int:
         """How many comparisons are mated."""
         if self.mated is None:
-            _, sizes = np.unique(np.array(self.identities, str), return_counts=True)
-            return int((sizes * (sizes - 1) // 2).sum())
+            within = _pairs_within(np.array(self.identities, str))
+            return within - self._within_captures
         return int(self.mated.sum())
 
     @property
     def non_mated_count(self) -> int:
         """How many comparisons are non-mated."""
         return self.comparison_count - self.mated_count
+
+    @property
+    def _within_captures(self) -> int:
+        return 0 if self.capture is None else _pairs_within(self.capture)
+
+
+def _pairs_within(groups: NDArray) -> int:
+    """Count the pairs whose two members are of one group."""
+    _, sizes = np.unique(groups, return_counts=True)
+    return int((sizes * (sizes - 1) // 2).sum())

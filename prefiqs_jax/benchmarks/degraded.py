@@ -42,8 +42,9 @@ def with_degraded(
     -------
     Benchmark
         All pairs of the originals and the copies, called
-        ``person/03.png~motion_blur_0.4``, each after its original. Severity is known:
-        0 for originals, unless they had one.
+        ``person/03.png~motion_blur_0.4``, each after its original; but a picture is
+        not compared with its own copies. Severity is known: 0 for originals, unless
+        they had one.
 
     Raises
     ------
@@ -91,6 +92,9 @@ def with_degraded(
         images=images,
         identities=images.identities,
         severity=np.array(severity),
+        capture=np.array(originals, np.int32)
+        if benchmark.capture is None
+        else benchmark.capture[originals],
         notes=(*benchmark.notes, f"with {what}, severity up to {worst:g}, seed {seed}"),
     )
 

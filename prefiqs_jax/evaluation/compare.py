@@ -38,7 +38,8 @@ _UNIT_NAMES = {
     "images show one person",
     "template": "template, as identities are not known: they are too narrow where "
     "several templates show one person",
-    "comparison": "comparison, as none share an image",
+    "comparison": "comparison, as identities are not known and no two share an image: "
+    "they are too narrow where several comparisons are of one person",
 }
 
 
@@ -52,8 +53,8 @@ class Comparison:
         Name, and kind as in :data:`prefiqs_jax.benchmarks.KINDS`.
     verifier, scorer
         Networks.
-    curves
-        False match rate to curves by quality: with bands, or without intervals.
+    curves, bands
+        False match rate to curves by quality, and to those with intervals, if any.
     points, areas, verification
         Tables: of the curves' steps, of areas and differences, of the errors before
         any discard.
@@ -69,7 +70,8 @@ class Comparison:
     kind: str
     verifier: str
     scorer: str
-    curves: Mapping[float, Mapping[str, EDC | EDCBand]]
+    curves: Mapping[float, Mapping[str, EDC]]
+    bands: Mapping[float, Mapping[str, EDCBand]]
     points: "pd.DataFrame"
     areas: "pd.DataFrame"
     verification: "pd.DataFrame"
@@ -157,7 +159,8 @@ def compare(
             table.insert(place, column, value)
     return Comparison(
         **who,
-        curves=bands or plain,
+        curves=plain,
+        bands=bands,
         points=points,
         areas=areas,
         verification=verification,
@@ -233,6 +236,8 @@ def _bands(
     if kind == "image" and units.members is not None:
         kind = "template"
     about = f"Bands are 95 % bootstrap intervals by {_UNIT_NAMES[kind]}."
+    if kind == "identity":
+        about = f"{about[:-1]} (known from: {units.benchmark.identity_source})."
     bands = {each.fmr: edc_bands(each, reference=reference) for each in found}
     return bands, about
 

@@ -89,6 +89,7 @@ def draw_comparison(found: Comparison, max_discard: float) -> list[Drawn]:
     who = f"{found.benchmark}, {found.verifier} verifies, {found.scorer} scores"
     stem = as_folder(f"{found.benchmark}_{found.verifier}_{found.scorer}")
     for fmr, curves in found.curves.items():
+        bands = found.bands.get(fmr, {})
         panels = group_qualities(list(curves))
         columns = min(2, len(panels))
         lines = math.ceil(len(panels) / columns)
@@ -99,17 +100,21 @@ def draw_comparison(found: Comparison, max_discard: float) -> list[Drawn]:
         )
         axes = figure.subplots(lines, columns, squeeze=False).ravel()
         for ax, (title, names) in zip(axes, panels.items(), strict=False):
-            plots.edc_panel(
-                ax, {name: curves[name] for name in names}, max_discard=max_discard
-            )
-            ax.set_xlabel(f"{title}\n{ax.get_xlabel()}")
+            # One band: several that overlap cannot be told apart.
+            shown = {name: curves[name] for name in names}
+            shown |= {name: bands[name] for name in names[:1] if name in bands}
+            plots.edc_panel(ax, shown, max_discard=max_discard)
+            legend = ax.get_legend()
+            assert legend is not None
+            legend.set_title(title)
         for ax in axes[len(panels) :]:
             ax.set_axis_off()
         drawings.append(
             Drawn(
                 f"edc_{stem}_fmr{fmr:g}",
                 figure,
-                f"Error versus discard at FMR {fmr:g}: {who}. {found.about_bands}",
+                f"Error versus discard at FMR {fmr:g}: {who}. {found.about_bands} Each "
+                "panel shows that of its first curve; the table curves.csv has all.",
             )
         )
     figure = plots.pauc_intervals(Figure(figsize=(plots.PAGE_IN, 3)), found.areas)

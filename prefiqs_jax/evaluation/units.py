@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from prefiqs_jax.benchmarks import Benchmark
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.fiqa import (
+    MOST_IMAGES,
     Members,
     Pairs,
     all_pairs,
@@ -76,9 +77,19 @@ class Units:
         unit = unit_embeddings(rows)
         if self.first is None or self.second is None or self.mated is None:
             assert self.identities is not None  # all pairs come from identities
-            return all_pairs(unit, self.identities)
+            dtype = np.float64 if len(unit) <= MOST_IMAGES else np.float32
+            pairs = all_pairs(unit, self.identities, dtype=dtype)
+            return self._of_two_captures(pairs)
         similarity = pair_similarity(unit, self.first, self.second)
         return Pairs(self.first, self.second, similarity, self.mated)
+
+    def _of_two_captures(self, pairs: Pairs) -> Pairs:
+        """Leave out comparisons of a picture with a copy of itself."""
+        if self.benchmark.capture is None:
+            return pairs
+        capture = self.benchmark.capture[self.images]
+        differ = capture[pairs.first] != capture[pairs.second]
+        return Pairs(*(column[differ] for column in pairs))
 
 
 def usable_units(benchmark: Benchmark, names: Sequence[str]) -> Units:

@@ -21,7 +21,9 @@ METHODS = ("norm", "random")
 @pytest.fixture(scope="session")
 def network():
     """Make the toy network, of another seed if asked for, for pictures of 14×14."""
-    return lambda seed=0, name="toy": toy_backbone(seed=seed, size=SIZE, name=name)
+    return lambda seed=0, name="toy", size=SIZE: toy_backbone(
+        seed=seed, size=size, name=name
+    )
 
 
 @pytest.fixture
