@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Literal, get_args
 
 import numpy as np
-from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.scale import FuncScale
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
 from prefiqs_jax.errors import InputError
@@ -121,7 +121,7 @@ def _checked_range(
 def _set_scale(ax: Axes, scale: Scale) -> None:
     for axis in (ax.xaxis, ax.yaxis):
         if scale == "probit":
-            both = (_probit, lambda value: ndtr(np.asarray(value)))
+            both = (_probit, _rate)
             set_scale = ax.set_xscale if axis is ax.xaxis else ax.set_yscale
             set_scale(FuncScale(axis, functions=both))
             axis.set_major_locator(FixedLocator(_TICKS))
@@ -133,9 +133,13 @@ def _set_scale(ax: Axes, scale: Scale) -> None:
             ax.set_yscale("log")
 
 
-def _probit(rate: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
+def _probit(rate: ArrayLike) -> NDArray[np.float64]:
     # Matplotlib asks for values beyond the ends while it lays out.
     return ndtri(np.clip(rate, 1e-12, 1 - 1e-12))
+
+
+def _rate(probit: ArrayLike) -> NDArray[np.float64]:
+    return ndtr(np.asarray(probit))
 
 
 def _tick(value: float, _: int | None = None) -> str:
