@@ -25,6 +25,7 @@ from prefiqs_jax.fiqa import (
     pair_quality,
     pauc,
 )
+from prefiqs_jax.fiqa.verification import OperatingPoint
 from prefiqs_jax.scorefiles import check_direction
 
 if TYPE_CHECKING:
@@ -153,7 +154,12 @@ def compare(
         ],
         ignore_index=True,
     )
-    verification = _verification(pairs, options)
+    points_at = [
+        operating_point(pairs.similarity, pairs.mated, rate) for rate in options.fmr
+    ]
+    verification = pd.DataFrame([point._asdict() for point in points_at]).assign(
+        eer=equal_error_rate(pairs.similarity, pairs.mated)
+    )
     for place, (column, value) in enumerate(who.items()):
         for table in (areas, points, verification):
             table.insert(place, column, value)
@@ -166,7 +172,7 @@ def compare(
         verification=verification,
         det=det(pairs.similarity, pairs.mated),
         about_bands=about,
-        notes=(*units.notes, *_zero_fmr(units.benchmark.name, verification)),
+        notes=(*units.notes, *_zero_fmr(units.benchmark.name, points_at)),
     )
 
 
@@ -316,21 +322,10 @@ def _points(name: str, curve: EDC, band: EDCBand | None) -> "pd.DataFrame":
     )
 
 
-def _verification(pairs: Pairs, options: EvaluationOptions) -> "pd.DataFrame":
-    import pandas as pd
-
-    eer = equal_error_rate(pairs.similarity, pairs.mated)
-    rows = [
-        operating_point(pairs.similarity, pairs.mated, rate)._asdict()
-        for rate in options.fmr
-    ]
-    return pd.DataFrame(rows).assign(eer=eer)
-
-
-def _zero_fmr(benchmark: str, verification: "pd.DataFrame") -> list[str]:
+def _zero_fmr(benchmark: str, points: Sequence[OperatingPoint]) -> list[str]:
     return [
-        f"{benchmark}: FMR {row.fmr:g} is finer than {row.non_mated_count:,} non-mated "
-        "comparisons can tell: it is the ZeroFMR, no false match at all"
-        for row in verification.itertuples()
-        if row.is_zero_fmr
+        f"{benchmark}: FMR {point.fmr:g} is finer than {point.non_mated_count:,} "
+        "non-mated comparisons can tell: it is the ZeroFMR, no false match at all"
+        for point in points
+        if point.is_zero_fmr
     ]

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from prefiqs_jax import plots
 from prefiqs_jax.evaluation.compare import Comparison
 from prefiqs_jax.evaluation.figures import Drawn, draw_comparison, draw_det
@@ -163,7 +165,7 @@ def _paper_sections(
 def _difference_sections(found: Sequence[Comparison]) -> list[str]:
     lines = ["## Which differences are real", ""]
     for each in found:
-        if each.areas["low"].isna().all():
+        if np.isnan(each.areas["low"].to_numpy(np.float64)).all():
             continue
         reference = each.areas["reference"].iloc[0]
         rows = each.areas.loc[~each.areas["is_reference"]]

@@ -118,9 +118,7 @@ def prepare(
     return prepare_bytes(data, name, needed)
 
 
-def prepare_bytes(
-    data: bytes, name: str, needed: NeededSize | None = None
-) -> Prepared:
+def prepare_bytes(data: bytes, name: str, needed: NeededSize | None = None) -> Prepared:
     """Do what `prepare` does, for the content of a file."""
     image = open_header(io.BytesIO(data), name)
     with pillow_errors(name):

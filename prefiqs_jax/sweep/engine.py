@@ -248,7 +248,7 @@ def compile_step(
     images = jax.ShapeDtypeStruct(batch_shape, dtype, sharding=sharding)
     out = None
     if problem.sharded:  # the compiler spreads the work by where arrays are
-        compared = NamedSharding(problem.mesh, by_image)
+        compared: Any = NamedSharding(problem.mesh, by_image)
         out = Measured(compared, sharding, compared)
     return (
         jax.jit(step, out_shardings=out)

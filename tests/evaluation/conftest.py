@@ -1,18 +1,13 @@
 """A toy network, people in folders, and an evaluation of them in seconds."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
+from benchmarks.benchmark_writers import person_picture, save
 from toy import toy_backbone
 
 from prefiqs_jax.benchmarks import read_benchmark
 from prefiqs_jax.evaluation import EvaluationOptions, Verifier, evaluate
 from prefiqs_jax.masks import mask_named
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-from benchmark_writers import person_picture, save
 
 SIZE = 14
 METHODS = ("norm", "random")

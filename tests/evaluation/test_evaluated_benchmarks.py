@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from benchmark_writers import (
+from benchmarks.benchmark_writers import (
     bin_pictures,
     person_picture,
     python2_pickle,
