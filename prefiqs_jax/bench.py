@@ -21,6 +21,7 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.files import make_folder
 
 BENCHMARKS = ("forward", "sweep_cost", "precision", "pipeline", "scaling", "ranking")
+BENCHMARKS += ("quality_cost", "edc")
 FOLDER = Path(__file__).parents[1] / "experiments" / "benchmarks"
 
 

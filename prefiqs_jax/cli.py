@@ -266,7 +266,7 @@ def _parser() -> argparse.ArgumentParser:
         help="run the repository's benchmarks, print a table of ratios",
         description="Run the benchmarks of the repository on this machine and print "
         "what they found as ratios: forward, sweep_cost, precision, pipeline, scaling, "
-        "ranking. Exit status 1 says that one of them failed.",
+        "ranking, quality_cost, edc. Exit status 1 says that one of them failed.",
     )
     bench.add_argument("names", nargs="*", metavar="NAME", help="default: all of them")
     bench.add_argument("--quick", action="store_true", help="only see that they run")

@@ -10,6 +10,7 @@ from prefiqs_jax.fiqa.discard import Removed, false_non_matches_removed, pair_qu
 from prefiqs_jax.fiqa.edc import EDC, GRID, edc
 from prefiqs_jax.fiqa.false_matches import FalseMatchEDC, false_match_edc
 from prefiqs_jax.fiqa.intervals import EDCBand, Interval, edc_bands, edc_intervals
+from prefiqs_jax.fiqa.label_optimisation import optimise_labels
 from prefiqs_jax.fiqa.pairs import MOST_IMAGES, MOST_IMAGES_SINGLE, Pairs, all_pairs
 from prefiqs_jax.fiqa.protocol import PROTOCOLS, Protocol
 from prefiqs_jax.fiqa.rce import RCE, rce
@@ -69,6 +70,7 @@ __all__ = [
     "fnmr_at",
     "is_zero_fmr",
     "operating_point",
+    "optimise_labels",
     "pair_quality",
     "pair_similarity",
     "pauc",

@@ -1,11 +1,13 @@
 """Figures: data in, ``Axes`` in, ``Axes`` out; nothing is computed, shown or saved."""
 
 from prefiqs_jax.plots.agreement import agreement_panels, statistic_against_sparsity
+from prefiqs_jax.plots.alignment import alignment_panels
 from prefiqs_jax.plots.det import det_panel
 from prefiqs_jax.plots.drift_distribution import drift_distribution
 from prefiqs_jax.plots.drift_scatter import drift_against_first_order, drift_panels
 from prefiqs_jax.plots.edc import edc_panel
 from prefiqs_jax.plots.face_grid import Face, face_tile, stability_grid
+from prefiqs_jax.plots.label_optimisation import optimisation_panels
 from prefiqs_jax.plots.layer_sparsity import layer_sparsity_map
 from prefiqs_jax.plots.pauc import pauc_intervals
 from prefiqs_jax.plots.picture_sheet import picture_sheet
@@ -18,6 +20,7 @@ __all__ = [
     "PAGE_IN",
     "Face",
     "agreement_panels",
+    "alignment_panels",
     "det_panel",
     "drift_against_first_order",
     "drift_against_severity",
@@ -26,6 +29,7 @@ __all__ = [
     "edc_panel",
     "face_tile",
     "layer_sparsity_map",
+    "optimisation_panels",
     "pauc_intervals",
     "picture_sheet",
     "residual_against_sparsity",
