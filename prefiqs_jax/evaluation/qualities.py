@@ -15,8 +15,10 @@ from prefiqs_jax import results
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.results.run_folder import MANIFEST
 from prefiqs_jax.scorefiles import Direction, Scores, match, read_scores
+from prefiqs_jax.weights.wording import listed
 
 SEVERITY = "severity"
+_MOST_MISSING = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +124,7 @@ def _from_run(source: ScoreSource, names: Sequence[str]) -> list[Quality]:
         if missing:
             message = (
                 f"{source.path} has no rows of {len(missing)} of the {len(names)} "
-                f"pictures (first: {missing[0]}); sweep the same folder of pictures"
+                f"pictures ({listed(missing, _MOST_MISSING)}); sweep the same pictures"
             )
             raise InputError(message)
         ordered = by_image.loc[list(names)]

@@ -13,6 +13,8 @@ from prefiqs_jax.weights.wording import listed, shown
 
 # Of what is said of one picture: two paths and two numbers.
 _WIDTH = 300
+# Pictures without a score are all named, for somebody has to score them; to a limit.
+_MOST_MISSING = 1000
 
 
 class Matched(NamedTuple):
@@ -95,8 +97,8 @@ def _problems(scores: Scores, names: Sequence[str], pairing: Pairing) -> Iterato
     if missing:
         yield (
             f"no score for {_some(len(missing), names)} "
-            f"({listed([names[n] for n in missing])}; the file's first is "
-            f"{shown(scores.names[0])}), score them or leave them out"
+            f"({listed([names[n] for n in missing], _MOST_MISSING)}; the file's first "
+            f"is {shown(scores.names[0])}), score them or leave them out"
         )
     if pairing.shared:
         found = [

@@ -104,7 +104,7 @@ def test_missing_pictures_are_named_and_counted():
     names = [f"ann/{n:02d}.png" for n in range(10)]
     text = message_of([("x/ann/00.png", 1), ("x/ann/77.png", 1)], names)
     assert "no score for 9 of 10 pictures" in text
-    assert "ann/01.png, ann/02.png, ann/03.png and 6 more" in text
+    assert all(name in text for name in names[1:])
     assert "first is x/ann/00.png" in text
 
 
