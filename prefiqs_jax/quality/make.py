@@ -123,7 +123,7 @@ def make_scorers(
     >>> [scorer.names for scorer in made]
     [('norm',), ('random',)]
     >>> made[1].call(np.zeros((1, 112, 112, 3), np.float32), image_seeds(["a.png"]))
-    {'random': array([0.5...])}
+    {'random': array([0.309...])}
     """
     draws = draws or Draws(seed=seed)
     check_methods(methods)
