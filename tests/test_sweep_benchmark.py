@@ -110,7 +110,8 @@ def test_a_fraction_of_a_known_peak_only(script):
     peaks = script("peaks")
     assert peaks.sweep_flops(7, 10) == 31 * 7
     assert peaks.peak_fraction(33.5e12, "NVIDIA H200", "highest") == {
-        "peak_fraction": 0.5
+        "peak_flops_per_s": 67e12,
+        "peak_fraction": 0.5,
     }
     assert peaks.peak_fraction(1e12, "cpu", "highest") == {}
 
