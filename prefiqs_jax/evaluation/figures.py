@@ -14,6 +14,7 @@ from prefiqs_jax.fiqa import DET
 SHOWN_SPARSITY = 0.4
 """Of several sparsities, the one nearest to it stands for the method among others."""
 MOST_CURVES = 8
+_OVERVIEW = "One of each method"
 _SERIES = ("prefiqs", "first-order", "grafiqs")
 _TITLES = {
     "prefiqs": "PreFIQs, by sparsity",
@@ -47,8 +48,8 @@ def group_qualities(names: Sequence[str]) -> dict[str, list[str]]:
     Examples
     --------
     >>> group_qualities(["prefiqs/0.1", "prefiqs/0.4", "norm"])
-    {'One of each': ['prefiqs/0.4', 'norm'], 'PreFIQs, by sparsity': ['prefiqs/0.1', \
-'prefiqs/0.4']}
+    {'One of each method': ['prefiqs/0.4', 'norm'], 'PreFIQs, by sparsity': \
+['prefiqs/0.1', 'prefiqs/0.4']}
     """
     series: dict[str, list[str]] = {}
     for name in names:
@@ -61,7 +62,7 @@ def group_qualities(names: Sequence[str]) -> dict[str, list[str]]:
     }
     panels: dict[str, list[str]] = {}
     for start in range(0, len(single), MOST_CURVES):
-        part = "One of each" if start == 0 else f"More ({start // MOST_CURVES + 1})"
+        part = f"More methods ({start // MOST_CURVES + 1})" if start else _OVERVIEW
         panels[part] = single[start : start + MOST_CURVES]
     for title, members in several.items():
         # Too many sparsities: the first, the last, and evenly between them.

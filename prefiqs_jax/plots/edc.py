@@ -20,6 +20,8 @@ _DISCARDED = {
     "proportional": "either kind of comparison",
 }
 _MOST_MARKERS = 40
+# Of a curve that is read more often than it steps, as bands are.
+_MARKERS_SHOWN = 8
 # More steps than a page has dots would only make a large file.
 _MOST_STEPS = 2000
 
@@ -105,6 +107,7 @@ def edc_panel(
             ls=line,
             color=color,
             marker=marker if has_markers else "",
+            markevery=max(1, len(x) // _MARKERS_SHOWN),
             label=plain(name),
             zorder=3,
         )
