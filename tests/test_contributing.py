@@ -44,9 +44,10 @@ def test_every_recipe_is_found():
         "Add a mask",
         "Add a degradation",
         "Add a backbone",
+        "Try a quality",
         "Add a figure",
     ]
-    assert TEXT.count("```python") == 4
+    assert TEXT.count("```python") == 5
 
 
 @pytest.mark.parametrize("heading", RECIPES)
