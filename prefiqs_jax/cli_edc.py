@@ -87,9 +87,9 @@ def _add_benchmarks(edc: argparse.ArgumentParser) -> None:
         "CR-FIQA, of IJB-C; may be given several times",
     )
     group.add_argument(
-        "--benchmark-kind",
-        metavar="KIND",
-        help="what the benchmarks are, where that cannot be seen",
+        "--kind",
+        help="what the benchmarks are, where that cannot be seen: folder, lfw, xqlfw, "
+        "bin, crfiqa, ijbc or pairs",
     )
     group.add_argument(
         "--images", metavar="DIR", help="of a benchmark that is a list of pairs"
@@ -209,7 +209,7 @@ def _edc(options: argparse.Namespace) -> None:
 
     benchmarks = open_benchmarks(
         [_named(text) for text in options.benchmark],
-        kind=options.benchmark_kind,
+        kind=options.kind,
         images=options.images,
         degraded=options.degraded,
         seed=options.seed,

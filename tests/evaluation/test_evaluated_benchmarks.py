@@ -13,7 +13,7 @@ from benchmarks.benchmark_writers import (
     write_lfw,
 )
 
-from prefiqs_jax.benchmarks import read_benchmark, with_degraded
+from prefiqs_jax.benchmarks import KINDS, read_benchmark, with_degraded
 from prefiqs_jax.cli import main
 from prefiqs_jax.cli_edc import PRECISIONS, PROTOCOLS
 from prefiqs_jax.evaluation import EvaluationOptions, Verifier
@@ -21,6 +21,7 @@ from prefiqs_jax.evaluation.units import usable_units
 from prefiqs_jax.fiqa import PROTOCOLS as KNOWN_PROTOCOLS
 from prefiqs_jax.fiqa import Members, pool_templates, template_quality
 from prefiqs_jax.precision import PRECISIONS as KNOWN_PRECISIONS
+from prefiqs_jax.quality import METHODS
 
 SIZE = 14
 
@@ -29,9 +30,14 @@ def tables(path, name):
     return pd.read_csv(path / "tables" / f"{name}.csv")
 
 
-def test_options_are_those_of_the_library():
+def test_options_are_those_of_the_library(capsys):
     assert set(PROTOCOLS) == set(KNOWN_PROTOCOLS)
     assert set(PRECISIONS) == set(KNOWN_PRECISIONS)
+    with pytest.raises(SystemExit):
+        main(["edc", "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"seen: {', '.join(list(KINDS)[:-1])} or {list(KINDS)[-1]}" in told
+    assert all(method in told for method in METHODS)
 
 
 @pytest.fixture
@@ -150,7 +156,7 @@ def test_the_command(faces, tmp_path, capsys):
         (["--methods", "crfiqa"], "crfiqa"),
         (["--degraded", "99"], "99 copies"),
         (["--verifier", "arcface_vit_t=nowhere.pt"], "nowhere.pt"),
-        (["--benchmark-kind", "lfv"], "did you mean lfw"),
+        (["--kind", "lfv"], "did you mean lfw"),
         (["--benchmark", "nowhere"], "there is no nowhere"),
     ],
 )
