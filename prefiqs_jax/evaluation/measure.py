@@ -25,15 +25,16 @@ from prefiqs_jax.images import (
     ImageFolder,
     LoadedBatch,
     batch_count,
-    check_headers,
-    describe_bad,
     load_batches,
+    refuse_bad,
 )
 from prefiqs_jax.precision import DEFAULT_PRECISION, Precision
 from prefiqs_jax.quality import Scorer, image_seeds
 from prefiqs_jax.results.parts import finished_parts, read_tables, write_table
-from prefiqs_jax.results.provenance import now, session_record
-from prefiqs_jax.results.run_folder import open_run, write_manifest
+from prefiqs_jax.results.provenance import session_record
+from prefiqs_jax.results.run_folder import open_run
+from prefiqs_jax.sweep.distributed import Share
+from prefiqs_jax.sweep.record import RunRecord
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -154,11 +155,7 @@ def measure(
     missing = [index for index in every if index not in done]
     if missing and task.on_bad_image == "fail":
         pixels = task.backbone.preprocessing
-        bad = check_headers(
-            task.images, pixels.height, pixels.width, task.backbone.name
-        )
-        if bad:
-            raise InputError(describe_bad(bad))
+        refuse_bad(task.images, pixels.height, pixels.width, task.backbone.name)
     manifest = manifest or {
         "settings": task.describe(),
         "skipped": [],
@@ -166,10 +163,10 @@ def measure(
         "finished": None,
     }
     if missing:
-        manifest["sessions"].append(session_record(command, task.precision))
-        write_manifest(out, manifest)
-        _measure_batches(task, missing, Path(out), manifest, progress=progress)
-        write_manifest(out, manifest | {"finished": now()})
+        session = session_record(command, task.precision)
+        record = RunRecord(out, manifest, session, Share())
+        _measure_batches(task, missing, Path(out), record, progress=progress)
+        record.end(every)
     return read_measured(task, out)
 
 
@@ -195,7 +192,7 @@ def _measure_batches(
     task: Task,
     batches: Sequence[int],
     out: Path,
-    manifest: dict[str, Any],
+    record: RunRecord,
     *,
     progress: bool,
 ) -> None:
@@ -226,20 +223,10 @@ def _measure_batches(
     with bar, contextlib.closing(loaded):
         for batch in loaded:
             if batch.skipped:
-                _note_skipped(manifest, batch)
-                write_manifest(out, manifest)
+                record.skip(batch.skipped)
             columns = _columns(task, batch, embed)
             write_table(out, batch.index, columns, schema)
             bar.update(len(batch.names) + len(batch.skipped))
-
-
-def _note_skipped(manifest: dict[str, Any], batch: LoadedBatch) -> None:
-    known = {entry["image"] for entry in manifest["skipped"]}
-    manifest["skipped"] += [
-        {"image": name, "reason": reason}
-        for name, reason in batch.skipped
-        if name not in known
-    ]
 
 
 def _columns(task: Task, batch: LoadedBatch, embed: Forward) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from prefiqs_jax.images.assembling import LoadedBatch
 from prefiqs_jax.images.decode import Decoded, decode
 from prefiqs_jax.images.encode import encode_png
 from prefiqs_jax.images.folder import ImageFolder, read_folder
-from prefiqs_jax.images.headers import check_headers, describe_bad
+from prefiqs_jax.images.headers import check_headers, describe_bad, refuse_bad
 from prefiqs_jax.images.loading import batch_count, load_batches
 from prefiqs_jax.images.opening import BadImage
 
@@ -20,4 +20,5 @@ __all__ = [
     "encode_png",
     "load_batches",
     "read_folder",
+    "refuse_bad",
 ]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from prefiqs_jax.errors import InputError
 from prefiqs_jax.images.folder import ImageFolder
 from prefiqs_jax.images.opening import BadImage, NeededSize, silence_pillow
 
@@ -52,6 +53,12 @@ def check_headers(
     firsts = range(0, len(folder.names), _PIECE)
     with ThreadPoolExecutor(_WORKERS, thread_name_prefix="prefiqs-check") as pool:
         return [each for piece in pool.map(check, firsts) for each in piece]
+
+
+def refuse_bad(folder: ImageFolder, height: int, width: int, needed_by: str) -> None:
+    """Raise InputError if `check_headers` finds a picture that cannot be used."""
+    if bad := check_headers(folder, height, width, needed_by):
+        raise InputError(describe_bad(bad))
 
 
 def describe_bad(bad: Sequence[tuple[str, str]]) -> str:

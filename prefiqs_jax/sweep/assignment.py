@@ -8,8 +8,7 @@ from typing import Any, Literal
 import jax
 
 from prefiqs_jax.backbones.backbone import Backbone
-from prefiqs_jax.errors import InputError
-from prefiqs_jax.images import ImageFolder, batch_count, check_headers, describe_bad
+from prefiqs_jax.images import ImageFolder, batch_count, refuse_bad
 from prefiqs_jax.results.parts import finished_parts
 from prefiqs_jax.results.run_folder import open_run
 from prefiqs_jax.sweep.distributed import Agreed, Share, agree, all_stop_if_one_must
@@ -84,7 +83,8 @@ def assign(
         done = finished_parts(out)
         first = not distributed or jax.process_index() == 0
         if first and on_bad_image == "fail" and len(done) < batch_count(folder, size):
-            _check_pictures(backbone, folder)
+            pixels = backbone.preprocessing
+            refuse_bad(folder, pixels.height, pixels.width, backbone.name)
     agreed = Agreed(Share(), size, frozenset(done))
     if distributed:
         agreed = agree(settings, batch_size=size, batch_bound=count, done=done)
@@ -99,9 +99,3 @@ def assign(
         | {"batch_size": agreed.batch_size},
         manifest,
     )
-
-
-def _check_pictures(backbone: Backbone, folder: ImageFolder) -> None:
-    pixels = backbone.preprocessing
-    if bad := check_headers(folder, pixels.height, pixels.width, backbone.name):
-        raise InputError(describe_bad(bad))

@@ -19,9 +19,8 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.files import write_text
 from prefiqs_jax.images import (
     ImageFolder,
-    check_headers,
-    describe_bad,
     load_batches,
+    refuse_bad,
 )
 from prefiqs_jax.masks import apply_mask
 from prefiqs_jax.masks.allocation import check_sparsity
@@ -87,10 +86,8 @@ def score(
         message = f"{out} is a folder; give a file for the scores"
         raise InputError(message)
     pixels = backbone.preprocessing
-    if on_bad_image == "fail" and (
-        bad := check_headers(folder, pixels.height, pixels.width, backbone.name)
-    ):
-        raise InputError(describe_bad(bad))
+    if on_bad_image == "fail":
+        refuse_bad(folder, pixels.height, pixels.width, backbone.name)
     size = batch_size or default_batch_size(len(folder.names))
     pruned = apply_mask(backbone.params, mask(backbone.params, sparsity))
 

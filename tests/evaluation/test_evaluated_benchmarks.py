@@ -16,7 +16,7 @@ from benchmarks.benchmark_writers import (
 from prefiqs_jax.benchmarks import KINDS, read_benchmark, with_degraded
 from prefiqs_jax.cli import main
 from prefiqs_jax.cli_edc import PRECISIONS, PROTOCOLS
-from prefiqs_jax.evaluation import EvaluationOptions, Verifier
+from prefiqs_jax.evaluation import Verifier
 from prefiqs_jax.evaluation.units import usable_units
 from prefiqs_jax.fiqa import PROTOCOLS as KNOWN_PROTOCOLS
 from prefiqs_jax.fiqa import Members, pool_templates, template_quality
@@ -166,7 +166,3 @@ def test_bad_words(faces, tmp_path, capsys, words, message):
     assert len(told) == 1
     assert message in told[0]
     assert not (tmp_path / "out").exists()
-
-
-def test_settings_are_checked():
-    EvaluationOptions().check()
