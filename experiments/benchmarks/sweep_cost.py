@@ -15,8 +15,10 @@ compiled  the expert's, through ``torch.compile`` where that helps
 All must find our numbers to 1e-3. What is made once a run is timed apart for all: masks
 and compilation here, pruned copies and compilation there. Weights and pictures are
 random, neither changes the work. Each time is the shortest of its repetitions: what
-else the machine does only adds. The JSON has images/s and the fraction of the device's
-peak, too: nothing that does this work can be faster than one over that.
+else the machine does only adds. So that it adds to all alike, dense forwards are timed
+as many together as the floor has, about as long as a sweep. The JSON has images/s and
+the fraction of the device's peak, too: nothing that does this work can be faster than
+one over that.
 """
 
 import argparse
@@ -113,7 +115,7 @@ def read_options() -> argparse.Namespace:
     made.add_argument("--repeats", type=int, default=3)
     made.add_argument("--tune", choices=get_args(Tune), default="always")
     made.add_argument(
-        "--forwards", type=int, default=6, help="dense forwards timed together"
+        "--forwards", type=int, help="dense forwards timed together; default: 3 S + 1"
     )
     made.add_argument("--no-torch", action="store_true")
     made.add_argument("--no-compile", action="store_true", help="no torch.compile")
@@ -136,12 +138,13 @@ def compare(
     sweep = our_sweep(network, images, levels(count), tune=options.tune)
     found = sweep.call().compared
     forward, slices = best_forward(network, images, sweep.plan.strategy.slice_size)
-    dense: dict[str, Any] = {"dense": repeated(forward, options.forwards)}
+    forwards = options.forwards or 3 * count + 1
+    dense: dict[str, Any] = {"dense": repeated(forward, forwards)}
     about: dict[str, Any] = {}
     opponents: dict[str, Opponent] = {}
     if not options.no_torch:
         about, opponents, torch_dense = torch_side(network, images, count, options)
-        dense["pytorch_dense"] = repeated(torch_dense, options.forwards)
+        dense["pytorch_dense"] = repeated(torch_dense, forwards)
     for call in dense.values():  # the sweeps have run, to choose their settings
         call()
     answers: dict[str, NDArray] = {}
@@ -160,11 +163,11 @@ def compare(
         "repeats": options.repeats,
         "floor_forwards": 3 * count + 1,
         "hardware": hardware(),
-        "ours": our_figures(sweep, slices, times, count, options.forwards),
+        "ours": our_figures(sweep, slices, times, count, forwards),
     }
     row |= rates(network, batch, count, row["ours"]["sweep_s"], options)
     for name in opponents:
-        about[name] |= their_figures(name, times, options.forwards)
+        about[name] |= their_figures(name, times, forwards)
     return row | ({"pytorch": about} if about else {})
 
 
@@ -238,7 +241,7 @@ def difference(who: str, answer: NDArray, expected: NDArray) -> float:
 
 
 def repeated(call: Any, count: int) -> Any:
-    """Make one call of several: a dense forward is short beside a sweep."""
+    """Make one call of several."""
 
     def calls() -> None:
         for _ in range(count):

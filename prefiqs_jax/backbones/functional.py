@@ -113,10 +113,28 @@ def bind_function(
 
     def apply_fn(params: Params, images: Any, /) -> Array:
         images = jnp.asarray(images)
-        stored = jax.tree.map(lambda s: jnp.asarray(s, images.dtype), statistics)
-        return run(params, stored, images)
+        return run(params, as_stored(statistics, images.dtype), images)
 
     return params, apply_fn
+
+
+def as_stored(statistics: Any, dtype: Any) -> Any:
+    """Cast running statistics, and keep the compiler from computing with them.
+
+    XLA folds what it can compute of constants, but not to the same last digit in a
+    program of one device and in one of many: 1/√(variance + ε) then differs, and a
+    derivative jumps wherever a PReLU's input lies that close to zero. Behind a barrier
+    rows are the same on any number of devices.
+
+    Parameters
+    ----------
+    statistics
+        Nested dicts of arrays.
+    dtype
+        Of the images.
+    """
+    cast = jax.tree.map(lambda s: jnp.asarray(s, dtype), statistics)
+    return jax.lax.optimization_barrier(cast)
 
 
 def flatten(tree: Any) -> dict[str, Any]:

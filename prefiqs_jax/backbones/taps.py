@@ -9,13 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax import Array
 
 from prefiqs_jax.aliases import Params
-from prefiqs_jax.backbones.functional import Blueprint, unflatten
+from prefiqs_jax.backbones.functional import Blueprint, as_stored, unflatten
 from prefiqs_jax.backbones.layers import BatchNorm, dense
 from prefiqs_jax.backbones.places import Places, module_at, places_of
 from prefiqs_jax.backbones.reverse import is_slow_in_reverse, run_for_reverse
@@ -93,7 +92,7 @@ def make_taps(plan: Blueprint, tensors: Mapping[str, np.ndarray]) -> Taps | None
     statistics = jax.tree.map(np.array, kept.get("statistics", {}))
 
     def network(params: Params, values: Array) -> nnx.Module:
-        stored = jax.tree.map(lambda s: jnp.asarray(s, values.dtype), statistics)
+        stored = as_stored(statistics, values.dtype)
         return nnx.merge(plan.graph, *_states(params, stored))
 
     def apply_for_gradients(params: Params, images: Any) -> Array:

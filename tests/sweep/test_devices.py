@@ -56,6 +56,36 @@ def test_devices_change_no_row(run_sweep, pictures, tmp_path):
             assert np.abs(rows[column] - expected[column]).max() <= 1e-6
 
 
+NORMALISED = """
+import jax, numpy as np
+from flax import nnx
+from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
+from prefiqs_jax.backbones import bind, blueprint
+from prefiqs_jax.backbones.layers import BatchNorm
+
+rng = np.random.default_rng(0)
+plan = blueprint(lambda rngs: BatchNorm(64, rngs=rngs))
+tensors = {name: rng.uniform(0.5, 2, shape).astype(np.float32)
+           for name, shape in plan.shapes.items()}
+params, apply_fn = bind(plan, tensors)
+values = rng.normal(size=(16, 64)).astype(np.float32)
+
+def on_devices(count):
+    mesh = Mesh(np.array(jax.devices()[:count]), ("batch",))
+    run = jax.jit(jax.shard_map(apply_fn, mesh=mesh, in_specs=(P(), P("batch")),
+                                out_specs=P("batch"), check_vma=False))
+    return np.asarray(run(jax.device_put(params, NamedSharding(mesh, P())), values))
+
+one, eight = on_devices(1), on_devices(8)
+print((one == eight).all())
+"""
+
+
+def test_statistics_are_the_same_on_any_number_of_devices():
+    """To the last bit: one beside zero makes a derivative jump."""
+    assert with_eight_devices("-c", NORMALISED).split() == ["True"]
+
+
 COLLECTIVES = """
 import jax, jax.numpy as jnp, numpy as np
 from jax.sharding import Mesh, PartitionSpec as P

@@ -10,6 +10,7 @@ import numpy as np
 from jax import Array
 
 from prefiqs_jax.aliases import Params
+from prefiqs_jax.backbones.functional import as_stored
 from prefiqs_jax.backbones.onnx_graph.call import Call
 from prefiqs_jax.backbones.onnx_graph.graph import Node
 from prefiqs_jax.backbones.onnx_graph.leaves import Use
@@ -92,7 +93,7 @@ def embed(program: Program, params: Params, statistics: Params, images: Any) -> 
             f"shape (batch, {wanted[0]}, {wanted[1]}, 3)"
         )
         raise InputError(message)
-    stored = jax.tree.map(lambda s: jnp.asarray(s, images.dtype), statistics)
+    stored = as_stored(statistics, images.dtype)
     trees = {"params": params, "statistics": stored}
     count = images.shape[0]
     return jax.vmap(lambda image: _run(program, trees, image[None], count)[0])(images)
