@@ -237,9 +237,13 @@ def best_expert(by_layout: dict[str, TorchSweep]) -> Opponent:
         if (layout, "jvp", chunk) not in tried:
             attempt(by_layout[layout], "jvp", chunk)
     layout, _, chunk = min(tried, key=tried.__getitem__)
-    attempt(by_layout[layout], "linearize", chunk)
+    named: dict[str, Any] = {}
+    try:
+        attempt(by_layout[layout], "linearize", chunk)
+    except RuntimeError as error:  # of views in channels_last that it has traced
+        named[f"{layout} linearize {chunk}"] = str(error).splitlines()[0]
     layout, way, chunk = min(tried, key=tried.__getitem__)
-    named = {" ".join(map(str, key)): value for key, value in tried.items()}
+    named |= {" ".join(map(str, key)): value for key, value in tried.items()}
     settings = {"layout": layout, "way": way, "chunk": chunk, "tried_s": named}
     return Opponent(expert(by_layout[layout], way, chunk), settings)
 
