@@ -16,6 +16,7 @@ from jax.extend import core
 
 from prefiqs_jax.aliases import ApplyFn, Params
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.jaxprs import bodies
 
 Precision: TypeAlias = Literal["highest", "high", "fast"]
 
@@ -143,8 +144,8 @@ def _inlined(equation: Any) -> Any:
     for name in ("jaxpr", "call_jaxpr"):
         body = equation.params.get(name)
         if body is not None and equation.primitive.name not in ("scan", "while"):
-            closed = body if hasattr(body, "consts") else None
-            if closed is not None and _holds_products(closed.jaxpr):
+            closed = body if hasattr(body, "consts") else core.ClosedJaxpr(body, [])
+            if _holds_products(closed.jaxpr):
                 return closed
     return None
 
@@ -152,9 +153,6 @@ def _inlined(equation: Any) -> Any:
 def _holds_products(jaxpr: Any) -> bool:
     return any(
         equation.primitive.name in _PRODUCTS
-        or any(
-            hasattr(body, "jaxpr") and _holds_products(body.jaxpr)
-            for body in equation.params.values()
-        )
+        or any(_holds_products(body) for body in bodies(equation))
         for equation in jaxpr.eqns
     )

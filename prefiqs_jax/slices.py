@@ -12,6 +12,7 @@ import jax
 from jax import Array
 
 from prefiqs_jax.aliases import ApplyFn, Params
+from prefiqs_jax.jaxprs import bodies
 
 LARGEST_SLICE = 8
 """Images whose activations a processor's cache holds; slices of 4 are about as good."""
@@ -120,9 +121,5 @@ def operations(jaxpr: Any) -> int:
             each = math.prod(kernel) // outputs
             count += 2 * math.prod(equation.outvars[0].aval.shape) * each
         else:
-            count += sum(
-                operations(body.jaxpr)
-                for body in settings.values()
-                if hasattr(body, "jaxpr")
-            )
+            count += sum(operations(body) for body in bodies(equation))
     return count

@@ -16,6 +16,7 @@ LAYERS = [
     "bench",
     "trees",
     "compilation",
+    "jaxprs",
     "precision",
     "slices",
     "masks",

@@ -90,21 +90,30 @@ def main() -> None:
     out = output_path("sweep_cost", options.out)
     rows: list[dict[str, Any]] = []
     if options.add and out.exists():
-        rows = [
-            row
-            for row in json.loads(out.read_text())["rows"]
-            if row["network"] not in options.networks
-        ]
+        rows = json.loads(out.read_text())["rows"]
     for name in options.networks:
         network = random_network(name)
         for count in options.sparsities:
             row = compare(network, batch, count, options)
-            rows.append(row)
+            rows = replaced(rows, row)
             print(describe(row), flush=True)
             rows.sort(key=lambda row: (order(row["network"]), row["sparsities"]))
             result = {"benchmark": "sweep_cost", "rows": rows}
             write(out, result, [figure for row in rows for figure in ratios(row)])
     print(out)
+
+
+def replaced(rows: list[dict[str, Any]], row: dict[str, Any]) -> list[dict[str, Any]]:
+    """Put a row in its predecessor's place; PyTorch's run stays if it is not repeated.
+
+    What stands there of PyTorch is relative to our sweep in PyTorch's own run.
+    """
+    same = ("network", "sparsities", "batch")
+    before = [old for old in rows if all(old[key] == row[key] for key in same)]
+    for old in before:
+        if "pytorch" in old and "pytorch" not in row:
+            row |= {"pytorch": {"run": old["hardware"]["started"]} | old["pytorch"]}
+    return [old for old in rows if old not in before] + [row]
 
 
 def read_options() -> argparse.Namespace:
@@ -121,7 +130,7 @@ def read_options() -> argparse.Namespace:
     made.add_argument("--no-torch", action="store_true")
     made.add_argument("--no-compile", action="store_true", help="no torch.compile")
     made.add_argument(
-        "--add", action="store_true", help="keep the file's rows of other networks"
+        "--add", action="store_true", help="keep the file's other rows, and PyTorch's"
     )
     options = made.parse_args()
     if options.quick:

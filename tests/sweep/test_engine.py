@@ -126,8 +126,9 @@ def test_slices_where_memory_sets_the_pace():
         x, p["w"], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
     kernel = np.ones((3, 3, 2, 5), np.float32)
-    found = estimate(_posed(jax.jit(conv), kernel), (6, 7, 2), "f4")
-    assert found.operations == 2 * 6 * 7 * 5 * 3 * 3 * 2
+    for wrap in (jax.jit, jax.checkpoint):
+        found = estimate(_posed(wrap(conv), kernel), (6, 7, 2), "f4")
+        assert found.operations == 2 * 6 * 7 * 5 * 3 * 3 * 2
     assert found.residuals == 6 * 7 * 2 * 4  # the pictures alone
     assert found.intensity == found.operations / found.residuals
     assert default_strategy(4, 16, 99.0) == Strategy(1, slice_size=8)

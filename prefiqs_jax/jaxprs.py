@@ -1,0 +1,30 @@
+"""Programs within JAX's programs."""
+
+from typing import Any
+
+
+def bodies(equation: Any) -> list[Any]:
+    """List the jaxprs that an equation runs: of a call, a loop, a checkpoint.
+
+    Parameters
+    ----------
+    equation
+        Of a jaxpr.
+
+    Returns
+    -------
+    list of jaxpr
+        Without their constants; ``jax.checkpoint`` holds a bare jaxpr, ``jax.jit`` a
+        closed one.
+
+    Examples
+    --------
+    >>> import jax
+    >>> for wrap in (jax.jit, jax.checkpoint):
+    ...     program = jax.make_jaxpr(wrap(lambda x: x * x))(3.0)
+    ...     print([len(body.eqns) for body in bodies(program.eqns[0])])
+    [1]
+    [1]
+    """
+    found = [getattr(value, "jaxpr", value) for value in equation.params.values()]
+    return [body for body in found if hasattr(body, "eqns")]
