@@ -32,6 +32,7 @@ MEANING: dict[Precision, str] = {
 }
 
 _PRODUCTS = ("dot_general", "conv_general_dilated")
+_CHECKPOINTS = ("remat2", "checkpoint")  # their bodies are bare jaxprs
 
 
 def at_precision(apply_fn: ApplyFn, precision: Precision) -> ApplyFn:
@@ -144,8 +145,10 @@ def _inlined(equation: Any) -> Any:
     for name in ("jaxpr", "call_jaxpr"):
         body = equation.params.get(name)
         if body is not None and equation.primitive.name not in ("scan", "while"):
-            closed = body if hasattr(body, "consts") else core.ClosedJaxpr(body, [])
-            if _holds_products(closed.jaxpr):
+            closed = body if hasattr(body, "consts") else None
+            if equation.primitive.name in _CHECKPOINTS:
+                closed = core.ClosedJaxpr(body, [])
+            if closed is not None and _holds_products(closed.jaxpr):
                 return closed
     return None
 
