@@ -8,6 +8,7 @@ from jax import lax
 from toy import toy_network
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.jaxprs import bodies
 from prefiqs_jax.precision import MEANING, PRECISIONS, at_precision
 
 PRODUCTS = ("dot_general", "conv_general_dilated")
@@ -188,10 +189,8 @@ def products(jaxpr):
     for equation in jaxpr.eqns:
         if equation.primitive.name in PRODUCTS:
             yield equation
-        for value in equation.params.values():
-            inner_jaxpr = getattr(value, "jaxpr", None)
-            if inner_jaxpr is not None:
-                yield from products(inner_jaxpr)
+        for body in bodies(equation):
+            yield from products(body)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

@@ -17,7 +17,7 @@ and compilation here, pruned copies and compilation there. Weights and pictures 
 random, neither changes the work. Each time is the shortest of its repetitions: what
 else the machine does only adds. So that it adds to all alike, dense forwards are timed
 as many together as the floor has, about as long as a sweep. Our own cost in forwards is
-taken before PyTorch is loaded, whose presence slows a sweep by up to a quarter. The
+taken before PyTorch is loaded, beside which a sweep takes longer. The
 JSON has images/s and the fraction of the device's peak, too: nothing that does this
 work can be faster than one over that.
 """
@@ -152,22 +152,20 @@ def compare(
     ours: dict[str, Any] = {"dense": repeated(forward, forwards), "sweep": sweep.call}
     alone = in_turn(ours, options.repeats, warm_up=False)
     about: dict[str, Any] = {}
-    opponents: dict[str, Opponent] = {}
-    answers: dict[str, NDArray] = {}
     if not options.no_torch:
         about, opponents, torch_dense = torch_side(network, images, count, options)
         torch_dense()
         ours["pytorch_dense"] = repeated(torch_dense, forwards)
+        answers: dict[str, NDArray] = {}
         whole = {n: keeping(o.call, n, answers) for n, o in opponents.items()}
         times = in_turn(ours | whole, options.repeats, warm_up=False)
         about["ours_beside_s"] = times["sweep"].elapsed.tolist()
-        for name in opponents:
+        expected = np.stack([found.first_order, found.drift])
+        for name, answer in answers.items():
             about[name] |= their_figures(name, times, forwards)
-    expected = np.stack([found.first_order, found.drift])
-    for name, answer in answers.items():
-        about[name]["largest_difference"] = difference(
-            f"{network.name}: PyTorch ({name})", answer, expected
-        )
+            about[name]["largest_difference"] = difference(
+                f"{network.name}: PyTorch ({name})", answer, expected
+            )
     row: dict[str, Any] = {
         "network": network.name,
         "sparsities": count,
