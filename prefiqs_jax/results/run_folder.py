@@ -68,8 +68,6 @@ def open_run(
                 f"{_brief(settings[key])}; give another --out or the same settings"
             )
             raise InputError(message)
-    for leftover in run.glob(f".*{PARTIAL}"):  # of a killed process
-        leftover.unlink(missing_ok=True)
     return manifest
 
 
@@ -93,8 +91,24 @@ def write_manifest(
         If it cannot be written.
     """
     text = json.dumps(manifest, indent=1, ensure_ascii=False, sort_keys=True)
-    name = PROCESS.format(process) if process else MANIFEST
-    write_text(make_folder(run) / name, text + "\n")
+    write_text(make_folder(run) / _account(process), text + "\n")
+
+
+def clear_unfinished(run: str | os.PathLike[str], *, process: int = 0) -> None:
+    """Remove what killed processes left half-written in a run that has all its parts.
+
+    Not before: until then another process of the run may be writing what looks like it.
+
+    Parameters
+    ----------
+    run
+        Folder of the run.
+    process
+        Index of the process; accounts of others may still be in their hands.
+    """
+    for name in ("part-*.parquet", _account(process)):
+        for leftover in Path(run).glob(f".{name}.*{PARTIAL}"):
+            leftover.unlink(missing_ok=True)
 
 
 def write_part(
@@ -148,6 +162,10 @@ def read_manifest(run: str | os.PathLike[str]) -> dict[str, Any]:
         raise InputError(message)
     first, *others = [_read_object(path) for path in paths]
     return functools.reduce(_together, others, first)
+
+
+def _account(process: int) -> str:
+    return PROCESS.format(process) if process else MANIFEST
 
 
 def _accounts(run: Path) -> list[Path]:

@@ -2,16 +2,13 @@
 
 from typing import Any
 
-import jax
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from prefiqs_jax.aliases import ApplyFn, Params
 from prefiqs_jax.masks.packed import PackedMasks
-from prefiqs_jax.precision import Precision
 from prefiqs_jax.sweep.engine import pose
 from prefiqs_jax.sweep.executor import Executor
-from prefiqs_jax.sweep.memory import must_shard
 from prefiqs_jax.sweep.planner import Planner
 
 ALLOWED = 1e-3
@@ -23,11 +20,11 @@ def precision_error(
     params: Params,
     masks: PackedMasks,
     images: NDArray,
-    precision: Precision,
+    executor: Executor,
     *,
     memory_limit: int | None = None,
 ) -> dict[str, Any]:
-    """Measure the same images in a precision and in ``highest``, and compare.
+    """Measure the same images as a run does and in ``highest``, and compare.
 
     Parameters
     ----------
@@ -35,8 +32,8 @@ def precision_error(
         Network and masks.
     images
         Preprocessed, shape (n, height, width, channels).
-    precision
-        To be judged.
+    executor
+        Of the run whose precision is to be judged; its program is used as it is.
     memory_limit
         Bytes, as for :func:`prefiqs_jax.sweep.planner.Planner`.
 
@@ -46,27 +43,30 @@ def precision_error(
         ``images``: n; ``first_order`` and ``drift``: median and largest relative error
         over images and sparsities.
     """
-    found = {}
-    sharded = must_shard(params, masks, len(jax.local_devices()), memory_limit)
-    for each in (precision, "highest"):
-        problem = pose(apply_fn, params, masks, precision=each, sharded=sharded)
-        executor = Executor(
-            Planner(
-                problem,
-                images.shape[1:],
-                len(images),
-                dtype=images.dtype,
-                batch_size=len(images),
-                memory_limit=memory_limit,
-            )
-        )
-        found[each] = executor.finish(executor.start(images)).compared
+    judged = executor.problem
+    problem = pose(
+        apply_fn,
+        params,
+        masks,
+        precision="highest",
+        devices=list(judged.mesh.devices.flat),
+        sharded=judged.sharded,
+    )
+    planner = Planner(
+        problem,
+        images.shape[1:],
+        len(images),
+        dtype=images.dtype,
+        batch_size=len(images),
+        memory_limit=memory_limit,
+    )
+    ours = executor.finish(executor.start(images)).compared
+    reference = Executor(planner)
+    exact = reference.finish(reference.start(images)).compared
     return {
         "images": len(images),
-        "first_order": _relative(
-            found[precision].first_order, found["highest"].first_order
-        ),
-        "drift": _relative(found[precision].drift, found["highest"].drift),
+        "first_order": _relative(ours.first_order, exact.first_order),
+        "drift": _relative(ours.drift, exact.drift),
     }
 
 
@@ -83,7 +83,8 @@ def describe_error(precision: str, error: dict[str, Any]) -> str:
     return text
 
 
-def _relative(ours: NDArray, exact: NDArray) -> dict[str, float]:
+def _relative(ours: ArrayLike, exact: ArrayLike) -> dict[str, float]:
+    ours, exact = np.asarray(ours), np.asarray(exact)
     moved = exact != 0  # at sparsity 0 there is nothing to be relative to
     error = np.abs(ours - exact)[moved] / exact[moved]
     if not error.size:

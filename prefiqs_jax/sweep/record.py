@@ -13,7 +13,11 @@ from typing import Any
 
 from prefiqs_jax.results.parts import finished_parts
 from prefiqs_jax.results.provenance import now
-from prefiqs_jax.results.run_folder import read_manifest, write_manifest
+from prefiqs_jax.results.run_folder import (
+    clear_unfinished,
+    read_manifest,
+    write_manifest,
+)
 from prefiqs_jax.sweep.distributed import Share
 
 
@@ -80,5 +84,6 @@ class RunRecord:
         if finished_parts(self._out) >= set(batches):
             # Whoever comes last says so; two who come last together say the same.
             self._manifest["finished"] = now()
+            clear_unfinished(self._out, process=self._share.index)
         self.write()
         return read_manifest(self._out)

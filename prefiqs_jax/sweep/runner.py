@@ -23,7 +23,7 @@ from prefiqs_jax.masks.named import NamedMask, as_named
 from prefiqs_jax.masks.packed import PackedMasks, pack_masks
 from prefiqs_jax.precision import DEFAULT_PRECISION, Precision
 from prefiqs_jax.results.provenance import now, session_record
-from prefiqs_jax.results.run_folder import write_manifest
+from prefiqs_jax.results.run_folder import clear_unfinished, write_manifest
 from prefiqs_jax.sweep.assignment import assign
 from prefiqs_jax.sweep.batches import Work, measure_batches
 from prefiqs_jax.sweep.distributed import all_stop_if_one_must
@@ -156,6 +156,7 @@ def sweep(
         _say(options, f"{out} is complete already")
         if manifest and manifest["finished"] is None and not todo.share.index:
             # Killed after its last part.
+            clear_unfinished(out)
             write_manifest(out, manifest | {"finished": now()})
         return Path(out)
     if not todo.batches:
@@ -170,7 +171,7 @@ def sweep(
     session = session_record(options.command, options.precision, devices)
     record = RunRecord(out, manifest, session | executor.plan.describe(), todo.share)
     if options.precision != "highest" and not todo.share.index:
-        error = _precision_error(work, todo.batches, options)
+        error = _precision_error(work, todo.batches, executor, options)
         record.session["precision_error"] = error
         if error is not None:
             _say(options, describe_error(options.precision, error))
@@ -249,7 +250,7 @@ def _executor(
 
 
 def _precision_error(
-    work: Work, batches: Sequence[int], options: SweepOptions
+    work: Work, batches: Sequence[int], executor: Executor, options: SweepOptions
 ) -> dict[str, Any] | None:
     """Measure it on the first batch that has a picture; None if all are skipped."""
     with contextlib.closing(work.load(batches)) as loaded:
@@ -262,7 +263,7 @@ def _precision_error(
         work.backbone.params,
         work.masks,
         images,
-        options.precision,
+        executor,
         memory_limit=options.memory_limit,
     )
 

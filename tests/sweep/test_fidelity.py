@@ -5,6 +5,7 @@ import pytest
 
 from prefiqs_jax import results
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.sweep import engine, planner
 from prefiqs_jax.sweep.fidelity import describe_error
 
 
@@ -23,6 +24,18 @@ def test_the_error_is_that_of_the_rows(run_sweep, capsys):
     assert describe_error("fast", error) in capsys.readouterr().err
     (whole,) = results.read_manifest(run.parent / "exact")["sessions"]
     assert "precision_error" not in whole
+
+
+def test_a_run_is_judged_by_its_own_program(run_sweep, monkeypatch):
+    compiled = []
+
+    def count(problem, *arguments):
+        compiled.append(problem.precision)
+        return engine.compile_step(problem, *arguments)
+
+    monkeypatch.setattr(planner, "compile_step", count)
+    run_sweep(precision="high")
+    assert compiled == ["high", "highest"]
 
 
 def test_a_small_error_is_only_told():

@@ -88,3 +88,19 @@ def test_whoever_comes_last_says_that_it_is_finished(run, last):
     assert results.read_manifest(run)["finished"] is not None
     records[1 - last].write()  # knows of nothing, and takes nothing back
     assert results.read_manifest(run)["finished"] is not None
+
+
+def test_what_another_process_may_be_writing_is_left_until_all_parts_are_there(run):
+    survivor = a_record(run, 1)
+    a_part(run, 0)
+    part = run / ".part-000001.parquet.99.partial"
+    others = run / ".run.json.99.partial"
+    own = run / ".process-0001.json.99.partial"
+    for path in (part, others, own):
+        path.write_bytes(b"half")
+    open_run(run, SETTINGS)
+    survivor.end(range(2))
+    assert {part, others, own} <= set(run.iterdir())
+    a_part(run, 1)
+    survivor.end(range(2))
+    assert list(run.glob(".*")) == [others]

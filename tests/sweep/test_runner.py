@@ -104,6 +104,7 @@ def test_resumes_where_it_stopped(run_sweep):
     run = run_sweep("run")
     (run / "part-000001.parquet").unlink()
     (run / ".part-000001.parquet.99.partial").write_bytes(b"half")
+    (run / ".run.json.99.partial").write_bytes(b"half")
     kept = (run / "part-000000.parquet").stat().st_mtime_ns
     run_sweep("run", batch_size=None)  # nothing said: the run keeps its batch size
     pd.testing.assert_frame_equal(results.read(run), whole)
