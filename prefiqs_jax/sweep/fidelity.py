@@ -1,13 +1,13 @@
 """How far a lower precision moves a run's numbers, measured on its own pictures."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from prefiqs_jax.aliases import ApplyFn, Params
-from prefiqs_jax.masks.packed import PackedMasks
-from prefiqs_jax.sweep.engine import pose
+from prefiqs_jax.aliases import ApplyFn
+from prefiqs_jax.precision import at_precision
 from prefiqs_jax.sweep.executor import Executor
 from prefiqs_jax.sweep.planner import Planner
 
@@ -17,8 +17,6 @@ ALLOWED = 1e-3
 
 def precision_error(
     apply_fn: ApplyFn,
-    params: Params,
-    masks: PackedMasks,
     images: NDArray,
     executor: Executor,
     *,
@@ -28,12 +26,13 @@ def precision_error(
 
     Parameters
     ----------
-    apply_fn, params, masks
-        Network and masks.
+    apply_fn
+        Of the network, in no precision of its own.
     images
         Preprocessed, shape (n, height, width, channels).
     executor
-        Of the run whose precision is to be judged; its program is used as it is.
+        Of the run whose precision is to be judged; its program is used as it is, and
+        its weights and masks where they are.
     memory_limit
         Bytes, as for :func:`prefiqs_jax.sweep.planner.Planner`.
 
@@ -43,14 +42,10 @@ def precision_error(
         ``images``: n; ``first_order`` and ``drift``: median and largest relative error
         over images and sparsities.
     """
-    judged = executor.problem
-    problem = pose(
-        apply_fn,
-        params,
-        masks,
+    problem = dataclasses.replace(
+        executor.problem,
+        apply_fn=at_precision(apply_fn, "highest"),
         precision="highest",
-        devices=list(judged.mesh.devices.flat),
-        sharded=judged.sharded,
     )
     planner = Planner(
         problem,

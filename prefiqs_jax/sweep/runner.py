@@ -259,12 +259,7 @@ def _precision_error(
     if images is None:
         return None
     return precision_error(
-        work.backbone.apply_fn,
-        work.backbone.params,
-        work.masks,
-        images,
-        executor,
-        memory_limit=options.memory_limit,
+        work.backbone.apply_fn, images, executor, memory_limit=options.memory_limit
     )
 
 

@@ -103,8 +103,8 @@ def test_embedder_agrees_with_the_plain_functions():
         embedder.drift(pictures), sensitivity.drift(*arguments), rtol=1e-5, atol=1e-7
     )
     dense = sensitivity.embed(backbone.apply_fn, backbone.params, images)
-    # Unit rows: a component rounds by their length, however small it is itself.
-    np.testing.assert_allclose(embedder.dense(pictures), dense, rtol=0, atol=1e-6)
+    # A batch may go in slices: sums in another order, two units in the last place.
+    np.testing.assert_allclose(embedder.dense(pictures), dense, rtol=1e-5, atol=3e-7)
 
 
 def test_summary_says_what_the_tables_hold(embeddings, pictures, rows):

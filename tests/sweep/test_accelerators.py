@@ -48,4 +48,9 @@ def test_a_step_is_made_for_an_accelerator(backend, network, precision, monkeypa
     assert asked == [{"HIGH" if precision == "high" else "HIGHEST"}] * len(products)
     rounded = [line for line in products if "bf16" in line]
     assert len(rounded) == (len(products) if precision == "fast" else 0)
-    assert default_strategy(10, 128, intensity=1.0).tangent_chunk == 5
+
+
+@pytest.mark.parametrize("backend", PLATFORM)
+def test_directions_go_in_fives_and_images_all_at_once(backend, monkeypatch):
+    monkeypatch.setattr("jax.default_backend", lambda: backend)
+    assert default_strategy(10, 128, intensity=1.0) == Strategy(tangent_chunk=5)
