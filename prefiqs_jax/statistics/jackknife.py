@@ -1,0 +1,79 @@
+"""Confidence intervals from leaving out one person at a time."""
+
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
+from scipy import stats
+
+Scale = Literal["linear", "fisher"]
+
+
+def jackknife_interval(
+    value: NDArray[np.float64] | float,
+    without: Float[np.ndarray, "clusters ..."],
+    *,
+    level: float = 0.95,
+    scale: Scale = "linear",
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Compute the delete-one-cluster jackknife interval of a statistic.
+
+    value ± t · SE with SE² = (K - 1) / K · Σ (without_k - mean)² and t the quantile of
+    Student's distribution with K - 1 degrees of freedom, K the number of clusters.
+
+    Parameters
+    ----------
+    value
+        The statistic on all clusters, any shape.
+    without
+        The statistic with each cluster left out, shape (clusters, *value.shape). A
+        cluster without which the statistic is not defined is NaN and makes the
+        interval NaN.
+    level
+        Coverage asked for, in (0, 1).
+    scale
+        ``"linear"``, or ``"fisher"`` for correlations: the interval is computed on
+        artanh(value), where the sampling distribution is nearly symmetric, and ends
+        inside [-1, 1].
+
+    Returns
+    -------
+    low, high
+        Same shape as ``value``; NaN for fewer than two clusters.
+
+    Notes
+    -----
+    Chosen because it covers with few people, where the percentile and BCa bootstraps
+    do not: see ``experiments/coverage.py``.
+
+    References
+    ----------
+    Efron & Tibshirani (1993). An Introduction to the Bootstrap, chapter 11 (the
+    jackknife estimate of standard error), equation 11.5.
+
+    Examples
+    --------
+    The mean of three numbers: the classical t interval.
+
+    >>> x = np.array([1.0, 2.0, 3.0])
+    >>> low, high = jackknife_interval(2.0, (x.sum() - x) / 2)
+    >>> round(float(low), 3), round(float(high), 3)
+    (-0.484, 4.484)
+    """
+    count = len(without)
+    center = np.asarray(value, np.float64)
+    if count < 2:
+        return np.full(center.shape, np.nan), np.full(center.shape, np.nan)
+    if scale == "fisher":
+        # A correlation of exactly ±1 has no artanh: the nearest float stands for it.
+        most = np.nextafter(1.0, 0.0)
+        center = np.arctanh(np.clip(center, -most, most))
+        without = np.arctanh(np.clip(without, -most, most))
+    spread = without - without.mean(axis=0)
+    error = np.sqrt((count - 1) / count * np.sum(spread**2, axis=0))
+    reach = stats.t.ppf((1 + level) / 2, count - 1) * error
+    low, high = center - reach, center + reach
+    if scale == "fisher":
+        low, high = np.tanh(low), np.tanh(high)
+    return low, high
