@@ -5,6 +5,7 @@ from prefiqs_jax.images.decode import Decoded, decode
 from prefiqs_jax.images.encode import encode_png
 from prefiqs_jax.images.folder import ImageFolder, read_folder
 from prefiqs_jax.images.headers import check_headers, describe_bad, refuse_bad
+from prefiqs_jax.images.inventory import Inventory, refuse_changed, take_inventory
 from prefiqs_jax.images.loading import batch_count, load_batches
 from prefiqs_jax.images.opening import BadImage
 
@@ -12,6 +13,7 @@ __all__ = [
     "BadImage",
     "Decoded",
     "ImageFolder",
+    "Inventory",
     "LoadedBatch",
     "batch_count",
     "check_headers",
@@ -21,4 +23,6 @@ __all__ = [
     "load_batches",
     "read_folder",
     "refuse_bad",
+    "refuse_changed",
+    "take_inventory",
 ]
