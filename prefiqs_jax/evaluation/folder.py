@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,7 +58,8 @@ def claim_evaluation(out: str | os.PathLike[str]) -> Iterator[None]:
             try:
                 yield
             except BaseException:
-                if is_new and {*os.listdir(out)} <= {MARKER, LOCK}:
+                if is_new and not _holds_work(out):
+                    shutil.rmtree(out / MEASURED, ignore_errors=True)
                     (out / MARKER).unlink()
                 raise
             after = _files(out)
@@ -95,6 +97,12 @@ def _check(out: Path) -> set[str]:
         message = f"{out} is not empty and holds no evaluation; give another --out"
         raise InputError(message)
     return set()
+
+
+def _holds_work(out: Path) -> bool:
+    """Say whether there is any file but those that claim the folder."""
+    files = (path for path in out.rglob("*") if not path.is_dir())
+    return any(path.name not in (MARKER, LOCK) for path in files)
 
 
 def _mark(out: Path, files: set[str]) -> None:

@@ -31,15 +31,15 @@ CHOSEN, CONTENT = "batch_size", "image_content_sha256"
 """Settings that are not compared when a run is opened: a batch size of None means "as
 the run has it", and files are only read once everything else is right."""
 _MEANINGS = {
-    "weights_sha256": "other weights",
     "function": "another function of the weights and images",
+    "weights_sha256": "other weights",
     "images_sha256": "other images",
     "image_content_sha256": "images of other content",
     "identities_sha256": "other identities of the images",
     "mask_file_sha256": "another content of the mask's file",
     "masks_sha256": "other masks",
 }
-"""What another digest means, in words."""
+"""What another digest means, in words; what is further up decides what is below."""
 
 
 def open_run(
@@ -93,11 +93,12 @@ def open_run(
             "another --out"
         )
         raise InputError(message)
-    stored = manifest.get("settings", {})
+    stored, digests = manifest.get("settings", {}), list(_MEANINGS)
 
-    def place(key: str) -> tuple[bool, bool, str]:
+    def place(key: str) -> tuple[int, bool, str]:
         # What a user can name comes before digests and what only one of the two has.
-        return key.endswith("sha256"), key not in stored or key not in settings, key
+        rank = digests.index(key) if key in digests else -1
+        return rank, key not in stored or key not in settings, key
 
     for key in sorted((stored.keys() | settings.keys()) - {CONTENT}, key=place):
         if key != CHOSEN or settings.get(key) is not None:
