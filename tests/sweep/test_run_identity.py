@@ -136,6 +136,9 @@ def test_other_weights_are_refused_though_the_file_is_the_same(run_mask, backbon
     def twice(params, images):
         return 2 * backbone.apply_fn(params, images)
 
+    words = "was made with backbone toy, not another"
+    other = dataclasses.replace(backbone, name="another")
+    refused(run, words, run_mask, mask, backbone=other)
     words = "another function of the weights and images: function bind_function"
     other = dataclasses.replace(backbone, apply_fn=twice)
     refused(run, words, run_mask, mask, backbone=other)
