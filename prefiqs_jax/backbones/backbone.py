@@ -30,6 +30,9 @@ class Provenance:
         Whether an exporter folded BatchNorms into the convolutions before them. To
         prune such a network is not to prune the one that was trained: the weights'
         magnitudes are others.
+    epsilons
+        Path of each normalisation to its epsilon, where the file states them (ONNX:
+        float32 numbers); empty where they are the architecture's.
     hub
         Repository, file and revision, if the file was fetched.
     weights_sha256
@@ -44,6 +47,7 @@ class Provenance:
     format: str
     ignored: Mapping[str, str] = dataclasses.field(default_factory=dict)
     folded: bool = False
+    epsilons: Mapping[str, float] = dataclasses.field(default_factory=dict)
     hub: str | None = None
     weights_sha256: str = ""
 

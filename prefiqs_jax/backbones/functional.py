@@ -1,6 +1,7 @@
 """From a Flax module to a pure function of (params, images), without random weights."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -11,7 +12,9 @@ from flax import nnx
 from jax import Array
 
 from prefiqs_jax.aliases import ApplyFn, Params
+from prefiqs_jax.errors import InputError
 from prefiqs_jax.trees import named_leaves
+from prefiqs_jax.weights.wording import AGAIN, listed
 
 Build = Callable[[nnx.Rngs], nnx.Module]
 
@@ -59,6 +62,43 @@ def blueprint(build: Build) -> Blueprint:
     module = nnx.eval_shape(lambda: build(rngs))
     graph, params, statistics = nnx.split(module, nnx.Param, ...)
     return Blueprint(graph, nnx.to_pure_dict(params), nnx.to_pure_dict(statistics))
+
+
+def with_epsilons(plan: Blueprint, epsilons: Mapping[str, float]) -> Blueprint:
+    """Give every normalisation the epsilon that a file states for it.
+
+    Parameters
+    ----------
+    plan
+        Shapes of the network, with the epsilons of the architecture.
+    epsilons
+        Path of a normalisation, such as ``layer1/0/bn1``, to its epsilon; none at all
+        = as the architecture has it.
+
+    Raises
+    ------
+    InputError
+        If one of them is left out, unknown, negative or not finite.
+    """
+    if not epsilons:
+        return plan
+    module = nnx.merge(plan.graph, nnx.State(plan.params), nnx.State(plan.statistics))
+    norms: dict[str, Any] = {
+        "/".join(map(str, keys)): layer
+        for keys, layer in nnx.iter_modules(module)
+        if hasattr(layer, "epsilon")
+    }
+    if wrong := sorted(norms.keys() ^ epsilons.keys()):
+        many = listed(wrong)
+        message = f"states no epsilon, or one too many, for {many}; {AGAIN}"
+        raise InputError(message)
+    for path, layer in norms.items():
+        layer.epsilon = epsilons[path]
+        if not 0 <= layer.epsilon < math.inf:
+            message = f"the epsilon of {path} is {layer.epsilon}; {AGAIN}"
+            raise InputError(message)
+    graph, *_ = nnx.split(module, nnx.Param, ...)
+    return dataclasses.replace(plan, graph=graph)
 
 
 def bind(plan: Blueprint, tensors: Mapping[str, np.ndarray]) -> tuple[Params, ApplyFn]:

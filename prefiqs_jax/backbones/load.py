@@ -170,9 +170,11 @@ def convert_weights(
         architecture(name)
     network = _read(name, source, pixels)
     provenance = network.provenance
+    epsilons = dict(provenance.epsilons)
     metadata = {
         **_self_description(network.name, network.embedding_dim, network.preprocessing),
         **({"folded": "true"} if provenance.folded else {}),
+        **({"epsilons": json.dumps(epsilons)} if epsilons else {}),
         "source_file": provenance.source_file,
         "source_sha256": provenance.source_sha256,
         "ignored": json.dumps(dict(provenance.ignored), sort_keys=True),

@@ -10,9 +10,15 @@ import numpy as np
 from prefiqs_jax.aliases import ApplyFn, Params
 from prefiqs_jax.backbones.architecture import Architecture, Folded
 from prefiqs_jax.backbones.backbone import Provenance
-from prefiqs_jax.backbones.functional import Blueprint, bind, bind_function
+from prefiqs_jax.backbones.functional import (
+    Blueprint,
+    bind,
+    bind_function,
+    with_epsilons,
+)
 from prefiqs_jax.backbones.onnx_graph import read_network
 from prefiqs_jax.backbones.preprocessing import Preprocessing
+from prefiqs_jax.backbones.stated import stated_epsilons
 from prefiqs_jax.backbones.taps import Taps, make_taps
 from prefiqs_jax.backbones.zoo import ARCHITECTURES, ONNX, architecture
 from prefiqs_jax.errors import InputError
@@ -97,6 +103,7 @@ def _network(
     provenance: Provenance,
     preprocessing: Preprocessing | None = None,
 ) -> Network:
+    plan = with_epsilons(plan, provenance.epsilons)
     return Network(
         found.name,
         found.embedding_dim,
@@ -108,7 +115,12 @@ def _network(
     )
 
 
-def _provenance(source: Source, ignored: Mapping[str, str], folded: bool) -> Provenance:
+def _provenance(
+    source: Source,
+    ignored: Mapping[str, str],
+    folded: bool,
+    epsilons: Mapping[str, float],
+) -> Provenance:
     return Provenance(
         file=source.path.name,
         sha256=source.sha256,
@@ -117,6 +129,7 @@ def _provenance(source: Source, ignored: Mapping[str, str], folded: bool) -> Pro
         format=source.format,
         ignored=ignored,
         folded=folded,
+        epsilons=epsilons,
     )
 
 
@@ -132,11 +145,13 @@ def _read_own(name: str | None, source: Source) -> Network:
     try:
         preprocessing = Preprocessing(**json.loads(stored["preprocessing"]))
         ignored = json.loads(stored.get("ignored", "{}"))
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        kept = json.loads(stored.get("epsilons", "{}"))
+        epsilons = {layer: float(value) for layer, value in kept.items()}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         message = f"its metadata is damaged ({error}); convert the original again"
         raise InputError(message) from error
     provenance = dataclasses.replace(
-        _provenance(source, ignored, folded),
+        _provenance(source, ignored, folded, epsilons),
         source_file=stored.get("source_file", source.path.name),
         source_sha256=stored.get("source_sha256", source.sha256),
     )
@@ -151,7 +166,7 @@ def _read_foreign(name: str | None, source: Source) -> Network:
         )
         raise InputError(message)
     found = architecture(name)
-    named, _, heads = strip_prefix(source.tensors, found.anchors)
+    named, prefix, heads = strip_prefix(source.tensors, found.anchors)
     entries = found.table(source.path)
     misfits = mapping.fit(named, entries, found.ignorable)
     if misfits and source.format == "onnx" and found.folded is not None:
@@ -164,7 +179,13 @@ def _read_foreign(name: str | None, source: Source) -> Network:
     if found.check is not None:
         found.check(named)
     ignored = {**source.ignored, **heads, **unused}
-    provenance = _provenance(source, ignored, folded=False)
+    users = {
+        entries[short].target: user
+        for name, user in source.users.items()
+        if (short := name.removeprefix(prefix)) in entries
+    }
+    epsilons = stated_epsilons(found.blueprint, users)
+    provenance = _provenance(source, ignored, False, epsilons)
     return _network(found, found.blueprint, tensors, provenance)
 
 
@@ -189,7 +210,9 @@ def _read_folded(found: Architecture, folded: Folded, source: Source) -> Network
         message = f"scales pixels itself; run it by its graph: --backbone {ONNX}"
         raise InputError(message)
     tensors, _ = mapping.convert(tensors, entries, targets=shapes)
-    provenance = _provenance(source, source.ignored, folded=True)
+    users = dict(zip(folded.order, graph.users, strict=True))
+    epsilons = stated_epsilons(folded.blueprint, users)
+    provenance = _provenance(source, source.ignored, True, epsilons)
     return _network(found, folded.blueprint, tensors, provenance)
 
 

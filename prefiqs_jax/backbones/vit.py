@@ -55,11 +55,12 @@ class LayerNorm(nnx.Module):
     def __init__(self, dim: int):
         self.scale = nnx.Param(jnp.ones((dim,), jnp.float32))
         self.bias = nnx.Param(jnp.zeros((dim,), jnp.float32))
+        self.epsilon = LAYER_NORM_EPSILON
 
     def __call__(self, x: Array) -> Array:
         centred = x - x.mean(-1, keepdims=True)
         variance = jnp.square(centred).mean(-1, keepdims=True)
-        unit = centred * jax.lax.rsqrt(variance + LAYER_NORM_EPSILON)
+        unit = centred * jax.lax.rsqrt(variance + self.epsilon)
         return unit * self.scale[...] + self.bias[...]
 
 

@@ -1,7 +1,8 @@
 """Read the weights of an ONNX network: the constants that its layers consume."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,7 +23,22 @@ ARGUMENTS = frozenset(
 )
 
 
-def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+class User(NamedTuple):
+    """The node that takes a weight: its operator and what it states about it."""
+
+    operator: str
+    attributes: Mapping[str, Any]
+
+    @property
+    def epsilon(self) -> float | None:
+        """The float32 number of a normalisation; None of another operator."""
+        if not self.operator.endswith("Normalization"):
+            return None
+        # ONNX's own default where the node states none.
+        return self.attributes.get("epsilon", float(np.float32(1e-5)))
+
+
+def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str], dict[str, User]]:
     """Read the constants that the layers of an ONNX network consume.
 
     What the graph computes from constants alone (dequantisation, reshaping, casts,
@@ -41,6 +57,8 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         of PReLU are (C,), in whatever form the file has them.
     ignored
         Constants that are no weights, and why.
+    users
+        Name of each tensor to the node that takes it.
 
     Raises
     ------
@@ -53,12 +71,19 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         return _consumed(graph, memory_budget(path))
 
 
-def _consumed(graph: Any, budget: int) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+def _consumed(
+    graph: Any, budget: int
+) -> tuple[dict[str, np.ndarray], dict[str, str], dict[str, User]]:
+    from onnx import helper
+
     known = constants(graph, budget)
     values = dict(known.values)
     used: dict[str, None] = {}
     arguments: dict[str, str] = {}
+    users: dict[str, User] = {}
     for node in known.layers:
+        attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        users |= dict.fromkeys(node.input, User(node.op_type, attributes))
         for position, name in enumerate(node.input):
             if name not in values:
                 continue
@@ -72,9 +97,11 @@ def _consumed(graph: Any, budget: int) -> tuple[dict[str, np.ndarray], dict[str,
         name: tuple(parent for parent in node.input if parent)
         for name, node in known.makers.items()
     }
+    plain = {name: _plain(name, parents) for name in used}
     return (
-        _named(values, parents, used),
+        _named(values, plain),
         _ignored(known.given, parents, used, arguments),
+        {plain[name]: user for name, user in users.items() if name in plain},
     )
 
 
@@ -97,13 +124,16 @@ def plain_name(name: str) -> str:
     return name
 
 
+def _plain(name: str, parents: dict[str, tuple[str, ...]]) -> str:
+    # A file's own weight keeps its name, whatever it ends with.
+    return plain_name(name) if parents.get(name) else name
+
+
 def _named(
-    values: dict[str, np.ndarray], parents: dict[str, tuple[str, ...]], used: dict
+    values: dict[str, np.ndarray], names: dict[str, str]
 ) -> dict[str, np.ndarray]:
     tensors: dict[str, np.ndarray] = {}
-    for name in used:
-        # A file's own weight keeps its name, whatever it ends with.
-        plain = plain_name(name) if parents.get(name) else name
+    for name, plain in names.items():
         if plain in tensors:
             message = f"has two weights of the name {shown(plain)}; export it again"
             raise InputError(message)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,8 @@ class Source:
     metadata
         Text that the file states about itself. Only .safetensors files have it;
         `store.is_own` says whether this package wrote them.
+    users
+        Tensor to the node that takes it; only .onnx files have nodes.
     """
 
     path: Path
@@ -39,11 +41,12 @@ class Source:
     tensors: dict[str, np.ndarray]
     ignored: dict[str, str]
     metadata: dict[str, str]
+    users: dict[str, onnx_file.User] = field(default_factory=dict)
 
 
-def _read_onnx(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str], dict]:
-    tensors, ignored = onnx_file.read(path)
-    return tensors, ignored, {}
+def _read_onnx(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str], dict, dict]:
+    tensors, ignored, users = onnx_file.read(path)
+    return tensors, ignored, {}, users
 
 
 def _read_torch(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str], dict]:
@@ -102,8 +105,7 @@ def read_source(path: Path | str) -> Source:
     path = Path(path)
     sha256 = checked_digest(path)
     form, read = READERS[path.suffix.lower()]
-    tensors, ignored, metadata = read(path)
-    return Source(path, sha256, form, tensors, ignored, metadata)
+    return Source(path, sha256, form, *read(path))
 
 
 def checked_digest(path: Path) -> str:

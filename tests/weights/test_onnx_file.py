@@ -59,7 +59,7 @@ def quantised(path):
 
 def test_a_quantised_file_gives_the_names_of_the_original(path):
     _, weights = quantised(path)
-    tensors, ignored = onnx_file.read(path)
+    tensors, ignored, _ = onnx_file.read(path)
     assert list(tensors) == ["w", "b"]
     w = [weights[f"w_{part}"] for part in ("quantized", "zero_point", "scales")]
     zero, scale = (np.repeat(part, 3, 1) for part in w[1:])
@@ -75,7 +75,7 @@ def test_a_quantised_file_gives_the_names_of_the_original(path):
 def test_sface_has_the_weights_that_onnxruntime_computes(shared):
     runtime = pytest.importorskip("onnxruntime")
     file = shared("weights/face_recognition_sface_2021dec_int8bq.onnx")
-    tensors, ignored = onnx_file.read(file)
+    tensors, ignored, _ = onnx_file.read(file)
     # 27 convolutions and 29 BatchNorms, 27 PReLUs, a dense layer, (x - 127.5) / 128.
     assert len(tensors) == 27 + 29 * 4 + 27 + 2 + 2
     assert all(array.dtype == np.float32 for array in tensors.values())
@@ -131,7 +131,7 @@ def test_dequantisation_agrees_with_onnxruntime(path, dtype, zero):
         write(path, [node, helper.make_node("Add", ["x", "w"], ["y"])], weights)
         session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
         (want,) = session.run(None, {"x": np.zeros(x.shape, np.float32)})
-        tensors, _ = onnx_file.read(path)
+        tensors, *_ = onnx_file.read(path)
         np.testing.assert_array_equal(tensors["w"], want, strict=True)
 
 
@@ -148,7 +148,7 @@ def test_what_is_computed_from_constants_alone_is_folded(path):
         helper.make_node("Reshape", ["i", "shape"], ["r"]),
         helper.make_node("Add", ["x", "r"], ["y"]),
     ]
-    tensors, ignored = onnx_file.read(write(path, nodes, {"w": w}))
+    tensors, ignored, _ = onnx_file.read(write(path, nodes, {"w": w}))
     want = w.astype(np.float32).T.reshape(1, 2, 3)
     np.testing.assert_array_equal(tensors["r"], want, strict=True)
     assert ignored == {}
@@ -160,7 +160,7 @@ def test_other_operators_are_not_folded(path):
         helper.make_node("Expand", ["w", "shape"], ["e"]),
         helper.make_node("Add", ["x", "e"], ["y"]),
     ]
-    tensors, ignored = onnx_file.read(write(path, nodes, weights))
+    tensors, ignored, _ = onnx_file.read(write(path, nodes, weights))
     assert tensors.keys() == {"w"}
     assert ignored == {"shape": "argument of Expand, not a weight"}
 
@@ -204,7 +204,7 @@ def test_half_precision_and_bfloat16_come_as_float32(path):
         helper.make_node("Add", ["x", "half"], ["h"]),
         helper.make_node("Add", ["h", "brain"], ["y"]),
     ]
-    tensors, _ = onnx_file.read(write(path, adds, weights))
+    tensors, *_ = onnx_file.read(write(path, adds, weights))
     assert tensors["half"].dtype == tensors["brain"].dtype == np.float32
     np.testing.assert_array_equal(tensors["half"], values.astype(np.float16))
     np.testing.assert_allclose(tensors["brain"], values, rtol=2**-8)
@@ -222,7 +222,7 @@ def test_four_bits_are_dequantised(path, kind):
         helper.make_node("DequantizeLinear", ["q", "s"], ["w_dequantized"]),
         helper.make_node("Add", ["x", "w_dequantized"], ["y"]),
     ]
-    tensors, _ = onnx_file.read(write(path, nodes, weights))
+    tensors, *_ = onnx_file.read(write(path, nodes, weights))
     np.testing.assert_array_equal(tensors["w"], values * np.float32(0.5))
 
 
@@ -293,5 +293,5 @@ def test_a_truncated_file_is_one_clear_line(path):
 def test_slopes_are_one_value_per_channel(path, shape):
     slope = RNG.random(shape).astype(np.float32)
     write(path, [helper.make_node("PRelu", ["x", "w"], ["y"])], {"w": slope})
-    tensors, _ = onnx_file.read(path)
+    tensors, *_ = onnx_file.read(path)
     np.testing.assert_array_equal(tensors["w"], slope.reshape(3), strict=True)

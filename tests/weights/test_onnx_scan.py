@@ -110,7 +110,7 @@ def test_half_precision_as_integers_is_no_bomb(tmp_path):
     onnx.save(
         helper.make_model(helper.make_graph([node], "net", [], [], [weight])), path
     )
-    tensors, _ = onnx_file.read(path)
+    tensors, *_ = onnx_file.read(path)
     np.testing.assert_array_equal(tensors["w"], values.astype(np.float32))
 
 

@@ -36,7 +36,12 @@ class Call:
         return self.node.opset
 
     def attribute(self, name: str, default: Any = None) -> Any:
-        """Return an attribute, or what ONNX says for one that is left out."""
+        """Return an attribute, or what ONNX says for one that is left out.
+
+        A default that is a float is rounded to float32, as a stored attribute is.
+        """
+        if isinstance(default, float):
+            default = float(np.float32(default))
         return self.node.attributes.get(name, default)
 
     def optional(self, position: int) -> Value | None:

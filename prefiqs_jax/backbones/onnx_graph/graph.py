@@ -29,7 +29,8 @@ class Node:
     inputs, outputs
         Names of values; an optional one that is left out is empty.
     attributes
-        Numbers, strings, arrays, or tuples of them.
+        Numbers, strings, arrays, or tuples of them. Floats are the float32 of the
+        file: 0.001 is 0.0010000000474974513, in whatever type the network then runs.
     opset
         Version of the operator set that gives the operator its meaning.
     """
@@ -141,23 +142,10 @@ def _attribute(proto: Any) -> Any:
 
     value = helper.get_attribute_value(proto)
     match proto.type:
-        case AttributeProto.FLOAT:
-            return _decimal(value)
-        case AttributeProto.FLOATS:
-            return tuple(_decimal(v) for v in value)
         case AttributeProto.STRING:
             return value.decode("utf-8", "replace")
-        case AttributeProto.INTS:
+        case AttributeProto.INTS | AttributeProto.FLOATS:
             return tuple(value)
         case AttributeProto.TENSOR:
             return to_array(value)
     return value
-
-
-def _decimal(value: float) -> float:
-    """Return the number that was meant: 0.001, of which the file keeps the float32.
-
-    In float32 it is the same. In float64 an epsilon then equals that of the network
-    that was exported.
-    """
-    return float(str(np.float32(value)))

@@ -26,6 +26,7 @@ from prefiqs_jax.backbones.onnx_graph.pixels import folded_count, scales_pixels
 from prefiqs_jax.backbones.onnx_graph.ports import embedding_output, image_input
 from prefiqs_jax.backbones.onnx_graph.run import Program, embed
 from prefiqs_jax.weights.onnx_constants import constants, memory_budget
+from prefiqs_jax.weights.onnx_file import User
 from prefiqs_jax.weights.onnx_model import open_model
 from prefiqs_jax.weights.wording import naming, parsing
 
@@ -43,6 +44,8 @@ class OnnxNetwork:
         as ``table``, which no mask prunes. A tensor that two nodes use is there once.
     uses
         Path of the tensor at every use, in the order of the nodes and their inputs.
+    users
+        The node of every use.
     apply
         ``(params, statistics, images) -> raw embeddings``: nested dicts of those
         arrays, images (batch, height, width, 3), result (batch, dim). Pure, image by
@@ -62,6 +65,7 @@ class OnnxNetwork:
 
     tensors: Mapping[str, np.ndarray]
     uses: tuple[str, ...]
+    users: tuple[User, ...]
     apply: Callable[[Any, Any, Any], Array]
     input_size: tuple[int, int]
     embedding_dim: int
@@ -104,6 +108,10 @@ def read_network(path: Path) -> OnnxNetwork:
         return OnnxNetwork(
             tensors=leaves.tensors,
             uses=tuple(use.path for use in leaves.uses.values()),
+            users=tuple(
+                User(program.nodes[n].operator, program.nodes[n].attributes)
+                for n, _ in leaves.uses
+            ),
             apply=apply,
             input_size=program.image.size,
             embedding_dim=_embedding_dim(apply, leaves, program.image.size),
