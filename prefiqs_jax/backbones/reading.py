@@ -229,6 +229,16 @@ def _read_graph(path: Path) -> Network:
         raise InputError(message)
     digest = checked_digest(path)
     graph = read_network(path)
+    # A table may be a mask of attention, whose infinities are meant.
+    broken = [
+        name
+        for name, array in graph.tensors.items()
+        if np.isnan(array).any()
+        or (not name.endswith("/table") and np.isinf(array).any())
+    ]
+    if broken:
+        message = f"{path}: {mapping.MappingError({'non_finite': broken})}"
+        raise InputError(message)
     height, width = graph.input_size
     # What insightface's own loader concludes.
     mean, std = (0.0, 1.0) if graph.scales_pixels else (127.5, 127.5)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -76,7 +77,8 @@ class RankedMask:
         ------
         InputError
             If the sparsity is outside [0, 1), nothing is prunable, or the score gives
-            NaN or a shape that does not broadcast to the weights.
+            NaN, what is no real number, or a shape that does not broadcast to the
+            weights. Infinities are scores: -inf goes first, inf last.
         """
         return next(self.sweep(params, [sparsity]))
 
@@ -204,7 +206,17 @@ def _checked(name: str, scores: Any, weights: NDArray) -> NDArray:
             f"shape {weights.shape}; keep reduced axes with keepdims=True"
         )
         raise InputError(message)
-    if np.issubdtype(scores.dtype, np.inexact) and np.isnan(scores).any():
+    kind, dtype = scores.dtype.kind, scores.dtype
+    # NumPy takes bfloat16 and other short types for no numbers at all; JAX knows them.
+    short = kind == "V" and any(
+        jnp.issubdtype(dtype, real) for real in (jnp.floating, jnp.integer)
+    )
+    if not short and kind not in "biuf":
+        message = f"{name}: scores of type {dtype} have no order; give real numbers"
+        raise InputError(message)
+    if short or (kind == "f" and dtype.itemsize < 2):
+        scores = scores.astype(np.float32)  # exact, and NumPy can rank it
+    if np.isnan(scores).any():
         message = f"{name}: the score is NaN for some weights"
         raise InputError(message)
     return scores
