@@ -27,9 +27,10 @@ class Provenance:
     ignored
         Tensors of the file that the network does not use, and why.
     folded
-        Whether an exporter folded BatchNorms into the convolutions before them. To
-        prune such a network is not to prune the one that was trained: the weights'
-        magnitudes are others.
+        Whether an exporter folded BatchNorms into the convolutions before them; None
+        where that cannot be known, as of a graph whose convolutions have biases that
+        may be their own. To prune such a network is not to prune the one that was
+        trained: the weights' magnitudes are others.
     epsilons
         Path of each normalisation to its epsilon, where the file states them (ONNX:
         float32 numbers); empty where they are the architecture's.
@@ -46,7 +47,7 @@ class Provenance:
     source_sha256: str
     format: str
     ignored: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    folded: bool = False
+    folded: bool | None = False
     epsilons: Mapping[str, float] = dataclasses.field(default_factory=dict)
     hub: str | None = None
     weights_sha256: str = ""

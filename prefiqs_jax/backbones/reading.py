@@ -252,8 +252,7 @@ def _read_graph(path: Path) -> Network:
             source_file=path.name,
             source_sha256=digest,
             format="onnx",
-            # One alone is a patch embedding or the like, with a bias of its own.
-            folded=graph.folded > 1,
+            folded=graph.folded,
         ),
         dict(graph.tensors),
         lambda tensors: bind_function(graph.apply, tensors),

@@ -203,6 +203,15 @@ def test_a_missing_batchnorm_is_not_passed_over(tmp_path):
     assert str(error.value).endswith("it fits curricularface_ir50")
 
 
+@pytest.mark.parametrize(
+    "name", ["arcface_vit_t", "elasticface_iresnet_se18", "xiaoccer_mobilefacenet"]
+)
+def test_biases_of_its_own_make_no_network_folded(name, tmp_path):
+    save_file(draw(name), tmp_path / "net.safetensors")
+    backbone = load_backbone(name, tmp_path / "net.safetensors")
+    assert backbone.provenance.folded is False
+
+
 def test_quality_head_is_no_parameter(tmp_path):
     state = draw("crfiqa_iresnet18")
     path = tmp_path / "crfiqa.safetensors"
@@ -276,7 +285,7 @@ def test_the_graph_gives_what_the_port_gives(exported, images):
     path, _ = exported
     port = load_backbone("insightface_mobilefacenet", path)
     graph = load_backbone("onnx", path)
-    assert graph.provenance.folded
+    assert graph.provenance.folded is True
     assert graph.preprocessing == port.preprocessing
     assert graph.embedding_dim == port.embedding_dim
     reference = embed(port, images)

@@ -22,7 +22,7 @@ from prefiqs_jax.backbones.onnx_graph.graph import (
     opset_of,
 )
 from prefiqs_jax.backbones.onnx_graph.leaves import Leaves, collect
-from prefiqs_jax.backbones.onnx_graph.pixels import folded_count, scales_pixels
+from prefiqs_jax.backbones.onnx_graph.pixels import is_folded, scales_pixels
 from prefiqs_jax.backbones.onnx_graph.ports import embedding_output, image_input
 from prefiqs_jax.backbones.onnx_graph.run import Program, embed
 from prefiqs_jax.weights.onnx_constants import constants, memory_budget
@@ -57,8 +57,8 @@ class OnnxNetwork:
     scales_pixels
         Whether the graph itself shifts and scales pixels, so that it takes 0 to 255.
     folded
-        How many convolutions the exporter has merged with their BatchNorm (a bias, and
-        no BatchNorm behind): their weights are not those that were trained.
+        Whether the exporter has merged BatchNorms with the convolutions before them,
+        so that their weights are not those that were trained; None = not known.
     operators
         How often each operator runs.
     """
@@ -70,7 +70,7 @@ class OnnxNetwork:
     input_size: tuple[int, int]
     embedding_dim: int
     scales_pixels: bool
-    folded: int
+    folded: bool | None
     operators: Counter[str]
 
 
@@ -116,7 +116,7 @@ def read_network(path: Path) -> OnnxNetwork:
             input_size=program.image.size,
             embedding_dim=_embedding_dim(apply, leaves, program.image.size),
             scales_pixels=scales_pixels(program.nodes, program.image.name),
-            folded=folded_count(program.nodes),
+            folded=is_folded(program.nodes, leaves.uses),
             operators=Counter(node.operator for node in program.nodes),
         )
 

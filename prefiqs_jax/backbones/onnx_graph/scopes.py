@@ -43,7 +43,7 @@ def scope_of(name: str, node: Node) -> str:
     'Conv_0'
     """
     name = plain_name(name)
-    if MADE_UP.fullmatch(name):
+    if is_made_up(name):
         name = _of_node(node)
     else:
         # TensorFlow appends its own: conv1/kernel/ReadVariableOp:0.
@@ -53,6 +53,15 @@ def scope_of(name: str, node: Node) -> str:
     if not scope.strip("_.-"):
         scope = node.operator
     return f"{node.operator}_{scope}" if scope.isdigit() else scope
+
+
+def is_made_up(name: str) -> bool:
+    """Tell a constant's name that an exporter made up from one of the network.
+
+    >>> is_made_up("onnx::Conv_193"), is_made_up("layer1.0.conv1.weight")
+    (True, False)
+    """
+    return MADE_UP.fullmatch(plain_name(name)) is not None
 
 
 def _of_node(node: Node) -> str:

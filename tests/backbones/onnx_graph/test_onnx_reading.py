@@ -75,7 +75,7 @@ def test_leaves_have_names_and_forms_that_masks_know(path, write):
     }
     prunable = {n for n, a in network.tensors.items() if is_prunable(n, a)}
     assert prunable == {"params/stem.conv1/kernel", "params/fc/kernel"}
-    assert (network.folded, network.scales_pixels) == (0, False)
+    assert (network.folded, network.scales_pixels) == (False, False)
     kernel = weights["stem/conv1.weight"].transpose(2, 3, 1, 0)
     np.testing.assert_array_equal(network.tensors["params/stem.conv1/kernel"], kernel)
 
@@ -159,19 +159,6 @@ def test_pixels_that_the_graph_scales(path, write):
     assert read_network(write(path, nodes, weights)).scales_pixels
     nodes = [("Mul", "x std", "m"), ("Conv", "m conv.weight", "y")]
     assert not read_network(write(path, nodes, weights)).scales_pixels
-
-
-def test_folded_convolutions_are_counted(path, write):
-    weights = {"w": floats(3, 3, 1, 1), "b": floats(3)}
-    weights |= {n: np.abs(floats(3)) for n in "somv"}
-    nodes = [
-        ("Conv", "x w b", "p"),
-        ("BatchNormalization", "p s o m v", "q"),
-        ("Conv", "q w b", "r"),
-        ("Conv", "r w", "t"),
-        ("Conv", "t w b", "y"),
-    ]
-    assert read_network(write(path, nodes, weights)).folded == 2
 
 
 def test_a_fixed_batch_of_one_takes_any_batch(path, write, ours, session):

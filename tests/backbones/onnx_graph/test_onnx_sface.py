@@ -58,7 +58,7 @@ def test_has_the_weights_of_the_port(path, port, ours):
     traits = network.network
     assert (traits.input_size, traits.embedding_dim) == ((112, 112), 128)
     assert traits.scales_pixels
-    assert traits.folded == 0
+    assert traits.folded is False
     assert traits.operators["Conv"] == 27
     assert "DequantizeLinear" not in traits.operators
 

@@ -165,6 +165,7 @@ def test_a_port_computes_with_the_epsilons_of_the_file(
     assert len(port.provenance.epsilons) == norms
     assert set(port.provenance.epsilons.values()) == {STATED}
     assert STATED != EPSILON
+    assert port.provenance.folded is graph.provenance.folded is (file == "folded")
     json.dumps(provenance_record(port))
 
     embedding, first_order = embedding_and_first_order(port, pictures)
