@@ -27,6 +27,7 @@ from prefiqs_jax.backbones.families import (
 )
 from prefiqs_jax.backbones.mobilefacenet import LARGE_BLOCKS, LARGE_SCALE
 from prefiqs_jax.backbones.official import OFFICIAL
+from prefiqs_jax.backbones.verified import KINDS, verified
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.weights.hub import HubFile
 
@@ -176,6 +177,7 @@ def details(name: str) -> list[tuple[str, str]]:
         ("embedding", f"{found.embedding_dim} values, not normalised"),
         ("parameters", f"{_size(found):,}"),
         ("licence", found.licence),
+        ("verified against", KINDS[verified(found.name)]),
     ]
     if isinstance(place, HubFile):
         rows += [

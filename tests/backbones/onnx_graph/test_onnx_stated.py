@@ -69,7 +69,7 @@ def zoo(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def exports(tmp_path_factory):
+def exports(tmp_path_factory, pictures):
     """Export one network as InsightFace does (folded) and with all its BatchNorms."""
     torch = pytest.importorskip("torch")
     from backbones.twins.iresnet import iresnet as twin_of
@@ -85,6 +85,9 @@ def exports(tmp_path_factory):
         elif isinstance(module, torch.nn.PReLU):
             torch.nn.init.uniform_(module.weight, 0.1, 0.4)
     folder = tmp_path_factory.mktemp("exports")
+    pixels = pictures.transpose(0, 3, 1, 2) / np.float32(127.5) - 1
+    with torch.inference_mode():
+        np.save(folder / "outputs.npy", twin(torch.from_numpy(pixels)).numpy())
     modes = torch.onnx.TrainingMode
     for kind, mode in (("folded", modes.EVAL), ("unfolded", modes.PRESERVE)):
         with warnings.catch_warnings():
@@ -181,6 +184,15 @@ def test_a_port_computes_with_the_epsilons_of_the_file(
     images = port.preprocess(pictures)
     same = again.apply_fn(again.params, images) == port.apply_fn(port.params, images)
     assert np.asarray(same).all()
+
+
+@pytest.mark.twins
+@pytest.mark.parametrize("file", ["folded", "unfolded"])
+def test_a_port_gives_what_the_exported_network_gave(exports, file, pictures):
+    port = load_backbone("tiny", exports / f"{file}.onnx")
+    expected = np.load(exports / "outputs.npy")
+    found = port.apply_fn(port.params, port.preprocess(pictures))
+    assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
 @pytest.mark.weights

@@ -1,0 +1,88 @@
+"""What is said of a network's verification is what the tests compare it with."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from flax import nnx
+
+from prefiqs_jax.backbones import iresnet
+from prefiqs_jax.backbones.functional import blueprint
+from prefiqs_jax.backbones.verified import KINDS, verified
+from prefiqs_jax.backbones.zoo import ARCHITECTURES, details
+
+KIND_OF = {name: verified(name) for name in ARCHITECTURES}
+README = Path(__file__).parents[2] / "README.md"
+
+
+def names(kind):
+    return {name for name, found in KIND_OF.items() if found == kind}
+
+
+def structure(plan):
+    """Reduce a network to its kinds of leaves, and the epsilons of its layers."""
+    module = nnx.merge(plan.graph, nnx.State(plan.params), nnx.State(plan.statistics))
+    leaves = {re.sub(r"\d+", "#", path) for path in plan.shapes}
+    norms = {
+        (re.sub(r"\d+", "#", "/".join(map(str, keys))), layer.epsilon)
+        for keys, layer in nnx.iter_modules(module)
+        if hasattr(layer, "epsilon")
+    }
+    return leaves, norms
+
+
+def test_official_outputs_are_those_of_the_golden_files():
+    from backbones import test_golden
+
+    compared = {*test_golden.NETWORKS.values(), *test_golden.TWINS_OF_ARCFACE}
+    assert names("official") == compared
+
+
+@pytest.mark.slow  # it makes the shapes of every network
+def test_every_layer_is_compared_in_a_pair_of_the_same_structure():
+    pytest.importorskip("torch")
+    from backbones.twins.pairs import PAIRS
+
+    pairs = [structure(blueprint(pair.port)) for pair in PAIRS.values()]
+    for name in names("twin") | names("official"):
+        assert structure(ARCHITECTURES[name].blueprint) in pairs, name
+
+
+def test_mxnets_are_the_module_that_numpy_is_compared_with():
+    # As tests/backbones/test_lresnet.py makes it.
+    small = blueprint(
+        lambda rngs: iresnet.IResNet(
+            (1, 2, 1, 1), widths=(2, 3, 3, 4), epsilon=2e-5, embedding_dim=5, rngs=rngs
+        )
+    )
+    assert names("numpy") == {f"mxnet_iresnet{depth}" for depth in (34, 50, 100)}
+    for name in names("numpy"):
+        assert structure(ARCHITECTURES[name].blueprint) == structure(small)
+
+
+def test_exports_are_folded_networks():
+    notes = {n for n, a in ARCHITECTURES.items() if "exported" in a.description}
+    assert names("export") == notes
+    assert all(ARCHITECTURES[name].folded is not None for name in notes)
+
+
+def test_the_command_says_it():
+    for name in ("arcface_iresnet18", "adaface_ir18", "sface", "demo"):
+        assert dict(details(name))["verified against"] == KINDS[KIND_OF[name]]
+
+
+def test_the_readme_counts_them():
+    text = README.read_text()
+    table = text.partition("| verified against |")[2].partition("\n\n")[0]
+    rows = [line.split("|")[1:-1] for line in table.splitlines()[2:]]
+    found = {cells[0].strip(): int(cells[1].split()[0]) for cells in rows}
+    counts = Counter(KIND_OF.values())
+    assert found == {words: counts[kind] for kind, words in KINDS.items()}
+    assert sum(found.values()) == len(ARCHITECTURES)
+    for (words, *_, listed), kind in zip(rows, KINDS, strict=True):
+        assert words.strip() == KINDS[kind]
+        for name in re.findall(r"`(\w+)`", listed):
+            assert KIND_OF[name] == kind
+        if kind != "twin":  # which are all the others
+            assert set(re.findall(r"`(\w+)`", listed)) == names(kind)
