@@ -99,13 +99,94 @@ def test_every_benchmark_is_a_script():
     assert ROOT / "experiments" / "benchmarks" == bench.FOLDER
 
 
-def test_the_tables_of_the_readme_are_those_of_the_json(monkeypatch):
+@pytest.fixture
+def tables(monkeypatch):
     monkeypatch.syspath_prepend(str(bench.FOLDER))
-    tables = importlib.import_module("readme_tables")
+    yield importlib.import_module("readme_tables")
+    sys.modules.pop("readme_tables", None)
+
+
+def kept(file):
+    return json.loads((bench.FOLDER / file).read_text())
+
+
+def test_the_tables_of_the_readme_are_those_of_the_json(tables):
     text = (ROOT / "README.md").read_text()
     assert tables.updated(text) == text
-    rows = json.loads((bench.FOLDER / "sweep_cost_cpu.json").read_text())["rows"]
-    changed = [{**row, "ours": {**row["ours"], "cost_forwards": 99.9}} for row in rows]
-    assert "99.9" in "".join(tables.sweep_table(changed))
+    assert set(tables.MADE) == {kind for _, kind, _, _ in tables.MARKED.findall(text)}
+    result = kept("sweep_cost_cpu.json")
+    cost = result["rows"][0]["ours"]["cost_forwards"]
+    cost |= {"median": 99.9, "low": 99.8, "high": 99.95}
+    assert "99.9 [99.8, 100.0]" in "".join(tables.sweep_table(result))
     assert "99.9" not in text
-    sys.modules.pop("readme_tables", None)
+
+
+def test_bold_is_below_the_floor_with_its_whole_range(tables):
+    result = kept("sweep_cost_cpu.json")
+    row = result["rows"][0]
+    for low, median, high, bold in (
+        (28.0, 29.0, 30.9, True),
+        (28.0, 29.0, 31.0, False),
+        (28.0, 31.0, 31.2, False),
+        (31.1, 32.0, 33.0, False),
+    ):
+        row["ours"]["cost_forwards"] |= {"median": median, "low": low, "high": high}
+        text = f"{median} [{low}, {high}]"
+        line = tables.sweep_table({"rows": [row]})[2]
+        assert f"| {text} |" in line or bold
+        assert (f"**{text}**" in line) == bold
+
+
+def test_every_number_of_a_sweep_is_of_all_its_turns(tables):
+    for row in kept("sweep_cost_cpu.json")["rows"]:
+        ours = row["ours"]
+        for found in (ours["cost_forwards"], ours["dense_s"], ours["sweep_s"]):
+            assert len(found["all"]) == row["repeats"]
+            low, median, high = (found[key] for key in ("low", "median", "high"))
+            assert low == min(found["all"]) <= median <= high == max(found["all"])
+        # One dense time: the cost is the sweep over it, turn by turn.
+        for cost, sweep, dense in zip(
+            *(ours[key]["all"] for key in ("cost_forwards", "sweep_s", "dense_s")),
+            strict=True,
+        ):
+            assert cost == pytest.approx(sweep / dense)
+
+
+def test_how_long_devices_wait_is_said_of_each(tables):
+    result = kept("pipeline_cpu.json")
+    for row in result["simulated_devices"]:
+        if row["assumed_images_per_s"] == 10_000:
+            row["waiting"] = 0.31 if row["folder"] == "png" else 0.42
+        else:
+            row["waiting"] = 0.002
+    said = " ".join(tables.loading(result))
+    assert "took 1,000 a second would wait for 0.2 % of the time" in said
+    assert "took 10,000 a second would wait for 31 to 42 % of the time" in said
+
+
+def test_calls_are_timed_in_turn(monkeypatch):
+    monkeypatch.syspath_prepend(str(bench.FOLDER))
+    common = importlib.import_module("common")
+    order = []
+    calls = {name: lambda name=name: order.append(name) for name in ("dense", "sweep")}
+    times = common.in_turn(calls, 5, warm_up=False)
+    assert order == ["dense", "sweep"] * 5
+    assert all(len(found.elapsed) == 5 for found in times.values())
+    found = common.spread([3.0, 1.0, 2.0, 9.0])
+    assert found == {
+        "median": 2.5,
+        "low": 1.0,
+        "high": 9.0,
+        "all": [3.0, 1.0, 2.0, 9.0],
+    }
+    assert common.ranged(found) == "2.5 [1.0, 9.0]"
+    assert common.ranged(common.spread([1.25]), 2) == "1.25"
+
+
+def test_fewer_than_five_turns_are_refused(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(bench.FOLDER))
+    sweep_cost = importlib.import_module("sweep_cost")
+    monkeypatch.setattr(sys, "argv", ["sweep_cost.py", "--repeats", "4"])
+    with pytest.raises(SystemExit):
+        sweep_cost.read_options()
+    assert "--repeats 4: 5 are the least" in capsys.readouterr().err

@@ -137,15 +137,28 @@ def test_a_network_is_swept_in_both(script):
     pytest.importorskip("torch")
     sweep_cost = script("sweep_cost")
     options = argparse.Namespace(
-        forwards=1, repeats=1, no_torch=False, no_compile=True, tune="never"
+        forwards=1, repeats=2, no_torch=False, no_compile=True, tune="never"
     )
     network = script("common").random_network("xiaoccer_mobilefacenet")
     with jax.enable_x64(False):
         row = sweep_cost.compare(network, 1, 2, options)
     assert row["floor_forwards"] == 7
-    for name in ("usual", "expert"):
-        assert row["pytorch"][name]["largest_difference"] <= 1e-3
-        assert row["pytorch"][name]["time_over_ours"] > 0
+    ours, theirs = row["ours"], row["pytorch"]
+    assert len(ours["dense_s"]["all"]) == 2
+    assert ours["cost_forwards"]["all"][1] == pytest.approx(
+        ours["sweep_s"]["all"][1] / ours["dense_s"]["all"][1]
+    )
+    assert theirs["fastest"]["name"] == "expert"  # nothing is compiled here
+    for name in ("usual", "fastest"):
+        assert theirs[name]["largest_difference"] <= 1e-3
+        assert theirs[name]["time_over_ours"]["all"] == pytest.approx(
+            [
+                one / other
+                for one, other in zip(
+                    theirs[name]["sweep_s"]["all"], ours["sweep_s"]["all"], strict=True
+                )
+            ]
+        )
     assert "PyTorch, expert" in sweep_cost.describe(row)
     whats = [figure["what"] for figure in sweep_cost.ratios(row)]
     assert any("over floor" in what for what in whats)

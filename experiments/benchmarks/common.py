@@ -114,6 +114,23 @@ def in_turn(
     }
 
 
+def spread(values: Sequence[float] | NDArray) -> dict[str, Any]:
+    """Summarise repetitions: median, least, greatest, and all of them in order."""
+    every = [float(value) for value in values]
+    median = float(np.median(every))
+    return {"median": median, "low": min(every), "high": max(every), "all": every}
+
+
+def ranged(found: dict[str, Any], digits: int = 1) -> str:
+    """Write what :func:`spread` gives; no range of what was taken once.
+
+    >>> ranged(spread([3.0, 1.0, 2.0])), ranged(spread([1.25]), 2)
+    ('2.0 [1.0, 3.0]', '1.25')
+    """
+    median, low, high = (f"{found[k]:,.{digits}f}" for k in ("median", "low", "high"))
+    return median if found["low"] == found["high"] else f"{median} [{low}, {high}]"
+
+
 def seconds(call: Callable[[], Any]) -> float:
     """Time one call."""
     start = time.perf_counter()

@@ -1,20 +1,24 @@
-"""Write the README's tables of costs from the JSON files, so that they cannot differ.
+"""Write the README's tables and sentences of costs from the JSON files.
 
     python experiments/benchmarks/readme_tables.py
 
-A table stands between ``<!-- NAME table: from FILE.json -->`` and ``<!-- end -->``.
+So they cannot differ. What is written stands between ``<!-- NAME: from FILE.json -->``
+and ``<!-- end -->``.
 """
 
 import json
 import re
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from common import ranged
+
 HERE = Path(__file__).parent
 README = HERE.parents[1] / "README.md"
 MARKED = re.compile(
-    r"(<!-- (\w+) table: from ([\w.]+\.json) -->\n).*?(<!-- end -->)", re.S
+    r"(<!-- ([\w ]+): from ([\w.]+\.json) -->\n).*?(<!-- end -->)", re.S
 )
 TITLES = {
     "arcface_iresnet18": "iResNet-18",
@@ -28,7 +32,8 @@ TITLES = {
     "arcface_vit_t": "ViT-T",
     "sface": "SFace",
 }
-OPPONENTS = ("usual", "expert", "compiled")
+OPPONENTS = ("usual", "fastest")
+SWEEPS = "sweep_cost_cpu.json"
 
 
 def main() -> None:
@@ -37,34 +42,60 @@ def main() -> None:
 
 
 def updated(text: str) -> str:
-    """Put the tables of the JSON files into a text."""
+    """Put the tables and sentences of the JSON files into a text."""
 
     def fill(found: re.Match[str]) -> str:
         begin, kind, file, end = found.groups()
-        rows = json.loads((HERE / file).read_text("utf-8"))["rows"]
-        return begin + "\n".join(TABLES[kind](rows)) + "\n" + end
+        result = json.loads((HERE / file).read_text("utf-8"))
+        return begin + "\n".join(MADE[kind](result)) + "\n" + end
 
     return MARKED.sub(fill, text)
 
 
-def sweep_table(rows: list[dict[str, Any]]) -> list[str]:
-    """One line a network: cost in forwards, and PyTorch's with its time over ours."""
-    header = ["network", "S", "floor", "ours", *(f"PyTorch, {o}" for o in OPPONENTS)]
+def sweep_table(result: dict[str, Any]) -> list[str]:
+    """One line a network: cost in forwards, and PyTorch's with its time over ours.
+
+    Bold is what lies below the floor with its whole range.
+    """
+    header = ["network", "S", "floor", "ours", "dense forward"]
+    header += [f"PyTorch, {name}" for name in OPPONENTS]
     lines = [header, ["---"] * len(header)]
-    for row in rows:
+    for row in result["rows"]:
+        cost, floor = row["ours"]["cost_forwards"], row["floor_forwards"]
+        text = ranged(cost)
         cells = [
             _title(row["network"]),
             str(row["sparsities"]),
-            str(row["floor_forwards"]),
-            f"**{row['ours']['cost_forwards']:.1f}**",
+            str(floor),
+            f"**{text}**" if cost["high"] < floor else text,
+            _milliseconds(row["ours"]["dense_s"]),
         ]
         theirs = row.get("pytorch", {})
-        cells += [_opponent(theirs.get(name, {})) for name in OPPONENTS]
+        cells += [_opponent(theirs, name) for name in OPPONENTS]
         lines.append(cells)
     return [_line(cells) for cells in lines]
 
 
-def forward_table(rows: list[dict[str, Any]]) -> list[str]:
+def sweep_conditions(result: dict[str, Any]) -> list[str]:
+    """Say of how many turns, on what, the sweep's table is."""
+    rows = result["rows"]
+    versions = rows[0]["hardware"]["versions"]
+    torch = next((r["pytorch"]["version"] for r in rows if _compared(r)), "none")
+    repeats = sorted({row["repeats"] for row in rows})
+    batches = sorted({row["batch"] for row in rows})
+    differ = [
+        f"{_title(row['network'])}, {ranged(row['ours']['over_floor'], 2)} ×"
+        for row in rows
+    ]
+    return _wrapped(
+        f"Medians of {_either(repeats)} turns, least and greatest in brackets; batches "
+        f"of {_either(batches)}; {_machine(rows[0]['hardware'])}, JAX "
+        f"{versions['jax']}, PyTorch {torch}, float32. Ours over the floor: "
+        f"{'; '.join(differ)}."
+    )
+
+
+def forward_table(result: dict[str, Any]) -> list[str]:
     """One line a network: PyTorch's time over ours, and ours."""
     lines = [
         ["network", "PyTorch's time / ours", "ours", "first call, with compilation"],
@@ -73,25 +104,128 @@ def forward_table(rows: list[dict[str, Any]]) -> list[str]:
     lines += [
         [
             _title(row["network"]),
-            f"{row['ratio']:.2f}",
-            f"{row['ours_s'] * 1e3:,.0f} ms",
+            ranged(row["ratio"], 2),
+            _milliseconds(row["ours_s"]),
             f"{row['first_call_s']:.1f} s",
         ]
-        for row in rows
+        for row in result["rows"]
     ]
     return [_line(cells) for cells in lines]
 
 
-TABLES: dict[str, Callable[[list[dict[str, Any]]], list[str]]] = {
-    "sweep": sweep_table,
-    "forward": forward_table,
+def forward_conditions(result: dict[str, Any]) -> list[str]:
+    """Say how the forward passes were timed, and how the sweep's dense ones differ."""
+    said = (
+        f"{result['batch']} images, {result['repeats']} turns, {result['statistic']}; "
+        f"a run of its own on {_machine(result['hardware'])}."
+    )
+    sweeps = json.loads((HERE / SWEEPS).read_text("utf-8"))["rows"]
+    dense = {row["network"]: row for row in sweeps}
+    each = [
+        row["ours_s"]["median"]
+        / result["batch"]
+        * other["batch"]
+        / other["ours"]["dense_s"]["median"]
+        for row in result["rows"]
+        if (other := dense.get(row["network"])) is not None
+    ]
+    if each:
+        said += (
+            " An image's share of a dense forward is "
+            f"{min(each):.2f} to {max(each):.2f} times that of the table above, by "
+            "which the sweeps are counted."
+        )
+    return _wrapped(said)
+
+
+def loading(result: dict[str, Any]) -> list[str]:
+    """Say how fast pictures are loaded, and how long assumed devices wait."""
+    rates = {(r["folder"], r["way"]): r["images_per_s"] for r in result["rates"]}
+    own = [rates[kind, "threads, default"] for kind in ("png", "jpg")]
+    said = (
+        "Pictures are loaded by threads while the device works: "
+        f"{_hundreds(own[0])} PNG or {_hundreds(own[1])} JPEG of 112×112 pixels a "
+        f"second on {_machine(result['hardware'])}. "
+    )
+    waits: dict[int, list[float]] = {}
+    for row in result["simulated_devices"]:
+        waits.setdefault(row["assumed_images_per_s"], []).append(row["waiting"])
+    parts = [
+        f"one that took {rate:,} a second would wait for {_percent(waiting)} of the "
+        "time"
+        for rate, waiting in sorted(waits.items())
+    ]
+    said += "Of devices assumed, not measured, " + ", and ".join(parts) + "."
+    grain = [
+        max(
+            (
+                r
+                for (folder, way), r in rates.items()
+                if folder == kind and way.startswith("grain processes")
+            ),
+            default=None,
+        )
+        for kind in ("png", "jpg")
+    ]
+    if None not in grain:
+        said += (
+            " [grain](https://github.com/google/grain) in processes of its own loads "
+            f"{_hundreds(grain[0])} and {_hundreds(grain[1])}."
+        )
+    return _wrapped(said)
+
+
+MADE: dict[str, Callable[[dict[str, Any]], list[str]]] = {
+    "sweep table": sweep_table,
+    "sweep conditions": sweep_conditions,
+    "forward table": forward_table,
+    "forward conditions": forward_conditions,
+    "loading": loading,
 }
 
 
-def _opponent(about: dict[str, Any]) -> str:
+def _compared(row: dict[str, Any]) -> bool:
+    return "version" in row.get("pytorch", {})
+
+
+def _opponent(theirs: dict[str, Any], name: str) -> str:
+    about = theirs.get(name, {})
     if "cost_forwards" not in about:
-        return "not possible" if "left_out" in about else ""
-    return f"{about['cost_forwards']:.1f} ({about['time_over_ours']:.2f} ×)"
+        return "none" if "left_out" in theirs else ""
+    kind = f"{about['name']}: " if "name" in about else ""
+    over = ranged(about["time_over_ours"], 2)
+    return f"{kind}{ranged(about['cost_forwards'])} ({over} ×)"
+
+
+def _milliseconds(found: dict[str, Any]) -> str:
+    return ranged({k: 1e3 * found[k] for k in ("median", "low", "high")}, 0) + " ms"
+
+
+def _machine(hardware: dict[str, Any]) -> str:
+    return (
+        f"{hardware['usable_cores']} cores of an {hardware['cpu']} with "
+        f"{hardware['memory_bytes'] / 1e9:.0f} GB"
+    )
+
+
+def _either(numbers: list[int]) -> str:
+    return " or ".join(map(str, numbers))
+
+
+def _hundreds(rate: float) -> str:
+    return f"{100 * round(rate / 100):,}"
+
+
+def _percent(shares: list[float]) -> str:
+    low, high = (
+        f"{100 * share:{'.1g' if share < 0.01 else '.0f'}}"
+        for share in (min(shares), max(shares))
+    )
+    return f"{low} %" if low == high else f"{low} to {high} %"
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, 88, break_long_words=False, break_on_hyphens=False)
 
 
 def _title(network: str) -> str:
