@@ -34,6 +34,7 @@ TITLES = {
 }
 OPPONENTS = ("usual", "fastest")
 SWEEPS = "sweep_cost_cpu.json"
+GRAIN = "grain processes"
 
 
 def main() -> None:
@@ -157,17 +158,11 @@ def loading(result: dict[str, Any]) -> list[str]:
     ]
     said += "Of devices assumed, not measured, " + ", and ".join(parts) + "."
     grain = [
-        max(
-            (
-                r
-                for (folder, way), r in rates.items()
-                if folder == kind and way.startswith("grain processes")
-            ),
-            default=None,
-        )
-        for kind in ("png", "jpg")
+        max(r for (kind, way), r in rates.items() if kind == form and GRAIN in way)
+        for form in ("png", "jpg")
+        if any(GRAIN in way for _, way in rates)
     ]
-    if None not in grain:
+    if len(grain) == 2:
         said += (
             " [grain](https://github.com/google/grain) in processes of its own loads "
             f"{_hundreds(grain[0])} and {_hundreds(grain[1])}."

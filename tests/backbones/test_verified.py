@@ -25,7 +25,7 @@ def structure(plan):
     module = nnx.merge(plan.graph, nnx.State(plan.params), nnx.State(plan.statistics))
     leaves = {re.sub(r"\d+", "#", path) for path in plan.shapes}
     norms = {
-        (re.sub(r"\d+", "#", "/".join(map(str, keys))), layer.epsilon)
+        (re.sub(r"\d+", "#", "/".join(map(str, keys))), getattr(layer, "epsilon", None))
         for keys, layer in nnx.iter_modules(module)
         if hasattr(layer, "epsilon")
     }

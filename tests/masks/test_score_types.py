@@ -63,7 +63,7 @@ def test_types_may_differ_between_layers():
     params = {"a": np.ones((1, 3)), "b": np.ones((1, 3))}
     scores = {
         "a": np.array([[1, 4, 5]], ml_dtypes.bfloat16),
-        "b": np.float16([[2, 3, 6]]),
+        "b": np.array([[2, 3, 6]], np.float16),
     }
     mask = globally(lambda name, _: scores[name])(params, 0.5)
     assert mask["a"].tolist() == [[False, True, True]]

@@ -14,7 +14,7 @@ CONV = ("Conv", "x w b", "y")
 MADE_UP = ("Conv", "x 685 686", "y")
 NORM = ("BatchNormalization", "y s b2 m v", "z")
 # Nodes behind each other, and what can be known of them.
-CASES = {
+CASES: dict[str, tuple[list[tuple[str, str, str]], bool | None]] = {
     "nothing has a bias": ([("Conv", "x w", "y")], False),
     "a bias and a BatchNorm": ([CONV, NORM], False),
     "made-up names and a BatchNorm": ([MADE_UP, NORM], False),
@@ -53,7 +53,7 @@ def test_what_the_names_tell(case, tmp_path, write):
     }
     # The writer flattens the value y.
     last = nodes[-1][2]
-    turned = {"y": "first", last: "y"} if last != "y" else {}
+    turned: dict[str, str] = {"y": "first", last: "y"} if last != "y" else {}
     graph = [
         (op, " ".join(turned.get(n, n) for n in inputs.split()), turned.get(out, out))
         for op, inputs, out in nodes
