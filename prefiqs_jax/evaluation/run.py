@@ -126,6 +126,8 @@ def evaluate(
     }
     for benchmark in benchmarks:
         _check_qualities(benchmark, given[benchmark.name], scorers, options)
+    every = (quality for its in given.values() for quality in its)
+    _warn(*dict.fromkeys(note for quality in every for note in quality.notes))
     drawn = {
         "mask": mask.name,
         "mask_file_sha256": mask.source_sha256,
