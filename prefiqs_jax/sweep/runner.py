@@ -162,7 +162,7 @@ def sweep(
     if not todo.batches:
         _say(options, "nothing is left for this process")
         return Path(out)
-    _say(options, *folder.notes)
+    _say(options, *folder.lines)
 
     masks = pack_masks(mask.mask_fn, backbone.params, sparsities, prunable)
     work = Work(backbone, mask.name, masks, folder, size, options.on_bad_image)
