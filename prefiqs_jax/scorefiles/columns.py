@@ -72,6 +72,14 @@ class Choice(NamedTuple):
     """Which scores are the better ones, where the columns tell."""
 
 
+class SeveralColumns(InputError):
+    """Several columns could be meant; ``positions`` says which."""
+
+    def __init__(self, message: str, positions: tuple[int, ...]) -> None:
+        super().__init__(message)
+        self.positions = positions
+
+
 def read_header(rows: Sequence[Sequence[str]]) -> Header | None:
     """Find the columns of a table from its first rows.
 
@@ -132,7 +140,8 @@ def choose_columns(header: Header, column: str | None) -> Choice:
     Raises
     ------
     InputError
-        If there is no such column or two, or several could be meant.
+        If there is no such column or two; :class:`SeveralColumns` if several could be
+        meant.
 
     References
     ----------
@@ -246,11 +255,12 @@ def _score_column(header: Header, name: int, column: str | None) -> tuple[int, s
     if not found:
         message = "holds no scores below its header"
         raise InputError(message)
+    positions = tuple(n for n in header.numeric if n != name and header.columns[n])
     message = (
         f"{len(found)} columns are meant to hold numbers, {listed(found, 40)}; choose "
         "one (--column NAME=COLUMN), or call the right one quality"
     )
-    raise InputError(message)
+    raise SeveralColumns(message, positions)
 
 
 def _only(columns: Sequence[str], column: str) -> int:

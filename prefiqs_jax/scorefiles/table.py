@@ -11,12 +11,17 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.scorefiles.columns import (
     OWN_COLUMNS,
     Header,
+    SeveralColumns,
     choose_columns,
     fits,
     read_header,
     score_columns,
 )
-from prefiqs_jax.scorefiles.numerals import ends_in_decimal_comma, parse_numbers
+from prefiqs_jax.scorefiles.numerals import (
+    ends_in_decimal_comma,
+    is_number,
+    parse_numbers,
+)
 from prefiqs_jax.scorefiles.scores import Scores
 from prefiqs_jax.weights.wording import shown
 
@@ -116,7 +121,11 @@ def read_table(path: Path, table: Table, column: str | None) -> Scores:
         If the column is missing or several could be meant, a row is longer or shorter
         than the header, or a score is no number.
     """
-    choice = choose_columns(table.header, column)
+    try:
+        choice = choose_columns(table.header, column)
+    except SeveralColumns as error:
+        error.args = (f"{error}{_first_bad(path, table, error.positions)}",)
+        raise
     wanted = [choice.name, choice.value]
     if choice.assessed is not None:
         wanted.append(choice.assessed)
@@ -178,6 +187,19 @@ def _read_cells(path: Path, table: Table, columns: Sequence[int]) -> _Cells:
             raise InputError(message) from error
     start = int(header.named)
     return _Cells(lines[start:], [found[start:] for found in cells])
+
+
+def _first_bad(path: Path, table: Table, columns: Sequence[int]) -> str:
+    """Say which of the cells of some columns is the first that is no number."""
+    lines, cells = _read_cells(path, table, columns)
+    for line, *row in zip(lines, *cells, strict=True):
+        for column, cell in zip(columns, row, strict=True):
+            if not is_number(cell):
+                name = shown(table.header.columns[column])
+                return (
+                    f"; in line {line}, {name} is {shown(cell) if cell else 'nothing'}"
+                )
+    return ""
 
 
 def _not_assessed(

@@ -61,6 +61,7 @@ def test_a_bad_cell_of_a_quality_without_a_name(write, delimiter, bad, row):
     path = write(table(DELIMITERS[delimiter], header, bad, row))
     message = refused(path)
     assert "3 columns are meant to hold numbers, row, mine, time; choose one" in message
+    assert message.endswith(f"; in line {row + 2}, mine is {bad or 'nothing'}")
     assert f"line {row + 2}: the score of {NAMES[row]} is" in refused(
         path, column="mine"
     )
