@@ -159,9 +159,6 @@ def _sweep(options: argparse.Namespace) -> None:
         mask,
         sparsities,
         options.out,
-        seed=options.seed,
-        prunable=prunable,
-        prunable_pattern=options.prunable,
         options=SweepOptions(
             batch_size=options.batch_size,
             memory_limit=limit,

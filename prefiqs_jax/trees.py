@@ -116,7 +116,25 @@ def prunable_matching(pattern: str) -> Prunable:
     (True, False)
     """
     compiled = re.compile(pattern)
-    return lambda name, leaf: is_prunable(name, leaf) and bool(compiled.search(name))
+
+    def matching(name: str, leaf: Any) -> bool:
+        return is_prunable(name, leaf) and bool(compiled.search(name))
+
+    matching.__name__ = pattern
+    return matching
+
+
+def describe_prunable(prunable: Prunable) -> str:
+    """Say which leaves a predicate admits, by its pattern or its name.
+
+    Examples
+    --------
+    >>> describe_prunable(is_prunable), describe_prunable(prunable_matching("fc/"))
+    ('weights with two or more axes', 'fc/')
+    """
+    if prunable is is_prunable:
+        return "weights with two or more axes"
+    return getattr(prunable, "__name__", type(prunable).__name__)
 
 
 def weight_count(params: Params, prunable: Prunable = is_prunable) -> int:

@@ -32,6 +32,9 @@ class Provenance:
         magnitudes are others.
     hub
         Repository, file and revision, if the file was fetched.
+    weights_sha256
+        Digest of the numbers as they were loaded, see
+        :func:`prefiqs_jax.backbones.identity.weights_digest`; empty if unknown.
     """
 
     file: str
@@ -42,6 +45,7 @@ class Provenance:
     ignored: Mapping[str, str] = dataclasses.field(default_factory=dict)
     folded: bool = False
     hub: str | None = None
+    weights_sha256: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy as np
 
 from prefiqs_jax.backbones.architecture import Architecture
 from prefiqs_jax.backbones.backbone import Backbone, Provenance
+from prefiqs_jax.backbones.identity import weights_digest
 from prefiqs_jax.backbones.official import OFFICIAL
 from prefiqs_jax.backbones.preprocessing import Preprocessing
 from prefiqs_jax.backbones.quality import quality_head
@@ -61,7 +62,7 @@ def load_backbone(
     """
     network = _read(name, weights, pixels)
     params, apply_fn = network.bind(network.tensors)
-    return Backbone(
+    backbone = Backbone(
         network.name,
         params,
         apply_fn,
@@ -71,6 +72,10 @@ def load_backbone(
         quality_head(network.tensors),
         network.taps(network.tensors),
     )
+    provenance = dataclasses.replace(
+        network.provenance, weights_sha256=weights_digest(backbone)
+    )
+    return dataclasses.replace(backbone, provenance=provenance)
 
 
 def check_choice(
@@ -259,6 +264,16 @@ def _self_description(
 
 
 def provenance_record(backbone: Backbone) -> dict[str, Any]:
-    """Describe a backbone's weights and input for run.json."""
-    fields: Mapping[str, Any] = dataclasses.asdict(backbone.provenance)
-    return {**fields, "preprocessing": dataclasses.asdict(backbone.preprocessing)}
+    """Describe a backbone's weights and input for run.json.
+
+    ``changed_after_loading`` says that the numbers are no longer those of the file, as
+    after ``dataclasses.replace(backbone, params=…)``; None where that is not known.
+    """
+    fields: dict[str, Any] = dataclasses.asdict(backbone.provenance)
+    loaded = fields.pop("weights_sha256")
+    changed = weights_digest(backbone) != loaded if loaded else None
+    return {
+        **fields,
+        "changed_after_loading": changed,
+        "preprocessing": dataclasses.asdict(backbone.preprocessing),
+    }

@@ -102,10 +102,9 @@ def demo(
     sweep(
         load_backbone(BACKBONE),
         folder,
-        mask_named(MASK),
+        mask_named(MASK, seed=settings.seed),
         SPARSITIES,
         out,
-        seed=settings.seed,
         options=SweepOptions(
             command=command, progress=progress, beside=frozenset({MARKER, PICTURES})
         ),

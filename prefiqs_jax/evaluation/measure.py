@@ -8,7 +8,7 @@ import contextlib
 import dataclasses
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,20 +20,21 @@ from tqdm import tqdm
 from prefiqs_jax.aliases import Params
 from prefiqs_jax.backbones.backbone import Backbone
 from prefiqs_jax.backbones.forward import Forward, forward
+from prefiqs_jax.backbones.identity import network_settings
+from prefiqs_jax.backbones.load import provenance_record
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import (
     ImageFolder,
     LoadedBatch,
     batch_count,
     load_batches,
-    refuse_bad,
 )
 from prefiqs_jax.precision import DEFAULT_PRECISION, Precision
 from prefiqs_jax.quality import Scorer, image_seeds
-from prefiqs_jax.results.parts import finished_parts, read_tables, write_table
+from prefiqs_jax.results.parts import read_tables, write_table
 from prefiqs_jax.results.provenance import session_record
-from prefiqs_jax.results.run_folder import open_run
-from prefiqs_jax.sweep.distributed import Share
+from prefiqs_jax.results.run_folder import FORMAT
+from prefiqs_jax.sweep.assignment import Assignment, assign
 from prefiqs_jax.sweep.record import RunRecord
 
 if TYPE_CHECKING:
@@ -65,8 +66,6 @@ class Task:
         Of products.
     on_bad_image
         ``"fail"`` or ``"skip"``.
-    settings
-        More that decides the numbers, such as masks and seeds, by name.
     """
 
     backbone: Backbone
@@ -77,7 +76,6 @@ class Task:
     batch_size: int = 32
     precision: Precision = DEFAULT_PRECISION
     on_bad_image: Literal["fail", "skip"] = "fail"
-    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -91,10 +89,9 @@ class Task:
 
     def describe(self) -> dict[str, Any]:
         """List what decides the numbers: other values are another measurement."""
+        identities = [each.identity for each in self.scorers]
         return {
-            "backbone": self.backbone.name,
-            "weights_sha256": self.backbone.provenance.sha256,
-            "pixels": self.backbone.preprocessing.describe(),
+            **network_settings(self.backbone),
             "images_sha256": self.images.names_sha256,
             "image_count": len(self.images.names),
             "scores": list(self.names),
@@ -102,7 +99,7 @@ class Task:
             "flip": self.flip,
             "batch_size": self.batch_size,
             "precision": self.precision,
-            **self.settings,
+            **{name: value for each in identities for name, value in each.items()},
         }
 
 
@@ -149,30 +146,41 @@ def measure(
         If a picture cannot be used, an embedding is zero or not finite, or the folder
         holds something else or cannot be written. Finished parts are kept.
     """
-    manifest = open_run(out, task.describe())
-    done = finished_parts(out)
-    every = range(batch_count(task.images, task.batch_size))
-    missing = [index for index in every if index not in done]
-    if missing and task.on_bad_image == "fail":
-        pixels = task.backbone.preprocessing
-        refuse_bad(task.images, pixels.height, pixels.width, task.backbone.name)
-    manifest = manifest or {
-        "settings": task.describe(),
-        "skipped": [],
-        "sessions": [],
-        "finished": None,
-    }
-    if missing:
-        session = session_record(command, task.precision)
-        record = RunRecord(out, manifest, session, Share())
-        _measure_batches(task, missing, Path(out), record, progress=progress)
-        record.end(every)
-    return read_measured(task, out)
+    opened = assign(
+        task.backbone,
+        task.images,
+        out,
+        task.describe(),
+        _schema(task),
+        on_bad_image=task.on_bad_image,
+        doing="prefiqs edc",
+        say=lambda line: tqdm.write(line, file=sys.stderr),
+        progress=progress,
+    )
+    with opened as todo:
+        if todo.batches:
+            manifest = todo.manifest or {
+                "format": FORMAT,
+                "settings": todo.settings,
+                "weights": provenance_record(task.backbone),
+                "skipped": [],
+                "sessions": [],
+                "finished": None,
+            }
+            record = RunRecord(
+                out,
+                manifest,
+                session_record(command, task.precision),
+                todo.share,
+                None if todo.manifest else todo.inventory,
+            )
+            _measure_batches(task, todo, Path(out), record, progress=progress)
+            record.end(range(batch_count(task.images, task.batch_size)))
+        return _read_measured(task, out, todo.digest)
 
 
-def read_measured(task: Task, out: str | os.PathLike[str]) -> Measured:
-    """Read the parts of a finished measurement; errors as ``read_tables``."""
-    table = read_tables(out, _schema(task))
+def _read_measured(task: Task, out: str | os.PathLike[str], digest: str) -> Measured:
+    table = read_tables(out, _schema(task), digest)
     flat = np.zeros(0, np.float32)
     if task.embed:
         flat = np.concatenate(
@@ -190,7 +198,7 @@ def read_measured(task: Task, out: str | os.PathLike[str]) -> Measured:
 
 def _measure_batches(
     task: Task,
-    batches: Sequence[int],
+    todo: Assignment,
     out: Path,
     record: RunRecord,
     *,
@@ -206,14 +214,15 @@ def _measure_batches(
         batch_size=task.batch_size,
         needed_by=task.backbone.name,
         on_bad_image=task.on_bad_image,
-        batches=batches,
+        batches=todo.batches,
         transform=task.backbone.preprocess,
     )
     count = len(task.images.names)
-    todo = sum(min(task.batch_size, count - i * task.batch_size) for i in batches)
+    size = task.batch_size
+    left = sum(min(size, count - i * size) for i in todo.batches)
     bar = tqdm(
         total=count,
-        initial=count - todo,
+        initial=count - left,
         unit="image",
         desc=task.backbone.name,
         disable=not progress,
@@ -225,7 +234,8 @@ def _measure_batches(
             if batch.skipped:
                 record.skip(batch.skipped)
             columns = _columns(task, batch, embed)
-            write_table(out, batch.index, columns, schema)
+            todo.check_images(task.images, batch.index)
+            write_table(out, batch.index, columns, schema, todo.digest)
             bar.update(len(batch.names) + len(batch.skipped))
 
 

@@ -20,6 +20,7 @@ from prefiqs_jax.evaluation.compare import (
     compare,
     reversed_qualities,
 )
+from prefiqs_jax.evaluation.folder import MEASURED, claim_evaluation
 from prefiqs_jax.evaluation.measure import Measured, Task, measure
 from prefiqs_jax.evaluation.options import EvaluationOptions, Verifier
 from prefiqs_jax.evaluation.page import write_page
@@ -32,16 +33,10 @@ from prefiqs_jax.evaluation.qualities import (
     from_source,
 )
 from prefiqs_jax.evaluation.units import usable_units
-from prefiqs_jax.files import make_folder
 from prefiqs_jax.masks.named import NamedMask, as_named
 from prefiqs_jax.quality import Scorer, make_scorers
 from prefiqs_jax.quality.methods import check_methods
 from prefiqs_jax.sweep.planner import default_batch_size
-
-MEASURED = "measured"
-"""Folder of what the networks gave, in parts; an evaluation that is run again reads
-them."""
-
 
 _NONE = np.zeros(0)
 
@@ -128,11 +123,23 @@ def evaluate(
         _check_qualities(benchmark, given[benchmark.name], scorers, options)
     every = (quality for its in given.values() for quality in its)
     _warn(*dict.fromkeys(note for quality in every for note in quality.notes))
-    drawn = {
-        "mask": mask.name,
-        "mask_file_sha256": mask.source_sha256,
-        "seed": options.seed,
-    }
+    with claim_evaluation(out):
+        found = _measure_and_compare(
+            verifiers, benchmarks, Path(out), scorers, methods, given, size, options
+        )
+        return Evaluated(*write_page(Path(out), found, verifiers, methods, options))
+
+
+def _measure_and_compare(
+    verifiers: Sequence[Verifier],
+    benchmarks: Sequence[Benchmark],
+    out: Path,
+    scorers: Mapping[str, tuple[Scorer, ...]],
+    methods: Sequence[str],
+    given: Mapping[str, Sequence[Quality]],
+    size: int,
+    options: EvaluationOptions,
+) -> list[Comparison]:
     comparisons: list[Comparison] = []
     for benchmark in benchmarks:
         _say(options, *(f"{benchmark.name}: {note}" for note in benchmark.notes))
@@ -146,9 +153,8 @@ def evaluate(
                     batch_size=size,
                     precision=options.precision,
                     on_bad_image=options.on_bad_image,
-                    settings=drawn if scorers[name] else {},
                 ),
-                Path(out) / MEASURED / as_folder(benchmark.name) / as_folder(name),
+                out / MEASURED / as_folder(benchmark.name) / as_folder(name),
                 command=options.command,
                 progress=options.progress,
             )
@@ -158,8 +164,7 @@ def evaluate(
         comparisons += _compare_all(
             benchmark, measured, methods, given[benchmark.name], options
         )
-    make_folder(out)
-    return Evaluated(*write_page(Path(out), comparisons, verifiers, methods, options))
+    return comparisons
 
 
 def _check_names(

@@ -6,6 +6,7 @@ from prefiqs_jax.images.encode import encode_png
 from prefiqs_jax.images.folder import ImageFolder, read_folder
 from prefiqs_jax.images.headers import check_headers, describe_bad, refuse_bad
 from prefiqs_jax.images.identities import found_people, level_question
+from prefiqs_jax.images.inventory import Inventory, refuse_changed, take_inventory
 from prefiqs_jax.images.loading import batch_count, load_batches
 from prefiqs_jax.images.opening import BadImage
 
@@ -13,6 +14,7 @@ __all__ = [
     "BadImage",
     "Decoded",
     "ImageFolder",
+    "Inventory",
     "LoadedBatch",
     "batch_count",
     "check_headers",
@@ -24,4 +26,6 @@ __all__ = [
     "load_batches",
     "read_folder",
     "refuse_bad",
+    "refuse_changed",
+    "take_inventory",
 ]

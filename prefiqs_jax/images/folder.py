@@ -7,6 +7,7 @@ for is the folder's store (:mod:`prefiqs_jax.images.stores`).
 import csv
 import dataclasses
 import hashlib
+import json
 import os
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -58,16 +59,21 @@ class ImageFolder:
 
     @property
     def names_sha256(self) -> str:
-        """Digest of the names, in order: the same pictures, the same digest.
+        """Digest of the names, in order, and of what the store knows beside files.
 
-        Other content under the same names gives another digest where the store can
-        tell: it does for pictures in one file, landmarks and degradations, and does
-        not for plain files.
+        That is the content of images in one file, landmarks and degradations. For the
+        content of plain files see :mod:`prefiqs_jax.images.inventory`.
         """
         digest = hashlib.sha256("\n".join(self.names).encode())
         if content := self.store.sha256:
             digest.update(f"\n\n{content}".encode())
         return digest.hexdigest()
+
+    @property
+    def identities_sha256(self) -> str:
+        """Digest of the identities, in the order of the names."""
+        text = json.dumps(self.identities)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def take(self, places: Iterable[int]) -> "ImageFolder":
         """Give a folder of some of the pictures, in the order of these indices."""

@@ -12,7 +12,7 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.masks.allocation import RankedMask, globally, layerwise
 from prefiqs_jax.masks.magnitude import magnitude
 from prefiqs_jax.masks.random import random
-from prefiqs_jax.trees import is_prunable
+from prefiqs_jax.trees import describe_prunable, is_prunable
 
 # A new one is one line here: its name, what makes it, and a line for `prefiqs masks`.
 ALLOCATIONS: dict[str, tuple[Callable[[Score, Prunable], RankedMask], str]] = {
@@ -26,11 +26,31 @@ SCORES: dict[str, tuple[Callable[[int], Score], str]] = {
 
 
 class NamedMask(NamedTuple):
-    """A mask function, its name, and the digest of the file it came from, if any."""
+    """A mask function with all that identifies it.
+
+    A run is continued only with the same identity and the same masks, see
+    :attr:`prefiqs_jax.masks.packed.PackedMasks.sha256`.
+    """
 
     name: str
+    """Allocation and score, or a name of the user's."""
     mask_fn: MaskFn
+    """``(params, sparsity) -> mask``, True = keep."""
     source_sha256: str | None = None
+    """Digest of the Python file it came from, if any."""
+    seed: int | None = None
+    """Key of random scores."""
+    prunable: Prunable = is_prunable
+    """Leaves that may be pruned, of which the achieved sparsity is a fraction."""
+
+    def describe(self) -> dict[str, Any]:
+        """List what identifies the mask, for run.json."""
+        return {
+            "mask": self.name,
+            "mask_file_sha256": self.source_sha256,
+            "seed": self.seed,
+            "prunable": describe_prunable(self.prunable),
+        }
 
     def __call__(self, params: Params, sparsity: float) -> Mask:
         """Return the mask, True = keep."""
@@ -73,12 +93,14 @@ def mask_named(
         make, _ = ALLOCATIONS[allocation]
         if ".py:" in score:
             function, digest = _function_in_file(score)
-            return NamedMask(name, make(function, prunable), digest)
+            ranked = make(function, prunable)
+            return NamedMask(name, ranked, digest, seed, prunable)
         if score in SCORES:
-            return NamedMask(name, make(SCORES[score][0](seed), prunable))
+            ranked = make(SCORES[score][0](seed), prunable)
+            return NamedMask(name, ranked, None, seed, prunable)
     elif ".py:" in name:
         function, digest = _function_in_file(name)
-        return NamedMask(name, function, digest)
+        return NamedMask(name, function, digest, seed, prunable)
     if name.endswith(".py"):
         message = f"mask {name} names a file; say which function of it: {name}:FUNCTION"
         raise InputError(message)
@@ -96,7 +118,9 @@ def as_named(mask: NamedMask | MaskFn) -> NamedMask:
     """Name a mask function by its own name, if it has no other."""
     if isinstance(mask, NamedMask):
         return mask
-    return NamedMask(getattr(mask, "__name__", type(mask).__name__), mask)
+    name = getattr(mask, "__name__", type(mask).__name__)
+    prunable = mask.prunable if isinstance(mask, RankedMask) else is_prunable
+    return NamedMask(name, mask, prunable=prunable)
 
 
 def _function_in_file(reference: str) -> tuple[Any, str]:

@@ -6,6 +6,7 @@ nested or not.
 """
 
 import dataclasses
+import hashlib
 import math
 from collections.abc import Sequence
 
@@ -47,6 +48,17 @@ class PackedMasks:
     layers: dict[str, tuple[float, ...]]
     sizes: dict[str, int]
     planes: tuple[NDArray[np.uint8] | None, ...]
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the masks themselves, whatever made them."""
+        digest = hashlib.sha256()
+        for planes in self.planes:
+            shape = None if planes is None else planes.shape
+            digest.update(f"{shape}\n".encode())
+            if planes is not None:
+                digest.update(np.ascontiguousarray(planes).data)
+        return digest.hexdigest()
 
 
 def pack_masks(

@@ -131,8 +131,12 @@ def make_scorers(
     if batch_size < 1:
         message = f"the batch size is {batch_size}, but must be at least 1"
         raise InputError(message)
-    masks = _masks(backbone, methods, sparsities, mask)
+    named = as_named(globally(magnitude) if mask is None else mask)
+    masks = _masks(backbone, methods, sparsities, named)
     made = _sharing(backbone, methods, masks, batch_size, precision)
+    if masks is not None:
+        identity = {**named.describe(), "masks_sha256": masks.sha256}
+        made = [dataclasses.replace(each, identity=identity) for each in made]
     own = {GRAFIQS: _grafiqs, SERFIQ: _serfiq, FACEQAN: _faceqan}
     if own.keys() & set(methods):
         passes = Passes(backbone, batch_size, _slice(backbone, batch_size), precision)
@@ -140,7 +144,9 @@ def make_scorers(
     if RANDOM in methods:
         made.append(
             scorer(
-                [RANDOM], lambda _, seeds: {RANDOM: random_quality(seeds, draws.seed)}
+                [RANDOM],
+                lambda _, seeds: {RANDOM: random_quality(seeds, draws.seed)},
+                random={"seed": draws.seed},
             )
         )
     return tuple(made)
@@ -150,7 +156,7 @@ def _masks(
     backbone: Backbone,
     methods: Sequence[str],
     sparsities: Sequence[float],
-    mask: NamedMask | MaskFn | None,
+    mask: NamedMask,
 ) -> PackedMasks | None:
     if not {PREFIQS, FIRST_ORDER} & set(methods):
         return None
@@ -160,8 +166,7 @@ def _masks(
         given = ", ".join(f"{s:g}" for s in sparsities) or "none"
         message = f"sparsities are {given}; give at least one, each once"
         raise InputError(message)
-    chosen = globally(magnitude) if mask is None else as_named(mask).mask_fn
-    return pack_masks(chosen, backbone.params, tuple(sparsities))
+    return pack_masks(mask.mask_fn, backbone.params, tuple(sparsities), mask.prunable)
 
 
 def _sharing(
@@ -223,33 +228,38 @@ def _serfiq(passes: Passes, draws: Draws) -> Scorer:
     trunk, head = (
         at_precision(part, passes.precision) for part in (taps.trunk, taps.head)
     )
+    drawn: dict[str, Any] = {
+        "passes": draws.serfiq_passes,
+        "dropout": draws.serfiq_dropout,
+        "seed": draws.seed,
+    }
     function = serfiq.mean_distances(
-        in_slices(trunk, size) if size else trunk,
-        head,
-        passes=draws.serfiq_passes,
-        dropout=draws.serfiq_dropout,
-        seed=draws.seed,
+        in_slices(trunk, size) if size else trunk, head, **drawn
     )
     # The head is one product with large weights: the more images at once the better.
     run = passes.run(function, slices=False)
     return scorer(
-        [SERFIQ], lambda images, seeds: {SERFIQ: serfiq.quality_of(run(images, seeds))}
+        [SERFIQ],
+        lambda images, seeds: {SERFIQ: serfiq.quality_of(run(images, seeds))},
+        serfiq=drawn,
     )
 
 
 def _faceqan(passes: Passes, draws: Draws) -> Scorer:
     taps = passes.backbone.taps
     apply_fn = taps.apply_for_gradients if taps else passes.backbone.apply_fn
+    drawn: dict[str, Any] = {
+        "samples": draws.faceqan_samples,
+        "steps": draws.faceqan_steps,
+        "epsilon": draws.faceqan_epsilon,
+        "seed": draws.seed,
+    }
     function = faceqan.similarities(
-        at_precision(apply_fn, passes.precision),
-        passes.backbone.preprocessing,
-        samples=draws.faceqan_samples,
-        steps=draws.faceqan_steps,
-        epsilon=draws.faceqan_epsilon,
-        seed=draws.seed,
+        at_precision(apply_fn, passes.precision), passes.backbone.preprocessing, **drawn
     )
     run = passes.run(function)
     return scorer(
         [FACEQAN],
         lambda images, seeds: {FACEQAN: faceqan.quality_of(run(images, seeds))},
+        faceqan=drawn,
     )

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,15 +27,20 @@ class Scorer:
         width, 3), float32, n ≥ 1, and their seeds (n,), uint32, as
         :func:`image_seeds` gives them. Higher is better, always. InputError where a
         quality is not finite, naming the rows.
+    identity
+        What decides the numbers beside network and images, by name: masks, how much is
+        drawn, seeds. Values are of JSON.
     """
 
     names: tuple[str, ...]
     call: Callable[[NDArray, NDArray[np.uint32]], Qualities]
+    identity: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def scorer(
     names: Iterable[str],
     compute: Callable[[NDArray, NDArray[np.uint32]], Mapping[str, NDArray]],
+    **identity: Any,
 ) -> Scorer:
     """Make a scorer that gives the outputs asked for, all of them finite."""
     names = tuple(names)
@@ -46,7 +52,7 @@ def scorer(
             _check_finite(name, quality)
         return kept
 
-    return Scorer(names, call)
+    return Scorer(names, call, identity)
 
 
 def _check_finite(name: str, quality: NDArray[np.float64]) -> None:

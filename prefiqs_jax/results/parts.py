@@ -1,5 +1,11 @@
-"""Parquet parts of a folder: one a batch, each written in one step."""
+"""Parquet parts of a run folder: one a batch, each written in one step.
 
+A part says which run and which batch it belongs to, so that a file that got here by a
+wrong copy, or only half, is never taken for rows of the run.
+"""
+
+import hashlib
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -13,10 +19,27 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PART = re.compile(r"part-(\d+)\.parquet")
+RUN, BATCH = b"prefiqs_jax.run", b"prefiqs_jax.batch"
+"""Keys of a part's Parquet metadata: the digest of its run, the index of its batch."""
 
 
-def finished_parts(run: str | os.PathLike[str]) -> set[int]:
-    """Find the batches that are done."""
+class BadPart(InputError):
+    """A part that cannot be used; its batch has to be measured again."""
+
+
+def run_digest(settings: Mapping[str, Any]) -> str:
+    """Compute the SHA-256 of a run's settings, which all its parts carry."""
+    text = json.dumps(dict(settings), sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def part_path(run: str | os.PathLike[str], index: int) -> Path:
+    """Return where the part of a batch is."""
+    return Path(run) / f"part-{index:06d}.parquet"
+
+
+def named_parts(run: str | os.PathLike[str]) -> set[int]:
+    """List the batches for which there is a file, whatever is in it."""
     return {
         int(found[1])
         for entry in Path(run).glob("part-*.parquet")
@@ -29,6 +52,7 @@ def write_table(
     index: int,
     columns: Mapping[str, Any],
     schema: "pa.Schema",
+    digest: str,
 ) -> None:
     """Write one batch as a Parquet part, in one step.
 
@@ -37,11 +61,13 @@ def write_table(
     run
         Folder of the parts.
     index
-        Of the batch.
+        Index of the batch.
     columns
         Every column of the schema, all of one length.
     schema
         Names and types.
+    digest
+        Digest of the run, see :func:`run_digest`.
 
     Raises
     ------
@@ -51,36 +77,114 @@ def write_table(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pa.table(dict(columns), schema=schema)
-    with atomic(Path(run) / f"part-{index:06d}.parquet") as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+    labels = {RUN: digest.encode(), BATCH: str(index).encode()}
+    table = pa.table(dict(columns), schema=schema.with_metadata(labels))
+    with atomic(part_path(run, index)) as temporary:
+        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
 
-def read_tables(run: str | os.PathLike[str], schema: "pa.Schema") -> "pa.Table":
-    """Read all parts of a folder, in the order of the batches.
+def read_part(
+    run: str | os.PathLike[str], index: int, schema: "pa.Schema", digest: str | None
+) -> "pa.Table":
+    """Read the part of one batch and make sure that it is that.
+
+    Parameters
+    ----------
+    run, index, schema
+        As for :func:`write_table`.
+    digest
+        Digest of the run; None for a run whose parts carry none.
 
     Raises
     ------
+    BadPart
+        If it is damaged, has other columns, or belongs to another run or batch.
     InputError
-        If there is none, or one is damaged or has other columns.
+        If the file cannot be read at all, which says nothing of what is in it.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    tables = []
-    for index in sorted(finished_parts(run)):
-        part = Path(run) / f"part-{index:06d}.parquet"
-        try:
-            table = pq.read_table(part)
-        except (pa.ArrowInvalid, OSError) as error:
-            reason = str(error).splitlines()[0]
-            message = f"{part} is damaged ({reason}); delete it and run again"
+    part = part_path(run, index)
+    try:
+        with part.open("rb") as file:
+            table = pq.ParquetFile(file, page_checksum_verification=True).read()
+    except (pa.ArrowException, OSError) as error:
+        # Parquet reports damage as OSError, too, but without an error number.
+        if isinstance(error, OSError) and error.errno is not None:
+            message = f"{part} cannot be read: {error.strerror}; make it readable"
             raise InputError(message) from None
-        if set(table.column_names) != set(schema.names):
-            odd = sorted(set(table.column_names) ^ set(schema.names))
-            message = f"{part}: columns {', '.join(odd)} missing or unknown"
-            raise InputError(message)
-        tables.append(table.select(schema.names).cast(schema))
+        reason = str(error).splitlines()[0]
+        message = f"{part} is damaged ({reason})"
+        raise BadPart(message) from None
+    if set(table.column_names) != set(schema.names):
+        odd = sorted(set(table.column_names) ^ set(schema.names))
+        message = f"{part}: columns {', '.join(odd)} missing or unknown"
+        raise BadPart(message)
+    labels = table.schema.metadata or {}
+    if digest is not None and labels.get(RUN) != digest.encode():
+        message = f"{part} belongs to another run"
+        raise BadPart(message)
+    if digest is not None and labels.get(BATCH) != str(index).encode():
+        batch = labels.get(BATCH, b"none").decode(errors="replace")
+        message = f"{part} is a copy of the part of batch {batch}"
+        raise BadPart(message)
+    return table.select(schema.names).cast(schema)
+
+
+def sound_parts(
+    run: str | os.PathLike[str], schema: "pa.Schema", digest: str
+) -> tuple[set[int], list[str]]:
+    """Find the batches that are done, and the parts that have to be made again.
+
+    Returns
+    -------
+    done : set of int
+        Batches with a part that can be used.
+    bad : list of str
+        One line for each part that cannot.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read at all.
+    """
+    done, bad = set(), []
+    for index in sorted(named_parts(run)):
+        try:
+            read_part(run, index, schema, digest)
+        except BadPart as error:
+            bad.append(str(error))
+        else:
+            done.add(index)
+    return done, bad
+
+
+def read_tables(
+    run: str | os.PathLike[str], schema: "pa.Schema", digest: str | None
+) -> "pa.Table":
+    """Read all parts of a folder, in the order of the batches.
+
+    Parameters
+    ----------
+    run, schema, digest
+        As for :func:`read_part`.
+
+    Raises
+    ------
+    InputError
+        If there is none, or one cannot be read, is damaged, has other columns or
+        belongs to another run or batch.
+    """
+    import pyarrow as pa
+
+    tables = []
+    for index in sorted(named_parts(run)):
+        try:
+            tables.append(read_part(run, index, schema, digest))
+        except BadPart as error:
+            message = f"{error}; run the command of the run again to have it made again"
+            raise InputError(message) from None
     if not tables or not sum(len(table) for table in tables):
         message = f"{run} holds no rows yet; run the command that makes them again"
         raise InputError(message)

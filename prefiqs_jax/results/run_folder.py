@@ -1,15 +1,23 @@
 """A run folder: append-only Parquet parts and a run.json that says how they came."""
 
+import contextlib
 import functools
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.files import PARTIAL, make_folder, write_text
-from prefiqs_jax.results.parts import read_tables, write_table
+from prefiqs_jax.files import (
+    LOCK,
+    PARTIAL,
+    clear_partial,
+    lock_folder,
+    make_folder,
+    write_text,
+)
+from prefiqs_jax.results.parts import read_tables, run_digest, write_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,6 +25,21 @@ if TYPE_CHECKING:
 MANIFEST = "run.json"
 PROCESS = "process-{:04d}.json"
 """The same, by another process than the first."""
+FORMAT = 2
+"""Format of a run folder. Parts of format 1 do not say which run they belong to."""
+CHOSEN, CONTENT = "batch_size", "image_content_sha256"
+"""Settings that are not compared when a run is opened: a batch size of None means "as
+the run has it", and files are only read once everything else is right."""
+_MEANINGS = {
+    "function": "another function of the weights and images",
+    "weights_sha256": "other weights",
+    "images_sha256": "other images",
+    "image_content_sha256": "images of other content",
+    "identities_sha256": "other identities of the images",
+    "mask_file_sha256": "another content of the mask's file",
+    "masks_sha256": "other masks",
+}
+"""What another digest means, in words; what is further up decides what is below."""
 
 
 def open_run(
@@ -25,14 +48,17 @@ def open_run(
     *,
     beside: Collection[str] = (),
 ) -> dict[str, Any] | None:
-    """Make a new run folder, or make sure that an existing one has the same settings.
+    """Look whether a folder is a new run or one with the same settings.
+
+    Nothing is written.
 
     Parameters
     ----------
     run
         Folder of the run.
     settings
-        What decides the rows. A value of None means "as the run has it".
+        What decides the rows. A ``batch_size`` of None means "as the run has it"; the
+        content of images is compared by :func:`check_setting`.
     beside
         Names of files and folders that a new run may find in its folder.
 
@@ -44,8 +70,8 @@ def open_run(
     Raises
     ------
     InputError
-        If the folder holds something else, or the run has other settings; the message
-        names the first difference.
+        If the folder holds something else, or the run has other settings or another
+        format; the message names the first difference.
     """
     run = Path(run)
     if run.exists() and not run.is_dir():
@@ -53,22 +79,85 @@ def open_run(
         raise InputError(message)
     if not _accounts(run):
         if run.exists() and any(
-            not entry.name.endswith(PARTIAL) and entry.name not in beside
+            not entry.name.endswith(PARTIAL) and entry.name not in (LOCK, *beside)
             for entry in run.iterdir()
         ):
             message = f"{run} is not empty and is no run; give another --out"
             raise InputError(message)
         return None
     manifest = read_manifest(run)
-    stored = manifest.get("settings", {})
-    for key in sorted(stored.keys() | settings.keys()):
-        if settings.get(key) is not None and stored.get(key) != settings[key]:
-            message = (
-                f"{run} was made with {key} {_brief(stored.get(key))}, not "
-                f"{_brief(settings[key])}; give another --out or the same settings"
-            )
-            raise InputError(message)
+    if _format(manifest) < FORMAT:
+        message = (
+            f"{run} was made by an earlier version of prefiqs-jax, whose parts do not "
+            "say what they were made of; it can be read, but not be continued: give "
+            "another --out"
+        )
+        raise InputError(message)
+    stored, digests = manifest.get("settings", {}), list(_MEANINGS)
+
+    def place(key: str) -> tuple[int, bool, str]:
+        # What a user can name comes before digests and what only one of the two has.
+        rank = digests.index(key) if key in digests else -1
+        return rank, key not in stored or key not in settings, key
+
+    for key in sorted((stored.keys() | settings.keys()) - {CONTENT}, key=place):
+        if key != CHOSEN or settings.get(key) is not None:
+            check_setting(run, manifest, key, settings.get(key))
     return manifest
+
+
+@contextlib.contextmanager
+def claim_run(
+    run: str | os.PathLike[str],
+    settings: Mapping[str, Any],
+    doing: str,
+    *,
+    beside: Collection[str] = (),
+) -> Iterator[dict[str, Any] | None]:
+    """Open a run and keep every other process out of its folder.
+
+    What processes that were killed left half-written is removed. If the caller fails
+    before it has written anything, a folder that was made here is removed again.
+
+    Parameters
+    ----------
+    run, settings, beside
+        As for :func:`open_run`, and so is what is given.
+    doing
+        What this process does, for the message of others.
+
+    Raises
+    ------
+    InputError
+        As :func:`open_run`, or if another process works on the run.
+    """
+    run = Path(run)
+    open_run(run, settings, beside=beside)  # before anything is written
+    is_new = not run.exists()
+    try:
+        with lock_folder(make_folder(run), doing):
+            clear_partial(run)
+            # Another process may have begun the run before the lock was had.
+            yield open_run(run, settings, beside=beside)
+    finally:
+        if is_new:
+            with contextlib.suppress(OSError):
+                run.rmdir()  # only if it is empty
+
+
+def check_setting(
+    run: str | os.PathLike[str], manifest: Mapping[str, Any], key: str, value: Any
+) -> None:
+    """Raise InputError if a run was made with another value of one setting."""
+    stored = manifest.get("settings", {}).get(key)
+    if stored == value:
+        return
+    meaning = f"{_MEANINGS[key]}: " if key in _MEANINGS else ""
+    message = (
+        f"{run} was made with {meaning}{key} {_brief(stored)}, not {_brief(value)}; "
+        "give another --out or the same settings"
+    )
+    raise InputError(message)
 
 
 def write_manifest(
@@ -94,25 +183,8 @@ def write_manifest(
     write_text(make_folder(run) / _account(process), text + "\n")
 
 
-def clear_unfinished(run: str | os.PathLike[str], *, process: int = 0) -> None:
-    """Remove what killed processes left half-written in a run that has all its parts.
-
-    Not before: until then another process of the run may be writing what looks like it.
-
-    Parameters
-    ----------
-    run
-        Folder of the run.
-    process
-        Index of the process; accounts of others may still be in their hands.
-    """
-    for name in ("part-*.parquet", _account(process)):
-        for leftover in Path(run).glob(f".{name}.*{PARTIAL}"):
-            leftover.unlink(missing_ok=True)
-
-
 def write_part(
-    run: str | os.PathLike[str], index: int, columns: Mapping[str, Any]
+    run: str | os.PathLike[str], index: int, columns: Mapping[str, Any], digest: str
 ) -> None:
     """Write the rows of one batch as a Parquet part, in one step.
 
@@ -124,6 +196,8 @@ def write_part(
         Of the batch.
     columns
         Every column of :class:`prefiqs_jax.results.DriftRow`, all of one length.
+    digest
+        Digest of the run, see :func:`prefiqs_jax.results.parts.run_digest`.
 
     Raises
     ------
@@ -132,7 +206,7 @@ def write_part(
     """
     from prefiqs_jax.results.schema import ARROW_SCHEMA
 
-    write_table(run, index, columns, ARROW_SCHEMA)
+    write_table(run, index, columns, ARROW_SCHEMA, digest)
 
 
 def read_manifest(run: str | os.PathLike[str]) -> dict[str, Any]:
@@ -162,6 +236,15 @@ def read_manifest(run: str | os.PathLike[str]) -> dict[str, Any]:
         raise InputError(message)
     first, *others = [_read_object(path) for path in paths]
     return functools.reduce(_together, others, first)
+
+
+def parts_digest(manifest: Mapping[str, Any]) -> str | None:
+    """Return the digest that the parts of a run carry; None if they carry none."""
+    return None if _format(manifest) < FORMAT else run_digest(manifest["settings"])
+
+
+def _format(manifest: Mapping[str, Any]) -> int:
+    return manifest.get("format", 1)
 
 
 def _account(process: int) -> str:
@@ -197,11 +280,20 @@ def _which(skipped: Mapping[str, Any]) -> str:
 def _read_object(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror}; make it readable"
+        raise InputError(message) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         message = f"{path} is damaged ({error}); start the run again in a new folder"
         raise InputError(message) from None
     if not isinstance(found, dict):
         message = f"{path} is damaged (no object); start the run again in a new folder"
+        raise InputError(message)
+    if _format(found) not in range(1, FORMAT + 1):
+        message = (
+            f"{path} has format {_brief(_format(found))}, but this version of "
+            f"prefiqs-jax knows 1 to {FORMAT}; use the version that wrote it"
+        )
         raise InputError(message)
     return found
 
@@ -223,13 +315,13 @@ def read(run: str | os.PathLike[str]) -> "pd.DataFrame":
     Raises
     ------
     InputError
-        If the folder is no run, holds no rows yet, or a part is damaged or has other
-        columns.
+        If the folder is no run, holds no rows yet, or a part cannot be read, is
+        damaged, has other columns or belongs to another run.
     """
     from prefiqs_jax.results.schema import ARROW_SCHEMA
 
-    read_manifest(run)
-    return read_tables(run, ARROW_SCHEMA).to_pandas()
+    digest = parts_digest(read_manifest(run))
+    return read_tables(run, ARROW_SCHEMA, digest).to_pandas()
 
 
 def _brief(value: Any, limit: int = 60) -> str:

@@ -1,18 +1,32 @@
-"""What a process of a run has to do: which batches, of what size."""
+"""What a process of a run has to do: which batches, of what size, of which images."""
 
 import contextlib
 import dataclasses
+import functools
 import os
-from typing import Any, Literal
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 
 from prefiqs_jax.backbones.backbone import Backbone
-from prefiqs_jax.images import ImageFolder, batch_count, refuse_bad
-from prefiqs_jax.results.parts import finished_parts
-from prefiqs_jax.results.run_folder import open_run
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.images import (
+    ImageFolder,
+    Inventory,
+    batch_count,
+    refuse_bad,
+    refuse_changed,
+    take_inventory,
+)
+from prefiqs_jax.results.inventory import read_inventory, write_inventory
+from prefiqs_jax.results.parts import run_digest, sound_parts
+from prefiqs_jax.results.run_folder import CONTENT, check_setting, claim_run, open_run
 from prefiqs_jax.sweep.distributed import Agreed, Share, agree, all_stop_if_one_must
 from prefiqs_jax.sweep.planner import default_batch_size
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +44,12 @@ class Assignment:
     complete
         Whether the whole run was.
     settings
-        Of the run, its batch size included.
+        Of the run, its batch size and the digest of its images' content included.
     manifest
         Of the run that is continued; None for a new one.
+    inventory
+        What the images' files hold; None in a process that did not look, as one of
+        several that share the run out.
     """
 
     share: Share
@@ -41,20 +58,41 @@ class Assignment:
     complete: bool
     settings: dict[str, Any]
     manifest: dict[str, Any] | None
+    inventory: Inventory | None
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """Digest of the run, which its parts carry."""
+        return run_digest(self.settings)
+
+    def check_images(self, folder: ImageFolder, batch: int) -> None:
+        """Raise InputError if a batch's images changed since the run was opened."""
+        if self.inventory is not None:
+            size = self.settings["batch_size"]
+            end = min((batch + 1) * size, len(folder.names))
+            refuse_changed(folder, self.inventory, range(batch * size, end))
 
 
+@contextlib.contextmanager
 def assign(
     backbone: Backbone,
     folder: ImageFolder,
     out: str | os.PathLike[str],
-    settings: dict[str, Any],
+    settings: Mapping[str, Any],
+    schema: "pa.Schema",
     *,
-    device_count: int,
+    device_count: int = 1,
     on_bad_image: Literal["fail", "skip"],
-    beside: frozenset[str],
-    distributed: bool,
-) -> Assignment:
-    """Open the run, check the pictures, and agree with other processes, if any.
+    beside: frozenset[str] = frozenset(),
+    distributed: bool = False,
+    doing: str,
+    say: Callable[[str], None],
+    progress: bool,
+) -> Iterator[Assignment]:
+    """Open the run, check the images, and agree with other processes, if any.
+
+    The folder of the run is this process's until the context ends; of several that
+    share a run out, it is the first one's.
 
     Parameters
     ----------
@@ -62,40 +100,96 @@ def assign(
         As in :func:`prefiqs_jax.sweep.sweep`.
     settings
         That decide the rows; a batch size of None is chosen here.
+    schema
+        Of the parts.
     device_count
         Devices of this process.
     on_bad_image, beside, distributed
         As in :class:`prefiqs_jax.sweep.SweepOptions`.
+    doing
+        What this process does, for the message of another one.
+    say
+        Is told of parts that have to be made again.
+    progress
+        Whether to show a bar while files are compared.
 
     Raises
     ------
     InputError
-        If the run has other settings, a picture cannot be used, or another process is
-        at odds with this one. Nothing has been written then.
+        If the run has other settings or images, an image cannot be used, another
+        process works on the run or is at odds with this one. Nothing has been written
+        then.
     """
     count = len(folder.names)
-    with all_stop_if_one_must() if distributed else contextlib.nullcontext():
-        manifest = open_run(out, settings, beside=beside)
-        size = (manifest or {"settings": settings})["settings"]["batch_size"]
-        size = size or default_batch_size(
-            count, device_count, jax.process_count() if distributed else 1
+    together = all_stop_if_one_must if distributed else contextlib.nullcontext
+    with contextlib.ExitStack() as stack:
+        with together():
+            if distributed and jax.process_index():
+                manifest = open_run(out, settings, beside=beside)
+            else:
+                claim = claim_run(out, settings, doing, beside=beside)
+                manifest = stack.enter_context(claim)
+            size = (manifest or {"settings": settings})["settings"]["batch_size"]
+            size = size or default_batch_size(
+                count, device_count, jax.process_count() if distributed else 1
+            )
+            fixed = {**settings, "batch_size": size}
+            done: set[int] = set()
+            inventory = None
+            if not distributed or jax.process_index() == 0:
+                inventory = _inventory(folder, out, manifest, progress=progress)
+                fixed[CONTENT] = inventory.sha256
+                done, bad = sound_parts(out, schema, run_digest(fixed))
+                for line in bad:
+                    say(f"{line}; it is made again")
+                if on_bad_image == "fail" and len(done) < batch_count(folder, size):
+                    pixels = backbone.preprocessing
+                    refuse_bad(folder, pixels.height, pixels.width, backbone.name)
+        agreed = Agreed(Share(), size, frozenset(done), fixed.get(CONTENT, ""))
+        if distributed:
+            agreed = agree(
+                settings,
+                batch_size=size,
+                batch_bound=count,
+                done=done,
+                content=agreed.content,
+            )
+        every = range(batch_count(folder, agreed.batch_size))
+        missing = [index for index in every if index not in agreed.done]
+        yield Assignment(
+            agreed.share,
+            agreed.share.of(missing),
+            len(agreed.share.of(sorted(agreed.done))),
+            not missing,
+            {**fixed, "batch_size": agreed.batch_size, CONTENT: agreed.content},
+            manifest,
+            inventory,
         )
-        done = finished_parts(out)
-        first = not distributed or jax.process_index() == 0
-        if first and on_bad_image == "fail" and len(done) < batch_count(folder, size):
-            pixels = backbone.preprocessing
-            refuse_bad(folder, pixels.height, pixels.width, backbone.name)
-    agreed = Agreed(Share(), size, frozenset(done))
-    if distributed:
-        agreed = agree(settings, batch_size=size, batch_bound=count, done=done)
-    every = range(batch_count(folder, agreed.batch_size))
-    missing = [index for index in every if index not in agreed.done]
-    return Assignment(
-        agreed.share,
-        agreed.share.of(missing),
-        len(agreed.share.of(sorted(agreed.done))),
-        not missing,
-        (manifest["settings"] if manifest else settings)
-        | {"batch_size": agreed.batch_size},
-        manifest,
-    )
+
+
+def _inventory(
+    folder: ImageFolder,
+    out: str | os.PathLike[str],
+    manifest: dict[str, Any] | None,
+    *,
+    progress: bool,
+) -> Inventory:
+    """Find out what the files hold; refuse images that are not those of the run."""
+    if manifest is None:
+        return take_inventory(folder, progress=progress)
+    known = read_inventory(out)
+    if known and known.sha256 != manifest["settings"].get(CONTENT):
+        known = None  # it is not this run's
+    found = take_inventory(folder, known, progress=progress)
+    changed = found.changed_since(known) if known else []
+    if changed:
+        more = f" and {len(changed) - 1} more images" if changed[1:] else ""
+        message = (
+            f"{out} was made with other content of {changed[0]}{more}; give another "
+            "--out or the same images"
+        )
+        raise InputError(message)
+    check_setting(out, manifest, CONTENT, found.sha256)
+    if found != known:
+        write_inventory(out, found)
+    return found

@@ -18,10 +18,15 @@ from tqdm import tqdm
 
 from prefiqs_jax.backbones.backbone import Backbone
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.images import ImageFolder, LoadedBatch, load_batches
+from prefiqs_jax.images import (
+    ImageFolder,
+    LoadedBatch,
+    load_batches,
+)
 from prefiqs_jax.masks.packed import PackedMasks
 from prefiqs_jax.results.run_folder import write_part
 from prefiqs_jax.sensitivity import Agreement
+from prefiqs_jax.sweep.assignment import Assignment
 from prefiqs_jax.sweep.executor import Executor, InFlight
 from prefiqs_jax.sweep.record import RunRecord
 from prefiqs_jax.sweep.rows import as_columns, check_norms
@@ -39,7 +44,7 @@ class Work:
     backbone, mask, masks
         Network, and its masks by name and packed.
     folder
-        Pictures.
+        Images.
     batch_size
         Pictures of one part.
     on_bad_image
@@ -70,7 +75,7 @@ class Work:
 
 def measure_batches(
     work: Work,
-    batches: Sequence[int],
+    todo: Assignment,
     executor: Executor,
     out: str | os.PathLike[str],
     record: RunRecord,
@@ -85,8 +90,8 @@ def measure_batches(
     ----------
     work
         What to measure.
-    batches
-        Indices of batches.
+    todo
+        Which batches of which run.
     executor
         The devices.
     out
@@ -103,20 +108,22 @@ def measure_batches(
     Raises
     ------
     InputError
-        If a picture cannot be used, an embedding is zero or not finite, or a part
-        cannot be written. Parts of the batches before are there.
+        If an image cannot be used or has changed since the run was opened, an
+        embedding is zero or not finite, or a part cannot be written. Parts of the
+        batches before are there.
     """
     names = len(work.folder.names)
-    todo = sum(min(work.batch_size, names - i * work.batch_size) for i in batches)
+    size = work.batch_size
+    left = sum(min(size, names - i * size) for i in todo.batches)
     bar = tqdm(
-        total=done_images + todo,
+        total=done_images + left,
         initial=done_images,
         unit="image",
         disable=not progress,
         file=sys.stderr,
         dynamic_ncols=True,
     )
-    loaded = work.load(batches)
+    loaded = work.load(todo.batches)
     told: set[str] = set()
     queue: deque[tuple[LoadedBatch, InFlight | None]] = deque()
 
@@ -125,7 +132,8 @@ def measure_batches(
         rows = _rows(work, batch, executor, flight)
         if batch.skipped:
             record.skip(batch.skipped)
-        write_part(out, batch.index, rows)
+        todo.check_images(work.folder, batch.index)
+        write_part(out, batch.index, rows, todo.digest)
         for conversion, images in batch.conversions.items():
             if conversion not in told:
                 told.add(conversion)

@@ -11,13 +11,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from prefiqs_jax.results.parts import finished_parts
+from prefiqs_jax.files import clear_partial
+from prefiqs_jax.images import Inventory
+from prefiqs_jax.results.inventory import write_inventory
+from prefiqs_jax.results.parts import named_parts
 from prefiqs_jax.results.provenance import now
-from prefiqs_jax.results.run_folder import (
-    clear_unfinished,
-    read_manifest,
-    write_manifest,
-)
+from prefiqs_jax.results.run_folder import read_manifest, write_manifest
 from prefiqs_jax.sweep.distributed import Share
 
 
@@ -34,6 +33,8 @@ class RunRecord:
         What is known of this session; more may be added until it ends.
     share
         Which process this is.
+    inventory
+        What the images' files hold, for a new run.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class RunRecord:
         manifest: dict[str, Any],
         session: dict[str, Any],
         share: Share,
+        inventory: Inventory | None = None,
     ):
         self._out = Path(out)
         self._share = share
@@ -57,6 +59,8 @@ class RunRecord:
             ]
         manifest["sessions"].append(session)
         self.write()
+        if inventory is not None:
+            write_inventory(self._out, inventory)
 
     def skip(self, pictures: Iterable[tuple[str, str]]) -> None:
         """Add (name, reason) of pictures that are left out, and write."""
@@ -81,9 +85,9 @@ class RunRecord:
         dict
             The manifest, with what other processes have said.
         """
-        if finished_parts(self._out) >= set(batches):
+        if named_parts(self._out) >= set(batches):
             # Whoever comes last says so; two who come last together say the same.
             self._manifest["finished"] = now()
-            clear_unfinished(self._out, process=self._share.index)
         self.write()
+        clear_partial(self._out)
         return read_manifest(self._out)

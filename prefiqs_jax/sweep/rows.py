@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from prefiqs_jax.aliases import ApplyFn, MaskFn, Params, Prunable
+from prefiqs_jax.aliases import ApplyFn, MaskFn, Params
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.masks.named import NamedMask, as_named
 from prefiqs_jax.masks.packed import PackedMasks, pack_masks
@@ -17,7 +17,6 @@ from prefiqs_jax.sweep.engine import pose
 from prefiqs_jax.sweep.executor import Executor
 from prefiqs_jax.sweep.memory import must_shard
 from prefiqs_jax.sweep.planner import Planner
-from prefiqs_jax.trees import is_prunable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +32,6 @@ def measure_images(
     names: Sequence[str] | None = None,
     identities: Sequence[str | None] | None = None,
     backbone: str = "network",
-    prunable: Prunable = is_prunable,
     batch_size: int | None = None,
     memory_limit: int | None = None,
     precision: Precision = DEFAULT_PRECISION,
@@ -56,8 +54,6 @@ def measure_images(
         One for each image; by default its index, and unknown.
     backbone
         Name for the rows.
-    prunable
-        Leaves that the achieved sparsity is a fraction of.
     batch_size, memory_limit, precision
         As in :class:`prefiqs_jax.sweep.SweepOptions`.
 
@@ -84,7 +80,7 @@ def measure_images(
         )
         raise InputError(message)
     mask = as_named(mask)
-    masks = pack_masks(mask.mask_fn, params, sparsities, prunable)
+    masks = pack_masks(mask.mask_fn, params, sparsities, mask.prunable)
     devices = len(jax.local_devices())
     problem = pose(
         apply_fn,

@@ -13,8 +13,9 @@ from typing import Any, Literal
 import jax
 from tqdm import tqdm
 
-from prefiqs_jax.aliases import MaskFn, Prunable
+from prefiqs_jax.aliases import MaskFn
 from prefiqs_jax.backbones.backbone import Backbone
+from prefiqs_jax.backbones.identity import network_settings
 from prefiqs_jax.backbones.load import provenance_record
 from prefiqs_jax.compilation import keep_programs
 from prefiqs_jax.errors import InputError
@@ -23,8 +24,9 @@ from prefiqs_jax.masks.named import NamedMask, as_named
 from prefiqs_jax.masks.packed import PackedMasks, pack_masks
 from prefiqs_jax.precision import DEFAULT_PRECISION, Precision
 from prefiqs_jax.results.provenance import now, session_record
-from prefiqs_jax.results.run_folder import clear_unfinished, write_manifest
-from prefiqs_jax.sweep.assignment import assign
+from prefiqs_jax.results.run_folder import FORMAT, write_manifest
+from prefiqs_jax.results.schema import ARROW_SCHEMA
+from prefiqs_jax.sweep.assignment import Assignment, assign
 from prefiqs_jax.sweep.batches import Work, measure_batches
 from prefiqs_jax.sweep.distributed import all_stop_if_one_must
 from prefiqs_jax.sweep.engine import pose
@@ -34,9 +36,6 @@ from prefiqs_jax.sweep.memory import must_shard
 from prefiqs_jax.sweep.planner import Planner
 from prefiqs_jax.sweep.record import RunRecord
 from prefiqs_jax.sweep.tuning import Tune
-from prefiqs_jax.trees import is_prunable
-
-RUN_FORMAT = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,9 +89,6 @@ def sweep(
     sparsities: Sequence[float],
     out: str | os.PathLike[str],
     *,
-    seed: int = 0,
-    prunable: Prunable = is_prunable,
-    prunable_pattern: str | None = None,
     options: SweepOptions | None = None,
 ) -> Path:
     """Measure first-order and real drift of every image at every sparsity.
@@ -107,16 +103,13 @@ def sweep(
     folder
         Aligned faces of the size the network expects.
     mask
-        From :func:`prefiqs_jax.masks.mask_named`, or any mask function; a run cannot
-        tell two functions of one name apart, but files of :func:`mask_named` it can.
+        From :func:`prefiqs_jax.masks.mask_named`, or any mask function. Its name, seed
+        and prunable leaves, and the masks that it makes, are the run's.
     sparsities
         Each in [0, 1), no two alike.
     out
-        Folder of the run; new, empty, or a run with the same settings.
-    seed
-        Key of random scores, for run.json.
-    prunable, prunable_pattern
-        Which leaves may be pruned, and how the user said so.
+        Folder of the run: new, empty, or a run with the same settings, masks, weights
+        and images (their content, not their names only).
     options
         How to run.
 
@@ -128,8 +121,9 @@ def sweep(
     Raises
     ------
     InputError
-        If a sparsity, picture or setting cannot be used, an embedding is zero or not
-        finite, or a file cannot be written. Finished parts are kept.
+        If a sparsity, image or setting cannot be used, the folder holds anything else,
+        another process works on it, an embedding is zero or not finite, or a file
+        cannot be written. Finished parts are kept.
     """
     options = options or SweepOptions()
     mask = as_named(mask)
@@ -139,37 +133,68 @@ def sweep(
     with all_stop_if_one_must() if options.distributed else contextlib.nullcontext():
         _check_sparsities(sparsities)
         devices = _devices(options.devices)
-    todo = assign(
+        masks = pack_masks(mask.mask_fn, backbone.params, sparsities, mask.prunable)
+    opened = assign(
         backbone,
         folder,
         out,
-        _settings(backbone, folder, mask, sparsities, options)
-        | {"prunable": prunable_pattern or "weights with two or more axes"}
-        | {"seed": seed},
+        _settings(backbone, folder, mask, masks, options),
+        ARROW_SCHEMA,
         device_count=len(devices),
         on_bad_image=options.on_bad_image,
         beside=options.beside,
         distributed=options.distributed,
+        doing="prefiqs sweep",
+        say=lambda line: _say(options, line),
+        progress=options.progress,
     )
+    with opened as todo:
+        named = (mask.name, masks)
+        _sweep(backbone, folder, named, Path(out), todo, devices, started, options)
+    return Path(out)
+
+
+def _sweep(
+    backbone: Backbone,
+    folder: ImageFolder,
+    named: tuple[str, PackedMasks],
+    out: Path,
+    todo: Assignment,
+    devices: list[Any],
+    started: float,
+    options: SweepOptions,
+) -> None:
+    """Do what this process has to do of an opened run."""
+    mask, masks = named
     manifest, size = todo.manifest, todo.settings["batch_size"]
     if todo.complete:
         _say(options, f"{out} is complete already")
         if manifest and manifest["finished"] is None and not todo.share.index:
             # Killed after its last part.
-            clear_unfinished(out)
             write_manifest(out, manifest | {"finished": now()})
-        return Path(out)
+        return
     if not todo.batches:
         _say(options, "nothing is left for this process")
-        return Path(out)
+        return
     _say(options, *folder.lines)
 
-    masks = pack_masks(mask.mask_fn, backbone.params, sparsities, prunable)
-    work = Work(backbone, mask.name, masks, folder, size, options.on_bad_image)
+    work = Work(
+        backbone,
+        mask,
+        masks,
+        folder,
+        size,
+        options.on_bad_image,
+    )
     executor = _executor(work, len(todo.batches), devices, options)
-    manifest = manifest or _new_manifest(backbone, folder, todo.settings, masks)
     session = session_record(options.command, options.precision, devices)
-    record = RunRecord(out, manifest, session | executor.plan.describe(), todo.share)
+    record = RunRecord(
+        out,
+        manifest or _new_manifest(backbone, folder, todo.settings, masks),
+        session | executor.plan.describe(),
+        todo.share,
+        None if manifest else todo.inventory,
+    )
     if options.precision != "highest" and not todo.share.index:
         error = _precision_error(work, todo.batches, executor, options)
         record.session["precision_error"] = error
@@ -177,7 +202,7 @@ def sweep(
             _say(options, describe_error(options.precision, error))
     measure_batches(
         work,
-        todo.batches,
+        todo,
         executor,
         out,
         record,
@@ -193,26 +218,24 @@ def sweep(
         _say(options, f"left out {len(manifest['skipped'])} pictures, see run.json")
     if manifest["finished"] is None:
         _say(options, "this share is done; other processes have still to end theirs")
-    return Path(out)
 
 
 def _settings(
     backbone: Backbone,
     folder: ImageFolder,
     mask: NamedMask,
-    sparsities: Sequence[float],
+    masks: PackedMasks,
     options: SweepOptions,
 ) -> dict[str, Any]:
     """List what decides the rows: another value is another run."""
     return {
-        "backbone": backbone.name,
-        "weights_sha256": backbone.provenance.sha256,
-        "pixels": backbone.preprocessing.describe(),
-        "mask": mask.name,
-        "mask_file_sha256": mask.source_sha256,
-        "sparsities": list(sparsities),
+        **network_settings(backbone),
+        **mask.describe(),
+        "masks_sha256": masks.sha256,
+        "sparsities": list(masks.sparsities),
         "precision": options.precision,
         "images_sha256": folder.names_sha256,
+        "identities_sha256": folder.identities_sha256,
         "image_count": len(folder.names),
         "batch_size": options.batch_size,
     }
@@ -288,7 +311,7 @@ def _new_manifest(
     masks: PackedMasks,
 ) -> dict[str, Any]:
     return {
-        "format": RUN_FORMAT,
+        "format": FORMAT,
         "settings": settings,
         "weights": provenance_record(backbone),
         "images": {

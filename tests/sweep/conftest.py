@@ -46,7 +46,6 @@ def run_sweep(backbone, pictures, tmp_path):
             mask_named(mask, seed=seed),
             sparsities,
             tmp_path / out,
-            seed=seed,
             options=SweepOptions(**options),
         )
 

@@ -61,9 +61,9 @@ def test_a_run_goes_on_in_half_steps(run_sweep, monkeypatch, tmp_path, where):
     kept = []
     write = runner.measure_batches.__globals__["write_part"]
 
-    def noted(out, index, rows):
+    def noted(out, index, rows, digest):
         kept.append((index, len(device.steps)))
-        write(out, index, rows)
+        write(out, index, rows, digest)
 
     monkeypatch.setattr("prefiqs_jax.sweep.batches.write_part", noted)
     run = run_sweep("run")

@@ -18,6 +18,13 @@ class Store(Protocol):
         """Digest that tells folders of the same names apart; empty if unknown."""
         ...
 
+    def source(self, root: Path, name: str) -> Path | None:
+        """Return the file whose bytes an image comes from.
+
+        None where `sha256` covers the content, as of images that are in memory.
+        """
+        ...
+
     def check(self, root: Path, name: str, needed: NeededSize | None) -> None:
         """Find out, without decoding, whether a picture can be used.
 

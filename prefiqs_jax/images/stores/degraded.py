@@ -44,6 +44,10 @@ class Degraded:
             digest.update(f"{name}\n{tuple(recipe)}\n".encode())
         return digest.hexdigest()
 
+    def source(self, root: Path, name: str) -> Path | None:
+        """Return the file of the original."""
+        return self.store.source(root, self._original(name))
+
     def check(self, root: Path, name: str, needed: NeededSize | None) -> None:
         """Check the original, as :class:`Store` says, under the name of the copy."""
         self.store.check(root, self._original(name), needed)

@@ -19,8 +19,12 @@ class Files:
 
     @property
     def sha256(self) -> str:
-        """Empty: the names alone tell, as reading all files would take too long."""
+        """Empty: see :mod:`prefiqs_jax.images.inventory` for the content of files."""
         return ""
+
+    def source(self, root: Path, name: str) -> Path:
+        """Return the path of the file."""
+        return root / name
 
     def check(self, root: Path, name: str, needed: NeededSize | None) -> None:
         """Parse the header of a file; errors as :class:`Store` says."""

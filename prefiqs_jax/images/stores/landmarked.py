@@ -41,6 +41,10 @@ class Landmarked:
         digest.update(self.store.sha256.encode())
         return digest.hexdigest()
 
+    def source(self, root: Path, name: str) -> Path | None:
+        """Return the file of the image before alignment."""
+        return self.store.source(root, name)
+
     def check(self, root: Path, name: str, needed: NeededSize | None) -> None:
         """Check the header and the size after alignment, as :class:`Store` says."""
         self._points(name)
