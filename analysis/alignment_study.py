@@ -289,7 +289,7 @@ def find_source(
     root: Path, landmarks: Path | None, aligned: bool, template: str
 ) -> Source:
     """List the faces and their landmarks."""
-    folder = read_folder(root)
+    folder = read_folder(root, identities_matter=False)
     table = None if aligned else read_landmarks(landmarks or root / "images.csv")
     tasks, unusable = plan_crops(folder, table)
     if table is not None and unusable:

@@ -1,6 +1,8 @@
 """Values on the command line: numbers in their range, and which weights to prune."""
 
 import argparse
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +10,35 @@ from prefiqs_jax.errors import InputError
 
 if TYPE_CHECKING:
     from prefiqs_jax.aliases import Prunable
+    from prefiqs_jax.images import ImageFolder
+
+
+def add_identity_level(command: "argparse._ActionsContainer") -> None:
+    """Add the option that says which folders name the people."""
+    command.add_argument(
+        "--identity-level",
+        type=natural,
+        metavar="N",
+        help="how many of the folders above an image name the person, from the first "
+        "on; 0 = unknown (default: images.csv, or one folder a person)",
+    )
+
+
+def open_folder(
+    root: str | os.PathLike[str],
+    options: argparse.Namespace,
+    *,
+    identities_matter: bool = True,
+) -> "ImageFolder":
+    """List a folder of images, and say how many of how many people were found."""
+    from prefiqs_jax.images import read_folder
+
+    folder = read_folder(
+        root, options.identity_level, identities_matter=identities_matter
+    )
+    if not options.quiet:
+        print("\n".join(folder.lines), file=sys.stderr)
+    return folder
 
 
 def check_weights(backbone: str | None, weights: str | None) -> None:

@@ -7,7 +7,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from prefiqs_jax.arguments import check_weights, natural, positive, read_numbers
+from prefiqs_jax.arguments import (
+    add_identity_level,
+    check_weights,
+    natural,
+    open_folder,
+    positive,
+    read_numbers,
+)
 from prefiqs_jax.cli_align import add_align
 from prefiqs_jax.cli_edc import add_edc
 from prefiqs_jax.cli_sweep import add_score, add_sweep
@@ -79,9 +86,7 @@ def _report(options: argparse.Namespace) -> None:
 
 def _check(options: argparse.Namespace) -> int:
     check_weights(options.backbone, options.weights)
-    from prefiqs_jax.images import read_folder
-
-    folder = read_folder(options.images)
+    folder = open_folder(options.images, options)
     from prefiqs_jax.backbones.load import load_backbone
     from prefiqs_jax.inputcheck import compare_preprocessing, table, verdict
 
@@ -194,6 +199,7 @@ def _parser() -> argparse.ArgumentParser:
         required=True,
         help="aligned faces; identities from images.csv or a folder per person",
     )
+    add_identity_level(faces)
     faces.add_argument(
         "--on-bad-image",
         choices=("fail", "skip"),

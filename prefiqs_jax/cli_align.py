@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prefiqs_jax.arguments import positive
+from prefiqs_jax.arguments import add_identity_level, open_folder, positive
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.files import atomic, make_folder, write_text
 
@@ -73,6 +73,7 @@ def add_align(commands: Any) -> None:
         default="fail",
         help="what to do with a picture that cannot be aligned (default: fail)",
     )
+    add_identity_level(align)
     align.add_argument("--quiet", action="store_true", help="no progress")
     align.set_defaults(run=_align)
 
@@ -83,9 +84,7 @@ def _align(options: argparse.Namespace) -> None:
 
     size = template_named(options.template, options.size)[:2]
     _check_apart(source, out)
-    from prefiqs_jax.images import read_folder
-
-    folder = read_folder(source)
+    folder = open_folder(source, options, identities_matter=False)
     table, open_detector, located_by = _locator(options, source)
     stamp = Stamp(options.template, *size, located_by, opencv_version(), ())
     tasks = _plan(folder, table, options)

@@ -7,6 +7,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from prefiqs_jax.arguments import (
+    add_identity_level,
     check_weights,
     natural,
     positive,
@@ -94,6 +95,7 @@ def _add_benchmarks(edc: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--images", metavar="DIR", help="of a benchmark that is a list of pairs"
     )
+    add_identity_level(group)
     group.add_argument(
         "--degraded",
         type=natural,
@@ -211,6 +213,7 @@ def _edc(options: argparse.Namespace) -> None:
         [_named(text) for text in options.benchmark],
         kind=options.kind,
         images=options.images,
+        identity_level=options.identity_level,
         degraded=options.degraded,
         seed=options.seed,
     )

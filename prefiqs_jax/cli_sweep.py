@@ -11,6 +11,7 @@ from prefiqs_jax.arguments import (
     check_file,
     check_weights,
     natural,
+    open_folder,
     positive,
     read_prunable,
     read_sparsities,
@@ -136,7 +137,7 @@ def _sweep(options: argparse.Namespace) -> None:
     limit = parse_bytes(options.memory_limit) if options.memory_limit else None
     from prefiqs_jax.images import read_folder
 
-    folder = read_folder(options.images)
+    folder = read_folder(options.images, options.identity_level)
     from prefiqs_jax.backbones.load import load_backbone
     from prefiqs_jax.masks.named import mask_named
     from prefiqs_jax.sweep import SweepOptions, sweep
@@ -181,9 +182,7 @@ def _score(options: argparse.Namespace) -> None:
 
     check_sparsity(options.sparsity)
     mask = mask_named(options.mask, seed=options.seed, prunable=prunable)
-    from prefiqs_jax.images import read_folder
-
-    folder = read_folder(options.images)
+    folder = open_folder(options.images, options, identities_matter=False)
     from prefiqs_jax.backbones.load import load_backbone
     from prefiqs_jax.sweep import score
 

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import re
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from prefiqs_jax.benchmarks.benchmark import Benchmark
 from prefiqs_jax.benchmarks.wording import counted, some
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.images import ImageFolder, read_folder
+from prefiqs_jax.images import ImageFolder, level_question, read_folder
 from prefiqs_jax.images.folder import IDENTITY_TABLE
 
 SEVERITY = "severity"
@@ -23,7 +24,9 @@ _ADIENCE_NAMES = (
 )
 
 
-def read_all_pairs(path: Path, images: Path | None = None) -> Benchmark:
+def read_all_pairs(
+    path: Path, images: Path | None = None, identity_level: int | None = None
+) -> Benchmark:
     """Read an image folder as a benchmark of all N (N - 1) / 2 comparisons.
 
     So Adience is evaluated in this field: its subfolders are accounts that show several
@@ -36,6 +39,8 @@ def read_all_pairs(path: Path, images: Path | None = None) -> Benchmark:
         The folder: see :func:`prefiqs_jax.images.read_folder`.
     images
         The folder of the pictures, if it is another one.
+    identity_level
+        How many folders name the person, see :func:`prefiqs_jax.images.read_folder`.
 
     Raises
     ------
@@ -43,7 +48,13 @@ def read_all_pairs(path: Path, images: Path | None = None) -> Benchmark:
         If the folder cannot be read, fewer than two people are known, or nobody has
         two pictures.
     """
-    folder = _with_adience(read_folder(path if images is None else images))
+    root = path if images is None else images
+    folder = read_folder(root, identity_level, identities_matter=False)
+    given = identity_level is not None or folder.identity_source == IDENTITY_TABLE
+    if not given and (people := _of_adience(folder.names)):
+        folder = dataclasses.replace(
+            read_folder(root, 0), identities=people, identity_source=ADIENCE
+        )
     notes = list(folder.notes)
     known = [place for place, who in enumerate(folder.identities) if who is not None]
     unknown = len(folder.names) - len(known)
@@ -67,23 +78,21 @@ def read_all_pairs(path: Path, images: Path | None = None) -> Benchmark:
     )
 
 
-def _with_adience(folder: ImageFolder) -> ImageFolder:
+def _of_adience(names: Sequence[str]) -> tuple[str, ...] | None:
     """Take the people from the files' names, if these are Adience's."""
-    if folder.identity_source == IDENTITY_TABLE:
-        return folder
-    files = [PurePosixPath(name).name for name in folder.names]
+    files = [PurePosixPath(name).name for name in names]
     for layout in _ADIENCE_NAMES:
         found = [layout.fullmatch(file) for file in files]
         if all(found):
-            people = tuple(each[1] for each in found if each)
-            return dataclasses.replace(
-                folder, identities=people, identity_source=ADIENCE
-            )
-    return folder
+            return tuple(each[1] for each in found if each)
+    return None
 
 
 def _check_identities(folder: ImageFolder) -> None:
     if not any(folder.identities):
+        if asked := level_question(folder.names):
+            message = f"{folder.root}: {asked}"
+            raise InputError(message)
         message = (
             f"{folder.root} does not say who is in its pictures; put each person's in "
             f"a subfolder, or give {IDENTITY_TABLE} with columns file and identity"

@@ -196,7 +196,9 @@ def _pictures(
     kept: Bool[np.ndarray, " members"],
 ) -> tuple[ImageFolder, Int[np.ndarray, " kept"], tuple[str, ...]]:
     """Find the pictures of the members that are kept, and how they are aligned."""
-    folder = read_folder(path / LOOSE_CROP if images is None else images)
+    folder = read_folder(
+        path / LOOSE_CROP if images is None else images, identities_matter=False
+    )
     numbers, place = np.unique(members.image[kept], return_inverse=True)
     wanted = [members.images[number] for number in numbers.tolist()]
     found = find_pictures(source, folder, wanted)

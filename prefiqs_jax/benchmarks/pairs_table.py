@@ -21,7 +21,9 @@ HEADERS = (("image_a", "image_b", "mated"), ("img1_id", "img2_id", "label"))
 _LABELS: Mapping[str, int] = {"1": 1, "0": 0, "true": 1, "false": 0}
 
 
-def read_pairs_table(path: Path, images: Path | None = None) -> Benchmark:
+def read_pairs_table(
+    path: Path, images: Path | None = None, identity_level: int | None = None
+) -> Benchmark:
     """Read a table of comparisons with a header.
 
     Parameters
@@ -33,6 +35,8 @@ def read_pairs_table(path: Path, images: Path | None = None) -> Benchmark:
         or 0, true or false.
     images
         Folder of the pictures; None for ``images`` beside the table, or else its own.
+    identity_level
+        How many folders name the person, see :func:`prefiqs_jax.images.read_folder`.
 
     Returns
     -------
@@ -48,7 +52,7 @@ def read_pairs_table(path: Path, images: Path | None = None) -> Benchmark:
     one, other, mated = _read(path)
     names, (first, second) = numbered(one, other)
     notes = check_comparisons(path, names, first, second, mated)
-    folder = picture_folder(path, images, ("images",))
+    folder = picture_folder(path, images, ("images",), identity_level)
     found = find_pictures(path, folder, names)
     used, (first, second), left_out = take_used(folder, found[first], found[second])
     used, doubts = _agreeing(used, first, second, mated)
@@ -64,7 +68,7 @@ def read_pairs_table(path: Path, images: Path | None = None) -> Benchmark:
         identities=used.identities,
         identity_source=used.identity_source,
         severity=None,
-        notes=(*notes, *left_out, *doubts),
+        notes=(*notes, *folder.notes, *left_out, *doubts),
     )
 
 

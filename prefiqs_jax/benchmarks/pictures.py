@@ -14,7 +14,10 @@ from prefiqs_jax.images.folder import EXTENSIONS
 
 
 def picture_folder(
-    source: Path, images: Path | None, usual: Sequence[str]
+    source: Path,
+    images: Path | None,
+    usual: Sequence[str],
+    identity_level: int | None = None,
 ) -> ImageFolder:
     """Read the folder that holds a benchmark's pictures.
 
@@ -27,16 +30,18 @@ def picture_folder(
     usual
         Subfolders beside the file where the pictures usually are, the best first; else
         they are taken to be beside the file itself.
+    identity_level
+        How many folders name the person, see :func:`prefiqs_jax.images.read_folder`.
 
     Raises
     ------
     InputError
         As :func:`prefiqs_jax.images.read_folder` does.
     """
-    if images is not None:
-        return read_folder(images)
-    beside = (source.parent / name for name in usual)
-    return read_folder(next((each for each in beside if each.is_dir()), source.parent))
+    if images is None:
+        beside = (source.parent / name for name in usual)
+        images = next((each for each in beside if each.is_dir()), source.parent)
+    return read_folder(images, identity_level, identities_matter=False)
 
 
 def find_pictures(

@@ -17,6 +17,7 @@ from prefiqs_jax.benchmarks.pairs_table import read_pairs_table
 from prefiqs_jax.benchmarks.published import compare_counts
 from prefiqs_jax.benchmarks.wording import some
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.images import found_people
 
 KINDS: Mapping[str, str] = {
     "folder": "pictures of people in subfolders or images.csv: all pairs (Adience)",
@@ -41,6 +42,7 @@ def read_benchmark(
     path: str | os.PathLike[str],
     kind: str | None = None,
     images: str | os.PathLike[str] | None = None,
+    identity_level: int | None = None,
 ) -> Benchmark:
     """Read a benchmark; no picture is decoded.
 
@@ -52,12 +54,17 @@ def read_benchmark(
         Which of them; None to find it by what is there.
     images
         Folder of the pictures where they are not beside the list of comparisons.
+    identity_level
+        How many folders name the person, see :func:`prefiqs_jax.images.read_folder`;
+        for kinds that do not say themselves who is in their pictures, ``folder`` and
+        ``pairs``.
 
     Returns
     -------
     Benchmark
         The first of its notes says what it was taken for, the second how its counts
-        compare with the published ones, if its name is known.
+        compare with the published ones, if its name is known, the last how many images
+        of how many people it has.
 
     Raises
     ------
@@ -78,23 +85,26 @@ def read_benchmark(
         message = f"{found.path} holds its pictures itself; leave --images out"
         raise InputError(message)
     benchmark = _READERS[found.kind](
-        found.path, None if images is None else Path(images)
+        found.path, None if images is None else Path(images), identity_level
     )
     said = f"{found.path} was read as {found.kind}: {KINDS[found.kind]}"
     counts = compare_counts(
         benchmark.name, benchmark.comparison_count, benchmark.mated_count
     )
-    notes = (said, *counts, *benchmark.notes)
+    people = found_people(
+        benchmark.images.root, benchmark.images.identities, benchmark.identity_source
+    )
+    notes = (said, *counts, *benchmark.notes, people)
     return dataclasses.replace(benchmark, notes=notes)
 
 
-_READERS: Mapping[str, Callable[[Path, Path | None], Benchmark]] = {
+_READERS: Mapping[str, Callable[[Path, Path | None, int | None], Benchmark]] = {
     "folder": read_all_pairs,
-    "lfw": read_lfw,
-    "xqlfw": lambda path, images: read_lfw(path, images, kind="xqlfw"),
-    "bin": lambda path, _: read_packed(path),
-    "crfiqa": read_crfiqa,
-    "ijbc": read_ijb,
+    "lfw": lambda path, images, _: read_lfw(path, images),
+    "xqlfw": lambda path, images, _: read_lfw(path, images, kind="xqlfw"),
+    "bin": lambda path, *_: read_packed(path),
+    "crfiqa": lambda path, images, _: read_crfiqa(path, images),
+    "ijbc": lambda path, images, _: read_ijb(path, images),
     "pairs": read_pairs_table,
 }
 

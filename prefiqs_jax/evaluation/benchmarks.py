@@ -14,6 +14,7 @@ def open_benchmarks(
     *,
     kind: str | None = None,
     images: str | os.PathLike[str] | None = None,
+    identity_level: int | None = None,
     degraded: int = 0,
     seed: int = 0,
 ) -> list[Benchmark]:
@@ -23,7 +24,7 @@ def open_benchmarks(
     ----------
     named
         Name (None = the benchmark's own) and path of each.
-    kind, images
+    kind, images, identity_level
         As for :func:`prefiqs_jax.benchmarks.read_benchmark`.
     degraded
         Degraded copies of every picture.
@@ -37,7 +38,7 @@ def open_benchmarks(
     """
     found: dict[str, Benchmark] = {}
     for name, path in named:
-        benchmark = read_benchmark(path, kind=kind, images=images)
+        benchmark = read_benchmark(path, kind, images, identity_level)
         if name:
             benchmark = dataclasses.replace(benchmark, name=name)
         if degraded:

@@ -99,7 +99,7 @@ def from_source(source: ScoreSource, names: Sequence[str]) -> list[Quality]:
             quality_name(source, scores),
             found.quality,
             f"{source.path.name}, {scores.kind}, {direction} = better there",
-            (*scores.notes, *found.notes),
+            found.notes,
         )
     ]
 

@@ -121,6 +121,8 @@ def evaluate(
     }
     for benchmark in benchmarks:
         _check_qualities(benchmark, given[benchmark.name], scorers, options)
+    every = (quality for its in given.values() for quality in its)
+    _warn(*dict.fromkeys(note for quality in every for note in quality.notes))
     with claim_evaluation(out):
         found = _measure_and_compare(
             verifiers, benchmarks, Path(out), scorers, methods, given, size, options

@@ -5,6 +5,7 @@ from prefiqs_jax.images.decode import Decoded, decode
 from prefiqs_jax.images.encode import encode_png
 from prefiqs_jax.images.folder import ImageFolder, read_folder
 from prefiqs_jax.images.headers import check_headers, describe_bad, refuse_bad
+from prefiqs_jax.images.identities import found_people, level_question
 from prefiqs_jax.images.inventory import Inventory, refuse_changed, take_inventory
 from prefiqs_jax.images.loading import batch_count, load_batches
 from prefiqs_jax.images.opening import BadImage
@@ -20,6 +21,8 @@ __all__ = [
     "decode",
     "describe_bad",
     "encode_png",
+    "found_people",
+    "level_question",
     "load_batches",
     "read_folder",
     "refuse_bad",

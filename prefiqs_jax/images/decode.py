@@ -18,6 +18,7 @@ from prefiqs_jax.images.opening import (
     regular_file,
     upright_size,
 )
+from prefiqs_jax.images.plain import decode_plain, plain_header
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -68,14 +69,18 @@ class Prepared:
 
     name: str
     readings: tuple[ImageFile.ImageFile, ...]
-    """One reading, or two where 16 bits need them."""
-    reading_mode: str
+    """One reading of Pillow, or two where 16 bits need them; none of a plain file."""
+    reading_mode: str = ""
     """Pillow's name of the sample layout in a 16-bit PNG, else empty."""
-    sixteen_bits: bool
-    several_frames: bool
-    orientation: int
+    sixteen_bits: bool = False
+    several_frames: bool = False
+    orientation: int = 1
     margin: int = 0
     """Columns to cut on either side, once upright."""
+    plain: bytes = b""
+    """The content of a plain file, which OpenCV decodes."""
+    grey: bool = False
+    """Whether a plain file is grey."""
 
 
 def decode(path: str | os.PathLike[str]) -> Decoded:
@@ -120,6 +125,15 @@ def prepare(
 
 def prepare_bytes(data: bytes, name: str, needed: NeededSize | None = None) -> Prepared:
     """Do what `prepare` does, for the content of a file."""
+    found = plain_header(data)
+    if found is None:
+        return _parse(data, name, needed)
+    size = (found.width, found.height)
+    margin = check_size(name, size, needed) if needed else 0
+    return Prepared(name, (), margin=margin, plain=data, grey=found.channels == 1)
+
+
+def _parse(data: bytes, name: str, needed: NeededSize | None) -> Prepared:
     image = open_header(io.BytesIO(data), name)
     with pillow_errors(name):
         several_frames = getattr(image, "is_animated", False)
@@ -149,6 +163,14 @@ def prepare_bytes(data: bytes, name: str, needed: NeededSize | None = None) -> P
 
 def to_rgb(prepared: Prepared) -> Decoded:
     """Decode the pixels of a prepared picture; safe in a worker thread."""
+    if prepared.plain:
+        pixels = decode_plain(prepared.plain)
+        if pixels is not None:
+            grey = _TO_RGB["L"] if prepared.grey else ()
+            return _cut(Decoded(pixels, grey), prepared.margin)
+        # Pillow says what is wrong, or decodes what it takes for harmless.
+        parsed = _parse(prepared.plain, prepared.name, None)
+        prepared = dataclasses.replace(parsed, margin=prepared.margin)
     image = prepared.readings[0]
     with pillow_errors(prepared.name):
         for reading in prepared.readings:

@@ -14,6 +14,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.images.identities import (
+    doubts,
+    found_people,
+    from_folders,
+    level_question,
+)
 from prefiqs_jax.images.stores import FILES, Store
 
 EXTENSIONS = (
@@ -83,8 +89,19 @@ class ImageFolder:
         """How many different people are known."""
         return len({who for who in self.identities if who is not None})
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """How many images and people there are, by which rule; then the notes."""
+        found = found_people(self.root, self.identities, self.identity_source)
+        return found, *self.notes
 
-def read_folder(root: str | os.PathLike[str]) -> ImageFolder:
+
+def read_folder(
+    root: str | os.PathLike[str],
+    identity_level: int | None = None,
+    *,
+    identities_matter: bool = True,
+) -> ImageFolder:
     """List the pictures below a folder and find out who is in them.
 
     Hidden files and folders are left out. Linked files and folders are followed, each
@@ -96,6 +113,12 @@ def read_folder(root: str | os.PathLike[str]) -> ImageFolder:
     ----------
     root
         The folder; pictures may lie in subfolders.
+    identity_level
+        How many of the folders above a picture name the person, from the first on, in
+        place of ``images.csv``; 0 = unknown.
+    identities_matter
+        Whether to ask for the level where pictures lie two or more folders deep; else
+        identities are unknown there, which is a note.
 
     Returns
     -------
@@ -106,7 +129,8 @@ def read_folder(root: str | os.PathLike[str]) -> ImageFolder:
     ------
     InputError
         If the folder is missing, unreadable or without pictures, a name is not UTF-8 or
-        breaks a line, or ``images.csv`` cannot be understood.
+        breaks a line, ``images.csv`` cannot be understood, or nothing says which of
+        several folders above a picture is the person's.
     """
     root = Path(root)
     if not os.path.exists(root):
@@ -133,12 +157,17 @@ def read_folder(root: str | os.PathLike[str]) -> ImageFolder:
         message = f"{root} has no pictures; known extensions are {known}"
         raise InputError(message)
     names.sort()
-    if (root / IDENTITY_TABLE).exists():
+    if identity_level is None and (root / IDENTITY_TABLE).exists():
         identities = _from_table(root, names, notes)
         source = IDENTITY_TABLE
     else:
-        identities = _from_folders(names)
-        source = "folders"
+        asked = level_question(names) if identity_level is None else None
+        if asked and identities_matter:
+            message = f"{root}: {asked}"
+            raise InputError(message)
+        identities, source = from_folders(names, identity_level)
+        if identity_level != 0:
+            notes += [asked] if asked else doubts(names, identities)
     if not any(identities):
         source = None
     return ImageFolder(root, tuple(names), identities, source, tuple(notes))
@@ -176,13 +205,6 @@ def _walk(root: Path, notes: list[str]) -> Iterator[str]:
             below = Path(folder).relative_to(root).as_posix()
             prefix = "" if below == "." else f"{below}/"
             yield from (prefix + file for file in files if not file.startswith("."))
-
-
-def _from_folders(names: list[str]) -> tuple[str | None, ...]:
-    parents = [name.rpartition("/")[0] for name in names]
-    if "" in parents or len(set(parents)) < 2:
-        return (None,) * len(names)
-    return tuple(parents)
 
 
 def _from_table(
@@ -225,6 +247,8 @@ def _from_table(
     except csv.Error as error:
         message = f"{table} is no valid CSV ({error}); export it again"
         raise InputError(message) from None
+    if not any(identity_of.values()):
+        notes.append(f"{IDENTITY_TABLE} names nobody")
     present = set(names)
     absent = [name for name in identity_of if name not in present]
     if absent:

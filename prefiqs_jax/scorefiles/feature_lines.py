@@ -1,5 +1,6 @@
 """Text lines of a path and a raw embedding, as MagFace writes them."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ LEAST_DIM = 16
 
 
 def trailing_numbers(lines: Sequence[str]) -> int:
-    """Count the numbers with which every line ends, behind a path.
+    """Count the numbers with which lines end, behind a path.
 
     Parameters
     ----------
@@ -27,22 +28,22 @@ def trailing_numbers(lines: Sequence[str]) -> int:
     Returns
     -------
     int
-        The smallest count of a line; one line may end in more of them than its scores
-        or its embedding, where its path ends in a blank and a number.
+        The most frequent count, of several the smallest: some lines may end in more of
+        them, where a path ends in a blank and a number, or in fewer, where one is bad.
 
     Examples
     --------
     >>> trailing_numbers(["a.png 0.1 0.2 0.3", "my cat 7 0.1 0.2 0.3"])
     3
     """
-    counts = []
+    counts: Counter[int] = Counter()
     for line in lines:
         fields = line.split()[1:]
         count = 0
         while count < len(fields) and is_number(fields[-1 - count]):
             count += 1
-        counts.append(count)
-    return min(counts, default=0)
+        counts[count] += 1
+    return max(counts, key=lambda count: (counts[count], -count), default=0)
 
 
 def read_feature_lines(path: Path, dim: int) -> Scores:
@@ -80,9 +81,12 @@ def read_feature_lines(path: Path, dim: int) -> Scores:
             except ValueError:
                 embedding = np.empty(0)
             if len(embedding) != dim:
+                words = line.split()[1:][-dim:]
+                bad = [word for word in words if not is_number(word)]
+                what = f" ({shown(bad[0])} is none)" if bad else ""
                 message = (
-                    f"line {number}, {shown(fields[0].strip())}, does not end in {dim} "
-                    "numbers as the first lines do; write the embeddings again"
+                    f"line {number}, {shown(line.split()[0])}, does not end in {dim} "
+                    f"numbers as the first lines do{what}; write the embeddings again"
                 )
                 raise InputError(message)
             names.append(fields[0].strip())
@@ -96,4 +100,5 @@ def read_feature_lines(path: Path, dim: int) -> Scores:
         direction="higher",
         column=None,
         columns=(),
+        notes=(f"{path}: scores are the norms of the {dim} last fields of each line",),
     )

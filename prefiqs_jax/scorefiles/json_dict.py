@@ -48,9 +48,12 @@ def read_json(path: Path) -> Scores:
         raise InputError(message)
     for name, value in pairs:
         if not isinstance(value, float):
+            # An object is a list of pairs here, see above.
+            nested = value and _is_object(value)
+            text = "an object" if nested else json.dumps(value, ensure_ascii=False)
             message = (
-                f"the score of {shown(name)} is no number; write one JSON object "
-                '{"PATH": SCORE, …}'
+                f"the score of {shown(name)} is {shown(text)}, no number; write one "
+                'JSON object {"PATH": SCORE, …}'
             )
             raise InputError(message)
     return Scores(

@@ -10,6 +10,13 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.weights.wording import shown
 
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+# A number with something around it: 87%, [0.53], tensor(0.53), 1,234.5, 0.5ms, 6D-01.
+_DECORATED = re.compile(
+    r"\W*(?:[a-z.]+\d*\()?\W*\d[\d.,' ]*(?:[ed][+-]?\d+)?\W*[a-z]{0,3}\W*", re.I
+)
+_MISSING = frozenset(
+    ("", "-", "--", "?", ".", "none", "null", "nil", "na", "n/a", "#n/a", "missing")
+)
 
 
 def parse_numbers(
@@ -50,8 +57,10 @@ def parse_numbers(
     row = next(row for row, text in enumerate(texts) if not is_number(text))
     found = shown(texts[row]) if texts[row].strip() else "nothing"
     cure = "correct or remove the line"
-    if _DECIMAL_COMMA.fullmatch(texts[row].strip()):
+    if ends_in_decimal_comma(texts[row]):
         cure = "write numbers with a decimal point"
+    elif texts[row].strip().lower() not in _MISSING and is_meant_as_number(texts[row]):
+        cure = "write plain numbers, such as 0.87"
     message = (
         f"line {lines[row]}: the score of {shown(names[row])} is {found}, no number; "
         f"{cure}"
@@ -72,3 +81,34 @@ def is_number(text: str) -> bool:
     except ValueError:
         return False
     return "_" not in text
+
+
+def is_meant_as_number(text: str) -> bool:
+    """Return whether a text is a number, one with signs around it, or a missing one.
+
+    Examples
+    --------
+    >>> [is_meant_as_number(each) for each in ("0.5", "87%", "[0.53]", "N/A", "")]
+    [True, True, True, True, True]
+    >>> [is_meant_as_number(each) for each in ("ann", "7/a.png", "2024-01-31")]
+    [False, False, False]
+    """
+    text = text.strip()
+    return (
+        is_number(text)
+        or text.lower() in _MISSING
+        or _DECORATED.fullmatch(text) is not None
+    )
+
+
+def ends_in_decimal_comma(line: str) -> bool:
+    """Return whether the last field of a line is a number with a decimal comma.
+
+    Examples
+    --------
+    >>> ends_in_decimal_comma("a.png 0,53"), ends_in_decimal_comma("a.png,53")
+    (True, False)
+    """
+    return (
+        _DECIMAL_COMMA.fullmatch(line.split()[-1] if line.split() else "") is not None
+    )

@@ -107,5 +107,8 @@ def _number(name: str, value: object) -> float:
     if type(value) is int:
         # Longer ones than a float can hold are no scores, but must not stop us here.
         return float(value) if value.bit_length() < 1024 else math.inf
-    message = f"the score of {shown(name)} is no number; {CURE}"
+    # Of what is no plain value, only the type: see _name.
+    plain = value is None or type(value) in (bool, str)
+    what = shown(value) if plain else f"of the type {type(value).__name__}"
+    message = f"the score of {shown(name)} is {what}, no number; {CURE}"
     raise InputError(message)

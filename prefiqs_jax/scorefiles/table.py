@@ -1,9 +1,9 @@
-"""Tables with commas, semicolons or tabs: our scores.csv, OFIQ, any other CSV."""
+"""Tables with commas, semicolons, tabs or blanks: our scores.csv, OFIQ, other CSV."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,15 +11,21 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.scorefiles.columns import (
     OWN_COLUMNS,
     Header,
+    SeveralColumns,
     choose_columns,
+    fits,
     read_header,
     score_columns,
 )
-from prefiqs_jax.scorefiles.numerals import parse_numbers
+from prefiqs_jax.scorefiles.numerals import (
+    ends_in_decimal_comma,
+    is_number,
+    parse_numbers,
+)
 from prefiqs_jax.scorefiles.scores import Scores
 from prefiqs_jax.weights.wording import shown
 
-DELIMITERS = {";": "semicolons", "\t": "tabs", ",": "commas"}
+DELIMITERS = {";": "semicolons", "\t": "tabs", ",": "commas", " ": "blanks"}
 """Semicolons first: between them, a comma is a decimal one."""
 
 
@@ -59,15 +65,35 @@ def find_table(lines: Sequence[str]) -> Table | None:
     >>> find_table(["image,quality", "a.png,0.5"]).delimiter
     ','
     """
+    if lines and lines[0].startswith("sep="):
+        message = "line 1 is Excel's sep=; remove it"
+        raise InputError(message)
     for delimiter in DELIMITERS:
+        if delimiter == "," and all(map(ends_in_decimal_comma, lines)):
+            continue
         try:
-            rows = list(csv.reader(lines, delimiter=delimiter))
+            rows = list(_reader(lines, delimiter))
         except csv.Error:
             continue
         header = read_header(rows)
-        if header is not None:
+        if header and (delimiter != " " or _has_blanks_only_between(rows, header)):
             return Table(delimiter, header)
     return None
+
+
+def _reader(lines: Iterable[str], delimiter: str) -> Any:
+    return csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter == " ")
+
+
+def _has_blanks_only_between(rows: Sequence[Sequence[str]], header: Header) -> bool:
+    """Tell columns between blanks from a path, with blanks in it, and a score."""
+    columns = len(header.columns)
+    return (
+        (header.named or columns > 2)
+        and all(fits(row, header.columns) for row in rows)
+        and header.paths == (0,)
+        and header.numeric == tuple(range(1, columns))
+    )
 
 
 def read_table(path: Path, table: Table, column: str | None) -> Scores:
@@ -92,10 +118,14 @@ def read_table(path: Path, table: Table, column: str | None) -> Scores:
     Raises
     ------
     InputError
-        If the column is missing or several could be meant, a row is longer than the
-        header, or a score is no number.
+        If the column is missing or several could be meant, a row is longer or shorter
+        than the header, or a score is no number.
     """
-    choice = choose_columns(table.header, column)
+    try:
+        choice = choose_columns(table.header, column)
+    except SeveralColumns as error:
+        error.args = (f"{error}{_first_bad(path, table, error.positions)}",)
+        raise
     wanted = [choice.name, choice.value]
     if choice.assessed is not None:
         wanted.append(choice.assessed)
@@ -105,10 +135,14 @@ def read_table(path: Path, table: Table, column: str | None) -> Scores:
             message = f"line {line} names no picture; name it or remove the line"
             raise InputError(message)
     values = parse_numbers(texts, lines, names)
-    notes = ()
+    name, value = (shown(table.header.columns[n]) for n in wanted[:2])
+    notes = (
+        f"{path}: scores from column {value} ({choice.why}), pictures from column "
+        f"{name}",
+    )
     for each in assessments:
         assessed = parse_numbers(each, lines, names) != -1
-        notes = _not_assessed(names, assessed, table.header.columns[choice.value])
+        notes += _not_assessed(names, assessed, table.header.columns[choice.value])
         if choice.assessed != choice.value:
             values = np.where(assessed, values, np.nan)
     columns = table.header.columns
@@ -133,16 +167,16 @@ def _read_cells(path: Path, table: Table, columns: Sequence[int]) -> _Cells:
     cells: list[list[str]] = [[] for _ in columns]
     lines: list[int] = []
     with open(path, encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, delimiter=table.delimiter)
+        reader = _reader(file, table.delimiter)
         try:
             for row in reader:
                 if not any(row):
                     continue
-                if len(row) > len(header.columns):
+                if not fits(row, header.columns):
                     message = (
                         f"line {reader.line_num} has {len(row)} cells, but there are "
-                        f"{len(header.columns)} columns; put quotes around names with "
-                        f"{DELIMITERS[table.delimiter]}"
+                        f"{len(header.columns)} columns; write empty cells, too, and "
+                        f"quotes around what has {DELIMITERS[table.delimiter]} in it"
                     )
                     raise InputError(message)
                 lines.append(reader.line_num)
@@ -153,6 +187,19 @@ def _read_cells(path: Path, table: Table, columns: Sequence[int]) -> _Cells:
             raise InputError(message) from error
     start = int(header.named)
     return _Cells(lines[start:], [found[start:] for found in cells])
+
+
+def _first_bad(path: Path, table: Table, columns: Sequence[int]) -> str:
+    """Say which of the cells of some columns is the first that is no number."""
+    lines, cells = _read_cells(path, table, columns)
+    for line, *row in zip(lines, *cells, strict=True):
+        for column, cell in zip(columns, row, strict=True):
+            if not is_number(cell):
+                name = shown(table.header.columns[column])
+                return (
+                    f"; in line {line}, {name} is {shown(cell) if cell else 'nothing'}"
+                )
+    return ""
 
 
 def _not_assessed(

@@ -52,6 +52,7 @@ def read_text_lines(path: Path) -> Scores:
         direction=None,
         column=None,
         columns=(),
+        notes=(f"{path}: scores from the last field of each line",),
     )
 
 

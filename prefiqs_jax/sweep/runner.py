@@ -176,7 +176,7 @@ def _sweep(
     if not todo.batches:
         _say(options, "nothing is left for this process")
         return
-    _say(options, *folder.notes)
+    _say(options, *folder.lines)
 
     work = Work(
         backbone,

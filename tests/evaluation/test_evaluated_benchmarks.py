@@ -139,10 +139,14 @@ def edc(faces, tmp_path, *words):
 def test_the_command(faces, tmp_path, capsys):
     names = read_benchmark(faces).images.names
     text = "\n".join(f"{name},{place}" for place, name in enumerate(names))
-    (tmp_path / "mine.csv").write_text(f"image,score\n{text}\n")
-    assert edc(faces, tmp_path, "--scores", str(tmp_path / "mine.csv")) == 0
-    told = capsys.readouterr().out
+    mine = tmp_path / "mine.csv"
+    mine.write_text(f"image,score\n{text}\nx.png,1\n")
+    assert edc(faces, tmp_path, "--scores", str(mine)) == 0
+    told, warned = capsys.readouterr()
     assert f"More: {tmp_path / 'out' / 'summary.md'}" in told
+    taken = f"{mine}: scores from column score (named so), pictures from column image"
+    rest = f"{mine}: 1 of 19 rows belong to no picture (first: x.png)"
+    assert warned.splitlines() == [taken, rest]  # even if asked to be quiet
     assert list(tables(tmp_path / "out", "areas")["quality"]) == ["norm", "mine"]
 
 

@@ -123,10 +123,11 @@ def test_unreadable_folder(tmp_path, monkeypatch):
 
 
 def test_identities_from_folders(tmp_path):
-    folder = read_folder(touch(tmp_path, "x/anna/1.png", "x/anna/2.png", "ben/1.png"))
-    assert folder.identities == ("ben", "x/anna", "x/anna")
+    folder = read_folder(touch(tmp_path, "anna/1.png", "anna/2.png", "ben/1.png"))
+    assert folder.identities == ("anna", "anna", "ben")
     assert folder.identity_source == "folders"
     assert folder.identity_count == 2
+    assert folder.notes == ()
 
 
 @pytest.mark.parametrize(

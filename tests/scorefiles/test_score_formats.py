@@ -137,7 +137,7 @@ def test_ofiq(write):
     )
     assert (scores.method, scores.direction) == ("OFIQ UnifiedQualityScore", "higher")
     assert scores.values.tolist() == [51, -1, 30]
-    (note,) = scores.notes
+    _, note = scores.notes
     assert "could not assess 1 pictures (first: faces/b.png)" in note
 
 
@@ -145,8 +145,8 @@ def test_ofiq_measures_as_they_are(write):
     scores = read_scores(write(OFIQ), column="Luminance")
     assert (scores.method, scores.direction) == ("OFIQ Luminance", None)
     np.testing.assert_array_equal(scores.values, [0.25, np.nan, 0.5])
-    assert "no Luminance" in scores.notes[0]
-    assert "-1 there" not in scores.notes[0]
+    assert "no Luminance" in scores.notes[1]
+    assert "-1 there" not in scores.notes[1]
 
 
 def test_magface_feature_list(write):
@@ -188,16 +188,18 @@ BAD = {
     "image,quality\na.png,0.5\nb.png,\n": "line 3: the score of b.png is nothing",
     "image,quality\na.png,0.5\n,0.5\n": "line 3 names no picture",
     "image;quality\na.png;0,5\nb.png;0,7": "write numbers with a decimal point",
-    "image,a,b\nx.png,1,2\ny.png,3,4\n": "2 columns hold numbers, a, b; choose one",
+    "image,a,b\nx.png,1,2\ny.png,3,4\n": "2 columns are meant to hold numbers, a, b; ",
     "image,quality,drift\n": "holds no scores",
     "": "holds no scores",
     "\n \n": "holds no scores",
     "{}": "holds no scores",
     "[1, 2]": "its JSON is no object",
     '{"a": 0.5,\n "b": }': "line 2 is no valid JSON",
-    '{"a": [0.5]}': "the score of a is no number",
-    '{"a": true}': "the score of a is no number",
-    '{"a": "0.5"}': "the score of a is no number",
+    '{"a": [0.5]}': "the score of a is [0.5], no number",
+    '{"a": true}': "the score of a is true, no number",
+    '{"a": "87%"}': 'the score of a is "87%", no number',
+    '{"a": null}': "the score of a is null, no number",
+    '{"scores": {"a": 0.5}}': "the score of scores is an object, no number",
     "[" * 100_000: "lists within lists",
     b"\xff\xfea\x00": "is no UTF-8 text",
     b"\x89PNG\r\n\x1a\n": "is no UTF-8 text",

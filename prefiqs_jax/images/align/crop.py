@@ -5,9 +5,9 @@ from jaxtyping import Float, UInt8
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images.align.landmarks import check_landmarks
-from prefiqs_jax.images.align.opencv import opencv
 from prefiqs_jax.images.align.similarity import Matrix, similarity
 from prefiqs_jax.images.align.templates import template_named
+from prefiqs_jax.images.opencv import opencv
 
 
 def align(

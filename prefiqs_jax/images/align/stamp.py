@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, PngImagePlugin
 
-from prefiqs_jax.images.align.opencv import opencv
+from prefiqs_jax.images.opencv import opencv
 from prefiqs_jax.images.opening import (
     BadImage,
     open_header,

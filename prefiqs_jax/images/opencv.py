@@ -1,4 +1,4 @@
-"""OpenCV, which only alignment needs: imported when it is used."""
+"""OpenCV, for alignment and plain files: imported when it is used."""
 
 from types import ModuleType
 
@@ -16,8 +16,6 @@ def opencv() -> ModuleType:
     try:
         import cv2
     except ImportError as error:
-        message = (
-            f"alignment needs OpenCV ({error}); pip install opencv-python-headless"
-        )
+        message = f"images need OpenCV ({error}); pip install opencv-python-headless"
         raise InputError(message) from None
     return cv2
