@@ -1,21 +1,36 @@
-"""Write files all at once: a reader, or a killed process, never sees half a file."""
+"""Files written all at once, and folders kept by one process at a time."""
 
 import contextlib
+import datetime
+import fnmatch
 import os
-from collections.abc import Iterator
+import re
+import shutil
+import socket
+import stat
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from prefiqs_jax.errors import InputError
 
 PARTIAL = ".partial"
+LOCK = ".lock"
+_HOLDER = "process "
+# .NAME.HOST-PID-RANDOM.partial; earlier versions wrote .NAME.PID.partial
+_TEMPORARY = re.compile(r"\.(.+)\.(?:[^/]*-\d+-[0-9a-f]{8}|\d+)" + re.escape(PARTIAL))
 
 
 @contextlib.contextmanager
 def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path to write to; on success it becomes ``path`` in one step.
 
-    The temporary file is in the same folder, since a rename cannot cross file systems.
-    After an error or an interrupt nothing is left.
+    The temporary file is in the same folder, since a rename cannot cross file systems,
+    and locked while it is in use (see :func:`clear_partial`). After an error or an
+    interrupt nothing is left. Mode and, where permitted, owner of an existing file are
+    kept. A symbolic link stays one: the file it points to is written. What is no
+    regular file (a device, a FIFO) is not replaced but written to.
 
     Raises
     ------
@@ -23,18 +38,217 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         If the file cannot be written: no space, no permission, no folder.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
     try:
-        yield temporary
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, path)
+        target = Path(os.path.realpath(path))
+        old = _status(path)
+        if old is not None and stat.S_ISDIR(old.st_mode):
+            message = f"{path} is a folder; give the name of a file"
+            raise InputError(message)
+        with _in_place(path) if _special(old, target) else _beside(target, old) as way:
+            yield way
     except OSError as error:
         message = f"{path} cannot be written: {error.strerror or error}"
         raise InputError(message) from error
+
+
+def clear_partial(folder: str | os.PathLike[str], pattern: str = "*") -> None:
+    """Remove temporary files of :func:`atomic` whose process is dead.
+
+    A living process holds a lock on each of its own. Where the file system keeps no
+    locks nothing is removed.
+
+    Parameters
+    ----------
+    folder
+        Where to look, not below.
+    pattern
+        Names of the files that were to be written, as :mod:`fnmatch` has them.
+    """
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            name = _TEMPORARY.fullmatch(entry.name)
+            if (
+                name
+                and fnmatch.fnmatchcase(name[1], pattern)
+                and entry.is_file(follow_symlinks=False)
+            ):
+                _remove_abandoned(entry.path)
+
+
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+@contextlib.contextmanager
+def lock_folder(
+    folder: str | os.PathLike[str], doing: str, say: Callable[[str], None] = _to_stderr
+) -> Iterator[None]:
+    """Keep other processes out of a folder while this one works there.
+
+    The lock is advisory, and the kernel's: that of a killed process is free. Its file,
+    ``.lock``, tells who holds it, and is removed in the end.
+
+    Parameters
+    ----------
+    folder
+        A folder that exists.
+    doing
+        What this process does there, for the others' message: "sweeping", say.
+    say
+        Is told, in one line, that the file system keeps no locks.
+
+    Raises
+    ------
+    InputError
+        If another process, or another thread of this one, has the folder; or if it
+        cannot be written to.
+    """
+    path = Path(folder) / LOCK
+    try:
+        descriptor, held = _hold(path)
+    except OSError as error:
+        message = f"{folder} cannot be locked: {error.strerror or error}"
+        raise InputError(message) from error
+    try:
+        holder = os.pread(descriptor, 1000, 0).decode(errors="replace")
+        if held is False:
+            message = (
+                f"{folder} is in use by {holder or 'another process'}; wait until it "
+                "has ended, or give another folder"
+            )
+            raise InputError(message)
+        if holder and not holder.startswith(_HOLDER):
+            message = f"{path} is no lock of prefiqs-jax; move it away"
+            raise InputError(message)
+        if held is None:
+            say(f"{folder}: no locks on this file system; let no other process use it")
+        since = datetime.datetime.now().astimezone().isoformat(" ", "seconds")
+        who = f"{_HOLDER}{os.getpid()} on {socket.gethostname()}, {doing} since {since}"
+        with contextlib.suppress(OSError):  # no space: locked, though nameless
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, who.encode(), 0)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                path.unlink()
+    finally:
+        os.close(descriptor)
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """Return what a path is, behind its links; None if there is nothing yet."""
+    try:
+        return os.stat(path)
+    except FileNotFoundError:
+        return None
+
+
+def _special(old: os.stat_result | None, target: Path) -> bool:
+    """Return whether a path is no regular file, or one without a name of its own."""
+    if old is None:
+        return False
+    named = _status(target)  # not so behind /dev/stdout, if the file was deleted
+    return (
+        not stat.S_ISREG(old.st_mode) or not named or not os.path.samestat(old, named)
+    )
+
+
+@contextlib.contextmanager
+def _in_place(path: Path) -> Iterator[Path]:
+    """Give a path elsewhere to write to, and copy it into what is there."""
+    # Opened first, as a shell does: a FIFO waits here for its reader.
+    with (
+        open(os.open(path, os.O_WRONLY | os.O_TRUNC), "wb") as file,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        temporary = Path(folder) / f"{path.name}{PARTIAL}"
+        yield temporary
+        with open(temporary, "rb") as written:
+            shutil.copyfileobj(written, file)
+
+
+@contextlib.contextmanager
+def _beside(target: Path, old: os.stat_result | None) -> Iterator[Path]:
+    """Give a locked path beside the target, and rename it in the end."""
+    if old is not None:
+        os.close(os.open(target, os.O_WRONLY))  # a write-protected file is not replaced
+    temporary, descriptor = _create(target, 0o666 if old is None else 0o600)
+    try:
+        yield temporary
+        if old is not None:
+            _give(temporary, old)
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, target)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _create(target: Path, mode: int) -> tuple[Path, int]:
+    """Create a temporary file and lock it; return its path and open descriptor."""
+    name = os.fsencode(target.name)[:180].decode(errors="ignore")  # 255 in all
+    host = socket.gethostname().replace("/", "_")[:32]
+    while True:
+        end = f"{host}-{os.getpid()}-{os.urandom(4).hex()}{PARTIAL}"
+        temporary = target.with_name(f".{name}.{end}")
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
+        if _lock(descriptor) is not False and _is_at(descriptor, temporary):
+            return temporary, descriptor
+        os.close(descriptor)  # taken for abandoned before it was locked
+
+
+def _give(temporary: Path, old: os.stat_result) -> None:
+    """Give a file the owner, where permitted, and the mode of another."""
+    new = os.stat(temporary)
+    if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
+        with contextlib.suppress(PermissionError):
+            os.chown(temporary, -1, old.st_gid)
+            os.chown(temporary, old.st_uid, -1)
+    if new.st_mode != old.st_mode:
+        os.chmod(temporary, stat.S_IMODE(old.st_mode))
+
+
+def _remove_abandoned(path: str) -> None:
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+        try:
+            if _lock(descriptor):
+                os.unlink(path)
+        finally:
+            os.close(descriptor)
+
+
+def _hold(path: Path) -> tuple[int, bool | None]:
+    """Open and lock the file of a lock; what another removed meanwhile is no lock."""
+    while True:
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+        descriptor = os.open(path, flags, 0o666)
+        held = _lock(descriptor)
+        if not held or _is_at(descriptor, path):
+            return descriptor, held
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool | None:
+    """Lock a file: True; False if another has it, None if that is not possible here."""
+    try:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):  # Windows; a file system without locks
+        return None
+    return True
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Return whether an open file is still the one of this name."""
+    there = _status(path)
+    return there is not None and os.path.samestat(os.fstat(descriptor), there)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
