@@ -75,6 +75,22 @@ def clear_partial(folder: str | os.PathLike[str], pattern: str = "*") -> None:
                 _remove_abandoned(entry.path)
 
 
+def is_unused(folder: str | os.PathLike[str]) -> bool:
+    """Tell whether a folder holds nothing but a lock and temporary files.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    try:
+        names = os.listdir(folder)
+    except OSError as error:
+        message = f"{folder} cannot be read: {error.strerror}"
+        raise InputError(message) from error
+    return all(name == LOCK or _TEMPORARY.fullmatch(name) for name in names)
+
+
 def _to_stderr(line: str) -> None:
     print(line, file=sys.stderr)
 
@@ -262,6 +278,9 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
     path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        message = f"{path} is no folder; give another name"
+        raise InputError(message) from error
     except OSError as error:
         message = f"folder {path} cannot be made: {error.strerror or error}"
         raise InputError(message) from error

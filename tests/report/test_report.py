@@ -61,7 +61,7 @@ def test_report_is_complete_and_self_contained(make_run):
     assert names == (
         {f"{name}.{suffix}" for name in FIGURES for suffix in ("png", "pdf")}
         | {f"{n}.csv" for n in ("statistics", "quantiles", "images", "layers", "faces")}
-        | {"report.html"}
+        | {"report.html", ".prefiqs.json"}
     )
     text = report.read_text(encoding="utf-8")
     page = _Page(text)

@@ -34,7 +34,7 @@ def draw():
 def test_layer_sparsity(make_run, tmp_path, layer_sparsity):
     run, out = make_run(2, (0.1, 0.4)), tmp_path / "out"
     assert layer_sparsity([str(run), "--out", str(out)]) == 0
-    assert {path.suffix for path in out.iterdir()} == {".csv", ".png", ".pdf"}
+    assert {path.suffix for path in out.glob("[!.]*")} == {".csv", ".png", ".pdf"}
     table = pd.read_csv(out / "layer_sparsity.csv")
     assert list(table["layer"].unique()) == [
         "conv1/kernel",
