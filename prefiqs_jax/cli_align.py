@@ -20,11 +20,10 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.files import (
     atomic,
     clear_partial,
-    is_unused,
     lock_folder,
     make_folder,
 )
-from prefiqs_jax.outputs import check_outputs, write_outputs
+from prefiqs_jax.outputs import check_outputs, is_unused, write_outputs
 
 if TYPE_CHECKING:
     from prefiqs_jax.images import ImageFolder
@@ -177,8 +176,6 @@ def _run(
         raise InputError(message)
     landmarks, times = earlier.landmarks, dict(earlier.times)
     todo = [task for task in tasks if task.crop not in landmarks]
-    for below in {out, *((out / task.crop).parent for task in todo)}:
-        clear_partial(make_folder(below))
 
     def write(name: str, content: bytes) -> None:
         with atomic(out / name) as temporary:
@@ -193,7 +190,9 @@ def _run(
     written: dict[str, Times] = {}
     if todo:
         (out / TABLE).unlink(missing_ok=True)  # it may tell of crops that change now
-    write_outputs(out, {MARKER: marker()}, locked=True)
+    write_outputs(out, {MARKER: marker()}, locked=True)  # before anything else is
+    for below in {(out / task.crop).parent for task in todo}:
+        clear_partial(make_folder(below))
     crops = align_pictures(
         folder.root,
         todo,

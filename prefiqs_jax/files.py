@@ -20,7 +20,7 @@ PARTIAL = ".partial"
 LOCK = ".lock"
 _HOLDER = "process "
 # .NAME.HOST-PID-RANDOM.partial; earlier versions wrote .NAME.PID.partial
-_TEMPORARY = re.compile(r"\.(.+)\.(?:[^/]*-\d+-[0-9a-f]{8}|\d+)" + re.escape(PARTIAL))
+TEMPORARY = re.compile(r"\.(.+)\.(?:[^/]*-\d+-[0-9a-f]{8}|\d+)" + re.escape(PARTIAL))
 
 
 @contextlib.contextmanager
@@ -67,7 +67,7 @@ def clear_partial(folder: str | os.PathLike[str], pattern: str = "*") -> None:
     """
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            name = _TEMPORARY.fullmatch(entry.name)
+            name = TEMPORARY.fullmatch(entry.name)
             if (
                 name
                 and fnmatch.fnmatchcase(name[1], pattern)
@@ -80,22 +80,6 @@ def clear_beside(path: str | os.PathLike[str]) -> None:
     """Remove what dead processes left half-written of one file."""
     target = Path(os.path.realpath(path))
     clear_partial(target.parent, glob.escape(_stem(target)))
-
-
-def is_unused(folder: str | os.PathLike[str]) -> bool:
-    """Tell whether a folder holds nothing but a lock and temporary files.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read.
-    """
-    try:
-        names = os.listdir(folder)
-    except OSError as error:
-        message = f"{folder} cannot be read: {error.strerror}"
-        raise InputError(message) from error
-    return all(name == LOCK or _TEMPORARY.fullmatch(name) for name in names)
 
 
 def _to_stderr(line: str) -> None:

@@ -8,7 +8,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.files import atomic, clear_partial, lock_folder, make_folder
+from prefiqs_jax.files import (
+    LOCK,
+    TEMPORARY,
+    atomic,
+    clear_partial,
+    lock_folder,
+    make_folder,
+)
 
 LEDGER = ".prefiqs.json"
 """In the folder: the SHA-256 of each file that was written there."""
@@ -69,6 +76,22 @@ def check_outputs(folder: str | os.PathLike[str], names: Iterable[str]) -> None:
         was changed since.
     """
     _check(Path(folder), _read(Path(folder)), names)
+
+
+def is_unused(folder: str | os.PathLike[str]) -> bool:
+    """Tell whether a folder holds nothing but traces of calls that wrote nothing.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    try:
+        names = os.listdir(folder)
+    except OSError as error:
+        message = f"{folder} cannot be read: {error.strerror}"
+        raise InputError(message) from error
+    return all(name in (LEDGER, LOCK) or TEMPORARY.fullmatch(name) for name in names)
 
 
 def _check(folder: Path, known: Mapping[str, list[str]], names: Iterable[str]) -> None:

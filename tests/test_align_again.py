@@ -340,6 +340,29 @@ def test_two_at_once(given):
     run(*given)
 
 
+@pytest.mark.parametrize("way", ["table"], indirect=True)
+def test_after_a_kill_before_the_first_crop(given, tmp_path, monkeypatch):
+    for kills in range(4):
+        replace, calls = os.replace, []
+
+        def killed(*names, kills=kills, replace=replace, calls=calls):
+            if len(calls) == kills:
+                raise KeyboardInterrupt
+            calls.append(names)
+            replace(*names)
+
+        monkeypatch.setattr("os.replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(*given)
+        monkeypatch.undo()
+        names = [path.name for path in given[1].iterdir()]
+        assert kills == 0 or names
+        if kills % 2:
+            run(*given)
+            assert everything(given[1]) == fresh(given, tmp_path)
+            shutil.rmtree(given[1])
+
+
 def test_after_a_kill_in_the_middle(given, tmp_path, monkeypatch):
     """Crops are there, and nothing tells of them but their own stamps."""
     replace = os.replace

@@ -11,7 +11,6 @@ from prefiqs_jax.demo.settings import CLEAN, DEGRADED, DemoSettings
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.files import (
     clear_partial,
-    is_unused,
     lock_folder,
     make_folder,
     write_text,
@@ -20,7 +19,7 @@ from prefiqs_jax.images import ImageFolder, encode_png, read_folder
 from prefiqs_jax.images.degrade import DEGRADATIONS, degrade
 from prefiqs_jax.images.folder import IDENTITY_TABLE
 from prefiqs_jax.images.synthetic import faces
-from prefiqs_jax.outputs import check_outputs, write_outputs
+from prefiqs_jax.outputs import check_outputs, is_unused, write_outputs
 from prefiqs_jax.version import __version__
 
 if TYPE_CHECKING:
