@@ -32,7 +32,6 @@ from prefiqs_jax.backbones.forward import forward
 from prefiqs_jax.backbones.load import load_backbone
 from prefiqs_jax.compilation import keep_programs
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.files import atomic, make_folder, write_text
 from prefiqs_jax.images import BadImage, decode, read_folder
 from prefiqs_jax.images.align import (
     ALIGNED,
@@ -47,6 +46,7 @@ from prefiqs_jax.images.align import (
     template_named,
 )
 from prefiqs_jax.masks.named import NamedMask, mask_named
+from prefiqs_jax.outputs import write_outputs
 from prefiqs_jax.plots.alignment import alignment_panels
 from prefiqs_jax.plots.saving import render
 from prefiqs_jax.statistics import bootstrap_weights, percentile_interval, spearman
@@ -299,15 +299,16 @@ def find_source(
 
 def write(rows: "pd.DataFrame", summary: "pd.DataFrame", out: Path) -> None:
     """Write the two tables and the figure."""
-    make_folder(out)
-    with atomic(out / "alignment_rows.parquet") as temporary:
-        rows.to_parquet(temporary, index=False)
-    write_text(out / "alignment_study.csv", summary.to_csv(index=False))
     with plots.theme():
         figure = alignment_panels(Figure(figsize=(plots.PAGE_IN, 6)), summary)
-        for suffix, content in zip(("png", "pdf"), render(figure), strict=True):
-            with atomic(out / f"alignment_study.{suffix}") as temporary:
-                temporary.write_bytes(content)
+        png, pdf = render(figure)
+    files = {
+        "alignment_rows.parquet": rows.to_parquet(index=False),
+        "alignment_study.csv": summary.to_csv(index=False),
+        "alignment_study.png": png,
+        "alignment_study.pdf": pdf,
+    }
+    write_outputs(out, files)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

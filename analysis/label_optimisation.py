@@ -40,11 +40,11 @@ from prefiqs_jax.backbones.load import load_backbone
 from prefiqs_jax.benchmarks import read_benchmark, with_degraded
 from prefiqs_jax.compilation import keep_programs
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.files import atomic, make_folder, write_text
 from prefiqs_jax.fiqa import Pairs, all_pairs, edc_replicates
 from prefiqs_jax.fiqa.intervals import interval
 from prefiqs_jax.fiqa.label_optimisation import optimise_labels
 from prefiqs_jax.images import ImageFolder, load_batches
+from prefiqs_jax.outputs import write_outputs
 from prefiqs_jax.plots.label_optimisation import optimisation_panels
 from prefiqs_jax.plots.saving import render
 from prefiqs_jax.quality import image_seeds, make_scorers
@@ -230,14 +230,14 @@ def find_pictures(
 
 def write(table: "pd.DataFrame", out: Path) -> None:
     """Write the table and the figure."""
-    make_folder(out)
-    write_text(out / "label_optimisation.csv", table.to_csv(index=False))
     with plots.theme():
         figure = Figure(figsize=(plots.PAGE_IN, 3))
         optimisation_panels(figure, table.loc[table["labels"] != BASE])
-        for suffix, content in zip(("png", "pdf"), render(figure), strict=True):
-            with atomic(out / f"label_optimisation.{suffix}") as temporary:
-                temporary.write_bytes(content)
+        png, pdf = render(figure)
+    files = {"csv": table.to_csv(index=False), "png": png, "pdf": pdf}
+    write_outputs(
+        out, {f"label_optimisation.{end}": text for end, text in files.items()}
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

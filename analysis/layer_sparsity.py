@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from prefiqs_jax import plots
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.files import atomic, make_folder, write_text
+from prefiqs_jax.outputs import write_outputs
 from prefiqs_jax.plots.saving import render
 from prefiqs_jax.report.tables import layer_matrix, layer_table
 from prefiqs_jax.results import read_manifest
@@ -45,16 +45,14 @@ def write_layer_sparsity(run: Path, out: Path) -> None:
         message = f"{run}/run.json records no layers; sweep again with this version"
         raise InputError(message)
     names, sizes, sparsities, achieved = layer_matrix(layers)
-    make_folder(out)
-    write_text(out / "layer_sparsity.csv", layers.to_csv(index=False))
     with plots.theme():
         height = min(12.0, 1.2 + 0.135 * len(names))
         figure = Figure(figsize=(plots.PAGE_IN, height))
         ax = figure.add_subplot()
         plots.layer_sparsity_map(ax, names, sizes, sparsities, achieved)
-        for suffix, content in zip(("png", "pdf"), render(figure), strict=True):
-            with atomic(out / f"layer_sparsity.{suffix}") as temporary:
-                temporary.write_bytes(content)
+        png, pdf = render(figure)
+    files = {"csv": layers.to_csv(index=False), "png": png, "pdf": pdf}
+    write_outputs(out, {f"layer_sparsity.{end}": text for end, text in files.items()})
     print(out)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from prefiqs_jax.backbones.zoo import architecture
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.files import make_folder, write_text
+from prefiqs_jax.files import atomic, make_folder, write_text
 from prefiqs_jax.weights.source import file_sha256
 
 
@@ -71,7 +71,8 @@ def collect(
     }
     make_folder(assets)
     weights = records[place].with_name(runs[place]["weights"]["file"])
-    shutil.copyfile(weights, assets / str(architecture("demo").embedded))
+    with atomic(assets / str(architecture("demo").embedded)) as temporary:
+        shutil.copyfile(weights, temporary)
     write_text(assets / "demo_training.json", json.dumps(record, indent=1) + "\n")
     return record
 

@@ -16,6 +16,7 @@ import dataclasses
 import importlib.metadata
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -34,7 +35,7 @@ from prefiqs_jax.backbones.load import save_trained
 from prefiqs_jax.backbones.training import Trainable, tensors_of, trainable
 from prefiqs_jax.backbones.zoo import architecture
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.files import make_folder, write_text
+from prefiqs_jax.files import make_folder
 from prefiqs_jax.fiqa import (
     all_pairs,
     equal_error_rate,
@@ -43,6 +44,7 @@ from prefiqs_jax.fiqa import (
 )
 from prefiqs_jax.images.degrade import DEGRADATIONS, degrade
 from prefiqs_jax.images.synthetic import faces
+from prefiqs_jax.outputs import check_outputs, write_outputs
 from prefiqs_jax.precision import DEFAULT_PRECISION
 from prefiqs_jax.results.provenance import session_record
 from prefiqs_jax.weights.source import file_sha256
@@ -317,7 +319,8 @@ def _short(value: Any) -> float:
 
 def run(settings: Settings, out: Path) -> dict[str, Any]:
     """Render, train, write, and measure the file that was written."""
-    make_folder(out)
+    name = f"demo_seed{settings.seed}"
+    check_outputs(make_folder(out), [f"{name}.safetensors", f"{name}.json"])
     start = time.perf_counter()
     testing = photograph(
         TESTING_SEED, TESTING, settings.testing_people, settings.testing_captures
@@ -327,12 +330,15 @@ def run(settings: Settings, out: Path) -> dict[str, Any]:
     tensors, curves = train(settings, training, testing)
     trained = time.perf_counter()
 
-    weights = out / f"demo_seed{settings.seed}.safetensors"
+    weights = out / f"{name}.safetensors"
     about = {
         "trained_by": "experiments/train_demo_backbone.py",
         "settings": json.dumps(dataclasses.asdict(settings), sort_keys=True),
     }
-    save_trained(weights, NAME, tensors, about)
+    with tempfile.TemporaryDirectory() as folder:
+        trained_file = Path(folder) / weights.name
+        save_trained(trained_file, NAME, tensors, about)
+        write_outputs(out, {weights.name: trained_file.read_bytes()})
     # Errors are those of the file: its weights have been rounded.
     backbone = load_backbone(NAME, weights)
     with jax.default_matmul_precision(DEFAULT_PRECISION):
@@ -366,7 +372,7 @@ def run(settings: Settings, out: Path) -> dict[str, Any]:
         },
         "session": session,
     }
-    write_text(weights.with_suffix(".json"), json.dumps(record, indent=1) + "\n")
+    write_outputs(out, {f"{name}.json": json.dumps(record, indent=1) + "\n"})
     return record
 
 

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from prefiqs_jax import plots, results
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.files import atomic, make_folder, write_text
+from prefiqs_jax.outputs import write_outputs
 from prefiqs_jax.plots.saving import render
 from prefiqs_jax.report.tables import image_table, layer_matrix, layer_table
 from prefiqs_jax.statistics import quantiles, summarise
@@ -44,7 +44,7 @@ def draw(runs: Sequence[Path], out: Path, replicates: int, seed: int) -> None:
     if len(set(names)) < len(names):
         message = f"{', '.join(names)}: two runs have one name; rename one folder"
         raise InputError(message)
-    make_folder(out)
+    files: dict[str, str | bytes] = {}
     summaries, labels = [], []
     with plots.theme():
         for run, name in zip(runs, names, strict=True):
@@ -60,14 +60,16 @@ def draw(runs: Sequence[Path], out: Path, replicates: int, seed: int) -> None:
                 "layers": layers,
             }
             for table_name, table in tables.items():
-                _write_table(out / f"{name}_{table_name}.csv", table)
+                text = table.to_csv(index=False, float_format="%.9g")
+                files[f"{name}_{table_name}.csv"] = text
             for figure_name, figure in _figures_of(tables):
-                _write_pdf(out / f"{name}_{figure_name}.pdf", figure)
+                files[f"{name}_{figure_name}.pdf"] = render(figure)[1]
         if len(set(labels)) < len(labels):
             labels = names
         figure = Figure(figsize=(plots.PAGE_IN, 3.5))
         plots.agreement_panels(figure, summaries, labels)
-        _write_pdf(out / "statistics.pdf", figure)
+        files["statistics.pdf"] = render(figure)[1]
+    write_outputs(out, files)
     print(out)
 
 
@@ -90,15 +92,6 @@ def _figures_of(tables: dict[str, pd.DataFrame]) -> Iterator[tuple[str, Figure]]
         ax = page.add_subplot()
         plots.layer_sparsity_map(ax, names, sizes, sparsities, achieved)
         yield "layers", page
-
-
-def _write_table(path: Path, table: pd.DataFrame) -> None:
-    write_text(path, table.to_csv(index=False, float_format="%.9g"))
-
-
-def _write_pdf(path: Path, figure: Figure) -> None:
-    with atomic(path) as temporary:
-        temporary.write_bytes(render(figure)[1])
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ import contextlib
 import csv
 import hashlib
 import io
+import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,15 +17,23 @@ from typing import TYPE_CHECKING, Any
 
 from prefiqs_jax.arguments import add_identity_level, open_folder, positive
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.files import atomic, make_folder, write_text
+from prefiqs_jax.files import (
+    atomic,
+    clear_partial,
+    lock_folder,
+    make_folder,
+)
+from prefiqs_jax.outputs import check_outputs, is_unused, write_outputs
 
 if TYPE_CHECKING:
     from prefiqs_jax.images import ImageFolder
-    from prefiqs_jax.images.align import LandmarkTable, Stamp, Task
+    from prefiqs_jax.images.align import LandmarkTable, Stamp, Task, Times
 
 # Of `images.align`, which imports NumPy; a test holds them equal.
 TEMPLATES = ("arcface", "narrow", "sphereface")
 TABLE = "images.csv"
+MARKER = "align.json"
+"""In a folder of crops: how they are made, and the times of the files."""
 
 _Points = tuple[tuple[float, ...], ...]
 
@@ -36,7 +46,8 @@ def add_align(commands: Any) -> None:
         description="Cut the face out of every picture so that its eyes, nose and "
         "mouth lie where the networks expect them, by a similarity transform of five "
         "landmarks. Writes PNG files in the same folders, and images.csv with "
-        "identities and landmarks. Run it again to continue.",
+        "identities and landmarks. Run it again to continue, or after pictures have "
+        "changed: their faces are made again.",
     )
     align.add_argument("source", metavar="SOURCE", help="folder of pictures")
     align.add_argument("destination", metavar="DEST", help="folder of the faces")
@@ -86,11 +97,13 @@ def _align(options: argparse.Namespace) -> None:
     _check_apart(source, out)
     folder = open_folder(source, options, identities_matter=False)
     table, open_detector, located_by = _locator(options, source)
-    stamp = Stamp(options.template, *size, located_by, opencv_version(), ())
+    stamp = Stamp(options.template, *size, located_by, opencv_version(), (), "")
     tasks = _plan(folder, table, options)
-    count, left_out = _run(folder, tasks, stamp, open_detector, options)
+    with lock_folder(make_folder(out), "aligning"):
+        count, left_out, again = _run(folder, tasks, stamp, open_detector, options)
     words = f"{count} faces in {out} ({options.template}, {size[1]}×{size[0]})"
-    print(words + (f", {left_out} pictures left out" if left_out else ""))
+    words += f", {left_out} pictures left out" if left_out else ""
+    print(words + (f", {again} made again: their pictures changed" if again else ""))
 
 
 def _locator(
@@ -141,22 +154,49 @@ def _run(
     stamp: "Stamp",
     open_detector: Callable[[], Any] | None,
     options: argparse.Namespace,
-) -> tuple[int, int]:
-    """Make the crops that are not there yet, then the table of all."""
+) -> tuple[int, int, int]:
+    """Make the crops that are not there yet or outdated, then the table of all.
+
+    Returns how many there are, were left out, and were made again.
+    """
     from tqdm import tqdm
 
-    from prefiqs_jax.images.align import align_pictures, finished
+    from prefiqs_jax.images.align import align_pictures, crop_times, find_earlier
 
-    out = make_folder(options.destination)
-    landmarks = finished(out, tasks, stamp)
+    out = Path(options.destination)
+    stored = _read_marker(out, stamp)
+    earlier = find_earlier(folder.root, out, tasks, stamp, stored["times"])
+    source = str(folder.root.resolve())
+    if earlier.outdated and source != stored["source"]:
+        message = (
+            f"{out} holds crops from {stored['source']}, of which "
+            f"{earlier.outdated[0]} is another; give another folder"
+        )
+        raise InputError(message)
+    landmarks, times = earlier.landmarks, dict(earlier.times)
     todo = [task for task in tasks if task.crop not in landmarks]
+
+    def write(name: str, content: bytes) -> None:
+        with atomic(out / name) as temporary:
+            temporary.write_bytes(content)
+        written[name] = crop_times(os.stat(out / name))
+
+    def marker() -> str:
+        return json.dumps(
+            {"settings": stamp.settings, "source": source, "times": times}
+        )
+
+    written: dict[str, Times] = {}
+    if todo:
+        (out / TABLE).unlink(missing_ok=True)  # it may tell of crops that change now
+    write_outputs(out, {MARKER: marker()}, locked=True)  # before anything else is
     for below in {(out / task.crop).parent for task in todo}:
-        make_folder(below)
+        clear_partial(make_folder(below))
     crops = align_pictures(
         folder.root,
         todo,
         stamp,
-        lambda name, content: _write(out / name, content),
+        write,
         open_detector=open_detector,
         skip=options.on_bad_image == "skip",
     )
@@ -167,23 +207,48 @@ def _run(
         disable=options.quiet,
         file=sys.stderr,
     )
-    with bar, contextlib.closing(crops):
-        for crop in crops:
-            if crop.landmarks is None:
-                bar.write(f"left out {crop.task.name}: {crop.reason}", sys.stderr)
-            else:
-                landmarks[crop.task.crop] = crop.landmarks
-            bar.update()
+    try:
+        with bar, contextlib.closing(crops):
+            for crop in crops:
+                name = crop.task.crop
+                if crop.landmarks is None:
+                    bar.write(f"left out {crop.task.name}: {crop.reason}", sys.stderr)
+                    (out / name).unlink(missing_ok=True)  # of the picture as it was
+                else:
+                    landmarks[name] = crop.landmarks
+                    times[name] = crop.source_times, written[name]
+                bar.update()
+    finally:
+        write_outputs(out, {MARKER: marker()}, locked=True)
     if not landmarks:
         message = f"none of the pictures in {folder.root} can be aligned"
         raise InputError(message)
-    write_text(out / TABLE, _table(tasks, landmarks))
-    return len(landmarks), len(folder.names) - len(landmarks)
+    write_outputs(out, {TABLE: _table(tasks, landmarks)}, locked=True)
+    again = sum(name in landmarks for name in earlier.outdated)
+    return len(landmarks), len(folder.names) - len(landmarks), again
 
 
-def _write(path: Path, content: bytes) -> None:
-    with atomic(path) as temporary:
-        temporary.write_bytes(content)
+def _read_marker(out: Path, stamp: "Stamp") -> dict[str, Any]:
+    """Make sure that a folder is new or of the same settings; give what it says."""
+    from prefiqs_jax.images.align import refuse_other_settings
+
+    path = out / MARKER
+    if not path.exists():
+        if is_unused(out):
+            return {"times": {}, "source": None}
+        message = f"{out} is not empty and holds no faces of prefiqs align; " + (
+            "give another folder"
+        )
+        raise InputError(message)
+    check_outputs(out, [MARKER, TABLE])
+    stored = json.loads(path.read_bytes())
+    refuse_other_settings(out, stored["settings"], stamp.settings)
+    times = {name: tuple(map(_times, both)) for name, both in stored["times"].items()}
+    return {**stored, "times": times}
+
+
+def _times(stored: list[int] | None) -> "Times | None":
+    return None if stored is None else (stored[0], stored[1], stored[2])
 
 
 def _table(tasks: "Sequence[Task]", landmarks: Mapping[str, _Points]) -> str:

@@ -17,6 +17,7 @@ from prefiqs_jax.arguments import (
     read_sparsities,
 )
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.files import clear_beside
 
 DEFAULT_SPARSITIES = "0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9"
 # Of `precision` and `sweep.tuning`, which import JAX; a test holds them equal.
@@ -181,6 +182,7 @@ def _score(options: argparse.Namespace) -> None:
     from prefiqs_jax.masks.named import mask_named
 
     check_sparsity(options.sparsity)
+    clear_beside(options.out)
     mask = mask_named(options.mask, seed=options.seed, prunable=prunable)
     folder = open_folder(options.images, options, identities_matter=False)
     from prefiqs_jax.backbones.load import load_backbone

@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import fnmatch
+import glob
 import os
 import re
 import shutil
@@ -19,7 +20,7 @@ PARTIAL = ".partial"
 LOCK = ".lock"
 _HOLDER = "process "
 # .NAME.HOST-PID-RANDOM.partial; earlier versions wrote .NAME.PID.partial
-_TEMPORARY = re.compile(r"\.(.+)\.(?:[^/]*-\d+-[0-9a-f]{8}|\d+)" + re.escape(PARTIAL))
+TEMPORARY = re.compile(r"\.(.+)\.(?:[^/]*-\d+-[0-9a-f]{8}|\d+)" + re.escape(PARTIAL))
 
 
 @contextlib.contextmanager
@@ -66,13 +67,19 @@ def clear_partial(folder: str | os.PathLike[str], pattern: str = "*") -> None:
     """
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            name = _TEMPORARY.fullmatch(entry.name)
+            name = TEMPORARY.fullmatch(entry.name)
             if (
                 name
                 and fnmatch.fnmatchcase(name[1], pattern)
                 and entry.is_file(follow_symlinks=False)
             ):
                 _remove_abandoned(entry.path)
+
+
+def clear_beside(path: str | os.PathLike[str]) -> None:
+    """Remove what dead processes left half-written of one file."""
+    target = Path(os.path.realpath(path))
+    clear_partial(target.parent, glob.escape(_stem(target)))
 
 
 def _to_stderr(line: str) -> None:
@@ -189,15 +196,19 @@ def _beside(target: Path, old: os.stat_result | None) -> Iterator[Path]:
 
 def _create(target: Path, mode: int) -> tuple[Path, int]:
     """Create a temporary file and lock it; return its path and open descriptor."""
-    name = os.fsencode(target.name)[:180].decode(errors="ignore")  # 255 in all
     host = socket.gethostname().replace("/", "_")[:32]
     while True:
         end = f"{host}-{os.getpid()}-{os.urandom(4).hex()}{PARTIAL}"
-        temporary = target.with_name(f".{name}.{end}")
+        temporary = target.with_name(f".{_stem(target)}.{end}")
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
         if _lock(descriptor) is not False and _is_at(descriptor, temporary):
             return temporary, descriptor
         os.close(descriptor)  # taken for abandoned before it was locked
+
+
+def _stem(target: Path) -> str:
+    """Cut a name so that it has 255 bytes in all."""
+    return os.fsencode(target.name)[:180].decode(errors="ignore")
 
 
 def _give(temporary: Path, old: os.stat_result) -> None:
@@ -262,6 +273,9 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
     path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        message = f"{path} is no folder; give another name"
+        raise InputError(message) from error
     except OSError as error:
         message = f"folder {path} cannot be made: {error.strerror or error}"
         raise InputError(message) from error

@@ -13,6 +13,7 @@ LAYERS = [
     "errors",
     "aliases",
     "files",
+    "outputs",
     "bench",
     "trees",
     "compilation",

@@ -25,6 +25,8 @@ from prefiqs_jax.aliases import ApplyFn, Params
 from prefiqs_jax.backbones.architecture import Architecture
 from prefiqs_jax.backbones.functional import bind
 from prefiqs_jax.backbones.zoo import architecture
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.files import clear_beside, write_text
 from prefiqs_jax.precision import DEFAULT_PRECISION
 from prefiqs_jax.results.provenance import session_record
 
@@ -193,8 +195,13 @@ def output_path(benchmark: str, out: str | os.PathLike[str] | None = None) -> Pa
     """
     kind = device_kind().replace(" ", "_").lower()
     if out is None or Path(out).is_dir():
-        return Path(out or HERE) / f"{benchmark}_{kind}.json"
-    return Path(out)
+        out = Path(out or HERE) / f"{benchmark}_{kind}.json"
+    out = Path(out)
+    if out.is_file() and '"ratios"' not in out.read_text(errors="replace"):
+        message = f"{out} is no result of a benchmark; give another --out"
+        raise InputError(message)
+    clear_beside(out)
+    return out
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -228,4 +235,4 @@ def write(
 ) -> None:
     """Write a result, complete or as far as it is."""
     text = json.dumps(result | {"ratios": list(ratios)}, indent=1)
-    out.write_text(text + "\n")
+    write_text(out, text + "\n")

@@ -9,11 +9,17 @@ import numpy as np
 
 from prefiqs_jax.demo.settings import CLEAN, DEGRADED, DemoSettings
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.files import atomic, make_folder, write_text
+from prefiqs_jax.files import (
+    clear_partial,
+    lock_folder,
+    make_folder,
+    write_text,
+)
 from prefiqs_jax.images import ImageFolder, encode_png, read_folder
 from prefiqs_jax.images.degrade import DEGRADATIONS, degrade
 from prefiqs_jax.images.folder import IDENTITY_TABLE
 from prefiqs_jax.images.synthetic import faces
+from prefiqs_jax.outputs import check_outputs, is_unused, write_outputs
 from prefiqs_jax.version import __version__
 
 if TYPE_CHECKING:
@@ -105,28 +111,43 @@ def open_benchmark(settings: DemoSettings, out: Path) -> ImageFolder:
     Raises
     ------
     InputError
-        If the folder holds something else or another demo, or cannot be written.
+        If the folder holds something else or another demo, is in use, or cannot be
+        written.
     """
-    _claim(settings, out)
-    root = make_folder(out / PICTURES)
-    # Written last: with it, all pictures are there.
-    table = root / IDENTITY_TABLE
-    if not table.exists():
-        pictures = photograph(settings)
-        lines = [f"file,identity,{','.join(Plan._fields[2:])}"]
-        for place, (shot, pixels) in enumerate(
-            zip(plan(settings), pictures, strict=True)
-        ):
-            if shot.severity > 0:
-                seed = _SEEDS * settings.seed + place
-                pixels = degrade(pixels, shot.degradation, shot.severity, seed=seed)
-            make_folder((root / shot.name).parent)
-            with atomic(root / shot.name) as temporary:
-                temporary.write_bytes(encode_png(pixels))
-            person = f"person_{shot.person:03d}"
-            lines.append(f"{shot.name},{person},{shot.degradation},{shot.severity:g}")
-        write_text(table, "\n".join(lines) + "\n")
-    return read_folder(root)
+    if out.exists() and not out.is_dir():
+        message = f"{out} is a file; give a folder with --out"
+        raise InputError(message)
+    with lock_folder(make_folder(out), "making a demo"):
+        root = out / PICTURES
+        clear_partial(out, MARKER)
+        clear_partial(root)
+        _claim(settings, out)
+        names = [shot.name for shot in plan(settings)]
+        # Written last: with it, all pictures are there.
+        if (root / IDENTITY_TABLE).exists():
+            check_outputs(root, [*names, IDENTITY_TABLE])
+        else:
+            write_outputs(root, _make_pictures(settings))
+    folder = read_folder(root)
+    if odd := sorted(set(names) ^ set(folder.names)):
+        message = f"{root / odd[0]} is missing, or not of the demo; give another --out"
+        raise InputError(message)
+    return folder
+
+
+def _make_pictures(settings: DemoSettings) -> dict[str, str | bytes]:
+    """Make the files of every picture, and last the table."""
+    pictures = photograph(settings)
+    files: dict[str, str | bytes] = {}
+    lines = [f"file,identity,{','.join(Plan._fields[2:])}"]
+    for place, (shot, pixels) in enumerate(zip(plan(settings), pictures, strict=True)):
+        if shot.severity > 0:
+            seed = _SEEDS * settings.seed + place
+            pixels = degrade(pixels, shot.degradation, shot.severity, seed=seed)
+        files[shot.name] = encode_png(pixels)
+        person = f"person_{shot.person:03d}"
+        lines.append(f"{shot.name},{person},{shot.degradation},{shot.severity:g}")
+    return {**files, IDENTITY_TABLE: "\n".join(lines) + "\n"}
 
 
 def read_plan(out: Path) -> "pd.DataFrame":
@@ -158,9 +179,6 @@ def _claim(settings: DemoSettings, out: Path) -> None:
         "people": settings.people,
         "severities": list(settings.severities),
     }
-    if out.exists() and not out.is_dir():
-        message = f"{out} is a file; give a folder with --out"
-        raise InputError(message)
     if (out / MARKER).exists():
         read_settings(out)
         marker = json.loads((out / MARKER).read_text(encoding="utf-8"))
@@ -173,14 +191,8 @@ def _claim(settings: DemoSettings, out: Path) -> None:
                 )
                 raise InputError(message)
         return
-    try:
-        empty = not out.exists() or not any(out.iterdir())
-    except OSError as error:
-        message = f"{out} cannot be read: {error.strerror}"
-        raise InputError(message) from None
-    if not empty:
+    if not is_unused(out):
         message = f"{out} is not empty and holds no demo; give another --out"
         raise InputError(message)
-    make_folder(out)
     text = json.dumps({"settings": wanted, "version": __version__}, indent=1)
     write_text(out / MARKER, text + "\n")

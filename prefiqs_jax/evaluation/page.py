@@ -11,7 +11,7 @@ from prefiqs_jax.evaluation.compare import Comparison
 from prefiqs_jax.evaluation.figures import Drawn, draw_comparison, draw_det
 from prefiqs_jax.evaluation.options import EvaluationOptions, Verifier
 from prefiqs_jax.evaluation.tables import markdown, paper_table
-from prefiqs_jax.files import atomic, make_folder, write_text
+from prefiqs_jax.files import atomic, clear_partial, make_folder, write_text
 from prefiqs_jax.plots.saving import render
 from prefiqs_jax.quality import METHODS
 
@@ -67,6 +67,8 @@ def write_page(
         for verifier in verifiers
         for rate in options.fmr
     }
+    for below in (out, out / "tables", out / "figures"):
+        clear_partial(below)
     folder = make_folder(out / "tables")
     for name, table in tables.items():
         write_text(folder / f"{name}.csv", table.to_csv(index=False))

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from prefiqs_jax import plots, results
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.files import atomic, make_folder, write_text
+from prefiqs_jax.outputs import write_outputs
 from prefiqs_jax.plots.saving import render
 from prefiqs_jax.report.figures import draw_figures
 from prefiqs_jax.report.page import Picture, render_page
@@ -63,7 +63,8 @@ def write_report(
     Raises
     ------
     InputError
-        If the folder is no run or has no rows, or ``images`` is no folder.
+        If the folder is no run or has no rows, ``images`` is no folder, or a file that
+        is not of an earlier report would be replaced.
     """
     manifest = results.read_manifest(run)
     folder = find_folder(manifest, Path(images) if images is not None else None)
@@ -98,13 +99,10 @@ def write_report(
     if supplement is not None:
         tables |= supplement.tables
 
-    out = make_folder(Path(run) / "report")
-    tables_folder = make_folder(out / "tables")
-    figures_folder = make_folder(out / "figures")
-    for name, table in tables.items():
-        text = table.to_csv(index=False, float_format="%.9g")
-        write_text(tables_folder / f"{name}.csv", text)
-
+    files: dict[str, str | bytes] = {
+        f"tables/{name}.csv": table.to_csv(index=False, float_format="%.9g")
+        for name, table in tables.items()
+    }
     pictures = []
     with plots.theme():
         drawings = [] if supplement is None else list(supplement.draw())
@@ -118,16 +116,15 @@ def write_report(
         )
         for drawing in drawings:
             png, pdf = render(drawing.figure)
-            for suffix, content in (("png", png), ("pdf", pdf)):
-                with atomic(figures_folder / f"{drawing.name}.{suffix}") as temporary:
-                    temporary.write_bytes(content)
+            files[f"figures/{drawing.name}.png"] = png
+            files[f"figures/{drawing.name}.pdf"] = pdf
             words = (drawing.title, drawing.caption, drawing.alt, drawing.tables)
             width_px = round(_SCREEN_PX_PER_INCH * drawing.figure.get_figwidth())
             pictures.append(Picture(drawing.name, *words, png, width_px))
 
     done, expected = progress_of(rows, manifest)
     grid_is_missing = all(d.name != "most_and_least_stable_faces" for d in drawings)
-    page = render_page(
+    files["report.html"] = render_page(
         manifest,
         statistics,
         pictures,
@@ -138,7 +135,8 @@ def write_report(
         notes=[faces.note] if grid_is_missing and faces.note else [],
         in_short=[] if supplement is None else supplement.lines(statistics),
     )
-    write_text(out / "report.html", page)
+    out = Path(run) / "report"
+    write_outputs(out, files)
     return out / "report.html"
 
 

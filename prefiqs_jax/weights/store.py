@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.files import atomic
+from prefiqs_jax.files import atomic, clear_beside
 from prefiqs_jax.weights.floats import as_float32, from_bfloat16
 from prefiqs_jax.weights.wording import AGAIN, naming, parsing, shown
 
@@ -67,6 +67,7 @@ def save(
     ValueError
         A type that the format lacks, or a reserved name.
     """
+    clear_beside(path)
     with atomic(path) as temporary, open(temporary, "wb") as file:
         file.write(_header(tensors, metadata))
         for name in sorted(tensors):

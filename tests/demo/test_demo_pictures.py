@@ -9,6 +9,7 @@ from prefiqs_jax.demo import DemoSettings
 from prefiqs_jax.demo.benchmark import open_benchmark, plan, read_plan, read_settings
 from prefiqs_jax.demo.settings import CLEAN, DEGRADED, MOST_PEOPLE
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.files import lock_folder
 from prefiqs_jax.images import decode
 from prefiqs_jax.images.degrade import DEGRADATIONS
 
@@ -139,3 +140,41 @@ def test_folder_without_permission(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(InputError, match="cannot be made"):
         open_benchmark(SMALL, tmp_path / "out")
+
+
+def test_pictures_that_the_user_changed_or_added(tmp_path):
+    out = tmp_path / "out"
+    open_benchmark(SMALL, out)
+    first, *_ = sorted((out / "images").rglob("*.png"))
+    ours = first.read_bytes()
+    first.write_bytes(b"mine")
+    with pytest.raises(InputError, match=f"{first.name} is not from prefiqs"):
+        open_benchmark(SMALL, out)
+    assert first.read_bytes() == b"mine"
+    first.unlink()
+    with pytest.raises(InputError, match=f"{first.name} is missing, or not of the"):
+        open_benchmark(SMALL, out)
+    first.write_bytes(ours)
+    (first.parent / "mine.png").write_bytes(ours)
+    with pytest.raises(InputError, match=r"mine\.png is missing, or not of the demo"):
+        open_benchmark(SMALL, out)
+    (first.parent / "mine.png").unlink()
+    # As a process that was killed while it made the pictures leaves it.
+    (out / "images" / "images.csv").unlink()
+    first.unlink()
+    leftovers = [out / ".demo.json.host-1-0123abcd.partial"]
+    leftovers.append(first.parent / f".{first.name}.host-1-0123abcd.partial")
+    for path in leftovers:
+        path.write_bytes(b"half")
+    open_benchmark(SMALL, out)
+    assert first.read_bytes() == ours
+    assert not [path for path in leftovers if path.exists()]
+
+
+def test_two_demos_at_once(tmp_path):
+    with (
+        lock_folder(tmp_path, "making a demo"),
+        pytest.raises(InputError, match="is in use by process"),
+    ):
+        open_benchmark(SMALL, tmp_path)
+    assert os.listdir(tmp_path) == []

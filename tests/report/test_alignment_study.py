@@ -185,6 +185,7 @@ def test_it_writes_tables_and_the_figure(script, tmp_path):
     summary = script.summarise(rows, replicates=20)
     script.write(rows, summary, tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        ".prefiqs.json",
         "alignment_rows.parquet",
         "alignment_study.csv",
         "alignment_study.pdf",

@@ -153,7 +153,7 @@ def test_from_pictures_and_a_score_file(script, folder, tmp_path, capsys):
     arguments += ["--steps", "0.1", "--draws", "2", "--replicates", "20"]
     out = tmp_path / "out"
     assert script.main([*arguments, "--fmr", "0.1", "--out", str(out)]) == 0
-    assert {path.suffix for path in out.iterdir()} == {".csv", ".png", ".pdf"}
+    assert {path.suffix for path in out.glob("[!.]*")} == {".csv", ".png", ".pdf"}
     table = pd.read_csv(out / "label_optimisation.csv")
     assert list(table["score"].unique()) == ["norm", "theirs"]
     assert table["images"].tolist() == [12] * len(table)

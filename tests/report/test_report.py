@@ -61,7 +61,7 @@ def test_report_is_complete_and_self_contained(make_run):
     assert names == (
         {f"{name}.{suffix}" for name in FIGURES for suffix in ("png", "pdf")}
         | {f"{n}.csv" for n in ("statistics", "quantiles", "images", "layers", "faces")}
-        | {"report.html"}
+        | {"report.html", ".prefiqs.json"}
     )
     text = report.read_text(encoding="utf-8")
     page = _Page(text)
@@ -237,3 +237,48 @@ def test_dollar_signs_in_names_are_no_formulae(make_run, tmp_path):
     rows.to_parquet(run / "part-000000.parquet")
     report = write_report(run, replicates=20)
     assert _figures(report) == FIGURES
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    "name", ["report.html", "tables/statistics.csv", "figures/layer_sparsity.pdf"]
+)
+@pytest.mark.parametrize("ours_first", [True, False])
+def test_files_of_the_user_in_the_report_stay(make_run, name, ours_first):
+    run = make_run(4, (0.4,))
+    if ours_first:
+        write_report(run, replicates=20)
+    mine = run / "report" / name
+    for path in (mine, run / "report" / "notes.md", run / "report/tables/mine.csv"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+    before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
+    with pytest.raises(InputError, match=f"{name} is not from prefiqs, or was changed"):
+        write_report(run, replicates=20)
+    assert before == {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
+    mine.unlink()
+    write_report(run, replicates=20)
+    assert (run / "report" / "notes.md").read_text() == "mine"
+    assert (run / "report/tables/mine.csv").read_text() == "mine"
+
+
+@pytest.mark.usefixtures("quick")
+def test_reports_in_odd_places(make_run, tmp_path):
+    run = make_run(4, (0.4,))
+    (run / "report").write_text("mine")
+    with pytest.raises(InputError, match="report is no folder"):
+        write_report(run, replicates=20)
+    assert (run / "report").read_text() == "mine"
+    (run / "report").unlink()
+    (tmp_path / "there").mkdir()
+    (run / "report").symlink_to(tmp_path / "there")
+    write_report(run, replicates=20)
+    assert (run / "report").is_symlink()
+    assert (tmp_path / "there" / "report.html").exists()
+    page = tmp_path / "there" / "report.html"
+    page.chmod(0o600)
+    (page.parent / "tables" / ".a.csv.host-1-0123abcd.partial").write_text("half")
+    (page.parent / ".report.html.99.partial").write_text("half")
+    write_report(run, replicates=20)
+    assert page.stat().st_mode & 0o777 == 0o600
+    assert not list(page.parent.rglob(".*.partial"))

@@ -34,7 +34,7 @@ def draw():
 def test_layer_sparsity(make_run, tmp_path, layer_sparsity):
     run, out = make_run(2, (0.1, 0.4)), tmp_path / "out"
     assert layer_sparsity([str(run), "--out", str(out)]) == 0
-    assert {path.suffix for path in out.iterdir()} == {".csv", ".png", ".pdf"}
+    assert {path.suffix for path in out.glob("[!.]*")} == {".csv", ".png", ".pdf"}
     table = pd.read_csv(out / "layer_sparsity.csv")
     assert list(table["layer"].unique()) == [
         "conv1/kernel",
@@ -85,3 +85,33 @@ def test_two_runs_of_one_name_are_refused(make_run, tmp_path, capsys, draw):
     run = make_run(2, (0.4,))
     assert draw([str(run), str(run), "--out", str(tmp_path / "out")]) == 2
     assert "two runs have one name" in capsys.readouterr().err
+
+
+OWN = {
+    "layer_sparsity": ("layer_sparsity.csv", "layer_sparsity.pdf"),
+    "draw": ("statistics.pdf", "run_images.csv"),
+}
+
+
+@pytest.mark.parametrize("script", OWN)
+def test_files_of_the_user_stay(make_run, tmp_path, capsys, request, script):
+    run, out = make_run(4, (0.1, 0.4)), tmp_path / "out"
+    main = request.getfixturevalue(script)
+    words = [str(run), "--out", str(out)]
+    words += ["--replicates", "20"] if script == "draw" else []
+    out.mkdir()
+    (out / "thesis.tex").write_text("mine")
+    assert main(words) == 0
+    assert main(words) == 0  # its own files it replaces
+    for name in OWN[script]:
+        ours = (out / name).read_bytes()
+        (out / name).write_text("mine")
+        before = {path.name: path.read_bytes() for path in out.iterdir()}
+        capsys.readouterr()
+        assert main(words) == 2
+        told = capsys.readouterr().err
+        assert f"{name} is not from prefiqs, or was changed since" in told
+        assert before == {path.name: path.read_bytes() for path in out.iterdir()}
+        (out / name).write_bytes(ours)
+    assert main([*words[:2], str(out / "thesis.tex"), *words[3:]]) == 2
+    assert (out / "thesis.tex").read_text() == "mine"

@@ -9,6 +9,13 @@ from prefiqs_jax.images.align.detector import (
     open_detector,
     read_rows,
 )
+from prefiqs_jax.images.align.earlier import (
+    Earlier,
+    Times,
+    crop_times,
+    find_earlier,
+    refuse_other_settings,
+)
 from prefiqs_jax.images.align.folder import Crop, align_pictures, locate
 from prefiqs_jax.images.align.landmarks import check_landmarks
 from prefiqs_jax.images.align.misalign import (
@@ -18,7 +25,7 @@ from prefiqs_jax.images.align.misalign import (
     misaligned_crops,
     misalignments,
 )
-from prefiqs_jax.images.align.plan import Task, describe_unusable, finished, plan_crops
+from prefiqs_jax.images.align.plan import Task, describe_unusable, plan_crops
 from prefiqs_jax.images.align.similarity import compose, similarity, transform
 from prefiqs_jax.images.align.stamp import Stamp, opencv_version
 from prefiqs_jax.images.align.table import (
@@ -42,20 +49,23 @@ __all__ = [
     "Crop",
     "Detect",
     "Detection",
+    "Earlier",
     "LandmarkTable",
     "Misalignment",
     "Stamp",
     "Task",
     "Template",
+    "Times",
     "align",
     "align_pictures",
     "check_landmarks",
     "choose",
     "compose",
+    "crop_times",
     "describe_unusable",
     "error_matrix",
+    "find_earlier",
     "find_faces",
-    "finished",
     "has_landmarks",
     "locate",
     "misaligned_crops",
@@ -65,6 +75,7 @@ __all__ = [
     "plan_crops",
     "read_landmarks",
     "read_rows",
+    "refuse_other_settings",
     "similarity",
     "template_named",
     "transform",

@@ -1,5 +1,7 @@
 """Align the pictures of a folder, in threads and in order."""
 
+import hashlib
+import os
 import queue
 import threading
 from collections import deque
@@ -14,11 +16,12 @@ from jaxtyping import Float, UInt8
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images.align.crop import align
 from prefiqs_jax.images.align.detector import Detect, choose
+from prefiqs_jax.images.align.earlier import Times, times_of
 from prefiqs_jax.images.align.plan import Task, as_stamped
 from prefiqs_jax.images.align.stamp import Stamp, encode_stamped
 from prefiqs_jax.images.assembling import usable_cores
-from prefiqs_jax.images.decode import prepare, to_rgb
-from prefiqs_jax.images.opening import BadImage, silence_pillow
+from prefiqs_jax.images.decode import prepare_bytes, to_rgb
+from prefiqs_jax.images.opening import BadImage, regular_file, silence_pillow
 
 WriteCrop = Callable[[str, bytes], None]
 """Write a crop: its name, and the content of the file. Called in several threads."""
@@ -36,6 +39,8 @@ class Crop(NamedTuple):
     """Those used; None if the picture was left out."""
     reason: str
     """Why it was left out, to be read after its name; else empty."""
+    source_times: Times | None = None
+    """Of the picture as it was read."""
 
 
 def align_pictures(
@@ -90,7 +95,7 @@ def align_pictures(
             return Crop(task, None, "was not reached")
         detect = idle.get()
         try:
-            content, points = _make(root, task, stamp, detect)
+            content, points, times = _make(root, task, stamp, detect)
         except BadImage as error:
             if not skip:
                 raise
@@ -98,7 +103,7 @@ def align_pictures(
         finally:
             idle.put(detect)
         write(task.crop, content)
-        return Crop(task, points, "")
+        return Crop(task, points, "", times)
 
     pool = ThreadPoolExecutor(workers, thread_name_prefix="prefiqs-align")
     under_way: deque[Future[Crop]] = deque()
@@ -137,8 +142,11 @@ def locate(
 
 def _make(
     root: Path, task: Task, stamp: Stamp, detect: Detect | None
-) -> tuple[bytes, tuple[tuple[float, ...], ...]]:
-    pixels = to_rgb(prepare(root / task.name, task.name)).pixels
+) -> tuple[bytes, tuple[tuple[float, ...], ...], Times | None]:
+    with regular_file(root / task.name, task.name, buffered=False) as file:
+        times = times_of(os.fstat(file.fileno()))
+        data = file.read()
+    pixels = to_rgb(prepare_bytes(data, task.name)).pixels
     points = task.landmarks
     if points is None:
         if detect is None:
@@ -150,4 +158,7 @@ def _make(
     except InputError as error:
         raise BadImage(task.name, f"cannot be aligned: {error}") from None
     stamped = as_stamped(points)
-    return encode_stamped(crop, stamp._replace(landmarks=stamped)), stamped
+    stamp = stamp._replace(
+        landmarks=stamped, source_sha256=hashlib.sha256(data).hexdigest()
+    )
+    return encode_stamped(crop, stamp), stamped, times

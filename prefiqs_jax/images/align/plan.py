@@ -1,7 +1,7 @@
-"""Which pictures of a folder to align, where their crops go, what is done already."""
+"""Which pictures of a folder to align, and where their crops go."""
 
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +9,6 @@ from jaxtyping import Float
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images.align.landmarks import check_landmarks
-from prefiqs_jax.images.align.stamp import Stamp, read_stamp
 from prefiqs_jax.images.align.table import LandmarkTable, match
 from prefiqs_jax.images.folder import ImageFolder
 
@@ -99,54 +98,6 @@ def describe_unusable(table: LandmarkTable, unusable: Sequence[tuple[str, str]])
     return f"{start}. {name} {reason}; {cure}"
 
 
-def finished(
-    root: Path, tasks: Sequence[Task], wanted: Stamp
-) -> dict[str, tuple[tuple[float, ...], ...]]:
-    """Find the crops that an earlier call has made.
-
-    Parameters
-    ----------
-    root
-        Folder of the crops.
-    tasks
-        From :func:`plan_crops`.
-    wanted
-        How they are to be made; its landmarks are not looked at.
-
-    Returns
-    -------
-    dict
-        Name of the crop to its landmarks.
-
-    Raises
-    ------
-    InputError
-        If a file is there that was made in another way, or by something else.
-    """
-    done = {}
-    for task in tasks:
-        path = root / task.crop
-        if not path.exists():
-            continue
-        stamp = read_stamp(path)
-        cure = "give another folder, or delete this one"
-        if stamp is None:
-            message = f"{path} is there and is no crop of prefiqs align; {cure}"
-            raise InputError(message)
-        expected = wanted._replace(landmarks=stamp.landmarks)
-        if task.landmarks is not None:
-            expected = expected._replace(landmarks=as_stamped(task.landmarks))
-        for name, old, new in zip(Stamp._fields, stamp, expected, strict=True):
-            if old != new:
-                message = (
-                    f"{path} was made with other {name} ({_short(old)}, not "
-                    f"{_short(new)}); {cure}"
-                )
-                raise InputError(message)
-        done[task.crop] = stamp.landmarks
-    return done
-
-
 def as_stamped(landmarks: Float[np.ndarray, "5 2"]) -> tuple[tuple[float, ...], ...]:
     """Write landmarks as a stamp has them."""
     return tuple(map(tuple, np.asarray(landmarks, np.float64).tolist()))
@@ -161,8 +112,3 @@ def _why_not(table: LandmarkTable, row: int | None) -> str:
     except InputError as error:
         return f"cannot be aligned: {error}"
     return ""
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 40 else f"{text[:39]}…"

@@ -1,5 +1,6 @@
 """What made an aligned picture, kept as a line of text in its PNG file."""
 
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -23,6 +24,10 @@ KEY = "prefiqs-align"
 _COMPRESSION = 1
 
 
+SETTINGS = ("template", "height", "width", "located_by", "opencv")
+"""Fields of a stamp that all crops of a folder share."""
+
+
 class Stamp(NamedTuple):
     """How a crop was made: enough to make it again, and to see that it need not be."""
 
@@ -35,6 +40,15 @@ class Stamp(NamedTuple):
     """First number of OpenCV's version: 4 and 5 interpolate differently."""
     landmarks: tuple[tuple[float, ...], ...]
     """x and y of the five points in the source picture, in pixels."""
+    source_sha256: str
+    """Of the file of the source picture."""
+    pixels_sha256: str = ""
+    """Of the crop's pixels, row by row; filled in when it is encoded."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What all crops of a folder share, by name."""
+        return {name: getattr(self, name) for name in SETTINGS}
 
 
 def opencv_version() -> str:
@@ -45,11 +59,17 @@ def opencv_version() -> str:
 def encode_stamped(pixels: UInt8[np.ndarray, "height width 3"], stamp: Stamp) -> bytes:
     """Encode a crop as PNG, RGB, with its stamp; the same input, the same bytes."""
     text = PngImagePlugin.PngInfo()
+    stamp = stamp._replace(pixels_sha256=pixels_sha256(pixels))
     text.add_text(KEY, json.dumps(stamp._asdict()))
     file = io.BytesIO()
     picture = Image.fromarray(pixels)
     picture.save(file, format="PNG", pnginfo=text, compress_level=_COMPRESSION)
     return file.getvalue()
+
+
+def pixels_sha256(pixels: UInt8[np.ndarray, "height width 3"]) -> str:
+    """Digest the pixels of a crop."""
+    return hashlib.sha256(pixels.tobytes()).hexdigest()
 
 
 def read_stamp(path: Path) -> Stamp | None:
