@@ -1,0 +1,67 @@
+"""Confidence interval of a median over images of few people."""
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from prefiqs_jax.statistics.jackknife import jackknife_interval
+
+
+def median_interval(
+    values: Float[np.ndarray, " images"],
+    groups: Int[np.ndarray, " images"],
+    *,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Compute Woodruff's interval of the median, with people left out one at a time.
+
+    The share of images below the sample's median is a smooth statistic, the median is
+    not. So the jackknife gives the standard error of the share, and the ends are the
+    quantiles of the sample at 1/2 ± t · SE, at the smallest and largest value at most.
+
+    Parameters
+    ----------
+    values
+        Shape (images,); images without a value (NaN) are left out.
+    groups
+        Shape (images,): which images are left out together, from 0 without gaps.
+    level
+        Coverage asked for, in (0, 1).
+
+    Returns
+    -------
+    tuple of float
+        Lower and upper end; NaN for fewer than two groups with a value.
+
+    Notes
+    -----
+    Chosen by measurement (``experiments/coverage.py``): it covers 93 to 99 % where 95
+    are asked for, with 8 people or more. The jackknife of the median itself covers 86
+    to 93, and 70 with one image per person, where it is inconsistent; a t interval over
+    each person's median tends to the mean of those and covers 79 to 87 at 40 people.
+
+    References
+    ----------
+    Woodruff (1952). Confidence intervals for medians and other position measures.
+    Journal of the American Statistical Association 47.
+
+    Examples
+    --------
+    >>> values = np.arange(30.0)
+    >>> median_interval(values, np.arange(30))
+    (8.9..., 20.0...)
+    """
+    known = np.isfinite(values)
+    values = values[known]
+    groups = np.unique(groups[known], return_inverse=True)[1]
+    if len(values) == 0:
+        return float("nan"), float("nan")
+    middle = np.median(values)
+    # Half of a tie, so that the share at the median is one half.
+    below = (values < middle) + 0.5 * (values == middle)
+    sizes, sums = np.bincount(groups), np.bincount(groups, below)
+    if len(sizes) < 2:
+        return float("nan"), float("nan")
+    without = (sums.sum() - sums) / (len(values) - sizes)
+    ends = np.clip(jackknife_interval(0.5, without, level=level), 0, 1)
+    low, high = np.quantile(values, ends)
+    return float(low), float(high)
