@@ -66,8 +66,9 @@ def level_label(sparsity: float, reached: float) -> str:
 
 
 def level_tick(sparsity: float, reached: float) -> str:
-    """Write the same under a tick, where there is less room."""
-    return level_label(sparsity, reached).replace(" (achieved ", "\n(is ")
+    """Write the same in the width of a tick."""
+    label = level_label(sparsity, reached)
+    return label.rstrip(")").replace(" (", "\n").replace("achieved ", "achieved\n")
 
 
 def shorten(name: str, length: int = 18) -> str:
