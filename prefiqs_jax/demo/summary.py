@@ -9,6 +9,8 @@ from prefiqs_jax.demo.evaluation import FIRST_ORDER, PREFIQS, RANDOM, SEVERITY
 from prefiqs_jax.demo.ladder import rising
 from prefiqs_jax.demo.settings import DISCARD, QUALITY_SPARSITY
 from prefiqs_jax.fiqa import EDCBand
+from prefiqs_jax.report.page import with_interval
+from prefiqs_jax.statistics import gathered
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,6 +55,7 @@ def summary(
             ("spearman", _as_number),
         )
     )
+    warned = "".join(f" {sentence}" for sentence in gathered(statistics))
     in_clean = _as_number(within_clean, "spearman", _TOLD[-1])
     rise, fall = rising(ladder)
     but = f"; not of {_listed(fall)}" if fall else ""
@@ -63,7 +66,7 @@ def summary(
         f"Recognition: equal error rate {_percent(clean['eer'])} on the clean "
         f"pictures, {_percent(every['eer'])} on all.",
         "The first order misses of the change of the embedding (median relative "
-        f"residual [95 % interval] at sparsity): {missed}.",
+        f"residual [95 % interval] at sparsity): {missed}.{warned}",
         f"In rank (Spearman's ρ of first order and drift): {ranked}; within the clean "
         f"images alone {in_clean} at {_TOLD[-1]:g}.",
         f"At sparsity {QUALITY_SPARSITY:g} the mean drift rises with severity at every "
@@ -88,13 +91,13 @@ def _after_discard(band: EDCBand) -> str:
 
 
 def _as_number(statistics: "pd.DataFrame", name: str, sparsity: float) -> str:
-    value, low, high = _found(statistics, name, sparsity)
-    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
+    return with_interval(*_found(statistics, name, sparsity))
 
 
 def _as_percent(statistics: "pd.DataFrame", name: str, sparsity: float) -> str:
-    value, low, high = (100 * x for x in _found(statistics, name, sparsity))
-    return f"{value:.1f} % [{low:.1f}, {high:.1f}]"
+    value, low, high = _found(statistics, name, sparsity)
+    interval = f" [{100 * low:.1f}, {100 * high:.1f}]" if np.isfinite(low) else ""
+    return _percent(value) + interval
 
 
 def _found(

@@ -69,12 +69,12 @@ def _reach(values: dict[float, float], good: float, *, is_upper: bool) -> float 
 
 
 def _percent(fraction: float) -> str:
-    """Write a fraction as percent, with two digits.
+    r"""Write a fraction as percent, with two digits.
 
     Examples
     --------
-    >>> _percent(0.0062), _percent(0.374), _percent(1.21)
-    ('0.62 %', '37 %', '121 %')
+    >>> [_percent(f).replace("\N{NO-BREAK SPACE}", " ") for f in (0.0062, 0.374, 1.21)]
+    ['0.62 %', '37 %', '121 %']
     """
     digits = max(0, 1 - int(np.floor(np.log10(100 * fraction)))) if fraction > 0 else 0
-    return f"{100 * fraction:.{digits}f} %"
+    return f"{100 * fraction:.{digits}f}\N{NO-BREAK SPACE}%"

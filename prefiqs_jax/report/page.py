@@ -141,13 +141,17 @@ def _lines(statistics: "pd.DataFrame", mask: "pd.DataFrame") -> list[dict[str, A
         lines.append(
             {
                 "sparsity": level_label(taken["sparsity"], taken["achieved_sparsity"]),
-                "delta": number(taken["delta_norm_relative"]),
+                "delta": _three_digits(taken["delta_norm_relative"]),
                 "images": images,
                 "cells": [_cell(cells.loc[name]) for name in STATISTICS],
                 "nothing": "" if images else group["caution"].iloc[0],
             }
         )
     return lines
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:.3g}" if np.isfinite(value) else "–"
 
 
 def _cell(line: "pd.Series") -> str:

@@ -50,7 +50,7 @@ def test_means_intervals_and_rises():
         ],
         columns=["degradation", "severity", "face", "drift"],
     )
-    table = summarise_ladder(rungs, replicates=400)
+    table = summarise_ladder(rungs)
     up = table.loc[table["degradation"] == "up"]
     assert up["drift"].tolist() == [0, 2, 4]
     # Two faces: a replicate draws one of them twice often enough.

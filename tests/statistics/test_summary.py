@@ -46,7 +46,7 @@ def _value(table, sparsity, statistic, column="value"):
 
 
 def test_values_lie_in_their_intervals():
-    table = summarise(_rows(), replicates=200)
+    table = summarise(_rows())
     assert len(table) == 2 * len(STATISTICS)
     assert (table.low <= table.value + 1e-12).all()
     assert (table.value <= table.high + 1e-12).all()
@@ -56,7 +56,7 @@ def test_values_lie_in_their_intervals():
 
 def test_value_is_the_plain_statistic():
     rows = _rows()
-    table = summarise(rows, replicates=5)
+    table = summarise(rows)
     chosen = rows[rows.sparsity == 0.3]
     want = stats.spearmanr(chosen.first_order, chosen.drift)[0]
     assert _value(table, 0.3, "spearman") == pytest.approx(want, abs=1e-12)
@@ -64,29 +64,29 @@ def test_value_is_the_plain_statistic():
 
 def test_resamples_by_identity_only_if_all_are_known():
     rows = _rows(people=6)
-    table = summarise(rows, replicates=50)
+    table = summarise(rows)
     assert set(table.resampled_by) == {"identity"}
     assert set(table.clusters) == {6}
     rows.loc[3, "identity"] = None
-    table = summarise(rows, replicates=50)
+    table = summarise(rows)
     assert set(table.resampled_by) == {"image"}
     assert set(table.clusters) == {30}
-    assert set(summarise(_rows(people=1), replicates=5).resampled_by) == {"image"}
+    assert set(summarise(_rows(people=1)).resampled_by) == {"image"}
 
 
 def test_same_seed_same_table_whatever_the_chunk(monkeypatch):
     rows = _rows(people=6)
-    whole = summarise(rows, replicates=60, seed=4)
+    whole = summarise(rows, seed=4)
     monkeypatch.setattr(summary, "_CHUNK_NUMBERS", 7 * 30)
-    parts = summarise(rows, replicates=60, seed=4)
+    parts = summarise(rows, seed=4)
     pd.testing.assert_frame_equal(whole, parts, rtol=1e-12)
-    assert not whole.low.equals(summarise(rows, replicates=60, seed=5).low)
+    assert not whole.low.equals(summarise(rows, seed=5).low)
 
 
 def test_weights_are_paired_over_sparsities():
     rows = _rows(sparsities=(0.1,))
     twin = rows.assign(sparsity=0.2)
-    table = summarise(pd.concat([rows, twin]), replicates=100)
+    table = summarise(pd.concat([rows, twin]))
     columns = ["statistic", "value", "low", "high"]
     first, second = (table.loc[table.sparsity == s, columns] for s in (0.1, 0.2))
     pd.testing.assert_frame_equal(
@@ -97,12 +97,12 @@ def test_weights_are_paired_over_sparsities():
 def test_row_order_does_not_change_values():
     rows = _rows()
     shuffled = rows.sample(frac=1, random_state=1)
-    first, second = (summarise(r, replicates=5).value for r in (rows, shuffled))
+    first, second = (summarise(r).value for r in (rows, shuffled))
     np.testing.assert_allclose(first, second, rtol=1e-12)
 
 
 def test_sparsity_zero_has_no_statistic():
-    table = summarise(_rows(sparsities=(0.0, 0.3)), replicates=50)
+    table = summarise(_rows(sparsities=(0.0, 0.3)))
     missing = np.isnan(table[["value", "low", "high"]].to_numpy())
     zero = table.sparsity.to_numpy() == 0
     assert missing[zero].all()
@@ -111,7 +111,7 @@ def test_sparsity_zero_has_no_statistic():
 
 @pytest.mark.parametrize("images", [1, 2])
 def test_too_few_images_have_values_without_intervals(images):
-    table = summarise(_rows(images=images), replicates=50)
+    table = summarise(_rows(images=images))
     assert np.isnan(table[["low", "high"]].to_numpy()).all()
     assert np.isnan(_value(table, 0.3, "pearson"))
     assert np.isfinite(_value(table, 0.3, "slope"))
@@ -119,14 +119,14 @@ def test_too_few_images_have_values_without_intervals(images):
 
 def test_missing_images_are_counted():
     rows = _rows()
-    table = summarise(rows.drop(index=[1, 3]), replicates=50)
+    table = summarise(rows.drop(index=[1, 3]))
     assert _value(table, 0.1, "pearson", "images") == 30
     assert _value(table, 0.3, "pearson", "images") == 28
 
 
 def test_runs_are_kept_apart():
     other = _rows(seed=1).assign(mask="layerwise/magnitude")
-    table = summarise(pd.concat([_rows(), other]), replicates=20)
+    table = summarise(pd.concat([_rows(), other]))
     assert list(table["mask"].unique()) == ["global/magnitude", "layerwise/magnitude"]
     assert len(table) == 4 * len(STATISTICS)
 
@@ -134,7 +134,7 @@ def test_runs_are_kept_apart():
 def test_progress_counts_every_replicate(monkeypatch):
     monkeypatch.setattr(summary, "_CHUNK_NUMBERS", 7 * 30)
     done = []
-    summarise(_rows(), replicates=20, on_progress=done.append)
+    summarise(_rows(), on_progress=done.append)
     assert done == [7, 7, 6]
 
 
@@ -145,7 +145,7 @@ def test_bad_input_is_named():
     with pytest.raises(InputError, match=r"0000.png has two rows at sparsity 0.1"):
         summarise(pd.concat([rows, rows.iloc[:1]]))
     with pytest.raises(InputError, match="replicates=0"):
-        summarise(rows, replicates=0)
+        summarise(rows)
     with pytest.raises(InputError, match="level=95"):
         summarise(rows, level=95)
     rows.loc[2, "drift"] = np.nan
