@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from prefiqs_jax.images.degrade import DEGRADATIONS, degrade
-from prefiqs_jax.statistics import jackknife_interval
+from prefiqs_jax.statistics import FEWEST_FOR_INTERVAL, jackknife_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,8 +77,9 @@ def summarise_ladder(rungs: "pd.DataFrame") -> "pd.DataFrame":
     Returns
     -------
     pandas.DataFrame
-        Columns degradation, severity, faces, drift (mean), low, high (95 % t interval)
-        and rises (whether the mean is above that of the rung below; True at rung 0).
+        Columns degradation, severity, faces, drift (mean), low, high (95 % t interval;
+        NaN for fewer than 3 faces) and rises (whether the mean is above that of the
+        rung below; True at rung 0).
     """
     import pandas as pd
 
@@ -89,9 +90,10 @@ def summarise_ladder(rungs: "pd.DataFrame") -> "pd.DataFrame":
         count = values.shape[1]
         means = values.mean(axis=1)
         # Without each face in turn; the jackknife of a mean is Student's interval.
-        low, high = jackknife_interval(
-            means, (count * means - values.T) / max(count - 1, 1)
-        )
+        low = high = np.full(len(means), np.nan)
+        if count >= FEWEST_FOR_INTERVAL:
+            without = (count * means - values.T) / (count - 1)
+            low, high = jackknife_interval(means, without)
         rises = np.concatenate([[True], np.diff(means) > 0])
         for place, severity in enumerate(wide.sort_index().index):
             measured = (means[place], low[place], high[place], bool(rises[place]))

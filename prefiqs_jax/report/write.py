@@ -18,6 +18,7 @@ from prefiqs_jax.report.page import Picture, render_page
 from prefiqs_jax.report.pictures import (
     StableFaces,
     choose_faces,
+    degraded_copies,
     find_folder,
     open_faces,
 )
@@ -110,7 +111,8 @@ def write_report(
     faces = StableFaces([], [], "No image moved above rounding: no face to show.")
     if sparsity is not None:
         tables["faces"] = choose_faces(rows, sparsity)
-        faces = open_faces(tables["faces"], folder)
+        copies = degraded_copies(rows, folder, manifest)
+        faces = open_faces(tables["faces"], folder, copies)
     if supplement is not None:
         tables |= supplement.tables
 

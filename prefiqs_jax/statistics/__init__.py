@@ -10,7 +10,12 @@ from prefiqs_jax.statistics.agreement import (
     slope_through_origin,
 )
 from prefiqs_jax.statistics.bootstrap import bootstrap_weights, percentile_interval
-from prefiqs_jax.statistics.caution import FEWEST_CLUSTERS, caution, gathered
+from prefiqs_jax.statistics.caution import (
+    FEWEST_CLUSTERS,
+    FEWEST_FOR_INTERVAL,
+    caution,
+    gathered,
+)
 from prefiqs_jax.statistics.correlation import pearson, spearman
 from prefiqs_jax.statistics.distribution import point_density, quantiles
 from prefiqs_jax.statistics.jackknife import jackknife_interval
@@ -24,6 +29,7 @@ from prefiqs_jax.statistics.weighted import weighted_median
 
 __all__ = [
     "FEWEST_CLUSTERS",
+    "FEWEST_FOR_INTERVAL",
     "ROUNDING",
     "STATISTICS",
     "Sample",

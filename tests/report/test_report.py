@@ -239,3 +239,131 @@ def test_dollar_signs_in_names_are_no_formulae(make_run, tmp_path):
     rows.to_parquet(run / "part-000000.parquet")
     report = write_report(run)
     assert _figures(report) == FIGURES
+
+
+def _replace_rows(run, change):
+    rows = results.read(run)
+    for part in run.glob("part-*"):
+        part.unlink()
+    change(rows).to_parquet(run / "part-000000.parquet")
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_finding_leads_with_the_relative_residual(make_run):
+    run = make_run(20, (0.1, 0.5), people=10)
+    # Two vectors of one length at 22 degrees: a perfect norm, 38 % beside the point.
+    turned = {"first_order": 0.2, "residual": 0.076, "cosine": 0.927}
+    _replace_rows(run, lambda rows: rows.assign(drift=0.2, **turned))
+    report = write_report(run)
+    text = report.read_text("utf-8").replace("\N{NO-BREAK SPACE}", " ")
+    finding = text.partition('<p class="finding">')[2].partition("</p>")[0]
+    assert finding.startswith("Relative residual")
+    assert "38 % at sparsity 0.1" in finding
+    assert "within 10 % of the change itself at none" in finding
+    assert "in norm (median error within 5 %) up to sparsity 0.5" in finding
+    images = pd.read_csv(report.parent / "tables" / "images.csv")
+    np.testing.assert_allclose(images["relative_residual"], 0.38)
+
+
+def test_a_mask_that_prunes_nothing_has_no_numbers(make_run):
+    run = make_run(9, (0.1, 0.5), people=9)
+
+    def empty(rows):
+        at = rows["sparsity"] == 0.1
+        rows.loc[at, ["achieved_sparsity", "first_order"]] = 0.0
+        rows.loc[at, ["drift", "residual"]] = 2.6e-8
+        rows.loc[~at, "achieved_sparsity"] = 0.25
+        return rows
+
+    _replace_rows(run, empty)
+    report = write_report(run)
+    text = report.read_text("utf-8")
+    assert "Sparsity 0.1: nothing was pruned." in text
+    line = text.partition('<th scope="row">0.1 (achieved 0)')[2].partition("</tr>")[0]
+    assert "nothing was pruned" in line
+    assert "100" not in line
+    assert "0.5 (achieved 0.25)" in text
+    finding = text.partition('<p class="finding">')[2].partition("</p>")[0]
+    assert "sparsity 0.1" not in finding.partition("The first order holds")[0]
+    table = pd.read_csv(report.parent / "tables" / "statistics.csv")
+    empty_lines = table[table["sparsity"] == 0.1]
+    assert empty_lines["value"].isna().all()
+    assert set(empty_lines["below_rounding"]) == {9}
+    faces = pd.read_csv(report.parent / "tables" / "faces.csv")
+    assert set(faces["sparsity"]) == {0.5}
+
+
+def test_a_run_in_which_nothing_moves_still_has_a_page(make_run):
+    run = make_run(4, (0.1, 0.4), people=4)
+    small = {"first_order": 0.0, "drift": 3e-8, "residual": 3e-8}
+    _replace_rows(run, lambda rows: rows.assign(**small))
+    report = write_report(run)
+    assert "drift_against_first_order" not in _figures(report)
+    text = report.read_text("utf-8")
+    assert "All changes are rounding." in text
+    assert '<p class="finding">' not in text
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    ("people", "says"),
+    [
+        (0, "By image, identities unknown: too narrow if several images show one"),
+        (1, "1 person: no interval"),
+        (2, "2 people: no interval"),
+        (5, "5 people: with fewer than 8"),
+        (12, None),
+    ],
+)
+def test_intervals_not_to_be_trusted_are_said(make_run, people, says):
+    text = write_report(make_run(24, (0.4,), people=people)).read_text("utf-8")
+    warnings = re.findall(r'<p class="warning">(.*?)</p>', text)
+    warnings = [each for each in warnings if "Unfinished" not in each]
+    assert [each.startswith(says or "-") for each in warnings] == [True] * bool(says)
+
+
+@pytest.mark.usefixtures("quick")
+def test_strata_of_images_csv(make_run, tmp_path):
+    run = make_run(24, (0.1, 0.4), people=12)
+    names = sorted(path.name for path in (tmp_path / "run_pictures").iterdir())
+    lines = [
+        f"{name},{i % 2 * 0.5},{'no' if i < 9 else 'yes'}"
+        for i, name in enumerate(names)
+    ]
+    table = tmp_path / "run_pictures" / "images.csv"
+    table.write_text("\n".join(["file,severity,glasses", *lines]) + "\n")
+    report = write_report(run)
+    within = pd.read_csv(report.parent / "tables" / "strata.csv", dtype=str)
+    assert list(within["stratum"].unique()) == ["0", "1/3 to 2/3"]
+    assert "Rank: Spearman ρ</strong> by severity" in report.read_text("utf-8")
+    report = write_report(run, strata=["glasses", "drift-quartile"])
+    within = pd.read_csv(report.parent / "tables" / "strata.csv", dtype=str)
+    assert list(within["strata"].unique()) == ["glasses", "drift-quartile"]
+    assert within[within["stratum"] == "no"]["images"].unique().tolist() == ["9"]
+    text = report.read_text("utf-8")
+    assert "all, pooled" in text
+    assert "4 (most drift)" in text
+    with pytest.raises(InputError, match="no column pose to stratify by"):
+        write_report(run, strata=["pose"])
+    table.write_text(table.read_text() + f"{names[0]},0.9,no\n")
+    with pytest.raises(InputError, match=f"lists {names[0]} twice"):
+        write_report(run)
+    table.write_text("name\nx\n")
+    with pytest.raises(InputError, match="no column named file"):
+        write_report(run)
+
+
+def test_norm_of_the_pruning_direction_is_tabled(make_run):
+    run = make_run(6, (0.1, 0.4))
+    manifest = json.loads((run / "run.json").read_text())
+    manifest |= {"delta_norm": [0.3, 1.2], "delta_norm_relative": [0.0123, 0.4]}
+    manifest["layers"][0] |= {"delta_norm": [0.1, 0.2], "delta_norm_relative": [0, 1]}
+    (run / "run.json").write_text(json.dumps(manifest))
+    report = write_report(run)
+    table = pd.read_csv(report.parent / "tables" / "mask.csv")
+    assert table["delta_norm"].tolist() == [0.3, 1.2]
+    assert "<td>0.0123</td>" in report.read_text("utf-8")
+    layers = pd.read_csv(report.parent / "tables" / "layers.csv")
+    known = layers[layers["layer"] == manifest["layers"][0]["name"]]
+    assert known["delta_norm"].tolist() == [0.1, 0.2]
+    assert layers["delta_norm"].isna().sum() == len(layers) - 2

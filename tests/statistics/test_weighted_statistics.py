@@ -32,9 +32,7 @@ def _plain(name, first_order, drift, residual, cosine):
             "spearman": lambda: stats.spearmanr(first_order, drift)[0],
             "kendall": lambda: stats.kendalltau(first_order, drift)[0],
             "slope": lambda: np.linalg.lstsq(first_order[:, None], drift)[0][0],
-            "median_relative_residual": lambda: np.median(
-                residual[moved] / drift[moved]
-            ),
+            "median_relative_residual": lambda: np.median(left),
             "median_norm_error": lambda: np.median(error),
             "mean_cosine": lambda: np.nanmean(cosine),
         }
