@@ -34,10 +34,10 @@ def median_interval(
 
     Notes
     -----
-    Chosen by measurement (``experiments/coverage.py``): it covers 93 to 99 % where 95
-    are asked for, with 8 people or more. The jackknife of the median itself covers 86
-    to 93, and 70 with one image per person, where it is inconsistent; a t interval over
-    each person's median tends to the mean of those and covers 79 to 87 at 40 people.
+    Chosen by measurement (``experiments/coverage.py``): with 8 people or more it covers
+    94 to 99 % where 95 are asked for. The jackknife of the median itself covers 87 to
+    91 with five images per person, and 70 to 76 with one, where it is inconsistent; a
+    t interval over each person's median is of another number, the mean of those.
 
     References
     ----------
