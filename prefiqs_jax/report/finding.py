@@ -38,7 +38,7 @@ def finding(statistics: "pd.DataFrame") -> str:
     parts = []
     for words, name, good, is_upper in _CLAIMS:
         reach = _reach(_known(statistics, name), good, is_upper=is_upper)
-        where = "at none" if reach is None else f"up to sparsity {reach:g}"
+        where = "at no sparsity" if reach is None else f"up to sparsity {reach:g}"
         parts.append(f"{words} {where}")
     return (
         "Relative residual, the part of the embedding's change that the first order "

@@ -166,7 +166,7 @@ def _strata(statistics: "pd.DataFrame", strata: "pd.DataFrame") -> list[dict[str
         return []
     found = []
     for column, chosen in strata.groupby("strata", sort=False):
-        both = pd.concat([statistics.assign(stratum="all, pooled"), chosen])
+        both = pd.concat([statistics.assign(stratum="all (pooled)"), chosen])
         for name in _WITHIN:
             lines = []
             for stratum, group in both.groupby("stratum", sort=False):

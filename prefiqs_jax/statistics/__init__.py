@@ -10,7 +10,7 @@ from prefiqs_jax.statistics.agreement import (
     slope_through_origin,
 )
 from prefiqs_jax.statistics.bootstrap import bootstrap_weights, percentile_interval
-from prefiqs_jax.statistics.caution import (
+from prefiqs_jax.statistics.cautions import (
     FEWEST_CLUSTERS,
     FEWEST_FOR_INTERVAL,
     caution,
@@ -20,7 +20,7 @@ from prefiqs_jax.statistics.correlation import pearson, spearman
 from prefiqs_jax.statistics.distribution import point_density, quantiles
 from prefiqs_jax.statistics.jackknife import jackknife_interval
 from prefiqs_jax.statistics.leaving_out import deletion_groups, without_each
-from prefiqs_jax.statistics.median_interval import median_interval
+from prefiqs_jax.statistics.woodruff import median_interval
 from prefiqs_jax.statistics.rank_agreement import kendall
 from prefiqs_jax.statistics.rounding import ROUNDING, with_derived
 from prefiqs_jax.statistics.strata import within_strata

@@ -15,11 +15,11 @@ from prefiqs_jax.statistics.agreement import (
     relative_residual,
     slope_through_origin,
 )
-from prefiqs_jax.statistics.caution import FEWEST_FOR_INTERVAL, caution, rounding_note
+from prefiqs_jax.statistics.cautions import FEWEST_FOR_INTERVAL, caution, rounding_note
 from prefiqs_jax.statistics.correlation import pearson, spearman
 from prefiqs_jax.statistics.jackknife import jackknife_interval
 from prefiqs_jax.statistics.leaving_out import deletion_groups, without_each
-from prefiqs_jax.statistics.median_interval import median_interval
+from prefiqs_jax.statistics.woodruff import median_interval
 from prefiqs_jax.statistics.rank_agreement import kendall
 from prefiqs_jax.statistics.rounding import with_derived
 from prefiqs_jax.statistics.weighted import weighted_median
@@ -77,7 +77,7 @@ def summarise(
 
     Intervals are jackknives with Student's t over the people (over the images where
     somebody's identity is unknown): on the Fisher scale for correlations and the mean
-    cosine, :func:`~prefiqs_jax.statistics.median_interval.median_interval` for medians.
+    cosine, :func:`~prefiqs_jax.statistics.median_interval` for medians.
     How often they cover is measured by ``experiments/coverage.py``.
 
     Parameters

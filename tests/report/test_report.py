@@ -262,7 +262,7 @@ def test_the_finding_leads_with_the_relative_residual(make_run):
     finding = text.partition('<p class="finding">')[2].partition("</p>")[0]
     assert finding.startswith("Relative residual")
     assert "38 % at sparsity 0.1" in finding
-    assert "within 10 % of the change itself at none" in finding
+    assert "within 10 % of the change itself at no sparsity" in finding
     assert "in norm (median error within 5 %) up to sparsity 0.5" in finding
     images = pd.read_csv(report.parent / "tables" / "images.csv")
     np.testing.assert_allclose(images["relative_residual"], 0.38)
@@ -345,7 +345,7 @@ def test_strata_of_images_csv(make_run, tmp_path):
     assert list(within["strata"].unique()) == ["glasses", "drift-quartile"]
     assert set(within.loc[within["stratum"] == "no", "images"]) == {"9"}
     text = report.read_text("utf-8")
-    assert "all, pooled" in text
+    assert "all (pooled)" in text
     assert "4 (most drift)" in text
     with pytest.raises(InputError, match="no column pose to stratify by"):
         write_report(run, strata=["pose"])

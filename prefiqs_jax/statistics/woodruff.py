@@ -2,6 +2,7 @@
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy import stats
 
 from prefiqs_jax.statistics.jackknife import jackknife_interval
 
@@ -17,6 +18,9 @@ def median_interval(
     The share of images below the sample's median is a smooth statistic, the median is
     not. So the jackknife gives the standard error of the share, and the ends are the
     quantiles of the sample at 1/2 ± t · SE, at the smallest and largest value at most.
+    Where the people happen to be more alike than independent images would be, SE is
+    that of independent images, 1 / (2 √n): two images of each, one of them below the
+    median, would give an interval of no width.
 
     Parameters
     ----------
@@ -62,6 +66,9 @@ def median_interval(
     if len(sizes) < 2:
         return float("nan"), float("nan")
     without = (sums.sum() - sums) / (len(values) - sizes)
-    ends = np.clip(jackknife_interval(0.5, without, level=level), 0, 1)
-    low, high = np.quantile(values, ends)
+    _, end = jackknife_interval(0.5, without, level=level)
+    independent = 0.5 / np.sqrt(len(values))
+    t = stats.t.ppf((1 + level) / 2, len(sizes) - 1)
+    reach = max(float(end) - 0.5, t * independent)
+    low, high = np.quantile(values, np.clip([0.5 - reach, 0.5 + reach], 0, 1))
     return float(low), float(high)

@@ -42,6 +42,17 @@ def test_a_person_who_is_always_alike_widens_the_interval():
     assert by_person > 2 * np.ptp(median_interval(values, np.arange(200)))
 
 
+def test_people_with_one_image_on_either_side_have_an_interval_of_some_width():
+    values = np.array([1.0, 9.0, 2.0, 8.0, 3.0, 7.0, 4.0, 6.0])
+    # Independent images: 3.18 · 1 / (2 √8) = 0.56, more than there is.
+    assert median_interval(values, np.arange(8) // 2) == (1.0, 9.0)
+    twenty = np.concatenate([values + shift for shift in np.linspace(0, 1, 20)])
+    low, high = median_interval(twenty, np.arange(160) // 2)
+    reach = stats.t.ppf(0.975, 79) / (2 * np.sqrt(160))
+    want = np.quantile(twenty, [0.5 - reach, 0.5 + reach])
+    np.testing.assert_allclose([low, high], want)
+
+
 def test_values_that_are_missing_are_left_out():
     values = np.random.default_rng(3).random(30)
     people = np.arange(30) // 3
