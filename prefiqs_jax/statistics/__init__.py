@@ -20,12 +20,12 @@ from prefiqs_jax.statistics.correlation import pearson, spearman
 from prefiqs_jax.statistics.distribution import point_density, quantiles
 from prefiqs_jax.statistics.jackknife import jackknife_interval
 from prefiqs_jax.statistics.leaving_out import deletion_groups, without_each
-from prefiqs_jax.statistics.woodruff import median_interval
 from prefiqs_jax.statistics.rank_agreement import kendall
 from prefiqs_jax.statistics.rounding import ROUNDING, with_derived
 from prefiqs_jax.statistics.strata import within_strata
 from prefiqs_jax.statistics.summary import STATISTICS, Sample, summarise
 from prefiqs_jax.statistics.weighted import weighted_median
+from prefiqs_jax.statistics.woodruff import median_interval
 
 __all__ = [
     "FEWEST_CLUSTERS",

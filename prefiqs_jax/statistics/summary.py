@@ -19,10 +19,10 @@ from prefiqs_jax.statistics.cautions import FEWEST_FOR_INTERVAL, caution, roundi
 from prefiqs_jax.statistics.correlation import pearson, spearman
 from prefiqs_jax.statistics.jackknife import jackknife_interval
 from prefiqs_jax.statistics.leaving_out import deletion_groups, without_each
-from prefiqs_jax.statistics.woodruff import median_interval
 from prefiqs_jax.statistics.rank_agreement import kendall
 from prefiqs_jax.statistics.rounding import with_derived
 from prefiqs_jax.statistics.weighted import weighted_median
+from prefiqs_jax.statistics.woodruff import median_interval
 
 if TYPE_CHECKING:
     import pandas as pd
