@@ -165,25 +165,30 @@ def _strata(statistics: "pd.DataFrame", strata: "pd.DataFrame") -> list[dict[str
     if len(strata) == 0:
         return []
     found = []
+    sparsities = sorted(set(statistics["sparsity"]))
     for column, chosen in strata.groupby("strata", sort=False):
         both = pd.concat([statistics.assign(stratum="all (pooled)"), chosen])
         for name in _WITHIN:
-            lines = []
-            for stratum, group in both.groupby("stratum", sort=False):
-                of_it = group.loc[group["statistic"] == name].set_index("sparsity")
-                cells = [
-                    _cell(of_it.loc[at]) if at in of_it.index else "–"
-                    for at in statistics["sparsity"].unique()
-                ]
-                counts = [int(of_it[which].max()) for which in ("images", "clusters")]
-                lines.append((stratum, *counts, cells))
+            of_it = both.loc[both["statistic"] == name]
+            heads, columns = [], []
+            for stratum, group in of_it.groupby("stratum", sort=False):
+                cells = group.set_index("sparsity")
+                columns.append(
+                    [
+                        _cell(cells.loc[s]) if s in cells.index else "–"
+                        for s in sparsities
+                    ]
+                )
+                counts = (int(group[which].max()) for which in ("images", "clusters"))
+                heads.append((stratum, *counts))
+            lines = [f"{sparsity:g}" for sparsity in sparsities]
             found.append(
                 {
                     "column": column,
                     "statistic": _HEADINGS[name],
-                    "sparsities": [f"{at:g}" for at in statistics["sparsity"].unique()],
-                    "lines": lines,
-                    "few": [line[0] for line in lines if line[2] < FEWEST_CLUSTERS],
+                    "heads": heads,
+                    "lines": list(zip(lines, *columns, strict=True)),
+                    "few": [head[0] for head in heads if head[2] < FEWEST_CLUSTERS],
                 }
             )
     return found
