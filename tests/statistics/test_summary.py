@@ -142,7 +142,7 @@ def test_changes_of_rounding_are_named_and_left_out():
     table = summarise(rows)
     empty = table[table.sparsity == 0.1]
     columns = ["value", "low", "high"]
-    assert np.isnan(empty[columns].to_numpy(np.float64)).all()
+    assert np.isnan(np.asarray(empty[columns])).all()
     assert set(empty.images) == {0}
     assert set(empty.below_rounding) == {30}
     assert set(empty.caution) == {"nothing was pruned"}
