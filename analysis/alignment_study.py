@@ -3,7 +3,7 @@
 Every face is cut from its source picture once as it should be and once with each error:
 shifted, turned, or of the wrong size. The crops go through the sweep at all sparsities.
 Writes ``alignment_study.csv`` (one line per error, sparsity and statistic, with the
-bootstrap interval), ``alignment_rows.parquet`` (one line per image, error and sparsity)
+95 % interval), ``alignment_rows.parquet`` (one line per image, error and sparsity)
 and the figure ``alignment_study.png`` and ``.pdf``.
 
     python analysis/alignment_study.py SOURCE --landmarks images.csv --out DIR \
@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from prefiqs_jax import plots
-from prefiqs_jax.arguments import natural, positive, read_numbers, read_sparsities
+from prefiqs_jax.arguments import natural, read_numbers, read_sparsities
 from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.backbones.forward import forward
 from prefiqs_jax.backbones.load import load_backbone
@@ -49,7 +49,14 @@ from prefiqs_jax.masks.named import NamedMask, mask_named
 from prefiqs_jax.outputs import write_outputs
 from prefiqs_jax.plots.alignment import alignment_panels
 from prefiqs_jax.plots.saving import render
-from prefiqs_jax.statistics import bootstrap_weights, percentile_interval, spearman
+from prefiqs_jax.statistics import (
+    FEWEST_FOR_INTERVAL,
+    caution,
+    deletion_groups,
+    jackknife_interval,
+    spearman,
+    without_each,
+)
 from prefiqs_jax.sweep import measure_images
 
 if TYPE_CHECKING:
@@ -58,6 +65,7 @@ if TYPE_CHECKING:
 # Crops measured at a time: 150 kB each, once preprocessed.
 _CROPS = 512
 _BATCH = 32
+_CORRELATIONS = ("rank_agreement", "first_order_agreement")
 _WITHOUT_PRUNING = ("mean_similarity", "edge_fraction")
 _TEMPLATE_OF = {(112, 112): "arcface", (112, 96): "narrow"}
 
@@ -120,25 +128,21 @@ def measure(
     )
 
 
-def summarise(
-    rows: "pd.DataFrame", *, replicates: int = 1000, seed: int = 0
-) -> "pd.DataFrame":
+def summarise(rows: "pd.DataFrame") -> "pd.DataFrame":
     """Summarise each error at each sparsity over the images, with intervals.
 
     Parameters
     ----------
     rows
         As :func:`study` returns them.
-    replicates, seed
-        Of the bootstrap by identity, or by image where an identity is unknown; one draw
-        serves all, so every comparison with the aligned images is paired.
 
     Returns
     -------
     pandas.DataFrame
-        Columns kind, amount, sparsity, statistic, value, low, high (95 %), images,
-        clusters and resampled_by. The aligned images are amount 0 (scale: 1) of every
-        kind. The statistics, over images:
+        Columns kind, amount, sparsity, statistic, value, low, high (95 %; jackknife
+        over the people, or the images where an identity is unknown; NaN for fewer than
+        3), images, clusters, resampled_by and caution. The aligned images are amount 0
+        (scale: 1) of every kind. The statistics, over images:
 
         - ``mean_quality``, ``mean_drift``, ``mean_first_order``;
         - ``quality_change``, the mean difference to the same image aligned;
@@ -152,7 +156,7 @@ def summarise(
     """
     import pandas as pd
 
-    weights, clusters, resampled_by = _bootstrap(rows, replicates, seed)
+    weights, clusters, resampled_by = _leaving_out(rows)
     whole = np.ones((1, weights.shape[1]))
     kinds = [kind for kind in rows["kind"].unique() if kind != "aligned"]
     lines = []
@@ -166,15 +170,25 @@ def summarise(
                 drawn = _statistics(table, aligned, weights)
                 values = _statistics(table, aligned, whole)
                 for name, value in values.items():
-                    low, high = percentile_interval(drawn[name])
-                    lines.append((*key, sparsity, name, value.item(), low, high))
+                    ends = jackknife_interval(
+                        value.item(),
+                        drawn[name],
+                        scale="fisher" if name in _CORRELATIONS else "linear",
+                    )
+                    ends = ends if clusters >= FEWEST_FOR_INTERVAL else (np.nan, np.nan)
+                    lines.append(
+                        (*key, sparsity, name, value.item(), *map(float, ends))
+                    )
     columns = ["kind", "amount", "sparsity", "statistic", "value", "low", "high"]
     summary = pd.DataFrame(lines, columns=columns)
     of_crops = summary["statistic"].isin(_WITHOUT_PRUNING)
     summary.loc[of_crops, "sparsity"] = np.nan
     summary = summary.drop_duplicates(columns[:4], ignore_index=True)
     return summary.assign(
-        images=weights.shape[1], clusters=clusters, resampled_by=resampled_by
+        images=weights.shape[1],
+        clusters=clusters,
+        resampled_by=resampled_by,
+        caution="; ".join(caution(clusters, resampled_by)),
     )
 
 
@@ -221,23 +235,18 @@ def _by_error(level: "pd.DataFrame") -> "dict[Misalignment, pd.DataFrame]":
     return {e: ordered.loc[(kind == e.kind) & (amount == e.amount)] for e in errors}
 
 
-def _bootstrap(
-    rows: "pd.DataFrame", replicates: int, seed: int
-) -> tuple[np.ndarray, int, str]:
-    """Draw weights (replicates, images), images in the order of their names."""
+def _leaving_out(rows: "pd.DataFrame") -> tuple[np.ndarray, int, str]:
+    """Make weights (people, images), images in the order of their names."""
     import pandas as pd
 
     images = rows.drop_duplicates("image").sort_values("image")
-    clusters, identities = pd.factorize(images["identity"])
+    clusters, _ = pd.factorize(images["identity"], sort=True)
     resampled_by = "identity"
-    if len(identities) < 2 or (clusters < 0).any():
+    if (clusters < 0).any():
         clusters, resampled_by = np.arange(len(images)), "image"
-    rng = np.random.default_rng(seed)
-    return (
-        bootstrap_weights(clusters, replicates, rng),
-        int(clusters.max()) + 1,
-        resampled_by,
-    )
+    groups = deletion_groups(clusters)
+    weights = without_each(groups, 0, int(groups.max()) + 1)
+    return weights, int(clusters.max()) + 1, resampled_by
 
 
 def study(
@@ -342,7 +351,7 @@ def _run(options: argparse.Namespace) -> None:
     source = find_source(options.source, options.landmarks, options.aligned, template)
     mask = mask_named(options.mask, seed=options.seed)
     rows = study(backbone, mask, sparsities, source, errors, progress=not options.quiet)
-    summary = summarise(rows, replicates=options.replicates, seed=options.seed)
+    summary = summarise(rows)
     write(rows, summary, options.out)
     print(options.out)
 
@@ -371,7 +380,6 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(
             f"--{name}", metavar="LIST", default=default, help="default: %(default)s"
         )
-    parser.add_argument("--replicates", type=positive, default=1000, metavar="N")
     parser.add_argument("--seed", type=natural, default=0)
     parser.add_argument("--quiet", action="store_true", help="no progress")
     return parser

@@ -18,8 +18,13 @@ from prefiqs_jax import plots, results
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.outputs import write_outputs
 from prefiqs_jax.plots.saving import render
-from prefiqs_jax.report.tables import image_table, layer_matrix, layer_table
-from prefiqs_jax.statistics import quantiles, summarise
+from prefiqs_jax.report.tables import (
+    image_table,
+    layer_matrix,
+    layer_table,
+    mask_table,
+)
+from prefiqs_jax.statistics import gathered, quantiles, summarise
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,18 +32,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--replicates", type=int, default=2000, metavar="N")
-    parser.add_argument("--seed", type=int, default=0, metavar="N")
     options = parser.parse_args(arguments)
     try:
-        draw(options.runs, options.out, options.replicates, options.seed)
+        draw(options.runs, options.out)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def draw(runs: Sequence[Path], out: Path, replicates: int, seed: int) -> None:
+def draw(runs: Sequence[Path], out: Path) -> None:
     """Write tables and figures of all runs into one folder."""
     names = [run.resolve().name for run in runs]
     if len(set(names)) < len(names):
@@ -49,14 +52,18 @@ def draw(runs: Sequence[Path], out: Path, replicates: int, seed: int) -> None:
     with plots.theme():
         for run, name in zip(runs, names, strict=True):
             rows = results.read(run)
-            summary = summarise(rows, replicates=replicates, seed=seed)
+            summary = summarise(rows)
+            for words in gathered(summary):
+                print(f"{name}: {words}", file=sys.stderr)
             summaries.append(summary)
             labels.append(f"{rows['backbone'].iloc[0]}, {rows['mask'].iloc[0]}")
-            layers = layer_table(results.read_manifest(run))
+            manifest = results.read_manifest(run)
+            layers = layer_table(manifest)
             tables = {
                 "images": image_table(rows),
                 "statistics": summary,
                 "quantiles": quantiles(rows),
+                "mask": mask_table(rows, manifest),
                 "layers": layers,
             }
             for table_name, table in tables.items():
@@ -75,11 +82,15 @@ def draw(runs: Sequence[Path], out: Path, replicates: int, seed: int) -> None:
 
 def _figures_of(tables: dict[str, pd.DataFrame]) -> Iterator[tuple[str, Figure]]:
     images = tables["images"]
-    moved = images.loc[(images["drift"] > 0) | (images["first_order"] > 0)]
+    moved = images.loc[~images["below_rounding"]]
     if len(moved):
-        kept = images.loc[images["sparsity"].isin(moved["sparsity"].unique())]
         page = Figure(figsize=(plots.PAGE_IN, 3))
-        yield "drift", plots.drift_panels(page, kept, tables["statistics"])
+        yield "drift", plots.drift_panels(page, moved, tables["statistics"])
+    column = Figure(figsize=(plots.COLUMN_IN, 2.7))
+    plots.relative_residual_against_sparsity(
+        column.add_subplot(), tables["quantiles"], tables["statistics"]
+    )
+    yield "relative_residual", column
     column = Figure(figsize=(plots.COLUMN_IN, 2.7))
     plots.residual_against_sparsity(column.add_subplot(), tables["quantiles"])
     yield "residual", column

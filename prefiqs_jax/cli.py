@@ -65,20 +65,17 @@ def _report(options: argparse.Namespace) -> None:
     from prefiqs_jax.demo import is_demo, report_demo
     from prefiqs_jax.report import write_report
 
+    strata = options.strata and [name.strip() for name in options.strata.split(",")]
     if is_demo(options.run_folder):
         found = report_demo(
-            options.run_folder,
-            replicates=options.replicates,
-            seed=options.seed,
-            progress=not options.quiet,
+            options.run_folder, strata=strata, progress=not options.quiet
         )
         print(found.page)
         return
     path = write_report(
         options.run_folder,
         images=options.images,
-        replicates=options.replicates,
-        seed=options.seed,
+        strata=strata,
         progress=not options.quiet,
     )
     print(path)
@@ -231,8 +228,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     report.add_argument("run_folder", metavar="RUN")
     report.add_argument("--images", metavar="DIR", help="if the faces have moved")
-    report.add_argument("--replicates", type=positive, default=2000, metavar="N")
-    report.add_argument("--seed", type=natural, default=0, help="of the bootstrap")
+    report.add_argument(
+        "--strata",
+        metavar="COLUMN[,…]",
+        help="look within groups of images, too: columns of the rows or of images.csv, "
+        "or drift-quartile (default: severity or degradation, where known)",
+    )
     report.add_argument("--quiet", action="store_true", help="no progress")
     report.set_defaults(run=_report)
 

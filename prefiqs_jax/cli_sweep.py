@@ -42,6 +42,14 @@ def add_sweep(commands: Any, network: argparse.ArgumentParser) -> None:
     )
     sweep.add_argument("--out", metavar="RUN", required=True, help="folder of the run")
     sweep.add_argument(
+        "--degraded",
+        type=natural,
+        default=0,
+        metavar="N",
+        help="add N degraded copies of every image, of known severity, dealt out by "
+        "--seed; the report then looks within severities, too (default: 0)",
+    )
+    sweep.add_argument(
         "--batch-size",
         type=positive,
         metavar="N",
@@ -139,6 +147,10 @@ def _sweep(options: argparse.Namespace) -> None:
     from prefiqs_jax.images import read_folder
 
     folder = read_folder(options.images, options.identity_level)
+    if options.degraded:
+        from prefiqs_jax.benchmarks import degraded_folder
+
+        folder = degraded_folder(folder, options.degraded, seed=options.seed)[0]
     from prefiqs_jax.backbones.load import load_backbone
     from prefiqs_jax.masks.named import mask_named
     from prefiqs_jax.sweep import SweepOptions, sweep

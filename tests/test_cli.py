@@ -195,7 +195,7 @@ def test_main_path_on_a_real_network(shared, tmp_path, capsys):
     assert main(sweep) == 0
     captured = capsys.readouterr()
     assert captured.err.count("grey to RGB") == 1
-    assert main(["report", run, "--replicates", "50", "--quiet"]) == 0
+    assert main(["report", run, "--quiet"]) == 0
     assert Path(capsys.readouterr().out.strip()).name == "report.html"
     scores = tmp_path / "scores.csv"
     assert main(["score", *common, "--out", str(scores), "--quiet"]) == 0

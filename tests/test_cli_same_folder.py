@@ -26,6 +26,7 @@ SWEEP_CHANGES = {
     "--pixels": ("BGR,127.5,127.5", "was made with pixels"),
     "--images": ("{moved}", "other images: images_sha256"),
     "--identity-level": ("0", "identities_sha256"),
+    "--degraded": ("1", "image_count 8, not 16"),
     "--mask": ("layerwise/magnitude", "mask global/magnitude, not layerwise/magnitude"),
     "--prunable": ("layer1", "prunable weights with two or more axes, not layer1"),
     "--seed": ("7", "seed 0, not 7"),

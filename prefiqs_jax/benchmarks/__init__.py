@@ -4,7 +4,11 @@ Pictures stay encoded until they are loaded; see :mod:`prefiqs_jax.images`.
 """
 
 from prefiqs_jax.benchmarks.benchmark import Benchmark, Comparisons, Templates
-from prefiqs_jax.benchmarks.degraded import with_degraded
+from prefiqs_jax.benchmarks.degraded import (
+    copy_named,
+    degraded_folder,
+    with_degraded,
+)
 from prefiqs_jax.benchmarks.groups import mated_groups
 from prefiqs_jax.benchmarks.published import PUBLISHED
 from prefiqs_jax.benchmarks.read import KINDS, read_benchmark
@@ -15,6 +19,8 @@ __all__ = [
     "Benchmark",
     "Comparisons",
     "Templates",
+    "copy_named",
+    "degraded_folder",
     "mated_groups",
     "read_benchmark",
     "with_degraded",

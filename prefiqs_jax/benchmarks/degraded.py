@@ -1,6 +1,7 @@
 """Degraded copies beside the pictures of a benchmark: quality that is known."""
 
 import dataclasses
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +16,7 @@ from prefiqs_jax.images.stores import Degraded, Recipe
 _SEEDS = 100_000_000
 _GOLDEN = (5**0.5 - 1) / 2
 _DIGITS = 2
+_COPY = re.compile(r"(.+)~([a-z_]+)_(0\.\d+|1)", re.DOTALL)
 
 
 def with_degraded(
@@ -57,6 +59,53 @@ def with_degraded(
             "degraded copies have no part; give a folder of pictures with identities"
         )
         raise InputError(message)
+    images, severity, originals = degraded_folder(
+        benchmark.images, copies, seed=seed, worst=worst
+    )
+    if benchmark.severity is not None:
+        own = benchmark.severity[originals]
+        severity = np.where(severity > 0, severity, own)
+    count = len(originals) - len(benchmark.images.names)
+    what = counted(count, "degraded copy").replace("copys", "copies")
+    return dataclasses.replace(
+        benchmark,
+        images=images,
+        identities=images.identities,
+        severity=severity,
+        capture=originals.astype(np.int32)
+        if benchmark.capture is None
+        else benchmark.capture[originals],
+        notes=(*benchmark.notes, f"with {what}, severity up to {worst:g}, seed {seed}"),
+    )
+
+
+def degraded_folder(
+    folder: ImageFolder, copies: int = 1, *, seed: int = 0, worst: float = 1.0
+) -> tuple[ImageFolder, np.ndarray, np.ndarray]:
+    """Add degraded copies to a folder, as :func:`with_degraded` does to a benchmark.
+
+    Parameters
+    ----------
+    folder
+        Of the originals.
+    copies, seed, worst
+        As of :func:`with_degraded`.
+
+    Returns
+    -------
+    folder : ImageFolder
+        Originals and copies, called ``person/03.png~motion_blur_0.4``: a name that no
+        file has, and that :func:`copy_named` reads.
+    severity : ndarray
+        Shape (images,), 0 for originals.
+    originals : ndarray
+        Shape (images,): place of each image's original in the folder given.
+
+    Raises
+    ------
+    InputError
+        If a setting is out of range.
+    """
     from prefiqs_jax.images.degrade import DEGRADATIONS
 
     if not 1 <= copies <= len(DEGRADATIONS):
@@ -71,32 +120,39 @@ def with_degraded(
         message = f"seed is {seed}; it must be a whole number of at least 0"
         raise InputError(message)
 
-    folder = benchmark.images
     recipes = deal(folder.names, list(DEGRADATIONS), copies, seed, worst)
-    own = (
-        np.zeros(len(folder.names))
-        if benchmark.severity is None
-        else benchmark.severity
-    )
     names, severity, originals = [], [], []
     for place, name in enumerate(folder.names):
         made = recipes[place]
         names += [name, *made]
-        severity += [own[place], *(each.severity for each in made.values())]
+        severity += [0.0, *(each.severity for each in made.values())]
         originals += [place] * (1 + copies)
     together = {name: recipe for made in recipes for name, recipe in made.items()}
-    images = _folder(folder, names, originals, Degraded(together, folder.store))
-    what = counted(len(together), "degraded copy").replace("copys", "copies")
-    return dataclasses.replace(
-        benchmark,
-        images=images,
-        identities=images.identities,
-        severity=np.array(severity),
-        capture=np.array(originals, np.int32)
-        if benchmark.capture is None
-        else benchmark.capture[originals],
-        notes=(*benchmark.notes, f"with {what}, severity up to {worst:g}, seed {seed}"),
+    images = dataclasses.replace(
+        folder.take(originals),
+        names=tuple(names),
+        store=Degraded(together, folder.store),
     )
+    return images, np.array(severity), np.array(originals)
+
+
+def copy_named(name: str) -> tuple[str, str, float] | None:
+    """Read original, degradation and severity from the name of a copy.
+
+    Returns
+    -------
+    tuple or None
+        None if the name is an original's: those end in the extension of a file.
+
+    Examples
+    --------
+    >>> copy_named("person/03.png~motion_blur_0.4")
+    ('person/03.png', 'motion_blur', 0.4)
+    >>> copy_named("person/03~motion_blur_0.4.png") is None
+    True
+    """
+    found = _COPY.fullmatch(name)
+    return (found[1], found[2], float(found[3])) if found else None
 
 
 def deal(
@@ -128,10 +184,3 @@ def deal(
             made[f"{name}~{what}_{severity:g}"] = Recipe(name, what, severity, key)
         recipes.append(made)
     return recipes
-
-
-def _folder(
-    folder: ImageFolder, names: list[str], originals: list[int], store: Degraded
-) -> ImageFolder:
-    repeated = folder.take(originals)
-    return dataclasses.replace(repeated, names=tuple(names), store=store)

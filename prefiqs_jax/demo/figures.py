@@ -87,7 +87,7 @@ def ladder_curves(table: "pd.DataFrame") -> Drawing:
         figure,
         "Drift against known severity",
         f"Mean drift at sparsity {QUALITY_SPARSITY:g} of the same {faces} faces at "
-        "every severity, with the 95 % bootstrap interval over faces. A cross marks a "
+        "every severity, with the 95 % t interval over faces. A cross marks a "
         "mean that is not above that of the severity before.",
         "Line plots of mean drift over severity, one panel per degradation.",
         ("ladder", "ladder_faces"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from prefiqs_jax.images.degrade import DEGRADATIONS, degrade
-from prefiqs_jax.statistics import bootstrap_weights, percentile_interval
+from prefiqs_jax.statistics import FEWEST_FOR_INTERVAL, jackknife_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,23 +66,20 @@ def climb(
     return pd.concat(frames, ignore_index=True)
 
 
-def summarise_ladder(
-    rungs: "pd.DataFrame", *, replicates: int = 2000, seed: int = 0
-) -> "pd.DataFrame":
+def summarise_ladder(rungs: "pd.DataFrame") -> "pd.DataFrame":
     """Average the drift over the faces of each rung.
 
     Parameters
     ----------
     rungs
         As :func:`climb` returns it.
-    replicates, seed
-        Of the bootstrap over faces; one draw serves every rung.
 
     Returns
     -------
     pandas.DataFrame
-        Columns degradation, severity, faces, drift (mean), low, high (95 % interval)
-        and rises (whether the mean is above that of the rung below; True at rung 0).
+        Columns degradation, severity, faces, drift (mean), low, high (95 % t interval;
+        NaN for fewer than 3 faces) and rises (whether the mean is above that of the
+        rung below; True at rung 0).
     """
     import pandas as pd
 
@@ -91,14 +88,15 @@ def summarise_ladder(
         wide = chosen.pivot_table(index="severity", columns="face", values="drift")
         values = wide.sort_index().to_numpy(np.float64)
         count = values.shape[1]
-        rng = np.random.default_rng(seed)
-        weights = bootstrap_weights(np.arange(count), replicates, rng)
-        drawn = weights @ values.T / count
-        intervals = [percentile_interval(rung) for rung in drawn.T]
         means = values.mean(axis=1)
+        # Without each face in turn; the jackknife of a mean is Student's interval.
+        low = high = np.full(len(means), np.nan)
+        if count >= FEWEST_FOR_INTERVAL:
+            without = (count * means - values.T) / (count - 1)
+            low, high = jackknife_interval(means, without)
         rises = np.concatenate([[True], np.diff(means) > 0])
         for place, severity in enumerate(wide.sort_index().index):
-            measured = (means[place], *intervals[place], bool(rises[place]))
+            measured = (means[place], low[place], high[place], bool(rises[place]))
             lines.append((name, float(severity), count, *measured))
     columns = ["degradation", "severity", "faces", "drift", "low", "high", "rises"]
     return pd.DataFrame(lines, columns=columns)

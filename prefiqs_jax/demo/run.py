@@ -1,6 +1,7 @@
 """The whole demo: pictures, sweep, errors, report."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 BACKBONE = "demo"
 MASK = "global/magnitude"
 REPLICATES = 1000
+"""Of the bootstrap of the discard curves."""
 
 
 class DemoReport(NamedTuple):
@@ -115,8 +117,7 @@ def demo(
 def report_demo(
     out: str | os.PathLike[str],
     *,
-    replicates: int = REPLICATES,
-    seed: int = 0,
+    strata: Sequence[str] | None = None,
     progress: bool = True,
 ) -> DemoReport:
     """Evaluate a finished demo and write its report.
@@ -125,8 +126,8 @@ def report_demo(
     ----------
     out
         Folder of the demo.
-    replicates, seed
-        Of every bootstrap.
+    strata
+        As of :func:`prefiqs_jax.report.write_report`.
     progress
         Show progress on standard error.
 
@@ -161,8 +162,8 @@ def report_demo(
         embeddings,
         ordered,
         chosen.loc[list(folder.names)],
-        replicates=replicates,
-        seed=seed,
+        replicates=REPLICATES,
+        seed=0,
     )
     verification = verify(embeddings, ordered)
     is_clean = (ordered["severity"] == 0).to_numpy(np.bool_)
@@ -170,9 +171,9 @@ def report_demo(
     faces = pixels[firsts[:LADDER_PEOPLE]]
     rungs = tuple(settings.severities)
     ladder_faces = climb(faces, rungs, embedder.drift, seed=settings.seed)
-    ladder = summarise_ladder(ladder_faces, replicates=replicates, seed=seed)
+    ladder = summarise_ladder(ladder_faces)
     clean_rows = rows.loc[rows["image"].isin(ordered["image"][is_clean])]
-    within_clean = summarise(clean_rows, replicates=replicates, seed=seed)
+    within_clean = summarise(clean_rows)
 
     told: list[str] = []
 
@@ -207,8 +208,7 @@ def report_demo(
     page = write_report(
         out,
         images=out / PICTURES,
-        replicates=replicates,
-        seed=seed,
+        strata=strata,
         progress=progress,
         supplement=Supplement(lines, tables, draw),
     )

@@ -9,6 +9,8 @@ from prefiqs_jax.demo.evaluation import FIRST_ORDER, PREFIQS, RANDOM, SEVERITY
 from prefiqs_jax.demo.ladder import rising
 from prefiqs_jax.demo.settings import DISCARD, QUALITY_SPARSITY
 from prefiqs_jax.fiqa import EDCBand
+from prefiqs_jax.report.page import with_interval
+from prefiqs_jax.statistics import gathered
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,11 +45,18 @@ def summary(
     """
     errors = verification.set_index("pictures")
     clean, every = errors.loc["clean"], errors.loc["all"]
-    spearman = [_spearman(statistics, sparsity) for sparsity in _TOLD]
-    told = ", ".join(
-        f"{words} at sparsity {sparsity:g}"
-        for words, sparsity in zip(spearman, _TOLD, strict=True)
+    missed, ranked = (
+        ", ".join(
+            f"{written(statistics, name, sparsity)} at {sparsity:g}"
+            for sparsity in _TOLD
+        )
+        for name, written in (
+            ("median_relative_residual", _as_percent),
+            ("spearman", _as_number),
+        )
     )
+    warned = "".join(f" {sentence}" for sentence in gathered(statistics))
+    in_clean = _as_number(within_clean, "spearman", _TOLD[-1])
     rise, fall = rising(ladder)
     but = f"; not of {_listed(fall)}" if fall else ""
     kept = {name: _after_discard(band) for name, band in bands.items()}
@@ -56,9 +65,10 @@ def summary(
         f"{int(clean['images'])} of them clean; network {network}.",
         f"Recognition: equal error rate {_percent(clean['eer'])} on the clean "
         f"pictures, {_percent(every['eer'])} on all.",
-        f"First order against drift, Spearman's ρ [95 % interval]: {told}.",
-        f"Within the clean pictures alone: {_spearman(within_clean, _TOLD[-1])} at "
-        f"sparsity {_TOLD[-1]:g}.",
+        "The first order misses of the change of the embedding (median relative "
+        f"residual [95 % interval] at sparsity): {missed}.{warned}",
+        f"In rank (Spearman's ρ of first order and drift): {ranked}; within the clean "
+        f"images alone {in_clean} at {_TOLD[-1]:g}.",
         f"At sparsity {QUALITY_SPARSITY:g} the mean drift rises with severity at every "
         f"step for {len(rise)} of {len(rise) + len(fall)} degradations{but}.",
         f"False non-match rate at FMR {every['fmr']:g}, all pictures: "
@@ -80,13 +90,25 @@ def _after_discard(band: EDCBand) -> str:
     return f"{words}, {100 * (value / start - 1):+.0f} %".replace("-", "−")
 
 
-def _spearman(statistics: "pd.DataFrame", sparsity: float) -> str:
+def _as_number(statistics: "pd.DataFrame", name: str, sparsity: float) -> str:
+    return with_interval(*_found(statistics, name, sparsity))
+
+
+def _as_percent(statistics: "pd.DataFrame", name: str, sparsity: float) -> str:
+    value, low, high = _found(statistics, name, sparsity)
+    interval = f" [{100 * low:.1f}, {100 * high:.1f}]" if np.isfinite(low) else ""
+    return _percent(value) + interval
+
+
+def _found(
+    statistics: "pd.DataFrame", name: str, sparsity: float
+) -> tuple[float, float, float]:
     chosen = statistics.loc[
-        (statistics["statistic"] == "spearman")
+        (statistics["statistic"] == name)
         & np.isclose(statistics["sparsity"].to_numpy(np.float64), sparsity)
     ]
     value, low, high = chosen[["value", "low", "high"]].to_numpy(np.float64)[0]
-    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
+    return value, low, high
 
 
 def _percent(fraction: float) -> str:

@@ -11,7 +11,10 @@ from prefiqs_jax.plots.label_optimisation import optimisation_panels
 from prefiqs_jax.plots.layer_sparsity import layer_sparsity_map
 from prefiqs_jax.plots.pauc import pauc_intervals
 from prefiqs_jax.plots.picture_sheet import picture_sheet
-from prefiqs_jax.plots.residual import residual_against_sparsity
+from prefiqs_jax.plots.residual import (
+    relative_residual_against_sparsity,
+    residual_against_sparsity,
+)
 from prefiqs_jax.plots.severity import drift_against_severity
 from prefiqs_jax.plots.theme import COLUMN_IN, PAGE_IN, theme
 
@@ -32,6 +35,7 @@ __all__ = [
     "optimisation_panels",
     "pauc_intervals",
     "picture_sheet",
+    "relative_residual_against_sparsity",
     "residual_against_sparsity",
     "stability_grid",
     "statistic_against_sparsity",

@@ -1,4 +1,4 @@
-"""Each statistic against sparsity, with its bootstrap band, for one run or several."""
+"""Each statistic against sparsity, with its interval, for one run or several."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from prefiqs_jax.plots.labels import IDEAL, SPARSITY, STATISTICS, plain
+from prefiqs_jax.plots.labels import IDEAL, SPARSITY, STATISTICS, achieved, plain
 from prefiqs_jax.plots.theme import CYCLE, GREY, MARKERS
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def statistic_against_sparsity(
     label: str | None = None,
     style: int = 0,
 ) -> Axes:
-    """Draw one statistic of one run over sparsity, its interval as a band.
+    """Draw one statistic of one run over the achieved sparsity, with its interval.
 
     Parameters
     ----------
@@ -44,9 +44,9 @@ def statistic_against_sparsity(
         The same axes.
     """
     chosen = table.loc[table["statistic"] == statistic].sort_values("sparsity")
-    sparsity, value, low, high = (
-        chosen[name].to_numpy(np.float64)
-        for name in ("sparsity", "value", "low", "high")
+    sparsity = achieved(chosen)
+    value, low, high = (
+        chosen[name].to_numpy(np.float64) for name in ("value", "low", "high")
     )
     color = CYCLE[style % len(CYCLE)]
     marker = MARKERS[(style + style // len(CYCLE)) % len(MARKERS)]
@@ -64,9 +64,9 @@ def agreement_panels(
     tables: Sequence["pd.DataFrame"],
     labels: Sequence[str] = (),
     *,
-    columns: int = 3,
+    columns: int = 4,
 ) -> Figure:
-    """Fill a figure with six panels: every statistic against sparsity.
+    """Fill a figure with panels: every statistic against sparsity.
 
     Parameters
     ----------
@@ -90,6 +90,10 @@ def agreement_panels(
     height = 1.7 * lines + 0.3 + 0.2 * legend_lines
     figure.set_figheight(height)
     grid = figure.subplots(lines, columns, squeeze=False, sharex=True)
+    for place in range(len(STATISTICS), grid.size):
+        grid.ravel()[place].remove()
+        # With nothing below it, the panel above needs the ticks of its column.
+        grid.ravel()[place - columns].tick_params(labelbottom=True)
     for ax, statistic in zip(grid.ravel(), STATISTICS, strict=False):
         ax.axhline(IDEAL[statistic], color=GREY, lw=0.8, ls="--", zorder=1)
         for i, table in enumerate(tables):

@@ -89,7 +89,7 @@ def _title(table: "pd.DataFrame") -> str:
         table[name].iloc[0] for name in ("images", "clusters", "resampled_by")
     )
     drawn = {"identity": f"{clusters} identities"}.get(by, "images")
-    return f"sparsity ({images} images; bands: 95 % bootstrap intervals over {drawn})"
+    return f"sparsity ({images} images; bands: 95 % intervals over {drawn})"
 
 
 def _lines(ax: Axes, chosen: "pd.DataFrame", sparsities: np.ndarray) -> None:

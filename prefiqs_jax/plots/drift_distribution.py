@@ -6,7 +6,13 @@ import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from prefiqs_jax.plots.labels import QUANTITIES, SPARSITY
+from prefiqs_jax.plots.labels import (
+    NOTHING_MOVED,
+    QUANTITIES,
+    SPARSITY,
+    achieved,
+    level_tick,
+)
 from prefiqs_jax.plots.theme import SKY
 
 if TYPE_CHECKING:
@@ -21,8 +27,9 @@ def drift_distribution(ax: Axes, rows: "pd.DataFrame") -> Axes:
     ax
         Axes to draw on.
     rows
-        Columns sparsity and drift, of one network and mask. Drifts of zero have no
-        place on a log axis and are left out.
+        Columns sparsity, drift, below_rounding and perhaps achieved_sparsity, of one
+        network and mask. Drifts of zero and changes below rounding have no place on a
+        log axis and are left out.
 
     Returns
     -------
@@ -30,11 +37,11 @@ def drift_distribution(ax: Axes, rows: "pd.DataFrame") -> Axes:
         The same axes. Violins are kernel densities of log drift, each scaled to one
         width; the lines inside are the quartiles, dashed the median.
     """
-    kept = rows.loc[rows["drift"] > 0]
+    kept = rows.loc[(rows["drift"] > 0) & ~rows["below_rounding"]]
     ax.set(xlabel=SPARSITY, ylabel=f"{QUANTITIES['drift']} (no unit)")
     if len(kept) == 0:
         ax.set(xticks=[], yticks=[])
-        ax.text(0.5, 0.5, "nothing above zero", ha="center", transform=ax.transAxes)
+        ax.text(0.5, 0.5, NOTHING_MOVED, ha="center", transform=ax.transAxes)
         return ax
     levels = np.unique(kept["sparsity"].to_numpy(np.float64))
     samples = [
@@ -65,7 +72,8 @@ def drift_distribution(ax: Axes, rows: "pd.DataFrame") -> Axes:
             ax.plot(place, sample[0], marker="_", ms=12, color="black")
     ax.set(xlabel=SPARSITY, ylabel=f"{QUANTITIES['drift']} (no unit)")
     ax.set_xlim(-0.6, len(levels) - 0.4)
-    ax.set_xticks(range(len(levels)), [f"{level:g}" for level in levels])
+    reached = dict(zip(kept["sparsity"], achieved(kept), strict=True))
+    ax.set_xticks(range(len(levels)), [level_tick(one, reached[one]) for one in levels])
     if len(levels) > 12:
         ax.tick_params(axis="x", labelrotation=90)
     return ax

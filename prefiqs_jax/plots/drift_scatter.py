@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from prefiqs_jax.plots.labels import QUANTITIES, number
+from prefiqs_jax.plots.labels import QUANTITIES, achieved, level_label, number
 from prefiqs_jax.plots.theme import DENSITY_MAP
 
 if TYPE_CHECKING:
@@ -90,7 +90,8 @@ def drift_panels(
         Empty figure; its height is set to fit the panels, and its width shrinks
         if they are few.
     rows
-        Columns sparsity, first_order, drift and density, of one network and mask.
+        Columns sparsity, first_order, drift, density and perhaps achieved_sparsity, of
+        one network and mask.
     table
         Summary table of that run, for Spearman and Pearson in the titles.
     columns
@@ -121,7 +122,7 @@ def drift_panels(
             name: number(_value(table, level, name)) for name in ("spearman", "pearson")
         }
         ax.set_title(
-            f"sparsity {level:g}\n"
+            f"sparsity {level_label(level, float(achieved(chosen)[0]))}\n"
             rf"$\rho$ {found['spearman']},  $r$ {found['pearson']}"
         )
     figure.supxlabel(

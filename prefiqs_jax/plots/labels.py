@@ -3,36 +3,72 @@
 All distances are between unit vectors, so none has a unit; the axes say so.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 SPARSITY = "sparsity (fraction of weights set to zero)"
+
+NOTHING_MOVED = "no change above rounding"
 
 QUANTITIES = {
     "first_order": r"first-order drift $\|J\delta\|$",
     "drift": r"drift $\|z(\theta+\delta)-z(\theta)\|$",
     "residual": r"residual $\|z(\theta+\delta)-z(\theta)-J\delta\|$",
+    "relative_residual": r"relative residual"
+    "\n"
+    r"$\|z(\theta+\delta)-z(\theta)-J\delta\|\,/\,\|z(\theta+\delta)-z(\theta)\|$",
 }
 """Labels of the columns of a run; all without unit."""
 
 STATISTICS = {
-    "pearson": "Pearson $r$",
-    "spearman": r"Spearman $\rho$",
-    "kendall": r"Kendall $\tau_b$",
-    "slope": "slope through the origin",
-    "median_relative_error": "median relative error",
-    "mean_cosine": "mean cosine",
+    "median_relative_residual": "median relative residual",
+    "spearman": r"rank: Spearman $\rho$",
+    "kendall": r"rank: Kendall $\tau_b$",
+    "pearson": "norm: Pearson $r$",
+    "slope": "norm: slope through origin",
+    "median_norm_error": "norm: median error",
+    "mean_cosine": "direction: mean cosine",
 }
 """Labels of the statistics of the summary table; all without unit."""
 
-IDEAL = {
-    "pearson": 1.0,
-    "spearman": 1.0,
-    "kendall": 1.0,
-    "slope": 1.0,
-    "median_relative_error": 0.0,
-    "mean_cosine": 1.0,
-}
+IDEAL = {name: 0.0 if name.startswith("median") else 1.0 for name in STATISTICS}
 """Value of each statistic where the first order is exact."""
+
+
+def achieved(table: "pd.DataFrame") -> np.ndarray:
+    """Give the achieved sparsity of each line; the requested one where unknown.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> achieved(pd.DataFrame({"sparsity": [0.1], "achieved_sparsity": [0.0]}))
+    array([0.])
+    """
+    name = "achieved_sparsity" if "achieved_sparsity" in table else "sparsity"
+    return table[name].to_numpy(np.float64)
+
+
+def level_label(sparsity: float, reached: float) -> str:
+    """Write a sparsity, and what was achieved where that differs in the third digit.
+
+    Examples
+    --------
+    >>> level_label(0.3, 0.2999), level_label(0.4, 0.25)
+    ('0.3', '0.4 (achieved 0.25)')
+    """
+    if abs(sparsity - reached) < 1e-3:
+        return f"{sparsity:g}"
+    return f"{sparsity:g} (achieved {reached:.3g})"
+
+
+def level_tick(sparsity: float, reached: float) -> str:
+    """Write the same in the width of a tick."""
+    label = level_label(sparsity, reached)
+    return label.rstrip(")").replace(" (", "\n").replace("achieved ", "achieved\n")
 
 
 def shorten(name: str, length: int = 18) -> str:

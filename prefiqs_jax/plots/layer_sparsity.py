@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 
-from prefiqs_jax.plots.labels import SPARSITY, plain, shorten
+from prefiqs_jax.plots.labels import SPARSITY, level_tick, plain, shorten
 
 
 def layer_sparsity_map(
@@ -44,7 +44,9 @@ def layer_sparsity_map(
     ]
     size = 6 if len(names) <= 60 else 4
     ax.set_yticks(range(len(names)), labels, fontsize=size)
-    ax.set_xticks(range(len(sparsities)), [f"{s:g}" for s in sparsities])
+    reached = (share @ achieved).tolist()
+    ticks = [level_tick(s, r) for s, r in zip(sparsities, reached, strict=True)]
+    ax.set_xticks(range(len(sparsities)), ticks)
     ax.tick_params(length=0)
     ax.set(xlabel=SPARSITY, ylabel="layer and its share of the prunable weights")
     # Numbers only where they are legible; the table has them all.

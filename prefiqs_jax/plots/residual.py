@@ -1,4 +1,4 @@
-"""Residual of the first order against sparsity, on log axes, beside the drift."""
+"""Residual of the first order against sparsity: relative, and beside the drift."""
 
 from typing import TYPE_CHECKING
 
@@ -6,11 +6,51 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
-from prefiqs_jax.plots.labels import QUANTITIES, SPARSITY
-from prefiqs_jax.plots.theme import BLUE, VERMILION
+from prefiqs_jax.plots.labels import NOTHING_MOVED, QUANTITIES, SPARSITY, achieved
+from prefiqs_jax.plots.theme import BLUE, GREY, VERMILION
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+def relative_residual_against_sparsity(
+    ax: Axes, quantiles: "pd.DataFrame", statistics: "pd.DataFrame"
+) -> Axes:
+    """Draw the relative residual over the achieved sparsity: median and spread.
+
+    Parameters
+    ----------
+    ax
+        Axes to draw on.
+    quantiles
+        Table of :func:`prefiqs_jax.statistics.quantiles` of one network and mask, with
+        q05 and q95 of the quantity relative_residual.
+    statistics
+        Summary table of that run, for the median and its interval.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The same axes.
+    """
+    spread = quantiles.loc[quantiles["quantity"] == "relative_residual"].dropna()
+    spread = spread.sort_values("sparsity")
+    medians = statistics.loc[
+        statistics["statistic"] == "median_relative_residual"
+    ].sort_values("sparsity")
+    ax.set(xlabel=SPARSITY, ylabel=QUANTITIES["relative_residual"])
+    if len(spread) == 0:
+        return _nothing(ax)
+    low, high = (spread[name].to_numpy(np.float64) for name in ("q05", "q95"))
+    ax.axhline(1, color=GREY, lw=0.8, ls="--", zorder=1)
+    ax.fill_between(achieved(spread), low, high, color=VERMILION, alpha=0.2, lw=0)
+    value, low, high = (
+        medians[name].to_numpy(np.float64) for name in ("value", "low", "high")
+    )
+    ax.vlines(achieved(medians), low, high, color=VERMILION, lw=0.9)
+    ax.plot(achieved(medians), value, marker="s", color=VERMILION)
+    ax.set_ylim(0, None)
+    return ax
 
 
 def residual_against_sparsity(ax: Axes, quantiles: "pd.DataFrame") -> Axes:
@@ -22,8 +62,8 @@ def residual_against_sparsity(ax: Axes, quantiles: "pd.DataFrame") -> Axes:
         Axes to draw on.
     quantiles
         Table of :func:`prefiqs_jax.statistics.quantiles` of one network and mask, with
-        q05, q50 and q95 of the quantities drift and residual. What is zero, as all is
-        at sparsity 0, has no place on a log axis and is left out.
+        q05, q50 and q95 of the quantities drift and residual. What is zero has no place
+        on a log axis and is left out.
 
     Returns
     -------
@@ -35,10 +75,11 @@ def residual_against_sparsity(ax: Axes, quantiles: "pd.DataFrame") -> Axes:
         chosen = quantiles.loc[quantiles["quantity"] == quantity].sort_values(
             "sparsity"
         )
-        sparsity, low, middle, high = (
-            chosen[name].to_numpy(np.float64)
-            for name in ("sparsity", "q05", "q50", "q95")
+        sparsity = achieved(chosen)
+        low, middle, high = (
+            chosen[name].to_numpy(np.float64) for name in ("q05", "q50", "q95")
         )
+        # A NaN, where all changes are rounding, is not above zero either.
         kept = (sparsity > 0) & (low > 0)
         sparsity, low, middle, high = (v[kept] for v in (sparsity, low, middle, high))
         shown.update(sparsity.tolist())
@@ -49,12 +90,16 @@ def residual_against_sparsity(ax: Axes, quantiles: "pd.DataFrame") -> Axes:
         )
     ax.set(xlabel=SPARSITY, ylabel="distance (no unit)")
     if not shown:
-        ax.set(xticks=[], yticks=[])
-        ax.text(0.5, 0.5, "nothing above zero", ha="center", transform=ax.transAxes)
-        return ax
+        return _nothing(ax)
     ax.set(xscale="log", yscale="log")
     _label_sparsities(ax, sorted(shown))
     ax.legend(loc="best", title="median, band 5–95 % of images", alignment="left")
+    return ax
+
+
+def _nothing(ax: Axes) -> Axes:
+    ax.set(xticks=[], yticks=[])
+    ax.text(0.5, 0.5, NOTHING_MOVED, ha="center", transform=ax.transAxes)
     return ax
 
 
@@ -68,4 +113,4 @@ def _label_sparsities(ax: Axes, levels: list[float]) -> None:
     ax.xaxis.set_major_locator(FixedLocator(kept))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:.3g}")

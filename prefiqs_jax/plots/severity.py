@@ -53,7 +53,8 @@ def drift_against_severity(
     for ax in panels.ravel()[len(names) :]:
         ax.set_axis_off()
     # Set once all is drawn: limits that are set no longer grow.
-    panels[0, 0].set_ylim(0, 1.05 * table["high"].to_numpy(np.float64).max())
+    # Few faces have no interval.
+    panels[0, 0].set_ylim(0, 1.05 * np.nanmax(table[["drift", "high"]].to_numpy()))
     figure.supxlabel("severity (0 = clean picture)", fontsize=8)
     figure.supylabel("mean drift", fontsize=8)
     return figure

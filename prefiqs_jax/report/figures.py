@@ -37,31 +37,48 @@ def draw_figures(
     Parameters
     ----------
     images
-        Rows of one run, with the column density.
+        Table of :func:`prefiqs_jax.report.tables.image_table` of one run.
     statistics, quantiles, layers
         Tables of that run; layers may be empty.
     faces
         Pictures of the grid; without any, the grid is left out.
     faces_sparsity
-        Sparsity of the grid, None if the run has none above zero.
+        Sparsity of the grid, None if no image moved.
 
     Returns
     -------
     list of Drawing
         In the order of the page.
     """
-    # At sparsity 0 nothing moves: a panel of zeros would show nothing.
-    moved = images.loc[(images["drift"] > 0) | (images["first_order"] > 0)]
-    kept = images.loc[images["sparsity"].isin(moved["sparsity"].unique())]
-    drawings = []
-    if len(kept):
-        drawings.append(_scatter(kept, statistics))
+    # Where only rounding moved, a panel would show rounding.
+    moved = images.loc[~images["below_rounding"]]
+    drawings = [_relative(quantiles, statistics)]
+    if len(moved):
+        drawings.append(_scatter(moved, statistics))
     drawings += [_agreement(statistics), _residual(quantiles), _distribution(images)]
     if len(layers):
         drawings.append(_layers(layers))
     if faces_sparsity is not None and (faces.most_stable or faces.least_stable):
         drawings.append(_faces(faces, faces_sparsity))
     return drawings
+
+
+def _relative(quantiles: "pd.DataFrame", statistics: "pd.DataFrame") -> Drawing:
+    figure = Figure(figsize=(4.6, 3.1))
+    plots.relative_residual_against_sparsity(
+        figure.add_subplot(), quantiles, statistics
+    )
+    return Drawing(
+        "relative_residual",
+        figure,
+        "Relative residual against sparsity",
+        "The part of the embedding's change that the first order misses, in norm and "
+        "direction together. Line: median over the images, whiskers its 95 % interval; "
+        "band: 5th to 95th percentile of the images. At the dashed line, 1, predicting "
+        "no change at all would do as well.",
+        "Line plot of the median relative residual over sparsity.",
+        ("statistics", "quantiles"),
+    )
 
 
 def _scatter(rows: "pd.DataFrame", statistics: "pd.DataFrame") -> Drawing:
@@ -71,9 +88,10 @@ def _scatter(rows: "pd.DataFrame", statistics: "pd.DataFrame") -> Drawing:
         figure,
         "Drift against first order",
         "Each point is one image. On the dashed line y = x the first order predicts "
-        "the drift exactly. Above it pruning moves the embedding further than "
-        "predicted. Colour is the density of images, relative to the densest place of "
-        "the panel. The axes of the panels differ.",
+        "how far the embedding moves exactly; which way it moves is not shown. Above "
+        "the line pruning moves it further than predicted. Colour is the density of "
+        "images, relative to the densest place of the panel. The axes of the panels "
+        "differ.",
         "Scatter plots of drift over first-order drift, one panel per sparsity, each "
         "with the line y = x.",
         ("images", "statistics"),
@@ -86,10 +104,12 @@ def _agreement(statistics: "pd.DataFrame") -> Drawing:
         "statistics_against_sparsity",
         figure,
         "Each statistic against sparsity",
-        "Points are the value over all images, bands and whiskers the bootstrap "
-        "interval. The dashed line is the value of an exact first order.",
-        "Six line plots over sparsity: Pearson, Spearman, Kendall, slope, median "
-        "relative error and mean cosine, each with its interval.",
+        "Points are the value over all images, bands and whiskers the 95 % interval. "
+        "The dashed line is the value of an exact first order. Rank says which images "
+        "move most, norm how far, direction which way; only the relative residual asks "
+        "for all of it.",
+        "Line plots over sparsity: median relative residual, Spearman, Kendall, "
+        "Pearson, slope, median error of the norm and mean cosine, with intervals.",
         ("statistics",),
     )
 
@@ -118,8 +138,8 @@ def _distribution(images: "pd.DataFrame") -> Drawing:
         figure,
         "Distribution of drift",
         "Violins are kernel densities of the logarithm of drift, all of one width; "
-        "the lines inside are the median, dashed, and the quartiles, dotted. Drifts of "
-        "exactly zero are left out.",
+        "the lines inside are the median, dashed, and the quartiles, dotted. Changes "
+        "that are rounding only are left out.",
         "Violin plot of drift on a logarithmic axis, one violin per sparsity.",
         ("images", "quantiles"),
     )
@@ -135,7 +155,8 @@ def _layers(layers: "pd.DataFrame") -> Drawing:
         figure,
         "Which layers lose their weights",
         "Fraction of each layer's weights that is zero, at each sparsity of the whole "
-        "network. The percentage beside a layer is its share of all prunable weights.",
+        "network. The percentage beside a layer is its share of all prunable weights. "
+        "The table has the norm of what each layer loses, too.",
         "Heat map of achieved sparsity, layers by sparsities.",
         ("layers",),
     )

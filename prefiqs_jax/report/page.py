@@ -8,21 +8,25 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jinja2
 import numpy as np
 
-from prefiqs_jax.plots.labels import number
-from prefiqs_jax.statistics import STATISTICS
+from prefiqs_jax.plots.labels import level_label, number
+from prefiqs_jax.report.finding import finding
+from prefiqs_jax.statistics import FEWEST_CLUSTERS, ROUNDING, STATISTICS, gathered
 from prefiqs_jax.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _HEADINGS = {
-    "pearson": "Pearson r",
-    "spearman": "Spearman ρ",
-    "kendall": "Kendall τ-b",
-    "slope": "Slope",
-    "median_relative_error": "Median relative error",
-    "mean_cosine": "Mean cosine",
+    "median_relative_residual": "Median relative residual",
+    "spearman": "Rank: Spearman ρ",
+    "kendall": "Rank: Kendall τ-b",
+    "pearson": "Norm: Pearson r",
+    "slope": "Norm: slope",
+    "median_norm_error": "Norm: median error",
+    "mean_cosine": "Direction: mean cosine",
 }
+# In every stratum; the table has all statistics.
+_WITHIN = ("median_relative_residual", "spearman")
 # Shown in their own places on the page, not among the settings.
 _OWN_PLACE = ("backbone", "mask", "sparsities")
 
@@ -43,12 +47,12 @@ class Picture(NamedTuple):
 def render_page(
     manifest: dict[str, Any],
     statistics: "pd.DataFrame",
+    strata: "pd.DataFrame",
     pictures: Sequence[Picture],
     *,
+    mask: "pd.DataFrame",
     images_done: int,
     images_expected: int,
-    replicates: int,
-    seed: int,
     notes: Sequence[str],
     in_short: Sequence[str] = (),
 ) -> str:
@@ -60,12 +64,14 @@ def render_page(
         ``run.json``; keys that are missing leave their line out.
     statistics
         Summary table of the run.
+    strata
+        Table of :func:`prefiqs_jax.statistics.within_strata`; may be empty.
     pictures
         Figures in the order of the page.
+    mask
+        Table of :func:`prefiqs_jax.report.tables.mask_table`.
     images_done, images_expected
         Images with every sparsity, and all that the run is to have.
-    replicates, seed
-        Of the bootstrap.
     notes
         Sentences on what the report could not show.
     in_short
@@ -92,13 +98,14 @@ def render_page(
         clusters=int(np.max(statistics["clusters"].to_numpy())),
         images_done=images_done,
         images_expected=images_expected,
-        replicates=replicates,
-        seed=seed,
-        notes=notes,
+        fewest=FEWEST_CLUSTERS,
+        rounding=f"{ROUNDING:g}",
+        notes=[*gathered(statistics), *notes],
         in_short=in_short,
-        finding=_finding(statistics),
+        finding=finding(statistics),
         headings=list(_HEADINGS.values()),
-        lines=_lines(statistics),
+        lines=_lines(statistics, mask),
+        strata=_strata(statistics, strata),
         settings=_settings(manifest),
         sessions=[_session(s) for s in manifest.get("sessions") or []],
         skipped=manifest.get("skipped") or [],
@@ -125,44 +132,66 @@ def with_interval(value: float, low: float, high: float) -> str:
     return f"{number(value)} [{number(low)}, {number(high)}]"
 
 
-def _lines(statistics: "pd.DataFrame") -> list[dict[str, Any]]:
+def _lines(statistics: "pd.DataFrame", mask: "pd.DataFrame") -> list[dict[str, Any]]:
     lines = []
-    for sparsity, group in statistics.groupby("sparsity"):
+    for taken in mask.to_dict("records"):
+        group = statistics.loc[statistics["sparsity"] == taken["sparsity"]]
         cells = group.set_index("statistic")
-        written = [
-            with_interval(*cells.loc[name, ["value", "low", "high"]].tolist())
-            for name in STATISTICS
-        ]
         images = int(group["images"].iloc[0])
-        lines.append({"sparsity": f"{sparsity:g}", "images": images, "cells": written})
+        lines.append(
+            {
+                "sparsity": level_label(taken["sparsity"], taken["achieved_sparsity"]),
+                "delta": _three_digits(taken["delta_norm_relative"]),
+                "images": images,
+                "cells": [_cell(cells.loc[name]) for name in STATISTICS],
+                "nothing": "" if images else group["caution"].iloc[0],
+            }
+        )
     return lines
 
 
-def _finding(statistics: "pd.DataFrame") -> str:
-    """Say up to which sparsity the prediction is good, in one sentence."""
-    errors = statistics.loc[statistics["statistic"] == "median_relative_error"]
-    known = errors.loc[errors["value"].notna()].sort_values("sparsity")
-    if len(known) == 0:
-        return ""
-    good = known["value"].to_numpy(np.float64) <= 0.05
-    length = len(good) if good.all() else int(np.argmin(good))
-    first, last = known.iloc[0], known.iloc[-1]
-    if length == 0:
-        return (
-            "The median relative error is above 5 % already at the lowest sparsity, "
-            f"{first['sparsity']:g}: {100 * first['value']:.1f} %."
-        )
-    reach = known.iloc[length - 1]
-    sentence = (
-        f"The median relative error stays within 5 % up to sparsity "
-        f"{reach['sparsity']:g}"
-    )
-    if length == len(known):
-        return f"{sentence}, the highest of this run."
-    return (
-        f"{sentence}; it is {100 * last['value']:.1f} % at the highest, "
-        f"{last['sparsity']:g}."
-    )
+def _three_digits(value: float) -> str:
+    return f"{value:.3g}" if np.isfinite(value) else "–"
+
+
+def _cell(line: "pd.Series") -> str:
+    return with_interval(*line[["value", "low", "high"]].tolist())
+
+
+def _strata(statistics: "pd.DataFrame", strata: "pd.DataFrame") -> list[dict[str, Any]]:
+    """Lay the strata out: a table for each column and statistic, the pooled first."""
+    import pandas as pd
+
+    if len(strata) == 0:
+        return []
+    found = []
+    sparsities = sorted(set(statistics["sparsity"]))
+    for column, chosen in strata.groupby("strata", sort=False):
+        both = pd.concat([statistics.assign(stratum="all (pooled)"), chosen])
+        for name in _WITHIN:
+            of_it = both.loc[both["statistic"] == name]
+            heads, columns = [], []
+            for stratum, group in of_it.groupby("stratum", sort=False):
+                cells = group.set_index("sparsity")
+                columns.append(
+                    [
+                        _cell(cells.loc[s]) if s in cells.index else "–"
+                        for s in sparsities
+                    ]
+                )
+                counts = (int(group[which].max()) for which in ("images", "clusters"))
+                heads.append((stratum, *counts))
+            lines = [f"{sparsity:g}" for sparsity in sparsities]
+            found.append(
+                {
+                    "column": column,
+                    "statistic": _HEADINGS[name],
+                    "heads": heads,
+                    "lines": list(zip(lines, *columns, strict=True)),
+                    "few": [head[0] for head in heads if head[2] < FEWEST_CLUSTERS],
+                }
+            )
+    return found
 
 
 def _settings(manifest: dict[str, Any]) -> list[tuple[str, str]]:

@@ -1,12 +1,15 @@
 """Choose the most and least stable faces of a run and open their pictures."""
 
+from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from prefiqs_jax.benchmarks import copy_named, degraded_folder
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.images import ImageFolder, read_folder
 from prefiqs_jax.plots import Face
 
 if TYPE_CHECKING:
@@ -82,7 +85,38 @@ def find_folder(manifest: dict[str, Any], images: Path | None) -> Path | None:
     return Path(recorded) if recorded and Path(recorded).is_dir() else None
 
 
-def open_faces(chosen: "pd.DataFrame", folder: Path | None) -> StableFaces:
+def degraded_copies(
+    rows: "pd.DataFrame", folder: Path | None, manifest: dict[str, Any]
+) -> ImageFolder | None:
+    """Deal the degraded copies of a run out again, to see what the network saw.
+
+    Parameters
+    ----------
+    rows
+        Rows of one run.
+    folder
+        Folder of the originals, None if it is gone.
+    manifest
+        ``run.json``, for the seed.
+
+    Returns
+    -------
+    ImageFolder or None
+        None if the run has no copies, or would get others from this folder.
+    """
+    names = set(rows["image"])
+    copies = [copy for copy in map(copy_named, names) if copy is not None]
+    if not copies or folder is None:
+        return None
+    each = max(Counter(original for original, *_ in copies).values())
+    seed = (manifest.get("settings") or {}).get("seed") or 0
+    found, _, _ = degraded_folder(read_folder(folder), each, seed=seed)
+    return found if names <= set(found.names) else None
+
+
+def open_faces(
+    chosen: "pd.DataFrame", folder: Path | None, copies: ImageFolder | None = None
+) -> StableFaces:
     """Open the pictures of the chosen images.
 
     Parameters
@@ -91,6 +125,8 @@ def open_faces(chosen: "pd.DataFrame", folder: Path | None) -> StableFaces:
         Table of :func:`choose_faces`.
     folder
         Folder below which the images lie, None if it is gone.
+    copies
+        Of :func:`degraded_copies`.
 
     Returns
     -------
@@ -106,12 +142,18 @@ def open_faces(chosen: "pd.DataFrame", folder: Path | None) -> StableFaces:
         return StableFaces([], [], note)
     missing = []
     for row in chosen.to_dict("records"):
-        pixels = _open(folder, row["image"])
+        name = row["image"]
+        if copies is not None and copy_named(name) is not None:
+            pixels = copies.store.load(copies.root, name, None).pixels
+        else:
+            pixels = _open(folder, name)
         if pixels is None:
-            missing.append(row["image"])
+            missing.append(name)
             continue
-        name = PurePosixPath(row["image"]).stem
-        face = Face(pixels, name, quality=row["quality"], drift=row["drift"])
+        # A copy's name says behind the file's what was done to it.
+        file, tilde, what = name.partition("~")
+        label = f"{PurePosixPath(file).stem}{tilde}{what}"
+        face = Face(pixels, label, quality=row["quality"], drift=row["drift"])
         ends[row["end"]].append(face)
     note = ""
     if missing:

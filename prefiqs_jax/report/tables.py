@@ -5,16 +5,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from prefiqs_jax.statistics import point_density
+from prefiqs_jax.statistics import point_density, with_derived
 
 if TYPE_CHECKING:
     import pandas as pd
 
 LAYER_COLUMNS = ("layer", "size", "sparsity", "achieved_sparsity")
+_NORMS = ("delta_norm", "delta_norm_relative")
 
 
 def image_table(rows: "pd.DataFrame") -> "pd.DataFrame":
-    """Add to the rows the density that colours them in the scatter figure."""
+    """Add relative_residual, below_rounding, and density, the scatter's colour."""
     density = np.ones(len(rows))
     sparsity = rows["sparsity"].to_numpy(np.float64)
     first_order = rows["first_order"].to_numpy(np.float64)
@@ -22,7 +23,7 @@ def image_table(rows: "pd.DataFrame") -> "pd.DataFrame":
     for level in np.unique(sparsity):
         place = np.flatnonzero(sparsity == level)
         density[place] = point_density(first_order[place], drift[place])
-    return rows.assign(density=density)
+    return with_derived(rows).assign(density=density)
 
 
 def layer_table(manifest: dict[str, Any]) -> "pd.DataFrame":
@@ -31,20 +32,44 @@ def layer_table(manifest: dict[str, Any]) -> "pd.DataFrame":
     Returns
     -------
     pandas.DataFrame
-        Columns layer, size, sparsity, achieved_sparsity; empty if the run recorded no
-        layers.
+        Columns layer, size, sparsity, achieved_sparsity, delta_norm (‖δ‖ of the layer)
+        and delta_norm_relative (‖δ‖ / ‖θ‖, of the layer; both NaN in runs of versions
+        that did not record them); empty if the run recorded no layers.
     """
     import pandas as pd
 
     sparsities = (manifest.get("settings") or {}).get("sparsities") or []
-    entries = [
-        (layer["name"], layer["size"], float(sparsity), achieved)
-        for layer in manifest.get("layers") or []
-        for sparsity, achieved in zip(
-            sparsities, layer["achieved_sparsity"], strict=False
-        )
-    ]
-    return pd.DataFrame(entries, columns=list(LAYER_COLUMNS))
+    entries = []
+    for layer in manifest.get("layers") or []:
+        unknown = [float("nan")] * len(sparsities)
+        norms = [layer.get(name, unknown) for name in _NORMS]
+        numbers = zip(sparsities, layer["achieved_sparsity"], *norms, strict=False)
+        entries += [
+            (layer["name"], layer["size"], float(sparsity), *rest)
+            for sparsity, *rest in numbers
+        ]
+    return pd.DataFrame(entries, columns=[*LAYER_COLUMNS, *_NORMS])
+
+
+def mask_table(rows: "pd.DataFrame", manifest: dict[str, Any]) -> "pd.DataFrame":
+    """Tabulate what the mask takes at each sparsity.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns sparsity (ascending), achieved_sparsity, delta_norm and
+        delta_norm_relative (‖δ‖ and ‖δ‖ / ‖θ‖ over the prunable weights; NaN if the
+        run did not record them).
+    """
+    import pandas as pd
+
+    sparsities = (manifest.get("settings") or {}).get("sparsities") or []
+    reached = dict(zip(rows["sparsity"], rows["achieved_sparsity"], strict=True))
+    table = pd.DataFrame(sorted(reached.items()), columns=list(LAYER_COLUMNS[2:]))
+    for name in _NORMS:
+        known = dict(zip(sparsities, manifest.get(name) or [], strict=False))
+        table[name] = [known.get(one, np.nan) for one in table["sparsity"]]
+    return table
 
 
 def layer_matrix(

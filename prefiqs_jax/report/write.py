@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +18,23 @@ from prefiqs_jax.report.page import Picture, render_page
 from prefiqs_jax.report.pictures import (
     StableFaces,
     choose_faces,
+    degraded_copies,
     find_folder,
     open_faces,
 )
 from prefiqs_jax.report.supplement import Supplement
-from prefiqs_jax.report.tables import image_table, layer_table, progress_of
-from prefiqs_jax.statistics import quantiles, summarise
+from prefiqs_jax.report.tables import (
+    image_table,
+    layer_table,
+    mask_table,
+    progress_of,
+)
+from prefiqs_jax.statistics import quantiles, summarise, within_strata
 
 FACES_SPARSITY = 0.4
 """The grid of faces is drawn at the run's sparsity nearest to this one."""
+
+_DEFAULT_STRATA = ("severity", "degradation")
 
 _SCREEN_PX_PER_INCH = 130
 
@@ -34,8 +43,7 @@ def write_report(
     run: str | os.PathLike[str],
     *,
     images: str | os.PathLike[str] | None = None,
-    replicates: int = 2000,
-    seed: int = 0,
+    strata: Sequence[str] | None = None,
     progress: bool = False,
     supplement: Supplement | None = None,
 ) -> Path:
@@ -47,10 +55,12 @@ def write_report(
         Run folder, finished or not.
     images
         Folder of the pictures, if they are no longer where the run read them.
-    replicates, seed
-        Of the bootstrap intervals.
+    strata
+        Columns to look within, see :func:`prefiqs_jax.statistics.within_strata`: of
+        the rows, or of ``images.csv`` in the folder of the images. None = severity or
+        degradation, where one is known.
     progress
-        Show the bootstrap's rate and time left on standard error.
+        Show rate and time left on standard error.
     supplement
         What else this run has to tell.
 
@@ -63,8 +73,8 @@ def write_report(
     Raises
     ------
     InputError
-        If the folder is no run or has no rows, ``images`` is no folder, or a file that
-        is not of an earlier report would be replaced.
+        If the folder is no run or has no rows, ``images`` is no folder, there is no
+        such column, or a file that is not of an earlier report would be replaced.
     """
     manifest = results.read_manifest(run)
     folder = find_folder(manifest, Path(images) if images is not None else None)
@@ -73,29 +83,36 @@ def write_report(
         message = f"{run} mixes networks or masks; give each its own run folder"
         raise InputError(message)
 
+    known = results.with_image_columns(rows, folder)
+    if strata is None:
+        strata = [name for name in _DEFAULT_STRATA if name in known][:1]
     bar = tqdm(
-        total=replicates,
-        unit="replicate",
-        desc="bootstrap",
+        total=len(set(rows["sparsity"])),
+        unit="sparsity",
+        desc="statistics",
         disable=not progress,
         file=sys.stderr,
         dynamic_ncols=True,
     )
     with bar:
-        statistics = summarise(
-            rows, replicates=replicates, seed=seed, on_progress=bar.update
-        )
-    sparsity = _faces_sparsity(rows)
+        statistics = summarise(rows, on_progress=bar.update)
+    within = within_strata(known, strata)
+    images_table = image_table(rows)
+    sparsity = _faces_sparsity(images_table)
     tables = {
         "statistics": statistics,
         "quantiles": quantiles(rows),
-        "images": image_table(rows),
+        "images": images_table,
+        "mask": mask_table(rows, manifest),
         "layers": layer_table(manifest),
     }
-    faces = StableFaces([], [], "No sparsity above zero: no face is more stable.")
+    if len(within):
+        tables["strata"] = within
+    faces = StableFaces([], [], "No image moved above rounding: no face to show.")
     if sparsity is not None:
         tables["faces"] = choose_faces(rows, sparsity)
-        faces = open_faces(tables["faces"], folder)
+        copies = degraded_copies(rows, folder, manifest)
+        faces = open_faces(tables["faces"], folder, copies)
     if supplement is not None:
         tables |= supplement.tables
 
@@ -127,11 +144,11 @@ def write_report(
     files["report.html"] = render_page(
         manifest,
         statistics,
+        within,
         pictures,
+        mask=tables["mask"],
         images_done=done,
         images_expected=expected,
-        replicates=replicates,
-        seed=seed,
         notes=[faces.note] if grid_is_missing and faces.note else [],
         in_short=[] if supplement is None else supplement.lines(statistics),
     )
@@ -141,8 +158,8 @@ def write_report(
 
 
 def _faces_sparsity(rows: pd.DataFrame) -> float | None:
-    levels = np.unique(rows["sparsity"].to_numpy(np.float64))
-    levels = levels[levels > 0]
+    moved = rows.loc[~rows["below_rounding"]]
+    levels = np.unique(moved["sparsity"].to_numpy(np.float64))
     if len(levels) == 0:
         return None
     return float(levels[np.argmin(np.abs(levels - FACES_SPARSITY))])

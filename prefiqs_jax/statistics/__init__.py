@@ -1,30 +1,57 @@
-"""Agreement of first order and drift: statistics, bootstrap intervals, summary table.
+"""Agreement of first order and drift: statistics, their intervals, summary table.
 
-Numbers in, numbers out: nothing here knows networks, pictures, runs or plots.
+Numbers in, numbers out: nothing here knows networks, images, runs or plots.
 """
 
 from prefiqs_jax.statistics.agreement import (
     mean_cosine,
-    median_relative_error,
+    norm_error,
+    relative_residual,
     slope_through_origin,
 )
 from prefiqs_jax.statistics.bootstrap import bootstrap_weights, percentile_interval
+from prefiqs_jax.statistics.cautions import (
+    FEWEST_CLUSTERS,
+    FEWEST_FOR_INTERVAL,
+    caution,
+    gathered,
+)
 from prefiqs_jax.statistics.correlation import pearson, spearman
 from prefiqs_jax.statistics.distribution import point_density, quantiles
+from prefiqs_jax.statistics.jackknife import jackknife_interval
+from prefiqs_jax.statistics.leaving_out import deletion_groups, without_each
 from prefiqs_jax.statistics.rank_agreement import kendall
-from prefiqs_jax.statistics.summary import STATISTICS, summarise
+from prefiqs_jax.statistics.rounding import ROUNDING, with_derived
+from prefiqs_jax.statistics.strata import within_strata
+from prefiqs_jax.statistics.summary import STATISTICS, Sample, summarise
+from prefiqs_jax.statistics.weighted import weighted_median
+from prefiqs_jax.statistics.woodruff import median_interval
 
 __all__ = [
+    "FEWEST_CLUSTERS",
+    "FEWEST_FOR_INTERVAL",
+    "ROUNDING",
     "STATISTICS",
+    "Sample",
     "bootstrap_weights",
+    "caution",
+    "deletion_groups",
+    "gathered",
+    "jackknife_interval",
     "kendall",
     "mean_cosine",
-    "median_relative_error",
+    "median_interval",
+    "norm_error",
     "pearson",
     "percentile_interval",
     "point_density",
     "quantiles",
+    "relative_residual",
     "slope_through_origin",
     "spearman",
     "summarise",
+    "weighted_median",
+    "with_derived",
+    "within_strata",
+    "without_each",
 ]

@@ -1,7 +1,8 @@
 """How well the first order predicts the drift itself, not only its order.
 
-A correlation of 1 still allows a prediction that is wrong by a factor. These three say
-whether the number is right (slope, relative error), and the direction (cosine).
+A correlation of 1 still allows a prediction that is wrong by a factor, and a right norm
+one that points elsewhere. The relative residual asks for norm and direction together;
+slope and norm error are of the norm alone, the cosine of the direction alone.
 """
 
 import numpy as np
@@ -33,7 +34,7 @@ def slope_through_origin(
 
     Notes
     -----
-    Images with a large first order weigh most; compare the median relative error.
+    Images with a large first order weigh most; compare the median error of the norm.
 
     Examples
     --------
@@ -47,51 +48,58 @@ def slope_through_origin(
     )
 
 
-def median_relative_error(
-    first_order: Float[np.ndarray, " images"],
-    drift: Float[np.ndarray, " images"],
-    weights: Num[np.ndarray, "replicates images"],
-) -> Float[np.ndarray, " replicates"]:
-    """Compute the median relative error of the first order in each replicate.
+def relative_residual(
+    residual: Float[np.ndarray, " images"], drift: Float[np.ndarray, " images"]
+) -> Float[np.ndarray, " images"]:
+    """Divide what the first order leaves unexplained by the change itself.
 
-    error = abs(first_order - drift) / drift
+    ‖Δz - Jδ‖ / ‖Δz‖: 0 where the first order is exact, 1 where "nothing moves" would
+    predict the change of the embedding as well. Norm and direction count together.
 
     Parameters
     ----------
-    first_order, drift
-        Shape (images,), finite, without unit. Images of zero drift have no relative
-        error and are left out.
-    weights
-        Shape (replicates, images): how often each image was drawn.
+    residual, drift
+        Shape (images,), ‖Δz - Jδ‖ and ‖Δz‖, without unit.
 
     Returns
     -------
     ndarray
-        Shape (replicates,), 0.02 = two percent; NaN where every drift is zero.
+        Shape (images,), 0.02 = two percent; NaN where the drift is zero.
 
     Examples
     --------
-    >>> drift = np.array([1.0, 2.0, 4.0])
-    >>> median_relative_error(1.1 * drift, drift, np.ones((1, 3))).round(3)
-    array([0.1])
+    >>> relative_residual(np.array([1.0, 0.0]), np.array([4.0, 0.0]))
+    array([0.25,  nan])
     """
-    moved = drift > 0
-    error = np.abs(first_order[moved] - drift[moved]) / drift[moved]
-    order = np.argsort(error, kind="stable")
-    if len(order) == 0:
-        return np.full(len(weights), np.nan)
-    error = error[order]
-    cumulative = np.cumsum(weights[:, moved][:, order], axis=1)
-    total = cumulative[:, -1]
-    # Of the repeated sample, counted from zero, these are the two middle places.
-    below = [(cumulative <= place[:, None]).sum(axis=1) for place in _middle(total)]
-    last = len(error) - 1
-    median = (error[np.minimum(below[0], last)] + error[np.minimum(below[1], last)]) / 2
-    return np.where(total > 0, median, np.nan)
+    return ratio(residual, drift)
 
 
-def _middle(total: Num[np.ndarray, " replicates"]) -> tuple[np.ndarray, np.ndarray]:
-    return (total - 1) // 2, total // 2
+def norm_error(
+    first_order: Float[np.ndarray, " images"], drift: Float[np.ndarray, " images"]
+) -> Float[np.ndarray, " images"]:
+    """Compute the relative error of the predicted norm, abs(‖Jδ‖ - ‖Δz‖) / ‖Δz‖.
+
+    Parameters
+    ----------
+    first_order, drift
+        Shape (images,), without unit.
+
+    Returns
+    -------
+    ndarray
+        Shape (images,), 0.02 = two percent; NaN where the drift is zero.
+
+    Notes
+    -----
+    Says how long the change is, not where it points: two perpendicular vectors of one
+    length have a norm error of 0 and a relative residual of 1.41.
+
+    Examples
+    --------
+    >>> norm_error(np.array([1.1, 0.0]), np.array([1.0, 0.0])).round(3)
+    array([0.1, nan])
+    """
+    return ratio(np.abs(first_order - drift), drift)
 
 
 def mean_cosine(

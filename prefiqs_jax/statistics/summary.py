@@ -1,39 +1,66 @@
-"""The table of a run: six statistics per sparsity, each with its bootstrap interval."""
+"""The table of a run: seven statistics per sparsity, each with its interval."""
 
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.statistics.agreement import (
     mean_cosine,
-    median_relative_error,
+    norm_error,
+    relative_residual,
     slope_through_origin,
 )
-from prefiqs_jax.statistics.bootstrap import bootstrap_weights, percentile_interval
+from prefiqs_jax.statistics.cautions import FEWEST_FOR_INTERVAL, caution, rounding_note
 from prefiqs_jax.statistics.correlation import pearson, spearman
+from prefiqs_jax.statistics.jackknife import jackknife_interval
+from prefiqs_jax.statistics.leaving_out import deletion_groups, without_each
 from prefiqs_jax.statistics.rank_agreement import kendall
+from prefiqs_jax.statistics.rounding import with_derived
+from prefiqs_jax.statistics.weighted import weighted_median
+from prefiqs_jax.statistics.woodruff import median_interval
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Statistic = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
-STATISTICS: dict[str, Statistic] = {
-    "pearson": lambda f, d, _c, w: pearson(f, d, w),
-    "spearman": lambda f, d, _c, w: spearman(f, d, w),
-    "kendall": lambda f, d, _c, w: kendall(f, d, w),
-    "slope": lambda f, d, _c, w: slope_through_origin(f, d, w),
-    "median_relative_error": lambda f, d, _c, w: median_relative_error(f, d, w),
-    "mean_cosine": lambda _f, _d, c, w: mean_cosine(c, w),
+class Sample(NamedTuple):
+    """Columns of the rows of one sparsity, each of shape (images,)."""
+
+    first_order: NDArray[np.float64]
+    drift: NDArray[np.float64]
+    residual: NDArray[np.float64]
+    cosine: NDArray[np.float64]
+
+
+Statistic = Callable[[Sample, NDArray[np.float64]], NDArray[np.float64]]
+
+_MEDIANS: dict[str, Callable[[Sample], NDArray[np.float64]]] = {
+    "median_relative_residual": lambda s: relative_residual(s.residual, s.drift),
+    "median_norm_error": lambda s: norm_error(s.first_order, s.drift),
 }
-"""``(first_order, drift, cosine, weights) -> (replicates,)`` by name, as tabulated."""
+STATISTICS: dict[str, Statistic] = {
+    "median_relative_residual": lambda s, w: weighted_median(
+        _MEDIANS["median_relative_residual"](s), w
+    ),
+    "spearman": lambda s, w: spearman(s.first_order, s.drift, w),
+    "kendall": lambda s, w: kendall(s.first_order, s.drift, w),
+    "pearson": lambda s, w: pearson(s.first_order, s.drift, w),
+    "slope": lambda s, w: slope_through_origin(s.first_order, s.drift, w),
+    "median_norm_error": lambda s, w: weighted_median(
+        _MEDIANS["median_norm_error"](s), w
+    ),
+    "mean_cosine": lambda s, w: mean_cosine(s.cosine, w),
+}
+"""``(sample, weights) -> (replicates,)`` by name, as tabulated."""
 
 _CORRELATIONS = frozenset({"pearson", "spearman", "kendall"})
+# Where the sampling distribution is nearly symmetric, and ends stay inside [-1, 1].
+_FISHER = _CORRELATIONS | {"mean_cosine"}
 _FEWEST_IMAGES = 3
 _THREADS = 4
 # Numbers of one weight matrix held at once (8 MB); a thread holds about ten such.
@@ -43,42 +70,42 @@ _CHUNK_NUMBERS = 2**20
 def summarise(
     rows: "pd.DataFrame",
     *,
-    replicates: int = 2000,
-    seed: int = 0,
     level: float = 0.95,
     on_progress: Callable[[int], object] | None = None,
 ) -> "pd.DataFrame":
     """Summarise the agreement of first order and drift per network, mask and sparsity.
 
+    Intervals are jackknives with Student's t over the people (over the images where
+    somebody's identity is unknown): on the Fisher scale for correlations and the mean
+    cosine, :func:`~prefiqs_jax.statistics.median_interval` for medians.
+    How often they cover is measured by ``experiments/coverage.py``.
+
     Parameters
     ----------
     rows
         Rows of one or more runs, as :func:`prefiqs_jax.results.read` gives them.
-    replicates
-        Bootstrap replicates.
-    seed
-        Of the bootstrap. One draw serves every sparsity and statistic of a network and
-        mask, so differences between sparsities are paired.
     level
-        Coverage of the percentile intervals.
+        Coverage of the intervals.
     on_progress
-        Called with the number of replicates done since the last call; a network and
-        mask takes ``replicates``.
+        Called with 1 after each network, mask and sparsity.
 
     Returns
     -------
     pandas.DataFrame
-        Columns backbone, mask, sparsity, statistic (a key of ``STATISTICS``), value,
-        low, high, images, clusters, resampled_by. Clusters are the identities where
-        every row of that network and mask has one and there are two or more, otherwise
-        the images. Correlations of fewer than 3 images are NaN, and so is every
-        interval over fewer than 3 images or 2 clusters.
+        Columns backbone, mask, sparsity, achieved_sparsity (if the rows have it),
+        statistic (a key of ``STATISTICS``), value, low, high, images, below_rounding,
+        clusters, resampled_by, caution. Images that moved by rounding only
+        (:data:`~prefiqs_jax.statistics.rounding.ROUNDING`) are counted as
+        below_rounding, and left out of all else. Clusters are the identities where
+        every row of that network and mask has one, otherwise the images. Correlations
+        of fewer than 3 images are NaN, and so is every interval over fewer than 3
+        clusters. The caution says in words what limits the line; mostly it is empty.
 
     Raises
     ------
     InputError
         If there are no rows, an image has two rows at one sparsity, a distance is not
-        finite, or replicates or level are out of range.
+        finite, or the level is out of range.
 
     Examples
     --------
@@ -86,31 +113,37 @@ def summarise(
     >>> rows = pd.DataFrame({"backbone": "toy", "mask": "global/magnitude",
     ...     "image": list("abcd"), "identity": None, "sparsity": 0.3,
     ...     "first_order": [0.1, 0.2, 0.3, 0.4], "drift": [0.1, 0.2, 0.3, 0.4],
-    ...     "cosine": 1.0})
-    >>> table = summarise(rows, replicates=50)
+    ...     "residual": 0.0, "cosine": 1.0})
+    >>> table = summarise(rows)
     >>> table.loc[table.statistic == "slope", ["value", "low", "high"]].values.tolist()
     [[1.0, 1.0, 1.0]]
     """
     import pandas as pd
 
-    _check(rows, replicates, level)
-    entries: list[dict[str, Any]] = []
-    for _, group in rows.groupby(["backbone", "mask"], sort=False):
-        run = {"backbone": group["backbone"].iloc[0], "mask": group["mask"].iloc[0]}
-        for entry in _summarise_run(group, replicates, seed, level, on_progress):
-            entries.append({**run, **entry})
-    return pd.DataFrame(entries)
+    _check(rows, level)
+    derived = with_derived(rows)
+    samples: list[tuple[pd.DataFrame, bool]] = []
+    for _, run in derived.groupby(["backbone", "mask"], sort=False):
+        by_identity = bool(run["identity"].notna().all())
+        samples += [(part, by_identity) for _, part in run.groupby("sparsity")]
+    tables = []
+    # Threads, because NumPy works without the interpreter lock.
+    with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
+        for lines in pool.map(
+            lambda each: list(_level(each[0], each[1], level)), samples
+        ):
+            tables += lines
+            if on_progress is not None:
+                on_progress(1)
+    return pd.DataFrame(tables)
 
 
-def _check(rows: "pd.DataFrame", replicates: int, level: float) -> None:
+def _check(rows: "pd.DataFrame", level: float) -> None:
     if len(rows) == 0:
         message = "no rows to summarise; run prefiqs sweep first"
         raise InputError(message)
-    if replicates < 1 or not 0 < level < 1:
-        message = (
-            f"replicates={replicates}, level={level}: give at least 1 replicate and a "
-            "level between 0 and 1"
-        )
+    if not 0 < level < 1:
+        message = f"level={level}: give a level between 0 and 1"
         raise InputError(message)
     repeated = rows.duplicated(["backbone", "mask", "image", "sparsity"])
     if repeated.any():
@@ -120,90 +153,79 @@ def _check(rows: "pd.DataFrame", replicates: int, level: float) -> None:
             "give each run once"
         )
         raise InputError(message)
-    odd = ~np.isfinite(rows[["first_order", "drift"]].to_numpy(np.float64)).all(axis=1)
+    distances = rows[["first_order", "drift", "residual"]].to_numpy(np.float64)
+    odd = ~np.isfinite(distances).all(axis=1)
     if odd.any():
         row = rows[odd].iloc[0]
         message = (
-            f"image {row['image']} at sparsity {row['sparsity']:g} has a drift or "
-            "first order that is not finite; leave the image out"
+            f"image {row['image']} at sparsity {row['sparsity']:g} has a drift, first "
+            "order or residual that is not finite; leave the image out"
         )
         raise InputError(message)
 
 
-def _clusters(group: "pd.DataFrame") -> tuple[np.ndarray, np.ndarray, str]:
-    """Give the images of a run, the cluster of each, and what the clusters are."""
+def _level(
+    rows: "pd.DataFrame", by_identity: bool, level: float
+) -> Iterator[dict[str, Any]]:
+    """Summarise the rows of one network, mask and sparsity."""
     import pandas as pd
 
-    image_codes, images = pd.factorize(group["image"])
-    identity_codes, identities = pd.factorize(group["identity"])
-    if len(identities) < 2 or (identity_codes < 0).any():
-        return image_codes, np.arange(len(images)), "image"
-    clusters = np.empty(len(images), np.intp)
-    clusters[image_codes] = identity_codes
-    return image_codes, clusters, "identity"
-
-
-def _weight_chunks(
-    clusters: np.ndarray, replicates: int, seed: int
-) -> Iterator[np.ndarray]:
-    rng = np.random.default_rng(seed)
-    size = max(1, _CHUNK_NUMBERS // max(len(clusters), 1))
-    for start in range(0, replicates, size):
-        yield bootstrap_weights(clusters, min(size, replicates - start), rng)
-
-
-def _summarise_run(
-    group: "pd.DataFrame",
-    replicates: int,
-    seed: int,
-    level: float,
-    on_progress: Callable[[int], object] | None,
-) -> Iterator[dict[str, Any]]:
-    image_codes, clusters, resampled_by = _clusters(group)
-    sparsity = group["sparsity"].to_numpy(np.float64)
-    levels = np.unique(sparsity)
-    columns = group[["first_order", "drift", "cosine"]].to_numpy(np.float64)
-    places = [np.flatnonzero(sparsity == s) for s in levels]
-
-    samples = [np.ascontiguousarray(columns[place].T) for place in places]
-
-    def evaluate(weights: np.ndarray, i: int) -> np.ndarray:
-        first_order, drift, cosine = samples[i]
-        own = weights[:, image_codes[places[i]]]
-        return np.stack(
-            [s(first_order, drift, cosine, own) for s in STATISTICS.values()]
+    kept = rows.loc[~rows["below_rounding"]]
+    resampled_by = "identity" if by_identity else "image"
+    # Sorted, so that the order of the rows decides nothing.
+    clusters, names = pd.factorize(kept[resampled_by], sort=True)
+    groups = deletion_groups(clusters)
+    sample = Sample(*(kept[name].to_numpy(np.float64) for name in Sample._fields))
+    everything = np.ones((1, len(kept)))
+    shared = {name: rows[name].iloc[0] for name in ("backbone", "mask", "sparsity")}
+    achieved = None
+    if "achieved_sparsity" in rows:
+        achieved = shared["achieved_sparsity"] = float(
+            rows["achieved_sparsity"].iloc[0]
         )
+    words = rounding_note(len(rows) - len(kept), len(rows), achieved)
+    if len(kept):
+        words += caution(len(names), resampled_by)
+    for name, statistic in STATISTICS.items():
+        value = float(statistic(sample, everything)[0])
+        if len(kept) < _FEWEST_IMAGES and name in _CORRELATIONS:
+            value = float("nan")
+        low = high = float("nan")
+        if len(names) >= FEWEST_FOR_INTERVAL and np.isfinite(value):
+            low, high = _interval(name, value, sample, groups, level)
+        yield {
+            **shared,
+            "statistic": name,
+            "value": value,
+            "low": low,
+            "high": high,
+            "images": len(kept),
+            "below_rounding": len(rows) - len(kept),
+            "clusters": len(names),
+            "resampled_by": resampled_by,
+            "caution": "; ".join(words),
+        }
 
-    # Replicates outside, sparsities inside: each weight vector is drawn once, for all.
-    # Threads, because NumPy works without the interpreter lock.
-    chunks: list[list[np.ndarray]] = []
-    with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
-        for weights in _weight_chunks(clusters, replicates, seed):
-            chunks.append(
-                list(pool.map(partial(evaluate, weights), range(len(levels))))
-            )
-            if on_progress is not None:
-                on_progress(len(weights))
-    whole = np.ones((1, len(clusters)))
 
-    for i, place in enumerate(places):
-        images = len(place)
-        cluster_count = len(np.unique(clusters[image_codes[place]]))
-        drawn = np.concatenate([chunk[i] for chunk in chunks], axis=1)
-        values = evaluate(whole, i)[:, 0].tolist()
-        for name, value, replicate in zip(STATISTICS, values, drawn, strict=True):
-            low, high = percentile_interval(replicate, level)
-            if images < _FEWEST_IMAGES and name in _CORRELATIONS:
-                value = float("nan")
-            if images < _FEWEST_IMAGES or cluster_count < 2 or np.isnan(value):
-                low = high = float("nan")
-            yield {
-                "sparsity": float(levels[i]),
-                "statistic": name,
-                "value": value,
-                "low": low,
-                "high": high,
-                "images": images,
-                "clusters": cluster_count,
-                "resampled_by": resampled_by,
-            }
+def _interval(
+    name: str,
+    value: float,
+    sample: Sample,
+    groups: NDArray[np.intp],
+    level: float,
+) -> tuple[float, float]:
+    if name in _MEDIANS:
+        return median_interval(_MEDIANS[name](sample), groups, level=level)
+    count = int(groups.max()) + 1
+    size = max(1, _CHUNK_NUMBERS // len(groups))
+    without = [
+        STATISTICS[name](sample, without_each(groups, start, min(start + size, count)))
+        for start in range(0, count, size)
+    ]
+    low, high = jackknife_interval(
+        value,
+        np.concatenate(without),
+        level=level,
+        scale="fisher" if name in _FISHER else "linear",
+    )
+    return float(low), float(high)

@@ -1,4 +1,4 @@
-"""What the weighted statistics share: tie groups, midranks, a ratio that may be NaN.
+"""What the weighted statistics share: tie groups, midranks, medians, ratios.
 
 A bootstrap replicate is a row of non-negative integer weights, one per image: how often
 that image was drawn. A weighted statistic here means the plain statistic of the sample
@@ -89,6 +89,45 @@ def midranks(
     totals = group_totals(weights, groups)
     ranks = np.cumsum(totals, axis=1) - (totals - 1) / 2
     return ranks[:, groups.labels]
+
+
+def weighted_median(
+    values: Float[np.ndarray, " images"],
+    weights: Num[np.ndarray, "replicates images"],
+) -> Float[np.ndarray, " replicates"]:
+    """Compute the median of each replicate; of an even number, the middle of two.
+
+    Parameters
+    ----------
+    values
+        Shape (images,); images without a value (NaN) are left out.
+    weights
+        Shape (replicates, images), non-negative integers.
+
+    Returns
+    -------
+    ndarray
+        Shape (replicates,); NaN where no image with a value was drawn.
+
+    Examples
+    --------
+    >>> weighted_median(np.array([3.0, 1.0, 2.0]), np.array([[1, 1, 1], [1, 2, 0]]))
+    array([2., 1.])
+    """
+    known = np.isfinite(values)
+    order = np.argsort(values[known], kind="stable")
+    if len(order) == 0:
+        return np.full(len(weights), np.nan)
+    in_order = values[known][order]
+    cumulative = np.cumsum(weights[:, known][:, order], axis=1)
+    total = cumulative[:, -1]
+    last = len(in_order) - 1
+    # Of the repeated sample, counted from zero, these are the two middle places.
+    lower, upper = (
+        np.minimum((cumulative <= place[:, None]).sum(axis=1), last)
+        for place in ((total - 1) // 2, total // 2)
+    )
+    return np.where(total > 0, (in_order[lower] + in_order[upper]) / 2, np.nan)
 
 
 def ratio(

@@ -21,6 +21,7 @@ from prefiqs_jax.compilation import keep_programs
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import ImageFolder, batch_count
 from prefiqs_jax.masks.named import NamedMask, as_named
+from prefiqs_jax.masks.norms import delta_norms
 from prefiqs_jax.masks.packed import PackedMasks, pack_masks
 from prefiqs_jax.precision import DEFAULT_PRECISION, Precision
 from prefiqs_jax.results.provenance import now, session_record
@@ -310,6 +311,7 @@ def _new_manifest(
     settings: dict[str, Any],
     masks: PackedMasks,
 ) -> dict[str, Any]:
+    total, layers = delta_norms(backbone.params, masks)
     return {
         "format": FORMAT,
         "settings": settings,
@@ -321,8 +323,10 @@ def _new_manifest(
             "identity_source": folder.identity_source,
         },
         "achieved_sparsity": list(masks.achieved),
+        **total._asdict(),
         "layers": [
             {"name": name, "size": masks.sizes[name], "achieved_sparsity": list(layer)}
+            | layers[name]._asdict()
             for name, layer in masks.layers.items()
         ],
         "skipped": [],

@@ -40,7 +40,10 @@ def test_every_face_climbs_every_ladder(pictures):
 
 
 def test_means_intervals_and_rises():
-    drift = {"up": [[0, 0], [1, 3], [2, 6]], "dip": [[0, 0], [4, 4], [3, 3.5]]}
+    drift = {
+        "up": [[0, 0, 0], [1, 2, 3], [2, 4, 6]],
+        "dip": [[0, 0, 0], [4, 4, 4], [3, 3.5, 3]],
+    }
     rungs = pd.DataFrame(
         [
             (name, severity, face, value)
@@ -50,12 +53,14 @@ def test_means_intervals_and_rises():
         ],
         columns=["degradation", "severity", "face", "drift"],
     )
-    table = summarise_ladder(rungs, replicates=400)
+    table = summarise_ladder(rungs)
     up = table.loc[table["degradation"] == "up"]
     assert up["drift"].tolist() == [0, 2, 4]
-    # Two faces: a replicate draws one of them twice often enough.
-    assert up["low"].tolist() == [0, 1, 2]
-    assert up["high"].tolist() == [0, 3, 6]
-    assert set(table["faces"]) == {2}
+    # Student's interval: 4.303 standard errors of 1 / √3 and 2 / √3.
+    np.testing.assert_allclose(up["high"] - up["drift"], [0, 2.484, 4.968], atol=1e-3)
+    np.testing.assert_allclose(up["drift"] - up["low"], [0, 2.484, 4.968], atol=1e-3)
+    assert set(table["faces"]) == {3}
+    few = summarise_ladder(rungs.loc[rungs["face"] < 2])
+    assert np.isnan(np.asarray(few[["low", "high"]])).all()
     assert table["rises"].tolist() == [True, True, True, True, True, False]
     assert rising(table) == (["up"], ["dip"])

@@ -47,8 +47,10 @@ def test_ten_lines(finished):
     lines = printed.strip().splitlines()
     assert len(lines) == 10
     assert f"{IMAGES} pictures of people who do not exist" in lines[0]
-    assert "Spearman" in printed
+    assert "relative residual" in lines[2]
     assert "[" in lines[2]
+    assert f"{PEOPLE} people: with fewer than 8 the intervals miss" in lines[2]
+    assert "In rank (Spearman" in lines[3]
     assert lines[-1].endswith(str(out / "report" / "report.html"))
 
 
@@ -95,10 +97,11 @@ def test_report_again_by_the_command_for_any_run(finished, capsys):
     out, _ = finished
     page = out / "report" / "report.html"
     before = page.read_text()
-    assert main(["report", str(out), "--replicates", "50", "--quiet"]) == 0
+    assert "by severity" in before
+    assert main(["report", str(out), "--strata", "drift-quartile", "--quiet"]) == 0
     assert capsys.readouterr().out.strip() == str(page)
     assert "known severity" in page.read_text()
-    assert page.read_text() != before  # other intervals, other command
+    assert page.read_text() != before  # other strata
 
 
 def test_unfinished_demo_has_no_report(finished, tmp_path):

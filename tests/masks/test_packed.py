@@ -12,6 +12,7 @@ from prefiqs_jax.masks import (
     pruning_delta,
 )
 from prefiqs_jax.masks.blocks import BLOCK
+from prefiqs_jax.masks.norms import DeltaNorms, delta_norms
 from prefiqs_jax.masks.packed import delta_at, pack_masks
 from prefiqs_jax.trees import is_prunable, map_named, named_leaves, prunable_matching
 
@@ -160,3 +161,25 @@ def test_masks_of_another_shape_are_refused(toy):
     _, params, _ = toy
     with pytest.raises(InputError, match="structure"):
         pack_masks(lambda params, sparsity: {"w": np.ones(3, bool)}, params, [0.5])
+
+
+@pytest.mark.parametrize("count", [1, 9])
+def test_norm_of_the_direction_is_that_of_the_direction(count):
+    rng = np.random.default_rng(7)
+    params = {
+        "a": {"kernel": rng.standard_normal((300, 400)), "bias": np.ones(4)},
+        "b": {"kernel": np.zeros((5, 6), np.float32)},
+    }
+    sparsities = np.linspace(0, 0.9, count).tolist()
+    mask_fn = globally(magnitude)
+    total, layers = delta_norms(params, pack_masks(mask_fn, params, sparsities))
+    assert set(layers) == {"a/kernel", "b/kernel"}
+    for index, sparsity in enumerate(sparsities):
+        delta = pruning_delta(params, mask_fn(params, sparsity))
+        norm = np.linalg.norm(np.asarray(delta["a"]["kernel"]))
+        whole = np.linalg.norm(params["a"]["kernel"])
+        assert total.delta_norm[index] == pytest.approx(norm, abs=1e-12)
+        assert layers["a/kernel"].delta_norm_relative[index] == pytest.approx(
+            norm / whole, abs=1e-12
+        )
+    assert layers["b/kernel"] == DeltaNorms([0.0] * count, [0.0] * count)

@@ -30,6 +30,7 @@ def _rows(images=20, sparsities=(0.1, 0.4)):
                     "drift": drift,
                     "cosine": 0.9,
                     "residual": 0.1 * drift,
+                    "below_rounding": drift == 0,
                     "density": 1.0,
                 }
             )
@@ -56,7 +57,7 @@ def test_scatter_has_equal_axes_from_zero_and_the_diagonal():
 @pytest.mark.parametrize("count", [1, 2, 7, 20])
 def test_one_panel_per_sparsity(count):
     rows = _rows(5, np.linspace(0.05, 0.95, count))
-    figure = plots.drift_panels(Figure((7, 3)), rows, summarise(rows, replicates=5))
+    figure = plots.drift_panels(Figure((7, 3)), rows, summarise(rows))
     titles = [ax.get_title() for ax in figure.axes if ax.get_title()]
     assert len(titles) == count
     assert all(r"$\rho$" in title for title in titles)
@@ -64,7 +65,7 @@ def test_one_panel_per_sparsity(count):
 
 
 def test_statistics_show_value_and_band():
-    table = summarise(_rows(), replicates=30)
+    table = summarise(_rows())
     ax = Figure().add_subplot()
     plots.statistic_against_sparsity(ax, table, "slope")
     chosen = table[table["statistic"] == "slope"]
@@ -76,7 +77,7 @@ def test_statistics_show_value_and_band():
 
 @pytest.mark.parametrize("runs", [1, 3, 8])
 def test_runs_are_told_apart(runs):
-    table = summarise(_rows(), replicates=5)
+    table = summarise(_rows())
     names = [f"run {i}" for i in range(runs)]
     figure = plots.agreement_panels(Figure(), [table] * runs, names)
     assert len(figure.axes) == len(STATISTICS)
@@ -99,7 +100,7 @@ def test_figures_of_nothing_above_zero():
         (plots.drift_distribution, rows),
     ):
         ax = draw(Figure().add_subplot(), data)
-        assert ax.texts[0].get_text() == "nothing above zero"
+        assert ax.texts[0].get_text() == "no change above rounding"
 
 
 def test_distribution_has_one_place_per_sparsity():

@@ -144,7 +144,7 @@ def value(table, statistic, kind, amount, sparsity: float | None = 0.4):
 
 def test_summary(script):
     rows = invented()
-    table = script.summarise(rows, replicates=200)
+    table = script.summarise(rows)
     assert set(table["resampled_by"]) == {"identity"}
     assert set(table["clusters"]) == {4}
     assert set(table["images"]) == {12}
@@ -175,14 +175,14 @@ def test_summary(script):
 
 def test_without_identities_images_are_drawn(script):
     rows = invented().assign(identity=None)
-    table = script.summarise(rows, replicates=20)
+    table = script.summarise(rows)
     assert set(table["resampled_by"]) == {"image"}
     assert set(table["clusters"]) == {12}
 
 
 def test_it_writes_tables_and_the_figure(script, tmp_path):
     rows = invented()
-    summary = script.summarise(rows, replicates=20)
+    summary = script.summarise(rows)
     script.write(rows, summary, tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         ".prefiqs.json",
@@ -205,7 +205,7 @@ def test_aligned_faces_from_the_command_line(script, tmp_path, monkeypatch):
         Image.fromarray(pixels).save(tmp_path / "faces" / f"{index}.png")
     words = [str(tmp_path / "faces"), "--aligned", "--backbone", "tiny", "--quiet"]
     words += ["--shifts", "3", "--rotations", "5", "--scales", "1.1"]
-    words += ["--sparsities", "0.4", "--replicates", "10", "--out", str(tmp_path / "o")]
+    words += ["--sparsities", "0.4", "--out", str(tmp_path / "o")]
     assert script.main(words) == 0
     rows = pd.read_parquet(tmp_path / "o/alignment_rows.parquet")
     assert len(rows) == 3 * (1 + 4 + 2 + 1)

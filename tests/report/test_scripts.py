@@ -62,10 +62,10 @@ def test_layer_numbers_are_in_order():
 def test_draw_compares_runs(make_run, tmp_path, draw):
     runs = [make_run(8, (0.0, 0.1, 0.4), name=name) for name in ("first", "second")]
     out = tmp_path / "out"
-    arguments = [*map(str, runs), "--out", str(out), "--replicates", "20"]
+    arguments = [*map(str, runs), "--out", str(out)]
     assert draw(arguments) == 0
     pdfs = {path.stem for path in out.glob("*.pdf")}
-    kinds = ("drift", "residual", "distribution", "layers")
+    kinds = ("drift", "relative_residual", "residual", "distribution", "layers")
     assert pdfs == {
         "statistics",
         *(f"{run}_{kind}" for run in ("first", "second") for kind in kinds),

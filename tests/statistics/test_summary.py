@@ -1,4 +1,4 @@
-"""The summary table: pairing, clusters, degenerate runs, bad input."""
+"""The summary table: clusters, intervals, rounding, degenerate runs, bad input."""
 
 import subprocess
 import sys
@@ -11,6 +11,7 @@ from scipy import stats
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.statistics import (
     STATISTICS,
+    gathered,
     point_density,
     quantiles,
     summarise,
@@ -34,6 +35,7 @@ def _rows(images=30, sparsities=(0.1, 0.3), people=0, seed=0):
                     "sparsity": sparsity,
                     "first_order": first_order,
                     "drift": first_order * np.exp(0.3 * sparsity * rng.normal()),
+                    "residual": 0.2 * first_order * rng.random(),
                     "cosine": 1 - 0.1 * sparsity if sparsity else np.nan,
                 }
             )
@@ -46,7 +48,7 @@ def _value(table, sparsity, statistic, column="value"):
 
 
 def test_values_lie_in_their_intervals():
-    table = summarise(_rows(), replicates=200)
+    table = summarise(_rows())
     assert len(table) == 2 * len(STATISTICS)
     assert (table.low <= table.value + 1e-12).all()
     assert (table.value <= table.high + 1e-12).all()
@@ -56,53 +58,115 @@ def test_values_lie_in_their_intervals():
 
 def test_value_is_the_plain_statistic():
     rows = _rows()
-    table = summarise(rows, replicates=5)
+    table = summarise(rows)
     chosen = rows[rows.sparsity == 0.3]
     want = stats.spearmanr(chosen.first_order, chosen.drift)[0]
     assert _value(table, 0.3, "spearman") == pytest.approx(want, abs=1e-12)
 
 
-def test_resamples_by_identity_only_if_all_are_known():
-    rows = _rows(people=6)
-    table = summarise(rows, replicates=50)
+def test_clusters_are_identities_only_if_all_are_known():
+    rows = _rows(people=9)
+    table = summarise(rows)
     assert set(table.resampled_by) == {"identity"}
-    assert set(table.clusters) == {6}
+    assert set(table.clusters) == {9}
+    assert set(table.caution) == {""}
     rows.loc[3, "identity"] = None
-    table = summarise(rows, replicates=50)
+    table = summarise(rows)
     assert set(table.resampled_by) == {"image"}
     assert set(table.clusters) == {30}
-    assert set(summarise(_rows(people=1), replicates=5).resampled_by) == {"image"}
+    assert set(table.caution) == {
+        "by image, identities unknown: too narrow if several images show one person"
+    }
 
 
-def test_same_seed_same_table_whatever_the_chunk(monkeypatch):
-    rows = _rows(people=6)
-    whole = summarise(rows, replicates=60, seed=4)
-    monkeypatch.setattr(summary, "_CHUNK_NUMBERS", 7 * 30)
-    parts = summarise(rows, replicates=60, seed=4)
-    pd.testing.assert_frame_equal(whole, parts, rtol=1e-12)
-    assert not whole.low.equals(summarise(rows, replicates=60, seed=5).low)
+@pytest.mark.parametrize("name", STATISTICS)
+def test_interval_is_the_jackknife_done_by_hand(name):
+    rows = _rows(images=40, sparsities=(0.3,), people=8)
+    table = summarise(rows)
+    if name.startswith("median"):
+        share = rows.residual / rows.drift
+        if name == "median_norm_error":
+            share = (rows.first_order - rows.drift).abs() / rows.drift
+        below = share <= np.median(share)
+        parts = [below[rows.identity != who].mean() for who in rows.identity.unique()]
+        without = np.array(parts)
+        error = np.sqrt(7 / 8 * np.sum((without - np.mean(without)) ** 2))
+        # Not below that of 40 independent images.
+        reach = stats.t.ppf(0.975, 7) * max(error, 0.5 / np.sqrt(40))
+        want = np.quantile(share, np.clip([0.5 - reach, 0.5 + reach], 0, 1))
+    else:
+        parts = [
+            _value(summarise(rows.loc[rows.identity != who]), 0.3, name)
+            for who in rows.identity.unique()
+        ]
+        scale, back = (np.array, np.array) if name == "slope" else (np.arctanh, np.tanh)
+        without, value = scale(parts), scale(_value(table, 0.3, name))
+        error = np.sqrt(7 / 8 * np.sum((without - np.mean(without)) ** 2))
+        reach = stats.t.ppf(0.975, 7) * error
+        want = back([value - reach, value + reach])
+    got = [_value(table, 0.3, name, end) for end in ("low", "high")]
+    np.testing.assert_allclose(got, want, rtol=1e-9)
 
 
-def test_weights_are_paired_over_sparsities():
-    rows = _rows(sparsities=(0.1,))
-    twin = rows.assign(sparsity=0.2)
-    table = summarise(pd.concat([rows, twin]), replicates=100)
-    columns = ["statistic", "value", "low", "high"]
-    first, second = (table.loc[table.sparsity == s, columns] for s in (0.1, 0.2))
-    pd.testing.assert_frame_equal(
-        first.reset_index(drop=True), second.reset_index(drop=True)
-    )
+def test_same_table_whatever_the_chunk(monkeypatch):
+    rows = _rows(people=9)
+    whole = summarise(rows)
+    monkeypatch.setattr(summary, "_CHUNK_NUMBERS", 4 * 30)
+    pd.testing.assert_frame_equal(whole, summarise(rows), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("people", "says"),
+    [
+        (1, "1 person: no interval, it takes 3"),
+        (2, "2 people: no interval, it takes 3"),
+        (5, "5 people: with fewer than 8 the intervals miss the truth more often"),
+    ],
+)
+def test_few_people_are_said(people, says):
+    table = summarise(_rows(people=people))
+    assert set(table.clusters) == {people}
+    assert table.caution.str.startswith(says).all()
+    assert np.isnan(table[["low", "high"]].to_numpy()).all() == (people < 3)
+    assert table.value.notna().all()
+    assert gathered(table)[0].startswith(says)
+
+
+def test_changes_of_rounding_are_named_and_left_out():
+    rows = _rows(sparsities=(0.1, 0.3), people=10)
+    want = summarise(rows.loc[(rows.sparsity == 0.3) & (rows.index >= 10)])
+    rows["achieved_sparsity"] = rows["sparsity"].where(rows["sparsity"] > 0.2, 0.0)
+    rounded = (rows.sparsity == 0.1) | (rows.index < 10)
+    rows.loc[rounded, ["first_order", "residual"]] = 0.0
+    rows.loc[rounded, "drift"] = 2.6e-8
+    table = summarise(rows)
+    empty = table[table.sparsity == 0.1]
+    columns = ["value", "low", "high"]
+    assert np.isnan(np.asarray(empty[columns])).all()
+    assert set(empty.images) == {0}
+    assert set(empty.below_rounding) == {30}
+    assert set(empty.caution) == {"nothing was pruned"}
+    rest = table.loc[table.sparsity == 0.3].reset_index(drop=True)
+    assert set(rest.below_rounding) == {5}
+    assert set(rest.images) == {25}
+    assert rest.caution.str.startswith("5 of 30 images left out").all()
+    pd.testing.assert_frame_equal(rest.loc[:, columns], want.loc[:, columns])
+    assert gathered(table)[0] == "Sparsity 0.1: nothing was pruned."
+    known = quantiles(rows)
+    assert known.loc[known.sparsity == 0.1, "q50"].isna().all()
+    assert set(known.loc[known.sparsity == 0.1, "below_rounding"]) == {30}
 
 
 def test_row_order_does_not_change_values():
     rows = _rows()
     shuffled = rows.sample(frac=1, random_state=1)
-    first, second = (summarise(r, replicates=5).value for r in (rows, shuffled))
-    np.testing.assert_allclose(first, second, rtol=1e-12)
+    columns = ["value", "low", "high"]
+    first, second = (summarise(r)[columns] for r in (rows, shuffled))
+    np.testing.assert_allclose(first, second, rtol=1e-9)
 
 
 def test_sparsity_zero_has_no_statistic():
-    table = summarise(_rows(sparsities=(0.0, 0.3)), replicates=50)
+    table = summarise(_rows(sparsities=(0.0, 0.3)))
     missing = np.isnan(table[["value", "low", "high"]].to_numpy())
     zero = table.sparsity.to_numpy() == 0
     assert missing[zero].all()
@@ -111,7 +175,7 @@ def test_sparsity_zero_has_no_statistic():
 
 @pytest.mark.parametrize("images", [1, 2])
 def test_too_few_images_have_values_without_intervals(images):
-    table = summarise(_rows(images=images), replicates=50)
+    table = summarise(_rows(images=images))
     assert np.isnan(table[["low", "high"]].to_numpy()).all()
     assert np.isnan(_value(table, 0.3, "pearson"))
     assert np.isfinite(_value(table, 0.3, "slope"))
@@ -119,23 +183,22 @@ def test_too_few_images_have_values_without_intervals(images):
 
 def test_missing_images_are_counted():
     rows = _rows()
-    table = summarise(rows.drop(index=[1, 3]), replicates=50)
+    table = summarise(rows.drop(index=[1, 3]))
     assert _value(table, 0.1, "pearson", "images") == 30
     assert _value(table, 0.3, "pearson", "images") == 28
 
 
 def test_runs_are_kept_apart():
     other = _rows(seed=1).assign(mask="layerwise/magnitude")
-    table = summarise(pd.concat([_rows(), other]), replicates=20)
+    table = summarise(pd.concat([_rows(), other]))
     assert list(table["mask"].unique()) == ["global/magnitude", "layerwise/magnitude"]
     assert len(table) == 4 * len(STATISTICS)
 
 
-def test_progress_counts_every_replicate(monkeypatch):
-    monkeypatch.setattr(summary, "_CHUNK_NUMBERS", 7 * 30)
+def test_progress_counts_every_sparsity():
     done = []
-    summarise(_rows(), replicates=20, on_progress=done.append)
-    assert done == [7, 7, 6]
+    summarise(_rows(), on_progress=done.append)
+    assert done == [1, 1]
 
 
 def test_bad_input_is_named():
@@ -144,8 +207,6 @@ def test_bad_input_is_named():
         summarise(rows.iloc[:0])
     with pytest.raises(InputError, match=r"0000.png has two rows at sparsity 0.1"):
         summarise(pd.concat([rows, rows.iloc[:1]]))
-    with pytest.raises(InputError, match="replicates=0"):
-        summarise(rows, replicates=0)
     with pytest.raises(InputError, match="level=95"):
         summarise(rows, level=95)
     rows.loc[2, "drift"] = np.nan

@@ -8,27 +8,32 @@ from scipy import stats
 
 from prefiqs_jax.statistics import (
     STATISTICS,
+    Sample,
     bootstrap_weights,
     kendall,
     mean_cosine,
-    median_relative_error,
+    norm_error,
     pearson,
+    relative_residual,
     slope_through_origin,
     spearman,
+    weighted_median,
 )
 
 
-def _plain(name, first_order, drift, cosine):
+def _plain(name, first_order, drift, residual, cosine):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         moved = drift > 0
         error = np.abs(first_order[moved] - drift[moved]) / drift[moved]
+        left = residual[moved] / drift[moved]
         found = {
             "pearson": lambda: stats.pearsonr(first_order, drift)[0],
             "spearman": lambda: stats.spearmanr(first_order, drift)[0],
             "kendall": lambda: stats.kendalltau(first_order, drift)[0],
             "slope": lambda: np.linalg.lstsq(first_order[:, None], drift)[0][0],
-            "median_relative_error": lambda: np.median(error),
+            "median_relative_residual": lambda: np.median(left),
+            "median_norm_error": lambda: np.median(error),
             "mean_cosine": lambda: np.nanmean(cosine),
         }
         return found[name]()
@@ -51,15 +56,16 @@ def test_equals_the_repeated_sample(name, case, images):
     first_order, drift = CASES[case](rng, images)
     cosine = np.where(rng.random(images) < 0.2, np.nan, rng.uniform(-1, 1, images))
     cosine[0] = 0.5
+    residual = rng.random(images) * drift
     weights = bootstrap_weights(np.arange(images), 8, rng)
     weights[0] = 1
-    found = STATISTICS[name](first_order, drift, cosine, weights)
+    sample = Sample(first_order, drift, residual, cosine)
+    found = STATISTICS[name](sample, weights)
     for got, copies in zip(found, weights.astype(int), strict=True):
         if name == "mean_cosine" and not np.isfinite(cosine[copies > 0]).any():
             assert np.isnan(got)
             continue
-        f, d, c = (np.repeat(v, copies) for v in (first_order, drift, cosine))
-        want = _plain(name, f, d, c)
+        want = _plain(name, *(np.repeat(v, copies) for v in sample))
         # Deviations of "close together" have only 12 digits left to begin with.
         tolerance = 1e-10 if case == "close together" else 1e-12
         np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
@@ -98,12 +104,21 @@ def test_correlations_know_direction(correlation):
 def test_zero_drift_has_no_slope_and_no_relative_error():
     zero, weights = np.zeros(3), np.ones((2, 3))
     assert np.isnan(slope_through_origin(zero, zero, weights)).all()
-    assert np.isnan(median_relative_error(zero, zero, weights)).all()
+    assert np.isnan(weighted_median(norm_error(zero, zero), weights)).all()
+    assert np.isnan(weighted_median(relative_residual(zero, zero), weights)).all()
     assert np.isnan(mean_cosine(np.full(3, np.nan), weights)).all()
 
 
-def test_images_of_zero_drift_are_left_out_of_the_relative_error():
+def test_images_of_zero_drift_are_left_out_of_the_medians():
     first_order, drift = np.array([1.0, 1.1, 2.0]), np.array([0.0, 1.0, 1.0])
     weights = np.array([[5.0, 1.0, 0.0], [1.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
-    found = median_relative_error(first_order, drift, weights)
+    found = weighted_median(norm_error(first_order, drift), weights)
     np.testing.assert_allclose(found, [0.1, np.nan, 0.55], atol=1e-12)
+
+
+def test_right_norm_in_the_wrong_direction_is_no_small_residual():
+    jvp, displacement = np.array([[3.0, 0.0]]), np.array([[0.0, 3.0]])
+    drift = np.linalg.norm(displacement, axis=1)
+    residual = np.linalg.norm(displacement - jvp, axis=1)
+    assert norm_error(np.linalg.norm(jvp, axis=1), drift) == 0
+    assert relative_residual(residual, drift) == pytest.approx(2**0.5)

@@ -1,0 +1,102 @@
+"""What a reader must know before trusting an interval, in words."""
+
+from typing import TYPE_CHECKING
+
+from prefiqs_jax.statistics.rounding import ROUNDING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FEWEST_CLUSTERS = 8
+"""From so many people on, intervals cover nearly as often as they say: 89 to 99 % where
+95 are asked for, of all kinds of data in ``experiments/coverage.py``. Below, that of
+Spearman's ρ covers 56 % at 4 people and 87 % at 6 with one image of each."""
+FEWEST_FOR_INTERVAL = 3
+"""With fewer people there is no interval: Student's quantile of one degree of freedom
+is 12.7, and one person says nothing of others."""
+
+
+def caution(clusters: int, resampled_by: str) -> list[str]:
+    """Say what limits the intervals over this many people, or images.
+
+    Parameters
+    ----------
+    clusters
+        How many there are.
+    resampled_by
+        ``"identity"`` or ``"image"``.
+
+    Returns
+    -------
+    list of str
+        No, one or two phrases.
+
+    Examples
+    --------
+    >>> caution(40, "identity")
+    []
+    >>> caution(2, "identity")
+    ['2 people: no interval, it takes 3']
+    """
+    unit = "person" if resampled_by == "identity" else "image"
+    units = {"person": "people", "image": "images"}[unit] if clusters != 1 else unit
+    found = []
+    if clusters < FEWEST_FOR_INTERVAL:
+        found.append(f"{clusters} {units}: no interval, it takes {FEWEST_FOR_INTERVAL}")
+    elif clusters < FEWEST_CLUSTERS:
+        found.append(
+            f"{clusters} {units}: with fewer than {FEWEST_CLUSTERS} the intervals miss "
+            "the truth more often than they say"
+        )
+    if unit == "image" and clusters >= FEWEST_FOR_INTERVAL:
+        found.append(
+            "by image, identities unknown: too narrow if several images show one person"
+        )
+    return found
+
+
+def rounding_note(below: int, images: int, achieved: float | None) -> list[str]:
+    """Say how many images moved by rounding only; nothing if none did."""
+    if not below:
+        return []
+    if below == images:
+        return ["nothing was pruned" if achieved == 0 else "all changes are rounding"]
+    return [
+        f"{below} of {images} images left out: they moved by rounding only "
+        f"(at most {ROUNDING:g})"
+    ]
+
+
+def gathered(table: "pd.DataFrame") -> list[str]:
+    """List the cautions of a summary table, each once, with its sparsities.
+
+    Parameters
+    ----------
+    table
+        Of :func:`prefiqs_jax.statistics.summarise`.
+
+    Returns
+    -------
+    list of str
+        Sentences; a caution that holds at every sparsity names none.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> gathered(pd.DataFrame({"sparsity": [0.1, 0.4],
+    ...     "caution": ["nothing was pruned; 5 people: few", "5 people: few"]}))
+    ['Sparsity 0.1: nothing was pruned.', '5 people: few.']
+    """
+    places: dict[str, list[str]] = {}
+    for sparsity, words in zip(table["sparsity"], table["caution"], strict=True):
+        for phrase in words.split("; ") if words else ():
+            held = places.setdefault(phrase, [])
+            if f"{sparsity:g}" not in held:
+                held.append(f"{sparsity:g}")
+    every = table["sparsity"].nunique()
+    return [
+        f"{phrase[0].upper()}{phrase[1:]}."
+        if len(held) == every
+        else f"Sparsity {', '.join(held)}: {phrase}."
+        for phrase, held in places.items()
+    ]
