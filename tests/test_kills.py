@@ -86,7 +86,7 @@ def report(tmp_path):
     def words_for(out):
         if not out.exists():
             shutil.copytree(made, out)
-        return ["report", out, "--replicates", "20", "--quiet"]
+        return ["report", out, "--quiet"]
 
     return words_for
 

@@ -98,7 +98,6 @@ def test_files_of_the_user_stay(make_run, tmp_path, capsys, request, script):
     run, out = make_run(4, (0.1, 0.4)), tmp_path / "out"
     main = request.getfixturevalue(script)
     words = [str(run), "--out", str(out)]
-    words += ["--replicates", "20"] if script == "draw" else []
     out.mkdir()
     (out / "thesis.tex").write_text("mine")
     assert main(words) == 0
