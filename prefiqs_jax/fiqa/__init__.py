@@ -4,10 +4,11 @@ Numbers in, numbers out: embeddings or similarities, identities, qualities. Says
 fraction or count in its name whether it is one of images or of comparisons.
 """
 
+from prefiqs_jax.fiqa.cuts import GRID
 from prefiqs_jax.fiqa.det import DET, det, det_fnmr
 from prefiqs_jax.fiqa.differences import difference_table, pauc_table
 from prefiqs_jax.fiqa.discard import Removed, false_non_matches_removed, pair_quality
-from prefiqs_jax.fiqa.edc import EDC, GRID, edc
+from prefiqs_jax.fiqa.edc import EDC, edc
 from prefiqs_jax.fiqa.false_matches import FalseMatchEDC, false_match_edc
 from prefiqs_jax.fiqa.intervals import EDCBand, Interval, edc_bands, edc_intervals
 from prefiqs_jax.fiqa.label_optimisation import optimise_labels

@@ -1,6 +1,7 @@
 """Which qualities differ in their areas, as far as the comparisons at hand can tell."""
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,9 @@ def pauc_table(
     for part in replicates:
         for place, limit in enumerate(part.max_discard):
             for row, name in enumerate(part.quality):
-                found = interval(part.pauc[row, :, place], level)
+                found = interval(
+                    part.pauc[row, :, place], level, part.method, (0, math.inf)
+                )
                 rows.append(
                     {
                         "protocol": part.protocol,
@@ -129,7 +132,7 @@ def difference_table(
         for place, limit in enumerate(part.max_discard):
             for one, other in compared:
                 area, against = part.pauc[one, :, place], part.pauc[other, :, place]
-                found = interval(area - against, each)
+                found = interval(area - against, each, part.method)
                 rows.append(
                     {
                         "protocol": part.protocol,

@@ -11,8 +11,9 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.fiqa.pairs import Pairs
 from prefiqs_jax.fiqa.protocol import Protocol
 from prefiqs_jax.fiqa.replicates import PERCENT, Replicates, edc_replicates
-from prefiqs_jax.fiqa.resampling import Unit
+from prefiqs_jax.fiqa.resampling import Method, Unit
 from prefiqs_jax.statistics import percentile_interval
+from prefiqs_jax.statistics.jackknife import jackknife_interval
 
 
 class Interval(NamedTuple):
@@ -48,7 +49,11 @@ class EDCBand(NamedTuple):
     reference: str
     """Quality that the differences are to."""
     unit: Unit
-    """What was drawn: identities, images (or templates), or comparisons."""
+    """What was resampled: identities, images (or templates), or comparisons."""
+    unit_count: int
+    """How many of them there are."""
+    method: Method
+    """How: "jackknife" or "bootstrap"."""
     level: float
     """Coverage asked for."""
 
@@ -65,6 +70,7 @@ def edc_intervals(
     max_discard: float = 0.3,
     replicates: int = 500,
     seed: int = 0,
+    method: Method | None = None,
     level: float = 0.95,
 ) -> dict[str, EDCBand]:
     """Estimate how far error-versus-discard curves depend on who was photographed.
@@ -147,6 +153,7 @@ def edc_intervals(
         max_discards=(max_discard,),
         replicates=replicates,
         seed=seed,
+        method=method,
     )
     return edc_bands(found, reference=reference, level=level)
 
@@ -189,38 +196,51 @@ def edc_bands(
             f"{', '.join(f'{one:g}' for one in replicates.max_discard)}"
         )
         raise InputError(message)
-    place = replicates.quality.index(name)
+    place, method = replicates.quality.index(name), replicates.method
     pauc = replicates.pauc[:, :, replicates.max_discard.index(limit)]
     bands = {}
     for row, quality in enumerate(replicates.quality):
         fnmr = replicates.fnmr[row]
         bands[quality] = EDCBand(
             replicates.discard_fraction,
-            interval(fnmr, level),
-            interval(fnmr - replicates.fnmr[place], level),
-            interval(pauc[row], level),
-            interval(pauc[row] - pauc[place], level),
+            interval(fnmr, level, method, (0, 1)),
+            interval(fnmr - replicates.fnmr[place], level, method),
+            interval(pauc[row], level, method, (0, np.inf)),
+            interval(pauc[row] - pauc[place], level, method),
             replicates.fmr,
             replicates.protocol,
             replicates.switches,
             limit,
             name,
             replicates.unit,
+            replicates.unit_count,
+            replicates.method,
             level,
         )
     return bands
 
 
-def interval(values: NDArray[np.float64], level: float) -> Interval:
-    """Take the first as the value, the others as its bootstrap replicates.
+def interval(
+    values: NDArray[np.float64],
+    level: float,
+    method: Method,
+    ends: tuple[float, float] = (-np.inf, np.inf),
+) -> Interval:
+    """Take the first as the value, and make an interval of its replicates.
 
     Parameters
     ----------
     values
-        Shape (1 + replicates,) or (1 + replicates, points). Replicates that are NaN are
-        left out.
+        Shape (1 + replicates,) or (1 + replicates, points). Bootstrap replicates that
+        are NaN are left out; one of the jackknife makes the interval NaN.
     level
         Coverage, in (0, 1).
+    method
+        That made the replicates: "jackknife" for its interval with Student's quantile,
+        "bootstrap" for percentiles.
+    ends
+        Least and largest value that is possible. An interval ends there, too, which
+        does not change what it covers.
 
     Returns
     -------
@@ -229,13 +249,17 @@ def interval(values: NDArray[np.float64], level: float) -> Interval:
 
     Examples
     --------
-    >>> [float(x) for x in interval(np.array([49.0, *range(101)]), 0.5)]
+    >>> replicates = np.array([49.0, *range(101)])
+    >>> [float(x) for x in interval(replicates, 0.5, "bootstrap")]
     [49.0, 25.0, 75.0]
     """
-    columns = values[1:].reshape(len(values) - 1, -1).T
-    ends = np.array([percentile_interval(column, level) for column in columns])
-    low, high = ends.T.reshape(2, *values.shape[1:])
-    return Interval(values[0], low, high)
+    if method == "jackknife":
+        low, high = jackknife_interval(values[0], values[1:], level=level)
+    else:
+        columns = values[1:].reshape(len(values) - 1, -1).T
+        found = np.array([percentile_interval(column, level) for column in columns])
+        low, high = found.T.reshape(2, *values.shape[1:])
+    return Interval(values[0], np.clip(low, *ends), np.clip(high, *ends))
 
 
 def _check_names(names: tuple[str, ...], reference: str | None, level: float) -> str:

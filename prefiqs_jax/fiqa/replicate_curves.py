@@ -1,4 +1,4 @@
-"""One quality's curves on all bootstrap replicates."""
+"""One quality's curves on all replicates."""
 
 from functools import partial
 from typing import NamedTuple
@@ -7,12 +7,12 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
+from prefiqs_jax.fiqa.cuts import GRID, Cut
 from prefiqs_jax.fiqa.discard import pair_quality
-from prefiqs_jax.fiqa.edc import GRID, quiet_edc
+from prefiqs_jax.fiqa.edc import quiet_edc
 from prefiqs_jax.fiqa.levels import first_length, most_similar
 from prefiqs_jax.fiqa.pairs import Pairs
 from prefiqs_jax.fiqa.pooled import (
-    Cut,
     PooledOrder,
     find_cut,
     pooled_order,
@@ -20,7 +20,7 @@ from prefiqs_jax.fiqa.pooled import (
 )
 from prefiqs_jax.fiqa.protocol import Protocol
 from prefiqs_jax.fiqa.reading import area_under, read_curve
-from prefiqs_jax.fiqa.resampling import Units, sides, weight_chunks
+from prefiqs_jax.fiqa.resampling import Draws, Units, sides, weight_chunks
 from prefiqs_jax.fiqa.threads import in_threads
 from prefiqs_jax.fiqa.weighted import (
     Counted,
@@ -53,13 +53,6 @@ class Setting(NamedTuple):
             return "pooled" if is_grid else "repeated"
         by_groups = switches.ties == "group" and switches.interpolation == "step"
         return "mated" if is_fixed and (is_grid or by_groups) else "repeated"
-
-
-class Draws(NamedTuple):
-    """Number of replicates, and seed."""
-
-    replicates: int
-    seed: int
 
 
 class Reading(NamedTuple):
@@ -146,7 +139,7 @@ def curves_of_quality(
     listed = max(len(top.place) for top in tops.values()) + len(evaluation.mated_row)
     threads = None if listed > _WORTH_THREADS else 1
     parts, done = [], 0
-    for weights in weight_chunks(units, *evaluation.draws, size):
+    for weights in weight_chunks(units, evaluation.draws, size):
         totals = evaluation.non_mated_total[done : done + len(weights)]
         done += len(weights)
         befores = [None] * len(weights)
@@ -206,7 +199,7 @@ def _replicate(
 ) -> Float[np.ndarray, "settings columns"]:
     """Compute one replicate's curves and areas for every setting."""
     mated = counted(sample.mated, sample.mated_place, drawn.weight)
-    cuts: dict[str, Cut] = {}
+    cuts: dict[str, tuple[Cut, NDArray[np.float64]]] = {}
     rows = []
     for setting in evaluation.settings:
         found = None
@@ -231,7 +224,7 @@ def _curve(
     top: _Top,
     mated: Counted,
     drawn: _Drawn,
-    cuts: dict[str, Cut],
+    cuts: dict[str, tuple[Cut, NDArray[np.float64]]],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """Compute one curve, or None if the list of most similar ones is too short."""
     switches = setting.switches
@@ -265,8 +258,8 @@ def _curve(
         cuts[switches.ties] = find_cut(
             order, before, drawn.weight, target, ties=switches.ties
         )
-    cut = cuts[switches.ties]
-    fnmr = pooled_curve(mated, similar, cut, total, threshold, rate, switches)
+    cut, gone = cuts[switches.ties]
+    fnmr = pooled_curve(mated, similar, cut, total - gone, threshold, rate, switches)
     return None if fnmr is None else (GRID, fnmr)
 
 
