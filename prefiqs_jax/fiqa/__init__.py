@@ -18,6 +18,7 @@ from prefiqs_jax.fiqa.rce import RCE, rce
 from prefiqs_jax.fiqa.replicates import Replicates, edc_replicates
 from prefiqs_jax.fiqa.similarity import pair_similarity, unit_embeddings
 from prefiqs_jax.fiqa.summary import (
+    best_curve,
     best_fnmr_after_discard,
     best_pauc,
     fnmr_after_discard,
@@ -31,6 +32,7 @@ from prefiqs_jax.fiqa.verification import (
     fmr_at,
     fnmr_at,
     is_zero_fmr,
+    nearest_threshold,
     operating_point,
     threshold_at_fmr,
 )
@@ -54,6 +56,7 @@ __all__ = [
     "Replicates",
     "all_pairs",
     "angular_similarity",
+    "best_curve",
     "best_fnmr_after_discard",
     "best_pauc",
     "det",
@@ -70,6 +73,7 @@ __all__ = [
     "fnmr_after_discard",
     "fnmr_at",
     "is_zero_fmr",
+    "nearest_threshold",
     "operating_point",
     "optimise_labels",
     "pair_quality",

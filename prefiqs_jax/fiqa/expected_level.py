@@ -177,8 +177,11 @@ def expected_level(
         return None
     if chance.sum() == 0:
         chance[-1:] = 1  # all match
-    chance /= chance.sum()
-    value = top.similarity[copies]
+    likely = np.flatnonzero(chance > _FALLEN * chance.max())
+    chance, value = (
+        chance[likely] / chance[likely].sum(),
+        top.similarity[copies[likely]],
+    )
     # Whole numbers are summed, so that no order of the list leaves its rounding.
     by_chance = mated.stays < 1
     sure = np.cumsum(np.where(by_chance, 0, mated.weight))
@@ -196,7 +199,7 @@ def expected_level(
 
 def _allowed(
     tie: Tie, fmr: float, switches: Protocol
-) -> list[tuple[int, float, float]]:
+) -> list[tuple[int, np.float64, np.float64]]:
     """List how many may match falsely: the number, its chance, and the ties kept."""
     kept, size, others = tie.kept, tie.size, tie.non_mated
     mean = kept * others / size
@@ -217,14 +220,14 @@ def _allowed(
         matches += below >= above
         if switches.rule == "nearest_non_mated":
             matches = np.maximum(matches, 1)
+    # The number rises with how many stay.
+    first = np.flatnonzero(np.diff(matches, prepend=-1))
+    each = np.add.reduceat(share, first)
+    ties = np.add.reduceat(share * drawn, first)
     return [
-        (
-            int(number),
-            float(share[here].sum()),
-            float(share[here] @ drawn[here] / share[here].sum()),
-        )
-        for number in np.unique(matches)
-        if share[here := matches == number].sum() > 0
+        (int(number), chance, total / chance)
+        for number, chance, total in zip(matches[first], each, ties, strict=True)
+        if chance > 0
     ]
 
 
@@ -233,7 +236,7 @@ def _is_next(
     sure_before: NDArray[np.integer],
     tied_before: NDArray[np.integer],
     is_tied: NDArray[np.bool_],
-    drawn: float,
+    drawn: np.float64,
     tied: float,
 ) -> NDArray[np.float64]:
     """Give each comparison's chance to stay after exactly so many that stay."""
@@ -256,22 +259,24 @@ def _on_mated(
     value: NDArray[np.floating], top: Part, mated: Part
 ) -> NDArray[np.float64]:
     """Give the chance that the lowest similarity that stays above is a mated one."""
-    lowest = value.min(initial=np.inf)
-    first = int(np.searchsorted(mated.similarity, lowest, "right"))
-    both = np.concatenate([top.similarity, mated.similarity[first:]])
-    weight = np.concatenate([top.weight, mated.weight[first:]])
-    chance = np.concatenate([top.stays, mated.stays[first:]])
+    first, last = np.searchsorted(mated.similarity, [value[-1], value[0]], "right")
+    last += _NEXT
+    above = int(np.searchsorted(-top.similarity, -value[-1]))
+    both = np.concatenate([top.similarity[:above], mated.similarity[first:last]])
+    weight = np.concatenate([top.weight[:above], mated.weight[first:last]])
+    chance = np.concatenate([top.stays[:above], mated.stays[first:last]])
     order = np.argsort(both, kind="stable")
-    stays = (1 - (1 - chance) ** weight)[order]
-    is_mated = (order >= len(top.similarity)).astype(np.float64)
-    stays = np.append(stays, np.zeros(_NEXT))
-    is_mated = np.append(is_mated, np.zeros(_NEXT))
+    none = np.zeros(_NEXT)
+    stays = np.append((1 - (1 - chance) ** weight)[order], none)
+    is_mated = np.append(order >= above, none)
     place = np.searchsorted(both[order], value, "right")
     found, none_yet = np.zeros(len(value)), np.ones(len(value))
     for ahead in range(_NEXT):
         here = place + ahead
         found += none_yet * stays[here] * is_mated[here]
         none_yet *= 1 - stays[here]
+        if not none_yet.any():
+            break
     return found
 
 

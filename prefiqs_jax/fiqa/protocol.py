@@ -71,14 +71,19 @@ PROTOCOLS = {
 """The protocols by name.
 
 ``crfiqa`` is what the evaluation code of CR-FIQA computes (Boutros et al., CVPR 2023,
-arXiv 2112.06592), and tables in its wake report; only, ties in quality go in the order
-given instead of that of an unstable sort. ``fiqat`` is the curve of the toolkit by that
-name (Schlett, Rathgeb, Tapia & Busch, arXiv 2303.13294), with the threshold set by FMR
-unless a starting error is given. ``proportional`` is ``crfiqa`` without the two defects
-that Wani, Babnik, Štruc & Terhörst name (IJCB 2026, arXiv 2607.22752): the threshold is
-that of all comparisons, and the same fraction goes of either kind, so that its mated
-comparisons are those of "fiqat" on a grid of steps. What they leave open (the rule of
-the threshold, the grid, the lines) is as in ``crfiqa``.
+arXiv 2112.06592), and tables in its wake report, with one departure: what goes of
+comparisons of equal quality, which that code leaves to its sort and so to the order of
+the list, is the mean over all orders (``ties="listed"`` is that code on the list as it
+is). Its embeddings are those of an image and of its mirror image, one after the other.
+``fiqat`` is the curve of the toolkit by that name (Schlett, Rathgeb, Tapia & Busch,
+arXiv 2303.13294), with the threshold set by FMR unless a starting error is given.
+``proportional`` is ``crfiqa`` without the two defects that Wani, Babnik, Štruc &
+Terhörst name (IJCB 2026, arXiv 2607.22752): the threshold is that of all comparisons,
+and the same fraction goes of either kind, so that its mated comparisons are those of
+"fiqat" on a grid of steps. Rule, operator, grid and lines are those of ``crfiqa``. The
+program that these authors released takes the non-mated similarity whose FMR is nearest,
+and ``>=``: ``dataclasses.replace(PROTOCOLS["proportional"], rule="nearest_non_mated",
+operator="ge")``.
 """
 
 

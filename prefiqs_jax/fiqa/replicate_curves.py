@@ -19,7 +19,7 @@ from prefiqs_jax.fiqa.pooled import (
     weight_before,
 )
 from prefiqs_jax.fiqa.protocol import Protocol
-from prefiqs_jax.fiqa.reading import area_under, read_curve
+from prefiqs_jax.fiqa.reading import ROUNDING, area_under, read_curve
 from prefiqs_jax.fiqa.resampling import Draws, Units, sides, weight_chunks
 from prefiqs_jax.fiqa.threads import in_threads
 from prefiqs_jax.fiqa.weighted import (
@@ -60,6 +60,12 @@ class Reading(NamedTuple):
 
     grid: Float[np.ndarray, " points"]
     limits: tuple[float, ...]
+
+    @property
+    def steps(self) -> Float[np.ndarray, " steps"]:
+        """The steps of the grid up to the last place that is read."""
+        last = max(float(self.grid.max()), *self.limits)
+        return GRID[: np.searchsorted(GRID, last - ROUNDING) + 1]
 
 
 class Evaluation(NamedTuple):
@@ -251,16 +257,17 @@ def _curve(
     assert order is not None  # of the way "pooled"
     assert before is not None
     total = before[-1]
+    steps = evaluation.reading.steps
     if total == 0:
-        return GRID, np.full(len(GRID), np.nan)
+        return steps, np.full(len(steps), np.nan)
     if switches.ties not in cuts:
-        target = np.floor(GRID * total)
+        target = np.floor(steps * total)
         cuts[switches.ties] = find_cut(
             order, before, drawn.weight, target, ties=switches.ties
         )
     cut, gone = cuts[switches.ties]
     fnmr = pooled_curve(mated, similar, cut, total - gone, threshold, rate, switches)
-    return None if fnmr is None else (GRID, fnmr)
+    return None if fnmr is None else (steps, fnmr)
 
 
 def _repeated_curve(

@@ -81,9 +81,9 @@ def edc_replicates(
     """Compute the curves of several qualities on replicates.
 
     A replicate leaves out one identity (jackknife), or draws as many as there are, with
-    replacement (bootstrap), and everything is found again on it: thresholds, which comparisons go, FNMR, areas. All qualities,
-    protocols, rates and limits see the same replicates, so their differences are
-    paired.
+    replacement (bootstrap), and everything is found again on it: thresholds, which
+    comparisons go, FNMR, areas. All qualities, protocols, rates and limits see the same
+    replicates, so their differences are paired.
 
     Parameters
     ----------

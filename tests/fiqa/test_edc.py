@@ -133,6 +133,8 @@ def _by_hand(similarity, mated, quality, fmr, switches):
         if switches.rule == "at_most":
             return threshold_at_fmr(values[False], fmr)
         levels = np.unique(np.concatenate([values[True], values[False]]))
+        if switches.rule == "nearest_non_mated":
+            levels = np.unique(values[False])
         rates = [np.mean(values[False] >= t) for t in levels]
         return levels[np.argmin(np.abs(np.array(rates) - fmr))]
 
@@ -165,7 +167,7 @@ SETTINGS = [
     Protocol(*switches)
     for switches in itertools.product(
         ("per_step", "fixed"),
-        ("nearest", "at_most"),
+        ("nearest", "at_most", "nearest_non_mated"),
         ("ge", "gt"),
         ("pooled", "mated", "proportional"),
         ("grid", "all"),
