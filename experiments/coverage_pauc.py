@@ -37,11 +37,11 @@ REPLICATES = 99
 FMRS = (1e-2, 1e-3)
 PROTOCOLS = ("fiqat", "proportional", "crfiqa")
 QUALITIES = ("good", "other", "random")
-POPULATION, POPULATIONS = 150, 40
-# What the bootstrap does differs little between protocols, and costs most: all else is
-# the jackknife. With 100 people, one protocol tells which of the two is better.
-BOOTSTRAP = {"fiqat": PEOPLE, "crfiqa": (10,)}
-MANY, MANY_PROTOCOLS = 100, ("fiqat",)
+POPULATION, POPULATIONS = 150, 24
+# The bootstrap costs most, and what it does differs little between protocols and rates.
+BOOTSTRAP, BOOTSTRAP_FMR = "fiqat", 1e-3
+MANY = 100
+"""So many people are simulated only where the two are compared."""
 
 
 def main() -> None:
@@ -54,32 +54,41 @@ def main() -> None:
     chosen = options.parse_args()
     people, simulations, populations = PEOPLE, SIMULATIONS, POPULATIONS
     if chosen.quick:
-        people, simulations, populations = (8,), 3, 2
+        people, simulations, populations = (8,), 3, 1
     context = multiprocessing.get_context("spawn")
+    hits: dict[str, dict[str, dict[str, list[bool]]]] = {}
     with ProcessPoolExecutor(chosen.processes, mp_context=context) as pool:
         seeds = range(10**6, 10**6 + populations)
         true = np.mean(list(pool.map(truth, seeds)), axis=0)
-        jobs = [(count, seed, true) for count in people for seed in range(simulations)]
-        found = list(pool.map(covered, jobs, chunksize=max(1, simulations // 50)))
-    result: dict[str, Any] = {}
-    for (count, _, _), one in zip(jobs, found, strict=True):
-        for (statistic, method), hit in one.items():
-            cell = result.setdefault(statistic, {}).setdefault(str(count), {})
-            cell.setdefault(method, []).append(hit)
-    result = {
+        jobs = [(count, seed, true) for seed in range(simulations) for count in people]
+        for place, one in enumerate(pool.map(covered, jobs)):
+            for (statistic, method), hit in one.items():
+                cell = hits.setdefault(statistic, {}).setdefault(
+                    str(jobs[place][0]), {}
+                )
+                cell.setdefault(method, []).append(hit)
+            if (place + 1) % (50 * len(people)) == 0 or place + 1 == len(jobs):
+                result = shares(hits)
+                chosen.out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+                print(f"{place + 1} of {len(jobs)} samples", flush=True)
+    for statistic, cells in shares(hits).items():
+        for count, by in cells.items():
+            told = ", ".join(f"{method} {share:.3f}" for method, share in by.items())
+            print(f"{statistic}, {count} people: {told}")
+
+
+def shares(hits: dict[str, dict[str, dict[str, list[bool]]]]) -> dict[str, Any]:
+    """Divide the hits by the samples, whose number stands beside them."""
+    return {
         statistic: {
             count: {
-                method: round(float(np.mean(hits)), 3) for method, hits in by.items()
+                **{name: round(float(np.mean(hit)), 3) for name, hit in by.items()},
+                "samples": max(map(len, by.values())),
             }
             for count, by in cells.items()
         }
-        for statistic, cells in sorted(result.items())
+        for statistic, cells in sorted(hits.items())
     }
-    chosen.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    for statistic, cells in result.items():
-        for count, by in cells.items():
-            told = ", ".join(f"{method} {hit:.3f}" for method, hit in by.items())
-            print(f"{statistic}, {count} people: {told}")
 
 
 def sample(people: int, seed: int) -> tuple[Any, np.ndarray, dict[str, np.ndarray]]:
@@ -136,51 +145,55 @@ def covered(job: tuple[int, int, np.ndarray]) -> dict[tuple[str, str], bool]:
     pairs, who, quality = sample(people, seed)
     hits: dict[tuple[str, str], bool] = {}
     for protocol, its_truth in zip(PROTOCOLS, true, strict=True):
-        if people >= MANY and protocol not in MANY_PROTOCOLS:
-            continue
-        methods = ["jackknife"]
-        if people in BOOTSTRAP.get(protocol, ()):
-            methods.append("bootstrap")
-        areas = {}
-        for method in methods:
-            found = edc_replicates(
-                pairs,
-                who,
-                quality,
-                fmrs=FMRS,
-                protocols=(protocol,),
-                discard_fraction=[0.0],
-                replicates=REPLICATES if method == "bootstrap" else people,
-                seed=seed,
-                method=method,  # pyright: ignore[reportArgumentType]
-            )
-            areas[method] = np.array([part.pauc[:, :, 0] for part in found])
-        for place, fmr in enumerate(FMRS):
-            cell = {method: each[place] for method, each in areas.items()}
-            for row, name in enumerate(QUALITIES):
-                what, value = f"{protocol}, FMR {fmr:g}, pAUC {name}", its_truth[place]
-                _add(hits, what, {m: v[row] for m, v in cell.items()}, value[row])
-                if row:
-                    what = f"{protocol}, FMR {fmr:g}, {name} - good"
-                    change = {m: v[row] - v[0] for m, v in cell.items()}
-                    _add(hits, what, change, value[row] - value[0])
-        for method, each in areas.items():
-            change = (each[:, 1:] - each[:, :1]).reshape(-1, each.shape[-1]).T
+        if people < MANY:
+            found = _areas((pairs, who, quality), protocol, FMRS, people, "jackknife")
+            for fmr, area, value in zip(FMRS, found, its_truth, strict=True):
+                _add(hits, f"{protocol}, FMR {fmr:g}", {"jackknife": area}, value)
+            change = (found[:, 1:] - found[:, :1]).reshape(-1, found.shape[-1]).T
             target = (its_truth[:, 1:] - its_truth[:, :1]).ravel()
-            for name, ends in _families(change, method).items():
+            for name, ends in _families(change).items():
                 inside = (ends[0] <= target) & (target <= ends[1])
                 hits[f"{protocol}, family", name] = bool(inside.all())
+        if protocol == BOOTSTRAP:
+            fmrs, place = (BOOTSTRAP_FMR,), FMRS.index(BOOTSTRAP_FMR)
+            both = {
+                method: _areas((pairs, who, quality), protocol, fmrs, count, method)[0]
+                for method, count in (("jackknife", people), ("bootstrap", REPLICATES))
+            }
+            _add(hits, f"{protocol}, FMR {BOOTSTRAP_FMR:g}", both, its_truth[place])
     return hits
+
+
+def _areas(
+    simulated: Any, protocol: str, fmrs: tuple[float, ...], count: int, method: str
+) -> np.ndarray:
+    """Give areas by rate, quality and replicate."""
+    found = edc_replicates(
+        *simulated,
+        fmrs=fmrs,
+        protocols=(protocol,),
+        discard_fraction=[0.0],
+        replicates=count,
+        method=method,  # pyright: ignore[reportArgumentType]
+    )
+    return np.array([part.pauc[:, :, 0] for part in found])
 
 
 def _add(
     hits: dict[tuple[str, str], bool],
-    statistic: str,
-    values: dict[str, np.ndarray],
-    true: float,
+    setting: str,
+    areas: dict[str, np.ndarray],
+    true: np.ndarray,
 ) -> None:
-    for method, (low, high) in _intervals(values).items():
-        hits[statistic, method] = bool(low <= true <= high)
+    """Hold every interval of every area and difference against the truth."""
+    for row, name in enumerate(QUALITIES):
+        cases = [(f"pAUC {name}", {m: v[row] for m, v in areas.items()}, true[row])]
+        if row:
+            change = {m: v[row] - v[0] for m, v in areas.items()}
+            cases.append((f"{name} - good", change, true[row] - true[0]))
+        for what, values, value in cases:
+            for method, (low, high) in _intervals(values).items():
+                hits[f"{setting}, {what}", method] = bool(low <= value <= high)
 
 
 def _intervals(values: dict[str, np.ndarray]) -> dict[str, tuple[float, float]]:
@@ -217,22 +230,15 @@ def _bca(value: float, drawn: np.ndarray, one_out: np.ndarray) -> tuple[float, f
     return float(low), float(high)
 
 
-def _families(change: np.ndarray, method: str) -> dict[str, Any]:
+def _families(change: np.ndarray) -> dict[str, Any]:
     """Make intervals of all differences: each alone, and two ways together."""
-    count = change.shape[1]
-    if method == "bootstrap":
-        drawn = change[1:][np.isfinite(change[1:]).all(axis=1)]
-        return {
-            "bootstrap percentile, each alone": np.quantile(
-                drawn, [0.025, 0.975], axis=0
-            ),
-            "bootstrap max-t": simultaneous_intervals(change, "bootstrap"),
-        }
     alone = jackknife_interval(change[0], change[1:])
-    stricter = jackknife_interval(change[0], change[1:], level=1 - 0.05 / count)
+    each = 1 - 0.05 / change.shape[1]
     return {
         "jackknife t, each alone": alone,
-        "jackknife t, Bonferroni": stricter,
+        "jackknife t, Bonferroni": jackknife_interval(
+            change[0], change[1:], level=each
+        ),
         "jackknife max-t": simultaneous_intervals(change, "jackknife"),
     }
 

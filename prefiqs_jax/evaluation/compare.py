@@ -1,6 +1,7 @@
 """Hold qualities against recognition errors: of one benchmark, verifier and scorer."""
 
 import dataclasses
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -14,17 +15,24 @@ from prefiqs_jax.evaluation.units import Units
 from prefiqs_jax.fiqa import (
     DET,
     EDC,
+    FEW_UNITS,
     EDCBand,
+    Evidence,
     Pairs,
+    Replicates,
     det,
+    difference_table,
     edc,
     edc_bands,
     edc_replicates,
     equal_error_rate,
+    error_evidence,
     operating_point,
     pair_quality,
     pauc,
+    tie_warning,
 )
+from prefiqs_jax.fiqa.evidence import FEWEST_ERRORS, FEWEST_UNITS
 from prefiqs_jax.fiqa.verification import OperatingPoint
 from prefiqs_jax.scorefiles import check_direction
 
@@ -41,6 +49,12 @@ _UNIT_NAMES = {
     "several templates show one person",
     "comparison": "comparison, as identities are not known and no two share an image: "
     "they are too narrow where several comparisons are of one person",
+}
+_PLURALS = {
+    "identity": "people",
+    "image": "images",
+    "template": "templates",
+    "comparison": "comparisons",
 }
 
 
@@ -61,6 +75,9 @@ class Comparison:
         any discard.
     det
         Error rates at every threshold.
+    silent
+        False match rates at which there are too few errors to tell qualities apart,
+        and how few there are, in words.
     about_bands
         What the intervals are, in words.
     notes
@@ -77,6 +94,7 @@ class Comparison:
     areas: "pd.DataFrame"
     verification: "pd.DataFrame"
     det: DET
+    silent: Mapping[float, str]
     about_bands: str
     notes: tuple[str, ...]
 
@@ -125,27 +143,41 @@ def compare(
         "verifier": verifier,
         "scorer": scorer,
     }
-    plain = {
-        rate: {
-            name: edc(
-                pairs.similarity,
-                pairs.mated,
-                pair_quality(values, pairs),
-                fmr=rate,
-                protocol=options.protocol,
-            )
-            for name, values in quality.items()
+    with warnings.catch_warnings():
+        # Of all curves, one line says it.
+        warnings.filterwarnings("ignore", message=".* tie in quality at a cut")
+        plain = {
+            rate: {
+                name: edc(
+                    pairs.similarity,
+                    pairs.mated,
+                    pair_quality(values, pairs),
+                    fmr=rate,
+                    protocol=options.protocol,
+                )
+                for name, values in quality.items()
+            }
+            for rate in options.fmr
         }
-        for rate in options.fmr
+    evidence = {
+        rate: error_evidence(pairs, units.identities, curves[reference])
+        for rate, curves in plain.items()
     }
-    bands, about = _bands(units, pairs, quality, reference, options)
+    found = _replicates(units, pairs, quality, options)
+    # Where there are no errors to speak of, an interval would speak of them.
+    found = tuple(part for part in found if evidence[part.fmr].tells)
+    bands = {part.fmr: edc_bands(part, reference=reference) for part in found}
+    changes = None
+    if found and len(quality) > 1:
+        changes = difference_table(found, reference=reference)
     areas = pd.concat(
         [
-            _areas(plain[rate], bands.get(rate), reference, options)
+            _areas(plain[rate], evidence[rate], reference, options)
             for rate in options.fmr
         ],
         ignore_index=True,
     )
+    _fill(areas, bands, changes)
     points = pd.concat(
         [
             _points(name, curve, bands.get(rate, {}).get(name))
@@ -171,8 +203,16 @@ def compare(
         areas=areas,
         verification=verification,
         det=det(pairs.similarity, pairs.mated),
-        about_bands=about,
-        notes=(*units.notes, *_zero_fmr(units.benchmark.name, points_at)),
+        silent={
+            rate: _too_few(each) for rate, each in evidence.items() if not each.tells
+        },
+        about_bands=_about(units, found, options),
+        notes=(
+            *units.notes,
+            *_zero_fmr(units.benchmark.name, points_at),
+            *_ties(units.benchmark.name, plain[options.fmr[0]]),
+            *_intervals_fail(units, found),
+        ),
     )
 
 
@@ -219,16 +259,15 @@ def _mean_mated_similarity(
     return total / np.maximum(often, 1), often > 0
 
 
-def _bands(
+def _replicates(
     units: Units,
     pairs: Pairs,
     quality: Mapping[str, NDArray[np.float64]],
-    reference: str,
     options: EvaluationOptions,
-) -> tuple[dict[float, dict[str, EDCBand]], str]:
+) -> tuple[Replicates, ...]:
     if not options.replicates:
-        return {}, "No intervals were asked for."
-    found = edc_replicates(
+        return ()
+    return edc_replicates(
         pairs,
         units.identities,
         quality,
@@ -238,19 +277,81 @@ def _bands(
         replicates=options.replicates,
         seed=options.seed,
     )
-    kind = found[0].unit
+
+
+def _unit(units: Units, kind: str) -> str:
     if kind == "image" and units.members is not None:
-        kind = "template"
-    about = f"Bands are 95 % bootstrap intervals by {_UNIT_NAMES[kind]}."
+        return "template"
+    return kind
+
+
+def _about(
+    units: Units, found: Sequence[Replicates], options: EvaluationOptions
+) -> str:
+    """Say what the intervals are, and when not to trust them."""
+    if not options.replicates:
+        return "No intervals were asked for."
+    if not found:
+        return "There are no intervals, as there are too few errors."
+    first = found[0]
+    kind = _unit(units, first.unit)
+    how = "bootstrap percentiles, by"
+    if first.method == "jackknife":
+        how = (
+            "jackknife intervals with Student's quantile, leaving out one at a time, by"
+        )
+    about = f"Intervals are 95 % {how} {_UNIT_NAMES[kind]}"
     if kind == "identity":
-        about = f"{about[:-1]} (known from: {units.benchmark.identity_source})."
-    bands = {each.fmr: edc_bands(each, reference=reference) for each in found}
-    return bands, about
+        about += f" ({first.unit_count}; known from: {units.benchmark.identity_source})"
+    if first.unit_count < FEW_UNITS:
+        about += f". With fewer than {FEW_UNITS} they are too narrow"
+    return f"{about}."
+
+
+def _intervals_fail(units: Units, found: Sequence[Replicates]) -> list[str]:
+    """Warn of intervals that contain the truth less often than they say."""
+    if not found:
+        return []
+    name, kind = units.benchmark.name, _unit(units, found[0].unit)
+    lines = []
+    if kind != "identity":
+        lines.append(f"{name}: intervals are by {_UNIT_NAMES[kind]}")
+    if found[0].unit_count < FEW_UNITS:
+        lines.append(
+            f"{name}: intervals of {found[0].unit_count} {_PLURALS[kind]} contain the "
+            f"truth less often than 95 %; take at least {FEW_UNITS}"
+        )
+    return lines
+
+
+def _too_few(evidence: Evidence) -> str:
+    who = _PLURALS[evidence.unit]
+    if evidence.errors == 0:
+        return f"none of {evidence.mated_count:,} mated comparisons fails"
+    verb = "fails" if evidence.errors == 1 else "fail"
+    return (
+        f"only {evidence.errors} of {evidence.mated_count:,} mated comparisons {verb}, "
+        f"of {evidence.units} {who}; it takes {FEWEST_ERRORS}, of {FEWEST_UNITS} {who}"
+    )
+
+
+def _ties(benchmark: str, curves: Mapping[str, EDC]) -> list[str]:
+    """Say so where many comparisons tie in quality."""
+    tied = {name: float(curve.tied_fraction.max()) for name, curve in curves.items()}
+    told = [name for name, curve in curves.items() if tie_warning(curve)]
+    if not told:
+        return []
+    most = max(told, key=tied.__getitem__)
+    return [
+        f"{benchmark}: more than 1 % of the comparisons tie in quality at a cut of "
+        f"{len(told)} of {len(curves)} qualities (most: {100 * tied[most]:.1f} %, "
+        f"{most}); their curves are means over the orders of ties"
+    ]
 
 
 def _areas(
     curves: Mapping[str, EDC],
-    bands: Mapping[str, EDCBand] | None,
+    evidence: Evidence,
     reference: str,
     options: EvaluationOptions,
 ) -> "pd.DataFrame":
@@ -258,9 +359,8 @@ def _areas(
 
     limit = options.max_discard
     value = {name: pauc(curve, max_discard=limit) for name, curve in curves.items()}
-    rows = []
-    for name, curve in curves.items():
-        row = {
+    rows = [
+        {
             "protocol": curve.protocol,
             "fmr": curve.fmr,
             "max_discard": limit,
@@ -269,27 +369,46 @@ def _areas(
             "low": np.nan,
             "high": np.nan,
             "fnmr_start": float(curve.fnmr[0]),
+            "errors": evidence.errors,
+            "units_with_errors": evidence.units,
+            "tells": evidence.tells,
             "reference": reference,
             "is_reference": name == reference,
             "difference": value[name] - value[reference],
             "difference_low": np.nan,
             "difference_high": np.nan,
-            "is_real": False,
+            "differs": False,
             "drawn": "none",
+            "interval": "none",
         }
-        if bands is not None:
-            band = bands[name]
-            low, high = (float(end) for end in band.pauc_difference[1:])
-            row |= {
-                "low": float(band.pauc.low),
-                "high": float(band.pauc.high),
-                "difference_low": low,
-                "difference_high": high,
-                "is_real": low > 0 or high < 0,
-                "drawn": band.unit,
-            }
-        rows.append(row)
+        for name, curve in curves.items()
+    ]
     return pd.DataFrame(rows)
+
+
+def _fill(
+    areas: "pd.DataFrame",
+    bands: Mapping[float, Mapping[str, EDCBand]],
+    changes: "pd.DataFrame | None",
+) -> None:
+    """Enter the intervals: each area's own, and those of all differences together."""
+    names = ["low", "high", "drawn", "interval"]
+    for row, (rate, name) in enumerate(
+        zip(areas["fmr"], areas["quality"], strict=True)
+    ):
+        if rate in bands:
+            band = bands[rate][name]
+            ends = (float(band.pauc.low), float(band.pauc.high))
+            areas.loc[row, names] = (*ends, band.unit, band.method)
+    if changes is None:
+        return
+    place = areas.set_index(["fmr", "quality"]).index
+    row = place.get_indexer(list(zip(changes["fmr"], changes["quality"], strict=True)))
+    areas.loc[row, "difference_low"] = changes["low"].to_numpy()
+    areas.loc[row, "difference_high"] = changes["high"].to_numpy()
+    areas.loc[row, "differs"] = changes["differs"].to_numpy()
+    own = areas["is_reference"] & areas["fmr"].isin(list(bands))
+    areas.loc[own, ["difference_low", "difference_high"]] = 0.0
 
 
 def _points(name: str, curve: EDC, band: EDCBand | None) -> "pd.DataFrame":

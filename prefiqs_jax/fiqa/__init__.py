@@ -8,14 +8,15 @@ from prefiqs_jax.fiqa.cuts import GRID
 from prefiqs_jax.fiqa.det import DET, det, det_fnmr
 from prefiqs_jax.fiqa.differences import difference_table, pauc_table
 from prefiqs_jax.fiqa.discard import Removed, false_non_matches_removed, pair_quality
-from prefiqs_jax.fiqa.edc import EDC, edc
+from prefiqs_jax.fiqa.edc import EDC, edc, tie_warning
+from prefiqs_jax.fiqa.evidence import Evidence, error_evidence
 from prefiqs_jax.fiqa.false_matches import FalseMatchEDC, false_match_edc
 from prefiqs_jax.fiqa.intervals import EDCBand, Interval, edc_bands, edc_intervals
 from prefiqs_jax.fiqa.label_optimisation import optimise_labels
 from prefiqs_jax.fiqa.pairs import MOST_IMAGES, MOST_IMAGES_SINGLE, Pairs, all_pairs
 from prefiqs_jax.fiqa.protocol import PROTOCOLS, Protocol
 from prefiqs_jax.fiqa.rce import RCE, rce
-from prefiqs_jax.fiqa.replicates import Replicates, edc_replicates
+from prefiqs_jax.fiqa.replicates import FEW_UNITS, Replicates, edc_replicates
 from prefiqs_jax.fiqa.similarity import pair_similarity, unit_embeddings
 from prefiqs_jax.fiqa.summary import (
     best_curve,
@@ -40,12 +41,14 @@ from prefiqs_jax.fiqa.verification import (
 __all__ = [
     "DET",
     "EDC",
+    "FEW_UNITS",
     "GRID",
     "MOST_IMAGES",
     "MOST_IMAGES_SINGLE",
     "PROTOCOLS",
     "RCE",
     "EDCBand",
+    "Evidence",
     "FalseMatchEDC",
     "Interval",
     "Members",
@@ -67,6 +70,7 @@ __all__ = [
     "edc_intervals",
     "edc_replicates",
     "equal_error_rate",
+    "error_evidence",
     "false_match_edc",
     "false_non_matches_removed",
     "fmr_at",
@@ -84,5 +88,6 @@ __all__ = [
     "rce",
     "template_quality",
     "threshold_at_fmr",
+    "tie_warning",
     "unit_embeddings",
 ]

@@ -1,4 +1,4 @@
-"""Bootstrap intervals of error-versus-discard curves, by identity, and paired."""
+"""Intervals of error-versus-discard curves, by identity, and paired."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from prefiqs_jax.statistics.jackknife import jackknife_interval
 
 
 class Interval(NamedTuple):
-    """A value and its percentile interval; arrays along a curve, or floats."""
+    """A value and its interval; arrays along a curve, or floats."""
 
     value: Float[np.ndarray, "*points"]
     low: Float[np.ndarray, "*points"]
@@ -75,8 +75,9 @@ def edc_intervals(
 ) -> dict[str, EDCBand]:
     """Estimate how far error-versus-discard curves depend on who was photographed.
 
-    A replicate draws as many identities as there are, with replacement, and everything
-    is found again on it: the threshold at its FMR, which comparisons go, FNMR, area.
+    A replicate leaves out one identity, or draws as many as there are, with replacement
+    (with many identities), and everything is found again on it: the threshold at its
+    FMR, which comparisons go, FNMR, area.
     All qualities see the same replicates, so differences are paired: their intervals
     can be narrow where the bands overlap. For several protocols, rates or limits at
     once, and for what a replicate is, see :func:`edc_replicates`.
@@ -99,18 +100,17 @@ def edc_intervals(
         Shape (points,): where to read the curves, in [0, 1).
     max_discard
         Upper limit of the areas, in (0, 1].
-    replicates
-        Bootstrap replicates.
-    seed
-        Of the bootstrap.
+    replicates, seed, method
+        As for :func:`edc_replicates`.
     level
-        Coverage of the percentile intervals, in (0, 1).
+        Coverage of the intervals, each by itself, in (0, 1).
 
     Returns
     -------
     dict
-        An :class:`EDCBand` for each quality. A replicate without mated or non-mated
-        comparisons (a handful of identities only) has no curve and is left out.
+        An :class:`EDCBand` for each quality. A bootstrap replicate without mated or
+        non-mated comparisons (a handful of identities only) has no curve and is left
+        out.
 
     Raises
     ------
@@ -121,8 +121,9 @@ def edc_intervals(
 
     Notes
     -----
-    With few identities (below some 30) or few false non-matches the coverage is below
-    the level; so it is if images are drawn of which several show one person.
+    With fewer than ``FEW_UNITS`` identities or few false non-matches (see
+    :func:`error_evidence`) the coverage is below the level; so it is if images are left
+    out or drawn of which several show one person.
 
     References
     ----------
@@ -176,7 +177,7 @@ def edc_bands(
     max_discard
         Upper limit of the areas, one of those asked for; the first by default.
     level
-        Coverage of the percentile intervals, in (0, 1).
+        Coverage of the intervals, each by itself, in (0, 1).
 
     Returns
     -------

@@ -34,6 +34,8 @@ PERCENT = np.arange(96) / 100
 PERCENT.flags.writeable = False
 MOST_LEFT_OUT = 100
 """Units up to which the jackknife is the default; beyond, it is the bootstrap."""
+FEW_UNITS = 10
+"""Units below which no interval covers as often as asked for."""
 
 
 class Replicates(NamedTuple):

@@ -8,6 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.plots.labels import plain
+from prefiqs_jax.plots.notes import note
 from prefiqs_jax.plots.theme import BLUE, GREY, VERMILION
 
 if TYPE_CHECKING:
@@ -20,17 +21,18 @@ _REST_IN = 0.85
 def pauc_intervals(figure: Figure, table: "pd.DataFrame") -> Figure:
     """Fill a figure with areas: one panel a false match rate, one line a quality.
 
-    A filled marker says that the difference to the reference is real: its interval
-    excludes zero. Lower areas are better.
+    A filled marker says that a quality differs from the reference: the interval of the
+    difference excludes 0. Where there are too few errors to tell, the panel says so and
+    no marker is filled. Lower areas are better.
 
     Parameters
     ----------
     figure
         Empty figure; its height is set to fit, its width stays.
     table
-        Columns quality, fmr, pauc, low, high, is_reference and is_real, one row for
-        each quality and rate; the areas of one benchmark, network and protocol. Low and
-        high may be NaN, where there are no intervals.
+        Columns quality, fmr, pauc, low, high, is_reference, differs and tells, one row
+        for each quality and rate; the areas of one benchmark, network and protocol. Low
+        and high may be NaN, where there are no intervals.
 
     Returns
     -------
@@ -55,7 +57,7 @@ def pauc_intervals(figure: Figure, table: "pd.DataFrame") -> Figure:
             color = VERMILION if row["is_reference"] else BLUE
             if np.isfinite(row["low"]):
                 ax.plot([row["low"], row["high"]], [place, place], color=color, lw=1)
-            filled = row["is_reference"] or row["is_real"]
+            filled = row["tells"] and (row["is_reference"] or row["differs"])
             ax.plot(
                 row["pauc"],
                 place,
@@ -67,6 +69,8 @@ def pauc_intervals(figure: Figure, table: "pd.DataFrame") -> Figure:
             if row["is_reference"]:
                 ax.axvline(row["pauc"], color=GREY, lw=0.6, ls=(0, (4, 3)), zorder=0)
         ax.set_title(f"FMR {rate:g}", pad=3)
+        if not rows["tells"].all():
+            note(ax, "cannot tell:\ntoo few errors")
         ax.grid(axis="y", color="0.9", lw=0.5)
         ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
         # Narrow panels have no room for four-digit numbers side by side.

@@ -72,9 +72,11 @@ def simultaneous_intervals(
     is_jackknife = method == "jackknife"
     error = np.sqrt(square * ((count - 1) / count if is_jackknife else 1 / (count - 1)))
     # Below rounding, a difference between equal qualities is none.
-    varies = error > 1e-12 * np.abs(values).max(initial=0, where=np.isfinite(values))
+    rounding = 1e-12 * np.abs(values).max(initial=0, where=np.isfinite(values))
+    varies = error > rounding
+    reach = np.where(value == 0, 0.0, rounding)
     if not varies.any():
-        return value - error, value + error
+        return value - reach, value + reach
     unit = deviation[:, varies] / error[varies]
     if is_jackknife:
         rng = np.random.default_rng(seed)
@@ -84,5 +86,6 @@ def simultaneous_intervals(
         most = np.abs(normal).max(axis=1) / spread
     else:
         most = np.abs(unit).max(axis=1)
-    reach = np.quantile(most, level) * error
+    reach = np.where(varies, np.quantile(most, level) * error, reach)
+    reach[np.isnan(error)] = np.nan
     return value - reach, value + reach

@@ -84,8 +84,8 @@ def test_the_listed_order_is_what_the_curve_was_before():
         some = [x[order] for x in (similarity, mated, quality)]
         areas.append(pauc(edc(*some, fmr=0.01, protocol=LISTED)))
     middle = pauc(edc(similarity, mated, quality, fmr=0.01))
-    assert areas[0] < middle - 5e-3
-    assert middle + 5e-3 < areas[1]
+    assert areas[0] < middle - 2e-3
+    assert middle + 2e-3 < areas[1]
     # A constant quality says nothing: at a fixed threshold its curve is flat.
     for protocol in ("proportional", dataclasses.replace(CRFIQA, threshold="fixed")):
         flat = edc(similarity, mated, np.ones(600), fmr=0.01, protocol=protocol)
