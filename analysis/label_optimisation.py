@@ -165,9 +165,11 @@ def study(
     rows = []
     for (score, kind, step), values in labels.items():
         own = area[score, kind, step]
-        change = interval(own - area[score, BASE, 0.0], 0.95, found.method)
+        change = interval(
+            own - area[score, BASE, 0.0], 0.95, found.method, "difference"
+        )
         rank = spearman(values, labels[score, BASE, 0.0], whole)[0]
-        ends = interval(own, 0.95, found.method, (0, np.inf))
+        ends = interval(own, 0.95, found.method, "area")
         differs = bool(change.low > 0 or change.high < 0)
         rows.append((score, kind, step, *ends, *change, differs, rank))
     columns = ["score", "labels", "step", "pauc", "pauc_low", "pauc_high"]

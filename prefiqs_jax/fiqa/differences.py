@@ -1,7 +1,6 @@
 """Which qualities differ in their areas, as far as the comparisons at hand can tell."""
 
 import itertools
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -47,9 +46,7 @@ def pauc_table(
     for part in replicates:
         for place, limit in enumerate(part.max_discard):
             for row, name in enumerate(part.quality):
-                found = interval(
-                    part.pauc[row, :, place], level, part.method, (0, math.inf)
-                )
+                found = interval(part.pauc[row, :, place], level, part.method, "area")
                 rows.append(
                     {
                         "protocol": part.protocol,
@@ -158,7 +155,7 @@ def difference_table(
     if simultaneous:
         low, high = simultaneous_intervals(values, method, level=level)
     else:
-        _, low, high = interval(values, level, method)
+        _, low, high = interval(values, level, method, "difference")
     place = table.columns.get_loc("unit")
     for name, column in (
         ("low", low),

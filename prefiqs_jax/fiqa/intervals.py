@@ -1,7 +1,7 @@
 """Intervals of error-versus-discard curves, by identity, and paired."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -204,10 +204,10 @@ def edc_bands(
         fnmr = replicates.fnmr[row]
         bands[quality] = EDCBand(
             replicates.discard_fraction,
-            interval(fnmr, level, method, (0, 1)),
-            interval(fnmr - replicates.fnmr[place], level, method),
-            interval(pauc[row], level, method, (0, np.inf)),
-            interval(pauc[row] - pauc[place], level, method),
+            interval(fnmr, level, method, "rate"),
+            interval(fnmr - replicates.fnmr[place], level, method, "difference"),
+            interval(pauc[row], level, method, "area"),
+            interval(pauc[row] - pauc[place], level, method, "difference"),
             replicates.fmr,
             replicates.protocol,
             replicates.switches,
@@ -225,7 +225,7 @@ def interval(
     values: NDArray[np.float64],
     level: float,
     method: Method,
-    ends: tuple[float, float] = (-np.inf, np.inf),
+    kind: Literal["area", "rate", "difference"],
 ) -> Interval:
     """Take the first as the value, and make an interval of its replicates.
 
@@ -239,9 +239,10 @@ def interval(
     method
         That made the replicates: "jackknife" for its interval with Student's quantile,
         "bootstrap" for percentiles.
-    ends
-        Least and largest value that is possible. An interval ends there, too, which
-        does not change what it covers.
+    kind
+        What it is. The jackknife interval of an area is that of its logarithm, whose
+        distribution is nearer to symmetric, where none is 0. Areas are at least 0 and
+        rates at most 1: there an interval ends, which does not change what it covers.
 
     Returns
     -------
@@ -251,16 +252,24 @@ def interval(
     Examples
     --------
     >>> replicates = np.array([49.0, *range(101)])
-    >>> [float(x) for x in interval(replicates, 0.5, "bootstrap")]
+    >>> [float(x) for x in interval(replicates, 0.5, "bootstrap", "area")]
     [49.0, 25.0, 75.0]
     """
-    if method == "jackknife":
-        low, high = jackknife_interval(values[0], values[1:], level=level)
-    else:
+    if method == "bootstrap":
         columns = values[1:].reshape(len(values) - 1, -1).T
         found = np.array([percentile_interval(column, level) for column in columns])
         low, high = found.T.reshape(2, *values.shape[1:])
-    return Interval(values[0], np.clip(low, *ends), np.clip(high, *ends))
+    elif kind == "area" and values.min() > 0:
+        logarithm = np.log(values)
+        ends = jackknife_interval(logarithm[0], logarithm[1:], level=level)
+        low, high = np.exp(ends)
+    else:
+        low, high = jackknife_interval(values[0], values[1:], level=level)
+    if kind != "difference":
+        low = np.maximum(low, 0)
+    if kind == "rate":
+        high = np.minimum(high, 1)
+    return Interval(values[0], low, high)
 
 
 def _check_names(names: tuple[str, ...], reference: str | None, level: float) -> str:

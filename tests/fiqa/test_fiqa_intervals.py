@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.fiqa import (
@@ -118,6 +119,63 @@ def test_a_replicate_is_the_curve_of_the_repeated_list(seed, fmr, switches):
     wanted = bands["chance"].fnmr.low - bands["good"].fnmr.low
     np.testing.assert_allclose(difference.low, wanted, atol=1e-15)
     assert (bands["good"].unit, bands["good"].reference) == ("identity", "good")
+
+
+@pytest.mark.parametrize("most", [500, 5])
+@pytest.mark.parametrize("protocol", sorted(PROTOCOLS))
+def test_the_jackknife_leaves_people_out(protocol, most):
+    pairs, who, quality = _sample()
+    (found,) = edc_replicates(
+        pairs,
+        who,
+        quality,
+        fmrs=(0.02,),
+        protocols=(protocol,),
+        discard_fraction=GRID,
+        replicates=most,
+        seed=3,
+    )
+    groups = np.arange(12)
+    if most < 12:
+        groups = np.random.default_rng(3).permutation(12) % most
+    assert found.method == "jackknife"
+    assert found.fnmr.shape[1] == 1 + min(most, 12)
+    for group in range(min(most, 12)):
+        out = np.flatnonzero(groups == group)
+        kept = ~np.isin(who[pairs.first], out) & ~np.isin(who[pairs.second], out)
+        left = Pairs(*(column[kept] for column in pairs))
+        for row, values in enumerate(quality.values()):
+            curve = edc(
+                left.similarity,
+                left.mated,
+                pair_quality(values, left),
+                fmr=0.02,
+                protocol=protocol,
+            )
+            fnmr = [fnmr_after_discard(curve, float(x)) for x in GRID]
+            np.testing.assert_allclose(found.fnmr[row, 1 + group], fnmr, atol=1e-12)
+            assert found.pauc[row, 1 + group, 0] == pytest.approx(
+                pauc(curve), abs=1e-12
+            )
+    # An area's interval is that of its logarithm, with Student's quantile.
+    band = edc_bands(found)["good"].pauc
+    area = np.log(found.pauc[0, :, 0])
+    count = len(area) - 1
+    error = np.sqrt((count - 1) * np.var(area[1:]))
+    reach = stats.t.ppf(0.975, count - 1) * error
+    np.testing.assert_allclose(
+        (band.low, band.high), np.exp([area[0] - reach, area[0] + reach])
+    )
+
+
+def test_many_people_are_drawn_and_few_left_out():
+    for count, method in ((100, "jackknife"), (101, "bootstrap")):
+        found = edc_replicates(*_sample(identities=count, each=2), replicates=3)
+        assert found[0].method == method
+    with pytest.raises(InputError, match="unknown method 'boot'; did you mean"):
+        edc_replicates(*_sample(), method="boot")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match="at least 2"):
+        edc_replicates(*_sample(), replicates=1)
 
 
 @pytest.mark.parametrize("protocol", sorted(PROTOCOLS))
