@@ -142,8 +142,8 @@ def edc_replicates(
     weight for each image's comparisons. Other settings than those of the presets are
     computed on the repeated list itself, which takes a sort per replicate.
 
-    Which method: ``experiments/coverage_pauc.py`` counts how often 95 % intervals cover,
-    for people who differ. The bootstrap's fall short with few people (paired
+    Which method: ``experiments/coverage_pauc.py`` counts how often 95 % intervals
+    cover, for people who differ. The bootstrap's fall short with few people (paired
     differences of 8 people: near 60 %); the jackknife's, with Student's quantile, do
     so below ``FEW_UNITS``. With 100 people both cover, and the bootstrap does not cost
     more with more. Of a single listed comparison or image, whose removal hardly moves
