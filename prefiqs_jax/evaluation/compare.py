@@ -329,9 +329,12 @@ def _too_few(evidence: Evidence) -> str:
     if evidence.errors == 0:
         return f"none of {evidence.mated_count:,} mated comparisons fails"
     verb = "fails" if evidence.errors == 1 else "fail"
+    whose = f"{evidence.units} {who}"
+    if evidence.units == 1:
+        whose = "one person" if evidence.unit == "identity" else f"one {evidence.unit}"
     return (
         f"only {evidence.errors} of {evidence.mated_count:,} mated comparisons {verb}, "
-        f"of {evidence.units} {who}; it takes {FEWEST_ERRORS}, of {FEWEST_UNITS} {who}"
+        f"of {whose}; it takes {FEWEST_ERRORS}, of {FEWEST_UNITS} {who}"
     )
 
 

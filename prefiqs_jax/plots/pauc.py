@@ -8,7 +8,6 @@ from matplotlib.ticker import MaxNLocator
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.plots.labels import plain
-from prefiqs_jax.plots.notes import note
 from prefiqs_jax.plots.theme import BLUE, GREY, VERMILION
 
 if TYPE_CHECKING:
@@ -68,14 +67,16 @@ def pauc_intervals(figure: Figure, table: "pd.DataFrame") -> Figure:
             )
             if row["is_reference"]:
                 ax.axvline(row["pauc"], color=GREY, lw=0.6, ls=(0, (4, 3)), zorder=0)
-        ax.set_title(f"FMR {rate:g}", pad=3)
-        if not rows["tells"].all():
-            note(ax, "cannot tell:\ntoo few errors")
+        tells = bool(rows["tells"].all())
+        few = "" if tells else ": cannot tell, too few errors"
+        ax.set_title(f"FMR {rate:g}{few}", pad=3)
         ax.grid(axis="y", color="0.9", lw=0.5)
         ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
         # Narrow panels have no room for four-digit numbers side by side.
         ax.tick_params(axis="x", labelsize=6.5)
         ax.margins(x=0.06)
+        if not rows["pauc"].any():
+            ax.set_xlim(-0.05, 1)  # all at 0: areas are not below
     panels[0].set_yticks(range(len(names)), [plain(name) for name in names])
     panels[0].set_ylim(len(names) - 0.4, -0.6)
     figure.supxlabel("pAUC (lower = better)", fontsize=8)

@@ -223,7 +223,7 @@ def separated(people, monkeypatch):
     ("failing", "words"),
     [
         (0, "none of 72 mated comparisons fails"),
-        (1, "only 3 of 72 mated comparisons fail, of 1 people; it takes 10, of 3"),
+        (1, "only 3 of 72 mated comparisons fail, of one person; it takes 10, of 3"),
         (3, "only 9 of 72"),
     ],
 )
