@@ -46,7 +46,7 @@ MANY = 100
 
 def main() -> None:
     """Simulate, print, write."""
-    options = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    options = argparse.ArgumentParser(description="Count how often intervals cover.")
     options.add_argument("--quick", action="store_true", help="a few simulations")
     default = Path(__file__).with_suffix(".json")
     options.add_argument("--out", type=Path, default=default)

@@ -9,13 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.evaluation.caveats import (
+    about_intervals,
+    intervals_fail,
+    ties_told,
+    too_few,
+    zero_fmr_told,
+)
 from prefiqs_jax.evaluation.options import EvaluationOptions
 from prefiqs_jax.evaluation.qualities import Quality
 from prefiqs_jax.evaluation.units import Units
 from prefiqs_jax.fiqa import (
     DET,
     EDC,
-    FEW_UNITS,
     EDCBand,
     Evidence,
     Pairs,
@@ -30,10 +36,7 @@ from prefiqs_jax.fiqa import (
     operating_point,
     pair_quality,
     pauc,
-    tie_warning,
 )
-from prefiqs_jax.fiqa.evidence import FEWEST_ERRORS, FEWEST_UNITS
-from prefiqs_jax.fiqa.verification import OperatingPoint
 from prefiqs_jax.scorefiles import check_direction
 
 if TYPE_CHECKING:
@@ -41,21 +44,6 @@ if TYPE_CHECKING:
 
 NO_SCORER = "none"
 """Who scores where all qualities come from files."""
-_UNIT_NAMES = {
-    "identity": "identity",
-    "image": "image, as identities are not known: they are too narrow where several "
-    "images show one person",
-    "template": "template, as identities are not known: they are too narrow where "
-    "several templates show one person",
-    "comparison": "comparison, as identities are not known and no two share an image: "
-    "they are too narrow where several comparisons are of one person",
-}
-_PLURALS = {
-    "identity": "people",
-    "image": "images",
-    "template": "templates",
-    "comparison": "comparisons",
-}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -204,14 +192,14 @@ def compare(
         verification=verification,
         det=det(pairs.similarity, pairs.mated),
         silent={
-            rate: _too_few(each) for rate, each in evidence.items() if not each.tells
+            rate: too_few(each) for rate, each in evidence.items() if not each.tells
         },
-        about_bands=_about(units, found, options),
+        about_bands=about_intervals(units, found, asked=options.replicates > 0),
         notes=(
             *units.notes,
-            *_zero_fmr(units.benchmark.name, points_at),
-            *_ties(units.benchmark.name, plain[options.fmr[0]]),
-            *_intervals_fail(units, found),
+            *zero_fmr_told(units.benchmark.name, points_at),
+            *ties_told(units.benchmark.name, plain[options.fmr[0]]),
+            *intervals_fail(units, found),
         ),
     )
 
@@ -277,79 +265,6 @@ def _replicates(
         replicates=options.replicates,
         seed=options.seed,
     )
-
-
-def _unit(units: Units, kind: str) -> str:
-    if kind == "image" and units.members is not None:
-        return "template"
-    return kind
-
-
-def _about(
-    units: Units, found: Sequence[Replicates], options: EvaluationOptions
-) -> str:
-    """Say what the intervals are, and when not to trust them."""
-    if not options.replicates:
-        return "No intervals were asked for."
-    if not found:
-        return "There are no intervals, as there are too few errors."
-    first = found[0]
-    kind = _unit(units, first.unit)
-    how = "bootstrap percentiles, by"
-    if first.method == "jackknife":
-        how = (
-            "jackknife intervals with Student's quantile, leaving out one at a time, by"
-        )
-    about = f"Intervals are 95 % {how} {_UNIT_NAMES[kind]}"
-    if kind == "identity":
-        about += f" ({first.unit_count}; known from: {units.benchmark.identity_source})"
-    if first.unit_count < FEW_UNITS:
-        about += f". With fewer than {FEW_UNITS} they are too narrow"
-    return f"{about}."
-
-
-def _intervals_fail(units: Units, found: Sequence[Replicates]) -> list[str]:
-    """Warn of intervals that contain the truth less often than they say."""
-    if not found:
-        return []
-    name, kind = units.benchmark.name, _unit(units, found[0].unit)
-    lines = []
-    if kind != "identity":
-        lines.append(f"{name}: intervals are by {_UNIT_NAMES[kind]}")
-    if found[0].unit_count < FEW_UNITS:
-        lines.append(
-            f"{name}: intervals of {found[0].unit_count} {_PLURALS[kind]} contain the "
-            f"truth less often than 95 %; take at least {FEW_UNITS}"
-        )
-    return lines
-
-
-def _too_few(evidence: Evidence) -> str:
-    who = _PLURALS[evidence.unit]
-    if evidence.errors == 0:
-        return f"none of {evidence.mated_count:,} mated comparisons fails"
-    verb = "fails" if evidence.errors == 1 else "fail"
-    whose = f"{evidence.units} {who}"
-    if evidence.units == 1:
-        whose = "one person" if evidence.unit == "identity" else f"one {evidence.unit}"
-    return (
-        f"only {evidence.errors} of {evidence.mated_count:,} mated comparisons {verb}, "
-        f"of {whose}; it takes {FEWEST_ERRORS}, of {FEWEST_UNITS} {who}"
-    )
-
-
-def _ties(benchmark: str, curves: Mapping[str, EDC]) -> list[str]:
-    """Say so where many comparisons tie in quality."""
-    tied = {name: float(curve.tied_fraction.max()) for name, curve in curves.items()}
-    told = [name for name, curve in curves.items() if tie_warning(curve)]
-    if not told:
-        return []
-    most = max(told, key=tied.__getitem__)
-    return [
-        f"{benchmark}: more than 1 % of the comparisons tie in quality at a cut of "
-        f"{len(told)} of {len(curves)} qualities (most: {100 * tied[most]:.1f} %, "
-        f"{most}); their curves are means over the orders of ties"
-    ]
 
 
 def _areas(
@@ -442,12 +357,3 @@ def _points(name: str, curve: EDC, band: EDCBand | None) -> "pd.DataFrame":
         low=band.fnmr.low,
         high=band.fnmr.high,
     )
-
-
-def _zero_fmr(benchmark: str, points: Sequence[OperatingPoint]) -> list[str]:
-    return [
-        f"{benchmark}: FMR {point.fmr:g} is finer than {point.non_mated_count:,} "
-        "non-mated comparisons can tell: it is the ZeroFMR, no false match at all"
-        for point in points
-        if point.is_zero_fmr
-    ]

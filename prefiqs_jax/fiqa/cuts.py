@@ -66,7 +66,7 @@ class Cut(NamedTuple):
             weight[place[rows] < self.end[step]] = self.kept[step]
         return rows, weight
 
-    def count(
+    def tally(
         self, places: NDArray[np.integer]
     ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Count, of comparisons at rising places, those that stay and those tied."""
@@ -125,8 +125,8 @@ def plan_discard(
         in_order, place = _places(quality)
         fraction, gone = _steps(len(quality), in_order, switches)
         cut, tied = _cut(gone, in_order, switches)
-        sides = [_side(place[kind], cut) for kind in (is_mated, ~is_mated)]
-        return Plan(fraction, *sides, tied)
+        other_side = _side(place[~is_mated], cut)
+        return Plan(fraction, _side(place[is_mated], cut), other_side, tied)
     in_order, place = _places(quality[is_mated])
     fraction, gone = _steps(mated_count, in_order, switches)
     cut, tied = _cut(gone, in_order, switches)
@@ -196,4 +196,4 @@ def _cut(
 
 
 def _side(place: NDArray[np.int32], cut: Cut) -> Side:
-    return Side(place, cut, *cut.count(np.sort(place)))
+    return Side(place, cut, *cut.tally(np.sort(place)))

@@ -113,10 +113,10 @@ def difference_table(
     >>> from prefiqs_jax.fiqa import all_pairs, edc_replicates
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)
-    >>> who, noise = np.arange(60) // 3, rng.random(60)
-    >>> noisy = noise[:, None] * rng.normal(size=(60, 8))
-    >>> pairs = all_pairs(rng.normal(size=(20, 8))[who] + noisy, who)
-    >>> quality = {"known": -noise, "random": rng.random(60)}
+    >>> who, noise = np.arange(120) // 3, 1.5 * rng.random(120)
+    >>> noisy = noise[:, None] * rng.normal(size=(120, 8))
+    >>> pairs = all_pairs(rng.normal(size=(40, 8))[who] + noisy, who)
+    >>> quality = {"known": -noise, "random": rng.random(120)}
     >>> found = edc_replicates(pairs, who, quality, fmrs=[0.05], replicates=50)
     >>> table = difference_table(found)
     >>> table[["quality", "reference", "differs"]].values.tolist()
@@ -156,14 +156,10 @@ def difference_table(
         low, high = simultaneous_intervals(values, method, level=level)
     else:
         _, low, high = interval(values, level, method, "difference")
-    place = table.columns.get_loc("unit")
-    for name, column in (
-        ("low", low),
-        ("high", high),
-        ("differs", (low > 0) | (high < 0)),
-    ):
-        table.insert(place, name, column)
-        place += 1
+    place = list(table.columns).index("unit")
+    table.insert(place, "low", low)
+    table.insert(place + 1, "high", high)
+    table.insert(place + 2, "differs", (low > 0) | (high < 0))
     return table
 
 

@@ -121,10 +121,10 @@ def edc(
     -----
     With ``ties="expected"``, the curve is the mean over all orders of comparisons of
     equal quality: exactly so at a fixed threshold where either kind is discarded by
-    itself. With a pooled discard or a threshold per step, which are no linear functions
-    of what stays, it is the curve of comparisons that stay in part. That is the mean up
-    to terms of the second order: in simulations within a tenth of the standard
-    deviation over orders.
+    itself. With a pooled discard, how many mated comparisons stay enters by its mean,
+    and a threshold per step by its distribution
+    (:mod:`prefiqs_jax.fiqa.expected_level`): off by less than one comparison, unless
+    few are left.
 
     Sorting by quality is all that costs more than linear time. When not to trust it:
     the larger the discard, the fewer false non-matches it rests on (see
@@ -291,7 +291,7 @@ def _errors_left(
     else:
         is_error = mated_values <= threshold
     cut = plan.mated.cut
-    certain, tied = cut.count(np.sort(plan.mated.place[is_error]))
+    certain, tied = cut.tally(np.sort(plan.mated.place[is_error]))
     return certain + cut.share(tied)
 
 
