@@ -192,17 +192,21 @@ def _add(
             change = {m: v[row] - v[0] for m, v in areas.items()}
             cases.append((f"{name} - good", change, true[row] - true[0]))
         for what, values, value in cases:
-            for method, (low, high) in _intervals(values).items():
+            for method, (low, high) in _intervals(
+                values, positive="pAUC" in what
+            ).items():
                 hits[f"{setting}, {what}", method] = bool(low <= value <= high)
 
 
-def _intervals(values: dict[str, np.ndarray]) -> dict[str, tuple[float, float]]:
+def _intervals(
+    values: dict[str, np.ndarray], *, positive: bool
+) -> dict[str, tuple[float, float]]:
     """Make every kind of interval of one statistic."""
     one_out = values["jackknife"]
     found: dict[str, Any] = {
         "jackknife t": jackknife_interval(one_out[0], one_out[1:]),
     }
-    if one_out.min() > 0:
+    if positive and one_out.min() > 0:
         ends = jackknife_interval(np.log(one_out[0]), np.log(one_out[1:]))
         found["jackknife t of the logarithm"] = tuple(np.exp(ends))
     if "bootstrap" in values:

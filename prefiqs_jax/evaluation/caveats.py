@@ -30,25 +30,28 @@ def _unit(units: Units, kind: str) -> str:
     return kind
 
 
-def about_intervals(units: Units, found: Sequence[Replicates], *, asked: bool) -> str:
+def about_intervals(
+    units: Units, found: Sequence[Replicates], unit: str, *, asked: bool
+) -> str:
     """Say what the intervals are, and when not to trust them."""
     if not asked:
         return "No intervals were asked for."
-    if not found:
-        return "There are no intervals, as there are too few errors."
-    first = found[0]
-    kind = _unit(units, first.unit)
-    how = "bootstrap percentiles, by"
-    if first.method == "jackknife":
-        how = (
-            "jackknife intervals with Student's quantile, leaving out one at a time, by"
-        )
-    about = f"Intervals are 95 % {how} {_UNIT_NAMES[kind]}"
+    kind = _unit(units, unit)
+    by = f"by {_UNIT_NAMES[kind]}"
     if kind == "identity":
-        about += f" ({first.unit_count}; known from: {units.benchmark.identity_source})"
+        by += f" (known from: {units.benchmark.identity_source})"
+    if not found:
+        return (
+            f"There are no intervals, as there are too few errors; they would be {by}."
+        )
+    first = found[0]
+    how = "bootstrap percentiles"
+    if first.method == "jackknife":
+        how = "jackknife intervals with Student's quantile, leaving out one at a time"
+    about = f"Intervals are 95 % {how}, {by}, of {first.unit_count} {_PLURALS[kind]}."
     if first.unit_count < FEW_UNITS:
-        about += f". With fewer than {FEW_UNITS} they are too narrow"
-    return f"{about}."
+        about += f" With fewer than {FEW_UNITS} they are too narrow."
+    return about
 
 
 def intervals_fail(units: Units, found: Sequence[Replicates]) -> list[str]:

@@ -194,7 +194,12 @@ def compare(
         silent={
             rate: too_few(each) for rate, each in evidence.items() if not each.tells
         },
-        about_bands=about_intervals(units, found, asked=options.replicates > 0),
+        about_bands=about_intervals(
+            units,
+            found,
+            evidence[options.fmr[0]].unit,
+            asked=options.replicates > 0,
+        ),
         notes=(
             *units.notes,
             *zero_fmr_told(units.benchmark.name, points_at),
@@ -296,7 +301,7 @@ def _areas(
             "difference_low": np.nan,
             "difference_high": np.nan,
             "differs": False,
-            "drawn": "none",
+            "drawn": evidence.unit if options.replicates else "none",
             "interval": "none",
         }
         for name, curve in curves.items()
@@ -310,14 +315,14 @@ def _fill(
     changes: "pd.DataFrame | None",
 ) -> None:
     """Enter the intervals: each area's own, and those of all differences together."""
-    names = ["low", "high", "drawn", "interval"]
+    names = ["low", "high", "interval"]
     for row, (rate, name) in enumerate(
         zip(areas["fmr"], areas["quality"], strict=True)
     ):
         if rate in bands:
             band = bands[rate][name]
             ends = (float(band.pauc.low), float(band.pauc.high))
-            areas.loc[row, names] = (*ends, band.unit, band.method)
+            areas.loc[row, names] = (*ends, band.method)
     if changes is None:
         return
     place = areas.set_index(["fmr", "quality"]).index

@@ -113,10 +113,10 @@ def difference_table(
     >>> from prefiqs_jax.fiqa import all_pairs, edc_replicates
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)
-    >>> who, noise = np.arange(120) // 3, 1.5 * rng.random(120)
-    >>> noisy = noise[:, None] * rng.normal(size=(120, 8))
-    >>> pairs = all_pairs(rng.normal(size=(40, 8))[who] + noisy, who)
-    >>> quality = {"known": -noise, "random": rng.random(120)}
+    >>> who, noise = np.arange(160) // 8, 2 * rng.random(160) ** 3
+    >>> noisy = noise[:, None] * rng.normal(size=(160, 8))
+    >>> pairs = all_pairs(rng.normal(size=(20, 8))[who] + noisy, who)
+    >>> quality = {"known": -noise, "random": rng.random(160)}
     >>> found = edc_replicates(pairs, who, quality, fmrs=[0.05], replicates=50)
     >>> table = difference_table(found)
     >>> table[["quality", "reference", "differs"]].values.tolist()

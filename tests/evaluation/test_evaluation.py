@@ -253,7 +253,7 @@ def test_enough_errors_have_one(run, separated, tmp_path):
     )
     text = page.read_text()
     assert "Differs: the interval excludes 0" in text
-    assert "leaving out one at a time, by identity (12;" in text
+    assert "leaving out one at a time, by identity (known" in text
     found = areas(tmp_path / "out")
     assert np.all(found["tells"])
     assert np.isfinite(found["low"].to_numpy(np.float64)).all()
