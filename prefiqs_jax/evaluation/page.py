@@ -188,6 +188,7 @@ def _difference_sections(found: Sequence[Comparison]) -> list[str]:
             lines += [f"{title}, FMR {rate:g}", "", f"Cannot tell: {few}.", ""]
         rows = each.areas.loc[~each.areas["is_reference"] & each.areas["tells"]]
         if np.isnan(rows["difference_low"].to_numpy(np.float64)).all():
+            lines += [each.about_bands, ""] if each.silent else []
             continue
         reference = rows["reference"].iloc[0]
         shown = rows[["fmr", "quality"]].copy()
