@@ -159,7 +159,10 @@ def test_from_pictures_and_a_score_file(script, folder, tmp_path, capsys):
     assert table["images"].tolist() == [12] * len(table)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("12 images of 3 people")
-    assert sum("interval includes 0" in line for line in lines) == np.sum(~table["differs"]) - 2
+    assert (
+        sum("interval includes 0" in line for line in lines)
+        == np.sum(~table["differs"]) - 2
+    )
 
 
 @pytest.mark.parametrize(
