@@ -138,7 +138,7 @@ def study(
         One row for each score, kind of labels and step: pauc (area of the protocol
         "fiqat" on the comparisons across the halves, up to ``max_discard``, not
         normalised), its interval pauc_low to pauc_high; difference to the area of the
-        score itself, below 0 where the labels are better, low and high; is_real, if the
+        score itself, below 0 where the labels are better, low and high; differs, if the
         interval excludes 0; rank_correlation of the labels with the score, over images;
         and fmr, fnmr (before any discard), max_discard, the numbers of images,
         identities, mated and non_mated comparisons.
@@ -165,13 +165,15 @@ def study(
     rows = []
     for (score, kind, step), values in labels.items():
         own = area[score, kind, step]
-        change = interval(own - area[score, BASE, 0.0], 0.95)
+        change = interval(
+            own - area[score, BASE, 0.0], 0.95, found.method, "difference"
+        )
         rank = spearman(values, labels[score, BASE, 0.0], whole)[0]
-        ends = interval(own, 0.95)
-        is_real = bool(change.low > 0 or change.high < 0)
-        rows.append((score, kind, step, *ends, *change, is_real, rank))
+        ends = interval(own, 0.95, found.method, "area")
+        differs = bool(change.low > 0 or change.high < 0)
+        rows.append((score, kind, step, *ends, *change, differs, rank))
     columns = ["score", "labels", "step", "pauc", "pauc_low", "pauc_high"]
-    columns += ["difference", "low", "high", "is_real", "rank_correlation"]
+    columns += ["difference", "low", "high", "differs", "rank_correlation"]
     return pd.DataFrame(rows, columns=columns).assign(
         fmr=fmr,
         fnmr=found.fnmr[0, 0, 0],
@@ -319,7 +321,7 @@ def _lines(table: "pd.DataFrame") -> list[str]:
             what = (
                 f"  step {row['step']:g}, {row['labels']}: {row['pauc'] * 1e3:.3f}, "
                 f"change {change:+.3f} ({low:+.3f} to {high:+.3f})"
-                f"{'' if row['is_real'] else ', not real'}"
+                f"{'' if row['differs'] else ', interval includes 0'}"
             )
         lines.append(what)
     return lines

@@ -71,7 +71,8 @@ def _add_networks(edc: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--flip",
         action="store_true",
-        help="embed each picture and its mirror image, as CR-FIQA's evaluation does",
+        help="embed each picture and its mirror image, one after the other, as "
+        "CR-FIQA's evaluation does; only then is protocol crfiqa what its code gives",
     )
     group.add_argument("--precision", choices=PRECISIONS, default="highest")
     group.add_argument("--batch-size", type=positive, metavar="N")
@@ -172,8 +173,9 @@ def _add_evaluation(edc: argparse.ArgumentParser) -> None:
         "--protocol",
         choices=PROTOCOLS,
         default="crfiqa",
-        help="crfiqa: as tables in the wake of CR-FIQA; fiqat: mated comparisons at a "
-        "fixed threshold (default: crfiqa)",
+        help="crfiqa: as tables in the wake of CR-FIQA (equal to its code with "
+        "--flip); fiqat: mated comparisons at a fixed threshold; proportional: the "
+        "same share of either kind at a fixed threshold (default: crfiqa)",
     )
     group.add_argument(
         "--max-discard",
@@ -192,7 +194,9 @@ def _add_evaluation(edc: argparse.ArgumentParser) -> None:
         type=natural,
         default=500,
         metavar="N",
-        help="of the bootstrap by identity; 0 = no intervals (default: 500)",
+        help="replicates for the intervals: each leaves out one identity, or with many "
+        "identities is one of the bootstrap; at most so many, 0 = no intervals "
+        "(default: 500)",
     )
     group.add_argument("--seed", type=natural, default=0, help="default: 0")
 

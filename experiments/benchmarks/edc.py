@@ -141,7 +141,7 @@ def measure(setting: str, sizes: dict[str, int], replicates: int) -> dict[str, A
     row["total_s"] = sum(watch.laps.values())
     row["peak_bytes"] = peak_rss()
     row["fnmr"] = [float(part.fnmr[0, 0, 0]) for part in found]
-    row["difference_is_real"] = table["is_real"].tolist()
+    row["differs"] = table["differs"].tolist()
     if len(unit):
         row |= throughput(unit, pairs, rng)
     return row

@@ -143,7 +143,7 @@ def discard_curves(
     rows
         Of the sweep, at the sparsity of the quality, in the order of the pictures.
     replicates, seed
-        Of the bootstrap by identity; the seed also draws the random quality.
+        Of the intervals by identity; the seed also draws the random quality.
 
     Returns
     -------

@@ -107,8 +107,9 @@ def discard(bands: Mapping[str, EDCBand]) -> Drawing:
         "False non-match rate of the mated comparisons that are left when those of "
         "lowest quality are discarded; a comparison is as good as the worse of its "
         "pictures, and the threshold stays that of all pictures. Bands are 95 % "
-        "bootstrap intervals by identity. First order needs no pruned network; the "
-        "known severity is what was done to each picture; random is one random order.",
+        f"{next(iter(bands.values())).method} intervals by identity. First order needs "
+        "no pruned network; the known severity is what was done to each picture; "
+        "random is one random order.",
         "Error-versus-discard curves of four qualities.",
         ("edc", "verification"),
     )

@@ -1,6 +1,7 @@
 """Hold qualities against recognition errors: of one benchmark, verifier and scorer."""
 
 import dataclasses
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.evaluation.caveats import (
+    about_intervals,
+    intervals_fail,
+    ties_told,
+    too_few,
+    zero_fmr_told,
+)
 from prefiqs_jax.evaluation.options import EvaluationOptions
 from prefiqs_jax.evaluation.qualities import Quality
 from prefiqs_jax.evaluation.units import Units
@@ -15,17 +23,20 @@ from prefiqs_jax.fiqa import (
     DET,
     EDC,
     EDCBand,
+    Evidence,
     Pairs,
+    Replicates,
     det,
+    difference_table,
     edc,
     edc_bands,
     edc_replicates,
     equal_error_rate,
+    error_evidence,
     operating_point,
     pair_quality,
     pauc,
 )
-from prefiqs_jax.fiqa.verification import OperatingPoint
 from prefiqs_jax.scorefiles import check_direction
 
 if TYPE_CHECKING:
@@ -33,15 +44,6 @@ if TYPE_CHECKING:
 
 NO_SCORER = "none"
 """Who scores where all qualities come from files."""
-_UNIT_NAMES = {
-    "identity": "identity",
-    "image": "image, as identities are not known: they are too narrow where several "
-    "images show one person",
-    "template": "template, as identities are not known: they are too narrow where "
-    "several templates show one person",
-    "comparison": "comparison, as identities are not known and no two share an image: "
-    "they are too narrow where several comparisons are of one person",
-}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -61,6 +63,9 @@ class Comparison:
         any discard.
     det
         Error rates at every threshold.
+    silent
+        False match rates at which there are too few errors to tell qualities apart,
+        and how few there are, in words.
     about_bands
         What the intervals are, in words.
     notes
@@ -77,6 +82,7 @@ class Comparison:
     areas: "pd.DataFrame"
     verification: "pd.DataFrame"
     det: DET
+    silent: Mapping[float, str]
     about_bands: str
     notes: tuple[str, ...]
 
@@ -125,27 +131,41 @@ def compare(
         "verifier": verifier,
         "scorer": scorer,
     }
-    plain = {
-        rate: {
-            name: edc(
-                pairs.similarity,
-                pairs.mated,
-                pair_quality(values, pairs),
-                fmr=rate,
-                protocol=options.protocol,
-            )
-            for name, values in quality.items()
+    with warnings.catch_warnings():
+        # Of all curves, one line says it.
+        warnings.filterwarnings("ignore", message=".* tie in quality at a cut")
+        plain = {
+            rate: {
+                name: edc(
+                    pairs.similarity,
+                    pairs.mated,
+                    pair_quality(values, pairs),
+                    fmr=rate,
+                    protocol=options.protocol,
+                )
+                for name, values in quality.items()
+            }
+            for rate in options.fmr
         }
-        for rate in options.fmr
+    evidence = {
+        rate: error_evidence(pairs, units.identities, curves[reference])
+        for rate, curves in plain.items()
     }
-    bands, about = _bands(units, pairs, quality, reference, options)
+    found = _replicates(units, pairs, quality, options)
+    # Where there are no errors to speak of, an interval would speak of them.
+    found = tuple(part for part in found if evidence[part.fmr].tells)
+    bands = {part.fmr: edc_bands(part, reference=reference) for part in found}
+    changes = None
+    if found and len(quality) > 1:
+        changes = difference_table(found, reference=reference)
     areas = pd.concat(
         [
-            _areas(plain[rate], bands.get(rate), reference, options)
+            _areas(plain[rate], evidence[rate], reference, options)
             for rate in options.fmr
         ],
         ignore_index=True,
     )
+    _fill(areas, bands, changes)
     points = pd.concat(
         [
             _points(name, curve, bands.get(rate, {}).get(name))
@@ -171,8 +191,21 @@ def compare(
         areas=areas,
         verification=verification,
         det=det(pairs.similarity, pairs.mated),
-        about_bands=about,
-        notes=(*units.notes, *_zero_fmr(units.benchmark.name, points_at)),
+        silent={
+            rate: too_few(each) for rate, each in evidence.items() if not each.tells
+        },
+        about_bands=about_intervals(
+            units,
+            found,
+            evidence[options.fmr[0]].unit,
+            asked=options.replicates > 0,
+        ),
+        notes=(
+            *units.notes,
+            *zero_fmr_told(units.benchmark.name, points_at),
+            *ties_told(units.benchmark.name, plain[options.fmr[0]]),
+            *intervals_fail(units, found),
+        ),
     )
 
 
@@ -219,16 +252,15 @@ def _mean_mated_similarity(
     return total / np.maximum(often, 1), often > 0
 
 
-def _bands(
+def _replicates(
     units: Units,
     pairs: Pairs,
     quality: Mapping[str, NDArray[np.float64]],
-    reference: str,
     options: EvaluationOptions,
-) -> tuple[dict[float, dict[str, EDCBand]], str]:
+) -> tuple[Replicates, ...]:
     if not options.replicates:
-        return {}, "No intervals were asked for."
-    found = edc_replicates(
+        return ()
+    return edc_replicates(
         pairs,
         units.identities,
         quality,
@@ -238,19 +270,11 @@ def _bands(
         replicates=options.replicates,
         seed=options.seed,
     )
-    kind = found[0].unit
-    if kind == "image" and units.members is not None:
-        kind = "template"
-    about = f"Bands are 95 % bootstrap intervals by {_UNIT_NAMES[kind]}."
-    if kind == "identity":
-        about = f"{about[:-1]} (known from: {units.benchmark.identity_source})."
-    bands = {each.fmr: edc_bands(each, reference=reference) for each in found}
-    return bands, about
 
 
 def _areas(
     curves: Mapping[str, EDC],
-    bands: Mapping[str, EDCBand] | None,
+    evidence: Evidence,
     reference: str,
     options: EvaluationOptions,
 ) -> "pd.DataFrame":
@@ -258,9 +282,8 @@ def _areas(
 
     limit = options.max_discard
     value = {name: pauc(curve, max_discard=limit) for name, curve in curves.items()}
-    rows = []
-    for name, curve in curves.items():
-        row = {
+    rows = [
+        {
             "protocol": curve.protocol,
             "fmr": curve.fmr,
             "max_discard": limit,
@@ -269,27 +292,46 @@ def _areas(
             "low": np.nan,
             "high": np.nan,
             "fnmr_start": float(curve.fnmr[0]),
+            "errors": evidence.errors,
+            "units_with_errors": evidence.units,
+            "tells": evidence.tells,
             "reference": reference,
             "is_reference": name == reference,
             "difference": value[name] - value[reference],
             "difference_low": np.nan,
             "difference_high": np.nan,
-            "is_real": False,
-            "drawn": "none",
+            "differs": False,
+            "drawn": evidence.unit if options.replicates else "none",
+            "interval": "none",
         }
-        if bands is not None:
-            band = bands[name]
-            low, high = (float(end) for end in band.pauc_difference[1:])
-            row |= {
-                "low": float(band.pauc.low),
-                "high": float(band.pauc.high),
-                "difference_low": low,
-                "difference_high": high,
-                "is_real": low > 0 or high < 0,
-                "drawn": band.unit,
-            }
-        rows.append(row)
+        for name, curve in curves.items()
+    ]
     return pd.DataFrame(rows)
+
+
+def _fill(
+    areas: "pd.DataFrame",
+    bands: Mapping[float, Mapping[str, EDCBand]],
+    changes: "pd.DataFrame | None",
+) -> None:
+    """Enter the intervals: each area's own, and those of all differences together."""
+    names = ["low", "high", "interval"]
+    for row, (rate, name) in enumerate(
+        zip(areas["fmr"], areas["quality"], strict=True)
+    ):
+        if rate in bands:
+            band = bands[rate][name]
+            ends = (float(band.pauc.low), float(band.pauc.high))
+            areas.loc[row, names] = (*ends, band.method)
+    if changes is None:
+        return
+    place = areas.set_index(["fmr", "quality"]).index
+    row = place.get_indexer(list(zip(changes["fmr"], changes["quality"], strict=True)))
+    areas.loc[row, "difference_low"] = changes["low"].to_numpy()
+    areas.loc[row, "difference_high"] = changes["high"].to_numpy()
+    areas.loc[row, "differs"] = changes["differs"].to_numpy()
+    own = areas["is_reference"] & areas["fmr"].isin(list(bands))
+    areas.loc[own, ["difference_low", "difference_high"]] = 0.0
 
 
 def _points(name: str, curve: EDC, band: EDCBand | None) -> "pd.DataFrame":
@@ -320,12 +362,3 @@ def _points(name: str, curve: EDC, band: EDCBand | None) -> "pd.DataFrame":
         low=band.fnmr.low,
         high=band.fnmr.high,
     )
-
-
-def _zero_fmr(benchmark: str, points: Sequence[OperatingPoint]) -> list[str]:
-    return [
-        f"{benchmark}: FMR {point.fmr:g} is finer than {point.non_mated_count:,} "
-        "non-mated comparisons can tell: it is the ZeroFMR, no false match at all"
-        for point in points
-        if point.is_zero_fmr
-    ]

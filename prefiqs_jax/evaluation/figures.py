@@ -105,6 +105,8 @@ def draw_comparison(found: Comparison, max_discard: float) -> list[Drawn]:
             shown = {name: curves[name] for name in names}
             shown |= {name: bands[name] for name in names[:1] if name in bands}
             plots.edc_panel(ax, shown, max_discard=max_discard)
+            if fmr in found.silent:
+                plots.note(ax, "cannot tell:\ntoo few errors")
             legend = ax.get_legend()
             assert legend is not None
             legend.set_title(title)
@@ -114,8 +116,7 @@ def draw_comparison(found: Comparison, max_discard: float) -> list[Drawn]:
             Drawn(
                 f"edc_{stem}_fmr{fmr:g}",
                 figure,
-                f"Error versus discard at FMR {fmr:g}: {who}. {found.about_bands} Each "
-                "panel shows that of its first curve; the table curves.csv has all.",
+                f"Error versus discard at FMR {fmr:g}: {who}. {_about(found, fmr)}",
             )
         )
     figure = plots.pauc_intervals(Figure(figsize=(plots.PAGE_IN, 3)), found.areas)
@@ -123,12 +124,23 @@ def draw_comparison(found: Comparison, max_discard: float) -> list[Drawn]:
         Drawn(
             f"pauc_{stem}",
             figure,
-            f"Areas under the curves up to {max_discard:g}: {who}. The diamond is the "
-            "reference; a filled marker says that the difference to it is real, its "
-            "interval excluding zero.",
+            f"Areas under the curves up to {max_discard:g}: {who}. {found.about_bands} "
+            "The diamond is the reference; a filled marker says that a quality differs "
+            "from it: the interval of the difference excludes 0, adjusted for all of "
+            "this figure together (max-t)."
+            + "".join(f" FMR {r:g} cannot tell: {f}." for r, f in found.silent.items()),
         )
     )
     return drawings
+
+
+def _about(found: Comparison, fmr: float) -> str:
+    if fmr in found.silent:
+        return f"Cannot tell: {found.silent[fmr]}."
+    return (
+        f"{found.about_bands} Each panel shows that of its first curve, for each "
+        "fraction by itself; the table curves.csv has all."
+    )
 
 
 def draw_det(benchmark: str, curves: Mapping[str, DET]) -> Drawn:

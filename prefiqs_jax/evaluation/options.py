@@ -39,15 +39,17 @@ class EvaluationOptions:
     fmr
         False match rates, each in (0, 1).
     protocol
-        A key of :data:`prefiqs_jax.fiqa.PROTOCOLS`.
+        A key of :data:`prefiqs_jax.fiqa.PROTOCOLS`. "crfiqa" is what CR-FIQA's code
+        computes only with ``flip``.
     max_discard
         Fraction of comparisons up to which areas go, in (0, 1].
     reference
         Quality to which the others are compared; None = the first.
     replicates
-        Of the bootstrap; 0 = no intervals.
+        For the intervals, at most so many: one for each identity, or with many
+        identities those of the bootstrap; 0 = no intervals.
     seed
-        Of the bootstrap, and of methods that draw.
+        Of the replicates, and of methods that draw.
     flip
         Whether to embed pictures and their mirror images.
     template_quality

@@ -89,7 +89,7 @@ def write_page(
             digits=5,
         ),
         "",
-        *_paper_sections(papers, options),
+        *_paper_sections(papers, found, options),
         *_difference_sections(found),
         *_cost_section(methods),
         *_figure_section(drawings),
@@ -132,6 +132,10 @@ def _lines(found: Sequence[Comparison], options: EvaluationOptions) -> list[str]
     rate = options.fmr[0]
     lines = list(dict.fromkeys(note for each in found for note in each.notes))
     for each in found:
+        who = f"{each.benchmark}, {each.verifier} verifies, {each.scorer} scores"
+        if rate in each.silent:
+            lines.append(f"{who}: cannot tell at FMR {rate:g}: {each.silent[rate]}")
+            continue
         rows = each.areas.loc[each.areas["fmr"] == rate]
         ranked = rows.sort_values("pauc", kind="stable")
         best = ranked.iloc[0]
@@ -139,16 +143,23 @@ def _lines(found: Sequence[Comparison], options: EvaluationOptions) -> list[str]
         if best["low"] == best["low"]:
             interval = f" [{1e3 * best['low']:.3f}, {1e3 * best['high']:.3f}]"
         line = (
-            f"{each.benchmark}, {each.verifier} verifies, {each.scorer} scores: FNMR "
-            f"{best['fnmr_start']:.4f} at FMR {rate:g}; least pAUC "
+            f"{who}: FNMR {best['fnmr_start']:.4f} at FMR {rate:g}; least pAUC "
             f"{1e3 * best['pauc']:.3f}{interval} ×10⁻³ by {best['quality']}"
         )
+        others = rows.loc[~rows["is_reference"]]
+        if best["low"] == best["low"] and len(others):
+            line += (
+                f"; {int(others['differs'].sum())} of {len(others)} qualities differ "
+                f"from {best['reference']}"
+            )
         lines.append(line)
     return lines
 
 
 def _paper_sections(
-    papers: "dict[tuple[str, float], pd.DataFrame]", options: EvaluationOptions
+    papers: "dict[tuple[str, float], pd.DataFrame]",
+    found: Sequence[Comparison],
+    options: EvaluationOptions,
 ) -> list[str]:
     lines = [
         f"## pAUC up to {options.max_discard:g} discarded, ×10³ (lower = better), "
@@ -161,27 +172,38 @@ def _paper_sections(
     ]
     for (verifier, rate), table in papers.items():
         lines += [f"### {verifier} verifies, FMR {rate:g}", "", *markdown(table), ""]
+        silent = {
+            each.benchmark: each.silent[rate]
+            for each in found
+            if each.verifier == verifier and rate in each.silent
+        }
+        for name, few in silent.items():
+            lines += [f"{name} cannot tell these qualities apart: {few}.", ""]
     return lines
 
 
 def _difference_sections(found: Sequence[Comparison]) -> list[str]:
-    lines = ["## Which differences are real", ""]
+    lines = ["## Which qualities differ", ""]
     for each in found:
-        if np.isnan(each.areas["low"].to_numpy(np.float64)).all():
+        title = f"### {each.benchmark}, {each.verifier} verifies, {each.scorer} scores"
+        for rate, few in each.silent.items():
+            lines += [f"{title}, FMR {rate:g}", "", f"Cannot tell: {few}.", ""]
+        rows = each.areas.loc[~each.areas["is_reference"] & each.areas["tells"]]
+        if np.isnan(rows["difference_low"].to_numpy(np.float64)).all():
+            lines += [each.about_bands, ""] if each.silent else []
             continue
-        reference = each.areas["reference"].iloc[0]
-        rows = each.areas.loc[~each.areas["is_reference"]]
+        reference = rows["reference"].iloc[0]
         shown = rows[["fmr", "quality"]].copy()
         for column in ("difference", "difference_low", "difference_high"):
             shown[column] = 1e3 * rows[column]
-        shown["real"] = rows["is_real"].to_numpy(bool)
+        shown["differs"] = rows["differs"].to_numpy(bool)
         shown["fmr"] = [f"{rate:g}" for rate in rows["fmr"]]
         lines += [
-            f"### {each.benchmark}, {each.verifier} verifies, {each.scorer} scores: "
-            f"pAUC minus that of {reference}, ×10³",
+            f"{title}: pAUC minus that of {reference}, ×10³",
             "",
-            f"{each.about_bands} Differences are paired. Real: the interval excludes "
-            "zero; of twenty differences that are zero one is expected to seem real.",
+            f"{each.about_bands} Differences are paired. Theirs are simultaneous: all "
+            f"{len(rows)} of this table hold together with 95 % (max-t). Differs: the "
+            "interval excludes 0.",
             "",
             *markdown(shown.set_index("fmr")),
             "",

@@ -4,19 +4,22 @@ Numbers in, numbers out: embeddings or similarities, identities, qualities. Says
 fraction or count in its name whether it is one of images or of comparisons.
 """
 
+from prefiqs_jax.fiqa.cuts import GRID
 from prefiqs_jax.fiqa.det import DET, det, det_fnmr
 from prefiqs_jax.fiqa.differences import difference_table, pauc_table
 from prefiqs_jax.fiqa.discard import Removed, false_non_matches_removed, pair_quality
-from prefiqs_jax.fiqa.edc import EDC, GRID, edc
+from prefiqs_jax.fiqa.edc import EDC, edc, tie_warning
+from prefiqs_jax.fiqa.evidence import Evidence, error_evidence
 from prefiqs_jax.fiqa.false_matches import FalseMatchEDC, false_match_edc
 from prefiqs_jax.fiqa.intervals import EDCBand, Interval, edc_bands, edc_intervals
 from prefiqs_jax.fiqa.label_optimisation import optimise_labels
 from prefiqs_jax.fiqa.pairs import MOST_IMAGES, MOST_IMAGES_SINGLE, Pairs, all_pairs
 from prefiqs_jax.fiqa.protocol import PROTOCOLS, Protocol
 from prefiqs_jax.fiqa.rce import RCE, rce
-from prefiqs_jax.fiqa.replicates import Replicates, edc_replicates
+from prefiqs_jax.fiqa.replicates import FEW_UNITS, Replicates, edc_replicates
 from prefiqs_jax.fiqa.similarity import pair_similarity, unit_embeddings
 from prefiqs_jax.fiqa.summary import (
+    best_curve,
     best_fnmr_after_discard,
     best_pauc,
     fnmr_after_discard,
@@ -30,6 +33,7 @@ from prefiqs_jax.fiqa.verification import (
     fmr_at,
     fnmr_at,
     is_zero_fmr,
+    nearest_threshold,
     operating_point,
     threshold_at_fmr,
 )
@@ -37,12 +41,14 @@ from prefiqs_jax.fiqa.verification import (
 __all__ = [
     "DET",
     "EDC",
+    "FEW_UNITS",
     "GRID",
     "MOST_IMAGES",
     "MOST_IMAGES_SINGLE",
     "PROTOCOLS",
     "RCE",
     "EDCBand",
+    "Evidence",
     "FalseMatchEDC",
     "Interval",
     "Members",
@@ -53,6 +59,7 @@ __all__ = [
     "Replicates",
     "all_pairs",
     "angular_similarity",
+    "best_curve",
     "best_fnmr_after_discard",
     "best_pauc",
     "det",
@@ -63,12 +70,14 @@ __all__ = [
     "edc_intervals",
     "edc_replicates",
     "equal_error_rate",
+    "error_evidence",
     "false_match_edc",
     "false_non_matches_removed",
     "fmr_at",
     "fnmr_after_discard",
     "fnmr_at",
     "is_zero_fmr",
+    "nearest_threshold",
     "operating_point",
     "optimise_labels",
     "pair_quality",
@@ -79,5 +88,6 @@ __all__ = [
     "rce",
     "template_quality",
     "threshold_at_fmr",
+    "tie_warning",
     "unit_embeddings",
 ]

@@ -4,9 +4,12 @@ import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.fiqa.intervals import interval
 from prefiqs_jax.fiqa.replicates import Replicates
+from prefiqs_jax.statistics.simultaneous import simultaneous_intervals
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +46,7 @@ def pauc_table(
     for part in replicates:
         for place, limit in enumerate(part.max_discard):
             for row, name in enumerate(part.quality):
-                found = interval(part.pauc[row, :, place], level)
+                found = interval(part.pauc[row, :, place], level, part.method, "area")
                 rows.append(
                     {
                         "protocol": part.protocol,
@@ -65,71 +68,74 @@ def difference_table(
     *,
     reference: str | None = None,
     level: float = 0.95,
-    simultaneous: bool = False,
+    simultaneous: bool = True,
 ) -> "pd.DataFrame":
-    """Tabulate differences of areas, and mark those that are real.
+    """Tabulate differences of areas, and mark those whose interval excludes 0.
 
-    A difference is marked as real if its interval excludes 0. Replicates are paired, so
-    that may be so where the intervals of the two areas overlap.
+    Replicates are paired, so two qualities may differ where the intervals of their
+    areas overlap.
 
     Parameters
     ----------
     replicates
-        As :func:`edc_replicates` gives them, of at least two qualities.
+        Of one call of :func:`edc_replicates`, of at least two qualities.
     reference
         Quality that the others are compared to; by default, all are, each with each.
     level
-        Coverage of the percentile intervals, in (0, 1).
+        Coverage of the intervals, in (0, 1).
     simultaneous
-        Let ``level`` hold for all differences of one protocol, rate and limit together
-        (Bonferroni): the more qualities, the wider the intervals. Without it, of 20
-        comparisons of equal qualities one is marked on average at level 0.95.
+        Let ``level`` hold for all differences of this table together (max-t, see
+        :func:`~prefiqs_jax.statistics.simultaneous.simultaneous_intervals`): the more
+        of them, the wider the intervals. Without it, of 20 comparisons of equal
+        qualities one is marked on average at level 0.95.
 
     Returns
     -------
     pandas.DataFrame
         One row for each protocol, rate, limit and pair; columns protocol, fmr,
         max_discard, quality, reference, pauc, reference_pauc, difference (pauc minus
-        reference_pauc; below 0, the quality is better), low, high, is_real, level (of
-        the interval), unit, unit_count.
+        reference_pauc; below 0, the quality is better), low, high, differs (the
+        interval excludes 0), unit, unit_count.
 
     Raises
     ------
     InputError
-        If there are fewer than two qualities, no such reference, or the level is out of
-        its range.
+        If there are fewer than two qualities, no such reference, the level is out of
+        its range, or the replicates are of several calls.
 
     Notes
     -----
-    Percentile intervals at a level p need many more than 1 / (1 - p) replicates. When
-    intervals are too narrow says :func:`edc_replicates`; an interval that is, marks
-    too much.
+    When intervals are too narrow says :func:`edc_replicates`; an interval that is,
+    marks too much.
 
     Examples
     --------
     >>> from prefiqs_jax.fiqa import all_pairs, edc_replicates
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)
-    >>> who, noise = np.arange(60) // 3, rng.random(60)
-    >>> noisy = noise[:, None] * rng.normal(size=(60, 8))
+    >>> who, noise = np.arange(160) // 8, 2 * rng.random(160) ** 3
+    >>> noisy = noise[:, None] * rng.normal(size=(160, 8))
     >>> pairs = all_pairs(rng.normal(size=(20, 8))[who] + noisy, who)
-    >>> quality = {"known": -noise, "random": rng.random(60)}
+    >>> quality = {"known": -noise, "random": rng.random(160)}
     >>> found = edc_replicates(pairs, who, quality, fmrs=[0.05], replicates=50)
     >>> table = difference_table(found)
-    >>> table[["quality", "reference", "is_real"]].values.tolist()
+    >>> table[["quality", "reference", "differs"]].values.tolist()
     [['random', 'known', True]]
     """
     import pandas as pd
 
     _check_level(level)
-    rows = []
+    rows, changes = [], []
     for part in replicates:
-        compared = _compared(part.quality, reference)
-        each = 1 - (1 - level) / len(compared) if simultaneous else level
+        if part.method != replicates[0].method or (
+            part.fnmr.shape[1] != replicates[0].fnmr.shape[1]
+        ):
+            message = "the replicates are of several calls; give those of one call"
+            raise InputError(message)
         for place, limit in enumerate(part.max_discard):
-            for one, other in compared:
+            for one, other in _compared(part.quality, reference):
                 area, against = part.pauc[one, :, place], part.pauc[other, :, place]
-                found = interval(area - against, each)
+                changes.append(area - against)
                 rows.append(
                     {
                         "protocol": part.protocol,
@@ -139,16 +145,22 @@ def difference_table(
                         "reference": part.quality[other],
                         "pauc": float(area[0]),
                         "reference_pauc": float(against[0]),
-                        "difference": float(found.value),
-                        "low": float(found.low),
-                        "high": float(found.high),
-                        "is_real": bool(found.low > 0 or found.high < 0),
-                        "level": each,
+                        "difference": float(area[0] - against[0]),
                         "unit": part.unit,
                         "unit_count": part.unit_count,
                     }
                 )
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    values, method = np.stack(changes, axis=1), replicates[0].method
+    if simultaneous:
+        low, high = simultaneous_intervals(values, method, level=level)
+    else:
+        _, low, high = interval(values, level, method, "difference")
+    place = list(table.columns).index("unit")
+    table.insert(place, "low", low)
+    table.insert(place + 1, "high", high)
+    table.insert(place + 2, "differs", (low > 0) | (high < 0))
+    return table
 
 
 def _compared(names: tuple[str, ...], reference: str | None) -> list[tuple[int, int]]:

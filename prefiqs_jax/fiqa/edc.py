@@ -4,19 +4,19 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Num
 from numpy.typing import ArrayLike, NDArray
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.fiqa.checks import check_fmr, checked_mated, checked_values
+from prefiqs_jax.fiqa.cuts import Counted, Plan, plan_discard
+from prefiqs_jax.fiqa.expected_level import StepCuts, level_at_step
 from prefiqs_jax.fiqa.levels import MostSimilar, find_level, first_length, most_similar
 from prefiqs_jax.fiqa.protocol import Protocol, find_protocol
 from prefiqs_jax.fiqa.verification import is_zero_fmr
 
-GRID = np.arange(0, 0.98, 0.05)
-"""Discard fractions of ``steps="grid"``, as published, rounding included: 0.15 is
-0.15000000000000002."""
-GRID.flags.writeable = False
+# Of a larger share of ties at a cut, the user should know.
+_MANY_TIES = 0.01
 
 
 class EDC(NamedTuple):
@@ -28,10 +28,11 @@ class EDC(NamedTuple):
     """False non-match rate of the mated comparisons that are left."""
     threshold: Float[np.ndarray, " steps"]
     """Similarity from which, or above which, comparisons match."""
-    mated_count: Int[np.ndarray, " steps"]
-    """Mated comparisons left."""
-    non_mated_count: Int[np.ndarray, " steps"]
-    """Non-mated comparisons left."""
+    mated_count: Num[np.ndarray, " steps"]
+    """Mated comparisons left; in the mean, no whole number, where ``ties="expected"``
+    keeps a part of a group of ties."""
+    non_mated_count: Num[np.ndarray, " steps"]
+    """Non-mated comparisons left, likewise."""
     protocol: str
     """Name of the protocol; "custom" if it has none."""
     switches: Protocol
@@ -41,6 +42,9 @@ class EDC(NamedTuple):
     threshold_from: str
     """What set the threshold, such as "FMR 0.001", "FNMR 0.05 before any discard" or
     "threshold 0.3"."""
+    tied_fraction: Float[np.ndarray, " steps"]
+    """Share of the comparisons sorted together that tie in quality where a step ends
+    between them; 0 where none are split."""
 
     @property
     def is_zero_fmr(self) -> Bool[np.ndarray, " steps"]:
@@ -110,10 +114,18 @@ def edc(
     -----
     RuntimeWarning
         If a threshold per step has no non-mated comparison left to be found on; it and
-        the FNMR are NaN there.
+        the FNMR are NaN there. If more than 1 % of the comparisons tie in quality where
+        a step ends between them (see ``ties`` of :class:`Protocol`).
 
     Notes
     -----
+    With ``ties="expected"``, the curve is the mean over all orders of comparisons of
+    equal quality: exactly so at a fixed threshold where either kind is discarded by
+    itself. With a pooled discard, how many mated comparisons stay enters by its mean,
+    and a threshold per step by its distribution
+    (:mod:`prefiqs_jax.fiqa.expected_level`): off by less than one comparison, unless
+    few are left.
+
     Sorting by quality is all that costs more than linear time. When not to trust it:
     the larger the discard, the fewer false non-matches it rests on (see
     ``mated_count``), an FMR that the non-mated comparisons left do not resolve (see
@@ -142,7 +154,22 @@ def edc(
             "steps: threshold and FNMR are NaN there"
         )
         warnings.warn(message, RuntimeWarning, stacklevel=2)
+    words = tie_warning(curve)
+    if words:
+        warnings.warn(words, RuntimeWarning, stacklevel=2)
     return curve
+
+
+def tie_warning(curve: EDC) -> str | None:
+    """Say so if more than 1 % of the comparisons tie in quality at a cut."""
+    most = float(curve.tied_fraction.max())
+    if most <= _MANY_TIES:
+        return None
+    what = "is the mean over their orders"
+    if curve.switches.ties == "listed":
+        what = 'depends on the order of the list; ties="expected" does not'
+    share = f"{100 * most:.1f} % of the comparisons tie in quality at a cut"
+    return f"{share}; the curve {what}"
 
 
 def quiet_edc(
@@ -163,7 +190,7 @@ def quiet_edc(
     is_mated = checked_mated(mated, len(values), needs_both=needs_both)
     quality = checked_values("pair_quality", pair_quality, len(values))
 
-    plan = _plan(quality, is_mated, switches)
+    plan = plan_discard(quality, is_mated, switches)
     mated_values = values[is_mated]
     if switches.threshold == "fixed":
         if by_fmr:
@@ -177,7 +204,8 @@ def quiet_edc(
     else:
         levels, errors_left = _per_step(values, is_mated, plan, fmr, switches)
     fnmr = np.full(len(plan.fraction), np.nan)
-    np.divide(errors_left, plan.mated_left, out=fnmr, where=plan.mated_left > 0)
+    mated_left = plan.mated.left
+    np.divide(errors_left, mated_left, out=fnmr, where=mated_left > 0)
     fnmr[np.isnan(levels)] = np.nan
     if switches.steps == "all":
         fnmr[-1] = 0
@@ -185,12 +213,13 @@ def quiet_edc(
         plan.fraction,
         fnmr,
         levels,
-        plan.mated_left,
-        plan.non_mated_left,
+        mated_left,
+        plan.non_mated.left,
         name,
         switches,
         fmr if by_fmr else float("nan"),
         source,
+        plan.tied_fraction,
     )
 
 
@@ -216,85 +245,6 @@ def _threshold_from(
         message = f"threshold={threshold} must be finite"
         raise InputError(message)
     return f"threshold {threshold:g}"
-
-
-class _Plan(NamedTuple):
-    """What goes at each step: of either kind, those whose place is below the cut."""
-
-    fraction: Float[np.ndarray, " steps"]
-    mated_place: Int[np.ndarray, " mated"]
-    mated_cut: Int[np.ndarray, " steps"]
-    mated_left: Int[np.ndarray, " steps"]
-    place: Int[np.ndarray, " comparisons"]
-    """Of all comparisons; that of a non-mated one is among its like, or among all."""
-    non_mated_cut: Int[np.ndarray, " steps"]
-    non_mated_left: Int[np.ndarray, " steps"]
-
-
-def _plan(
-    quality: NDArray[np.floating], is_mated: NDArray[np.bool_], switches: Protocol
-) -> _Plan:
-    """Give the discard fraction of each step, and what of either kind it takes."""
-    mated_count = int(is_mated.sum())
-    others = len(is_mated) - mated_count
-    if switches.discard == "pooled":
-        sorted_quality, place = _places(quality, switches)
-        fraction, cut = _cuts(len(quality), sorted_quality, switches)
-        mated_place = place[is_mated]
-        gone = np.searchsorted(np.sort(mated_place), cut)
-        left = others - (cut - gone)
-        return _Plan(fraction, mated_place, cut, mated_count - gone, place, cut, left)
-    sorted_quality, mated_place = _places(quality[is_mated], switches)
-    fraction, cut = _cuts(mated_count, sorted_quality, switches)
-    place = np.zeros(len(quality), np.int32)
-    other_cut = np.zeros_like(cut)
-    if switches.discard == "proportional":
-        sorted_quality, place[~is_mated] = _places(quality[~is_mated], switches)
-        if switches.steps == "grid":
-            other_cut = (fraction * others).astype(np.intp)
-        else:
-            other_cut = cut * others // mated_count
-        other_cut = _whole(other_cut, sorted_quality, switches)
-    left = others - other_cut
-    return _Plan(fraction, mated_place, cut, mated_count - cut, place, other_cut, left)
-
-
-def _places(
-    quality: NDArray[np.floating], switches: Protocol
-) -> tuple[NDArray[np.floating], NDArray[np.int32]]:
-    """Sort by quality, and say which place of that order each comparison has."""
-    order = np.argsort(quality, kind="stable")
-    place = np.empty(len(order), np.int32)
-    place[order] = np.arange(len(order), dtype=np.int32)
-    # One by one on the grid, nobody asks which qualities are equal.
-    one_by_one = switches.ties == "stable"
-    return (quality[:0] if one_by_one else quality[order]), place
-
-
-def _cuts(
-    count: int, sorted_quality: NDArray[np.floating], switches: Protocol
-) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    if switches.steps == "grid":
-        cut = (GRID * count).astype(np.intp)
-        return GRID, _whole(cut, sorted_quality, switches)
-    if switches.ties == "stable":
-        steps = np.arange(count + 1)
-    else:
-        changes = np.flatnonzero(sorted_quality[1:] != sorted_quality[:-1]) + 1
-        steps = np.concatenate([[0], changes, [count]])
-    return steps / count, steps
-
-
-def _whole(
-    gone: NDArray[np.intp], sorted_quality: NDArray[np.floating], switches: Protocol
-) -> NDArray[np.intp]:
-    """Keep all of a group of ties that a step would split."""
-    if switches.ties == "stable":
-        return gone
-    inside = gone < len(sorted_quality)
-    whole = gone.copy()
-    whole[inside] = np.searchsorted(sorted_quality, sorted_quality[gone[inside]])
-    return whole
 
 
 def _fixed_by_fmr(
@@ -326,47 +276,56 @@ def _fixed_by_fmr(
 
 
 def _errors_left(
-    mated_values: NDArray[np.floating], plan: _Plan, level: float, switches: Protocol
-) -> NDArray[np.intp]:
-    """Count the false non-matches that each step leaves, at one threshold."""
+    mated_values: NDArray[np.floating], plan: Plan, level: float, switches: Protocol
+) -> NDArray[np.number]:
+    """Count the false non-matches that each step leaves, at one threshold.
+
+    In the mean over the orders of ties this is exact: the number of mated comparisons
+    that stay is known, and of the tied ones each stays with the same probability. (Of a
+    pooled discard, that number varies as well, and the FNMR is the ratio of the means.)
+    """
     # As a float64: rounded to the similarities' precision, it would be another one.
     threshold = np.float64(level)
     if switches.operator == "ge":
         is_error = mated_values < threshold
     else:
         is_error = mated_values <= threshold
-    places = np.sort(plan.mated_place[is_error])
-    return len(places) - np.searchsorted(places, plan.mated_cut)
+    cut = plan.mated.cut
+    certain, tied = cut.tally(np.sort(plan.mated.place[is_error]))
+    return certain + cut.share(tied)
 
 
 def _per_step(
     values: NDArray[np.floating],
     is_mated: NDArray[np.bool_],
-    plan: _Plan,
+    plan: Plan,
     fmr: float,
     switches: Protocol,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Find the threshold on what each step keeps, and the false non-matches left."""
-    others = int(plan.non_mated_left[0])
+    other = plan.non_mated
     mated_values = values[is_mated]
     order = np.argsort(mated_values)
-    mated_sorted, mated_place = mated_values[order], plan.mated_place[order]
-    top = most_similar(values, is_mated, first_length(fmr, others))
+    ones = np.ones(len(order), np.intp)
+    mated = Counted(mated_values[order], ones, plan.mated.place[order])
+    # Of a row of all comparisons, its place.
+    place = np.zeros(len(values), np.int32)
+    place[~is_mated] = other.place
+    others_left = other.left
+    top = most_similar(values, is_mated, first_length(fmr, len(other.place)))
     threshold = np.full(len(plan.fraction), np.nan)
     errors_left = np.zeros(len(plan.fraction))
     step = 0
     while step < len(threshold):
-        if plan.non_mated_left[step] == 0:
+        if others_left[step] == 0:
             step += 1
             continue
-        mated_kept = mated_sorted[mated_place >= plan.mated_cut[step]]
-        top_kept = top.similarity[plan.place[top.row] >= plan.non_mated_cut[step]]
-        found = find_level(
-            top_kept,
-            np.ones(len(top_kept), np.intp),
-            int(plan.non_mated_left[step]),
-            mated_kept,
-            np.ones(len(mated_kept), np.intp),
+        ones = np.ones(len(top.row), np.intp)
+        found = level_at_step(
+            Counted(top.similarity, ones, place[top.row]),
+            mated,
+            StepCuts(other.cut, plan.mated.cut, step),
+            (float(other.certain[step]), float(other.tied[step])),
             fmr=fmr,
             switches=switches,
             is_all=top.is_all,

@@ -1,7 +1,7 @@
-"""Bootstrap intervals of error-versus-discard curves, by identity, and paired."""
+"""Intervals of error-versus-discard curves, by identity, and paired."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -11,12 +11,13 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.fiqa.pairs import Pairs
 from prefiqs_jax.fiqa.protocol import Protocol
 from prefiqs_jax.fiqa.replicates import PERCENT, Replicates, edc_replicates
-from prefiqs_jax.fiqa.resampling import Unit
+from prefiqs_jax.fiqa.resampling import Method, Unit
 from prefiqs_jax.statistics import percentile_interval
+from prefiqs_jax.statistics.jackknife import jackknife_interval
 
 
 class Interval(NamedTuple):
-    """A value and its percentile interval; arrays along a curve, or floats."""
+    """A value and its interval; arrays along a curve, or floats."""
 
     value: Float[np.ndarray, "*points"]
     low: Float[np.ndarray, "*points"]
@@ -48,7 +49,11 @@ class EDCBand(NamedTuple):
     reference: str
     """Quality that the differences are to."""
     unit: Unit
-    """What was drawn: identities, images (or templates), or comparisons."""
+    """What was resampled: identities, images (or templates), or comparisons."""
+    unit_count: int
+    """How many of them there are."""
+    method: Method
+    """How: "jackknife" or "bootstrap"."""
     level: float
     """Coverage asked for."""
 
@@ -65,12 +70,14 @@ def edc_intervals(
     max_discard: float = 0.3,
     replicates: int = 500,
     seed: int = 0,
+    method: Method | None = None,
     level: float = 0.95,
 ) -> dict[str, EDCBand]:
     """Estimate how far error-versus-discard curves depend on who was photographed.
 
-    A replicate draws as many identities as there are, with replacement, and everything
-    is found again on it: the threshold at its FMR, which comparisons go, FNMR, area.
+    A replicate leaves out one identity, or draws as many as there are, with replacement
+    (with many identities), and everything is found again on it: the threshold at its
+    FMR, which comparisons go, FNMR, area.
     All qualities see the same replicates, so differences are paired: their intervals
     can be narrow where the bands overlap. For several protocols, rates or limits at
     once, and for what a replicate is, see :func:`edc_replicates`.
@@ -93,18 +100,17 @@ def edc_intervals(
         Shape (points,): where to read the curves, in [0, 1).
     max_discard
         Upper limit of the areas, in (0, 1].
-    replicates
-        Bootstrap replicates.
-    seed
-        Of the bootstrap.
+    replicates, seed, method
+        As for :func:`edc_replicates`.
     level
-        Coverage of the percentile intervals, in (0, 1).
+        Coverage of the intervals, each by itself, in (0, 1).
 
     Returns
     -------
     dict
-        An :class:`EDCBand` for each quality. A replicate without mated or non-mated
-        comparisons (a handful of identities only) has no curve and is left out.
+        An :class:`EDCBand` for each quality. A bootstrap replicate without mated or
+        non-mated comparisons (a handful of identities only) has no curve and is left
+        out.
 
     Raises
     ------
@@ -115,8 +121,9 @@ def edc_intervals(
 
     Notes
     -----
-    With few identities (below some 30) or few false non-matches the coverage is below
-    the level; so it is if images are drawn of which several show one person.
+    With fewer than ``FEW_UNITS`` identities or few false non-matches (see
+    :func:`error_evidence`) the coverage is below the level; so it is if images are left
+    out or drawn of which several show one person.
 
     References
     ----------
@@ -147,6 +154,7 @@ def edc_intervals(
         max_discards=(max_discard,),
         replicates=replicates,
         seed=seed,
+        method=method,
     )
     return edc_bands(found, reference=reference, level=level)
 
@@ -169,7 +177,7 @@ def edc_bands(
     max_discard
         Upper limit of the areas, one of those asked for; the first by default.
     level
-        Coverage of the percentile intervals, in (0, 1).
+        Coverage of the intervals, each by itself, in (0, 1).
 
     Returns
     -------
@@ -189,38 +197,52 @@ def edc_bands(
             f"{', '.join(f'{one:g}' for one in replicates.max_discard)}"
         )
         raise InputError(message)
-    place = replicates.quality.index(name)
+    place, method = replicates.quality.index(name), replicates.method
     pauc = replicates.pauc[:, :, replicates.max_discard.index(limit)]
     bands = {}
     for row, quality in enumerate(replicates.quality):
         fnmr = replicates.fnmr[row]
         bands[quality] = EDCBand(
             replicates.discard_fraction,
-            interval(fnmr, level),
-            interval(fnmr - replicates.fnmr[place], level),
-            interval(pauc[row], level),
-            interval(pauc[row] - pauc[place], level),
+            interval(fnmr, level, method, "rate"),
+            interval(fnmr - replicates.fnmr[place], level, method, "difference"),
+            interval(pauc[row], level, method, "area"),
+            interval(pauc[row] - pauc[place], level, method, "difference"),
             replicates.fmr,
             replicates.protocol,
             replicates.switches,
             limit,
             name,
             replicates.unit,
+            replicates.unit_count,
+            replicates.method,
             level,
         )
     return bands
 
 
-def interval(values: NDArray[np.float64], level: float) -> Interval:
-    """Take the first as the value, the others as its bootstrap replicates.
+def interval(
+    values: NDArray[np.float64],
+    level: float,
+    method: Method,
+    kind: Literal["area", "rate", "difference"],
+) -> Interval:
+    """Take the first as the value, and make an interval of its replicates.
 
     Parameters
     ----------
     values
-        Shape (1 + replicates,) or (1 + replicates, points). Replicates that are NaN are
-        left out.
+        Shape (1 + replicates,) or (1 + replicates, points). Bootstrap replicates that
+        are NaN are left out; one of the jackknife makes the interval NaN.
     level
         Coverage, in (0, 1).
+    method
+        That made the replicates: "jackknife" for its interval with Student's quantile,
+        "bootstrap" for percentiles.
+    kind
+        What it is. The jackknife interval of an area is that of its logarithm, whose
+        distribution is nearer to symmetric, where none is 0. Areas are at least 0 and
+        rates at most 1: there an interval ends, which does not change what it covers.
 
     Returns
     -------
@@ -229,12 +251,24 @@ def interval(values: NDArray[np.float64], level: float) -> Interval:
 
     Examples
     --------
-    >>> [float(x) for x in interval(np.array([49.0, *range(101)]), 0.5)]
+    >>> replicates = np.array([49.0, *range(101)])
+    >>> [float(x) for x in interval(replicates, 0.5, "bootstrap", "area")]
     [49.0, 25.0, 75.0]
     """
-    columns = values[1:].reshape(len(values) - 1, -1).T
-    ends = np.array([percentile_interval(column, level) for column in columns])
-    low, high = ends.T.reshape(2, *values.shape[1:])
+    if method == "bootstrap":
+        columns = values[1:].reshape(len(values) - 1, -1).T
+        found = np.array([percentile_interval(column, level) for column in columns])
+        low, high = found.T.reshape(2, *values.shape[1:])
+    elif kind == "area" and values.min() > 0:
+        logarithm = np.log(values)
+        ends = jackknife_interval(logarithm[0], logarithm[1:], level=level)
+        low, high = np.exp(ends)
+    else:
+        low, high = jackknife_interval(values[0], values[1:], level=level)
+    if kind != "difference":
+        low = np.maximum(low, 0)
+    if kind == "rate":
+        high = np.minimum(high, 1)
     return Interval(values[0], low, high)
 
 

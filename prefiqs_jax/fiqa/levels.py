@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int, Num
 from numpy.typing import NDArray
 
 from prefiqs_jax.fiqa.protocol import Protocol
-from prefiqs_jax.fiqa.verification import allowed_count, next_above
+from prefiqs_jax.fiqa.verification import next_above
 
 # Most steps and replicates need half of this share; the rest takes a longer list.
 _MARGIN = 2.0
@@ -126,12 +126,16 @@ def find_level(
     """
     reached = np.cumsum(top_weight)
     # The most similar one that must not match, for the FMR to be at most as asked for.
-    edge = int(np.searchsorted(reached, allowed_count(fmr, non_mated_count), "right"))
+    edge = int(np.searchsorted(reached / non_mated_count, fmr, "right"))
     if edge >= len(reached):
         return None
     value = top_similarity[edge]
     if switches.rule == "at_most":
         return _level(next_above(value), mated_similarity, mated_weight, switches)
+    # The similarities at which a threshold may lie, beside the non-mated ones.
+    candidates = mated_similarity
+    if switches.rule == "nearest_non_mated":
+        candidates = mated_similarity[:0]
     # The FMR falls as the threshold climbs, so only two levels can be the nearest: with
     # all at the edge (above the one asked for), and with none of them (at most it).
     rising = top_similarity[::-1]
@@ -143,8 +147,8 @@ def find_level(
     without = int(reached[start - 1]) if start else 0
     off_above = abs(with_edge / non_mated_count - fmr)
     off_below = abs(without / non_mated_count - fmr)
-    beyond = int(np.searchsorted(mated_similarity, value, "right"))
-    occurs = start > 0 or beyond < len(mated_similarity)
+    beyond = int(np.searchsorted(candidates, value, "right"))
+    occurs = start > 0 or beyond < len(candidates)
     # Of the similarities with the chosen level, the lowest; it may be a mated one.
     if occurs and off_below < off_above:
         lowest = top_similarity[start - 1 : start]
@@ -152,8 +156,8 @@ def find_level(
     else:
         lowest = top_similarity[edge : edge + 1]
         floor = top_similarity[end] if end < len(rising) else -np.inf
-        first = int(np.searchsorted(mated_similarity, floor, "right"))
-    threshold = float(min((*lowest, *mated_similarity[first : first + 1])))
+        first = int(np.searchsorted(candidates, floor, "right"))
+    threshold = float(min((*lowest, *candidates[first : first + 1])))
     return _level(threshold, mated_similarity, mated_weight, switches)
 
 

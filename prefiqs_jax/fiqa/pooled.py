@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from scipy import sparse
 
+from prefiqs_jax.fiqa.cuts import Cut
 from prefiqs_jax.fiqa.ordering import stable_order
 from prefiqs_jax.fiqa.pairs import Pairs
 from prefiqs_jax.fiqa.resampling import Units, blocks, sides
@@ -43,16 +44,6 @@ class PooledOrder(NamedTuple):
     """Where each group of equal quality starts; empty unless needed."""
 
 
-class Cut(NamedTuple):
-    """Where the discard of each step ends: all before that place goes."""
-
-    place: Int[np.ndarray, " steps"]
-    split: Float[np.ndarray, " steps"]
-    """Copies of the comparison at that place that go as well."""
-    gone: Float[np.ndarray, " steps"]
-    """Weight that goes in all."""
-
-
 def pooled_order(
     pairs: Pairs,
     units: Units,
@@ -69,7 +60,7 @@ def pooled_order(
     image_quality
         Shape (images,).
     ties
-        How ties will be handled; "group" needs the groups of equal quality.
+        How ties will be handled; all but "listed" needs the groups of equal quality.
 
     Returns
     -------
@@ -149,7 +140,7 @@ def find_cut(
     target: NDArray[np.float64],
     *,
     ties: str,
-) -> Cut:
+) -> tuple[Cut, Float[np.ndarray, " steps"]]:
     """Find the places before which a given weight lies, in one replicate.
 
     Parameters
@@ -163,33 +154,61 @@ def find_cut(
     target
         Shape (steps,): weight to discard, whole numbers below the total.
     ties
-        "stable", or "group": of comparisons of equal quality all stay if not all of
-        them may go.
+        As of a :class:`Protocol`. If "listed", a cut may end between the copies of one
+        comparison, which then stays in part.
 
     Returns
     -------
-    Cut
-        One place for each step.
+    tuple
+        One cut for each step, and the weight that goes in all.
     """
-    place = np.empty(len(target), np.intp)
-    split = np.empty(len(target))
+    start = np.empty(len(target), np.intp)
+    size, gone_before = np.empty(len(target)), np.empty(len(target))
     for step, block in enumerate(np.searchsorted(before, target, side="right") - 1):
-        start, inside = _of_block(order, int(block), weight)
+        first, inside = _of_block(order, int(block), weight)
         rest = target[step] - before[block]
         here = int(np.searchsorted(inside, rest, side="right"))
-        place[step] = start + here
-        split[step] = rest - (inside[here - 1] if here else 0)
-    if ties == "stable":
-        return Cut(place, split, target)
-    group = np.searchsorted(order.group_start, place, side="right") - 1
-    place = order.group_start[group]
-    gone = np.empty(len(target))
-    first = order.run_start[order.block_start]
-    for step, block in enumerate(np.searchsorted(first, place, side="right") - 1):
-        start, inside = _of_block(order, int(block), weight)
-        here = place[step] - start
-        gone[step] = before[block] + (inside[here - 1] if here else 0)
-    return Cut(place, np.zeros(len(target)), gone)
+        start[step] = first + here
+        gone_before[step] = before[block] + (inside[here - 1] if here else 0)
+        size[step] = before[block] + inside[here] - gone_before[step]
+    end = start + 1
+    if ties != "listed":
+        group = np.searchsorted(order.group_start, start, side="right")
+        start = order.group_start[group - 1]
+        end = np.append(order.group_start, len(order.place))[group]
+        gone_before = _weight_at(order, before, weight, start)
+        size = _weight_at(order, before, weight, end) - gone_before
+    if ties == "group":
+        one = np.ones(len(target))
+        return Cut(start, start, one, one), gone_before
+    kept = gone_before + size - target
+    whole = kept == size
+    return (
+        Cut(
+            start,
+            np.where(whole, start, end),
+            np.where(whole, 1, kept),
+            np.where(whole, 1, size),
+        ),
+        target,
+    )
+
+
+def _weight_at(
+    order: PooledOrder,
+    before: NDArray[np.float64],
+    weight: NDArray[np.float32],
+    place: NDArray[np.intp],
+) -> NDArray[np.float64]:
+    """Sum the weights of the comparisons before each place."""
+    found = np.full(len(place), before[-1])
+    starts = order.run_start[order.block_start]
+    for step in np.flatnonzero(place < len(order.place)):
+        block = int(np.searchsorted(starts, place[step], side="right")) - 1
+        first, inside = _of_block(order, block, weight)
+        here = place[step] - first
+        found[step] = before[block] + (inside[here - 1] if here else 0)
+    return found
 
 
 def _of_block(
@@ -213,7 +232,7 @@ def _by_quality(
     for part in blocks(len(worse)):
         np.minimum(rank[pairs.first[part]], rank[pairs.second[part]], out=worse[part])
     order = stable_order(worse, len(distinct))
-    if "group" not in ties:
+    if set(ties) == {"listed"}:
         return order, np.zeros(0, np.intp)
     return order, np.flatnonzero(np.diff(worse[order], prepend=-1))
 

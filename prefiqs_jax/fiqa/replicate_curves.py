@@ -1,4 +1,4 @@
-"""One quality's curves on all bootstrap replicates."""
+"""One quality's curves on all replicates."""
 
 from functools import partial
 from typing import NamedTuple
@@ -7,20 +7,20 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
+from prefiqs_jax.fiqa.cuts import GRID, Cut
 from prefiqs_jax.fiqa.discard import pair_quality
-from prefiqs_jax.fiqa.edc import GRID, quiet_edc
+from prefiqs_jax.fiqa.edc import quiet_edc
 from prefiqs_jax.fiqa.levels import first_length, most_similar
 from prefiqs_jax.fiqa.pairs import Pairs
 from prefiqs_jax.fiqa.pooled import (
-    Cut,
     PooledOrder,
     find_cut,
     pooled_order,
     weight_before,
 )
 from prefiqs_jax.fiqa.protocol import Protocol
-from prefiqs_jax.fiqa.reading import area_under, read_curve
-from prefiqs_jax.fiqa.resampling import Units, sides, weight_chunks
+from prefiqs_jax.fiqa.reading import ROUNDING, area_under, read_curve
+from prefiqs_jax.fiqa.resampling import Draws, Units, sides, weight_chunks
 from prefiqs_jax.fiqa.threads import in_threads
 from prefiqs_jax.fiqa.weighted import (
     Counted,
@@ -55,18 +55,17 @@ class Setting(NamedTuple):
         return "mated" if is_fixed and (is_grid or by_groups) else "repeated"
 
 
-class Draws(NamedTuple):
-    """Number of replicates, and seed."""
-
-    replicates: int
-    seed: int
-
-
 class Reading(NamedTuple):
     """Where curves are read, and up to where areas are taken."""
 
     grid: Float[np.ndarray, " points"]
     limits: tuple[float, ...]
+
+    @property
+    def steps(self) -> Float[np.ndarray, " steps"]:
+        """The steps of the grid up to the last place that is read."""
+        last = max(float(self.grid.max()), *self.limits)
+        return GRID[: np.searchsorted(GRID, last - ROUNDING) + 1]
 
 
 class Evaluation(NamedTuple):
@@ -146,7 +145,7 @@ def curves_of_quality(
     listed = max(len(top.place) for top in tops.values()) + len(evaluation.mated_row)
     threads = None if listed > _WORTH_THREADS else 1
     parts, done = [], 0
-    for weights in weight_chunks(units, *evaluation.draws, size):
+    for weights in weight_chunks(units, evaluation.draws, size):
         totals = evaluation.non_mated_total[done : done + len(weights)]
         done += len(weights)
         befores = [None] * len(weights)
@@ -206,7 +205,7 @@ def _replicate(
 ) -> Float[np.ndarray, "settings columns"]:
     """Compute one replicate's curves and areas for every setting."""
     mated = counted(sample.mated, sample.mated_place, drawn.weight)
-    cuts: dict[str, Cut] = {}
+    cuts: dict[str, tuple[Cut, NDArray[np.float64]]] = {}
     rows = []
     for setting in evaluation.settings:
         found = None
@@ -231,7 +230,7 @@ def _curve(
     top: _Top,
     mated: Counted,
     drawn: _Drawn,
-    cuts: dict[str, Cut],
+    cuts: dict[str, tuple[Cut, NDArray[np.float64]]],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """Compute one curve, or None if the list of most similar ones is too short."""
     switches = setting.switches
@@ -258,16 +257,17 @@ def _curve(
     assert order is not None  # of the way "pooled"
     assert before is not None
     total = before[-1]
+    steps = evaluation.reading.steps
     if total == 0:
-        return GRID, np.full(len(GRID), np.nan)
+        return steps, np.full(len(steps), np.nan)
     if switches.ties not in cuts:
-        target = np.floor(GRID * total)
+        target = np.floor(steps * total)
         cuts[switches.ties] = find_cut(
             order, before, drawn.weight, target, ties=switches.ties
         )
-    cut = cuts[switches.ties]
-    fnmr = pooled_curve(mated, similar, cut, total, threshold, rate, switches)
-    return None if fnmr is None else (GRID, fnmr)
+    cut, gone = cuts[switches.ties]
+    fnmr = pooled_curve(mated, similar, cut, total - gone, threshold, rate, switches)
+    return None if fnmr is None else (steps, fnmr)
 
 
 def _repeated_curve(

@@ -1,8 +1,8 @@
-"""What a bootstrap of comparisons draws, and how often each comparison then counts.
+"""What is resampled, and how often each comparison then counts.
 
 Comparisons that share a person, or an image, are no independent evidence. So persons
-are drawn, or images where nobody says who is on them, and each comparison counts as
-often as the copies of its two sides meet: w_i · w_j.
+are left out or drawn, or images where nobody says who is on them, and each comparison
+counts as often as the copies of its two sides meet: w_i · w_j.
 """
 
 from collections.abc import Iterator
@@ -19,14 +19,28 @@ from prefiqs_jax.fiqa.threads import in_threads
 from prefiqs_jax.statistics import bootstrap_weights
 
 Unit = Literal["identity", "image", "comparison"]
+Method = Literal["jackknife", "bootstrap"]
 
 # Comparisons looked at in one go: lists of hundreds of millions fit, their copies not.
 _BLOCK = 2**23
 _CHUNK_NUMBERS = 2**23
 
 
+class Draws(NamedTuple):
+    """How replicates are made."""
+
+    method: Method
+    """``jackknife``: each leaves out one unit, or one of as many groups of units as
+    there are replicates. ``bootstrap``: as many units as there are, drawn with
+    replacement."""
+    replicates: int
+    """How many; of the jackknife, at most as many as units."""
+    seed: int
+    """Of what is drawn, or of the groups."""
+
+
 class Units(NamedTuple):
-    """What is drawn with replacement."""
+    """What is left out, or drawn with replacement."""
 
     kind: Unit
     """``identity``; ``image`` (or template) if identities are unknown; ``comparison``
@@ -133,18 +147,16 @@ def sides(
 
 
 def weight_chunks(
-    units: Units, replicates: int, seed: int, size: int
+    units: Units, draws: Draws, size: int
 ) -> Iterator[Float[np.ndarray, "replicates units"]]:
     """Give the weights of the units: all 1 first, then those of the replicates.
 
     Parameters
     ----------
     units
-        What is drawn.
-    replicates
-        Bootstrap replicates.
-    seed
-        Of the draws; they do not depend on ``size``.
+        What is resampled.
+    draws
+        How; the weights do not depend on ``size``.
     size
         Replicates of a chunk.
 
@@ -154,23 +166,29 @@ def weight_chunks(
         Shape (replicates, units + 1), float32; the last column is 1.
     """
     yield np.ones((1, units.size + 1), np.float32)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(draws.seed)
     everyone = np.arange(units.size)
-    for start in range(0, replicates, size):
-        drawn = bootstrap_weights(everyone, min(size, replicates - start), rng)
-        chunk = np.ones((len(drawn), units.size + 1), np.float32)
-        chunk[:, :-1] = drawn
+    group = everyone
+    if draws.method == "jackknife" and draws.replicates < units.size:
+        group = rng.permutation(units.size) % draws.replicates
+    for start in range(0, draws.replicates, size):
+        count = min(size, draws.replicates - start)
+        chunk = np.ones((count, units.size + 1), np.float32)
+        if draws.method == "bootstrap":
+            chunk[:, :-1] = bootstrap_weights(everyone, count, rng)
+        else:
+            chunk[:, :-1] = group != np.arange(start, start + count)[:, None]
         yield chunk
 
 
 def non_mated_totals(
-    pairs: Pairs, units: Units, replicates: int, seed: int
+    pairs: Pairs, units: Units, draws: Draws
 ) -> Float[np.ndarray, " 1+replicates"]:
     """Sum the weights of all non-mated comparisons, for each replicate.
 
     Parameters
     ----------
-    pairs, units, replicates, seed
+    pairs, units, draws
         As of :func:`weight_chunks`, whose replicates these are.
 
     Returns
@@ -186,7 +204,7 @@ def non_mated_totals(
         # How often two units meet; w · (table w) is the total of their weights.
         table = sparse.csr_array((np.ones(len(rows)), (one, other)), shape=(size, size))
         found = []
-        for weights in weight_chunks(units, replicates, seed, _chunk_size(size)):
+        for weights in weight_chunks(units, draws, _chunk_size(size)):
             met = table @ np.ascontiguousarray(weights.T, np.float64)
             found.append(np.einsum("ur,ru->r", met, weights))
         return np.concatenate(found)

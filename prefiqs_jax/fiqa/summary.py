@@ -32,11 +32,12 @@ def pauc(
         it. "range": divided by ``max_discard``, the mean FNMR. "start": divided by
         ``max_discard`` times the FNMR before any discard, so that a quality without
         information has 1. "best": the area minus that of the best curve as fiqat has
-        it, ``best_pauc(start, max_discard, straight=True)``. "scaled": the area minus
-        the least one, ``best_pauc(start, max_discard)``, divided by what the area of a
-        quality without information is above it: 0 for the best possible quality, 1 for
-        one without information, more for one that misleads. The last two only where
-        mated comparisons are discarded at a fixed threshold, as with "fiqat".
+        it, ``best_pauc(start, max_discard, straight=True)``; only where mated
+        comparisons are discarded by themselves at a fixed threshold, as with "fiqat".
+        "scaled": the area minus the least one that any quality has on these comparisons
+        (:func:`best_curve`), divided by what the area of a quality without information
+        is above it: 0 for the best possible quality, 1 for one without information,
+        more for one that misleads; only at a fixed threshold.
 
     Returns
     -------
@@ -87,15 +88,14 @@ def pauc(
     if normalise == "range":
         return area / max_discard
     start = float(curve.fnmr[0])
-    if normalise in ("best", "scaled"):
+    if normalise == "best":
         switches = curve.switches
         if switches.threshold != "fixed" or switches.discard == "pooled":
             message = (
-                f'normalise="{normalise}" needs the best possible curve, which is '
-                'known only at a fixed threshold with mated discards, as with "fiqat"'
+                'normalise="best" needs the best possible curve as fiqat has it, known '
+                'only at a fixed threshold with mated discards, as with "fiqat"'
             )
             raise InputError(message)
-    if normalise == "best":
         return area - best_pauc(start, max_discard, straight=True)
     if start == 0:
         message = (
@@ -103,8 +103,68 @@ def pauc(
             'normalise="range" or a lower fmr'
         )
         raise InputError(message)
-    least = best_pauc(start, max_discard) if normalise == "scaled" else 0.0
+    if normalise == "start":
+        return area / (max_discard * start)
+    least = area_under(*best_curve(curve), max_discard, interpolation)
+    if least >= max_discard * start:
+        message = (
+            "no quality has an area below that of one without information: all mated "
+            'comparisons fail, or too few are discarded; use normalise="range"'
+        )
+        raise InputError(message)
     return (area - least) / (max_discard * start - least)
+
+
+def best_curve(curve: EDC) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give the lowest curve that any quality has on the same comparisons.
+
+    FNMR = max(0, errors - gone) / (mated - gone) while errors are left: they go first
+
+    Parameters
+    ----------
+    curve
+        Of any quality, at a fixed threshold.
+
+    Returns
+    -------
+    tuple of ndarray
+        Discard fractions and FNMR at the steps of the protocol; if these are all, after
+        each comparison.
+
+    Raises
+    ------
+    InputError
+        If the threshold is found at each step: it then depends on what is discarded.
+
+    Examples
+    --------
+    >>> from prefiqs_jax.fiqa import edc
+    >>> similarity = np.array([0.2, 0.9, 0.8, 0.5, 0.1])
+    >>> curve = edc(similarity, [1, 1, 1, 0, 0], np.ones(5), protocol="fiqat")
+    >>> best_curve(curve)[1].round(2)
+    array([0.33, 0.  , 0.  , 0.  ])
+    """
+    switches = curve.switches
+    if switches.threshold != "fixed":
+        message = (
+            "the best possible curve is known only at a fixed threshold, as with "
+            '"fiqat"; a threshold per step depends on what is discarded'
+        )
+        raise InputError(message)
+    mated = round(float(curve.mated_count[0]))
+    errors = round(float(curve.fnmr[0]) * mated)
+    total = mated
+    if switches.discard == "pooled":
+        total += round(float(curve.non_mated_count[0]))
+    gone, fraction = np.arange(total + 1), np.arange(total + 1) / total
+    if switches.steps == "grid":
+        fraction = curve.discard_fraction
+        gone = np.floor(fraction * total)
+    # Beyond the errors, nothing that goes changes a rate of 0.
+    fnmr = np.zeros(len(gone))
+    before = gone < errors
+    fnmr[before] = (errors - gone[before]) / (mated - gone[before])
+    return fraction, fnmr
 
 
 def fnmr_after_discard(curve: EDC, fraction: float) -> float:

@@ -88,6 +88,39 @@ def threshold_at_fmr(non_mated_similarity: ArrayLike, fmr: float) -> float:
     return next_above(np.partition(values, place)[place])
 
 
+def nearest_threshold(non_mated_similarity: ArrayLike, fmr: float) -> float:
+    """Find the non-mated similarity whose false match rate is nearest to ``fmr``.
+
+    Parameters
+    ----------
+    non_mated_similarity
+        Shape (comparisons,), all of them.
+    fmr
+        False match rate, in (0, 1).
+
+    Returns
+    -------
+    float
+        Threshold; matches are ``similarity >= threshold``. Of two that are as near, the
+        lower one. The rate may be above ``fmr``, and is never 0.
+
+    Raises
+    ------
+    InputError
+        If fmr is outside (0, 1), or there are no similarities, or one is not finite.
+
+    Examples
+    --------
+    >>> nearest_threshold([0.1, 0.2, 0.3, 0.4], 0.3)
+    0.4
+    """
+    check_fmr(fmr)
+    values = np.sort(checked_values("non_mated_similarity", non_mated_similarity))
+    count = len(values)
+    rate = (count - np.searchsorted(values, values)) / count
+    return float(values[np.argmin(np.abs(rate - fmr))])
+
+
 def allowed_count(fraction: float, count: int) -> int:
     """Give the largest k below ``count`` with k / count <= fraction, as these divide.
 

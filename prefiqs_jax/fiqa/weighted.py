@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
-from prefiqs_jax.fiqa.edc import GRID
+from prefiqs_jax.fiqa.cuts import GRID, Counted, Cut
+from prefiqs_jax.fiqa.expected_level import StepCuts, level_at_step
 from prefiqs_jax.fiqa.levels import find_level
-from prefiqs_jax.fiqa.pooled import Cut
 from prefiqs_jax.fiqa.protocol import Protocol
 
 
@@ -23,15 +23,6 @@ class Listed(NamedTuple):
     one: Int[np.ndarray, " comparisons"]
     other: Int[np.ndarray, " comparisons"]
     """The units whose weights multiply to that of the comparison."""
-
-
-class Counted(NamedTuple):
-    """Those of them that count in a replicate."""
-
-    similarity: Float[np.ndarray, " comparisons"]
-    weight: Float[np.ndarray, " comparisons"]
-    place: Int[np.ndarray, " comparisons"]
-    """Where each stands in the order of discard."""
 
 
 class Rate(NamedTuple):
@@ -134,6 +125,15 @@ def mated_curve(
         before = gone[group_start]
         group = np.searchsorted(before, target, side="right") - 1
         target, errors_gone = before[group], errors[group_start][group]
+    elif switches.ties == "expected":
+        # Ties go one by one, with the share of errors that their group has.
+        bounds = np.append(group_start, len(weight))
+        before, errors_before = gone[bounds], errors[bounds]
+        group = np.searchsorted(before, target, side="right") - 1
+        share = (errors_before[group + 1] - errors_before[group]) / (
+            before[group + 1] - before[group]
+        )
+        errors_gone = errors_before[group] + (target - before[group]) * share
     else:
         row = np.searchsorted(gone, target, side="right") - 1
         errors_gone = errors[row] + (target - gone[row]) * wrong[row]
@@ -144,7 +144,7 @@ def pooled_curve(
     mated: Counted,
     top: Counted,
     cut: Cut,
-    total: float,
+    left: Float[np.ndarray, " steps"],
     threshold: float | None,
     rate: Rate,
     switches: Protocol,
@@ -159,8 +159,8 @@ def pooled_curve(
         The most similar non-mated ones, by falling similarity.
     cut
         Where the discard of each step ends.
-    total
-        Weight of all comparisons.
+    left
+        Weight of all comparisons that each step leaves.
     threshold
         The fixed one (NaN if there is none), or None: found at each step.
     rate
@@ -173,42 +173,37 @@ def pooled_curve(
     ndarray or None
         FNMR, NaN where it is not defined; None if ``top`` is too short.
     """
-    fnmr = np.full(len(cut.place), np.nan)
-    for step, gone in enumerate(cut.gone):
-        kept = _kept(mated, cut, step)
-        mated_left = kept.weight.sum()
-        if mated_left == 0:
-            continue
+    fnmr = np.full(len(left), np.nan)
+    by_place = np.argsort(mated.place, kind="stable")
+    summed = np.append(0.0, np.cumsum(mated.weight[by_place]))
+    start, end = np.searchsorted(mated.place[by_place], [cut.start, cut.end])
+    tied, certain = summed[end] - summed[start], summed[-1] - summed[end]
+    mated_left = certain + tied * cut.kept / cut.size
+    # Where none are tied, the size is 1.
+    is_split = cut.end > cut.start
+    others_tied = np.where(is_split, cut.size - tied, 0)
+    others_certain = left - np.where(is_split, cut.kept, 0) - certain
+    for step in np.flatnonzero(mated_left):
         if threshold is None:
-            non_mated_left = int(total - gone - mated_left)
-            if non_mated_left == 0:
+            others = (float(others_certain[step]), float(others_tied[step]))
+            if sum(others) == 0:
                 continue
-            top_left = _kept(top, cut, step)
-            found = find_level(
-                top_left.similarity,
-                top_left.weight,
-                non_mated_left,
-                kept.similarity,
-                kept.weight,
+            found = level_at_step(
+                top,
+                mated,
+                StepCuts(cut, cut, int(step)),
+                others,
                 fmr=rate.fmr,
                 switches=switches,
                 is_all=rate.is_all,
             )
             if found is None:
                 return None
-            fnmr[step] = found.errors / mated_left
+            fnmr[step] = found.errors / mated_left[step]
         elif not np.isnan(threshold):
             side = "left" if switches.operator == "ge" else "right"
-            wrong = int(np.searchsorted(kept.similarity, threshold, side))
-            fnmr[step] = kept.weight[:wrong].sum() / mated_left
+            wrong = int(np.searchsorted(mated.similarity, threshold, side))
+            rows, weight = cut.weighed(mated.place[:wrong], int(step))
+            errors = (mated.weight[rows] * weight).sum() / cut.size[step]
+            fnmr[step] = errors / mated_left[step]
     return fnmr
-
-
-def _kept(counted: Counted, cut: Cut, step: int) -> Counted:
-    """Leave out what a step discards; of one comparison, maybe only some copies."""
-    place, split = cut.place[step], cut.split[step]
-    rows = np.flatnonzero(counted.place >= place)
-    kept = Counted(*(column[rows] for column in counted))
-    if split:
-        kept.weight[kept.place == place] -= split
-    return kept

@@ -9,6 +9,7 @@ from prefiqs_jax.plots.edc import edc_panel
 from prefiqs_jax.plots.face_grid import Face, face_tile, stability_grid
 from prefiqs_jax.plots.label_optimisation import optimisation_panels
 from prefiqs_jax.plots.layer_sparsity import layer_sparsity_map
+from prefiqs_jax.plots.notes import note
 from prefiqs_jax.plots.pauc import pauc_intervals
 from prefiqs_jax.plots.picture_sheet import picture_sheet
 from prefiqs_jax.plots.residual import (
@@ -32,6 +33,7 @@ __all__ = [
     "edc_panel",
     "face_tile",
     "layer_sparsity_map",
+    "note",
     "optimisation_panels",
     "pauc_intervals",
     "picture_sheet",

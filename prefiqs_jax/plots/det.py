@@ -13,6 +13,7 @@ from scipy.special import ndtr, ndtri
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.fiqa import DET
 from prefiqs_jax.plots.labels import plain
+from prefiqs_jax.plots.notes import note
 from prefiqs_jax.plots.theme import CYCLE, GREY
 
 Scale = Literal["probit", "log"]
@@ -54,7 +55,8 @@ def det_panel(
     -------
     matplotlib.axes.Axes
         The same axes, with a legend above it. A rate of 0 has no place on either scale:
-        a curve ends at one over the number of comparisons.
+        a curve ends at one over the number of comparisons, and one that has no point
+        with both rates above 0 is named in the axes instead.
 
     Raises
     ------
@@ -85,15 +87,24 @@ def det_panel(
     x_range = _checked_range("fmr_range", fmr_range, non_mated)
     y_range = _checked_range("fnmr_range", fnmr_range, mated)
     _set_scale(ax, scale)
+    absent = []
     for place, (name, curve) in enumerate(curves.items()):
         x, y = _drawable(curve, scale)
+        if len(x) == 0:
+            absent.append(name)
+            continue
         ax.plot(
             x,
             y,
+            # One point makes no line.
+            marker="o" if len(x) == 1 else "",
             color=CYCLE[place % len(CYCLE)],
             ls=_LINES[place % len(_LINES)],
             label=plain(name),
         )
+    if absent:
+        words = ":\nno threshold has errors of both kinds,\nso there is no curve"
+        note(ax, ", ".join(absent) + words)
     both = (max(x_range[0], y_range[0]), min(x_range[1], y_range[1]))
     if both[0] < both[1]:
         line = np.geomspace(*both, 200)

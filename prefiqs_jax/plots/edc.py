@@ -1,4 +1,4 @@
-"""Error-versus-discard curves of several qualities, with their bootstrap bands."""
+"""Error-versus-discard curves of several qualities, with their intervals."""
 
 from collections.abc import Mapping
 

@@ -20,17 +20,18 @@ _REST_IN = 0.85
 def pauc_intervals(figure: Figure, table: "pd.DataFrame") -> Figure:
     """Fill a figure with areas: one panel a false match rate, one line a quality.
 
-    A filled marker says that the difference to the reference is real: its interval
-    excludes zero. Lower areas are better.
+    A filled marker says that a quality differs from the reference: the interval of the
+    difference excludes 0. Where there are too few errors to tell, the panel says so and
+    no marker is filled. Lower areas are better.
 
     Parameters
     ----------
     figure
         Empty figure; its height is set to fit, its width stays.
     table
-        Columns quality, fmr, pauc, low, high, is_reference and is_real, one row for
-        each quality and rate; the areas of one benchmark, network and protocol. Low and
-        high may be NaN, where there are no intervals.
+        Columns quality, fmr, pauc, low, high, is_reference, differs and tells, one row
+        for each quality and rate; the areas of one benchmark, network and protocol. Low
+        and high may be NaN, where there are no intervals.
 
     Returns
     -------
@@ -55,7 +56,7 @@ def pauc_intervals(figure: Figure, table: "pd.DataFrame") -> Figure:
             color = VERMILION if row["is_reference"] else BLUE
             if np.isfinite(row["low"]):
                 ax.plot([row["low"], row["high"]], [place, place], color=color, lw=1)
-            filled = row["is_reference"] or row["is_real"]
+            filled = row["tells"] and (row["is_reference"] or row["differs"])
             ax.plot(
                 row["pauc"],
                 place,
@@ -66,12 +67,16 @@ def pauc_intervals(figure: Figure, table: "pd.DataFrame") -> Figure:
             )
             if row["is_reference"]:
                 ax.axvline(row["pauc"], color=GREY, lw=0.6, ls=(0, (4, 3)), zorder=0)
-        ax.set_title(f"FMR {rate:g}", pad=3)
+        tells = bool(rows["tells"].all())
+        few = "" if tells else ": cannot tell, too few errors"
+        ax.set_title(f"FMR {rate:g}{few}", pad=3)
         ax.grid(axis="y", color="0.9", lw=0.5)
         ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
         # Narrow panels have no room for four-digit numbers side by side.
         ax.tick_params(axis="x", labelsize=6.5)
         ax.margins(x=0.06)
+        if not rows["pauc"].any():
+            ax.set_xlim(-0.05, 1)  # all at 0: areas are not below
     panels[0].set_yticks(range(len(names)), [plain(name) for name in names])
     panels[0].set_ylim(len(names) - 0.4, -0.6)
     figure.supxlabel("pAUC (lower = better)", fontsize=8)

@@ -27,6 +27,7 @@ def pixels_of(folder):
     return np.concatenate([batch.pixels for batch in batches])
 
 
+@pytest.mark.filterwarnings("ignore:.* tie in quality at a cut")
 def test_areas_are_those_of_the_definitions(run, network, people, tmp_path):
     run(flip=True, methods=ALL)
     found = areas(tmp_path / "out").set_index("quality")
@@ -52,9 +53,11 @@ def test_areas_are_those_of_the_definitions(run, network, people, tmp_path):
         found[name].to_numpy(np.float64) for name in COLUMNS
     )
     assert (low < high).all()
+    assert set(found["interval"]) == {"jackknife"}
+    assert np.all(found["tells"])
     assert np.abs(difference - (area - area[0])).max() < 1e-15  # read from a CSV
     real = (least > 0) | (most < 0)
-    assert found["is_real"].tolist() == real.tolist()
+    assert found["differs"].tolist() == real.tolist()
     assert set(found["drawn"]) == {"identity"}
 
 
@@ -190,6 +193,85 @@ def test_skipped_pictures_leave_their_comparisons_out(run, people, tmp_path):
     assert "1 of 48 pictures left out" in lines
     found = pd.read_csv(tmp_path / "skip" / "tables" / "verification.csv")
     assert found["mated_count"].tolist() == [12 * 6 - 3]
+
+
+@pytest.fixture
+def separated(people, monkeypatch):
+    """Make every mated comparison match, but those of the first of some people."""
+
+    def separated(failing):
+        def measured(task, out, **options):
+            who = [str(name) for name in task.images.identities]
+            codes = np.unique(who, return_inverse=True)[1]
+            noise = np.random.default_rng(0).normal(0, 0.02, (len(who), 64))
+            rows = np.eye(64)[codes] + noise
+            for place in range(failing):
+                rows[4 * place] = np.eye(64)[20 + place]
+            scores = {"random": np.random.default_rng(1).random(len(who))}
+            return Measured(
+                task.images.names,
+                rows.astype(np.float32),
+                scores | {"norm": -scores["random"]},
+            )
+
+        monkeypatch.setattr("prefiqs_jax.evaluation.run.measure", measured)
+
+    return separated
+
+
+@pytest.mark.parametrize(
+    ("failing", "words"),
+    [
+        (0, "none of 72 mated comparisons fails"),
+        (1, "only 3 of 72 mated comparisons fail, of one person; it takes 10, of 3"),
+        (3, "only 9 of 72"),
+    ],
+)
+def test_too_few_errors_have_no_winner(run, separated, tmp_path, failing, words):
+    separated(failing)
+    lines, page = run(fmr=(0.01,), figures=True)
+    (line,) = [line for line in lines if "verifies" in line]
+    assert f"cannot tell at FMR 0.01: {words}" in line
+    text = page.read_text()
+    assert "least pAUC" not in text
+    assert f"Cannot tell: {words}" in text
+    assert "faces cannot tell these qualities apart" in text
+    found = areas(tmp_path / "out")
+    assert not np.any(found["tells"])
+    assert not np.any(found["differs"])
+    ends = found[["low", "high", "difference_low", "difference_high"]]
+    assert np.isnan(ends.to_numpy(np.float64)).all()
+    assert set(found["errors"]) == {3 * failing}
+    assert set(found["units_with_errors"]) == {failing}
+
+
+def test_enough_errors_have_one(run, separated, tmp_path):
+    separated(4)
+    lines, page = run(fmr=(0.01,))
+    assert any(
+        "least pAUC" in line and "qualities differ from" in line for line in lines
+    )
+    text = page.read_text()
+    assert "Differs: the interval excludes 0" in text
+    assert "leaving out one at a time, by identity (known" in text
+    found = areas(tmp_path / "out")
+    assert np.all(found["tells"])
+    assert np.isfinite(found["low"].to_numpy(np.float64)).all()
+
+
+def test_few_people_are_told(run):
+    lines, page = run()
+    told = "intervals of 12 people contain the truth less often than 95 %"
+    assert any(told in line for line in lines)
+    assert "With fewer than 20 they are too narrow" in page.read_text()
+
+
+def test_ties_are_told(run, people, tmp_path):
+    names = read_benchmark(people).images.names
+    text = "".join(f"{name} {place % 3}\n" for place, name in enumerate(names))
+    (tmp_path / "levels.txt").write_text(text)
+    lines, _ = run(methods=(), sources=[ScoreSource(tmp_path / "levels.txt")])
+    assert any("tie in quality at a cut of 1 of 1 qualities" in line for line in lines)
 
 
 def test_zero_fmr_is_told(run):

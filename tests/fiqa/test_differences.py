@@ -1,9 +1,10 @@
-"""Differences are marked where they are real, seldom where they are not, and paired."""
+"""Qualities that differ are marked, those that do not seldom, and pairs count."""
 
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.fiqa import (
@@ -17,10 +18,10 @@ from prefiqs_jax.fiqa import (
 
 
 @pytest.fixture(scope="module")
-def replicates():
+def sample():
     rng = np.random.default_rng(0)
-    who = np.repeat(np.arange(40), 4)
-    noise = 0.2 + 1.5 * rng.random(160) ** 3
+    who = np.repeat(np.arange(40), 8)
+    noise = 0.2 + 1.5 * rng.random(320) ** 3
     embeddings = rng.normal(size=(40, 12))[who]
     pairs = all_pairs(
         embeddings + noise[:, None] * rng.normal(size=embeddings.shape), who
@@ -28,21 +29,23 @@ def replicates():
     quality = {
         "known": -noise,
         "known again": np.exp(-noise),
-        "chance": rng.random(160),
+        "chance": rng.random(320),
     }
+    return pairs, who, quality
+
+
+@pytest.fixture(scope="module")
+def replicates(sample):
     return edc_replicates(
-        pairs,
-        who,
-        quality,
+        *sample,
         fmrs=(0.05, 0.01),
         protocols=("crfiqa", "fiqat"),
         max_discards=(0.2, 0.3),
-        replicates=100,
     )
 
 
 def test_one_row_for_each_difference(replicates):
-    table = difference_table(replicates)
+    table = difference_table(replicates, simultaneous=False)
     assert len(table) == 2 * 2 * 2 * 3
     keys = ["protocol", "fmr", "max_discard", "quality", "reference"]
     assert not table.duplicated(keys).any()
@@ -65,23 +68,41 @@ def test_real_differences_are_told_from_none(replicates):
     table = difference_table(replicates, reference="known")
     same = table[table["quality"] == "known again"]
     np.testing.assert_array_equal(same[["difference", "low", "high"]], 0)
-    assert not np.any(same["is_real"])
+    assert not np.any(same["differs"])
     other = table[table["quality"] == "chance"]
-    assert np.mean(other["is_real"]) > 0.8
+    assert np.mean(other["differs"]) > 0.8
     np.testing.assert_array_equal(
-        table["is_real"], (table["low"] > 0) | (table["high"] < 0)
+        table["differs"], (table["low"] > 0) | (table["high"] < 0)
     )
     assert set(table["unit"]) == {"identity"}
     assert set(table["unit_count"]) == {40}
 
 
-def test_all_at_once_is_stricter_than_each(replicates):
-    each = difference_table(replicates)
-    together = difference_table(replicates, simultaneous=True)
-    assert np.all(together["low"] <= each["low"])
-    assert np.all(together["high"] >= each["high"])
-    assert np.any(together["high"] > each["high"])
-    np.testing.assert_allclose(together["level"], 1 - 0.05 / 3)
+@pytest.mark.parametrize("method", ["jackknife", "bootstrap"])
+def test_all_at_once_is_stricter_than_each(sample, method):
+    found = edc_replicates(*sample, fmrs=(0.05, 0.01), replicates=100, method=method)
+    each = difference_table(found, simultaneous=False)
+    together = difference_table(found)
+    wide, narrow = (np.asarray(t["high"] - t["low"]) for t in (together, each))
+    same = np.asarray(each["quality"] == "known again")
+    np.testing.assert_array_equal(wide[same & (narrow == 0)], 0)
+    assert (wide[narrow > 0] > narrow[narrow > 0]).all()
+    if method == "jackknife":
+        # One multiple of the standard error, between that of one and Bonferroni's.
+        count = found[0].pauc.shape[1] - 1
+        assert count == 40
+        change = found[0].pauc[2, :, 0] - found[0].pauc[0, :, 0]
+        error = np.sqrt((count - 1) * np.var(change[1:]))
+        most = (together["high"] - together["difference"])[1] / error
+        alone, strict = stats.t.ppf([0.975, 1 - 0.025 / 6], count - 1)
+        assert alone < most < strict
+
+
+def test_replicates_of_several_calls_are_no_family(sample):
+    one = edc_replicates(*sample, fmrs=(0.05,))
+    other = edc_replicates(*sample, fmrs=(0.01,), replicates=20, method="bootstrap")
+    with pytest.raises(InputError, match="of several calls"):
+        difference_table([*one, *other])
 
 
 def test_areas_are_those_of_the_bands(replicates):
@@ -107,7 +128,7 @@ def test_equal_qualities_are_seldom_marked():
         found = edc_replicates(
             all_pairs(embeddings, who), who, quality, fmrs=(0.05,), replicates=60
         )
-        marked += bool(np.any(difference_table(found)["is_real"]))
+        marked += bool(np.any(difference_table(found)["differs"]))
     assert marked <= 7  # 2 of 40 are expected, more than 7 by chance in 0.1 %
 
 

@@ -9,6 +9,9 @@ import pytest
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.fiqa import PROTOCOLS, edc
 
+# Tied qualities are the rule in these samples.
+pytestmark = pytest.mark.filterwarnings("ignore:.* tie in quality at a cut")
+
 
 def _comparisons(count=200, seed=0, digits=2):
     """Give similarities, kinds and qualities, with ties in both numbers."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.fiqa import (
@@ -24,6 +25,9 @@ from prefiqs_jax.fiqa import (
     resampling,
 )
 from prefiqs_jax.statistics import bootstrap_weights
+
+# Tied qualities are the rule in these samples.
+pytestmark = pytest.mark.filterwarnings("ignore:.* tie in quality at a cut")
 
 GRID = np.array([0, 0.013, 0.1, 0.3, 0.77, 0.95])
 
@@ -82,7 +86,7 @@ SETTINGS = [
     dataclasses.replace(PROTOCOLS["crfiqa"], threshold="fixed", ties="group"),
     dataclasses.replace(PROTOCOLS["crfiqa"], discard="proportional"),
     dataclasses.replace(PROTOCOLS["fiqat"], steps="grid", rule="nearest"),
-    dataclasses.replace(PROTOCOLS["fiqat"], ties="stable", interpolation="linear"),
+    dataclasses.replace(PROTOCOLS["fiqat"], ties="listed", interpolation="linear"),
     dataclasses.replace(PROTOCOLS["fiqat"], discard="pooled"),
 ]
 
@@ -103,6 +107,7 @@ def test_a_replicate_is_the_curve_of_the_repeated_list(seed, fmr, switches):
         discard_fraction=GRID,
         replicates=1,
         seed=seed,
+        method="bootstrap",
     )
     weights = bootstrap_weights(np.arange(12), 1, np.random.default_rng(seed))
     drawn = _repeated(pairs, who, weights[0].astype(int))
@@ -116,6 +121,63 @@ def test_a_replicate_is_the_curve_of_the_repeated_list(seed, fmr, switches):
     assert (bands["good"].unit, bands["good"].reference) == ("identity", "good")
 
 
+@pytest.mark.parametrize("most", [500, 5])
+@pytest.mark.parametrize("protocol", sorted(PROTOCOLS))
+def test_the_jackknife_leaves_people_out(protocol, most):
+    pairs, who, quality = _sample()
+    (found,) = edc_replicates(
+        pairs,
+        who,
+        quality,
+        fmrs=(0.02,),
+        protocols=(protocol,),
+        discard_fraction=GRID,
+        replicates=most,
+        seed=3,
+    )
+    groups = np.arange(12)
+    if most < 12:
+        groups = np.random.default_rng(3).permutation(12) % most
+    assert found.method == "jackknife"
+    assert found.fnmr.shape[1] == 1 + min(most, 12)
+    for group in range(min(most, 12)):
+        out = np.flatnonzero(groups == group)
+        kept = ~np.isin(who[pairs.first], out) & ~np.isin(who[pairs.second], out)
+        left = Pairs(*(column[kept] for column in pairs))
+        for row, values in enumerate(quality.values()):
+            curve = edc(
+                left.similarity,
+                left.mated,
+                pair_quality(values, left),
+                fmr=0.02,
+                protocol=protocol,
+            )
+            fnmr = [fnmr_after_discard(curve, float(x)) for x in GRID]
+            np.testing.assert_allclose(found.fnmr[row, 1 + group], fnmr, atol=1e-12)
+            assert found.pauc[row, 1 + group, 0] == pytest.approx(
+                pauc(curve), abs=1e-12
+            )
+    # An area's interval is that of its logarithm, with Student's quantile.
+    band = edc_bands(found)["good"].pauc
+    area = np.log(found.pauc[0, :, 0])
+    count = len(area) - 1
+    error = np.sqrt((count - 1) * np.var(area[1:]))
+    reach = stats.t.ppf(0.975, count - 1) * error
+    np.testing.assert_allclose(
+        (band.low, band.high), np.exp([area[0] - reach, area[0] + reach])
+    )
+
+
+def test_many_people_are_drawn_and_few_left_out():
+    for count, method in ((100, "jackknife"), (101, "bootstrap")):
+        found = edc_replicates(*_sample(identities=count, each=2), replicates=3)
+        assert found[0].method == method
+    with pytest.raises(InputError, match="unknown method 'boot'; did you mean"):
+        edc_replicates(*_sample(), method="boot")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match="at least 2"):
+        edc_replicates(*_sample(), replicates=1)
+
+
 @pytest.mark.parametrize("protocol", sorted(PROTOCOLS))
 @pytest.mark.parametrize("seed", range(3))
 def test_images_are_drawn_where_identities_are_unknown(protocol, seed):
@@ -123,6 +185,7 @@ def test_images_are_drawn_where_identities_are_unknown(protocol, seed):
     keep = np.random.default_rng(seed).random(len(pairs.first)) < 0.5
     pairs = Pairs(*(column[keep] for column in pairs))
     options: dict[str, Any] = {"fmr": 0.02, "discard_fraction": GRID, "seed": seed}
+    options["method"] = "bootstrap"
     bands = edc_intervals(
         pairs, None, quality, protocol=protocol, replicates=1, **options
     )
@@ -142,6 +205,7 @@ def test_comparisons_are_drawn_where_none_share_an_image(protocol):
     pairs = Pairs(first[::2], first[1::2], rng.normal(size=150) + 2 * mated, mated)
     quality = {"chance": np.round(rng.random(300), 1)}
     options: dict[str, Any] = {"fmr": 0.1, "discard_fraction": GRID, "seed": 5}
+    options["method"] = "bootstrap"
     band = edc_intervals(
         pairs, None, quality, protocol=protocol, replicates=1, **options
     )["chance"]
@@ -275,7 +339,9 @@ def test_people_vary_more_than_comparisons():
 
 def test_replicates_without_non_mated_comparisons_are_left_out():
     pairs, who, quality = _sample(identities=2, each=6)
-    bands = edc_intervals(pairs, who, quality, fmr=0.1, replicates=30)
+    bands = edc_intervals(
+        pairs, who, quality, fmr=0.1, replicates=30, method="bootstrap"
+    )
     # Half of the draws are one person twice; what is left is everyone once.
     assert np.isfinite(np.array(bands["good"].pauc)).all()
     assert bands["good"].pauc.low == bands["good"].pauc.high

@@ -58,6 +58,32 @@ def test_it_equals_the_formula(alpha, seed):
     assert given.value == found.value
 
 
+@pytest.mark.parametrize("alpha", [0, 3])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_authors_program_has_mean_ranks_and_the_nearest_threshold(alpha, seed):
+    pairs, noise = _sample(seed)
+    similarity, fmr = pairs.similarity, 0.021
+    others = np.sort(similarity[~pairs.mated])
+    rates = [np.mean(others >= t) for t in others]
+    threshold = others[np.argmin(np.abs(np.array(rates) - fmr))]
+    harm = np.zeros(40)
+    for i, j, s, is_mated in zip(*pairs, strict=True):
+        wrong = s < threshold if is_mated else s >= threshold
+        harm[i] += wrong
+        harm[j] += wrong
+    harm_rank = np.array(
+        [np.mean(1 + np.flatnonzero(np.sort(harm) == h)) for h in harm]
+    )
+    quality_rank = 1 + np.argsort(np.argsort(noise))
+    weight = (harm_rank / 40) ** alpha
+    above = 6 * np.sum(weight * (harm_rank - quality_rank) ** 2)
+    wanted = 1 - above / ((40**2 - 1) * np.sum(weight))
+    found = rce(pairs, -noise, fmr=fmr, alpha=alpha, ties="harm", rule="nearest")
+    assert found.threshold == threshold
+    assert found.value == pytest.approx(wanted, abs=1e-12)
+    assert found.value != rce(pairs, -noise, fmr=fmr, alpha=alpha).value
+
+
 def test_one_is_the_order_of_harm_and_weights_of_zero_give_spearman():
     pairs, noise = _sample()
     found = rce(pairs, -noise, fmr=0.02)
@@ -104,3 +130,7 @@ def test_bad_requests():
         rce(pairs, noise[1:])
     with pytest.raises(InputError, match="fmr=2 is outside"):
         rce(pairs, noise, fmr=2)
+    with pytest.raises(InputError, match="unknown ties 'harms'; did you mean harm"):
+        rce(pairs, noise, ties="harms")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match="unknown rule 'near'; did you mean nearest"):
+        rce(pairs, noise, rule="near")  # pyright: ignore[reportArgumentType]

@@ -66,6 +66,25 @@ def test_long_curves_are_thinned_on_their_steps(scale):
     np.testing.assert_allclose(drawn, det_fnmr(curve, fmr), rtol=0.02)
 
 
+def test_a_curve_without_errors_is_named_and_not_in_the_legend():
+    similarity = np.concatenate([np.linspace(0.5, 1, 30), np.linspace(-1, 0.2, 60)])
+    perfect = det(similarity, np.arange(90) < 30)
+    ax = _panel({"mine": perfect, "other": _curve()})
+    legend = ax.get_legend()
+    assert legend is not None
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert texts == ["other", "FMR = FNMR"]
+    (words,) = [text.get_text() for text in ax.texts]
+    assert words.startswith("mine:\nno threshold has errors of both kinds")
+    alone = _panel({"mine": perfect})
+    assert [text.get_text() for text in alone.texts] == [words]
+    # One error has one point, which shows.
+    similarity[0] = 0.19
+    one = _panel({"one": det(similarity, np.arange(90) < 30)}).lines[0]
+    assert len(np.asarray(one.get_xdata())) >= 1
+    assert one.get_marker() == "o"
+
+
 def test_what_cannot_be_drawn():
     with pytest.raises(InputError, match="no curves to draw"):
         _panel({})

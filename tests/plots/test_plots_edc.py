@@ -9,6 +9,9 @@ from prefiqs_jax import plots
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.fiqa import all_pairs, edc, edc_intervals, pair_quality
 
+# Each image's comparisons tie, and there are few images.
+pytestmark = pytest.mark.filterwarnings("ignore:.* tie in quality at a cut")
+
 
 @pytest.fixture(scope="module")
 def sample():

@@ -1,0 +1,76 @@
+"""Whether a set has errors enough to tell one quality from another."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from prefiqs_jax.fiqa.edc import EDC
+from prefiqs_jax.fiqa.pairs import Pairs
+from prefiqs_jax.fiqa.resampling import Unit, find_units
+
+FEWEST_ERRORS = 10
+"""False non-matches below which nothing is told: of ten, chance alone makes the count
+vary by a third."""
+FEWEST_UNITS = 3
+"""People below which nothing is told, if only so many have false non-matches: without
+one of two, half of what is measured is gone."""
+
+
+class Evidence(NamedTuple):
+    """The false non-matches before any discard."""
+
+    errors: int
+    mated_count: int
+    """Mated comparisons, of which these are."""
+    unit: Unit
+    """What they are of: identities, images (or templates), or comparisons."""
+    units: int
+    """How many of these have one."""
+
+    @property
+    def tells(self) -> bool:
+        """Whether they are enough to compare qualities."""
+        return self.errors >= FEWEST_ERRORS and self.units >= FEWEST_UNITS
+
+
+def error_evidence(pairs: Pairs, identities: ArrayLike | None, curve: EDC) -> Evidence:
+    """Count the false non-matches before any discard, and whose they are.
+
+    Parameters
+    ----------
+    pairs
+        Comparisons.
+    identities
+        Shape (images,): who is on each image; None if unknown.
+    curve
+        Of these comparisons, by any quality.
+
+    Raises
+    ------
+    InputError
+        If the pairs contradict the identities.
+
+    Examples
+    --------
+    >>> from prefiqs_jax.fiqa import all_pairs, edc, pair_quality
+    >>> people = list("aabbcc")
+    >>> embeddings = np.array([[1, 0, 0], [0, 1, 0], [0, 1, 0], [0, 1, 0], [0, 0, 1]])
+    >>> pairs = all_pairs(np.vstack([embeddings, [0, 0, 1]]), people)
+    >>> curve = edc(pairs.similarity, pairs.mated, pair_quality(range(6), pairs),
+    ...     threshold=0.5, protocol="fiqat")
+    >>> found = error_evidence(pairs, people, curve)
+    >>> found.errors, found.mated_count, found.unit, found.units, found.tells
+    (1, 3, 'identity', 1, False)
+    """
+    level = np.float64(curve.threshold[0])
+    wrong = pairs.similarity < level
+    if curve.switches.operator == "gt":
+        wrong = pairs.similarity <= level
+    rows = np.flatnonzero(wrong & pairs.mated)
+    units = find_units(pairs, identities)
+    touched = rows
+    if units.kind != "comparison":
+        sides = np.concatenate([pairs.first[rows], pairs.second[rows]])
+        touched = np.unique(units.code[sides])
+    return Evidence(len(rows), int(pairs.mated.sum()), units.kind, len(touched))
