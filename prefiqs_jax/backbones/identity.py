@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from prefiqs_jax.backbones.backbone import Backbone
@@ -29,7 +30,7 @@ def weights_digest(backbone: Backbone) -> str:
         *named_leaves(backbone.params),
         *_closed_over(backbone.apply_fn, set()),
     ]:
-        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             leaf = jax.random.key_data(leaf)
         array = np.asarray(leaf)
         digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
