@@ -26,6 +26,7 @@ def write_outputs(
     contents: Mapping[str, str | bytes],
     *,
     locked: bool = False,
+    all_of_it: bool = False,
 ) -> None:
     """Write files into a folder, replacing only what an earlier call wrote there.
 
@@ -41,6 +42,9 @@ def write_outputs(
         Text or bytes, by path below the folder.
     locked
         Whether the caller holds the folder's lock.
+    all_of_it
+        Whether these are all files of the folder: those that earlier calls wrote, and
+        nobody changed since, go if they are not among them.
 
     Raises
     ------
@@ -62,8 +66,12 @@ def write_outputs(
         for below in {(folder / name).parent for name in [*data, LEDGER]}:
             clear_partial(make_folder(below))
         _write(folder, {LEDGER: _text(known | both), **data})
-        written = {name: [digest] for name, digest in new.items()}
-        _write(folder, {LEDGER: _text(known | written)})
+        kept = known | {name: [digest] for name, digest in new.items()}
+        for name in known.keys() - new.keys() if all_of_it else ():
+            path = folder / name
+            if path.is_file() and _sha256(path) in kept.pop(name):
+                path.unlink()
+        _write(folder, {LEDGER: _text(kept)})
 
 
 def check_outputs(folder: str | os.PathLike[str], names: Iterable[str]) -> None:

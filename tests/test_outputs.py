@@ -152,3 +152,17 @@ def test_a_damaged_ledger_is_refused(tmp_path, text):
     with pytest.raises(InputError, match="is damaged"):
         write_outputs(tmp_path, CONTENTS)
     assert len(everything(tmp_path)) == 1
+
+
+def test_what_is_not_written_again_goes_unless_it_was_changed(tmp_path):
+    first = {"a.csv": "1", "tables/b.csv": "2", "c.csv": "3"}
+    write_outputs(tmp_path, first)
+    (tmp_path / "c.csv").write_text("my own")
+    (tmp_path / "mine.csv").write_text("my own")
+    write_outputs(tmp_path, {"a.csv": "4"})
+    assert (tmp_path / "tables/b.csv").exists()  # of another call
+    write_outputs(tmp_path, {"a.csv": "5"}, all_of_it=True)
+    assert not (tmp_path / "tables/b.csv").exists()
+    assert (tmp_path / "a.csv").read_text() == "5"
+    for name in ("c.csv", "mine.csv"):
+        assert (tmp_path / name).read_text() == "my own"

@@ -9,9 +9,10 @@ import numpy as np
 from prefiqs_jax import plots
 from prefiqs_jax.evaluation.compare import Comparison
 from prefiqs_jax.evaluation.figures import Drawn, draw_comparison, draw_det
+from prefiqs_jax.evaluation.folder import marker
 from prefiqs_jax.evaluation.options import EvaluationOptions, Verifier
 from prefiqs_jax.evaluation.tables import markdown, paper_table
-from prefiqs_jax.files import atomic, clear_partial, make_folder, write_text
+from prefiqs_jax.outputs import write_outputs
 from prefiqs_jax.plots.saving import render
 from prefiqs_jax.quality import METHODS
 
@@ -35,7 +36,7 @@ def write_page(
     Parameters
     ----------
     out
-        Folder.
+        Folder of the evaluation, locked by the caller.
     found
         What was compared.
     verifiers, methods, options
@@ -51,7 +52,7 @@ def write_page(
     Raises
     ------
     InputError
-        If a file cannot be written.
+        If a file cannot be written, or one of the user's has its name.
     """
     import pandas as pd
 
@@ -67,15 +68,14 @@ def write_page(
         for verifier in verifiers
         for rate in options.fmr
     }
-    for below in (out, out / "tables", out / "figures"):
-        clear_partial(below)
-    folder = make_folder(out / "tables")
-    for name, table in tables.items():
-        write_text(folder / f"{name}.csv", table.to_csv(index=False))
+    files: dict[str, str | bytes] = {
+        f"tables/{name}.csv": table.to_csv(index=False)
+        for name, table in tables.items()
+    }
     for (verifier, rate), table in papers.items():
-        path = folder / f"paper_{verifier}_fmr{rate:g}.csv"
-        write_text(path, table.to_csv(float_format="%.3f"))
-    drawings = _write_figures(out, found, options)
+        name = f"tables/paper_{verifier}_fmr{rate:g}.csv"
+        files[name] = table.to_csv(float_format="%.3f")
+    drawings = _write_figures(files, found, options)
     lines = _lines(found, options)
     text = [
         "# Error versus discard",
@@ -94,14 +94,17 @@ def write_page(
         *_cost_section(methods),
         *_figure_section(drawings),
     ]
-    write_text(out / SUMMARY, "\n".join(text) + "\n")
+    files[SUMMARY] = "\n".join(text) + "\n"
+    write_outputs(out, {**files, **marker()}, locked=True, all_of_it=True)
     return lines, out / SUMMARY
 
 
 def _write_figures(
-    out: Path, found: Sequence[Comparison], options: EvaluationOptions
+    files: dict[str, str | bytes],
+    found: Sequence[Comparison],
+    options: EvaluationOptions,
 ) -> list[Drawn]:
-    folder = make_folder(out / "figures")
+    """Draw all figures, and add them to the files that are to be written."""
     with plots.theme():
         drawings = [
             drawn
@@ -112,11 +115,9 @@ def _write_figures(
             its = {e.verifier: e.det for e in found if e.benchmark == benchmark}
             drawings.append(draw_det(benchmark, its))
         for drawn in drawings:
-            for suffix, content in zip(
-                ("png", "pdf"), render(drawn.figure), strict=True
-            ):
-                with atomic(folder / f"{drawn.name}.{suffix}") as temporary:
-                    temporary.write_bytes(content)
+            png, pdf = render(drawn.figure)
+            files[f"figures/{drawn.name}.png"] = png
+            files[f"figures/{drawn.name}.pdf"] = pdf
     return drawings
 
 

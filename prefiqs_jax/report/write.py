@@ -153,7 +153,7 @@ def write_report(
         in_short=[] if supplement is None else supplement.lines(statistics),
     )
     out = Path(run) / "report"
-    write_outputs(out, files)
+    write_outputs(out, files, all_of_it=True)
     return out / "report.html"
 
 

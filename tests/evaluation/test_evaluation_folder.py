@@ -1,7 +1,6 @@
 """The folder of an evaluation: whose it is, and what in it is measured again."""
 
 import dataclasses
-import json
 import shutil
 
 import jax
@@ -84,16 +83,15 @@ def test_what_is_not_written_again_goes_and_the_users_files_stay(run, tmp_path):
     assert (out / "tables" / "paper_toy_fmr0.1.csv").exists()
     assert (out / "tables" / "mine.csv").read_text() == "my own"
     assert (out / "notes.txt").read_text() == "my own"
-    listed = json.loads((out / "evaluation.json").read_text())["files"]
-    assert "tables/areas.csv" in listed
-    assert "tables/mine.csv" not in listed
 
 
-def test_a_damaged_marker(run, tmp_path):
+@pytest.mark.parametrize("name", ["summary.md", "evaluation.json"])
+def test_what_the_user_changed_is_not_lost(run, tmp_path, name):
     run()
-    (tmp_path / "out" / "evaluation.json").write_text("[]")
-    with pytest.raises(InputError, match=r"evaluation\.json is damaged"):
+    (tmp_path / "out" / name).write_text("my own notes")
+    with pytest.raises(InputError, match=f"{name} is not from prefiqs, or was changed"):
         run()
+    assert (tmp_path / "out" / name).read_text() == "my own notes"
 
 
 def test_one_process_at_a_time(run, tmp_path):
