@@ -138,7 +138,8 @@ def lock_folder(
             yield
         finally:
             with contextlib.suppress(OSError):
-                path.unlink()
+                if _is_at(descriptor, path):  # else it is another process's
+                    path.unlink()
     finally:
         os.close(descriptor)
 

@@ -455,3 +455,17 @@ def test_what_is_no_lock_is_not_taken_for_one(tmp_path):
         lock_folder(tmp_path / "none", "sweeping"),
     ):
         pass
+
+
+def test_a_lock_that_was_removed_by_hand_is_not_removed_again(tmp_path):
+    first = lock_folder(tmp_path, "one")
+    first.__enter__()
+    (tmp_path / ".lock").unlink()
+    with lock_folder(tmp_path, "two"):
+        first.__exit__(None, None, None)
+        with (
+            pytest.raises(InputError, match="is in use by"),
+            lock_folder(tmp_path, "three"),
+        ):
+            pass
+    assert not list(tmp_path.iterdir())

@@ -1,7 +1,9 @@
-"""What tells one network from another, whatever it is called: its numbers."""
+"""What tells one network from another, whatever it is called: all it computes with."""
 
+import contextlib
 import functools
 import hashlib
+import types
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,28 +14,38 @@ import numpy as np
 from prefiqs_jax.backbones.backbone import Backbone
 from prefiqs_jax.trees import named_leaves
 
+# Code and objects of these packages are told by the versions in run.json, and what
+# networks of this one close over beside arrays by the digest of their file.
+_VERSIONED = ("prefiqs_jax", "jax", "jaxlib", "flax", "numpy", "builtins", "functools")
+_PLAIN = (bool, int, float, complex, str, bytes, type(None))
+
 
 def weights_digest(backbone: Backbone) -> str:
-    """Compute the SHA-256 of all numbers that a network computes with.
+    """Compute the SHA-256 of all that a network computes with.
 
-    These are its parameters, by name, and the arrays that ``apply_fn`` closes over,
-    such as the running statistics of BatchNorm; what else may be in its file, such as
-    the operators of a graph, counts by the file's digest. A network whose parameters
-    were exchanged has another digest, although its file is the same.
+    These are its parameters, by name, and what its functions (``apply_fn``, the taps,
+    the quality head) close over: arrays such as the running statistics of BatchNorm,
+    numbers, texts, and the code of functions from outside this package. What else may
+    be in its file, such as the operators of a graph, counts by the file's digest. A
+    network whose parameters were exchanged has another digest, although its file is
+    the same.
 
     Notes
     -----
     A global variable that a function of the user's reads is not seen.
     """
     digest = hashlib.sha256(backbone.provenance.sha256.encode())
-    for name, leaf in [
-        *named_leaves(backbone.params),
-        *_closed_over(backbone.apply_fn, set()),
-    ]:
+    taps = None if backbone.taps is None else vars(backbone.taps)
+    functions = (backbone.apply_fn, taps, backbone.quality_head)
+    for name, leaf in [*named_leaves(backbone.params), *_held(functions, set())]:
+        digest.update(f"{name} ".encode())
+        if isinstance(leaf, bytes):
+            digest.update(leaf + b"\n")
+            continue
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             leaf = jax.random.key_data(leaf)
         array = np.asarray(leaf)
-        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        digest.update(f"{array.dtype} {array.shape}\n".encode())
         digest.update(np.ascontiguousarray(array).view(np.uint8).data)
     return digest.hexdigest()
 
@@ -49,25 +61,54 @@ def network_settings(backbone: Backbone) -> dict[str, str]:
     }
 
 
-def _closed_over(function: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    """Yield the arrays in a function's closure, defaults, partial arguments, object."""
-    if id(function) in seen:
+def _held(value: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    """Yield arrays, and plain values and code as bytes, that a value holds."""
+    for name, leaf in named_leaves(value):
+        if isinstance(leaf, np.ndarray | np.generic | jax.Array):
+            yield name, leaf
+        elif isinstance(leaf, _PLAIN):
+            yield name, repr(leaf).encode()
+        elif id(leaf) not in seen and not isinstance(leaf, type | types.ModuleType):
+            seen.add(id(leaf))
+            for part in _parts(leaf):
+                yield from _held(part, seen)
+
+
+def _parts(leaf: Any) -> Iterator[Any]:
+    """Yield what a function or an object is made of."""
+    if isinstance(leaf, functools.partial):
+        yield from (leaf.func, leaf.args, leaf.keywords)
         return
-    seen.add(id(function))
-    held: list[Any] = [cell.cell_contents for cell in _cells(function)]
-    for name in ("__defaults__", "__kwdefaults__", "__wrapped__", "__self__"):
-        held.append(getattr(function, name, None))
-    if isinstance(function, functools.partial):
-        held += [function.func, function.args, function.keywords]
-    elif not hasattr(function, "__code__"):
-        held += [getattr(function, "__dict__", None)]
-    for value in held:
-        for name, leaf in named_leaves(value):
-            if isinstance(leaf, np.ndarray | np.generic | jax.Array):
-                yield name, leaf
-            elif callable(leaf):
-                yield from _closed_over(leaf, seen)
+    if isinstance(leaf, Backbone):
+        yield from (leaf.params, leaf.apply_fn)
+        return
+    versioned = _package(leaf) in _VERSIONED
+    code = getattr(leaf, "__code__", None)
+    if code is not None and not versioned:
+        yield _code(code)
+    for cell in getattr(leaf, "__closure__", None) or ():
+        with contextlib.suppress(ValueError):  # an empty cell
+            yield cell.cell_contents
+    for attribute in ("__defaults__", "__kwdefaults__", "__wrapped__", "__self__"):
+        yield getattr(leaf, attribute, None)
+    if code is None and not versioned:
+        if not isinstance(leaf, types.MethodType):
+            yield vars(type(leaf)).get("__call__")
+        yield getattr(leaf, "__dict__", None)
+        slots = getattr(type(leaf), "__slots__", ())
+        for slot in (slots,) if isinstance(slots, str) else slots:
+            yield getattr(leaf, slot, None)
 
 
-def _cells(function: Any) -> tuple[Any, ...]:
-    return getattr(function, "__closure__", None) or ()
+def _package(leaf: Any) -> str:
+    module = getattr(leaf, "__module__", None) or type(leaf).__module__
+    return str(module).partition(".")[0]
+
+
+def _code(code: types.CodeType) -> bytes:
+    """Return the instructions of a function and of those inside it."""
+    inside = [
+        _code(each) if isinstance(each, types.CodeType) else repr(each).encode()
+        for each in code.co_consts
+    ]
+    return b"|".join([code.co_code, repr(code.co_names).encode(), *inside])

@@ -125,10 +125,9 @@ class Preprocessing:
         >>> Preprocessing().describe()
         '112×112 RGB, (x - 127.5) / 127.5'
         """
-        return (
-            f"{self.height}×{self.width} {self.channels}, "
-            f"(x - {self.mean:g}) / {self.std:g}"
-        )
+        # All digits: a run is continued only with the same.
+        mean, std = (repr(float(v)).removesuffix(".0") for v in (self.mean, self.std))
+        return f"{self.height}×{self.width} {self.channels}, (x - {mean}) / {std}"
 
     def to_json(self) -> str:
         """Serialise for the metadata of a weights file."""

@@ -176,11 +176,13 @@ def measure(
             )
             _measure_batches(task, todo, Path(out), record, progress=progress)
             record.end(range(batch_count(task.images, task.batch_size)))
-        return _read_measured(task, out, todo.digest)
+        return _read_measured(task, out, todo)
 
 
-def _read_measured(task: Task, out: str | os.PathLike[str], digest: str) -> Measured:
-    table = read_tables(out, _schema(task), digest)
+def _read_measured(
+    task: Task, out: str | os.PathLike[str], todo: Assignment
+) -> Measured:
+    table = read_tables(out, _schema(task), todo.settings)
     flat = np.zeros(0, np.float32)
     if task.embed:
         flat = np.concatenate(

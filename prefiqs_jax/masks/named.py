@@ -48,7 +48,7 @@ class NamedMask(NamedTuple):
         return {
             "mask": self.name,
             "mask_file_sha256": self.source_sha256,
-            "seed": self.seed,
+            "seed": None if self.seed is None else int(self.seed),
             "prunable": describe_prunable(self.prunable),
         }
 

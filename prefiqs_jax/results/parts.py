@@ -18,9 +18,12 @@ from prefiqs_jax.files import atomic
 if TYPE_CHECKING:
     import pyarrow as pa
 
-PART = re.compile(r"part-(\d+)\.parquet")
-RUN, BATCH = b"prefiqs_jax.run", b"prefiqs_jax.batch"
-"""Keys of a part's Parquet metadata: the digest of its run, the index of its batch."""
+PART = re.compile(r"part-(\d{6,})\.parquet")
+RUN, BATCH, CONTENT = (
+    b"prefiqs_jax.%s" % key for key in (b"run", b"batch", b"content")
+)
+"""Keys of a part's Parquet metadata: the digest of its run, the index of its batch, the
+digest of its columns."""
 
 
 class BadPart(InputError):
@@ -44,6 +47,7 @@ def named_parts(run: str | os.PathLike[str]) -> set[int]:
         int(found[1])
         for entry in Path(run).glob("part-*.parquet")
         if (found := PART.fullmatch(entry.name))
+        and entry.name == part_path(run, int(found[1])).name
     }
 
 
@@ -77,8 +81,9 @@ def write_table(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    labels = {RUN: digest.encode(), BATCH: str(index).encode()}
-    table = pa.table(dict(columns), schema=schema.with_metadata(labels))
+    table = pa.table(dict(columns), schema=schema)
+    labels = {RUN: digest, BATCH: str(index), CONTENT: _content(table)}
+    table = table.replace_schema_metadata(labels)
     with atomic(part_path(run, index)) as temporary:
         pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
@@ -129,13 +134,42 @@ def read_part(
         batch = labels.get(BATCH, b"none").decode(errors="replace")
         message = f"{part} is a copy of the part of batch {batch}"
         raise BadPart(message)
-    return table.select(schema.names).cast(schema)
+    table = table.select(schema.names).cast(schema)
+    if digest is not None and labels.get(CONTENT) != _content(table).encode():
+        message = f"{part} was changed since it was written"
+        raise BadPart(message)
+    return table
+
+
+def _content(table: "pa.Table") -> str:
+    """Compute the SHA-256 of the columns, whatever the version of the file format."""
+    import numpy as np
+    import pyarrow as pa
+
+    digest = hashlib.sha256()
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        digest.update(f"{name} {column.type} {len(column)}\n".encode())
+        if pa.types.is_string(column.type):
+            digest.update(json.dumps(column.to_pylist()).encode())
+            continue
+        for chunk in column.chunks:
+            flat = chunk.flatten() if pa.types.is_fixed_size_list(chunk.type) else chunk
+            values = flat.to_numpy(zero_copy_only=False)
+            digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()
 
 
 def sound_parts(
-    run: str | os.PathLike[str], schema: "pa.Schema", digest: str
+    run: str | os.PathLike[str], schema: "pa.Schema", settings: Mapping[str, Any]
 ) -> tuple[set[int], list[str]]:
     """Find the batches that are done, and the parts that have to be made again.
+
+    Parameters
+    ----------
+    run, schema
+        As for :func:`read_part`.
+    settings
+        Of the run.
 
     Returns
     -------
@@ -147,12 +181,12 @@ def sound_parts(
     Raises
     ------
     InputError
-        If a file cannot be read at all.
+        If a file cannot be read at all, or is of no batch of the run.
     """
     done, bad = set(), []
-    for index in sorted(named_parts(run)):
+    for index in _indices(run, settings):
         try:
-            read_part(run, index, schema, digest)
+            read_part(run, index, schema, run_digest(settings))
         except BadPart as error:
             bad.append(str(error))
         else:
@@ -160,26 +194,49 @@ def sound_parts(
     return done, bad
 
 
+def _indices(run: str | os.PathLike[str], settings: Mapping[str, Any]) -> list[int]:
+    """List the batches that have a file, in order; refuse one beyond the last."""
+    indices = sorted(named_parts(run))
+    if indices and "image_count" in settings:
+        count = -(-settings["image_count"] // settings["batch_size"])
+        if indices[-1] >= count:
+            message = (
+                f"{part_path(run, indices[-1])} is of no batch of this run, which has "
+                f"{count}; move it away"
+            )
+            raise InputError(message)
+    return indices
+
+
 def read_tables(
-    run: str | os.PathLike[str], schema: "pa.Schema", digest: str | None
+    run: str | os.PathLike[str],
+    schema: "pa.Schema",
+    settings: Mapping[str, Any],
+    *,
+    labelled: bool = True,
 ) -> "pa.Table":
     """Read all parts of a folder, in the order of the batches.
 
     Parameters
     ----------
-    run, schema, digest
+    run, schema
         As for :func:`read_part`.
+    settings
+        Of the run.
+    labelled
+        Whether the parts say which run they belong to.
 
     Raises
     ------
     InputError
-        If there is none, or one cannot be read, is damaged, has other columns or
-        belongs to another run or batch.
+        If there is none, or one cannot be read, is damaged or changed, has other
+        columns or belongs to another run or batch.
     """
     import pyarrow as pa
 
     tables = []
-    for index in sorted(named_parts(run)):
+    digest = run_digest(settings) if labelled else None
+    for index in _indices(run, settings):
         try:
             tables.append(read_part(run, index, schema, digest))
         except BadPart as error:

@@ -17,7 +17,7 @@ from prefiqs_jax.files import (
     make_folder,
     write_text,
 )
-from prefiqs_jax.results.parts import read_tables, run_digest, write_table
+from prefiqs_jax.results.parts import read_tables, write_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -238,11 +238,6 @@ def read_manifest(run: str | os.PathLike[str]) -> dict[str, Any]:
     return functools.reduce(_together, others, first)
 
 
-def parts_digest(manifest: Mapping[str, Any]) -> str | None:
-    """Return the digest that the parts of a run carry; None if they carry none."""
-    return None if _format(manifest) < FORMAT else run_digest(manifest["settings"])
-
-
 def _format(manifest: Mapping[str, Any]) -> int:
     return manifest.get("format", 1)
 
@@ -277,6 +272,10 @@ def _which(skipped: Mapping[str, Any]) -> str:
     return skipped["image"]
 
 
+_ENTRIES = {"sessions": "started", "skipped": "image"}
+"""Lists in a manifest, and what each of their entries has."""
+
+
 def _read_object(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -286,10 +285,20 @@ def _read_object(path: Path) -> dict[str, Any]:
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         message = f"{path} is damaged ({error}); start the run again in a new folder"
         raise InputError(message) from None
-    if not isinstance(found, dict):
-        message = f"{path} is damaged (no object); start the run again in a new folder"
+    lists = [found.get(key, []) for key in _ENTRIES] if isinstance(found, dict) else []
+    if not (
+        isinstance(found, dict)
+        and isinstance(found.get("settings", {}), dict)
+        and all(isinstance(each, list) for each in lists)
+        and all(
+            isinstance(entry, dict) and key in entry
+            for key, each in zip(_ENTRIES.values(), lists, strict=True)
+            for entry in each
+        )
+    ):
+        message = f"{path} is damaged; start the run again in a new folder"
         raise InputError(message)
-    if _format(found) not in range(1, FORMAT + 1):
+    if type(_format(found)) is not int or not 1 <= _format(found) <= FORMAT:
         message = (
             f"{path} has format {_brief(_format(found))}, but this version of "
             f"prefiqs-jax knows 1 to {FORMAT}; use the version that wrote it"
@@ -320,8 +329,12 @@ def read(run: str | os.PathLike[str]) -> "pd.DataFrame":
     """
     from prefiqs_jax.results.schema import ARROW_SCHEMA
 
-    digest = parts_digest(read_manifest(run))
-    return read_tables(run, ARROW_SCHEMA, digest).to_pandas()
+    manifest = read_manifest(run)
+    settings, labelled = manifest.get("settings", {}), _format(manifest) == FORMAT
+    if labelled and "sparsities" not in settings:
+        message = f"{run} holds no sweep; give the folder of prefiqs sweep --out"
+        raise InputError(message)
+    return read_tables(run, ARROW_SCHEMA, settings, labelled=labelled).to_pandas()
 
 
 def _brief(value: Any, limit: int = 60) -> str:

@@ -48,8 +48,7 @@ class Assignment:
     manifest
         Of the run that is continued; None for a new one.
     inventory
-        What the images' files hold; None in a process that did not look, as one of
-        several that share the run out.
+        What the images' files hold.
     """
 
     share: Share
@@ -58,7 +57,7 @@ class Assignment:
     complete: bool
     settings: dict[str, Any]
     manifest: dict[str, Any] | None
-    inventory: Inventory | None
+    inventory: Inventory
 
     @functools.cached_property
     def digest(self) -> str:
@@ -67,10 +66,9 @@ class Assignment:
 
     def check_images(self, folder: ImageFolder, batch: int) -> None:
         """Raise InputError if a batch's images changed since the run was opened."""
-        if self.inventory is not None:
-            size = self.settings["batch_size"]
-            end = min((batch + 1) * size, len(folder.names))
-            refuse_changed(folder, self.inventory, range(batch * size, end))
+        size = self.settings["batch_size"]
+        end = min((batch + 1) * size, len(folder.names))
+        refuse_changed(folder, self.inventory, range(batch * size, end))
 
 
 @contextlib.contextmanager
@@ -121,6 +119,7 @@ def assign(
         then.
     """
     count = len(folder.names)
+    _check_apart(folder, out)
     together = all_stop_if_one_must if distributed else contextlib.nullcontext
     with contextlib.ExitStack() as stack:
         with together():
@@ -133,26 +132,25 @@ def assign(
             size = size or default_batch_size(
                 count, device_count, jax.process_count() if distributed else 1
             )
-            fixed = {**settings, "batch_size": size}
+            first = not distributed or jax.process_index() == 0
+            # Each process looks: its images may be a copy of its own.
+            inventory = _inventory(folder, out, manifest, keep=first, progress=progress)
+            fixed = {**settings, "batch_size": size, CONTENT: inventory.sha256}
             done: set[int] = set()
-            inventory = None
-            if not distributed or jax.process_index() == 0:
-                inventory = _inventory(folder, out, manifest, progress=progress)
-                fixed[CONTENT] = inventory.sha256
-                done, bad = sound_parts(out, schema, run_digest(fixed))
+            if first:
+                done, bad = sound_parts(out, schema, fixed)
                 for line in bad:
                     say(f"{line}; it is made again")
                 if on_bad_image == "fail" and len(done) < batch_count(folder, size):
                     pixels = backbone.preprocessing
                     refuse_bad(folder, pixels.height, pixels.width, backbone.name)
-        agreed = Agreed(Share(), size, frozenset(done), fixed.get(CONTENT, ""))
+        agreed = Agreed(Share(), size, frozenset(done))
         if distributed:
             agreed = agree(
-                settings,
+                {**settings, CONTENT: inventory.sha256},
                 batch_size=size,
                 batch_bound=count,
                 done=done,
-                content=agreed.content,
             )
         every = range(batch_count(folder, agreed.batch_size))
         missing = [index for index in every if index not in agreed.done]
@@ -161,10 +159,19 @@ def assign(
             agreed.share.of(missing),
             len(agreed.share.of(sorted(agreed.done))),
             not missing,
-            {**fixed, "batch_size": agreed.batch_size, CONTENT: agreed.content},
+            {**fixed, "batch_size": agreed.batch_size},
             manifest,
             inventory,
         )
+
+
+def _check_apart(folder: ImageFolder, out: str | os.PathLike[str]) -> None:
+    """Refuse a run among its images: the next call would take its figures for some."""
+    root = os.path.realpath(folder.root)
+    inside = os.path.commonpath([root, os.path.realpath(out)]) == root
+    if inside and os.path.isdir(root):
+        message = f"{out} lies in the folder of the images, {root}; give another --out"
+        raise InputError(message)
 
 
 def _inventory(
@@ -172,6 +179,7 @@ def _inventory(
     out: str | os.PathLike[str],
     manifest: dict[str, Any] | None,
     *,
+    keep: bool,
     progress: bool,
 ) -> Inventory:
     """Find out what the files hold; refuse images that are not those of the run."""
@@ -190,6 +198,6 @@ def _inventory(
         )
         raise InputError(message)
     check_setting(out, manifest, CONTENT, found.sha256)
-    if found != known:
+    if keep and found != known:
         write_inventory(out, found)
     return found

@@ -52,8 +52,6 @@ class Agreed:
     batch_size: int
     done: frozenset[int]
     """Batches that had their part when the processes met."""
-    content: str
-    """Digest of the images' content, as process 0 found it."""
 
 
 def join(
@@ -138,7 +136,6 @@ def agree(
     batch_size: int,
     batch_bound: int,
     done: Collection[int],
-    content: str,
 ) -> Agreed:
     """Meet all processes once, take process 0's word, and part.
 
@@ -146,9 +143,8 @@ def agree(
     ----------
     settings
         That decide the rows; must be the same everywhere.
-    batch_size, done, content
-        As process 0 has them; those of the others are not looked at. The content of the
-        images is a SHA-256 in hexadecimal.
+    batch_size, done
+        As process 0 has them; those of the others are not looked at.
     batch_bound
         Larger than the index of any batch, the same everywhere.
 
@@ -180,16 +176,10 @@ def agree(
         raise InputError(message)
     flags = np.zeros(batch_bound, np.uint8)
     flags[sorted(done)] = 1
-    digest = np.frombuffer(bytes.fromhex(content or "00" * 32), np.uint8)
-    size, flags, digest = _from_first((np.int32(batch_size), flags, digest))
+    size, flags = _from_first((np.int32(batch_size), flags))
     # From here on nothing is said: whoever is lost is lost alone.
     jax.distributed.shutdown()
-    return Agreed(
-        share,
-        int(size),
-        frozenset(np.flatnonzero(flags).tolist()),
-        np.asarray(digest, np.uint8).tobytes().hex(),
-    )
+    return Agreed(share, int(size), frozenset(np.flatnonzero(flags).tolist()))
 
 
 def _from_all(value: ArrayLike) -> NDArray[np.int32]:

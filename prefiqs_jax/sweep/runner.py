@@ -194,7 +194,7 @@ def _sweep(
         manifest or _new_manifest(backbone, folder, todo.settings, masks),
         session | executor.plan.describe(),
         todo.share,
-        None if manifest else todo.inventory,
+        None if manifest or todo.share.index else todo.inventory,
     )
     if options.precision != "highest" and not todo.share.index:
         error = _precision_error(work, todo.batches, executor, options)
@@ -233,12 +233,12 @@ def _settings(
         **network_settings(backbone),
         **mask.describe(),
         "masks_sha256": masks.sha256,
-        "sparsities": list(masks.sparsities),
+        "sparsities": [float(sparsity) for sparsity in masks.sparsities],
         "precision": options.precision,
         "images_sha256": folder.names_sha256,
         "identities_sha256": folder.identities_sha256,
         "image_count": len(folder.names),
-        "batch_size": options.batch_size,
+        "batch_size": None if options.batch_size is None else int(options.batch_size),
     }
 
 

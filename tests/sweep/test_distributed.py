@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -187,6 +188,19 @@ def test_processes_with_different_settings(launch, tmp_path):
     assert first[0] == 2
     (line,) = first[1]
     assert "process 1 was started with other settings" in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_processes_with_images_of_different_content(launch, pictures, tmp_path):
+    """As where each has a copy of the data set of its own."""
+    other = tmp_path / "copy" / "faces"
+    shutil.copytree(pictures, other)
+    shutil.copy(other / "person0" / "000.png", other / "person1" / "001.png")
+    first, second = map(outcome, launch({}, {"images": str(other)}))
+    assert first == second
+    assert first[0] == 2
+    (line,) = first[1]
+    assert "process 1 was started with other settings, weights or images" in line
     assert not (tmp_path / "run").exists()
 
 

@@ -1,6 +1,7 @@
 """A run never mixes what differs, and never takes a file for a part that it is not."""
 
 import dataclasses
+import functools
 import json
 import os
 import shutil
@@ -12,11 +13,14 @@ import time
 import jax
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from toy import toy_backbone
 
 from prefiqs_jax import results
+from prefiqs_jax.backbones import load_backbone
 from prefiqs_jax.backbones.identity import weights_digest
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import read_folder, take_inventory
@@ -142,6 +146,106 @@ def test_other_weights_are_refused_though_the_file_is_the_same(run_mask, backbon
     words = "another function of the weights and images: function bind_function"
     other = dataclasses.replace(backbone, apply_fn=twice)
     refused(run, words, run_mask, mask, backbone=other)
+
+
+def scaled_by(factor, network):
+    def apply_fn(params, images):
+        return factor * network.apply_fn(params, images)
+
+    return apply_fn
+
+
+def power(params, images, *, gamma, network):
+    return network.apply_fn(params, images) ** gamma
+
+
+class Scaled:
+    __slots__ = ("factor", "network")
+
+    def __init__(self, factor, network):
+        self.factor, self.network = factor, network
+
+    def __call__(self, params, images):
+        return self.factor * self.network.apply_fn(params, images)
+
+
+class Holder:
+    def __init__(self, factor):
+        self.factor = factor
+
+
+def held(factor, network):
+    holder = Holder(np.full(2, factor))
+
+    def apply_fn(params, images):
+        return holder.factor[0] * network.apply_fn(params, images)
+
+    return apply_fn
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        scaled_by,
+        Scaled,
+        held,
+        lambda factor, network: jax.jit(scaled_by(factor, network)),
+        lambda factor, network: functools.partial(power, gamma=factor, network=network),
+        lambda factor, network: Scaled(factor, network).__call__,
+        lambda factor, network: (
+            (lambda params, images: network.apply_fn(params, images))
+            if factor == 1
+            else (lambda params, images: 2 * network.apply_fn(params, images))
+        ),
+    ],
+    ids=["closure", "slots", "held", "jit", "partial", "method", "code"],
+)
+def test_what_a_function_computes_with_is_its_identity(backbone, make):
+    def digest(factor):
+        made = make(factor, backbone)
+        return weights_digest(dataclasses.replace(backbone, apply_fn=made))
+
+    assert digest(1.0) == digest(1.0)
+    assert digest(1.0) != digest(2.0)
+
+
+def test_taps_and_the_quality_head_count():
+    demo = load_backbone("demo")
+    assert demo.taps is not None
+    assert weights_digest(demo) == demo.provenance.weights_sha256
+    other = dataclasses.replace(demo.taps, head=lambda params, x: 2 * x)
+    assert weights_digest(dataclasses.replace(demo, taps=other)) != weights_digest(demo)
+    one, two = (
+        dataclasses.replace(demo, quality_head=functools.partial(np.multiply, scale))
+        for scale in (1.0, 2.0)
+    )
+    assert weights_digest(one) != weights_digest(two)
+
+
+def test_pixels_count_to_the_last_digit(run_sweep, backbone):
+    run = run_sweep()
+    near = dataclasses.replace(backbone.preprocessing, std=127.5000004)
+    near = dataclasses.replace(backbone, preprocessing=near)
+    refused(run, r"pixels .* / 127\.5, not .* / 127\.5000004", run_sweep, backbone=near)
+
+
+def test_numbers_of_numpy_are_numbers(run_sweep, run_mask):
+    run = run_sweep(batch_size=np.int64(4))
+    run_sweep(sparsities=np.array([0.1, 0.3, 0.5]))
+    assert results.read_manifest(run)["settings"]["batch_size"] == 4
+    run_mask(mask_named("global/random", seed=np.int64(1)), "other")
+
+
+def test_a_run_among_its_images_is_refused(run_sweep, pictures, tmp_path):
+    (tmp_path / "link").symlink_to(pictures)
+    for out in ("faces", "faces/run", "faces/person0", "link/run"):
+        with pytest.raises(InputError, match="lies in the folder of the images"):
+            run_sweep(out)
+    assert {path.name for path in pictures.iterdir()} == {
+        "person0",
+        "person1",
+        "person2",
+    }
 
 
 def test_run_json_tells_weights_changed_after_loading(run_mask, backbone):
@@ -270,11 +374,17 @@ def break_part(part, how, run_mask, tmp_path):
         shutil.copy(other / part.name, part)
     elif how == "another batch's":
         shutil.copy(part.with_name("part-000000.parquet"), part)
-    elif how == "without labels":
-        import pyarrow.parquet as pq
-
+    else:
         table = pq.read_table(part)
-        pq.write_table(table.replace_schema_metadata(None), part)
+        if how == "without labels":
+            table = table.replace_schema_metadata(None)
+        elif how == "cut":
+            table = table.slice(0, 5)
+        elif how == "edited":
+            drift = pa.array(np.full(len(table), 0.3))
+            place = table.column_names.index("drift")
+            table = table.set_column(place, "drift", drift)
+        pq.write_table(table, part)
 
 
 @pytest.mark.parametrize(
@@ -287,6 +397,8 @@ def break_part(part, how, run_mask, tmp_path):
         ("another network's", "belongs to another run"),
         ("another batch's", "is a copy of the part of batch 0"),
         ("without labels", "belongs to another run"),
+        ("cut", "was changed since it was written"),
+        ("edited", "was changed since it was written"),
     ],
 )
 def test_a_bad_part_is_made_again(run_sweep, run_mask, tmp_path, capsys, how, words):
@@ -305,6 +417,47 @@ def test_a_bad_part_is_made_again(run_sweep, run_mask, tmp_path, capsys, how, wo
     assert (run / "part-000000.parquet").stat().st_mtime_ns == kept
 
 
+def test_a_part_beyond_the_last_batch_is_refused(run_sweep):
+    run = run_sweep()
+    rows = results.read(run)
+    extra = run / "part-000009.parquet"
+    shutil.copy(run / "part-000001.parquet", extra)
+    with pytest.raises(InputError, match=r"part-000009\.parquet is of no batch .* 3;"):
+        results.read(run)
+    refused(run, r"part-000009\.parquet is of no batch .* move it away", run_sweep)
+    extra.rename(run / "part-1.parquet")  # no name that a run gives
+    pd.testing.assert_frame_equal(results.read(run), rows)
+
+
+def test_an_evaluation_is_no_sweep(run_sweep):
+    run = run_sweep()
+    manifest = json.loads((run / "run.json").read_text())
+    del manifest["settings"]["sparsities"]
+    (run / "run.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match="holds no sweep"):
+        results.read(run)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"settings": []},
+        {"settings": None},
+        {"sessions": {}},
+        {"sessions": [{}]},
+        {"skipped": [{"x": 1}]},
+        {"skipped": ["a.png"]},
+    ],
+)
+def test_a_manifest_of_another_shape_is_damaged(run_sweep, change):
+    run = run_sweep()
+    manifest = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(manifest | change))
+    with pytest.raises(InputError, match="is damaged"):
+        results.read(run)
+    refused(run, "is damaged", run_sweep)
+
+
 def test_a_part_that_cannot_be_read_is_not_called_damaged(run_sweep):
     run = run_sweep()
     part = run / "part-000001.parquet"
@@ -318,7 +471,7 @@ def test_a_part_that_cannot_be_read_is_not_called_damaged(run_sweep):
     assert part.is_dir()
 
 
-@pytest.mark.parametrize("version", [99, 0, "2", None, [2]])
+@pytest.mark.parametrize("version", [99, 0, "2", None, [2], True, 2.0])
 def test_a_format_that_is_not_known_is_refused(run_sweep, version):
     run = run_sweep()
     manifest = json.loads((run / "run.json").read_text())
