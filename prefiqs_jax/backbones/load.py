@@ -160,6 +160,10 @@ def convert_weights(
     if Path(destination).suffix != ".safetensors":
         message = f"{destination}: the converted file must end in .safetensors"
         raise InputError(message)
+    both = Path(source).exists() and Path(destination).exists()
+    if both and os.path.samefile(source, destination):
+        message = f"{destination} is the source; give another file"
+        raise InputError(message)
     if name == ONNX:
         message = (
             f"{source}: the network is the graph in its file, which .safetensors "

@@ -13,6 +13,8 @@ from jaxtyping import Float
 
 from prefiqs_jax import results
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.images import ImageFolder, take_inventory
+from prefiqs_jax.results.inventory import read_inventory
 from prefiqs_jax.results.run_folder import MANIFEST
 from prefiqs_jax.scorefiles import Direction, Scores, match, read_scores
 from prefiqs_jax.weights.wording import listed
@@ -73,23 +75,26 @@ def from_severity(severity: Float[np.ndarray, " images"] | None) -> list[Quality
     return [Quality(SEVERITY, -severity, "known of the pictures")]
 
 
-def from_source(source: ScoreSource, names: Sequence[str]) -> list[Quality]:
-    """Read a score file, or the folder of a sweep, for the pictures of a benchmark.
+def from_source(source: ScoreSource, images: ImageFolder) -> list[Quality]:
+    """Read a score file, or the folder of a sweep, for the images of a benchmark.
 
     Parameters
     ----------
     source
         What the user names.
-    names
-        Of the pictures.
+    images
+        Of the benchmark.
 
     Raises
     ------
     InputError
-        If it cannot be read, pictures have no score or two that differ, a score is not
-        finite; the message names them.
+        If it cannot be read, images have no score or two that differ, a score is not
+        finite, or a sweep was made with other content of an image; the message names
+        them.
     """
+    names = images.names
     if source.path.is_dir():
+        _check_content(source, images)
         return _from_run(source, names)
     scores = read_scores(source.path, column=source.column)
     found = match(scores, names, direction=source.direction)
@@ -107,6 +112,21 @@ def from_source(source: ScoreSource, names: Sequence[str]) -> list[Quality]:
 def quality_name(source: ScoreSource, scores: Scores) -> str:
     """Name a quality: as the user says, else as the file tells, else as it is named."""
     return source.name or scores.method or source.path.stem
+
+
+def _check_content(source: ScoreSource, images: ImageFolder) -> None:
+    known = read_inventory(source.path)
+    if known is None:
+        return
+    there = set(known.names)
+    both = images.take(n for n, name in enumerate(images.names) if name in there)
+    changed = take_inventory(both, known).changed_since(known)
+    if changed:
+        message = (
+            f"{source.path} was made with other content of {changed[0]}; sweep these "
+            "images"
+        )
+        raise InputError(message)
 
 
 def _from_run(source: ScoreSource, names: Sequence[str]) -> list[Quality]:

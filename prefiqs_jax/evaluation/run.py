@@ -105,7 +105,7 @@ def evaluate(
         benchmark.name: [
             quality
             for source in sources
-            for quality in from_source(source, benchmark.images.names)
+            for quality in from_source(source, benchmark.images)
         ]
         for benchmark in benchmarks
     }

@@ -35,6 +35,8 @@ EXTENSIONS = (
 )
 IDENTITY_TABLE = "images.csv"
 
+# How programs write that there is nothing; no person is called so.
+_NOBODY = ("nan", "none", "null", "na", "n/a", "<na>", "-", "?", "unknown")
 # Control characters, halves of characters that are no UTF-8, and line separators.
 _NOT_TEXT = ("Cc", "Cs", "Zl", "Zp")
 
@@ -157,7 +159,7 @@ def read_folder(
         message = f"{root} has no pictures; known extensions are {known}"
         raise InputError(message)
     names.sort()
-    if identity_level is None and (root / IDENTITY_TABLE).exists():
+    if identity_level is None and os.path.lexists(root / IDENTITY_TABLE):
         identities = _from_table(root, names, notes)
         source = IDENTITY_TABLE
     else:
@@ -212,6 +214,7 @@ def _from_table(
 ) -> tuple[str | None, ...]:
     table = root / IDENTITY_TABLE
     identity_of: dict[str, str | None] = {}
+    nobody: dict[str, int] = {}
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, skipinitialspace=True)
@@ -224,6 +227,10 @@ def _from_table(
                     "it needs file and identity, with commas between"
                 )
                 raise InputError(message)
+            for column in ("file", "identity"):
+                if columns.count(column) > 1:
+                    message = f"{table} has two columns named {column}; keep one"
+                    raise InputError(message)
             if "identity" not in columns:
                 notes.append(f"{IDENTITY_TABLE} has no column named identity")
                 return (None,) * len(names)
@@ -232,6 +239,9 @@ def _from_table(
                 if not name:
                     continue
                 who = (row["identity"] or "").strip() or None
+                if who and who.lower() in _NOBODY:
+                    nobody[who] = nobody.get(who, 0) + 1
+                    who = None
                 if identity_of.setdefault(name, who) != who:
                     message = (
                         f"{table} lists {name} twice, as {identity_of[name]} and as "
@@ -247,6 +257,10 @@ def _from_table(
     except csv.Error as error:
         message = f"{table} is no valid CSV ({error}); export it again"
         raise InputError(message) from None
+    notes += [
+        f"{IDENTITY_TABLE}: the identity {word!r} of {count} images counts as unknown"
+        for word, count in nobody.items()
+    ]
     if not any(identity_of.values()):
         notes.append(f"{IDENTITY_TABLE} names nobody")
     present = set(names)

@@ -9,7 +9,8 @@ from PIL import Image, ImageOps
 
 from prefiqs_jax.benchmarks import copy_named, degraded_folder
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.images import ImageFolder, read_folder
+from prefiqs_jax.images import ImageFolder, Inventory, read_folder, take_inventory
+from prefiqs_jax.images.stores import FILES
 from prefiqs_jax.plots import Face
 
 if TYPE_CHECKING:
@@ -110,12 +111,17 @@ def degraded_copies(
         return None
     each = max(Counter(original for original, *_ in copies).values())
     seed = (manifest.get("settings") or {}).get("seed") or 0
-    found, _, _ = degraded_folder(read_folder(folder), each, seed=seed)
+    found, _, _ = degraded_folder(
+        read_folder(folder, identities_matter=False), each, seed=seed
+    )
     return found if names <= set(found.names) else None
 
 
 def open_faces(
-    chosen: "pd.DataFrame", folder: Path | None, copies: ImageFolder | None = None
+    chosen: "pd.DataFrame",
+    folder: Path | None,
+    copies: ImageFolder | None = None,
+    measured: Inventory | None = None,
 ) -> StableFaces:
     """Open the pictures of the chosen images.
 
@@ -127,6 +133,8 @@ def open_faces(
         Folder below which the images lie, None if it is gone.
     copies
         Of :func:`degraded_copies`.
+    measured
+        What the images' files held when they were measured; None if unknown.
 
     Returns
     -------
@@ -141,8 +149,11 @@ def open_faces(
         )
         return StableFaces([], [], note)
     missing = []
+    changed = _changed(chosen["image"].tolist(), folder, copies, measured)
     for row in chosen.to_dict("records"):
         name = row["image"]
+        if name in changed:
+            continue
         if copies is not None and copy_named(name) is not None:
             pixels = copies.store.load(copies.root, name, None).pixels
         else:
@@ -159,7 +170,33 @@ def open_faces(
     if missing:
         first = missing[0] + (", …" if len(missing) > 1 else ".")
         note = f"Pictures of the grid that could not be opened: {len(missing)}, {first}"
+    if changed:
+        note += (
+            f" Images of the grid whose content is no longer what was measured: "
+            f"{len(changed)}, such as {min(changed)}."
+        )
+        note = note.strip()
     return StableFaces(ends["most stable"], ends["least stable"], note)
+
+
+def _changed(
+    names: list[str],
+    folder: Path,
+    copies: ImageFolder | None,
+    measured: Inventory | None,
+) -> set[str]:
+    """List the images whose files are there, but hold something else now."""
+    if measured is None:
+        return set()
+    store = FILES if copies is None else copies.store
+    now = ImageFolder(folder, tuple(names), (None,) * len(names), None, (), store)
+    found = take_inventory(now, measured)
+    there = {
+        name
+        for name, content in zip(found.names, found.contents, strict=True)
+        if content.sha256
+    }
+    return there & set(found.changed_since(measured))
 
 
 def _open(folder: Path, name: str) -> np.ndarray | None:

@@ -29,6 +29,7 @@ from prefiqs_jax.report.tables import (
     mask_table,
     progress_of,
 )
+from prefiqs_jax.results.inventory import read_inventory
 from prefiqs_jax.statistics import quantiles, summarise, within_strata
 
 FACES_SPARSITY = 0.4
@@ -112,7 +113,7 @@ def write_report(
     if sparsity is not None:
         tables["faces"] = choose_faces(rows, sparsity)
         copies = degraded_copies(rows, folder, manifest)
-        faces = open_faces(tables["faces"], folder, copies)
+        faces = open_faces(tables["faces"], folder, copies, read_inventory(run))
     if supplement is not None:
         tables |= supplement.tables
 

@@ -14,9 +14,28 @@ _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 _DECORATED = re.compile(
     r"\W*(?:[a-z.]+\d*\()?\W*\d[\d.,' ]*(?:[ed][+-]?\d+)?\W*[a-z]{0,3}\W*", re.I
 )
+# Two numbers, or one with a remark: 0.5±0.1, 5/10, 0.9 good, 12:30.
+_REMARKED = re.compile(r"\d+(?:\.\d+)?\s*(?:[±/:]\s*\d+(?:\.\d+)?|\s[a-z ]+)", re.I)
 _MISSING = frozenset(
-    ("", "-", "--", "?", ".", "none", "null", "nil", "na", "n/a", "#n/a", "missing")
-)
+    (
+        "",
+        *[
+            "-",
+            "--",
+            "—",
+            "?",
+            ".",
+            "none",
+            "null",
+            "nil",
+            "na",
+            "n/a",
+            "#n/a",
+            "missing",
+            "#div/0!",
+        ],
+    )
+) | frozenset(["failed", "failure", "fail", "error", "true", "false"])
 
 
 def parse_numbers(
@@ -98,6 +117,7 @@ def is_meant_as_number(text: str) -> bool:
         is_number(text)
         or text.lower() in _MISSING
         or _DECORATED.fullmatch(text) is not None
+        or _REMARKED.fullmatch(text) is not None
     )
 
 

@@ -22,10 +22,14 @@ from prefiqs_jax.images import (
     load_batches,
     refuse_bad,
 )
+from prefiqs_jax.images.folder import IDENTITY_TABLE
 from prefiqs_jax.masks import apply_mask
 from prefiqs_jax.masks.allocation import check_sparsity
 from prefiqs_jax.masks.named import NamedMask
 from prefiqs_jax.precision import DEFAULT_PRECISION, Precision
+from prefiqs_jax.results.inventory import INVENTORY
+from prefiqs_jax.results.parts import PART
+from prefiqs_jax.results.run_folder import MANIFEST
 from prefiqs_jax.sweep.planner import default_batch_size
 from prefiqs_jax.sweep.rows import check_norms
 
@@ -85,6 +89,7 @@ def score(
     if Path(out).is_dir():
         message = f"{out} is a folder; give a file for the scores"
         raise InputError(message)
+    _check_out(folder, out)
     pixels = backbone.preprocessing
     if on_bad_image == "fail":
         refuse_bad(folder, pixels.height, pixels.width, backbone.name)
@@ -127,6 +132,20 @@ def score(
             bar.update(count + len(batch.skipped))
     write_text(out, _text(folder, names, drifts, layout))
     return len(names)
+
+
+def _check_out(folder: ImageFolder, out: str | os.PathLike[str]) -> None:
+    """Refuse to replace an input, or a part of a run, by the scores."""
+    target = Path(os.path.realpath(out))
+    sources = (folder.store.source(folder.root, name) for name in folder.names)
+    inputs = [folder.root / IDENTITY_TABLE, *(path for path in sources if path)]
+    if target.exists() and (
+        target in {Path(os.path.realpath(path)) for path in inputs}
+        or PART.fullmatch(target.name)
+        or target.name in (MANIFEST, INVENTORY)
+    ):
+        message = f"{out} is no file of scores; give another --out"
+        raise InputError(message)
 
 
 def _text(

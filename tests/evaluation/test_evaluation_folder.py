@@ -12,11 +12,17 @@ from PIL import Image
 from prefiqs_jax.backbones import load_backbone
 from prefiqs_jax.benchmarks import read_benchmark
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.evaluation import EvaluationOptions, Verifier, evaluate
+from prefiqs_jax.evaluation import (
+    EvaluationOptions,
+    ScoreSource,
+    Verifier,
+    evaluate,
+)
 from prefiqs_jax.files import lock_folder
 from prefiqs_jax.masks import mask_named
 from prefiqs_jax.quality.draws import Draws
 from prefiqs_jax.quality.make import make_scorers
+from prefiqs_jax.sweep import SweepOptions, sweep
 from prefiqs_jax.trees import prunable_matching
 
 WORDS = "was made with"
@@ -175,3 +181,22 @@ def test_what_scorers_draw_is_their_identity():
     assert one == identity(seed=1)
     for other in (Draws(2), Draws(1, serfiq_passes=7), Draws(1, faceqan_steps=2)):
         assert identity(draws=other) != one
+
+
+def test_a_sweep_of_other_content_is_no_quality_of_these(
+    run, network, people, tmp_path
+):
+    swept = sweep(
+        network(),
+        read_benchmark(people).images,
+        mask_named("global/magnitude"),
+        [0.4],
+        tmp_path / "swept",
+        options=SweepOptions(progress=False),
+    )
+    run(methods=(), sources=[ScoreSource(swept)])
+    Image.fromarray(np.zeros((14, 14, 3), np.uint8)).save(people / "person_03/2.png")
+    with pytest.raises(
+        InputError, match=r"made with other content of person_03/2\.png"
+    ):
+        run("other", methods=(), sources=[ScoreSource(swept)])

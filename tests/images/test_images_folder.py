@@ -205,3 +205,28 @@ def test_real_faces(shared):
     assert folder.identity_source == "images.csv"
     assert folder.notes == ()
     assert folder.identities[0] == "Ariel_Sharon"
+
+
+@pytest.mark.parametrize("word", ["nan", "None", "N/A", "-", "unknown", "NULL"])
+def test_a_word_for_nothing_is_no_person(tmp_path, word):
+    touch(tmp_path, "a.png", "b.png", "c.png")
+    write_table(tmp_path, f"file,identity\na.png,{word}\nb.png,{word}\nc.png,ann\n")
+    folder = read_folder(tmp_path)
+    assert folder.identities == (None, None, "ann")
+    assert f"images.csv: the identity {word!r} of 2 images counts as unknown" in (
+        folder.notes
+    )
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path):
+    touch(tmp_path, "a.png")
+    write_table(tmp_path, "file,identity,identity\na.png,ann,bob\n")
+    with pytest.raises(InputError, match="two columns named identity"):
+        read_folder(tmp_path)
+
+
+def test_a_table_that_is_a_link_to_nowhere_is_told(tmp_path):
+    touch(tmp_path, "ann/a.png", "bob/a.png")
+    (tmp_path / "images.csv").symlink_to(tmp_path / "gone.csv")
+    with pytest.raises(InputError, match=r"cannot read .*images\.csv"):
+        read_folder(tmp_path)

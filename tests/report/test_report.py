@@ -9,10 +9,13 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from prefiqs_jax import results
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.images import read_folder, take_inventory
 from prefiqs_jax.report import write_report
+from prefiqs_jax.results.inventory import write_inventory
 from prefiqs_jax.statistics import STATISTICS
 
 FIGURES = {
@@ -418,3 +421,15 @@ def test_norm_of_the_pruning_direction_is_tabled(make_run):
     assert known["delta_norm"].tolist() == [0.1, 0.2]
     unknown = np.isnan(layers["delta_norm"].to_numpy(np.float64))
     assert unknown.sum() == len(layers) - 2
+
+
+@pytest.mark.usefixtures("quick")
+def test_faces_that_are_others_now_are_not_shown(make_run, tmp_path):
+    run = make_run(8, (0.4,))
+    folder = read_folder(tmp_path / "run_pictures")
+    write_inventory(run, take_inventory(folder))
+    name = folder.names[3]
+    Image.new("RGB", (28, 28)).save(folder.root / name)
+    text = write_report(run).read_text("utf-8")
+    assert "whose content is no longer what was measured: 1, such as" in text
+    assert name in text.partition("no longer what was measured")[2][:80]

@@ -188,3 +188,16 @@ def test_a_path_with_blanks_is_no_table(write):
     scores = read_scores(write("/my faces/a.png 0.5\n/my faces/b.png 0.7\n"))
     assert scores.names == ("/my faces/a.png", "/my faces/b.png")
     np.testing.assert_array_equal(scores.values, [0.5, 0.7])
+
+
+@pytest.mark.parametrize(
+    "cell", ["0.5±0.1", "0.9 good", "5/10", "12:30", "True", "failed", "—", "#DIV/0!"]
+)
+def test_a_column_of_bad_cells_alone_may_have_been_meant(tmp_path, cell):
+    path = tmp_path / "theirs.csv"
+    rows = [f"{n}.png,{cell},{n}" for n in range(5)]
+    path.write_text("\n".join(["image,confidence,time", *rows]) + "\n")
+    with pytest.raises(InputError, match=r"2 columns are meant .*confidence.*time"):
+        read_scores(path)
+    path.write_text(path.read_text().replace(cell, "ann"))
+    assert read_scores(path).values.tolist() == [0, 1, 2, 3, 4]

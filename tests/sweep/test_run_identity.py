@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import Any
 
 import jax
 import numpy as np
@@ -233,7 +234,8 @@ def test_numbers_of_numpy_are_numbers(run_sweep, run_mask):
     run = run_sweep(batch_size=np.int64(4))
     run_sweep(sparsities=np.array([0.1, 0.3, 0.5]))
     assert results.read_manifest(run)["settings"]["batch_size"] == 4
-    run_mask(mask_named("global/random", seed=np.int64(1)), "other")
+    seed: Any = np.int64(1)
+    run_mask(mask_named("global/random", seed=seed), "other")
 
 
 def test_a_run_among_its_images_is_refused(run_sweep, pictures, tmp_path):

@@ -62,3 +62,23 @@ def test_refused(backbone, pictures, tmp_path):
         backbone, read_folder(pictures), mask, out, on_bad_image="skip", progress=False
     )
     assert count == 11
+
+
+@pytest.mark.parametrize(
+    "name", ["faces/images.csv", "faces/person0/000.png", "run/part-000000.parquet"]
+)
+def test_scores_replace_no_input_and_no_part(
+    run_sweep, backbone, pictures, tmp_path, name
+):
+    run_sweep()
+    (pictures / "images.csv").write_text("file,identity\n")
+    before = (tmp_path / name).read_bytes()
+    with pytest.raises(InputError, match="is no file of scores"):
+        score(
+            backbone,
+            read_folder(pictures),
+            mask_named("global/magnitude"),
+            tmp_path / name,
+            progress=False,
+        )
+    assert (tmp_path / name).read_bytes() == before
