@@ -76,7 +76,10 @@ def too_few(evidence: Evidence) -> str:
     if evidence.errors == 0:
         return f"none of {evidence.mated_count:,} mated comparisons fails"
     verb = "fails" if evidence.errors == 1 else "fail"
-    whose = f"{evidence.units} {who}"
+    least = "at least " if evidence.unit == "image" else ""
+    whose = f"{least}{evidence.units} {who}"
+    if evidence.units < FEWEST_UNITS:  # known exactly
+        whose = f"{evidence.units} {who}"
     if evidence.units == 1:
         whose = "one person" if evidence.unit == "identity" else f"one {evidence.unit}"
     return (
