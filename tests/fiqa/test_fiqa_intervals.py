@@ -72,7 +72,10 @@ def _assert_curve(band, part, pairs, quality, fmr, protocol):
         fmr=fmr,
         protocol=protocol,
     )
-    wanted = [fnmr_after_discard(curve, float(x)) for x in GRID]
+    wanted = np.array([fnmr_after_discard(curve, float(x)) for x in GRID])
+    # Without an error, an interval has no ends.
+    if part != "value":
+        wanted[(wanted == 0) & (band.fnmr.value == 0)] = np.nan
     np.testing.assert_allclose(getattr(band.fnmr, part), wanted, atol=1e-12)
     if np.isfinite(wanted[:4]).all():
         assert getattr(band.pauc, part) == pytest.approx(pauc(curve), abs=1e-12)
@@ -116,7 +119,12 @@ def test_a_replicate_is_the_curve_of_the_repeated_list(seed, fmr, switches):
         _assert_curve(bands[name], "low", drawn, values, fmr, switches)
         _assert_curve(bands[name], "high", drawn, values, fmr, switches)
     difference = bands["chance"].difference
-    wanted = bands["chance"].fnmr.low - bands["good"].fnmr.low
+    chance, good = (
+        np.where(np.isnan(rate.low) & (rate.value == 0), 0, rate.low)
+        for rate in (bands["chance"].fnmr, bands["good"].fnmr)
+    )
+    none = (chance == 0) & (good == 0) & np.isnan(difference.low)
+    wanted = np.where(none, np.nan, chance - good)
     np.testing.assert_allclose(difference.low, wanted, atol=1e-15)
     assert (bands["good"].unit, bands["good"].reference) == ("identity", "good")
 
@@ -282,7 +290,9 @@ def test_differences_are_paired():
     assert bands["chance"].pauc_difference.low > 0
     assert bands["good"].pauc.high > bands["chance"].pauc.low
     for band in bands.values():
-        assert (band.fnmr.low <= band.fnmr.high).all()
+        known = band.fnmr.value > 0
+        assert known[:30].all()
+        assert (band.fnmr.low <= band.fnmr.high)[known].all()
 
 
 @pytest.mark.parametrize(
@@ -379,3 +389,27 @@ def test_bad_requests():
     for arguments, options, message in cases:
         with pytest.raises(InputError, match=message):
             edc_intervals(*arguments, **options)
+
+
+@pytest.mark.parametrize("method", ["jackknife", "bootstrap"])
+def test_where_no_error_is_left_there_is_no_band(method):
+    who = np.repeat(np.arange(40), 6)
+    rng = np.random.default_rng(0)
+    noise = rng.random(240) ** 3
+    embeddings = rng.normal(size=(40, 16))[who]
+    embeddings += 2.5 * noise[:, None] * rng.normal(size=(240, 16))
+    pairs = all_pairs(embeddings, who)
+    quality = {"good": -noise, "also": -noise + 1e-3 * rng.random(240)}
+    bands = edc_intervals(pairs, who, quality, fmr=0.01, replicates=60, method=method)
+    for band in bands.values():
+        none = band.fnmr.value == 0
+        assert none[70]
+        assert not none[:5].any()
+        width = band.fnmr.high - band.fnmr.low
+        assert not (width == 0).any()
+        assert np.isnan(width[70])
+        assert (width[:5] > 0).all()
+    change = bands["also"].difference
+    assert np.isnan([change.low[70], change.high[70]]).all()
+    assert np.isfinite(change.low[:5]).all()
+    assert (bands["good"].difference.low == 0).all()
