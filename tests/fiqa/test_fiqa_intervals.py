@@ -16,6 +16,7 @@ from prefiqs_jax.fiqa import (
     edc_bands,
     edc_intervals,
     edc_replicates,
+    few_told,
     fnmr_after_discard,
     ordering,
     pair_quality,
@@ -413,3 +414,49 @@ def test_where_no_error_is_left_there_is_no_band(method):
     assert np.isnan([change.low[70], change.high[70]]).all()
     assert np.isfinite(change.low[:5]).all()
     assert (bands["good"].difference.low == 0).all()
+
+
+def test_few_comparisons_or_images_are_drawn_and_told():
+    """The jackknife of these covers with 74 %: see the notes of edc_replicates."""
+    rng = np.random.default_rng(0)
+    mated = np.arange(100) < 50
+    place = np.arange(100)
+    alone = Pairs(place, place + 100, rng.normal(size=100) + mated, mated)
+    shared = Pairs(place, (place + 7) % 100, alone.similarity, mated)
+    for pairs, unit, count in ((alone, "comparison", 100), (shared, "image", 100)):
+        quality = {"chance": rng.random(200)}
+        (found,) = edc_replicates(pairs, None, quality, fmrs=(0.1,), replicates=30)
+        assert (found.unit, found.unit_count) == (unit, count)
+        assert (found.method, found.replicate_count) == ("bootstrap", 30)
+        told = few_told(found.unit, found.unit_count, f"{unit}s")
+        assert told is not None
+        assert f"intervals of 100 {unit}s contain the truth less often" in told
+    assert few_told("image", 200, "images") is None
+    assert few_told("identity", 19, "people") is not None
+    assert few_told("identity", 20, "people") is None
+
+
+def test_few_comparisons_cover_better_by_the_bootstrap():
+    rng = np.random.default_rng(2)
+    grid, fmr, n = np.array([0.0]), 0.1, 50
+    hits: dict[Any, int] = {"jackknife": 0, None: 0}
+    # Non-mated N(0, 1), mated N(2.2, 1): the FNMR at FMR 0.1.
+    truth = stats.norm.cdf(stats.norm.isf(fmr) - 2.2)
+    mated, place = np.arange(2 * n) < n, np.arange(2 * n)
+    for seed in range(150):
+        similarity = rng.normal(size=2 * n) + 2.2 * mated
+        pairs = Pairs(place, place + 2 * n, similarity, mated)
+        for method in hits:
+            quality = {"same": np.arange(4 * n)}
+            band = edc_intervals(
+                pairs,
+                None,
+                quality,
+                fmr=fmr,
+                discard_fraction=grid,
+                replicates=200,
+                seed=seed,
+                method=method,
+            )["same"]
+            hits[method] += bool(band.fnmr.low[0] <= truth <= band.fnmr.high[0])
+    assert hits["jackknife"] / 150 < 0.9 < hits[None] / 150
