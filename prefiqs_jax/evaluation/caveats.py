@@ -52,8 +52,9 @@ def about_intervals(
         if first.replicate_count < first.unit_count:
             left_out = f"one of {first.replicate_count} groups"
         how = (
-            f"jackknife intervals with Student's quantile ({first.replicate_count - 1} degrees "
-            f"of freedom), leaving out {left_out} at a time"
+            f"jackknife intervals with Student's quantile "
+            f"({first.replicate_count - 1} degrees of freedom), leaving out {left_out} "
+            "at a time"
         )
     about = f"Intervals are 95 % {how}, {by}, of {first.unit_count} {_PLURALS[kind]}."
     few = _few_replicates(first, kind)
@@ -68,8 +69,8 @@ def _few_replicates(found: Replicates, kind: str) -> list[str]:
         if found.replicate_count >= FEW_DRAWS:
             return []
         return [
-            f"percentiles of {found.replicate_count} replicates are coarse; take at least "
-            f"{FEW_DRAWS}"
+            f"percentiles of {found.replicate_count} replicates are coarse; take at "
+            f"least {FEW_DRAWS}"
         ]
     if found.replicate_count >= min(FEW_UNITS, found.unit_count):
         return []

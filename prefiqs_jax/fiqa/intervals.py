@@ -123,9 +123,10 @@ def edc_intervals(
 
     Notes
     -----
-    With fewer than ``FEW_UNITS`` identities or few false non-matches (see
-    :func:`error_evidence`) the coverage is below the level; so it is if images are left
-    out or drawn of which several show one person.
+    With fewer than ``FEW_UNITS`` identities (of differences and FNMR, not of areas),
+    fewer than 200 images or comparisons (of all), or few false non-matches (see
+    :func:`error_evidence`) the coverage is below the level; so it is if images are
+    drawn of which several show one person.
 
     References
     ----------
