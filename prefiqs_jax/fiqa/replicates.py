@@ -196,7 +196,8 @@ def edc_replicates(
     jackknife held an area with 75.5 % and a difference with 76 %, the bootstrap with
     90.5 and 76 %; of 50, 55.5 and 52.5 %, against 82 and 65 %; of 200, 87.5 and 87.5 %,
     against 94.5 and 90.5 %. Of 50 images, each in a mated and a non-mated comparison,
-    60 and 55 %, against 91 and 75 % (150 samples).
+    60 and 55 %, against 91 and 75 %; of 90, 85 and 80 %, against 99 and 93 % (150
+    samples).
 
     When not to trust it: with fewer than ``FEW_UNITS`` identities or ``FEW_OTHERS``
     images or comparisons the intervals are too narrow, and with few false non-matches
