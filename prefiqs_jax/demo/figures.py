@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from prefiqs_jax import plots
 from prefiqs_jax.demo.settings import QUALITY_SPARSITY
+from prefiqs_jax.demo.summary import few_people
 from prefiqs_jax.fiqa import EDCBand
 from prefiqs_jax.images.degrade import DEGRADATIONS, degrade
 from prefiqs_jax.report.figures import Drawing
@@ -109,7 +110,7 @@ def discard(bands: Mapping[str, EDCBand]) -> Drawing:
         "pictures, and the threshold stays that of all pictures. Bands are 95 % "
         f"{next(iter(bands.values())).method} intervals by identity. First order needs "
         "no pruned network; the known severity is what was done to each picture; "
-        "random is one random order.",
+        f"random is one random order.{few_people(bands)}",
         "Error-versus-discard curves of four qualities.",
         ("edc", "verification"),
     )

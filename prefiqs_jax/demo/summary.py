@@ -8,7 +8,7 @@ import numpy as np
 from prefiqs_jax.demo.evaluation import FIRST_ORDER, PREFIQS, RANDOM, SEVERITY
 from prefiqs_jax.demo.ladder import rising
 from prefiqs_jax.demo.settings import DISCARD, QUALITY_SPARSITY
-from prefiqs_jax.fiqa import EDCBand
+from prefiqs_jax.fiqa import EDCBand, few_told
 from prefiqs_jax.report.page import with_interval
 from prefiqs_jax.statistics import gathered
 
@@ -60,6 +60,7 @@ def summary(
     rise, fall = rising(ladder)
     but = f"; not of {_listed(fall)}" if fall else ""
     kept = {name: _after_discard(band) for name, band in bands.items()}
+    told = few_people(bands)
     return [
         f"{int(every['images'])} pictures of people who do not exist, "
         f"{int(clean['images'])} of them clean; network {network}.",
@@ -74,10 +75,17 @@ def summary(
         f"False non-match rate at FMR {every['fmr']:g}, all pictures: "
         f"{_percent(every['fnmr'])}.",
         f"Without the {100 * DISCARD:g} % of comparisons of lowest PreFIQs quality: "
-        f"{kept[PREFIQS]}.",
+        f"{kept[PREFIQS]}.{told}",
         f"By the first order alone, without pruning: {kept[FIRST_ORDER]}.",
         f"By the known severity: {kept[SEVERITY]}; in random order: {kept[RANDOM]}.",
     ]
+
+
+def few_people(bands: Mapping[str, EDCBand]) -> str:
+    """Say so, in a sentence after others, where the bands are of too few people."""
+    band = next(iter(bands.values()))
+    told = few_told(band.unit, band.unit_count, "people")
+    return f" {told[0].upper()}{told[1:]}." if told else ""
 
 
 def _after_discard(band: EDCBand) -> str:
@@ -85,6 +93,8 @@ def _after_discard(band: EDCBand) -> str:
     value, low, high = (float(part[place]) for part in band.fnmr)
     start = float(band.fnmr.value[0])
     words = f"{_percent(value)} [{_percent(low)}, {_percent(high)}]"
+    if np.isnan(low):
+        words = f"{_percent(value)} (no error left, so no interval)"
     if start == 0:
         return words
     return f"{words}, {100 * (value / start - 1):+.0f} %".replace("-", "−")

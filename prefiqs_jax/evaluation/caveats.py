@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from prefiqs_jax.evaluation.units import Units
-from prefiqs_jax.fiqa import EDC, FEW_UNITS, Evidence, Replicates, tie_warning
+from prefiqs_jax.fiqa import EDC, Evidence, Replicates, few_told, tie_warning
 from prefiqs_jax.fiqa.evidence import FEWEST_ERRORS, FEWEST_UNITS
+from prefiqs_jax.fiqa.replicates import FEW_DRAWS, FEW_UNITS
 from prefiqs_jax.fiqa.verification import OperatingPoint
 
 _UNIT_NAMES = {
@@ -45,13 +46,38 @@ def about_intervals(
             f"There are no intervals, as there are too few errors; they would be {by}."
         )
     first = found[0]
-    how = "bootstrap percentiles"
+    how = f"percentiles of {first.replicate_count} bootstrap replicates"
     if first.method == "jackknife":
-        how = "jackknife intervals with Student's quantile, leaving out one at a time"
+        left_out = "one"
+        if first.replicate_count < first.unit_count:
+            left_out = f"one of {first.replicate_count} groups"
+        how = (
+            f"jackknife intervals with Student's quantile "
+            f"({first.replicate_count - 1} degrees of freedom), leaving out {left_out} "
+            "at a time"
+        )
     about = f"Intervals are 95 % {how}, {by}, of {first.unit_count} {_PLURALS[kind]}."
-    if first.unit_count < FEW_UNITS:
-        about += f" With fewer than {FEW_UNITS} they are too narrow."
-    return about
+    few = _few_replicates(first, kind)
+    if told := few_told(first.unit, first.unit_count, _PLURALS[kind]):
+        few.append(told)
+    return " ".join([about, *(f"{line[0].upper()}{line[1:]}." for line in few)])
+
+
+def _few_replicates(found: Replicates, kind: str) -> list[str]:
+    """Say so where intervals rest on fewer replicates than they need."""
+    if found.method == "bootstrap":
+        if found.replicate_count >= FEW_DRAWS:
+            return []
+        return [
+            f"percentiles of {found.replicate_count} replicates are coarse; take at "
+            f"least {FEW_DRAWS}"
+        ]
+    if found.replicate_count >= min(FEW_UNITS, found.unit_count):
+        return []
+    return [
+        f"intervals rest on {found.replicate_count} groups of {found.unit_count} "
+        f"{_PLURALS[kind]}, so they are coarse; take at least {FEW_UNITS} replicates"
+    ]
 
 
 def intervals_fail(units: Units, found: Sequence[Replicates]) -> list[str]:
@@ -62,11 +88,9 @@ def intervals_fail(units: Units, found: Sequence[Replicates]) -> list[str]:
     lines = []
     if kind != "identity":
         lines.append(f"{name}: intervals are by {_UNIT_NAMES[kind]}")
-    if found[0].unit_count < FEW_UNITS:
-        lines.append(
-            f"{name}: intervals of {found[0].unit_count} {_PLURALS[kind]} contain the "
-            f"truth less often than 95 %; take at least {FEW_UNITS}"
-        )
+    lines += [f"{name}: {line}" for line in _few_replicates(found[0], kind)]
+    if told := few_told(found[0].unit, found[0].unit_count, _PLURALS[kind]):
+        lines.append(f"{name}: {told}")
     return lines
 
 
@@ -76,7 +100,10 @@ def too_few(evidence: Evidence) -> str:
     if evidence.errors == 0:
         return f"none of {evidence.mated_count:,} mated comparisons fails"
     verb = "fails" if evidence.errors == 1 else "fail"
-    whose = f"{evidence.units} {who}"
+    least = "at least " if evidence.unit == "image" else ""
+    whose = f"{least}{evidence.units} {who}"
+    if evidence.units < FEWEST_UNITS:  # known exactly
+        whose = f"{evidence.units} {who}"
     if evidence.units == 1:
         whose = "one person" if evidence.unit == "identity" else f"one {evidence.unit}"
     return (

@@ -60,7 +60,8 @@ class Comparison:
         False match rate to curves by quality, and to those with intervals, if any.
     points, areas, verification
         Tables: of the curves' steps, of areas and differences, of the errors before
-        any discard.
+        any discard. Their column ``tells``: whether errors are enough to tell qualities
+        apart.
     det
         Error rates at every threshold.
     silent
@@ -168,7 +169,9 @@ def compare(
     _fill(areas, bands, changes)
     points = pd.concat(
         [
-            _points(name, curve, bands.get(rate, {}).get(name))
+            _points(name, curve, bands.get(rate, {}).get(name)).assign(
+                tells=evidence[rate].tells
+            )
             for rate in options.fmr
             for name, curve in plain[rate].items()
         ],
@@ -178,7 +181,8 @@ def compare(
         operating_point(pairs.similarity, pairs.mated, rate) for rate in options.fmr
     ]
     verification = pd.DataFrame([point._asdict() for point in points_at]).assign(
-        eer=equal_error_rate(pairs.similarity, pairs.mated)
+        eer=equal_error_rate(pairs.similarity, pairs.mated),
+        tells=[evidence[rate].tells for rate in options.fmr],
     )
     for place, (column, value) in enumerate(who.items()):
         for table in (areas, points, verification):

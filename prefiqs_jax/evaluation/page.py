@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SUMMARY = "summary.md"
 _SHOWN = ["benchmark", "verifier", "mated_count", "non_mated_count", "eer", "fmr"]
-_SHOWN += ["achieved_fmr", "fnmr", "is_zero_fmr"]
+_SHOWN += ["achieved_fmr", "fnmr", "is_zero_fmr", "tells"]
 
 
 def write_page(
@@ -179,7 +179,8 @@ def _paper_sections(
             if each.verifier == verifier and rate in each.silent
         }
         for name, few in silent.items():
-            lines += [f"{name} cannot tell these qualities apart: {few}.", ""]
+            line = f"{name} cannot tell these qualities apart: {few}. No area is shown"
+            lines += [f"{line}, and no mean has it.", ""]
     return lines
 
 

@@ -20,7 +20,7 @@ def paper_table(areas: "pd.DataFrame", fmr: float, verifier: str) -> "pd.DataFra
     Parameters
     ----------
     areas
-        Columns benchmark, kind, verifier, scorer, quality, fmr and pauc.
+        Columns benchmark, kind, verifier, scorer, quality, fmr, pauc and tells.
     fmr
         Of the areas to show.
     verifier
@@ -31,17 +31,22 @@ def paper_table(areas: "pd.DataFrame", fmr: float, verifier: str) -> "pd.DataFra
     pandas.DataFrame
         Index scorer and quality; a column for each benchmark, in the order of the
         areas, and ``mean`` over all but ``NOT_IN_MEAN``, where every one of them has an
-        area. All times 1000.
+        area. All times 1000. A benchmark with too few errors to tell qualities apart
+        has NaN, and is left out of the mean.
     """
     rows = areas.loc[(areas["fmr"] == fmr) & (areas["verifier"] == verifier)]
     order = rows[["scorer", "quality"]].drop_duplicates()
-    table = rows.pivot(index=["scorer", "quality"], columns="benchmark", values="pauc")
+    told = rows.assign(pauc=rows["pauc"].where(rows["tells"]))
+    table = told.pivot(index=["scorer", "quality"], columns="benchmark", values="pauc")
     benchmarks = list(dict.fromkeys(rows["benchmark"]))
     index = list(order.itertuples(index=False, name=None))
     table = THOUSANDTHS * table.reindex(index)[benchmarks]
     kinds = dict(zip(rows["benchmark"], rows["kind"], strict=True))
+    silent = set(rows.loc[~rows["tells"], "benchmark"])
     in_mean = [
-        name for name in benchmarks if NOT_IN_MEAN not in (kinds[name], name.lower())
+        name
+        for name in benchmarks
+        if NOT_IN_MEAN not in (kinds[name], name.lower()) and name not in silent
     ]
     if in_mean:
         # Means over different sets could not be compared.

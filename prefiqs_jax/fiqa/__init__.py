@@ -16,7 +16,7 @@ from prefiqs_jax.fiqa.label_optimisation import optimise_labels
 from prefiqs_jax.fiqa.pairs import MOST_IMAGES, MOST_IMAGES_SINGLE, Pairs, all_pairs
 from prefiqs_jax.fiqa.protocol import PROTOCOLS, Protocol
 from prefiqs_jax.fiqa.rce import RCE, rce
-from prefiqs_jax.fiqa.replicates import FEW_UNITS, Replicates, edc_replicates
+from prefiqs_jax.fiqa.replicates import FEW_UNITS, Replicates, edc_replicates, few_told
 from prefiqs_jax.fiqa.similarity import pair_similarity, unit_embeddings
 from prefiqs_jax.fiqa.summary import (
     best_curve,
@@ -73,6 +73,7 @@ __all__ = [
     "error_evidence",
     "false_match_edc",
     "false_non_matches_removed",
+    "few_told",
     "fmr_at",
     "fnmr_after_discard",
     "fnmr_at",

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Int
 from numpy.typing import ArrayLike
 
 from prefiqs_jax.fiqa.edc import EDC
@@ -13,8 +14,8 @@ FEWEST_ERRORS = 10
 """False non-matches below which nothing is told: of ten, chance alone makes the count
 vary by a third."""
 FEWEST_UNITS = 3
-"""People below which nothing is told, if only so many have false non-matches: without
-one of two, half of what is measured is gone."""
+"""People (or images) below which nothing is told, if all false non-matches are of so
+few: without one of two, half of what is measured is gone."""
 
 
 class Evidence(NamedTuple):
@@ -26,7 +27,10 @@ class Evidence(NamedTuple):
     unit: Unit
     """What they are of: identities, images (or templates), or comparisons."""
     units: int
-    """How many of these have one."""
+    """The fewest without which none is left: the identities that have one; of images,
+    a minimum vertex cover of the comparisons that fail, for a bad image fails with good
+    ones. That is exact below ``FEWEST_UNITS``, else a lower bound (the failures by the
+    most of one image)."""
 
     @property
     def tells(self) -> bool:
@@ -35,7 +39,7 @@ class Evidence(NamedTuple):
 
 
 def error_evidence(pairs: Pairs, identities: ArrayLike | None, curve: EDC) -> Evidence:
-    """Count the false non-matches before any discard, and whose they are.
+    """Count the false non-matches before any discard, and of how many they are.
 
     Parameters
     ----------
@@ -69,8 +73,30 @@ def error_evidence(pairs: Pairs, identities: ArrayLike | None, curve: EDC) -> Ev
         wrong = pairs.similarity <= level
     rows = np.flatnonzero(wrong & pairs.mated)
     units = find_units(pairs, identities)
-    touched = rows
-    if units.kind != "comparison":
-        sides = np.concatenate([pairs.first[rows], pairs.second[rows]])
-        touched = np.unique(units.code[sides])
-    return Evidence(len(rows), int(pairs.mated.sum()), units.kind, len(touched))
+    if units.kind == "comparison":
+        count = len(rows)
+    elif units.kind == "identity":
+        count = len(np.unique(units.code[pairs.first[rows]]))
+    else:
+        sides = np.stack([pairs.first[rows], pairs.second[rows]], axis=1)
+        count = _fewest(units.code[sides])
+    return Evidence(len(rows), int(pairs.mated.sum()), units.kind, count)
+
+
+def _fewest(sides: Int[np.ndarray, "errors 2"]) -> int:
+    """Bound from below how many units it takes to have one in every error."""
+    for count in range(FEWEST_UNITS):
+        if _are_of(sides, count):
+            return count
+    most = int(np.unique(sides, return_counts=True)[1].max())
+    return max(FEWEST_UNITS, -(-len(sides) // most))
+
+
+def _are_of(sides: Int[np.ndarray, "errors 2"], count: int) -> bool:
+    """Tell whether so many units have one in every error."""
+    if not len(sides):
+        return True
+    # One of the two of any error is among them.
+    return count > 0 and any(
+        _are_of(sides[(sides != unit).all(axis=1)], count - 1) for unit in sides[0]
+    )

@@ -9,11 +9,17 @@ ones stay is hypergeometric.
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Num
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from prefiqs_jax.fiqa.cuts import Counted, Cut
+from prefiqs_jax.fiqa.drawn_level import (
+    Part,
+    Tie,
+    drawn_level,
+    first_in_doubt,
+    similarity_groups,
+)
 from prefiqs_jax.fiqa.levels import Level, find_level
 from prefiqs_jax.fiqa.protocol import Protocol
 
@@ -27,35 +33,12 @@ _WIDTH = 7.0
 _FALLEN, _LAST = 1e-14, 8
 
 
-class Part(NamedTuple):
-    """Comparisons of one kind that a step keeps, or may keep."""
-
-    similarity: Float[np.ndarray, " rows"]
-    weight: Num[np.ndarray, " rows"]
-    """How often each counts, whole numbers above zero."""
-    stays: Float[np.ndarray, " rows"]
-    """The chance that each copy stays: 1, but of those tied at the cut."""
-
-
 class StepCuts(NamedTuple):
     """What one step discards of either kind."""
 
     non_mated: Cut
     mated: Cut
     step: int
-
-
-class Tie(NamedTuple):
-    """What is known of the group of ties at a cut."""
-
-    kept: float
-    """Weight of those that stay, of either kind."""
-    size: float
-    """Weight of all."""
-    non_mated: float
-    """Weight of the non-mated ones."""
-    certain: float
-    """Weight of the non-mated comparisons that stay for sure."""
 
 
 def level_at_step(
@@ -108,6 +91,7 @@ def level_at_step(
             fmr=fmr,
             switches=switches,
             is_all=is_all,
+            seed=step,
         )
     found = find_level(
         top.similarity[rows],
@@ -130,6 +114,7 @@ def expected_level(
     fmr: float,
     switches: Protocol,
     is_all: bool,
+    seed: int,
 ) -> Level | None:
     """Compute the mean threshold and the mean weight of the false non-matches.
 
@@ -147,6 +132,8 @@ def expected_level(
         Rule and operator.
     is_all
         Whether the non-mated comparisons that may stay are all listed.
+    seed
+        Of the orders, where similarities tie.
 
     Returns
     -------
@@ -156,11 +143,24 @@ def expected_level(
     Notes
     -----
     Exact but for this: how many of the ties that stay are non-mated enters by its mean
-    where two numbers of them allow the same number of false matches; equal similarities
-    count as different ones; and the mated comparison that a threshold may lie on is
-    sought among the next 16.
+    where two numbers of them allow the same number of false matches; and the mated
+    comparison that a threshold may lie on is sought among the next 16. Where non-mated
+    comparisons of equal similarity (or copies) may lie at the threshold, it is the mean
+    over 256 orders instead (:mod:`prefiqs_jax.fiqa.drawn_level`).
     """
-    # One entry for each copy: the order of copies is as random as that of others.
+    groups = similarity_groups(top)
+    in_doubt = slice(first_in_doubt(groups, tie, fmr), None)
+    if (groups.sure[in_doubt] + groups.tied[in_doubt] > 1).any():
+        return drawn_level(
+            groups,
+            mated,
+            tie,
+            fmr=fmr,
+            switches=switches,
+            is_all=is_all,
+            seed=seed,
+        )
+    # One entry for each copy: where none is in doubt, their order does not matter.
     copies = np.repeat(np.arange(len(top.weight)), top.weight.astype(np.intp))
     is_tied = top.stays[copies] < 1
     tied_before = np.cumsum(is_tied) - is_tied

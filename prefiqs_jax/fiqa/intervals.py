@@ -31,9 +31,11 @@ class EDCBand(NamedTuple):
     """Fraction of the comparisons (not images) discarded; of the mated ones where the
     protocol discards either kind by itself."""
     fnmr: Interval
-    """False non-match rate of those left, shape (points,)."""
+    """False non-match rate of those left, shape (points,); its ends are NaN where no
+    error is left, in no replicate either."""
     difference: Interval
-    """FNMR minus that of the reference, replicate by replicate, shape (points,)."""
+    """FNMR minus that of the reference, replicate by replicate, shape (points,); its
+    ends are NaN where those of both are."""
     pauc: Interval
     """Area under the curve up to ``max_discard``, not normalised, shape ()."""
     pauc_difference: Interval
@@ -121,9 +123,10 @@ def edc_intervals(
 
     Notes
     -----
-    With fewer than ``FEW_UNITS`` identities or few false non-matches (see
-    :func:`error_evidence`) the coverage is below the level; so it is if images are left
-    out or drawn of which several show one person.
+    With fewer than ``FEW_UNITS`` identities (of differences and FNMR, not of areas),
+    fewer than 200 images or comparisons (of all), or few false non-matches (see
+    :func:`error_evidence`) the coverage is below the level; so it is if images are
+    drawn of which several show one person.
 
     References
     ----------
@@ -201,11 +204,18 @@ def edc_bands(
     pauc = replicates.pauc[:, :, replicates.max_discard.index(limit)]
     bands = {}
     for row, quality in enumerate(replicates.quality):
-        fnmr = replicates.fnmr[row]
+        fnmr, other = replicates.fnmr[row], replicates.fnmr[place]
+        rate = interval(fnmr, level, method, "rate")
+        difference = interval(fnmr - other, level, method, "difference")
+        if not np.array_equal(fnmr, other, equal_nan=True):
+            known = np.isfinite(rate.low)
+            known |= np.isfinite(interval(other, level, method, "rate").low)
+            ends = (np.where(known, end, np.nan) for end in difference[1:])
+            difference = Interval(difference.value, *ends)
         bands[quality] = EDCBand(
             replicates.discard_fraction,
-            interval(fnmr, level, method, "rate"),
-            interval(fnmr - replicates.fnmr[place], level, method, "difference"),
+            rate,
+            difference,
             interval(pauc[row], level, method, "area"),
             interval(pauc[row] - pauc[place], level, method, "difference"),
             replicates.fmr,
@@ -247,7 +257,8 @@ def interval(
     Returns
     -------
     Interval
-        Shape () or (points,).
+        Shape () or (points,). An area or rate that is 0, and so in the replicates, has
+        NaN for ends: without an error, none of them shows how many there might be.
 
     Examples
     --------
@@ -267,6 +278,8 @@ def interval(
         low, high = jackknife_interval(values[0], values[1:], level=level)
     if kind != "difference":
         low = np.maximum(low, 0)
+        none = (values[0] == 0) & (high <= 0)
+        low, high = np.where(none, np.nan, low), np.where(none, np.nan, high)
     if kind == "rate":
         high = np.minimum(high, 1)
     return Interval(values[0], low, high)

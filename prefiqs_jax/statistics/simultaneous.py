@@ -40,8 +40,9 @@ def simultaneous_intervals(
     -------
     low, high
         Shape (statistics,). NaN where a statistic is NaN, or a jackknife replicate of
-        it is; a statistic that no replicate changes has an interval without width.
-        Neither takes part in the maximum.
+        it is, or more than half of those of the bootstrap; a statistic that no
+        replicate changes has an interval without width. Neither takes part in the
+        maximum. Of the others, a bootstrap replicate with NaN is left out.
 
     References
     ----------
@@ -63,7 +64,10 @@ def simultaneous_intervals(
     value, replicates = values[0], values[1:]
     if method == "bootstrap":
         # Draws of a few units may have no mated or no non-mated comparison.
-        replicates = replicates[np.isfinite(replicates).all(axis=1)]
+        known = np.isfinite(replicates)
+        takes_part = np.isfinite(value) & (known.mean(axis=0) >= 0.5)
+        replicates = replicates[known[:, takes_part].all(axis=1)]
+        replicates = np.where(takes_part, replicates, np.nan)
     count = len(replicates)
     if count < 2:
         return np.full(value.shape, np.nan), np.full(value.shape, np.nan)

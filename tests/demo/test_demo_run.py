@@ -51,6 +51,9 @@ def test_ten_lines(finished):
     assert "[" in lines[2]
     assert f"{PEOPLE} people: with fewer than 8 the intervals miss" in lines[2]
     assert "In rank (Spearman" in lines[3]
+    few = f"Intervals of FNMR and of differences of {PEOPLE} people contain the truth"
+    assert few in lines[6]
+    assert few in (out / "report" / "report.html").read_text().partition("<figure")[2]
     assert lines[-1].endswith(str(out / "report" / "report.html"))
 
 

@@ -243,6 +243,12 @@ def test_too_few_errors_have_no_winner(run, separated, tmp_path, failing, words)
     assert np.isnan(ends.to_numpy(np.float64)).all()
     assert set(found["errors"]) == {3 * failing}
     assert set(found["units_with_errors"]) == {failing}
+    tables = tmp_path / "out" / "tables"
+    for name in ("curves", "verification"):
+        assert not np.any(pd.read_csv(tables / f"{name}.csv")["tells"])
+    paper = pd.read_csv(tables / "paper_toy_fmr0.01.csv")
+    assert np.isnan(paper["faces"].to_numpy(np.float64)).all()
+    assert "mean" not in paper
 
 
 def test_enough_errors_have_one(run, separated, tmp_path):
@@ -256,14 +262,30 @@ def test_enough_errors_have_one(run, separated, tmp_path):
     assert "leaving out one at a time, by identity (known" in text
     found = areas(tmp_path / "out")
     assert np.all(found["tells"])
+    tables = tmp_path / "out" / "tables"
+    for name in ("curves", "verification"):
+        assert np.all(pd.read_csv(tables / f"{name}.csv")["tells"])
     assert np.isfinite(found["low"].to_numpy(np.float64)).all()
 
 
 def test_few_people_are_told(run):
     lines, page = run()
-    told = "intervals of 12 people contain the truth less often than 95 %"
+    told = (
+        "ntervals of FNMR and of differences of 12 people contain the truth less often "
+        "than 95 %; take at least 20"
+    )
     assert any(told in line for line in lines)
-    assert "With fewer than 20 they are too narrow" in page.read_text()
+    assert "leaving out one at a time, by identity (known" in page.read_text()
+    assert told in page.read_text()
+
+
+def test_few_replicates_are_told(run):
+    lines, page = run(replicates=3)
+    text = page.read_text()
+    assert "(2 degrees of freedom), leaving out one of 3 groups at a time" in text
+    told = "ntervals rest on 3 groups of 12 people, so they are coarse"
+    assert told in text
+    assert any(told in line for line in lines)
 
 
 def test_ties_are_told(run, people, tmp_path):

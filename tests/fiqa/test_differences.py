@@ -15,6 +15,7 @@ from prefiqs_jax.fiqa import (
     edc_replicates,
     pauc_table,
 )
+from prefiqs_jax.statistics.simultaneous import simultaneous_intervals
 
 
 @pytest.fixture(scope="module")
@@ -164,3 +165,21 @@ def test_bad_requests(replicates):
 
 def _pairs():
     return all_pairs(np.eye(4) + 0.1, list("aabb"))
+
+
+@pytest.mark.parametrize("method", ["jackknife", "bootstrap"])
+def test_a_statistic_that_is_nowhere_known_takes_no_part(method):
+    values = np.random.default_rng(0).normal(size=(201, 3))
+    values[:, 2] = np.nan
+    low, high = simultaneous_intervals(values, method)
+    alone = simultaneous_intervals(values[:, :2], method)
+    np.testing.assert_array_equal(np.stack([low, high])[:, :2], alone)
+    assert np.isnan([low[2], high[2]]).all()
+
+
+def test_few_draws_without_a_statistic_are_left_out():
+    values = np.random.default_rng(0).normal(size=(201, 3))
+    values[50:60, 2] = np.nan
+    found = simultaneous_intervals(values, "bootstrap")
+    kept = np.delete(values, range(50, 60), axis=0)
+    np.testing.assert_array_equal(found, simultaneous_intervals(kept, "bootstrap"))

@@ -139,3 +139,64 @@ def test_many_ties_are_told():
     assert not edc(*data, fmr=0.01, protocol="fiqat").tied_fraction.any()
     data = (*data[:2], np.floor(np.arange(800) / 6))  # 0.75 %
     assert 0 < edc(*data, fmr=0.01).tied_fraction.max() <= 0.01
+
+
+def _orders(similarity, mated, quality, switches, count):
+    """Curves of random orders of the list, ties as they are listed there."""
+    rng = np.random.default_rng(8)
+    listed = dataclasses.replace(switches, ties="listed")
+    found = []
+    for _ in range(count):
+        p = rng.permutation(len(mated))
+        curve = edc(similarity[p], mated[p], quality[p], fmr=0.05, protocol=listed)
+        found.append(curve)
+    return np.array([one.fnmr for one in found]), [one.threshold for one in found]
+
+
+@pytest.mark.filterwarnings("ignore:.*tie in quality")
+@pytest.mark.parametrize(
+    ("rule", "operator"),
+    [("nearest", "gt"), ("nearest", "ge"), ("nearest_non_mated", "ge")],
+)
+@pytest.mark.parametrize("case", ["blocks", "integers", "copies"])
+def test_tied_similarities_stay_tied_at_a_threshold_per_step(case, rule, operator):
+    rng = np.random.default_rng(3)
+    if case == "blocks":
+        similarity = np.repeat([0.9, 0.1, 0.5, 0.0], [10, 10, 10, 90])
+        mated, quality = np.arange(120) < 20, np.ones(120)
+    else:
+        mated = np.arange(400) < 200
+        similarity = rng.normal(np.where(mated, 0.45, 0.05), 0.15)
+        quality = rng.integers(0, 3, 400)
+        if case == "integers":
+            similarity = np.round(20 * similarity)
+        else:
+            row = rng.integers(0, 400, 400)
+            similarity, mated = similarity[row], mated[row]
+            quality = quality[row]
+    switches = dataclasses.replace(PROTOCOLS["crfiqa"], rule=rule, operator=operator)
+    found = edc(similarity, mated, quality, fmr=0.05, protocol=switches)
+    fnmr, threshold = _orders(similarity, mated, quality, switches, 300)
+    error = fnmr[:, :12].std(0) * np.sqrt(1 / 300 + 1 / 256)
+    # Beside chance, less than one comparison of those left.
+    allowed = 4 * error + 1 / found.mated_count[:12]
+    assert (np.abs(found.fnmr - fnmr.mean(0))[:12] < allowed).all()
+    spread = np.std(threshold, axis=0)[:12] * np.sqrt(1 / 300 + 1 / 256)
+    off = np.abs(found.threshold - np.mean(threshold, axis=0))[:12]
+    assert (off < 4 * spread + 0.02 * np.ptp(similarity)).all()
+
+
+@pytest.mark.filterwarnings("ignore:.*tie in quality")
+@pytest.mark.parametrize("digits", [0, 1, 2])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_tied_similarities_leave_no_order_of_the_list(digits, protocol):
+    rng = np.random.default_rng(digits)
+    mated = np.arange(300) < 150
+    similarity = np.round(rng.normal(np.where(mated, 4, 1), 1.5), digits)
+    quality = rng.integers(0, 4, 300)
+    first = edc(similarity, mated, quality, fmr=0.03, protocol=protocol)
+    for _ in range(5):
+        p = rng.permutation(300)
+        again = edc(similarity[p], mated[p], quality[p], fmr=0.03, protocol=protocol)
+        np.testing.assert_allclose(again.fnmr, first.fnmr, rtol=1e-12, atol=1e-15)
+        np.testing.assert_allclose(again.threshold, first.threshold, rtol=1e-12)

@@ -16,6 +16,7 @@ from prefiqs_jax.fiqa import (
     edc_bands,
     edc_intervals,
     edc_replicates,
+    few_told,
     fnmr_after_discard,
     ordering,
     pair_quality,
@@ -72,7 +73,10 @@ def _assert_curve(band, part, pairs, quality, fmr, protocol):
         fmr=fmr,
         protocol=protocol,
     )
-    wanted = [fnmr_after_discard(curve, float(x)) for x in GRID]
+    wanted = np.array([fnmr_after_discard(curve, float(x)) for x in GRID])
+    # Without an error, an interval has no ends.
+    if part != "value":
+        wanted[(wanted == 0) & (band.fnmr.value == 0)] = np.nan
     np.testing.assert_allclose(getattr(band.fnmr, part), wanted, atol=1e-12)
     if np.isfinite(wanted[:4]).all():
         assert getattr(band.pauc, part) == pytest.approx(pauc(curve), abs=1e-12)
@@ -116,7 +120,12 @@ def test_a_replicate_is_the_curve_of_the_repeated_list(seed, fmr, switches):
         _assert_curve(bands[name], "low", drawn, values, fmr, switches)
         _assert_curve(bands[name], "high", drawn, values, fmr, switches)
     difference = bands["chance"].difference
-    wanted = bands["chance"].fnmr.low - bands["good"].fnmr.low
+    chance, good = (
+        np.where(np.isnan(rate.low) & (rate.value == 0), 0, rate.low)
+        for rate in (bands["chance"].fnmr, bands["good"].fnmr)
+    )
+    none = (chance == 0) & (good == 0) & np.isnan(difference.low)
+    wanted = np.where(none, np.nan, chance - good)
     np.testing.assert_allclose(difference.low, wanted, atol=1e-15)
     assert (bands["good"].unit, bands["good"].reference) == ("identity", "good")
 
@@ -282,7 +291,9 @@ def test_differences_are_paired():
     assert bands["chance"].pauc_difference.low > 0
     assert bands["good"].pauc.high > bands["chance"].pauc.low
     for band in bands.values():
-        assert (band.fnmr.low <= band.fnmr.high).all()
+        known = band.fnmr.value > 0
+        assert known[:30].all()
+        assert (band.fnmr.low <= band.fnmr.high)[known].all()
 
 
 @pytest.mark.parametrize(
@@ -379,3 +390,73 @@ def test_bad_requests():
     for arguments, options, message in cases:
         with pytest.raises(InputError, match=message):
             edc_intervals(*arguments, **options)
+
+
+@pytest.mark.parametrize("method", ["jackknife", "bootstrap"])
+def test_where_no_error_is_left_there_is_no_band(method):
+    who = np.repeat(np.arange(40), 6)
+    rng = np.random.default_rng(0)
+    noise = rng.random(240) ** 3
+    embeddings = rng.normal(size=(40, 16))[who]
+    embeddings += 2.5 * noise[:, None] * rng.normal(size=(240, 16))
+    pairs = all_pairs(embeddings, who)
+    quality = {"good": -noise, "also": -noise + 1e-3 * rng.random(240)}
+    bands = edc_intervals(pairs, who, quality, fmr=0.01, replicates=60, method=method)
+    for band in bands.values():
+        none = band.fnmr.value == 0
+        assert none[70]
+        assert not none[:5].any()
+        width = band.fnmr.high - band.fnmr.low
+        assert not (width == 0).any()
+        assert np.isnan(width[70])
+        assert (width[:5] > 0).all()
+    change = bands["also"].difference
+    assert np.isnan([change.low[70], change.high[70]]).all()
+    assert np.isfinite(change.low[:5]).all()
+    assert (bands["good"].difference.low == 0).all()
+
+
+def test_few_comparisons_or_images_are_drawn_and_told():
+    """The jackknife of these covers with 74 %: see the notes of edc_replicates."""
+    rng = np.random.default_rng(0)
+    mated = np.arange(100) < 50
+    place = np.arange(100)
+    alone = Pairs(place, place + 100, rng.normal(size=100) + mated, mated)
+    shared = Pairs(place, (place + 7) % 100, alone.similarity, mated)
+    for pairs, unit, count in ((alone, "comparison", 100), (shared, "image", 100)):
+        quality = {"chance": rng.random(200)}
+        (found,) = edc_replicates(pairs, None, quality, fmrs=(0.1,), replicates=30)
+        assert (found.unit, found.unit_count) == (unit, count)
+        assert (found.method, found.replicate_count) == ("bootstrap", 30)
+        told = few_told(found.unit, found.unit_count, f"{unit}s")
+        assert told is not None
+        assert f"intervals of 100 {unit}s contain the truth less often" in told
+    assert few_told("image", 200, "images") is None
+    assert few_told("identity", 19, "people") is not None
+    assert few_told("identity", 20, "people") is None
+
+
+def test_few_comparisons_cover_better_by_the_bootstrap():
+    rng = np.random.default_rng(2)
+    grid, fmr, n = np.array([0.0]), 0.1, 50
+    hits: dict[Any, int] = {"jackknife": 0, None: 0}
+    # Non-mated N(0, 1), mated N(2.2, 1): the FNMR at FMR 0.1.
+    truth = stats.norm.cdf(stats.norm.isf(fmr) - 2.2)
+    mated, place = np.arange(2 * n) < n, np.arange(2 * n)
+    for seed in range(150):
+        similarity = rng.normal(size=2 * n) + 2.2 * mated
+        pairs = Pairs(place, place + 2 * n, similarity, mated)
+        for method in hits:
+            quality = {"same": np.arange(4 * n)}
+            band = edc_intervals(
+                pairs,
+                None,
+                quality,
+                fmr=fmr,
+                discard_fraction=grid,
+                replicates=200,
+                seed=seed,
+                method=method,
+            )["same"]
+            hits[method] += bool(band.fnmr.low[0] <= truth <= band.fnmr.high[0])
+    assert hits["jackknife"] / 150 < 0.9 < hits[None] / 150
