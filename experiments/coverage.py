@@ -147,9 +147,12 @@ def rows_coverage(
                 continue
             rng = np.random.default_rng([seed, 2, count])
             hits: dict[tuple[str, str], list[float]] = {}
-            for _ in range(simulations):
-                sample, person = simulate(kind, count, rng)
-                for method, ends in _intervals(sample, person, replicates, rng, chosen):
+            samples = [simulate(kind, count, rng) for _ in range(simulations)]
+            used = _used(samples)
+            for place, (sample, person) in enumerate(samples):
+                measured = _intervals(sample, person, replicates, rng, chosen)
+                own = {name: used[place, name] for name in chosen}
+                for method, ends in [*measured, ("used", own)]:
                     for name, (low, high) in ends.items():
                         covers = low <= truth[name] <= high
                         hit = float(covers) if np.isfinite(low + high) else np.nan
@@ -180,22 +183,7 @@ def _intervals(
         value = statistic(sample, everything).item()
         low, high = jackknife_interval(value, statistic(sample, without))
         linear[name] = float(low), float(high)
-    rows = pd.DataFrame(
-        {
-            **sample._asdict(),
-            "backbone": "simulated",
-            "mask": "simulated",
-            "sparsity": 0.4,
-            "image": np.arange(len(person)).astype(str),
-            "identity": person.astype(str),
-        }
-    )
-    table = summarise(rows).set_index("statistic")
-    used = {
-        name: (float(table.at[name, "low"]), float(table.at[name, "high"]))
-        for name in names
-    }
-    methods = [("jackknife, linear", linear), ("used", used)]
+    methods = [("jackknife, linear", linear)]
     if replicates:
         drawn = bootstrap_weights(person, replicates, rng)
         percentile = {
@@ -203,6 +191,26 @@ def _intervals(
         }
         methods.insert(0, ("percentile", percentile))
     return methods
+
+
+def _used(
+    samples: Sequence[tuple[Sample, np.ndarray]],
+) -> dict[tuple[int, str], tuple[float, float]]:
+    """Summarise all samples at once, each as a sparsity of its own."""
+    rows = pd.concat(
+        pd.DataFrame(
+            {
+                **sample._asdict(),
+                "sparsity": place,
+                "image": np.arange(len(person)).astype(str),
+                "identity": person.astype(str),
+            }
+        )
+        for place, (sample, person) in enumerate(samples)
+    )
+    table = summarise(rows.assign(backbone="simulated", mask="simulated"))
+    keys = zip(table["sparsity"], table["statistic"], strict=True)
+    return dict(zip(keys, zip(table["low"], table["high"], strict=True), strict=True))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
