@@ -50,7 +50,8 @@ def finding(statistics: "pd.DataFrame") -> str:
         "intervals are in the table."
     )
     moved = _moved(statistics)
-    fewest = moved["clusters"].min() if "clusters" in moved else FEWEST_CLUSTERS
+    counts = moved["clusters"].tolist() if "clusters" in moved else []
+    fewest = min(counts, default=FEWEST_CLUSTERS)
     if fewest < FEWEST_CLUSTERS:
         unit = "people" if moved["resampled_by"].iloc[0] == "identity" else "images"
         found += (
@@ -61,9 +62,9 @@ def finding(statistics: "pd.DataFrame") -> str:
 
 def _moved(statistics: "pd.DataFrame") -> "pd.DataFrame":
     """Leave out where no image moved above rounding: there is nothing to know."""
-    return (
-        statistics[statistics["images"] > 0] if "images" in statistics else statistics
-    )
+    if "images" not in statistics:
+        return statistics
+    return statistics.loc[statistics["images"] > 0]
 
 
 def _values(statistics: "pd.DataFrame", name: str) -> dict[float, float]:

@@ -6,9 +6,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FEWEST_CLUSTERS = 8
-"""From so many people on, intervals cover nearly as often as they say: 89 to 99 % where
-95 are asked for, of all kinds of data in ``experiments/coverage.py``. Below, that of
-Spearman's ρ covers 56 % at 4 people and 87 % at 6 with one image of each."""
+"""From so many people on, intervals cover nearly as often as they say: 89 to 100 %
+where 95 are asked for, of all kinds of data in ``experiments/coverage.py``. Below, 89 %
+as well, but hardly any of ranks is left with one image each (4 % at 4 people)."""
 FEWEST_FOR_INTERVAL = 3
 """With fewer people there is no interval: Student's quantile of one degree of freedom
 is 12.7, and one person says nothing of others."""

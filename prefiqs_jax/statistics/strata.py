@@ -5,7 +5,7 @@ order tells the two kinds apart; within either kind it may say nothing.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -123,15 +123,15 @@ def _strata(
             cuts = np.quantile(known, [0, 0.25, 0.5, 0.75, 1], method=method)
             edges = np.unique(cuts)
             codes = np.searchsorted(edges[1:-1], numbers)
-            ends = itertools.pairwise(_told_apart(edges, 3))
+            ends = itertools.pairwise(_told_apart(edges.tolist(), 3))
             names = [f"{low} to {high}" for low, high in ends]
         else:
-            names = _told_apart(found, 6)
+            names = _told_apart(found.tolist(), 6)
     codes = np.where(values.isna(), len(names), codes)
     return codes, [*names, _UNKNOWN]
 
 
-def _told_apart(numbers: Sequence[float], digits: int) -> list[str]:
+def _told_apart(numbers: Iterable[float], digits: int) -> list[str]:
     """Write numbers with as many digits as it takes to tell them apart.
 
     Examples
@@ -139,7 +139,7 @@ def _told_apart(numbers: Sequence[float], digits: int) -> list[str]:
     >>> _told_apart([0.5, 2.0], 3), _told_apart([20240101, 20240102], 6)
     (['0.5', '2'], ['20240101', '20240102'])
     """
-    names = []
+    numbers = list(numbers)
     for used in range(digits, 18):
         names = [f"{number:.{used}g}" for number in numbers]
         if len(set(names)) == len(names) and not any("e+" in name for name in names):

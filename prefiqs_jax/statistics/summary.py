@@ -144,7 +144,7 @@ def summarise(
     # Threads, because NumPy works without the interpreter lock.
     with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
         for lines in pool.map(
-            lambda each: list(_level(*each, level, rounding)), samples
+            lambda each: list(_level(each[0], each[1], level, rounding)), samples
         ):
             tables += lines
             if on_progress is not None:
@@ -256,6 +256,6 @@ def _estimate(
         return value, none, f"has no interval: it {how} exactly 1 or -1"
     low, high = map(float, jackknife_interval(value, without, level=level, scale=scale))
     if name in _RANKS:
-        both = (float(STATISTICS[each](sample, everything)[0]) for each in _RANKS)
-        low, high = with_rank_limits((low, high), name, *both, images)
+        rho, tau = (float(STATISTICS[each](sample, everything)[0]) for each in _RANKS)
+        low, high = with_rank_limits((low, high), name, rho, tau, images)
     return value, (low, high), ""

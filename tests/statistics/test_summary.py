@@ -297,9 +297,9 @@ def test_every_missing_interval_says_why():
     ]
     for rows in frames:
         table = summarise(rows)
-        missing = table.loc[table[["value", "low", "high"]].isna().any(axis=1)]
-        assert len(missing)
-        assert "" not in set(missing["caution"])
+        missing = np.isnan(table[["value", "low", "high"]].to_numpy()).any(axis=1)
+        assert missing.any()
+        assert "" not in set(table.loc[missing, "caution"])
     lines = summarise(frames[0]).set_index("statistic")
     assert lines.loc["mean_cosine", "clusters"] == 1
     assert "mean_cosine, known of 1 of 8 people" in lines.loc["mean_cosine", "caution"]
@@ -326,7 +326,8 @@ def test_copies_of_an_image_are_no_further_images():
     table = summarise(rows.assign(copy_of=source))
     assert set(table["clusters"]) == {7}
     assert set(table["images"]) == {14}
-    assert table["caution"].str.contains("7 images: with fewer than 8").all()
+    for words in table["caution"]:
+        assert "7 images: with fewer than 8" in words
     as_people = summarise(rows.assign(identity=source))
     np.testing.assert_array_equal(table[["low", "high"]], as_people[["low", "high"]])
     # Known people go before.
@@ -339,7 +340,7 @@ def test_rounding_is_that_of_the_precision():
     assert set(summarise(rows)["below_rounding"]) == {0}
     table = summarise(rows, rounding=ROUNDING_AT["fast"])
     assert set(table["below_rounding"]) == {30}
-    assert table["caution"].eq("all changes are rounding").all()
+    assert set(table["caution"]) == {"all changes are rounding"}
 
 
 def test_quantiles_equal_numpy():
