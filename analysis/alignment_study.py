@@ -184,11 +184,17 @@ def summarise(rows: "pd.DataFrame") -> "pd.DataFrame":
     of_crops = summary["statistic"].isin(_WITHOUT_PRUNING)
     summary.loc[of_crops, "sparsity"] = np.nan
     summary = summary.drop_duplicates(columns[:4], ignore_index=True)
+    words = caution(clusters, resampled_by)
+    why = "no interval: without one of the clusters it is 1, -1 or not defined"
+    is_open = summary["low"].isna() & (clusters >= FEWEST_FOR_INTERVAL)
     return summary.assign(
         images=weights.shape[1],
         clusters=clusters,
         resampled_by=resampled_by,
-        caution="; ".join(caution(clusters, resampled_by)),
+        caution=[
+            "; ".join([*words, why] if without else words)
+            for without in is_open.tolist()
+        ],
     )
 
 

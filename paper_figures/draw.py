@@ -18,6 +18,7 @@ from prefiqs_jax import plots, results
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.outputs import write_outputs
 from prefiqs_jax.plots.saving import render
+from prefiqs_jax.report.rounded import rounding_of
 from prefiqs_jax.report.tables import (
     image_table,
     layer_matrix,
@@ -52,15 +53,16 @@ def draw(runs: Sequence[Path], out: Path) -> None:
     with plots.theme():
         for run, name in zip(runs, names, strict=True):
             rows = results.read(run)
-            summary = summarise(rows)
+            manifest = results.read_manifest(run)
+            rounding = rounding_of(manifest)
+            summary = summarise(results.with_image_columns(rows), rounding=rounding)
             for words in gathered(summary):
                 print(f"{name}: {words}", file=sys.stderr)
             summaries.append(summary)
             labels.append(f"{rows['backbone'].iloc[0]}, {rows['mask'].iloc[0]}")
-            manifest = results.read_manifest(run)
             layers = layer_table(manifest)
             tables = {
-                "images": image_table(rows),
+                "images": image_table(rows, rounding),
                 "statistics": summary,
                 "quantiles": quantiles(rows),
                 "mask": mask_table(rows, manifest),

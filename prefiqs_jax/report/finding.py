@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from prefiqs_jax.statistics import FEWEST_CLUSTERS
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -14,6 +16,7 @@ _CLAIMS = (
 )
 """What is said to hold, the statistic, its bound, and whether that is an upper one."""
 _TOLD = (0.1, 0.4, 0.9)
+_MOST_DIGITS = 9
 
 
 def finding(statistics: "pd.DataFrame") -> str:
@@ -29,52 +32,100 @@ def finding(statistics: "pd.DataFrame") -> str:
     str
         A few sentences; empty if nothing moved above rounding.
     """
-    residual = _known(statistics, "median_relative_residual")
+    residual = _values(statistics, "median_relative_residual")
+    residual = {at: one for at, one in residual.items() if np.isfinite(one)}
     if not residual:
         return ""
     levels = np.array(list(residual))
     told = sorted({float(levels[np.argmin(np.abs(levels - at))]) for at in _TOLD})
-    missed = ", ".join(f"{_percent(residual[at])} at sparsity {at:g}" for at in told)
+    missed = ", ".join(f"{percent(residual[at])} at sparsity {at:g}" for at in told)
     parts = []
     for words, name, good, is_upper in _CLAIMS:
-        reach = _reach(_known(statistics, name), good, is_upper=is_upper)
-        where = "at no sparsity" if reach is None else f"up to sparsity {reach:g}"
-        parts.append(f"{words} {where}")
-    return (
+        values = _values(statistics, name)
+        parts.append(f"{words} {_where(values, good, is_upper=is_upper)}")
+    found = (
         "Relative residual, the part of the embedding's change that the first order "
         f"misses (median over the images): {missed}. "
-        f"The first order holds {'; '.join(parts)}."
+        f"The first order holds {'; '.join(parts)}, all by point estimates, whose "
+        "intervals are in the table."
     )
+    moved = _moved(statistics)
+    counts = moved["clusters"].tolist() if "clusters" in moved else []
+    fewest = min(counts, default=FEWEST_CLUSTERS)
+    if fewest < FEWEST_CLUSTERS:
+        unit = "people" if moved["resampled_by"].iloc[0] == "identity" else "images"
+        found += (
+            f" They come from few {unit}, {fewest} at the fewest: others may differ."
+        )
+    return found
 
 
-def _known(statistics: "pd.DataFrame", name: str) -> dict[float, float]:
-    """Give the values of a statistic by sparsity, ascending, where it is defined."""
-    chosen = statistics.loc[
-        (statistics["statistic"] == name) & statistics["value"].notna()
-    ].sort_values("sparsity")
+def _moved(statistics: "pd.DataFrame") -> "pd.DataFrame":
+    """Leave out where no image moved above rounding: there is nothing to know."""
+    if "images" not in statistics:
+        return statistics
+    return statistics.loc[statistics["images"] > 0]
+
+
+def _values(statistics: "pd.DataFrame", name: str) -> dict[float, float]:
+    """Give the values of a statistic by sparsity, ascending, NaN where unknown."""
+    moved = _moved(statistics)
+    chosen = moved.loc[moved["statistic"] == name].sort_values("sparsity")
     levels, values = (
         chosen[column].to_numpy(np.float64).tolist() for column in ("sparsity", "value")
     )
     return dict(zip(levels, values, strict=True))
 
 
-def _reach(values: dict[float, float], good: float, *, is_upper: bool) -> float | None:
-    """Give the last sparsity, from the lowest on, at which all is good."""
-    reach = None
-    for sparsity, value in values.items():
-        if not (value <= good if is_upper else value >= good):
-            break
-        reach = sparsity
-    return reach
-
-
-def _percent(fraction: float) -> str:
-    r"""Write a fraction as percent, with two digits.
+def _where(values: dict[float, float], good: float, *, is_upper: bool) -> str:
+    """Say up to where, from the lowest sparsity on, all that is known is good.
 
     Examples
     --------
-    >>> [_percent(f).replace("\N{NO-BREAK SPACE}", " ") for f in (0.0062, 0.374, 1.21)]
-    ['0.62 %', '37 %', '121 %']
+    >>> _where({0.1: 0.95, 0.4: 0.9, 0.9: 0.2}, 0.9, is_upper=False)
+    'up to sparsity 0.4'
+    >>> _where({0.1: float("nan"), 0.4: 0.95, 0.9: 0.2}, 0.9, is_upper=False)
+    'up to sparsity 0.4 (not known at 0.1)'
+    >>> _where({0.1: float("nan")}, 0.9, is_upper=False)
+    'up to an unknown sparsity'
     """
-    digits = max(0, 1 - int(np.floor(np.log10(100 * fraction)))) if fraction > 0 else 0
-    return f"{100 * fraction:.{digits}f}\N{NO-BREAK SPACE}%"
+    reach, unknown = None, []
+    for sparsity, value in values.items():
+        if np.isnan(value):
+            unknown.append(sparsity)
+        elif value <= good if is_upper else value >= good:
+            reach = sparsity
+        else:
+            break
+    if len(unknown) == len(values):
+        return "up to an unknown sparsity"
+    where = "at no sparsity" if reach is None else f"up to sparsity {reach:g}"
+    if unknown:
+        where += f" (not known at {', '.join(f'{one:g}' for one in unknown)})"
+    return where
+
+
+def percent(fraction: float, *, bound: float = 0.1) -> str:
+    r"""Write a fraction as percent, with two digits, or as many as keep its side.
+
+    Parameters
+    ----------
+    fraction
+        At least 0.
+    bound
+        A fraction that is not written in place of another one near it.
+
+    Examples
+    --------
+    >>> each = (0.0062, 0.374, 1.21, 0.0999, 0.1004, 0.1)
+    >>> [percent(one).replace("\N{NO-BREAK SPACE}", " ") for one in each]
+    ['0.62 %', '37 %', '121 %', '9.99 %', '10.04 %', '10 %']
+    """
+    hundred = 100 * fraction
+    size = int(np.floor(np.log10(float(f"{hundred:.1e}")))) if fraction > 0 else 1
+    digits = max(0, 1 - size)
+    while fraction != bound and digits < _MOST_DIGITS:
+        if float(f"{hundred:.{digits}f}") != 100 * bound:
+            break
+        digits += 1
+    return f"{hundred:.{digits}f}\N{NO-BREAK SPACE}%"

@@ -10,7 +10,8 @@ import numpy as np
 
 from prefiqs_jax.plots.labels import level_label, number
 from prefiqs_jax.report.finding import finding
-from prefiqs_jax.statistics import FEWEST_CLUSTERS, ROUNDING, STATISTICS, gathered
+from prefiqs_jax.report.rounded import precision_note, rounding_of
+from prefiqs_jax.statistics import FEWEST_CLUSTERS, STATISTICS, gathered
 from prefiqs_jax.version import __version__
 
 if TYPE_CHECKING:
@@ -99,8 +100,8 @@ def render_page(
         images_done=images_done,
         images_expected=images_expected,
         fewest=FEWEST_CLUSTERS,
-        rounding=f"{ROUNDING:g}",
-        notes=[*gathered(statistics), *notes],
+        rounding=f"{rounding_of(manifest):g}",
+        notes=[*precision_note(manifest), *gathered(statistics), *notes],
         in_short=in_short,
         finding=finding(statistics),
         headings=list(_HEADINGS.values()),

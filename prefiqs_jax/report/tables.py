@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from prefiqs_jax.statistics import point_density, with_derived
+from prefiqs_jax.statistics import ROUNDING, point_density, with_derived
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,7 +14,7 @@ LAYER_COLUMNS = ("layer", "size", "sparsity", "achieved_sparsity")
 _NORMS = ("delta_norm", "delta_norm_relative")
 
 
-def image_table(rows: "pd.DataFrame") -> "pd.DataFrame":
+def image_table(rows: "pd.DataFrame", rounding: float = ROUNDING) -> "pd.DataFrame":
     """Add relative_residual, below_rounding, and density, the scatter's colour."""
     density = np.ones(len(rows))
     sparsity = rows["sparsity"].to_numpy(np.float64)
@@ -23,7 +23,7 @@ def image_table(rows: "pd.DataFrame") -> "pd.DataFrame":
     for level in np.unique(sparsity):
         place = np.flatnonzero(sparsity == level)
         density[place] = point_density(first_order[place], drift[place])
-    return with_derived(rows).assign(density=density)
+    return with_derived(rows, rounding).assign(density=density)
 
 
 def layer_table(manifest: dict[str, Any]) -> "pd.DataFrame":

@@ -22,6 +22,7 @@ from prefiqs_jax.report.pictures import (
     find_folder,
     open_faces,
 )
+from prefiqs_jax.report.rounded import rounding_of
 from prefiqs_jax.report.supplement import Supplement
 from prefiqs_jax.report.tables import (
     image_table,
@@ -85,6 +86,7 @@ def write_report(
         raise InputError(message)
 
     known = results.with_image_columns(rows, folder)
+    rounding = rounding_of(manifest)
     if strata is None:
         strata = [name for name in _DEFAULT_STRATA if name in known][:1]
     bar = tqdm(
@@ -96,9 +98,9 @@ def write_report(
         dynamic_ncols=True,
     )
     with bar:
-        statistics = summarise(rows, on_progress=bar.update)
-    within = within_strata(known, strata)
-    images_table = image_table(rows)
+        statistics = summarise(known, rounding=rounding, on_progress=bar.update)
+    within = within_strata(known, strata, rounding=rounding)
+    images_table = image_table(rows, rounding)
     sparsity = _faces_sparsity(images_table)
     tables = {
         "statistics": statistics,

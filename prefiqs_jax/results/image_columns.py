@@ -11,6 +11,8 @@ from prefiqs_jax.images.folder import IDENTITY_TABLE
 if TYPE_CHECKING:
     import pandas as pd
 
+COPY_OF = "copy_of"
+
 
 def with_image_columns(
     rows: "pd.DataFrame", folder: Path | None = None
@@ -30,8 +32,8 @@ def with_image_columns(
     pandas.DataFrame
         The rows, in their order, with further columns; missing where the table does
         not list an image. If there are copies made by ``prefiqs sweep --degraded``, the
-        columns degradation (``clean`` for originals) and severity (0 for originals)
-        are among them.
+        columns copy_of (the original; an original's is itself), degradation (``clean``
+        for originals) and severity (0 for originals) are among them.
 
     Raises
     ------
@@ -44,12 +46,12 @@ def with_image_columns(
 
     copies = {name: copy_named(name) for name in rows["image"].unique()}
     originals = [name if copy is None else copy[0] for name, copy in copies.items()]
-    extra = pd.DataFrame({"image": list(copies), "original": originals})
+    extra = pd.DataFrame({"image": list(copies), COPY_OF: originals})
     table = None if folder is None else _read(folder / IDENTITY_TABLE)
     if table is not None:
-        new = [name for name in table.columns if name not in rows]
+        new = [name for name in table.columns if name not in rows and name != COPY_OF]
         extra = extra.merge(
-            table[new], how="left", left_on="original", right_on="file", validate="m:1"
+            table[new], how="left", left_on=COPY_OF, right_on="file", validate="m:1"
         )
     if any(copies.values()):
         made = [(copy or ("", "clean", 0.0))[1:] for copy in copies.values()]
@@ -59,7 +61,8 @@ def with_image_columns(
             # An original may have been degraded before, and its table know it.
             known = extra[name].where(~is_copy) if name in extra else None
             extra[name] = own if known is None else known.fillna(own)
-    extra = extra.drop(columns=["original", "file"], errors="ignore")
+    spare = ["file"] if any(copies.values()) else ["file", COPY_OF]
+    extra = extra.drop(columns=spare, errors="ignore")
     return rows.merge(extra, how="left", on="image", validate="m:1")
 
 

@@ -21,7 +21,7 @@ from prefiqs_jax.statistics.distribution import point_density, quantiles
 from prefiqs_jax.statistics.jackknife import jackknife_interval
 from prefiqs_jax.statistics.leaving_out import deletion_groups, without_each
 from prefiqs_jax.statistics.rank_agreement import kendall
-from prefiqs_jax.statistics.rounding import ROUNDING, with_derived
+from prefiqs_jax.statistics.rounding import ROUNDING, ROUNDING_AT, with_derived
 from prefiqs_jax.statistics.strata import within_strata
 from prefiqs_jax.statistics.summary import STATISTICS, Sample, summarise
 from prefiqs_jax.statistics.weighted import weighted_median
@@ -31,6 +31,7 @@ __all__ = [
     "FEWEST_CLUSTERS",
     "FEWEST_FOR_INTERVAL",
     "ROUNDING",
+    "ROUNDING_AT",
     "STATISTICS",
     "Sample",
     "bootstrap_weights",

@@ -2,21 +2,21 @@
 
 from typing import TYPE_CHECKING
 
-from prefiqs_jax.statistics.rounding import ROUNDING
-
 if TYPE_CHECKING:
     import pandas as pd
 
 FEWEST_CLUSTERS = 8
-"""From so many people on, intervals cover nearly as often as they say: 89 to 99 % where
-95 are asked for, of all kinds of data in ``experiments/coverage.py``. Below, that of
-Spearman's ρ covers 56 % at 4 people and 87 % at 6 with one image of each."""
+"""From so many people on, intervals cover nearly as often as they say: 89 to 100 %
+where 95 are asked for, of all kinds of data in ``experiments/coverage.py``. Below, 89 %
+as well, but hardly any of ranks is left with one image each (4 % at 4 people)."""
 FEWEST_FOR_INTERVAL = 3
 """With fewer people there is no interval: Student's quantile of one degree of freedom
 is 12.7, and one person says nothing of others."""
 
 
-def caution(clusters: int, resampled_by: str) -> list[str]:
+def caution(
+    clusters: int, resampled_by: str, *, name: str = "", of: int | None = None
+) -> list[str]:
     """Say what limits the intervals over this many people, or images.
 
     Parameters
@@ -25,11 +25,13 @@ def caution(clusters: int, resampled_by: str) -> list[str]:
         How many there are.
     resampled_by
         ``"identity"`` or ``"image"``.
+    name, of
+        A statistic that is known of these only, of so many; else all have it.
 
     Returns
     -------
     list of str
-        No, one or two phrases.
+        A few phrases, or none.
 
     Examples
     --------
@@ -37,15 +39,23 @@ def caution(clusters: int, resampled_by: str) -> list[str]:
     []
     >>> caution(2, "identity")
     ['2 people: no interval, it takes 3']
+    >>> caution(1, "identity", name="mean_cosine", of=8)
+    ['mean_cosine, known of 1 of 8 people: no interval, it takes 3']
     """
     unit = "person" if resampled_by == "identity" else "image"
     units = {"person": "people", "image": "images"}[unit] if clusters != 1 else unit
+    who = f"{clusters} {units}"
     found = []
+    if of is not None and of != clusters:
+        plural = "people" if unit == "person" else "images"
+        who = f"{name}, known of {clusters} of {of} {plural}"
+        if clusters >= FEWEST_CLUSTERS:
+            found.append(who)
     if clusters < FEWEST_FOR_INTERVAL:
-        found.append(f"{clusters} {units}: no interval, it takes {FEWEST_FOR_INTERVAL}")
+        found.append(f"{who}: no interval, it takes {FEWEST_FOR_INTERVAL}")
     elif clusters < FEWEST_CLUSTERS:
         found.append(
-            f"{clusters} {units}: with fewer than {FEWEST_CLUSTERS} the intervals miss "
+            f"{who}: with fewer than {FEWEST_CLUSTERS} the intervals miss "
             "the truth more often than they say"
         )
     if unit == "image" and clusters >= FEWEST_FOR_INTERVAL:
@@ -55,7 +65,9 @@ def caution(clusters: int, resampled_by: str) -> list[str]:
     return found
 
 
-def rounding_note(below: int, images: int, achieved: float | None) -> list[str]:
+def rounding_note(
+    below: int, images: int, achieved: float | None, rounding: float
+) -> list[str]:
     """Say how many images moved by rounding only; nothing if none did."""
     if not below:
         return []
@@ -63,7 +75,7 @@ def rounding_note(below: int, images: int, achieved: float | None) -> list[str]:
         return ["nothing was pruned" if achieved == 0 else "all changes are rounding"]
     return [
         f"{below} of {images} images left out: they moved by rounding only "
-        f"(at most {ROUNDING:g})"
+        f"(at most {rounding:g})"
     ]
 
 

@@ -10,6 +10,15 @@ from scipy import stats
 Scale = Literal["linear", "fisher"]
 
 
+_NEAR_ONE = 1e-12
+"""A correlation is ±1 if it is so near to it: sums of float64 are no nearer."""
+
+
+def is_one(correlation: NDArray[np.float64] | float) -> NDArray[np.bool_]:
+    """Say which correlations are ±1, give or take the rounding of float64."""
+    return np.abs(correlation) >= 1 - _NEAR_ONE
+
+
 def jackknife_interval(
     value: NDArray[np.float64] | float,
     without: Float[np.ndarray, "clusters ..."],
@@ -35,7 +44,8 @@ def jackknife_interval(
     scale
         ``"linear"``, or ``"fisher"`` for correlations: the interval is computed on
         artanh(value), where the sampling distribution is nearly symmetric, and ends
-        inside [-1, 1].
+        inside [-1, 1]. It is NaN where the value is ±1 on all clusters or without one
+        of them: that has no artanh, and says nothing of how much it varies.
 
     Returns
     -------
@@ -66,10 +76,8 @@ def jackknife_interval(
     if count < 2:
         return np.full(center.shape, np.nan), np.full(center.shape, np.nan)
     if scale == "fisher":
-        # A correlation of exactly ±1 has no artanh: the nearest float stands for it.
-        most = np.nextafter(1.0, 0.0)
-        center = np.arctanh(np.clip(center, -most, most))
-        without = np.arctanh(np.clip(without, -most, most))
+        center = np.arctanh(np.where(is_one(center), np.nan, center))
+        without = np.arctanh(np.where(is_one(without), np.nan, without))
     spread = without - without.mean(axis=0)
     error = np.sqrt((count - 1) / count * np.sum(spread**2, axis=0))
     reach = stats.t.ppf((1 + level) / 2, count - 1) * error

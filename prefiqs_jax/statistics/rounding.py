@@ -18,9 +18,19 @@ Unit embeddings in float32 were off from float64 by 1.0e-6 at most (SFace) and 5
 that: at a drift of 1e-5 rounding is a tenth of it. Sparsity 0.05 moves SFace by 4e-3.
 """
 
+ROUNDING_AT = {"highest": ROUNDING, "high": 1.25e-2, "fast": 0.1}
+"""The same of each precision of a sweep, ten times what it moves an embedding.
+
+``fast`` moved unit embeddings of 8 faces by 0.0064 to 0.0100 (the demo's network) and
+0.0078 to 0.0114 (SFace), two to three times the unit roundoff of bfloat16, 2⁻⁸;
+``high`` is held to the same of TF32, 2⁻¹¹: an eighth.
+"""
+
 
 def is_rounding(
-    first_order: Float[np.ndarray, " images"], drift: Float[np.ndarray, " images"]
+    first_order: Float[np.ndarray, " images"],
+    drift: Float[np.ndarray, " images"],
+    rounding: float = ROUNDING,
 ) -> Bool[np.ndarray, " images"]:
     """Say which changes are below rounding: predicted and measured, both.
 
@@ -28,6 +38,8 @@ def is_rounding(
     ----------
     first_order, drift
         Shape (images,), without unit.
+    rounding
+        Largest change that is rounding, see :data:`ROUNDING_AT`.
 
     Returns
     -------
@@ -40,26 +52,28 @@ def is_rounding(
     >>> is_rounding(np.array([0.0, 0.1]), np.array([2.6e-8, 0.0]))
     array([ True, False])
     """
-    return np.maximum(first_order, drift) <= ROUNDING
+    return np.maximum(first_order, drift) <= rounding
 
 
-def with_derived(rows: "pd.DataFrame") -> "pd.DataFrame":
+def with_derived(rows: "pd.DataFrame", rounding: float = ROUNDING) -> "pd.DataFrame":
     """Add the columns relative_residual and below_rounding to rows of a run.
 
     Parameters
     ----------
     rows
         With columns first_order, drift and residual.
+    rounding
+        As of :func:`is_rounding`.
 
     Returns
     -------
     pandas.DataFrame
-        A copy; relative_residual (residual / drift) is NaN below rounding, see
-        :data:`ROUNDING`, and at a drift of zero.
+        A copy; relative_residual (residual / drift) is NaN below rounding and at a
+        drift of zero.
     """
     first_order, drift, residual = (
         rows[name].to_numpy(np.float64) for name in ("first_order", "drift", "residual")
     )
-    below = is_rounding(first_order, drift)
+    below = is_rounding(first_order, drift, rounding)
     relative = np.where(below, np.nan, relative_residual(residual, drift))
     return rows.assign(relative_residual=relative, below_rounding=below)

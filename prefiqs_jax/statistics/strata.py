@@ -5,13 +5,14 @@ order tells the two kinds apart; within either kind it may say nothing.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.statistics.rounding import with_derived
+from prefiqs_jax.statistics.rounding import ROUNDING, with_derived
 from prefiqs_jax.statistics.summary import summarise
 
 if TYPE_CHECKING:
@@ -25,7 +26,11 @@ _UNKNOWN = "unknown"
 
 
 def within_strata(
-    rows: "pd.DataFrame", columns: Sequence[str], *, level: float = 0.95
+    rows: "pd.DataFrame",
+    columns: Sequence[str],
+    *,
+    level: float = 0.95,
+    rounding: float = ROUNDING,
 ) -> "pd.DataFrame":
     """Summarise the rows stratum by stratum.
 
@@ -37,14 +42,14 @@ def within_strata(
         What to stratify by, each on its own: a column of the rows, or
         ``"drift-quartile"``. A severity is cut at 0, 1/3 and 2/3; another column of
         numbers with more than eight values at its quartiles.
-    level
-        Coverage of the intervals.
+    level, rounding
+        As of :func:`summarise`.
 
     Returns
     -------
     pandas.DataFrame
-        Columns strata (the column), stratum, and those of :func:`summarise`. Strata of
-        numbers ascend.
+        Columns strata (the column), stratum (a name of its own for each), and those of
+        :func:`summarise`. Strata of numbers ascend.
 
     Raises
     ------
@@ -72,72 +77,86 @@ def within_strata(
 
     tables = []
     for column in columns:
-        labels, order = _labels(rows, column)
-        for stratum in order:
-            table = summarise(rows.loc[labels == stratum], level=level)
-            table.insert(0, "stratum", stratum)
+        codes, names = _strata(rows, column, rounding)
+        for code, name in enumerate(names):
+            if not (codes == code).any():
+                continue
+            table = summarise(rows.loc[codes == code], level=level, rounding=rounding)
+            table.insert(0, "stratum", name)
             table.insert(0, "strata", column)
             tables.append(table)
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
-def _labels(rows: "pd.DataFrame", column: str) -> tuple[np.ndarray, list[str]]:
-    """Give each row its stratum, and the strata in their order."""
+def _strata(
+    rows: "pd.DataFrame", column: str, rounding: float
+) -> tuple[NDArray[np.intp], list[str]]:
+    """Give each row the number of its stratum, and the strata their names."""
     import pandas as pd
 
     if column == DRIFT_QUARTILE:
-        return _by_drift(rows)
+        return _by_drift(rows, rounding)
     if column not in rows:
         known = ", ".join([*map(str, rows.columns), DRIFT_QUARTILE])
         message = f"there is no column {column} to stratify by; there are: {known}"
         raise InputError(message)
     values = pd.Series(rows[column])
-    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-        edges = np.unique(values.dropna().to_numpy(np.float64))
-        if column == SEVERITY and edges.size and 0 <= edges[0] <= edges[-1] <= 1:
-            edges = np.array([0, 1 / 3, 2 / 3, 1])
-            return _cut(values, edges, ["to 1/3", "1/3 to 2/3", "above 2/3"])
-        if edges.size > _MOST_VALUES:
-            edges = np.unique(np.quantile(values.dropna(), [0, 0.25, 0.5, 0.75, 1]))
-            names = [f"{a:.3g} to {b:.3g}" for a, b in itertools.pairwise(edges)]
-            return _cut(values, edges, names)
-        text = values.map(lambda one: _UNKNOWN if pd.isna(one) else f"{one:g}")
-        order = [f"{edge:g}" for edge in edges]
-    else:
-        text = values.map(lambda one: _UNKNOWN if pd.isna(one) else str(one))
-        order = sorted(set(text) - {_UNKNOWN})
-        if len(order) == rows["image"].nunique() > 1:
+    is_number = pd.api.types.is_numeric_dtype(values)
+    if not is_number or pd.api.types.is_bool_dtype(values):
+        values = values.map(lambda one: None if pd.isna(one) else str(one))
+        values = values.where(values != _UNKNOWN)
+        codes, found = pd.factorize(values, sort=True)
+        if len(found) == rows["image"].nunique() > 1:
             message = f"every image has a {column} of its own: no strata"
             raise InputError(message)
-    labels = text.to_numpy(str)
-    return labels, order + [_UNKNOWN] * bool((labels == _UNKNOWN).any())
+        names = list(found)
+    else:
+        codes, found = pd.factorize(values, sort=True)
+        numbers = values.to_numpy(np.float64, na_value=np.nan)
+        if column == SEVERITY and len(found) and 0 <= found[0] <= found[-1] <= 1:
+            codes = np.searchsorted([0, 1 / 3, 2 / 3], numbers)
+            names = ["0", "to 1/3", "1/3 to 2/3", "above 2/3"]
+        elif len(found) > _MOST_VALUES:
+            known = numbers[~np.isnan(numbers)]
+            # Between a number and infinity there is no middle.
+            method = "linear" if np.isfinite(known).all() else "lower"
+            cuts = np.quantile(known, [0, 0.25, 0.5, 0.75, 1], method=method)
+            edges = np.unique(cuts)
+            codes = np.searchsorted(edges[1:-1], numbers)
+            ends = itertools.pairwise(_told_apart(edges.tolist(), 3))
+            names = [f"{low} to {high}" for low, high in ends]
+        else:
+            names = _told_apart(found.tolist(), 6)
+    codes = np.where(values.isna(), len(names), codes)
+    return codes, [*names, _UNKNOWN]
 
 
-def _cut(
-    values: "pd.Series", edges: np.ndarray, names: list[str]
-) -> tuple[np.ndarray, list[str]]:
-    """Cut numbers at inner edges, which belong below; a severity of 0 stands alone."""
-    numbers = values.to_numpy(np.float64, na_value=np.nan)
-    place = np.searchsorted(edges[1:-1], numbers)
-    labels = np.array(names, dtype=object)[place]
-    order = list(names)
-    if values.name == SEVERITY:
-        labels[numbers == 0] = "0"
-        order = ["0", *names]
-    labels[np.isnan(numbers)] = _UNKNOWN
-    return labels, [name for name in [*order, _UNKNOWN] if (labels == name).any()]
+def _told_apart(numbers: Iterable[float], digits: int) -> list[str]:
+    """Write numbers with as many digits as it takes to tell them apart.
+
+    Examples
+    --------
+    >>> _told_apart([0.5, 2.0], 3), _told_apart([20240101, 20240102], 6)
+    (['0.5', '2'], ['20240101', '20240102'])
+    """
+    numbers = list(numbers)
+    for used in range(digits, 18):
+        names = [f"{number:.{used}g}" for number in numbers]
+        if len(set(names)) == len(names) and not any("e+" in name for name in names):
+            return names
+    return [str(number) for number in numbers]
 
 
-def _by_drift(rows: "pd.DataFrame") -> tuple[np.ndarray, list[str]]:
+def _by_drift(
+    rows: "pd.DataFrame", rounding: float
+) -> tuple[NDArray[np.intp], list[str]]:
     """Deal the rows of each network, mask and sparsity into quarters of their drift."""
-    derived = with_derived(rows)
+    derived = with_derived(rows, rounding)
     moved = derived["drift"].where(~derived["below_rounding"])
     index = [derived[name] for name in ("backbone", "mask", "sparsity")]
     # Ties in drift go together into the lower quarter that their mean rank falls in.
     fraction = moved.groupby(index).rank(pct=True)
     quarter = np.ceil(4 * fraction.to_numpy(np.float64))
-    names = ["1 (least drift)", "2", "3", "4 (most drift)"]
-    labels = np.full(len(rows), "moved by rounding only", dtype=object)
-    for place, name in enumerate(names, start=1):
-        labels[quarter == place] = name
-    return labels, [name for name in names if (labels == name).any()]
+    # Images that moved by rounding only are in none of them.
+    codes = np.where(np.isnan(quarter), 0, quarter).astype(np.intp) - 1
+    return codes, ["1 (least drift)", "2", "3", "4 (most drift)"]

@@ -17,10 +17,11 @@ from prefiqs_jax.statistics.agreement import (
 )
 from prefiqs_jax.statistics.cautions import FEWEST_FOR_INTERVAL, caution, rounding_note
 from prefiqs_jax.statistics.correlation import pearson, spearman
-from prefiqs_jax.statistics.jackknife import jackknife_interval
+from prefiqs_jax.statistics.jackknife import is_one, jackknife_interval
 from prefiqs_jax.statistics.leaving_out import deletion_groups, without_each
 from prefiqs_jax.statistics.rank_agreement import kendall
-from prefiqs_jax.statistics.rounding import with_derived
+from prefiqs_jax.statistics.rank_interval import with_rank_limits
+from prefiqs_jax.statistics.rounding import ROUNDING, with_derived
 from prefiqs_jax.statistics.weighted import weighted_median
 from prefiqs_jax.statistics.woodruff import median_interval
 
@@ -58,6 +59,10 @@ STATISTICS: dict[str, Statistic] = {
 }
 """``(sample, weights) -> (replicates,)`` by name, as tabulated."""
 
+_DEFINED = _MEDIANS | {"mean_cosine": lambda s: s.cosine}
+"""Values of each image; those that are not finite are left out of the statistic."""
+
+_RANKS = ("spearman", "kendall")
 _CORRELATIONS = frozenset({"pearson", "spearman", "kendall"})
 # Where the sampling distribution is nearly symmetric, and ends stay inside [-1, 1].
 _FISHER = _CORRELATIONS | {"mean_cosine"}
@@ -71,6 +76,7 @@ def summarise(
     rows: "pd.DataFrame",
     *,
     level: float = 0.95,
+    rounding: float = ROUNDING,
     on_progress: Callable[[int], object] | None = None,
 ) -> "pd.DataFrame":
     """Summarise the agreement of first order and drift per network, mask and sparsity.
@@ -78,14 +84,21 @@ def summarise(
     Intervals are jackknives with Student's t over the people (over the images where
     somebody's identity is unknown): on the Fisher scale for correlations and the mean
     cosine, :func:`~prefiqs_jax.statistics.median_interval` for medians.
-    How often they cover is measured by ``experiments/coverage.py``.
+    The end of a rank correlation's towards ±1 is moved out, see
+    :func:`~prefiqs_jax.statistics.rank_interval.with_rank_limits`. How often they cover
+    is measured by ``experiments/coverage.py``.
 
     Parameters
     ----------
     rows
-        Rows of one or more runs, as :func:`prefiqs_jax.results.read` gives them.
+        Rows of one or more runs, as :func:`prefiqs_jax.results.read` gives them. Where
+        they have a column copy_of (see :func:`prefiqs_jax.results.with_image_columns`),
+        an image and its degraded copies are one cluster, not several.
     level
         Coverage of the intervals.
+    rounding
+        Change that is rounding, by the precision of the runs, see
+        :data:`~prefiqs_jax.statistics.rounding.ROUNDING_AT`.
     on_progress
         Called with 1 after each network, mask and sparsity.
 
@@ -94,12 +107,13 @@ def summarise(
     pandas.DataFrame
         Columns backbone, mask, sparsity, achieved_sparsity (if the rows have it),
         statistic (a key of ``STATISTICS``), value, low, high, images, below_rounding,
-        clusters, resampled_by, caution. Images that moved by rounding only
-        (:data:`~prefiqs_jax.statistics.rounding.ROUNDING`) are counted as
-        below_rounding, and left out of all else. Clusters are the identities where
-        every row of that network and mask has one, otherwise the images. Correlations
-        of fewer than 3 images are NaN, and so is every interval over fewer than 3
-        clusters. The caution says in words what limits the line; mostly it is empty.
+        clusters, resampled_by, caution. Images that moved by rounding only are counted
+        as below_rounding, and left out of all else. Clusters are the identities where
+        every row of that network and mask has one, otherwise the images; those are
+        counted in which the statistic is defined. Correlations of fewer than 3 images
+        are NaN, and so is every interval over fewer than 3 clusters, or of a
+        correlation that is ±1 or undefined without one of them. The caution says in
+        words what limits the line, and why an interval is missing; mostly it is empty.
 
     Raises
     ------
@@ -121,7 +135,7 @@ def summarise(
     import pandas as pd
 
     _check(rows, level)
-    derived = with_derived(rows)
+    derived = with_derived(rows, rounding)
     samples: list[tuple[pd.DataFrame, bool]] = []
     for _, run in derived.groupby(["backbone", "mask"], sort=False):
         by_identity = bool(run["identity"].notna().all())
@@ -130,7 +144,7 @@ def summarise(
     # Threads, because NumPy works without the interpreter lock.
     with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
         for lines in pool.map(
-            lambda each: list(_level(each[0], each[1], level)), samples
+            lambda each: list(_level(each[0], each[1], level, rounding)), samples
         ):
             tables += lines
             if on_progress is not None:
@@ -165,67 +179,83 @@ def _check(rows: "pd.DataFrame", level: float) -> None:
 
 
 def _level(
-    rows: "pd.DataFrame", by_identity: bool, level: float
+    rows: "pd.DataFrame", by_identity: bool, level: float, rounding: float
 ) -> Iterator[dict[str, Any]]:
     """Summarise the rows of one network, mask and sparsity."""
     import pandas as pd
 
     kept = rows.loc[~rows["below_rounding"]]
     resampled_by = "identity" if by_identity else "image"
+    by = "copy_of" if not by_identity and "copy_of" in rows else resampled_by
     # Sorted, so that the order of the rows decides nothing.
-    clusters, names = pd.factorize(kept[resampled_by], sort=True)
-    groups = deletion_groups(clusters)
+    clusters, names = pd.factorize(kept[by], sort=True)
     sample = Sample(*(kept[name].to_numpy(np.float64) for name in Sample._fields))
-    everything = np.ones((1, len(kept)))
     shared = {name: rows[name].iloc[0] for name in ("backbone", "mask", "sparsity")}
     achieved = None
     if "achieved_sparsity" in rows:
         achieved = shared["achieved_sparsity"] = float(
             rows["achieved_sparsity"].iloc[0]
         )
-    words = rounding_note(len(rows) - len(kept), len(rows), achieved)
-    if len(kept):
-        words += caution(len(names), resampled_by)
-    for name, statistic in STATISTICS.items():
-        value = float(statistic(sample, everything)[0])
-        if len(kept) < _FEWEST_IMAGES and name in _CORRELATIONS:
-            value = float("nan")
-        low = high = float("nan")
-        if len(names) >= FEWEST_FOR_INTERVAL and np.isfinite(value):
-            low, high = _interval(name, value, sample, groups, level)
+    below = len(rows) - len(kept)
+    note = rounding_note(below, len(rows), achieved, rounding)
+    for name in STATISTICS:
+        has = np.isfinite(_DEFINED[name](sample) if name in _DEFINED else sample.drift)
+        known = Sample(*(column[has] for column in sample))
+        own, found = np.unique(clusters[has], return_inverse=True)
+        value, ends, why = _estimate(name, known, found, level)
+        words = list(note)
+        if len(kept):
+            words += caution(len(own), resampled_by, name=name, of=len(names))
+            words += [f"{name} {why}"] if why else []
         yield {
             **shared,
             "statistic": name,
             "value": value,
-            "low": low,
-            "high": high,
+            "low": ends[0],
+            "high": ends[1],
             "images": len(kept),
-            "below_rounding": len(rows) - len(kept),
-            "clusters": len(names),
+            "below_rounding": below,
+            "clusters": len(own),
             "resampled_by": resampled_by,
             "caution": "; ".join(words),
         }
 
 
-def _interval(
-    name: str,
-    value: float,
-    sample: Sample,
-    groups: NDArray[np.intp],
-    level: float,
-) -> tuple[float, float]:
-    if name in _MEDIANS:
-        return median_interval(_MEDIANS[name](sample), groups, level=level)
+def _estimate(
+    name: str, sample: Sample, clusters: NDArray[np.intp], level: float
+) -> tuple[float, tuple[float, float], str]:
+    """Compute a statistic and its interval, and say why one of them is missing."""
+    none = (float("nan"), float("nan"))
+    images = len(clusters)
+    if images < _FEWEST_IMAGES and name in _CORRELATIONS:
+        return float("nan"), none, f"takes {_FEWEST_IMAGES} images"
+    everything = np.ones((1, images))
+    value = float(STATISTICS[name](sample, everything)[0])
+    if not np.isfinite(value):
+        return value, none, "is not defined, because nothing varies or all is zero"
+    groups = deletion_groups(clusters)
     count = int(groups.max()) + 1
-    size = max(1, _CHUNK_NUMBERS // len(groups))
-    without = [
-        STATISTICS[name](sample, without_each(groups, start, min(start + size, count)))
-        for start in range(0, count, size)
-    ]
-    low, high = jackknife_interval(
-        value,
-        np.concatenate(without),
-        level=level,
-        scale="fisher" if name in _FISHER else "linear",
+    if count < FEWEST_FOR_INTERVAL:
+        return value, none, ""  # said by the caution of few clusters
+    if name in _MEDIANS:
+        return value, median_interval(_MEDIANS[name](sample), groups, level=level), ""
+    size = max(1, _CHUNK_NUMBERS // images)
+    without = np.concatenate(
+        [
+            STATISTICS[name](
+                sample, without_each(groups, start, min(start + size, count))
+            )
+            for start in range(0, count, size)
+        ]
     )
-    return float(low), float(high)
+    if not np.isfinite(without).all():
+        return value, none, "has no interval: not defined without one of the clusters"
+    scale = "fisher" if name in _FISHER else "linear"
+    if scale == "fisher" and is_one(np.array([value, *without])).any():
+        how = "is" if is_one(value) else "without one of the clusters is"
+        return value, none, f"has no interval: it {how} exactly 1 or -1"
+    low, high = map(float, jackknife_interval(value, without, level=level, scale=scale))
+    if name in _RANKS:
+        rho, tau = (float(STATISTICS[each](sample, everything)[0]) for each in _RANKS)
+        low, high = with_rank_limits((low, high), name, rho, tau, images)
+    return value, (low, high), ""

@@ -115,3 +115,22 @@ def test_run_json_has_the_norm_of_the_pruning_direction(swept):
     assert np.sum(np.square(layers)) == pytest.approx(gone)
     table = pd.read_csv(swept / "run" / "report" / "tables" / "mask.csv")
     assert table["delta_norm"].iloc[1] == pytest.approx(gone**0.5)
+
+
+def test_copies_of_unknown_people_are_no_further_images(swept, tmp_path):
+    faces = tmp_path / "faces"
+    faces.mkdir()
+    for place in range(7):
+        (faces / f"{place}.png").write_bytes(
+            (swept / "faces" / f"{place}.png").read_bytes()
+        )
+    words = ["sweep", "--backbone", "demo", "--images", str(faces), "--quiet"]
+    words += ["--sparsities", "0.4", "--degraded", "1", "--out", str(tmp_path / "run")]
+    assert main(words) == 0
+    assert main(["report", str(tmp_path / "run"), "--quiet"]) == 0
+    table = pd.read_csv(tmp_path / "run" / "report" / "tables" / "statistics.csv")
+    assert set(table["images"]) == {14}
+    assert set(table["clusters"]) == {7}
+    page = (tmp_path / "run" / "report" / "report.html").read_text("utf-8")
+    assert "7 images: with fewer than 8 the intervals miss" in page
+    assert "They come from few images, 7 at the fewest" in page

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -13,6 +14,7 @@ from prefiqs_jax.statistics import (
     deletion_groups,
     jackknife_interval,
     median_interval,
+    summarise,
     without_each,
 )
 
@@ -107,8 +109,41 @@ def test_the_coverage_experiment_runs_and_its_record_holds(tmp_path):
     quick = json.loads(out.read_text())["coverage"]
     assert len(done.stdout.splitlines()) == sum(map(len, quick.values()))
     record = json.loads((script.with_suffix(".json")).read_text())
-    assert record["settings"]["simulations"] >= 1000
     for statistic in quick:
         for people, methods in record["coverage"][statistic].items():
+            assert record["simulations"][statistic]["used"] >= 400
             if int(people) >= 8:
                 assert methods["used"] >= 0.89, (statistic, people)
+
+
+@pytest.mark.parametrize(("scatter", "images"), [(0.02, 1), (0.0093, 5)])
+def test_intervals_of_high_rank_correlations_cover_where_they_are_given(
+    scatter, images
+):
+    rng = np.random.default_rng(0)
+
+    def rows(people):
+        person = np.repeat(np.arange(people), images)
+        deviation = [
+            np.sqrt(0.5)
+            * (rng.standard_normal(len(person)) + rng.standard_normal(people)[person])
+            for _ in range(2)
+        ]
+        first_order = 0.1 * np.exp(0.4 * deviation[0])
+        return first_order, first_order * np.exp(scatter * deviation[1]), person
+
+    x, y, _ = rows(20_000)
+    truth = stats.spearmanr(x, y)[0], stats.kendalltau(x, y)[0]
+    frames = []
+    for sample in range(100):
+        x, y, person = rows(20)
+        columns = {"first_order": x, "drift": y, "identity": person.astype(str)}
+        image = np.arange(len(x)).astype(str)
+        frames.append(pd.DataFrame({**columns, "image": image, "sparsity": sample}))
+    whole = {"backbone": "b", "mask": "m", "residual": 0.01, "cosine": 0.9}
+    table = summarise(pd.concat(frames).assign(**whole))
+    for name, true in zip(("spearman", "kendall"), truth, strict=True):
+        ends = table.loc[table["statistic"] == name, ["low", "high"]].to_numpy()
+        given = ends[np.isfinite(ends).all(axis=1)]
+        assert len(given) > 50
+        assert np.mean((given[:, 0] <= true) & (true <= given[:, 1])) >= 0.93

@@ -81,6 +81,31 @@ def test_quarters_of_drift_are_cut_at_each_sparsity():
     assert chosen.item() == pytest.approx(want)
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        [20240101, 20240102, 20240103, 20240104],
+        [1000001, 1000002, 1000003],
+        [10**17 + 1, 10**17 + 2, 10**17 + 3],
+        [0.3, 0.1 + 0.2, 1e300],
+        [1.7e9 + place for place in range(40)],
+        [*range(20), np.inf],
+        [-np.inf, *np.linspace(0, 1, 20)],
+        [20240101 + place for place in range(9)],
+        ["a", "b", None],
+    ],
+)
+def test_every_row_is_in_one_stratum_of_a_name_of_its_own(values):
+    rows = _mixed()
+    rows["column"] = [values[place % len(values)] for place in range(len(rows))]
+    table = within_strata(rows, ["column"])
+    lines = table.loc[table.statistic == "slope"]
+    assert lines["images"].sum() == len(rows)
+    assert lines["stratum"].is_unique
+    assert not lines["stratum"].str.contains("nan").any()
+    assert len(lines) == min(len(values), 4)
+
+
 def test_a_column_that_is_no_stratum_is_named():
     with pytest.raises(InputError, match="no column pose to stratify by; there are: b"):
         within_strata(_mixed(), ["pose"])

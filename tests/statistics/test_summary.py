@@ -10,6 +10,7 @@ from scipy import stats
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.statistics import (
+    ROUNDING_AT,
     STATISTICS,
     gathered,
     point_density,
@@ -104,6 +105,9 @@ def test_interval_is_the_jackknife_done_by_hand(name):
         error = np.sqrt(7 / 8 * np.sum((without - np.mean(without)) ** 2))
         reach = stats.t.ppf(0.975, 7) * error
         want = back([value - reach, value + reach])
+        if name == "spearman":  # the bias over samples, see with_rank_limits
+            whole = [_value(table, 0.3, each) for each in ("spearman", "kendall")]
+            want[1] += 3 * (whole[0] - whole[1]) / (40 - 2)
     got = [_value(table, 0.3, name, end) for end in ("low", "high")]
     np.testing.assert_allclose(got, want, rtol=1e-9)
 
@@ -212,6 +216,131 @@ def test_bad_input_is_named():
     rows.loc[2, "drift"] = np.nan
     with pytest.raises(InputError, match=r"0001.png at sparsity 0.1 .* not finite"):
         summarise(rows)
+
+
+def _ranked(drift, people, **columns):
+    return pd.DataFrame(
+        {
+            "backbone": "toy",
+            "mask": "m",
+            "image": [str(place) for place in range(len(drift))],
+            "identity": [f"person {who}" for who in people],
+            "sparsity": 0.4,
+            "first_order": np.arange(1, len(drift) + 1) / 100,
+            "drift": np.asarray(drift) / 100,
+            "residual": 0.01,
+            "cosine": 0.9,
+            **columns,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("drift", "people"),
+    [
+        ([1, 2, 3, 4, 6, 5, 7, 8, 9, 10], range(10)),
+        ([10, 9, 8, 7, 5, 6, 4, 3, 2, 1], range(10)),
+        (range(1, 13), range(12)),
+        # All of the disorder is one person's.
+        ([5, 4, 3, 2, 1, *range(6, 51)], np.arange(50) // 5),
+    ],
+)
+def test_a_perfect_order_without_one_person_has_no_interval(drift, people):
+    lines = summarise(_ranked(drift, people)).set_index("statistic")
+    for name in ("spearman", "kendall"):
+        line = lines.loc[name]
+        assert abs(line["value"]) > 0.8
+        assert np.isnan([line["low"], line["high"]]).all()
+        assert f"{name} has no interval: " in line["caution"]
+        assert "exactly 1 or -1" in line["caution"]
+    assert lines.loc["slope", "caution"] == ""
+
+
+def test_a_line_has_no_interval_of_its_correlation():
+    rows = _ranked(range(1, 11), range(10)).assign(cosine=1.0)
+    lines = summarise(rows.assign(drift=rows.first_order * 3)).set_index("statistic")
+    for name in ("pearson", "mean_cosine"):
+        assert np.isnan(lines.loc[name, "low"])
+        assert f"{name} has no interval: it is exactly 1" in lines.loc[name, "caution"]
+
+
+def test_few_pairs_out_of_order_leave_the_end_open():
+    two = [2, 1, 3, 4, 5, 6, 7, 9, 8, 10]
+    lines = summarise(_ranked(two, range(10))).set_index("statistic")
+    for name in ("spearman", "kendall"):
+        low, high = lines.loc[name, ["low", "high"]]
+        assert 0.2 < low < 1
+        assert high == 1
+    falling = summarise(_ranked([11 - one for one in two], range(10)))
+    low = falling.set_index("statistic").loc["kendall", "low"]
+    assert low == -1
+
+
+def test_every_missing_interval_says_why():
+    people = np.arange(24) // 3
+    rng = np.random.default_rng(0)
+    drift = rng.permutation(24) + 1
+    cosine = np.full(24, np.nan)
+    cosine[:3] = 0.5
+    alike = np.where(people == 0, drift, 10)
+    frames = [
+        _ranked(drift, people, cosine=cosine),
+        _ranked(drift, people, cosine=np.nan),
+        _ranked(np.full(24, 5), people),
+        _ranked(alike, people),
+        _ranked(range(1, 25), people),
+        _ranked(drift, np.arange(24) // 12),
+        _ranked([1, 2], [0, 1]),
+        _ranked(drift, people).assign(drift=1e-9, first_order=0.0),
+        _ranked(drift, people).assign(first_order=0.0),
+        _ranked(np.where(people < 7, 0, drift), people),
+    ]
+    for rows in frames:
+        table = summarise(rows)
+        missing = np.isnan(table[["value", "low", "high"]].to_numpy()).any(axis=1)
+        assert missing.any()
+        assert "" not in set(table.loc[missing, "caution"])
+    lines = summarise(frames[0]).set_index("statistic")
+    assert lines.loc["mean_cosine", "clusters"] == 1
+    assert "mean_cosine, known of 1 of 8 people" in lines.loc["mean_cosine", "caution"]
+    assert lines.loc["slope", "clusters"] == 8
+    assert lines.loc["slope", "caution"] == ""
+    assert lines.loc["mean_cosine", "images"] == 24
+
+
+def test_people_without_the_statistic_are_not_left_out_one_by_one():
+    people = np.arange(30) // 3
+    rng = np.random.default_rng(1)
+    rows = _ranked(rng.permutation(30) + 1, people, cosine=rng.uniform(0.5, 0.9, 30))
+    rows.loc[people == 4, "cosine"] = np.nan
+    line = summarise(rows).set_index("statistic").loc["mean_cosine"]
+    alone = summarise(rows.loc[people != 4]).set_index("statistic").loc["mean_cosine"]
+    assert line["clusters"] == 9
+    assert list(line[["low", "high"]]) == list(alone[["low", "high"]])
+    assert line["caution"] == "mean_cosine, known of 9 of 10 people"
+
+
+def test_copies_of_an_image_are_no_further_images():
+    rows = _rows(images=14, sparsities=(0.3,))
+    source = [f"{place // 2:04d}.png" for place in range(14)]
+    table = summarise(rows.assign(copy_of=source))
+    assert set(table["clusters"]) == {7}
+    assert set(table["images"]) == {14}
+    for words in table["caution"]:
+        assert "7 images: with fewer than 8" in words
+    as_people = summarise(rows.assign(identity=source))
+    np.testing.assert_array_equal(table[["low", "high"]], as_people[["low", "high"]])
+    # Known people go before.
+    known = summarise(_rows(images=14, people=2).assign(copy_of="one"))
+    assert set(known["clusters"]) == {2}
+
+
+def test_rounding_is_that_of_the_precision():
+    rows = _rows(sparsities=(0.1,))
+    assert set(summarise(rows)["below_rounding"]) == {0}
+    table = summarise(rows, rounding=ROUNDING_AT["fast"])
+    assert set(table["below_rounding"]) == {30}
+    assert set(table["caution"]) == {"all changes are rounding"}
 
 
 def test_quantiles_equal_numpy():
