@@ -19,7 +19,7 @@ _REMARKED = re.compile(r"\d+(?:\.\d+)?\s*(?:[±/:]\s*\d+(?:\.\d+)?|\s[a-z ]+)", 
 _MISSING = frozenset(
     ["", "-", "--", "—", "?", ".", "none", "null", "nil", "na", "n/a", "#n/a"]
 )
-_FAILED = frozenset(
+_BAD = _MISSING | frozenset(
     ["missing", "failed", "failure", "fail", "error", "true", "false", "#div/0!"]
 )
 
@@ -64,7 +64,7 @@ def parse_numbers(
     cure = "correct or remove the line"
     if ends_in_decimal_comma(texts[row]):
         cure = "write numbers with a decimal point"
-    elif texts[row].strip().lower() not in _MISSING | _FAILED and is_meant_as_number(texts[row]):
+    elif texts[row].strip().lower() not in _BAD and is_meant_as_number(texts[row]):
         cure = "write plain numbers, such as 0.87"
     message = (
         f"line {lines[row]}: the score of {shown(names[row])} is {found}, no number; "
@@ -101,7 +101,7 @@ def is_meant_as_number(text: str) -> bool:
     text = text.strip()
     return (
         is_number(text)
-        or text.lower() in _MISSING | _FAILED
+        or text.lower() in _BAD
         or _DECORATED.fullmatch(text) is not None
         or _REMARKED.fullmatch(text) is not None
     )
