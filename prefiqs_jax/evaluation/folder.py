@@ -8,7 +8,7 @@ from pathlib import Path
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.files import LOCK, lock_folder, make_folder
-from prefiqs_jax.outputs import LEDGER, is_unused, write_outputs
+from prefiqs_jax.outputs import LEDGER, check_outputs, is_unused, write_outputs
 
 MARKER = "evaluation.json"
 MEASURED = "measured"
@@ -42,7 +42,9 @@ def claim_evaluation(out: str | os.PathLike[str]) -> Iterator[None]:
     try:
         with lock_folder(make_folder(out), "prefiqs edc"):
             _check(out)
-            write_outputs(out, marker(), locked=True)
+            check_outputs(out, marker())
+            if not (out / MARKER).exists():
+                write_outputs(out, marker(), locked=True)
             try:
                 yield
             except BaseException:
