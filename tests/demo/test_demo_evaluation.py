@@ -110,15 +110,23 @@ def test_embedder_agrees_with_the_plain_functions():
 def test_summary_says_what_the_tables_hold(embeddings, pictures, rows):
     bands = discard_curves(embeddings, pictures, rows, replicates=50, seed=0)
     verification = verify(embeddings, pictures)
-    statistics = pd.DataFrame(
+    spearman = pd.DataFrame(
         {
             "statistic": "spearman",
             "sparsity": [0.1, 0.2, 0.3],
             "value": [0.99, 0.98, 0.97],
             "low": [0.9, 0.8, 0.7],
             "high": [1.0, 0.99, 0.98],
+            "caution": "",
         }
     )
+    residual = spearman.assign(
+        statistic="median_relative_residual",
+        value=[0.01, 0.02, 0.04],
+        low=[0.009, 0.018, 0.037],
+        high=[0.011, 0.022, 0.043],
+    )
+    statistics = pd.concat([spearman, residual], ignore_index=True)
     ladder = pd.DataFrame(
         {
             "degradation": ["jpeg", "jpeg", "face_mask", "face_mask"],
@@ -128,7 +136,7 @@ def test_summary_says_what_the_tables_hold(embeddings, pictures, rows):
     lines = summary(
         network="toy",
         statistics=statistics,
-        within_clean=statistics.assign(value=0.5),
+        within_clean=spearman.assign(value=0.5),
         verification=verification,
         ladder=ladder,
         bands=bands,
@@ -137,8 +145,9 @@ def test_summary_says_what_the_tables_hold(embeddings, pictures, rows):
     assert len(lines) == 9
     assert "48 pictures" in text
     assert "24 of them clean" in text
-    assert "0.990 [0.900, 1.000] at sparsity 0.1" in text
-    assert "0.500 [0.700, 0.980] at sparsity 0.3" in text
+    assert "1.0 % [0.9, 1.1] at 0.1, 2.0 % [1.8, 2.2] at 0.2, 4.0 % [3.7, 4.3]" in text
+    assert "0.990 [0.900, 1.000] at 0.1" in text
+    assert "0.500 [0.700, 0.980] at 0.3" in text
     assert "1 of 2 degradations; not of face mask" in text
     eer = verification.set_index("pictures").loc["all", "eer"]
     assert f"{100 * eer:.1f} % on all" in text
