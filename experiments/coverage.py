@@ -120,13 +120,13 @@ def rows_coverage(
     people
         Numbers of people.
     simulations
-        Of each kind of data and number of people.
+        Simulated data sets for each kind of data and number of people.
     replicates
-        Of the percentile bootstrap; 0 leaves it out.
+        Bootstrap replicates of the percentile interval; 0 leaves it out.
     names
         Statistics to measure.
     seed
-        Of all draws.
+        Key of every random draw.
 
     Returns
     -------

@@ -22,7 +22,7 @@ def stated_epsilons(plan: Blueprint, users: Mapping[str, User]) -> dict[str, flo
     Parameters
     ----------
     plan
-        Of the port.
+        Blueprint of the port: its graph and the shapes of its leaves.
     users
         Path of a leaf (``params/bn1/scale``) to the node that takes it; none at all for
         a file without nodes.

@@ -87,7 +87,7 @@ def degraded_folder(
     Parameters
     ----------
     folder
-        Of the originals.
+        Folder of the original images.
     copies, seed, worst
         As of :func:`with_degraded`.
 

@@ -143,7 +143,8 @@ def discard_curves(
     rows
         Of the sweep, at the sparsity of the quality, in the order of the pictures.
     replicates, seed
-        Of the intervals by identity; the seed also draws the random quality.
+        Replicates of the intervals by identity, and the key of their draws and of the
+        random quality.
 
     Returns
     -------
