@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from prefiqs_jax.evaluation.units import Units
 from prefiqs_jax.fiqa import EDC, Evidence, Replicates, few_told, tie_warning
 from prefiqs_jax.fiqa.evidence import FEWEST_ERRORS, FEWEST_UNITS
@@ -124,6 +126,28 @@ def ties_told(benchmark: str, curves: Mapping[str, EDC]) -> list[str]:
         f"{len(told)} of {len(curves)} qualities (most: {100 * tied[most]:.1f} %, "
         f"{most}); their curves are means over the orders of ties"
     ]
+
+
+def steps_without_threshold(
+    benchmark: str, curves: Mapping[float, Mapping[str, EDC]]
+) -> list[str]:
+    """Say at which rates steps discard every non-mated comparison."""
+    lines = []
+    for rate, by_name in curves.items():
+        unknown = {
+            name: curve.discard_fraction[np.isnan(curve.threshold)]
+            for name, curve in by_name.items()
+        }
+        unknown = {name: steps for name, steps in unknown.items() if len(steps)}
+        if unknown:
+            name = min(unknown, key=lambda name: unknown[name].min())
+            lines.append(
+                f"{benchmark}: at FMR {rate:g}, {len(unknown)} of {len(by_name)} "
+                f"qualities discard every non-mated comparison (first: {name}, from a "
+                f"discard of {unknown[name].min():.3g} on); threshold and FNMR are "
+                "unknown there"
+            )
+    return lines
 
 
 def zero_fmr_told(benchmark: str, points: Sequence[OperatingPoint]) -> list[str]:

@@ -12,6 +12,7 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.evaluation.caveats import (
     about_intervals,
     intervals_fail,
+    steps_without_threshold,
     ties_told,
     too_few,
     zero_fmr_told,
@@ -133,8 +134,9 @@ def compare(
         "scorer": scorer,
     }
     with warnings.catch_warnings():
-        # Of all curves, one line says it.
+        # One line for all curves says it, see the notes.
         warnings.filterwarnings("ignore", message=".* tie in quality at a cut")
+        warnings.filterwarnings("ignore", message="no non-mated comparison is left")
         plain = {
             rate: {
                 name: edc(
@@ -207,6 +209,7 @@ def compare(
         notes=(
             *units.notes,
             *zero_fmr_told(units.benchmark.name, points_at),
+            *steps_without_threshold(units.benchmark.name, plain),
             *ties_told(units.benchmark.name, plain[options.fmr[0]]),
             *intervals_fail(units, found),
         ),
