@@ -1,6 +1,6 @@
 """Run the repository's benchmarks and put their ratios into one table.
 
-The benchmarks are scripts in ``experiments/benchmarks`` of the repository, not part of
+The benchmarks are scripts in ``experiments/timings`` of the repository, not part of
 the wheel. Each takes ``--quick`` and ``--out FOLDER`` and writes one JSON file there,
 ``NAME_<kind of device>.json``, whose ``ratios`` are the lines of the table: ``what``,
 ``value``, and a goal, ``at_most`` or ``at_least``, where there is one.
@@ -22,7 +22,7 @@ from prefiqs_jax.files import make_folder
 
 BENCHMARKS = ("forward", "sweep_cost", "precision", "pipeline", "scaling", "ranking")
 BENCHMARKS += ("quality_cost", "edc")
-FOLDER = Path(__file__).parents[1] / "experiments" / "benchmarks"
+FOLDER = Path(__file__).parents[1] / "experiments" / "timings"
 
 
 @dataclasses.dataclass(frozen=True)

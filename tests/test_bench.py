@@ -96,7 +96,7 @@ def test_without_the_repository(scripts, monkeypatch, capsys):
 def test_every_benchmark_is_a_script():
     for name in bench.BENCHMARKS:
         assert (bench.FOLDER / f"{name}.py").is_file(), name
-    assert ROOT / "experiments" / "benchmarks" == bench.FOLDER
+    assert ROOT / "experiments" / "timings" == bench.FOLDER
 
 
 @pytest.fixture

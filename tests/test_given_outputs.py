@@ -128,7 +128,7 @@ def test_the_folder_of_a_demo(tmp_path, capsys, kind):
 def test_the_result_of_a_benchmark(tmp_path):
     """Our own is replaced, and keeps its mode; another file of the name is not."""
     code = (
-        "import sys; sys.path.insert(0, 'experiments/benchmarks')\n"
+        "import sys; sys.path.insert(0, 'experiments/timings')\n"
         "from common import output_path, write\n"
         f"out = output_path('forward', {str(tmp_path)!r})\n"
         "write(out, {'a': 1}); write(out, {'a': 2}); print(out)"

@@ -1,6 +1,6 @@
 """Load a folder's pictures in fixed batches, read ahead by threads, in order.
 
-Measured with 5,000 pictures on two cores (``experiments/benchmarks/pipeline.py``):
+Measured with 5,000 pictures on two cores (``experiments/timings/pipeline.py``):
 threads load 2,900 PNG or 3,100 JPEG a second, grain's threads 1,900 or 2,100, its
 processes 2,800 or 5,000. A device that sweeps 1,000 images/s waits 0.3 % of its time
 for these threads, so grain would add its dependencies and no speed; one that scores

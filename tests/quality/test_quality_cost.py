@@ -10,7 +10,7 @@ from quality.quality_networks import tiny_iresnet
 
 from prefiqs_jax.quality import Draws
 
-FOLDER = Path(__file__).parents[2] / "experiments" / "benchmarks"
+FOLDER = Path(__file__).parents[2] / "experiments" / "timings"
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """What a forward pass takes, against PyTorch in its best layout on the same device.
 
-    python experiments/benchmarks/forward.py
-    python experiments/benchmarks/forward.py --networks arcface_vit_t sface --repeats 20
+    python experiments/timings/forward.py
+    python experiments/timings/forward.py --networks arcface_vit_t sface --repeats 20
 
 Each network gets the same random weights in both frameworks, and must give the same
 embeddings. Then both are timed in turn, so that a machine that drifts drifts for both.

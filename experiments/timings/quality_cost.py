@@ -1,7 +1,7 @@
 """What each quality score takes, in forward passes of the same network.
 
-    python experiments/benchmarks/quality_cost.py --backbone sface --weights FILE.onnx
-    python experiments/benchmarks/quality_cost.py --backbone demo --methods norm grafiqs
+    python experiments/timings/quality_cost.py --backbone sface --weights FILE.onnx
+    python experiments/timings/quality_cost.py --backbone demo --methods norm grafiqs
 
 Each scorer and one dense forward pass, as the library itself runs it, see the same
 batch of images in turn, so that a machine that drifts drifts for all; the lower

@@ -1,6 +1,6 @@
 """Write the README's tables and sentences of costs from the JSON files.
 
-    python experiments/benchmarks/readme_tables.py
+    python experiments/timings/readme_tables.py
 
 So they cannot differ. What is written stands between ``<!-- NAME: from FILE.json -->``
 and ``<!-- end -->``.

@@ -1,6 +1,6 @@
 """What a lower precision gains in time, and what it costs in the numbers of a sweep.
 
-    python experiments/benchmarks/precision.py
+    python experiments/timings/precision.py
 
 Each of `prefiqs sweep --precision highest|high|fast` measures the same pictures; its
 errors are relative to ``highest``, at every sparsity. The network is a trained one,

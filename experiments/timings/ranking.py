@@ -1,7 +1,7 @@
 """What it takes to rank the weights of a network and to make all masks of a sweep.
 
-    python experiments/benchmarks/ranking.py
-    python experiments/benchmarks/ranking.py --weights 10000000 --sparsities 100
+    python experiments/timings/ranking.py
+    python experiments/timings/ranking.py --weights 10000000 --sparsities 100
 
 The tree has the shapes of a published network, by default all 65 million weights of
 iResNet-100, and random normal values. A part is timed alone: the score, the ranking of

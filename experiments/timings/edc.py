@@ -1,7 +1,7 @@
 """What an evaluation costs: from embeddings to error-versus-discard with intervals.
 
-    python experiments/benchmarks/edc.py
-    python experiments/benchmarks/edc.py --setting adience --replicates 50
+    python experiments/timings/edc.py
+    python experiments/timings/edc.py --setting adience --replicates 50
 
 Two simulated sets. ``ijbc``: 469,000 images of 3,531 identities and 15.6 million listed
 comparisons, 19,557 of them mated, as the published counts of IJB-C have it; listed by

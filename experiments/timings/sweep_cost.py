@@ -1,7 +1,7 @@
 """Measure what a sweep costs: in dense forwards, and against the same work in PyTorch.
 
-    python experiments/benchmarks/sweep_cost.py
-    python experiments/benchmarks/sweep_cost.py --networks arcface_iresnet100 --add
+    python experiments/timings/sweep_cost.py
+    python experiments/timings/sweep_cost.py --networks arcface_iresnet100 --add
 
 The floor at S sparsities is 3 S + 1 dense forward passes: one dense, S pruned, S
 tangents of two. Beside it stands the same work in PyTorch, same weights and pictures,

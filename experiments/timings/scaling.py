@@ -1,7 +1,7 @@
 """How a sweep's time and memory grow: with sparsities, with images, with devices.
 
-    python experiments/benchmarks/scaling.py
-    python experiments/benchmarks/scaling.py --network arcface_iresnet50 --parts images
+    python experiments/timings/scaling.py
+    python experiments/timings/scaling.py --network arcface_iresnet50 --parts images
 
 Each measurement runs in a process of its own, so that its peak of resident memory is
 its own. Sparsities: the step of one batch, timed alone. Images: whole sweeps of folders

@@ -1,6 +1,6 @@
 """Measure how fast a folder of faces is loaded, and how long the device waits for it.
 
-    python experiments/benchmarks/pipeline.py
+    python experiments/timings/pipeline.py
 
 Synthetic faces of 112×112 pixels are written as PNG and as JPEG (quality 95) and loaded
 in batches: by the package's threads, by a pool of processes, and by grain (threads, and
