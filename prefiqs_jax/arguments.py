@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from prefiqs_jax.errors import InputError
 
 if TYPE_CHECKING:
-    from prefiqs_jax.aliases import Prunable
     from prefiqs_jax.images import ImageFolder
+    from prefiqs_jax.types import Prunable
 
 
 def add_identity_level(command: "argparse._ActionsContainer") -> None:

@@ -14,9 +14,9 @@ import jax.numpy as jnp
 from jax import Array
 from jax.extend import core
 
-from prefiqs_jax.aliases import ApplyFn, Params
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.jaxprs import bodies
+from prefiqs_jax.types import ApplyFn, Params
 
 Precision: TypeAlias = Literal["highest", "high", "fast"]
 

@@ -11,8 +11,8 @@ from typing import Any
 import jax
 from jax import Array
 
-from prefiqs_jax.aliases import ApplyFn, Params
 from prefiqs_jax.jaxprs import bodies
+from prefiqs_jax.types import ApplyFn, Params
 
 LARGEST_SLICE = 8
 """Images whose activations a processor's cache holds; slices of 4 are about as good."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from prefiqs_jax.aliases import Params, Prunable
+from prefiqs_jax.types import Params, Prunable
 
 # What has two or more axes and is no filter of anything, by the last part of its name
 # in Flax, PyTorch, timm, Hugging Face, big_vision and Keras. "table" is one in an ONNX

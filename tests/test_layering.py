@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1] / "prefiqs_jax"
 LAYERS = [
     "version",
     "errors",
-    "aliases",
+    "types",
     "files",
     "outputs",
     "bench",
@@ -45,8 +45,8 @@ LAYERS = [
 ]
 # The maths runs on a toy: it knows nothing of networks, pictures, files or figures.
 MATHS = {
-    "masks": {"errors", "aliases", "trees"},
-    "sensitivity": {"errors", "aliases", "trees"},
+    "masks": {"errors", "types", "trees"},
+    "sensitivity": {"errors", "types", "trees"},
     "statistics": {"errors"},
     "fiqa": {"errors", "statistics"},
     "plots": {"statistics", "errors", "fiqa"},

@@ -21,7 +21,6 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from prefiqs_jax.aliases import ApplyFn, Params
 from prefiqs_jax.backbones.architecture import Architecture
 from prefiqs_jax.backbones.functional import bind
 from prefiqs_jax.backbones.zoo import architecture
@@ -29,6 +28,7 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.files import clear_beside, write_text
 from prefiqs_jax.precision import DEFAULT_PRECISION
 from prefiqs_jax.results.provenance import session_record
+from prefiqs_jax.types import ApplyFn, Params
 
 HERE = Path(__file__).parent
 

@@ -10,7 +10,6 @@ import numpy as np
 from common import Network, in_turn
 from numpy.typing import NDArray
 
-from prefiqs_jax.aliases import ApplyFn
 from prefiqs_jax.compilation import compiler_options
 from prefiqs_jax.masks import globally, magnitude
 from prefiqs_jax.masks.packed import pack_masks
@@ -20,6 +19,7 @@ from prefiqs_jax.sweep.engine import Measured, SweepProblem, pose
 from prefiqs_jax.sweep.executor import Executor
 from prefiqs_jax.sweep.planner import Plan, Planner
 from prefiqs_jax.sweep.tuning import Tune
+from prefiqs_jax.types import ApplyFn
 
 
 @dataclasses.dataclass(frozen=True)

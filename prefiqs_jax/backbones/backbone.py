@@ -7,9 +7,9 @@ import numpy as np
 from jax import Array
 from numpy.typing import DTypeLike, NDArray
 
-from prefiqs_jax.aliases import ApplyFn, Params
 from prefiqs_jax.backbones.preprocessing import Preprocessing
 from prefiqs_jax.backbones.taps import Taps
+from prefiqs_jax.types import ApplyFn, Params
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,10 +7,10 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from prefiqs_jax.aliases import ApplyFn, Params
 from prefiqs_jax.compilation import compiler_options
 from prefiqs_jax.precision import DEFAULT_PRECISION, Precision, at_precision
 from prefiqs_jax.slices import cache_friendly
+from prefiqs_jax.types import ApplyFn, Params
 
 Forward: TypeAlias = Callable[[Params, NDArray], NDArray[np.float64]]
 """``(params, images of one batch) -> raw embeddings (images, dim)``."""

@@ -11,9 +11,9 @@ import numpy as np
 from flax import nnx
 from jax import Array
 
-from prefiqs_jax.aliases import ApplyFn, Params
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.trees import named_leaves
+from prefiqs_jax.types import ApplyFn, Params
 from prefiqs_jax.weights.wording import AGAIN, listed
 
 Build = Callable[[nnx.Rngs], nnx.Module]

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from prefiqs_jax.aliases import ApplyFn, Params
 from prefiqs_jax.backbones.architecture import Architecture, Folded
 from prefiqs_jax.backbones.backbone import Provenance
 from prefiqs_jax.backbones.functional import (
@@ -22,6 +21,7 @@ from prefiqs_jax.backbones.stated import stated_epsilons
 from prefiqs_jax.backbones.taps import Taps, make_taps
 from prefiqs_jax.backbones.zoo import ARCHITECTURES, ONNX, architecture
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.types import ApplyFn, Params
 from prefiqs_jax.weights import mapping, store, transforms
 from prefiqs_jax.weights.prefixes import strip_prefix
 from prefiqs_jax.weights.source import Source, checked_digest, read_source

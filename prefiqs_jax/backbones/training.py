@@ -9,8 +9,8 @@ import numpy as np
 from flax import nnx
 from jax import Array
 
-from prefiqs_jax.aliases import Params
 from prefiqs_jax.backbones.functional import Build, flatten
+from prefiqs_jax.types import Params
 
 Statistics = dict[Any, Any]
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from prefiqs_jax.aliases import Params
 from prefiqs_jax.backbones.backbone import Backbone
 from prefiqs_jax.backbones.forward import forward
 from prefiqs_jax.demo.settings import FMR
@@ -20,6 +19,7 @@ from prefiqs_jax.fiqa import (
     threshold_at_fmr,
 )
 from prefiqs_jax.images import ImageFolder, load_batches
+from prefiqs_jax.types import Params
 
 if TYPE_CHECKING:
     import pandas as pd

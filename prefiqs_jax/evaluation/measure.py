@@ -17,7 +17,6 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from prefiqs_jax.aliases import Params
 from prefiqs_jax.backbones.backbone import Backbone
 from prefiqs_jax.backbones.forward import Forward, forward
 from prefiqs_jax.backbones.identity import network_settings
@@ -36,6 +35,7 @@ from prefiqs_jax.results.provenance import session_record
 from prefiqs_jax.results.run_folder import FORMAT
 from prefiqs_jax.sweep.assignment import Assignment, assign
 from prefiqs_jax.sweep.record import RunRecord
+from prefiqs_jax.types import Params
 
 if TYPE_CHECKING:
     import pyarrow as pa

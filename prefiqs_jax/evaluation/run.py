@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from prefiqs_jax.aliases import MaskFn
 from prefiqs_jax.benchmarks import Benchmark
 from prefiqs_jax.compilation import keep_programs
 from prefiqs_jax.errors import InputError
@@ -37,6 +36,7 @@ from prefiqs_jax.masks.named import NamedMask, as_named
 from prefiqs_jax.quality import Scorer, make_scorers
 from prefiqs_jax.quality.methods import check_methods
 from prefiqs_jax.sweep.planner import default_batch_size
+from prefiqs_jax.types import MaskFn
 
 _NONE = np.zeros(0)
 

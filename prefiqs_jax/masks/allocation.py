@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from prefiqs_jax.aliases import Mask, Params, Prunable, Score
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.masks.order import joint_levels, pruning_levels
 from prefiqs_jax.trees import is_prunable, map_named, named_leaves
+from prefiqs_jax.types import Mask, Params, Prunable, Score
 
 Levels: TypeAlias = list[NDArray]
 """Per leaf, the index of the first sparsity at which each weight goes."""

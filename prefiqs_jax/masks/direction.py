@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from prefiqs_jax.aliases import Delta, Mask, Params, Prunable
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.trees import is_prunable, named_leaves
+from prefiqs_jax.types import Delta, Mask, Params, Prunable
 
 
 def pruning_delta(params: Params, mask: Mask) -> Delta:

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from prefiqs_jax.aliases import Mask, MaskFn, Params, Prunable, Score
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.masks.allocation import RankedMask, globally, layerwise
 from prefiqs_jax.masks.magnitude import magnitude
 from prefiqs_jax.masks.random import random
 from prefiqs_jax.trees import describe_prunable, is_prunable
+from prefiqs_jax.types import Mask, MaskFn, Params, Prunable, Score
 
 # A new one is one line here: its name, what makes it, and a line for `prefiqs masks`.
 ALLOCATIONS: dict[str, tuple[Callable[[Score, Prunable], RankedMask], str]] = {

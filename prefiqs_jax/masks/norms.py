@@ -5,10 +5,10 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from prefiqs_jax.aliases import Params
 from prefiqs_jax.masks.blocks import in_blocks
 from prefiqs_jax.masks.packed import PackedMasks
 from prefiqs_jax.trees import named_leaves
+from prefiqs_jax.types import Params
 
 
 class DeltaNorms(NamedTuple):

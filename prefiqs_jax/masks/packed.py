@@ -16,11 +16,11 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from prefiqs_jax.aliases import MaskFn, Params, Prunable
 from prefiqs_jax.masks.allocation import RankedMask, Ranking, check_sparsity
 from prefiqs_jax.masks.blocks import in_blocks
 from prefiqs_jax.masks.direction import check_mask, dropped_fractions
 from prefiqs_jax.trees import is_prunable, named_leaves
+from prefiqs_jax.types import MaskFn, Params, Prunable
 
 
 @dataclasses.dataclass(frozen=True)

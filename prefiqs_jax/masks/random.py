@@ -5,7 +5,7 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
-from prefiqs_jax.aliases import Score
+from prefiqs_jax.types import Score
 
 
 def random(seed: int) -> Score:

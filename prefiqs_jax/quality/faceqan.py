@@ -23,11 +23,11 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from prefiqs_jax.aliases import ApplyFn
 from prefiqs_jax.backbones.preprocessing import Preprocessing
 from prefiqs_jax.quality.batches import ImageFunction
 from prefiqs_jax.quality.keys import image_keys
 from prefiqs_jax.sensitivity import embed
+from prefiqs_jax.types import ApplyFn
 
 SAMPLES = 10
 STEPS = 5

@@ -9,7 +9,6 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from prefiqs_jax.aliases import Params
 from prefiqs_jax.backbones.backbone import Backbone
 from prefiqs_jax.backbones.forward import forward
 from prefiqs_jax.compilation import compiler_options
@@ -17,6 +16,7 @@ from prefiqs_jax.masks.packed import PackedMasks, delta_at
 from prefiqs_jax.precision import Precision
 from prefiqs_jax.quality.methods import CRFIQA, NORM, PREFIQS
 from prefiqs_jax.quality.scorer import Scorer, scorer
+from prefiqs_jax.types import Params
 
 
 def output_name(method: str, sparsity: float) -> str:

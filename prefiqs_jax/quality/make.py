@@ -8,7 +8,6 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from prefiqs_jax.aliases import MaskFn
 from prefiqs_jax.backbones.backbone import Backbone
 from prefiqs_jax.backbones.taps import Taps
 from prefiqs_jax.errors import InputError
@@ -38,6 +37,7 @@ from prefiqs_jax.quality.random import random_quality
 from prefiqs_jax.quality.scorer import Scorer, scorer
 from prefiqs_jax.slices import default_slice, in_slices, network_intensity
 from prefiqs_jax.sweep.score import DEFAULT_SPARSITY
+from prefiqs_jax.types import MaskFn
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,10 +22,10 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from prefiqs_jax.aliases import ApplyFn
 from prefiqs_jax.quality.batches import ImageFunction
 from prefiqs_jax.quality.keys import image_keys
 from prefiqs_jax.sensitivity import unit
+from prefiqs_jax.types import ApplyFn
 
 PASSES = 100
 DROPOUT = 0.4

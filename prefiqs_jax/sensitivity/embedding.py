@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from prefiqs_jax.aliases import ApplyFn, Params
+from prefiqs_jax.types import ApplyFn, Params
 
 
 def embed(

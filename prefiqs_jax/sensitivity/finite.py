@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from prefiqs_jax.aliases import ApplyFn, Delta, Params
 from prefiqs_jax.sensitivity.embedding import embed
 from prefiqs_jax.sensitivity.first_order import check_delta
+from prefiqs_jax.types import ApplyFn, Delta, Params
 
 
 def displacement(

@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from prefiqs_jax.aliases import ApplyFn, Delta, Params
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.sensitivity.embedding import embed
 from prefiqs_jax.trees import named_leaves
+from prefiqs_jax.types import ApplyFn, Delta, Params
 
 
 def embedding_jvp(

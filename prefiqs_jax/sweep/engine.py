@@ -24,13 +24,13 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from numpy.typing import DTypeLike, NDArray
 
-from prefiqs_jax.aliases import ApplyFn, Params
 from prefiqs_jax.compilation import compiler_options
 from prefiqs_jax.masks.packed import PackedMasks, delta_at
 from prefiqs_jax.precision import DEFAULT_PRECISION, Precision, at_precision
 from prefiqs_jax.sensitivity import Agreement, agreement, unit
 from prefiqs_jax.slices import in_slices
 from prefiqs_jax.sweep.strategy import Strategy
+from prefiqs_jax.types import ApplyFn, Params
 
 AXIS = "batch"
 """Of the mesh of devices."""

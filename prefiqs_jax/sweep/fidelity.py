@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from prefiqs_jax.aliases import ApplyFn
 from prefiqs_jax.precision import at_precision
 from prefiqs_jax.sweep.executor import Executor
 from prefiqs_jax.sweep.planner import Planner
+from prefiqs_jax.types import ApplyFn
 
 ALLOWED = 1e-3
 """Relative error up to which a precision may stand for float32."""

@@ -9,11 +9,11 @@ import jax
 import psutil
 from numpy.typing import DTypeLike
 
-from prefiqs_jax.aliases import Params
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.masks.packed import PackedMasks
 from prefiqs_jax.slices import kept_bytes, operations
 from prefiqs_jax.sweep.engine import SweepProblem
+from prefiqs_jax.types import Params
 
 UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}

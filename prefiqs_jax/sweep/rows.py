@@ -7,7 +7,6 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from prefiqs_jax.aliases import ApplyFn, MaskFn, Params
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.masks.named import NamedMask, as_named
 from prefiqs_jax.masks.packed import PackedMasks, pack_masks
@@ -17,6 +16,7 @@ from prefiqs_jax.sweep.engine import pose
 from prefiqs_jax.sweep.executor import Executor
 from prefiqs_jax.sweep.memory import must_shard
 from prefiqs_jax.sweep.planner import Planner
+from prefiqs_jax.types import ApplyFn, MaskFn, Params
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,7 +13,6 @@ from typing import Any, Literal
 import jax
 from tqdm import tqdm
 
-from prefiqs_jax.aliases import MaskFn
 from prefiqs_jax.backbones.backbone import Backbone
 from prefiqs_jax.backbones.identity import network_settings
 from prefiqs_jax.backbones.load import provenance_record
@@ -37,6 +36,7 @@ from prefiqs_jax.sweep.memory import must_shard
 from prefiqs_jax.sweep.planner import Planner
 from prefiqs_jax.sweep.record import RunRecord
 from prefiqs_jax.sweep.tuning import Tune
+from prefiqs_jax.types import MaskFn
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,6 @@ from typing import Literal
 import numpy as np
 from tqdm import tqdm
 
-from prefiqs_jax.aliases import MaskFn
 from prefiqs_jax.backbones.backbone import Backbone
 from prefiqs_jax.backbones.forward import forward
 from prefiqs_jax.compilation import keep_programs
@@ -32,6 +31,7 @@ from prefiqs_jax.results.parts import PART
 from prefiqs_jax.results.run_folder import MANIFEST
 from prefiqs_jax.sweep.planner import default_batch_size
 from prefiqs_jax.sweep.rows import check_norms
+from prefiqs_jax.types import MaskFn
 
 DEFAULT_SPARSITY = 0.4
 """Best of the paper's ablation, for unstructured magnitude masks."""

@@ -15,11 +15,11 @@ import torch
 from backbones.twins.pairs import PAIRS, Pair
 from backbones.twins.taps import in_layout_of, port_taps, twin_taps
 
-from prefiqs_jax.aliases import ApplyFn, Params
 from prefiqs_jax.backbones.functional import bind, blueprint
 from prefiqs_jax.backbones.quality import quality_head
 from prefiqs_jax.masks import globally, magnitude, pruning_delta
 from prefiqs_jax.sensitivity import embedding_jvp
+from prefiqs_jax.types import ApplyFn, Params
 from prefiqs_jax.weights.mapping import convert
 
 pytestmark = [pytest.mark.twins, pytest.mark.usefixtures("one_thread")]

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from prefiqs_jax.aliases import Params
 from prefiqs_jax.backbones.functional import as_stored
 from prefiqs_jax.backbones.onnx_graph.call import Call
 from prefiqs_jax.backbones.onnx_graph.graph import Node
@@ -27,6 +26,7 @@ from prefiqs_jax.backbones.onnx_graph.values import (
     shape_of,
 )
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.types import Params
 from prefiqs_jax.weights.wording import one_line
 
 # What NumPy and JAX raise on shapes and types that do not go together.
