@@ -7,7 +7,7 @@ from numpy.typing import DTypeLike
 
 from prefiqs_jax.backbones import Backbone, Preprocessing, Provenance
 from prefiqs_jax.backbones.functional import bind, blueprint
-from prefiqs_jax.backbones.layers import (
+from prefiqs_jax.backbones.networks.layers import (
     BatchNorm,
     DepthwiseConv,
     PReLU,

@@ -1,8 +1,8 @@
-"""SFace in PyTorch, its parts named as in `prefiqs_jax.backbones.sface`."""
+"""SFace in PyTorch, its parts named as in `prefiqs_jax.backbones.networks.sface`."""
 
 from torch import Tensor, nn
 
-from prefiqs_jax.backbones.sface import (
+from prefiqs_jax.backbones.networks.sface import (
     CONV_EPSILON,
     EMBEDDING_DIM,
     FINAL_SIZE,

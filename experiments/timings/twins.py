@@ -9,7 +9,7 @@ from common import HERE, Network, on_gpu
 from numpy.typing import NDArray
 
 from prefiqs_jax.backbones.mirror import pytorch_entries
-from prefiqs_jax.backbones.sface import FINAL_SIZE, SEPARABLE
+from prefiqs_jax.backbones.networks.sface import FINAL_SIZE, SEPARABLE
 from prefiqs_jax.weights.mapping import Entry
 
 TESTS = HERE.parents[1] / "tests"

@@ -2,9 +2,16 @@
 
 import re
 
-from prefiqs_jax.backbones import ir, iresnet, lresnet, mobilefacenet, sface, vit
 from prefiqs_jax.backbones.architecture import Architecture, Folded
 from prefiqs_jax.backbones.mirror import pytorch_entries
+from prefiqs_jax.backbones.networks import (
+    ir,
+    iresnet,
+    lresnet,
+    mobilefacenet,
+    sface,
+    vit,
+)
 from prefiqs_jax.backbones.preprocessing import Preprocessing
 
 ARCFACE_PIXELS = Preprocessing()

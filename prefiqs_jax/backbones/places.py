@@ -9,11 +9,14 @@ from typing import Any
 
 from flax import nnx
 
-from prefiqs_jax.backbones.ir import IR
-from prefiqs_jax.backbones.iresnet import IResNet
-from prefiqs_jax.backbones.mobilefacenet import MobileFaceNet, XiaoccerMobileFaceNet
-from prefiqs_jax.backbones.sface import SEPARABLE, SFace
-from prefiqs_jax.backbones.vit import ViT
+from prefiqs_jax.backbones.networks.ir import IR
+from prefiqs_jax.backbones.networks.iresnet import IResNet
+from prefiqs_jax.backbones.networks.mobilefacenet import (
+    MobileFaceNet,
+    XiaoccerMobileFaceNet,
+)
+from prefiqs_jax.backbones.networks.sface import SEPARABLE, SFace
+from prefiqs_jax.backbones.networks.vit import ViT
 
 STAGE_COUNT = 4
 

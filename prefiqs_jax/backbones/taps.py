@@ -13,10 +13,13 @@ import numpy as np
 from flax import nnx
 from jax import Array
 
+from prefiqs_jax.backbones.convolutions.reverse import (
+    is_slow_in_reverse,
+    run_for_reverse,
+)
 from prefiqs_jax.backbones.functional import Blueprint, as_stored, unflatten
-from prefiqs_jax.backbones.layers import BatchNorm, dense
+from prefiqs_jax.backbones.networks.layers import BatchNorm, dense
 from prefiqs_jax.backbones.places import Places, module_at, places_of
-from prefiqs_jax.backbones.reverse import is_slow_in_reverse, run_for_reverse
 from prefiqs_jax.types import Params
 
 

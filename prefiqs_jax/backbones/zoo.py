@@ -25,7 +25,7 @@ from prefiqs_jax.backbones.families import (
     vits,
     xiaoccer,
 )
-from prefiqs_jax.backbones.mobilefacenet import LARGE_BLOCKS, LARGE_SCALE
+from prefiqs_jax.backbones.networks.mobilefacenet import LARGE_BLOCKS, LARGE_SCALE
 from prefiqs_jax.backbones.official import OFFICIAL
 from prefiqs_jax.backbones.verified import KINDS, verified
 from prefiqs_jax.errors import InputError

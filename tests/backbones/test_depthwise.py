@@ -7,8 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from prefiqs_jax.backbones.depthwise import shifted_depthwise, shifted_groups
-from prefiqs_jax.backbones.direct import direct
+from prefiqs_jax.backbones.convolutions.depthwise import (
+    shifted_depthwise,
+    shifted_groups,
+)
+from prefiqs_jax.backbones.convolutions.direct import direct
 
 SHAPES = [  # x, kernel, stride, padding
     ((2, 7, 8, 5), (3, 3, 1, 5), 1, 1),

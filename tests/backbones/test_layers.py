@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from prefiqs_jax.backbones.convolution import convolve
-from prefiqs_jax.backbones.direct import direct
+from prefiqs_jax.backbones.convolutions.convolution import convolve
+from prefiqs_jax.backbones.convolutions.direct import direct
+from prefiqs_jax.backbones.convolutions.winograd import winograd
 from prefiqs_jax.backbones.functional import bind, blueprint
-from prefiqs_jax.backbones.iresnet import IResNet
-from prefiqs_jax.backbones.layers import PReLU, conv, shifted_depthwise
-from prefiqs_jax.backbones.winograd import winograd
+from prefiqs_jax.backbones.networks.iresnet import IResNet
+from prefiqs_jax.backbones.networks.layers import PReLU, conv, shifted_depthwise
 from prefiqs_jax.backbones.zoo import ARCHITECTURES
 
 COUNTS = {  # FIELD: parameters and tensors of the published code
@@ -225,8 +225,8 @@ def test_iresnet_equals_a_pytorch_twin(epsilon):
                 x = getattr(self, f"layer{stage}")(x)
             return self.features(self.fc(self.bn2(x).flatten(1)))
 
-    from prefiqs_jax.backbones.iresnet import FLATTENED
     from prefiqs_jax.backbones.mirror import pytorch_entries
+    from prefiqs_jax.backbones.networks.iresnet import FLATTENED
     from prefiqs_jax.weights.mapping import convert
 
     torch.manual_seed(0)

@@ -8,9 +8,9 @@ import pytest
 from flax import nnx
 from mxnet_writer import write_params
 
-from prefiqs_jax.backbones import lresnet
 from prefiqs_jax.backbones.functional import bind, blueprint
-from prefiqs_jax.backbones.iresnet import IResNet
+from prefiqs_jax.backbones.networks import lresnet
+from prefiqs_jax.backbones.networks.iresnet import IResNet
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.weights.mapping import convert
 from prefiqs_jax.weights.source import read_source

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from prefiqs_jax.backbones.depthwise import shifted_depthwise
-from prefiqs_jax.backbones.reverse import depthwise_for_reverse
+from prefiqs_jax.backbones.convolutions.depthwise import shifted_depthwise
+from prefiqs_jax.backbones.convolutions.reverse import depthwise_for_reverse
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from flax import nnx
 
-from prefiqs_jax.backbones import iresnet
 from prefiqs_jax.backbones.functional import blueprint
+from prefiqs_jax.backbones.networks import iresnet
 from prefiqs_jax.backbones.verified import KINDS, verified
 from prefiqs_jax.backbones.zoo import ARCHITECTURES, details
 

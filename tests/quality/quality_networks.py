@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike
 
 from prefiqs_jax.backbones import Backbone, Preprocessing, Provenance
 from prefiqs_jax.backbones.functional import bind, blueprint
-from prefiqs_jax.backbones.iresnet import IResNet
+from prefiqs_jax.backbones.networks.iresnet import IResNet
 from prefiqs_jax.backbones.quality import quality_head
 from prefiqs_jax.backbones.taps import make_taps
 

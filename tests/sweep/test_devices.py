@@ -61,7 +61,7 @@ import jax, numpy as np
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 from prefiqs_jax.backbones import bind, blueprint
-from prefiqs_jax.backbones.layers import BatchNorm
+from prefiqs_jax.backbones.networks.layers import BatchNorm
 
 rng = np.random.default_rng(0)
 plan = blueprint(lambda rngs: BatchNorm(64, rngs=rngs))

@@ -12,13 +12,14 @@ from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from safetensors import safe_open
 
-from prefiqs_jax.backbones import convert_weights, iresnet, load_backbone, lresnet
+from prefiqs_jax.backbones import convert_weights, load_backbone
 from prefiqs_jax.backbones.architecture import Architecture, Folded
 from prefiqs_jax.backbones.families import MXNET_PIXELS
 from prefiqs_jax.backbones.functional import flatten
 from prefiqs_jax.backbones.load import provenance_record
 from prefiqs_jax.backbones.mirror import pytorch_entries
-from prefiqs_jax.backbones.sface import check_scaling
+from prefiqs_jax.backbones.networks import iresnet, lresnet
+from prefiqs_jax.backbones.networks.sface import check_scaling
 from prefiqs_jax.backbones.zoo import ARCHITECTURES
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.masks import globally, magnitude, pruning_delta

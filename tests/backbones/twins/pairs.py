@@ -11,11 +11,14 @@ from backbones.twins.vit import arcface_vit
 from flax import nnx
 from torch import nn
 
-from prefiqs_jax.backbones.ir import IR, torch_entries
-from prefiqs_jax.backbones.iresnet import IResNet
 from prefiqs_jax.backbones.mirror import pytorch_entries
-from prefiqs_jax.backbones.mobilefacenet import MobileFaceNet, XiaoccerMobileFaceNet
-from prefiqs_jax.backbones.vit import ViT
+from prefiqs_jax.backbones.networks.ir import IR, torch_entries
+from prefiqs_jax.backbones.networks.iresnet import IResNet
+from prefiqs_jax.backbones.networks.mobilefacenet import (
+    MobileFaceNet,
+    XiaoccerMobileFaceNet,
+)
+from prefiqs_jax.backbones.networks.vit import ViT
 from prefiqs_jax.weights.mapping import Entry
 
 Entries = Callable[[Mapping[str, tuple[int, ...]]], dict[str, Entry]]

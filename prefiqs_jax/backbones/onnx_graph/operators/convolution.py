@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from prefiqs_jax.backbones.layers import shifted_depthwise
+from prefiqs_jax.backbones.networks.layers import shifted_depthwise
 from prefiqs_jax.backbones.onnx_graph.call import Call
 from prefiqs_jax.backbones.onnx_graph.operators.windows import Window, window
 from prefiqs_jax.backbones.onnx_graph.values import (

@@ -49,7 +49,7 @@ def _product(call: Call, a: Any, b: Any) -> Any:
     """Multiply such that no image's result depends on the number of images.
 
     For a single row XLA on a CPU adds up in another order; two equal rows take the
-    same road as many (see `prefiqs_jax.backbones.layers.dense`).
+    same road as many (see `prefiqs_jax.backbones.networks.layers.dense`).
     """
     if call.image_count == 1 and a.ndim >= 2 and math.prod(a.shape[:-1]) == 1:
         return jnp.matmul(jnp.concatenate([a, a], -2), b)[..., :1, :]

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from prefiqs_jax.backbones.layers import BatchNorm, dense, per_image
+from prefiqs_jax.backbones.networks.layers import BatchNorm, dense, per_image
 
 # Width and depth of each size.
 SIZES = {

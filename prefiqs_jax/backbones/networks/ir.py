@@ -19,9 +19,15 @@ from collections.abc import Iterable, Mapping
 from flax import nnx
 from jax import Array
 
-from prefiqs_jax.backbones.layers import BatchNorm, PReLU, conv, dense, per_image
 from prefiqs_jax.backbones.mirror import pytorch_entries
-from prefiqs_jax.backbones.squeeze import Identity, SqueezeExcitation
+from prefiqs_jax.backbones.networks.layers import (
+    BatchNorm,
+    PReLU,
+    conv,
+    dense,
+    per_image,
+)
+from prefiqs_jax.backbones.networks.squeeze import Identity, SqueezeExcitation
 from prefiqs_jax.weights.mapping import Entry
 
 BLOCKS = {

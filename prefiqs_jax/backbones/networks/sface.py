@@ -16,7 +16,7 @@ import numpy as np
 from flax import nnx
 from jax import Array
 
-from prefiqs_jax.backbones.layers import (
+from prefiqs_jax.backbones.networks.layers import (
     BatchNorm,
     DepthwiseConv,
     PReLU,

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from prefiqs_jax.backbones.direct import direct
+from prefiqs_jax.backbones.convolutions.direct import direct
 
 
 class DepthwiseConv(nnx.Module):

@@ -15,7 +15,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from prefiqs_jax.backbones.depthwise import DepthwiseConv, shifted_depthwise
+from prefiqs_jax.backbones.convolutions.depthwise import (
+    DepthwiseConv,
+    shifted_depthwise,
+)
 
 
 def is_slow_in_reverse(layer: nnx.Module) -> bool:
@@ -30,7 +33,7 @@ def run_for_reverse(layer: DepthwiseConv, x: Array) -> Array:
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def depthwise_for_reverse(x: Array, kernel: Array, stride: int, padding: int) -> Array:
-    """Compute :func:`~prefiqs_jax.backbones.depthwise.shifted_depthwise`.
+    """Compute :func:`~prefiqs_jax.backbones.convolutions.depthwise.shifted_depthwise`.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from prefiqs_jax.backbones.iresnet import BLOCKS, FINAL_SIZE
+from prefiqs_jax.backbones.networks.iresnet import BLOCKS, FINAL_SIZE
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.weights import transforms
 from prefiqs_jax.weights.mapping import Entry

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from prefiqs_jax.backbones.layers import dense
+from prefiqs_jax.backbones.networks.layers import dense
 
 
 class Identity(nnx.Module):

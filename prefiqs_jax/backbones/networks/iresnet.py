@@ -24,10 +24,16 @@ from collections.abc import Iterable
 from flax import nnx
 from jax import Array
 
-from prefiqs_jax.backbones.layers import BatchNorm, PReLU, conv, dense, per_image
 from prefiqs_jax.backbones.mirror import norm_leaves
+from prefiqs_jax.backbones.networks.layers import (
+    BatchNorm,
+    PReLU,
+    conv,
+    dense,
+    per_image,
+)
+from prefiqs_jax.backbones.networks.squeeze import Identity, SqueezeExcitation
 from prefiqs_jax.backbones.quality import QualityHead
-from prefiqs_jax.backbones.squeeze import Identity, SqueezeExcitation
 
 BLOCKS = {
     18: (2, 2, 2, 2),

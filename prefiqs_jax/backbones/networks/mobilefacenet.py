@@ -20,7 +20,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from prefiqs_jax.backbones.layers import (
+from prefiqs_jax.backbones.mirror import norm_leaves
+from prefiqs_jax.backbones.networks.layers import (
     BatchNorm,
     DepthwiseConv,
     PReLU,
@@ -28,8 +29,11 @@ from prefiqs_jax.backbones.layers import (
     dense,
     per_image,
 )
-from prefiqs_jax.backbones.mirror import norm_leaves
-from prefiqs_jax.backbones.squeeze import GlobalDepthwiseConv, Identity, VectorConv
+from prefiqs_jax.backbones.networks.squeeze import (
+    GlobalDepthwiseConv,
+    Identity,
+    VectorConv,
+)
 
 BLOCKS = (1, 4, 6, 2)
 SCALE = 2

@@ -6,8 +6,11 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from prefiqs_jax.backbones.convolution import Conv, conv
-from prefiqs_jax.backbones.depthwise import DepthwiseConv, shifted_depthwise
+from prefiqs_jax.backbones.convolutions.convolution import Conv, conv
+from prefiqs_jax.backbones.convolutions.depthwise import (
+    DepthwiseConv,
+    shifted_depthwise,
+)
 
 __all__ = [
     "BatchNorm",

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from prefiqs_jax.backbones.depthwise import shifted_groups
-from prefiqs_jax.backbones.direct import direct
-from prefiqs_jax.backbones.winograd import winograd
+from prefiqs_jax.backbones.convolutions.depthwise import shifted_groups
+from prefiqs_jax.backbones.convolutions.direct import direct
+from prefiqs_jax.backbones.convolutions.winograd import winograd
 
 WINOGRAD_CHANNELS = 128
 WINOGRAD_EXTENT = 14

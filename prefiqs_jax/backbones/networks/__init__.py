@@ -1,0 +1,1 @@
+"""Face-recognition networks as Flax NNX modules, one family a file."""
