@@ -28,10 +28,10 @@ from tqdm import tqdm
 from prefiqs_jax import plots
 from prefiqs_jax.arguments import natural, read_numbers, read_sparsities
 from prefiqs_jax.backbones import Backbone
-from prefiqs_jax.backbones.forward import forward
 from prefiqs_jax.backbones.load import load_backbone
-from prefiqs_jax.compilation import keep_programs
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.execution.compilation import keep_programs
+from prefiqs_jax.execution.forward import forward
 from prefiqs_jax.images import BadImage, decode, read_folder
 from prefiqs_jax.images.align import (
     ALIGNED,

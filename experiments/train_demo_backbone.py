@@ -35,6 +35,7 @@ from prefiqs_jax.backbones.load import save_trained
 from prefiqs_jax.backbones.training import Trainable, tensors_of, trainable
 from prefiqs_jax.backbones.zoo import architecture
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.execution.precision import DEFAULT_PRECISION
 from prefiqs_jax.files import make_folder
 from prefiqs_jax.fiqa import (
     all_pairs,
@@ -45,7 +46,6 @@ from prefiqs_jax.fiqa import (
 from prefiqs_jax.images.degrade import DEGRADATIONS, degrade
 from prefiqs_jax.images.synthetic import faces
 from prefiqs_jax.outputs import check_outputs, write_outputs
-from prefiqs_jax.precision import DEFAULT_PRECISION
 from prefiqs_jax.results.provenance import session_record
 from prefiqs_jax.weights.source import file_sha256
 

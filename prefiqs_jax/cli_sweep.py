@@ -140,8 +140,8 @@ def _sweep(options: argparse.Namespace) -> None:
             "processes meet; give --distributed with them"
         )
         raise InputError(message)
+    from prefiqs_jax.execution.memory import parse_bytes
     from prefiqs_jax.sweep.distributed import all_stop_if_one_must, join
-    from prefiqs_jax.sweep.memory import parse_bytes
 
     limit = parse_bytes(options.memory_limit) if options.memory_limit else None
     from prefiqs_jax.images import read_folder

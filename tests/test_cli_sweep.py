@@ -12,7 +12,7 @@ from PIL import Image
 from prefiqs_jax import results
 from prefiqs_jax.cli import main
 from prefiqs_jax.cli_sweep import PRECISIONS, TUNE
-from prefiqs_jax.precision import PRECISIONS as KNOWN_PRECISIONS
+from prefiqs_jax.execution.precision import PRECISIONS as KNOWN_PRECISIONS
 from prefiqs_jax.sweep import tuning
 
 PREFIQS = [sys.executable, "-m", "prefiqs_jax.cli"]

@@ -25,8 +25,8 @@ from prefiqs_jax.backbones.architecture import Architecture
 from prefiqs_jax.backbones.functional import bind
 from prefiqs_jax.backbones.zoo import architecture
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.execution.precision import DEFAULT_PRECISION
 from prefiqs_jax.files import clear_beside, write_text
-from prefiqs_jax.precision import DEFAULT_PRECISION
 from prefiqs_jax.results.provenance import session_record
 from prefiqs_jax.types import ApplyFn, Params
 

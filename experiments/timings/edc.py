@@ -29,6 +29,7 @@ import numpy as np
 from common import hardware, output_path, parser, peak_rss, ratio, write
 from numpy.typing import NDArray
 
+from prefiqs_jax.execution.threads import in_threads, usable_cores
 from prefiqs_jax.fiqa import (
     Pairs,
     all_pairs,
@@ -39,7 +40,6 @@ from prefiqs_jax.fiqa import (
     pair_similarity,
     unit_embeddings,
 )
-from prefiqs_jax.fiqa.threads import in_threads, usable_cores
 
 DIM = 512
 SETTINGS: dict[str, dict[str, Any]] = {

@@ -32,7 +32,7 @@ from opponents import TorchSweep, torch_forward
 from ours import our_forward
 from twins import LAYOUTS, forward_flops, full_float32, torch_images, torch_twin
 
-from prefiqs_jax.compilation import compiler_options
+from prefiqs_jax.execution.compilation import compiler_options
 
 NETWORKS = (
     "arcface_iresnet18",

@@ -10,11 +10,11 @@ import numpy as np
 from common import Network, in_turn
 from numpy.typing import NDArray
 
-from prefiqs_jax.compilation import compiler_options
+from prefiqs_jax.execution.compilation import compiler_options
+from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision, at_precision
+from prefiqs_jax.execution.slices import cache_friendly, in_slices
 from prefiqs_jax.masks import globally, magnitude
 from prefiqs_jax.masks.packed import pack_masks
-from prefiqs_jax.precision import DEFAULT_PRECISION, Precision, at_precision
-from prefiqs_jax.slices import cache_friendly, in_slices
 from prefiqs_jax.sweep.engine import Measured, SweepProblem, pose
 from prefiqs_jax.sweep.executor import Executor
 from prefiqs_jax.sweep.planner import Plan, Planner

@@ -13,7 +13,7 @@ from common import random_network
 from pipeline_ways import SIDE
 
 from prefiqs_jax.backbones.preprocessing import Preprocessing
-from prefiqs_jax.compilation import compiler_options
+from prefiqs_jax.execution.compilation import compiler_options
 from prefiqs_jax.images import ImageFolder, load_batches
 
 DEVICES = {

@@ -31,8 +31,8 @@ from ours import our_sweep
 
 from prefiqs_jax import load_backbone
 from prefiqs_jax.backbones.zoo import architecture
+from prefiqs_jax.execution.precision import DEFAULT_PRECISION, MEANING, PRECISIONS
 from prefiqs_jax.images import load_batches, read_folder
-from prefiqs_jax.precision import DEFAULT_PRECISION, MEANING, PRECISIONS
 from prefiqs_jax.sweep.engine import Measured
 
 SHARED = HERE.parents[1].parent / "shared"

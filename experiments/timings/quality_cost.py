@@ -30,8 +30,8 @@ from common import (
 from numpy.typing import NDArray
 
 from prefiqs_jax.backbones import Backbone, Provenance, load_backbone
-from prefiqs_jax.backbones.forward import forward
 from prefiqs_jax.backbones.taps import make_taps
+from prefiqs_jax.execution.forward import forward
 from prefiqs_jax.quality import METHODS, Draws, Scorer, image_seeds, make_scorers
 
 ALONE = ("norm", "prefiqs", "first-order", "grafiqs", "serfiq", "faceqan", "random")

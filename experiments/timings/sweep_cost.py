@@ -64,7 +64,7 @@ from ours import best_forward, our_sweep
 from peaks import measured_peak_fraction, peak_fraction, sweep_flops
 from twins import LAYOUTS, forward_flops, full_float32, torch_images, torch_twin
 
-from prefiqs_jax.precision import DEFAULT_PRECISION
+from prefiqs_jax.execution.precision import DEFAULT_PRECISION
 from prefiqs_jax.sweep.tuning import Tune
 
 NETWORKS = (

@@ -8,8 +8,8 @@ import numpy as np
 from tqdm import tqdm
 
 from prefiqs_jax.backbones.backbone import Backbone
-from prefiqs_jax.backbones.forward import forward
 from prefiqs_jax.demo.settings import FMR
+from prefiqs_jax.execution.forward import forward
 from prefiqs_jax.fiqa import (
     EDCBand,
     all_pairs,

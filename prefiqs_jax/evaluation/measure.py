@@ -18,17 +18,17 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from prefiqs_jax.backbones.backbone import Backbone
-from prefiqs_jax.backbones.forward import Forward, forward
 from prefiqs_jax.backbones.identity import network_settings
 from prefiqs_jax.backbones.load import provenance_record
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.execution.forward import Forward, forward
+from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision
 from prefiqs_jax.images import (
     ImageFolder,
     LoadedBatch,
     batch_count,
     load_batches,
 )
-from prefiqs_jax.precision import DEFAULT_PRECISION, Precision
 from prefiqs_jax.quality import Scorer, image_seeds
 from prefiqs_jax.results.parts import read_tables, write_table
 from prefiqs_jax.results.provenance import session_record

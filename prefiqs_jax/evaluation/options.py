@@ -5,11 +5,11 @@ from typing import Literal
 
 from prefiqs_jax.backbones.backbone import Backbone
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision
 from prefiqs_jax.fiqa import PROTOCOLS
 from prefiqs_jax.fiqa.checks import check_fmr
 from prefiqs_jax.fiqa.protocol import find_protocol
 from prefiqs_jax.fiqa.templates import Pooling
-from prefiqs_jax.precision import DEFAULT_PRECISION, Precision
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from prefiqs_jax.benchmarks import Benchmark
-from prefiqs_jax.compilation import keep_programs
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.evaluation.benchmarks import as_folder
 from prefiqs_jax.evaluation.compare import (
@@ -32,6 +31,7 @@ from prefiqs_jax.evaluation.qualities import (
     from_source,
 )
 from prefiqs_jax.evaluation.units import usable_units
+from prefiqs_jax.execution.compilation import keep_programs
 from prefiqs_jax.masks.named import NamedMask, as_named
 from prefiqs_jax.quality import Scorer, make_scorers
 from prefiqs_jax.quality.methods import check_methods

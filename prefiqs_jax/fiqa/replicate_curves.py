@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
+from prefiqs_jax.execution.threads import in_threads
 from prefiqs_jax.fiqa.cuts import GRID, Cut
 from prefiqs_jax.fiqa.discard import pair_quality
 from prefiqs_jax.fiqa.edc import quiet_edc
@@ -21,7 +22,6 @@ from prefiqs_jax.fiqa.pooled import (
 from prefiqs_jax.fiqa.protocol import Protocol
 from prefiqs_jax.fiqa.reading import ROUNDING, area_under, read_curve
 from prefiqs_jax.fiqa.resampling import Draws, Units, sides, weight_chunks
-from prefiqs_jax.fiqa.threads import in_threads
 from prefiqs_jax.fiqa.weighted import (
     Counted,
     Listed,

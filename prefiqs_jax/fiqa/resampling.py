@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.execution.threads import in_threads
 from prefiqs_jax.fiqa.pairs import Pairs, identity_codes
-from prefiqs_jax.fiqa.threads import in_threads
 from prefiqs_jax.statistics import bootstrap_weights
 
 Unit = Literal["identity", "image", "comparison"]

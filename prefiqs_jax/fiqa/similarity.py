@@ -10,8 +10,8 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.execution.threads import in_threads
 from prefiqs_jax.fiqa.ordering import stable_order
-from prefiqs_jax.fiqa.threads import in_threads
 
 # Numbers of the rows that a thread copies at once: 2 × 256 KB, within a core's cache.
 _BLOCK_NUMBERS = 2**16

@@ -1,7 +1,6 @@
 """Turn a batch's files into one array of pixels: what the loader's workers do."""
 
 import dataclasses
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -35,14 +34,6 @@ class LoadedBatch:
     """Conversion, such as ``"grey to RGB"``, to the names that needed it."""
     images: np.ndarray | None = None
     """The transformed pixels; None without a transform, and where n is 0."""
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    # Not on every system; ``os.process_cpu_count`` is, but only from Python 3.13 on.
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def decode_into(

@@ -16,13 +16,13 @@ from typing import Literal
 import numpy as np
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.execution.threads import usable_cores
 from prefiqs_jax.images.assembling import (
     LoadedBatch,
     Outcome,
     Transform,
     assemble,
     decode_into,
-    usable_cores,
 )
 from prefiqs_jax.images.folder import ImageFolder
 from prefiqs_jax.images.opening import NeededSize, silence_pillow

@@ -24,7 +24,7 @@ from jax import Array
 from numpy.typing import NDArray
 
 from prefiqs_jax.backbones.preprocessing import Preprocessing
-from prefiqs_jax.quality.batches import ImageFunction
+from prefiqs_jax.execution.batches import ImageFunction
 from prefiqs_jax.quality.keys import image_keys
 from prefiqs_jax.sensitivity import embed
 from prefiqs_jax.types import ApplyFn

@@ -17,14 +17,14 @@ from jax import Array
 from numpy.typing import NDArray
 
 from prefiqs_jax.backbones.backbone import Backbone
+from prefiqs_jax.execution.batches import ImageFunction, in_batches
+from prefiqs_jax.execution.precision import Precision
+from prefiqs_jax.execution.slices import in_slices, network_intensity
 from prefiqs_jax.masks.packed import PackedMasks, delta_at
-from prefiqs_jax.precision import Precision
-from prefiqs_jax.quality.batches import ImageFunction, in_batches
 from prefiqs_jax.quality.forwards import output_name
 from prefiqs_jax.quality.methods import FIRST_ORDER, NORM, PREFIQS
 from prefiqs_jax.quality.scorer import Scorer, scorer
 from prefiqs_jax.sensitivity import unit
-from prefiqs_jax.slices import in_slices, network_intensity
 from prefiqs_jax.sweep.engine import SweepProblem, pose
 from prefiqs_jax.sweep.executor import Executor
 from prefiqs_jax.sweep.planner import Planner

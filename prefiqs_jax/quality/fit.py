@@ -8,7 +8,7 @@ import numpy as np
 from prefiqs_jax.backbones.backbone import Backbone
 from prefiqs_jax.backbones.taps import Taps
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.precision import PRECISIONS, Precision
+from prefiqs_jax.execution.precision import PRECISIONS, Precision
 from prefiqs_jax.quality.grafiqs import OUTPUTS
 from prefiqs_jax.quality.methods import CRFIQA, FACEQAN, GRAFIQS, SERFIQ
 

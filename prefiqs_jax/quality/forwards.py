@@ -10,10 +10,10 @@ from jax import Array
 from numpy.typing import NDArray
 
 from prefiqs_jax.backbones.backbone import Backbone
-from prefiqs_jax.backbones.forward import forward
-from prefiqs_jax.compilation import compiler_options
+from prefiqs_jax.execution.compilation import compiler_options
+from prefiqs_jax.execution.forward import forward
+from prefiqs_jax.execution.precision import Precision
 from prefiqs_jax.masks.packed import PackedMasks, delta_at
-from prefiqs_jax.precision import Precision
 from prefiqs_jax.quality.methods import CRFIQA, NORM, PREFIQS
 from prefiqs_jax.quality.scorer import Scorer, scorer
 from prefiqs_jax.types import Params

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from prefiqs_jax.backbones.taps import Observed
-from prefiqs_jax.quality.batches import ImageFunction
+from prefiqs_jax.execution.batches import ImageFunction
 
 OUTPUTS = ("image", "block1", "block2", "block3", "block4")
 """What the gradient is taken of."""

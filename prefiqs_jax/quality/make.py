@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from prefiqs_jax.backbones.backbone import Backbone
 from prefiqs_jax.backbones.taps import Taps
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.execution.batches import ImageFunction, Run, in_batches, sliced
+from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision, at_precision
+from prefiqs_jax.execution.slices import default_slice, in_slices, network_intensity
 from prefiqs_jax.masks import globally, magnitude
 from prefiqs_jax.masks.allocation import check_sparsity
 from prefiqs_jax.masks.named import NamedMask, as_named
 from prefiqs_jax.masks.packed import PackedMasks, pack_masks
-from prefiqs_jax.precision import DEFAULT_PRECISION, Precision, at_precision
 from prefiqs_jax.quality import faceqan, grafiqs, serfiq
-from prefiqs_jax.quality.batches import ImageFunction, Run, in_batches, sliced
 from prefiqs_jax.quality.draws import Draws
 from prefiqs_jax.quality.first_order import both_scorer, first_order_scorer
 from prefiqs_jax.quality.fit import check_fit
@@ -35,7 +36,6 @@ from prefiqs_jax.quality.methods import (
 )
 from prefiqs_jax.quality.random import random_quality
 from prefiqs_jax.quality.scorer import Scorer, scorer
-from prefiqs_jax.slices import default_slice, in_slices, network_intensity
 from prefiqs_jax.sweep.score import DEFAULT_SPARSITY
 from prefiqs_jax.types import MaskFn
 
@@ -97,7 +97,7 @@ def make_scorers(
     mask
         For the same; None = ``global/magnitude``.
     precision
-        Of products, see :mod:`prefiqs_jax.precision`.
+        Of products, see :mod:`prefiqs_jax.execution.precision`.
     seed
         Of what is drawn at random; with the seed of an image
         (:func:`prefiqs_jax.quality.image_seeds`) it determines its draws.

@@ -22,7 +22,7 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from prefiqs_jax.quality.batches import ImageFunction
+from prefiqs_jax.execution.batches import ImageFunction
 from prefiqs_jax.quality.keys import image_keys
 from prefiqs_jax.sensitivity import unit
 from prefiqs_jax.types import ApplyFn

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from prefiqs_jax.precision import DEFAULT_PRECISION, MEANING
+from prefiqs_jax.execution.precision import DEFAULT_PRECISION, MEANING
 from prefiqs_jax.report.finding import percent
 from prefiqs_jax.statistics import ROUNDING, ROUNDING_AT
 

@@ -24,11 +24,11 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from numpy.typing import DTypeLike, NDArray
 
-from prefiqs_jax.compilation import compiler_options
+from prefiqs_jax.execution.compilation import compiler_options
+from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision, at_precision
+from prefiqs_jax.execution.slices import in_slices
 from prefiqs_jax.masks.packed import PackedMasks, delta_at
-from prefiqs_jax.precision import DEFAULT_PRECISION, Precision, at_precision
 from prefiqs_jax.sensitivity import Agreement, agreement, unit
-from prefiqs_jax.slices import in_slices
 from prefiqs_jax.sweep.strategy import Strategy
 from prefiqs_jax.types import ApplyFn, Params
 
@@ -116,7 +116,7 @@ def pose(
     apply_fn, params, masks
         Network and masks.
     precision
-        Of products, see :mod:`prefiqs_jax.precision`.
+        Of products, see :mod:`prefiqs_jax.execution.precision`.
     devices
         That share the batch out; None = all of this process.
     sharded

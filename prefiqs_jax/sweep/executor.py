@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.execution.memory import is_out_of_memory
 from prefiqs_jax.sweep.engine import Measured, fetch, start
-from prefiqs_jax.sweep.memory import is_out_of_memory
 from prefiqs_jax.sweep.planner import Plan, Planner
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from prefiqs_jax.precision import at_precision
+from prefiqs_jax.execution.precision import at_precision
 from prefiqs_jax.sweep.executor import Executor
 from prefiqs_jax.sweep.planner import Planner
 from prefiqs_jax.types import ApplyFn

@@ -15,14 +15,13 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.sweep.engine import SweepProblem, compile_step
-from prefiqs_jax.sweep.memory import (
-    Estimate,
+from prefiqs_jax.execution.memory import (
     default_memory_limit,
-    estimate,
     is_out_of_memory,
     peak_bytes,
 )
+from prefiqs_jax.sweep.engine import SweepProblem, compile_step
+from prefiqs_jax.sweep.estimate import Estimate, estimate
 from prefiqs_jax.sweep.strategy import Strategy, default_strategy, divisors
 from prefiqs_jax.sweep.tuning import Candidate, Known, Tune, look_up, tune_step
 
@@ -97,7 +96,7 @@ class Planner:
     batch_size
         Fixed if given, else chosen.
     memory_limit
-        Bytes; default is :func:`prefiqs_jax.sweep.memory.default_memory_limit`.
+        Bytes; default is :func:`prefiqs_jax.execution.memory.default_memory_limit`.
     tune
         Whether to measure strategies, see :data:`prefiqs_jax.sweep.tuning.Tune`.
     say

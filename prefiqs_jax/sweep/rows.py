@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision
 from prefiqs_jax.masks.named import NamedMask, as_named
 from prefiqs_jax.masks.packed import PackedMasks, pack_masks
-from prefiqs_jax.precision import DEFAULT_PRECISION, Precision
 from prefiqs_jax.sensitivity import Agreement
 from prefiqs_jax.sweep.engine import pose
+from prefiqs_jax.sweep.estimate import must_shard
 from prefiqs_jax.sweep.executor import Executor
-from prefiqs_jax.sweep.memory import must_shard
 from prefiqs_jax.sweep.planner import Planner
 from prefiqs_jax.types import ApplyFn, MaskFn, Params
 

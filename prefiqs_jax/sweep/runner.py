@@ -16,13 +16,13 @@ from tqdm import tqdm
 from prefiqs_jax.backbones.backbone import Backbone
 from prefiqs_jax.backbones.identity import network_settings
 from prefiqs_jax.backbones.load import provenance_record
-from prefiqs_jax.compilation import keep_programs
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.execution.compilation import keep_programs
+from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision
 from prefiqs_jax.images import ImageFolder, batch_count
 from prefiqs_jax.masks.named import NamedMask, as_named
 from prefiqs_jax.masks.norms import delta_norms
 from prefiqs_jax.masks.packed import PackedMasks, pack_masks
-from prefiqs_jax.precision import DEFAULT_PRECISION, Precision
 from prefiqs_jax.results.provenance import now, session_record
 from prefiqs_jax.results.run_folder import FORMAT, write_manifest
 from prefiqs_jax.results.schema import ARROW_SCHEMA
@@ -30,9 +30,9 @@ from prefiqs_jax.sweep.assignment import Assignment, assign
 from prefiqs_jax.sweep.batches import Work, measure_batches
 from prefiqs_jax.sweep.distributed import all_stop_if_one_must
 from prefiqs_jax.sweep.engine import pose
+from prefiqs_jax.sweep.estimate import must_shard
 from prefiqs_jax.sweep.executor import Executor
 from prefiqs_jax.sweep.fidelity import describe_error, precision_error
-from prefiqs_jax.sweep.memory import must_shard
 from prefiqs_jax.sweep.planner import Planner
 from prefiqs_jax.sweep.record import RunRecord
 from prefiqs_jax.sweep.tuning import Tune
@@ -51,8 +51,8 @@ class SweepOptions:
     memory_limit
         Bytes; None = found out.
     precision
-        Of products, see :mod:`prefiqs_jax.precision`. A lower one than ``"highest"`` is
-        compared with it on the first batch, and the error recorded.
+        Of products, see :mod:`prefiqs_jax.execution.precision`. A lower one than
+        ``"highest"`` is compared with it on the first batch, and the error recorded.
     devices
         How many of this process's devices to use; None = all.
     tune

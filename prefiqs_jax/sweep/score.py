@@ -12,9 +12,10 @@ import numpy as np
 from tqdm import tqdm
 
 from prefiqs_jax.backbones.backbone import Backbone
-from prefiqs_jax.backbones.forward import forward
-from prefiqs_jax.compilation import keep_programs
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.execution.compilation import keep_programs
+from prefiqs_jax.execution.forward import forward
+from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision
 from prefiqs_jax.files import write_text
 from prefiqs_jax.images import (
     ImageFolder,
@@ -25,7 +26,6 @@ from prefiqs_jax.images.folder import IDENTITY_TABLE
 from prefiqs_jax.masks import apply_mask
 from prefiqs_jax.masks.allocation import check_sparsity
 from prefiqs_jax.masks.named import NamedMask
-from prefiqs_jax.precision import DEFAULT_PRECISION, Precision
 from prefiqs_jax.results.inventory import INVENTORY
 from prefiqs_jax.results.parts import PART
 from prefiqs_jax.results.run_folder import MANIFEST
@@ -67,7 +67,7 @@ def score(
     batch_size
         Images in a batch; None = 32 on a CPU, 128 elsewhere.
     precision
-        Of products, see :mod:`prefiqs_jax.precision`.
+        Of products, see :mod:`prefiqs_jax.execution.precision`.
     on_bad_image
         ``"fail"`` or ``"skip"``.
     progress

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from prefiqs_jax.slices import MEMORY_BOUND, default_slice, slices_of
+from prefiqs_jax.execution.slices import MEMORY_BOUND, default_slice, slices_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +54,7 @@ def default_strategy(sparsity_count: int, batch: int, intensity: float) -> Strat
         Images of one device.
     intensity
         Operations of products for each byte that the linearised pass keeps, see
-        :class:`prefiqs_jax.sweep.memory.Estimate`.
+        :class:`prefiqs_jax.sweep.estimate.Estimate`.
     """
     on_cpu = jax.default_backend() == "cpu"
     if on_cpu and intensity < MEMORY_BOUND:

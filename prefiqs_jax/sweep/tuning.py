@@ -17,11 +17,11 @@ import jax
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from prefiqs_jax.compilation import cache_folder
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.execution.compilation import cache_folder
+from prefiqs_jax.execution.memory import is_out_of_memory
 from prefiqs_jax.files import make_folder, write_text
 from prefiqs_jax.sweep.engine import SweepProblem, fetch, start
-from prefiqs_jax.sweep.memory import is_out_of_memory
 from prefiqs_jax.sweep.strategy import Strategy, worth_measuring
 from prefiqs_jax.version import __version__
 

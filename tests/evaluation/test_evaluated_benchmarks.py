@@ -18,9 +18,9 @@ from prefiqs_jax.cli import main
 from prefiqs_jax.cli_edc import PRECISIONS, PROTOCOLS
 from prefiqs_jax.evaluation import Verifier
 from prefiqs_jax.evaluation.units import usable_units
+from prefiqs_jax.execution.precision import PRECISIONS as KNOWN_PRECISIONS
 from prefiqs_jax.fiqa import PROTOCOLS as KNOWN_PROTOCOLS
 from prefiqs_jax.fiqa import Members, pool_templates, template_quality
-from prefiqs_jax.precision import PRECISIONS as KNOWN_PRECISIONS
 from prefiqs_jax.quality import METHODS
 
 SIZE = 14

@@ -320,7 +320,7 @@ def test_workers_default_to_the_usable_cores(folder, monkeypatch):
         with contextlib.closing(load(folder, batch_size=5)) as batches:
             next(batches)
             assert len(load_threads()) == threads
-    assert 1 <= assembling.usable_cores() <= (os.cpu_count() or 1)
+    assert 1 <= loading.usable_cores() <= (os.cpu_count() or 1)
 
 
 @pytest.mark.parametrize("how", ["close", "drop", "exception", "closing"])

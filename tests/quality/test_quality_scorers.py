@@ -9,9 +9,9 @@ from quality.quality_networks import PROVENANCE, opened, pictures, tiny_iresnet
 from toy import toy_backbone
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.execution.batches import in_batches, sliced
 from prefiqs_jax.masks import globally, layerwise, magnitude, pruning_delta
 from prefiqs_jax.quality import METHODS, Draws, image_seeds, make_scorers
-from prefiqs_jax.quality.batches import in_batches, sliced
 from prefiqs_jax.sensitivity import drift, first_order
 
 NAMES = ["anna/1.png", "anna/2.png", "ben/1.png", "ben/2.png", "ben/3.png"]

@@ -127,7 +127,7 @@ from prefiqs_jax.masks import globally, magnitude
 from prefiqs_jax.masks.packed import pack_masks
 from prefiqs_jax.sweep.engine import pose
 from prefiqs_jax.sweep.executor import Executor
-from prefiqs_jax.sweep.memory import must_shard
+from prefiqs_jax.sweep.estimate import must_shard
 from prefiqs_jax.sweep.planner import Planner
 
 apply_fn, params, images = toy_network(np.float32)

@@ -7,11 +7,12 @@ import pytest
 from toy import toy_network
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.execution.memory import parse_bytes, peak_bytes
 from prefiqs_jax.masks import globally, magnitude, pruning_delta
 from prefiqs_jax.masks.packed import pack_masks
 from prefiqs_jax.sensitivity import agreement, displacement, embedding_jvp
 from prefiqs_jax.sweep.engine import compile_step, fetch, make_step, pose, start
-from prefiqs_jax.sweep.memory import estimate, parse_bytes, peak_bytes
+from prefiqs_jax.sweep.estimate import estimate
 from prefiqs_jax.sweep.planner import Planner
 from prefiqs_jax.sweep.strategy import Strategy, default_strategy
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.execution.threads import usable_cores
 from prefiqs_jax.images.align.plan import Task, as_stamped
 from prefiqs_jax.images.align.stamp import (
     Stamp,
     pixels_sha256,
     read_stamp,
 )
-from prefiqs_jax.images.assembling import usable_cores
 from prefiqs_jax.images.decode import prepare, to_rgb
 from prefiqs_jax.images.opening import BadImage, silence_pillow
 

@@ -9,9 +9,9 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from prefiqs_jax.compilation import compiler_options
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.sweep.memory import is_out_of_memory
+from prefiqs_jax.execution.compilation import compiler_options
+from prefiqs_jax.execution.memory import is_out_of_memory
 
 ImageFunction: TypeAlias = Callable[[Any, Array, Array], Array]
 """``(weights, images, seeds) -> numbers``, whose last axis is that of the images. The
@@ -66,8 +66,8 @@ def in_batches(function: ImageFunction, weights: Any, batch_size: int) -> Run:
 def sliced(function: ImageFunction, size: int | None) -> ImageFunction:
     """Run a function on ``size`` images at a time, which must divide the batch.
 
-    As :func:`prefiqs_jax.slices.in_slices` does with a network: its activations then
-    stay in a processor's cache, those that a backward pass needs, too.
+    As :func:`prefiqs_jax.execution.slices.in_slices` does with a network: its
+    activations then stay in a processor's cache, those that a backward pass needs, too.
     """
     if size is None:
         return function

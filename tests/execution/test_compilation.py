@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from prefiqs_jax import compilation
-from prefiqs_jax.compilation import compiler_options
+from prefiqs_jax.execution import compilation
+from prefiqs_jax.execution.compilation import compiler_options
 
 
 def test_a_program_compiles_with_them():

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 from jax import Array
 
-from prefiqs_jax.jaxprs import bodies
+from prefiqs_jax.execution.jaxprs import bodies
 from prefiqs_jax.types import ApplyFn, Params
 
 LARGEST_SLICE = 8

@@ -15,7 +15,7 @@ from jax import Array
 from jax.extend import core
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.jaxprs import bodies
+from prefiqs_jax.execution.jaxprs import bodies
 from prefiqs_jax.types import ApplyFn, Params
 
 Precision: TypeAlias = Literal["highest", "high", "fast"]

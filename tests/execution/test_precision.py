@@ -8,8 +8,8 @@ from jax import lax
 from toy import toy_network
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.jaxprs import bodies
-from prefiqs_jax.precision import MEANING, PRECISIONS, at_precision
+from prefiqs_jax.execution.jaxprs import bodies
+from prefiqs_jax.execution.precision import MEANING, PRECISIONS, at_precision
 
 PRODUCTS = ("dot_general", "conv_general_dilated")
 

@@ -42,6 +42,7 @@ def in_threads(
 
 def usable_cores() -> int:
     """Count the cores that this process may use."""
+    # Not on every system; ``os.process_cpu_count`` is, but only from Python 3.13 on.
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -7,9 +7,9 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from prefiqs_jax.compilation import compiler_options
-from prefiqs_jax.precision import DEFAULT_PRECISION, Precision, at_precision
-from prefiqs_jax.slices import cache_friendly
+from prefiqs_jax.execution.compilation import compiler_options
+from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision, at_precision
+from prefiqs_jax.execution.slices import cache_friendly
 from prefiqs_jax.types import ApplyFn, Params
 
 Forward: TypeAlias = Callable[[Params, NDArray], NDArray[np.float64]]

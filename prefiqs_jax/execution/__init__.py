@@ -1,0 +1,1 @@
+"""How a function of images runs: precision, compilation, slices, batches."""
