@@ -1,6 +1,6 @@
 """Show whether optimising the labels of a score by mated similarities helps.
 
-The optimisation of Babnik & Štruc (``prefiqs_jax.fiqa.label_optimisation``) moves the
+The optimisation of Babnik & Štruc (``prefiqs_jax.fiqa.labels.label_optimisation``) moves the
 quality of an image towards what its mated similarities say. An evaluation judges
 qualities by mated similarities, too: of the same comparisons, it would praise what the
 labels have copied from it. So the pictures of each person are split into two halves at
@@ -41,8 +41,8 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.compilation import keep_programs
 from prefiqs_jax.execution.forward import forward
 from prefiqs_jax.fiqa import Pairs, all_pairs, edc_replicates
-from prefiqs_jax.fiqa.intervals import interval
-from prefiqs_jax.fiqa.label_optimisation import optimise_labels
+from prefiqs_jax.fiqa.bootstrap.intervals import interval
+from prefiqs_jax.fiqa.labels.label_optimisation import optimise_labels
 from prefiqs_jax.images import ImageFolder, load_batches
 from prefiqs_jax.outputs import write_outputs
 from prefiqs_jax.plots.label_optimisation import optimisation_panels

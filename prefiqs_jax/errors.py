@@ -1,5 +1,8 @@
 """The error that a user can cure: one line, what is wrong and how to fix it."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class InputError(ValueError):
     """Bad input: a file, a name or a value that the user gave.
@@ -7,3 +10,39 @@ class InputError(ValueError):
     The message is one line that names the file or value and the cure. The command
     line prints it and exits with status 2; anything else that escapes is a bug.
     """
+
+
+def unknown(
+    what: str, value: object, known: Iterable[str], listed: str | None = None
+) -> InputError:
+    """Make the error for a name that is none of those known, with the nearest of them.
+
+    Parameters
+    ----------
+    what
+        What the name is of, such as ``"mask"``.
+    value
+        The name that was given.
+    known
+        Every name that there is.
+    listed
+        How the message lists them, if not one after another.
+
+    Examples
+    --------
+    >>> str(unknown("colour", "gren", ["red", "green"]))
+    "unknown colour 'gren'; did you mean green? known: red, green"
+    """
+    known = list(known)
+    close = difflib.get_close_matches(str(value), known, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    return InputError(
+        f"unknown {what} {value!r}; {hint}known: {listed or ', '.join(known)}"
+    )
+
+
+def check_choice(what: str, value: object, known: Iterable[str]) -> None:
+    """Raise :func:`unknown` unless the value is one of those known."""
+    known = list(known)
+    if value not in known:
+        raise unknown(what, value, known)

@@ -3,7 +3,6 @@
 This is the package's one registry: weights need provenance.
 """
 
-import difflib
 import math
 
 from prefiqs_jax.backbones.architecture import Architecture
@@ -28,7 +27,7 @@ from prefiqs_jax.backbones.families import (
 from prefiqs_jax.backbones.networks.mobilefacenet import LARGE_BLOCKS, LARGE_SCALE
 from prefiqs_jax.backbones.official import OFFICIAL
 from prefiqs_jax.backbones.verified import KINDS, verified
-from prefiqs_jax.errors import InputError
+from prefiqs_jax.errors import unknown
 from prefiqs_jax.weights.hub import HubFile
 
 DEPTHS = (18, 34, 50, 100)
@@ -114,10 +113,8 @@ def architecture(name: str) -> Architecture:
         _SPELLINGS.get(spelling(name), "")
     )
     if found is None:
-        close = difflib.get_close_matches(name, [*ARCHITECTURES, ONNX], n=1)
-        hint = f"did you mean {close[0]}? " if close else ""
-        message = f"unknown backbone {name!r}; {hint}known: {_all_names()}"
-        raise InputError(message)
+        error = unknown("backbone", name, [*ARCHITECTURES, ONNX], _all_names())
+        raise error
     return found
 
 

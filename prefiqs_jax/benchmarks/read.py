@@ -1,7 +1,6 @@
 """Find out what kind of benchmark something is, and read it."""
 
 import dataclasses
-import difflib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from prefiqs_jax.benchmarks.packed import read_packed
 from prefiqs_jax.benchmarks.pairs_table import read_pairs_table
 from prefiqs_jax.benchmarks.published import compare_counts
 from prefiqs_jax.benchmarks.wording import some
-from prefiqs_jax.errors import InputError
+from prefiqs_jax.errors import InputError, check_choice
 from prefiqs_jax.images import found_people
 
 KINDS: Mapping[str, str] = {
@@ -75,11 +74,8 @@ def read_benchmark(
     if not os.path.exists(path):
         message = f"there is no {path}; give a benchmark: a file or folder of pictures"
         raise InputError(message)
-    if kind is not None and kind not in KINDS:
-        close = difflib.get_close_matches(kind, KINDS, n=1)
-        hint = f"did you mean {close[0]}? " if close else ""
-        message = f"unknown kind of benchmark {kind!r}; {hint}known: {', '.join(KINDS)}"
-        raise InputError(message)
+    if kind is not None:
+        check_choice("kind of benchmark", kind, KINDS)
     found = _find(path) if kind is None else _Found(kind, _listed(kind, path))
     if images is not None and found.kind == "bin":
         message = f"{found.path} holds its pictures itself; leave --images out"

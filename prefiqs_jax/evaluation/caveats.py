@@ -6,9 +6,9 @@ import numpy as np
 
 from prefiqs_jax.evaluation.units import Units
 from prefiqs_jax.fiqa import EDC, Evidence, Replicates, few_told, tie_warning
-from prefiqs_jax.fiqa.evidence import FEWEST_ERRORS, FEWEST_UNITS
-from prefiqs_jax.fiqa.replicates import FEW_DRAWS, FEW_UNITS
-from prefiqs_jax.fiqa.verification import OperatingPoint
+from prefiqs_jax.fiqa.bootstrap.evidence import FEWEST_ERRORS, FEWEST_UNITS
+from prefiqs_jax.fiqa.bootstrap.replicates import FEW_DRAWS, FEW_UNITS
+from prefiqs_jax.fiqa.verification.verification import OperatingPoint
 
 _UNIT_NAMES = {
     "identity": "identity",

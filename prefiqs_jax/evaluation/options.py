@@ -8,8 +8,8 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision
 from prefiqs_jax.fiqa import PROTOCOLS
 from prefiqs_jax.fiqa.checks import check_fmr
-from prefiqs_jax.fiqa.protocol import find_protocol
-from prefiqs_jax.fiqa.templates import Pooling
+from prefiqs_jax.fiqa.discard.protocol import find_protocol
+from prefiqs_jax.fiqa.verification.templates import Pooling
 
 
 @dataclasses.dataclass(frozen=True)

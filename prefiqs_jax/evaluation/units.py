@@ -19,7 +19,7 @@ from prefiqs_jax.fiqa import (
     template_quality,
     unit_embeddings,
 )
-from prefiqs_jax.fiqa.templates import Pooling
+from prefiqs_jax.fiqa.verification.templates import Pooling
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

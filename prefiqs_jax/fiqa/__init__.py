@@ -4,29 +4,52 @@ Numbers in, numbers out: embeddings or similarities, identities, qualities. Says
 fraction or count in its name whether it is one of images or of comparisons.
 """
 
-from prefiqs_jax.fiqa.cuts import GRID
-from prefiqs_jax.fiqa.det import DET, det, det_fnmr
-from prefiqs_jax.fiqa.differences import difference_table, pauc_table
-from prefiqs_jax.fiqa.discard import Removed, false_non_matches_removed, pair_quality
-from prefiqs_jax.fiqa.edc import EDC, edc, tie_warning
-from prefiqs_jax.fiqa.evidence import Evidence, error_evidence
-from prefiqs_jax.fiqa.false_matches import FalseMatchEDC, false_match_edc
-from prefiqs_jax.fiqa.intervals import EDCBand, Interval, edc_bands, edc_intervals
-from prefiqs_jax.fiqa.label_optimisation import optimise_labels
-from prefiqs_jax.fiqa.pairs import MOST_IMAGES, MOST_IMAGES_SINGLE, Pairs, all_pairs
-from prefiqs_jax.fiqa.protocol import PROTOCOLS, Protocol
-from prefiqs_jax.fiqa.rce import RCE, rce
-from prefiqs_jax.fiqa.replicates import FEW_UNITS, Replicates, edc_replicates, few_told
-from prefiqs_jax.fiqa.similarity import pair_similarity, unit_embeddings
-from prefiqs_jax.fiqa.summary import (
+from prefiqs_jax.fiqa.bootstrap.differences import difference_table, pauc_table
+from prefiqs_jax.fiqa.bootstrap.evidence import Evidence, error_evidence
+from prefiqs_jax.fiqa.bootstrap.intervals import (
+    EDCBand,
+    Interval,
+    edc_bands,
+    edc_intervals,
+)
+from prefiqs_jax.fiqa.bootstrap.replicates import (
+    FEW_UNITS,
+    Replicates,
+    edc_replicates,
+    few_told,
+)
+from prefiqs_jax.fiqa.discard.cuts import GRID
+from prefiqs_jax.fiqa.discard.discard import (
+    Removed,
+    false_non_matches_removed,
+    pair_quality,
+)
+from prefiqs_jax.fiqa.discard.edc import EDC, edc, tie_warning
+from prefiqs_jax.fiqa.discard.false_matches import FalseMatchEDC, false_match_edc
+from prefiqs_jax.fiqa.discard.protocol import PROTOCOLS, Protocol
+from prefiqs_jax.fiqa.discard.rce import RCE, rce
+from prefiqs_jax.fiqa.discard.summary import (
     best_curve,
     best_fnmr_after_discard,
     best_pauc,
     fnmr_after_discard,
     pauc,
 )
-from prefiqs_jax.fiqa.templates import Members, pool_templates, template_quality
-from prefiqs_jax.fiqa.verification import (
+from prefiqs_jax.fiqa.labels.label_optimisation import optimise_labels
+from prefiqs_jax.fiqa.verification.det import DET, det, det_fnmr
+from prefiqs_jax.fiqa.verification.pairs import (
+    MOST_IMAGES,
+    MOST_IMAGES_SINGLE,
+    Pairs,
+    all_pairs,
+)
+from prefiqs_jax.fiqa.verification.similarity import pair_similarity, unit_embeddings
+from prefiqs_jax.fiqa.verification.templates import (
+    Members,
+    pool_templates,
+    template_quality,
+)
+from prefiqs_jax.fiqa.verification.verification import (
     OperatingPoint,
     angular_similarity,
     equal_error_rate,

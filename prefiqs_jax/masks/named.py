@@ -1,13 +1,12 @@
 """Masks by the name that the command line gives them: ``ALLOCATION/SCORE``."""
 
-import difflib
 import hashlib
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from prefiqs_jax.errors import InputError
+from prefiqs_jax.errors import InputError, unknown
 from prefiqs_jax.masks.allocation import RankedMask, globally, layerwise
 from prefiqs_jax.masks.magnitude import magnitude
 from prefiqs_jax.masks.random import random
@@ -105,13 +104,9 @@ def mask_named(
         message = f"mask {name} names a file; say which function of it: {name}:FUNCTION"
         raise InputError(message)
     known = mask_names()
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
-    message = (
-        f"unknown mask {name!r}; {hint}known: {', '.join(known)}, or your own score as "
-        "ALLOCATION/FILE.py:FUNCTION"
-    )
-    raise InputError(message)
+    own = "or your own score as ALLOCATION/FILE.py:FUNCTION"
+    error = unknown("mask", name, known, ", ".join([*known, own]))
+    raise error
 
 
 def as_named(mask: NamedMask | MaskFn) -> NamedMask:

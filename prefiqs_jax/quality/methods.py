@@ -1,10 +1,9 @@
 """The quality scores that can be computed here: what each is, costs, and comes from."""
 
 import dataclasses
-import difflib
 from collections.abc import Mapping, Sequence
 
-from prefiqs_jax.errors import InputError
+from prefiqs_jax.errors import InputError, check_choice
 
 PREFIQS, FIRST_ORDER, NORM, CRFIQA = "prefiqs", "first-order", "norm", "crfiqa"
 GRAFIQS, SERFIQ, FACEQAN, RANDOM = "grafiqs", "serfiq", "faceqan", "random"
@@ -88,11 +87,7 @@ METHODS: Mapping[str, Method] = {method.name: method for method in _ALL}
 def check_methods(names: Sequence[str]) -> None:
     """Raise InputError unless every name is that of a method, and there only once."""
     for name in names:
-        if name not in METHODS:
-            close = difflib.get_close_matches(name, METHODS, n=1)
-            hint = f"did you mean {close[0]}? " if close else ""
-            message = f"unknown method {name!r}; {hint}known: {', '.join(METHODS)}"
-            raise InputError(message)
+        check_choice("method", name, METHODS)
     if not names:
         message = f"no method is given; choose from {', '.join(METHODS)}"
         raise InputError(message)

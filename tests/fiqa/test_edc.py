@@ -19,7 +19,7 @@ from prefiqs_jax.fiqa import (
     pauc,
     threshold_at_fmr,
 )
-from prefiqs_jax.fiqa.protocol import find_protocol
+from prefiqs_jax.fiqa.discard.protocol import find_protocol
 
 # Tied qualities are the rule in these samples.
 pytestmark = pytest.mark.filterwarnings("ignore:.* tie in quality at a cut")

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.cluster import vq
 
-from prefiqs_jax.fiqa.clustering import kmeans, lloyd, plus_plus
+from prefiqs_jax.fiqa.labels.clustering import kmeans, lloyd, plus_plus
 
 
 def test_few_images_are_clusters_of_their_own():

@@ -21,10 +21,8 @@ from prefiqs_jax.fiqa import (
     ordering,
     pair_quality,
     pauc,
-    pooled,
-    replicate_curves,
-    resampling,
 )
+from prefiqs_jax.fiqa.bootstrap import pooled, replicate_curves, resampling
 from prefiqs_jax.statistics import bootstrap_weights
 
 # Tied qualities are the rule in these samples.

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.fiqa import all_pairs, pairs
+from prefiqs_jax.fiqa import all_pairs
+from prefiqs_jax.fiqa.verification.verification import pairs
 
 
 def _images(count=23, dim=5, seed=0):

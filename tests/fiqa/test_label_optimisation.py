@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.fiqa import label_optimisation
-from prefiqs_jax.fiqa.label_optimisation import (
+from prefiqs_jax.fiqa.labels import label_optimisation
+from prefiqs_jax.fiqa.labels.label_optimisation import (
     draw_partners,
     group_images,
     known_codes,

@@ -14,7 +14,6 @@ from PIL import Image
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import (
     BadImage,
-    assembling,
     batch_count,
     check_headers,
     decode,

@@ -1,12 +1,11 @@
 """The degradation ladder: pictures at known severities, with nothing else changed."""
 
-import difflib
 import operator
 from collections.abc import Sequence
 
 import numpy as np
 
-from prefiqs_jax.errors import InputError
+from prefiqs_jax.errors import InputError, check_choice
 from prefiqs_jax.images.degrade.blur import gaussian_blur, motion_blur
 from prefiqs_jax.images.degrade.compression import jpeg
 from prefiqs_jax.images.degrade.contract import Degradation
@@ -105,12 +104,8 @@ def degrade(
 
 
 def _function(name: str) -> Degradation:
-    if name in DEGRADATIONS:
-        return DEGRADATIONS[name]
-    close = difflib.get_close_matches(str(name), DEGRADATIONS, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
-    message = f"unknown degradation {name!r}; {hint}known: {', '.join(DEGRADATIONS)}"
-    raise InputError(message)
+    check_choice("degradation", name, DEGRADATIONS)
+    return DEGRADATIONS[name]
 
 
 def _checked(pictures: np.ndarray) -> np.ndarray:

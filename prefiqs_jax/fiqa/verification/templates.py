@@ -10,8 +10,7 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from prefiqs_jax.errors import InputError
-from prefiqs_jax.fiqa.protocol import check_choice
+from prefiqs_jax.errors import InputError, check_choice
 
 Pooling = Literal["min", "mean", "max"]
 
@@ -124,7 +123,7 @@ def template_quality(
     >>> template_quality([0.9, 0.1, 0.5], members)
     array([0.1, 0.5])
     """
-    check_choice("pooling", pooling, list(get_args(Pooling)))
+    check_choice("pooling", pooling, get_args(Pooling))
     quality = np.asarray(image_quality, np.float64)
     if quality.ndim != 1:
         message = f"image_quality has shape {quality.shape}, but must have (images,)"

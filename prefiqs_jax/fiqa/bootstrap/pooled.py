@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from prefiqs_jax.execution.threads import in_threads, usable_cores
-from prefiqs_jax.fiqa.cuts import Cut
+from prefiqs_jax.fiqa.bootstrap.resampling import Units, blocks, sides
+from prefiqs_jax.fiqa.discard.cuts import Cut
 from prefiqs_jax.fiqa.ordering import stable_order
-from prefiqs_jax.fiqa.pairs import Pairs
-from prefiqs_jax.fiqa.resampling import Units, blocks, sides
+from prefiqs_jax.fiqa.verification.pairs import Pairs
 
 # Comparisons of a run at most, and of a block of runs, about.
 _LONGEST_RUN = 1024

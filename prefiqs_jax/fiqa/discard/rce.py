@@ -7,11 +7,13 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
-from prefiqs_jax.errors import InputError
-from prefiqs_jax.fiqa.discard import checked_quality, images_compared
-from prefiqs_jax.fiqa.pairs import Pairs
-from prefiqs_jax.fiqa.protocol import check_choice
-from prefiqs_jax.fiqa.verification import nearest_threshold, threshold_at_fmr
+from prefiqs_jax.errors import InputError, check_choice
+from prefiqs_jax.fiqa.discard.discard import checked_quality, images_compared
+from prefiqs_jax.fiqa.verification.pairs import Pairs
+from prefiqs_jax.fiqa.verification.verification import (
+    nearest_threshold,
+    threshold_at_fmr,
+)
 
 Ties = Literal["margin", "harm"]
 Rule = Literal["at_most", "nearest"]
@@ -112,8 +114,8 @@ def rce(
     if not alpha >= 0:
         message = f"alpha={alpha} is below 0; the weights grow with the harm"
         raise InputError(message)
-    check_choice("ties", ties, list(get_args(Ties)))
-    check_choice("rule", rule, list(get_args(Rule)))
+    check_choice("ties", ties, get_args(Ties))
+    check_choice("rule", rule, get_args(Rule))
     images = images_compared(pairs)
     quality = checked_quality(image_quality, images)[images]
     if threshold is None:

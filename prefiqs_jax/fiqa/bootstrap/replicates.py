@@ -7,20 +7,14 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 
-from prefiqs_jax.errors import InputError
-from prefiqs_jax.fiqa.checks import check_fmr, checked_mated, checked_values
-from prefiqs_jax.fiqa.cuts import GRID
-from prefiqs_jax.fiqa.discard import checked_quality, images_compared
-from prefiqs_jax.fiqa.pairs import Pairs
-from prefiqs_jax.fiqa.protocol import Protocol, check_choice, find_protocol
-from prefiqs_jax.fiqa.reading import ROUNDING
-from prefiqs_jax.fiqa.replicate_curves import (
+from prefiqs_jax.errors import InputError, check_choice
+from prefiqs_jax.fiqa.bootstrap.replicate_curves import (
     Evaluation,
     Reading,
     Setting,
     curves_of_quality,
 )
-from prefiqs_jax.fiqa.resampling import (
+from prefiqs_jax.fiqa.bootstrap.resampling import (
     Draws,
     Method,
     Unit,
@@ -28,6 +22,12 @@ from prefiqs_jax.fiqa.resampling import (
     find_units,
     non_mated_totals,
 )
+from prefiqs_jax.fiqa.checks import check_fmr, checked_mated, checked_values
+from prefiqs_jax.fiqa.discard.cuts import GRID
+from prefiqs_jax.fiqa.discard.discard import checked_quality, images_compared
+from prefiqs_jax.fiqa.discard.protocol import Protocol, find_protocol
+from prefiqs_jax.fiqa.discard.reading import ROUNDING
+from prefiqs_jax.fiqa.verification.pairs import Pairs
 
 PERCENT = np.arange(96) / 100
 """Discard fractions at which curves are read: 0, 0.01, … 0.95."""
@@ -277,7 +277,7 @@ def edc_replicates(
 def _draws(units: Units, method: str | None, replicates: int, seed: int) -> Draws:
     few = units.kind == "identity" and units.size <= MOST_LEFT_OUT
     chosen = ("jackknife" if few else "bootstrap") if method is None else method
-    check_choice("method", chosen, list(get_args(Method)))
+    check_choice("method", chosen, get_args(Method))
     if chosen == "jackknife":
         if replicates < 2:
             message = f"replicates={replicates}: a jackknife takes at least 2"

@@ -4,10 +4,9 @@ Areas under different protocols cannot be compared, so a curve carries its proto
 """
 
 import dataclasses
-import difflib
 from typing import Literal, get_args, get_type_hints
 
-from prefiqs_jax.errors import InputError
+from prefiqs_jax.errors import InputError, check_choice
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,15 +110,10 @@ def find_protocol(protocol: str | Protocol) -> tuple[str, Protocol]:
     'mated'
     """
     if isinstance(protocol, str):
-        if protocol not in PROTOCOLS:
-            message = _unknown("protocol", protocol, list(PROTOCOLS))
-            raise InputError(message)
+        check_choice("protocol", protocol, PROTOCOLS)
         return protocol, PROTOCOLS[protocol]
     for name, hint in get_type_hints(Protocol).items():
-        value = getattr(protocol, name)
-        if value not in get_args(hint):
-            message = _unknown(name, value, list(get_args(hint)))
-            raise InputError(message)
+        check_choice(name, getattr(protocol, name), get_args(hint))
     if protocol.threshold == "per_step" and protocol.steps == "all":
         message = (
             'threshold="per_step" goes with steps="grid" only: one threshold for each '
@@ -128,16 +122,3 @@ def find_protocol(protocol: str | Protocol) -> tuple[str, Protocol]:
         raise InputError(message)
     names = [name for name, preset in PROTOCOLS.items() if preset == protocol]
     return (names[0] if names else "custom"), protocol
-
-
-def check_choice(name: str, value: str, allowed: list[str]) -> None:
-    """Raise InputError, with the nearest name, unless the value is one of those."""
-    if value not in allowed:
-        message = _unknown(name, value, allowed)
-        raise InputError(message)
-
-
-def _unknown(name: str, value: str, allowed: list[str]) -> str:
-    close = difflib.get_close_matches(str(value), allowed, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
-    return f"unknown {name} {value!r}; {hint}known: {', '.join(allowed)}"

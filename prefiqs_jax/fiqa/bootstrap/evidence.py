@@ -6,9 +6,9 @@ import numpy as np
 from jaxtyping import Int
 from numpy.typing import ArrayLike
 
-from prefiqs_jax.fiqa.edc import EDC
-from prefiqs_jax.fiqa.pairs import Pairs
-from prefiqs_jax.fiqa.resampling import Unit, find_units
+from prefiqs_jax.fiqa.bootstrap.resampling import Unit, find_units
+from prefiqs_jax.fiqa.discard.edc import EDC
+from prefiqs_jax.fiqa.verification.pairs import Pairs
 
 FEWEST_ERRORS = 10
 """False non-matches below which nothing is told: of ten, chance alone makes the count

@@ -5,10 +5,9 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from prefiqs_jax.errors import InputError
-from prefiqs_jax.fiqa.edc import EDC
-from prefiqs_jax.fiqa.protocol import check_choice
-from prefiqs_jax.fiqa.reading import ROUNDING, area_under, read_curve
+from prefiqs_jax.errors import InputError, check_choice
+from prefiqs_jax.fiqa.discard.edc import EDC
+from prefiqs_jax.fiqa.discard.reading import ROUNDING, area_under, read_curve
 
 Normalise = Literal["none", "range", "start", "best", "scaled"]
 
@@ -66,7 +65,7 @@ def pauc(
     >>> round(pauc(curve, max_discard=0.3, normalise="start"), 12)
     1.0
     """
-    check_choice("normalise", normalise, list(get_args(Normalise)))
+    check_choice("normalise", normalise, get_args(Normalise))
     if not 0 < max_discard <= 1:
         message = f"max_discard={max_discard} is outside (0, 1]: it is a fraction"
         raise InputError(message)

@@ -12,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-from prefiqs_jax.fiqa.cuts import Counted, Cut
-from prefiqs_jax.fiqa.drawn_level import (
+from prefiqs_jax.fiqa.discard.cuts import Counted, Cut
+from prefiqs_jax.fiqa.discard.drawn_level import (
     Part,
     Tie,
     drawn_level,
     first_in_doubt,
     similarity_groups,
 )
-from prefiqs_jax.fiqa.levels import Level, find_level
-from prefiqs_jax.fiqa.protocol import Protocol
+from prefiqs_jax.fiqa.discard.levels import Level, find_level
+from prefiqs_jax.fiqa.discard.protocol import Protocol
 
 # Comparisons looked at above a threshold for the first that stays: the others hardly
 # ever are it.
@@ -65,7 +65,7 @@ def level_at_step(
         Weight of the non-mated comparisons that stay for sure, and of those tied at the
         cut.
     fmr, switches, is_all
-        As of :func:`~prefiqs_jax.fiqa.levels.find_level`.
+        As of :func:`~prefiqs_jax.fiqa.discard.levels.find_level`.
 
     Returns
     -------
@@ -146,7 +146,7 @@ def expected_level(
     where two numbers of them allow the same number of false matches; and the mated
     comparison that a threshold may lie on is sought among the next 16. Where non-mated
     comparisons of equal similarity (or copies) may lie at the threshold, it is the mean
-    over 256 orders instead (:mod:`prefiqs_jax.fiqa.drawn_level`).
+    over 256 orders instead (:mod:`prefiqs_jax.fiqa.discard.drawn_level`).
     """
     groups = similarity_groups(top)
     in_doubt = slice(first_in_doubt(groups, tie, fmr), None)

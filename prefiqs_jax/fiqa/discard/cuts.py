@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int, Num
 from numpy.typing import NDArray
 
-from prefiqs_jax.fiqa.protocol import Protocol
+from prefiqs_jax.fiqa.discard.protocol import Protocol
 
 GRID = np.arange(0, 0.98, 0.05)
 """Discard fractions of ``steps="grid"``, as published, rounding included: 0.15 is

@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 from numpy.typing import NDArray
 
-from prefiqs_jax.fiqa.protocol import Protocol
-from prefiqs_jax.fiqa.verification import next_above
+from prefiqs_jax.fiqa.discard.protocol import Protocol
+from prefiqs_jax.fiqa.verification.verification import next_above
 
 # Most steps and replicates need half of this share; the rest takes a longer list.
 _MARGIN = 2.0

@@ -8,21 +8,14 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from prefiqs_jax.execution.threads import in_threads
-from prefiqs_jax.fiqa.cuts import GRID, Cut
-from prefiqs_jax.fiqa.discard import pair_quality
-from prefiqs_jax.fiqa.edc import quiet_edc
-from prefiqs_jax.fiqa.levels import first_length, most_similar
-from prefiqs_jax.fiqa.pairs import Pairs
-from prefiqs_jax.fiqa.pooled import (
+from prefiqs_jax.fiqa.bootstrap.pooled import (
     PooledOrder,
     find_cut,
     pooled_order,
     weight_before,
 )
-from prefiqs_jax.fiqa.protocol import Protocol
-from prefiqs_jax.fiqa.reading import ROUNDING, area_under, read_curve
-from prefiqs_jax.fiqa.resampling import Draws, Units, sides, weight_chunks
-from prefiqs_jax.fiqa.weighted import (
+from prefiqs_jax.fiqa.bootstrap.resampling import Draws, Units, sides, weight_chunks
+from prefiqs_jax.fiqa.bootstrap.weighted import (
     Counted,
     Listed,
     Rate,
@@ -31,6 +24,13 @@ from prefiqs_jax.fiqa.weighted import (
     mated_curve,
     pooled_curve,
 )
+from prefiqs_jax.fiqa.discard.cuts import GRID, Cut
+from prefiqs_jax.fiqa.discard.discard import pair_quality
+from prefiqs_jax.fiqa.discard.edc import quiet_edc
+from prefiqs_jax.fiqa.discard.levels import first_length, most_similar
+from prefiqs_jax.fiqa.discard.protocol import Protocol
+from prefiqs_jax.fiqa.discard.reading import ROUNDING, area_under, read_curve
+from prefiqs_jax.fiqa.verification.pairs import Pairs
 
 # Numbers of one table of replicates held at once: 128 MB in float32.
 _CHUNK_NUMBERS = 2**25

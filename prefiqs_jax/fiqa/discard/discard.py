@@ -12,8 +12,12 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.fiqa.pairs import Pairs
-from prefiqs_jax.fiqa.verification import allowed_count, fnmr_at, threshold_at_fmr
+from prefiqs_jax.fiqa.verification.pairs import Pairs
+from prefiqs_jax.fiqa.verification.verification import (
+    allowed_count,
+    fnmr_at,
+    threshold_at_fmr,
+)
 
 _BLOCK = 2**20
 

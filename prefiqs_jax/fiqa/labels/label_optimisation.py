@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.fiqa.checks import checked_values
-from prefiqs_jax.fiqa.clustering import kmeans
+from prefiqs_jax.fiqa.labels.clustering import kmeans
 
 # Similarities held at once (0.5 GB); ten draws of 300,000 images have as many.
 _HELD_NUMBERS = 2**26

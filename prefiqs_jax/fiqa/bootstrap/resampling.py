@@ -15,7 +15,7 @@ from scipy import sparse
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.threads import in_threads
-from prefiqs_jax.fiqa.pairs import Pairs, identity_codes
+from prefiqs_jax.fiqa.verification.pairs import Pairs, identity_codes
 from prefiqs_jax.statistics import bootstrap_weights
 
 Unit = Literal["identity", "image", "comparison"]

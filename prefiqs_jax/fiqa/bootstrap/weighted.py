@@ -10,10 +10,10 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
-from prefiqs_jax.fiqa.cuts import GRID, Counted, Cut
-from prefiqs_jax.fiqa.expected_level import StepCuts, level_at_step
-from prefiqs_jax.fiqa.levels import find_level
-from prefiqs_jax.fiqa.protocol import Protocol
+from prefiqs_jax.fiqa.discard.cuts import GRID, Counted, Cut
+from prefiqs_jax.fiqa.discard.expected_level import StepCuts, level_at_step
+from prefiqs_jax.fiqa.discard.levels import find_level
+from prefiqs_jax.fiqa.discard.protocol import Protocol
 
 
 class Listed(NamedTuple):

@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Float, Num
 from numpy.typing import NDArray
 
-from prefiqs_jax.fiqa.levels import Level
-from prefiqs_jax.fiqa.protocol import Protocol
+from prefiqs_jax.fiqa.discard.levels import Level
+from prefiqs_jax.fiqa.discard.protocol import Protocol
 
 # Their mean has a sixteenth of the standard deviation between orders.
 _ORDERS = 256
@@ -98,7 +98,7 @@ def drawn_level(
     groups
         The most similar non-mated comparisons, by falling similarity.
     mated, tie, fmr, switches, is_all
-        As of :func:`~prefiqs_jax.fiqa.expected_level.expected_level`.
+        As of :func:`~prefiqs_jax.fiqa.discard.expected_level.expected_level`.
     seed
         Of the orders. They are drawn group by group, by falling similarity: the order
         of the list does not matter, nor does how much of it is given.

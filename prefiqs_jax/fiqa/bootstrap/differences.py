@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.fiqa.intervals import interval
-from prefiqs_jax.fiqa.replicates import Replicates
+from prefiqs_jax.fiqa.bootstrap.intervals import interval
+from prefiqs_jax.fiqa.bootstrap.replicates import Replicates
 from prefiqs_jax.statistics.simultaneous import simultaneous_intervals
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.fiqa.checks import checked_values
-from prefiqs_jax.fiqa.edc import quiet_edc
-from prefiqs_jax.fiqa.protocol import PROTOCOLS
+from prefiqs_jax.fiqa.discard.edc import quiet_edc
+from prefiqs_jax.fiqa.discard.protocol import PROTOCOLS
 
 
 class FalseMatchEDC(NamedTuple):

@@ -9,11 +9,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.fiqa.checks import check_fmr, checked_mated, checked_values
-from prefiqs_jax.fiqa.cuts import Counted, Plan, plan_discard
-from prefiqs_jax.fiqa.expected_level import StepCuts, level_at_step
-from prefiqs_jax.fiqa.levels import MostSimilar, find_level, first_length, most_similar
-from prefiqs_jax.fiqa.protocol import Protocol, find_protocol
-from prefiqs_jax.fiqa.verification import is_zero_fmr
+from prefiqs_jax.fiqa.discard.cuts import Counted, Plan, plan_discard
+from prefiqs_jax.fiqa.discard.expected_level import StepCuts, level_at_step
+from prefiqs_jax.fiqa.discard.levels import (
+    MostSimilar,
+    find_level,
+    first_length,
+    most_similar,
+)
+from prefiqs_jax.fiqa.discard.protocol import Protocol, find_protocol
+from prefiqs_jax.fiqa.verification.verification import is_zero_fmr
 
 # Of a larger share of ties at a cut, the user should know.
 _MANY_TIES = 0.01
@@ -123,7 +128,7 @@ def edc(
     equal quality: exactly so at a fixed threshold where either kind is discarded by
     itself. With a pooled discard, how many mated comparisons stay enters by its mean,
     and a threshold per step by its distribution
-    (:mod:`prefiqs_jax.fiqa.expected_level`): off by less than one comparison, unless
+    (:mod:`prefiqs_jax.fiqa.discard.expected_level`): off by less than one comparison, unless
     few are left. Where similarities tie as well at such a threshold (integer scores,
     repeated comparisons), the mean is over 256 orders, whose seed is fixed: its
     standard error is a sixteenth of the standard deviation between orders (1000 + 1000

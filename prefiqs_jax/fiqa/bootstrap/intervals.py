@@ -8,10 +8,10 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.fiqa.pairs import Pairs
-from prefiqs_jax.fiqa.protocol import Protocol
-from prefiqs_jax.fiqa.replicates import PERCENT, Replicates, edc_replicates
-from prefiqs_jax.fiqa.resampling import Method, Unit
+from prefiqs_jax.fiqa.bootstrap.replicates import PERCENT, Replicates, edc_replicates
+from prefiqs_jax.fiqa.bootstrap.resampling import Method, Unit
+from prefiqs_jax.fiqa.discard.protocol import Protocol
+from prefiqs_jax.fiqa.verification.pairs import Pairs
 from prefiqs_jax.statistics import percentile_interval
 from prefiqs_jax.statistics.jackknife import jackknife_interval
 

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.fiqa.checks import checked_mated, checked_values
-from prefiqs_jax.fiqa.verification import next_above
+from prefiqs_jax.fiqa.verification.verification import next_above
 
 
 class DET(NamedTuple):

@@ -1,0 +1,1 @@
+"""Optimisation of quality labels, after the paper's supplement."""

@@ -1,0 +1,1 @@
+"""Comparisons of faces: their similarity, thresholds and error rates."""
