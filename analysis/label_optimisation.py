@@ -1,6 +1,6 @@
 """Show whether optimising the labels of a score by mated similarities helps.
 
-The optimisation of Babnik & Štruc (``prefiqs_jax.fiqa.labels.label_optimisation``) moves the
+The optimisation of Babnik & Štruc (``prefiqs_jax.fiqa.optimise_labels``) moves the
 quality of an image towards what its mated similarities say. An evaluation judges
 qualities by mated similarities, too: of the same comparisons, it would praise what the
 labels have copied from it. So the pictures of each person are split into two halves at

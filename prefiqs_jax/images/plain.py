@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from prefiqs_jax.images.opencv import opencv
+from prefiqs_jax.images.geometry.opencv import opencv
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_COLOURS = {0: 1, 2: 3}

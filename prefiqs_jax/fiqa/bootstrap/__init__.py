@@ -1,1 +1,1 @@
-"""Intervals of curves and areas: people, images or comparisons resampled or left out."""
+"""Intervals of curves and areas: people or images resampled or left out."""

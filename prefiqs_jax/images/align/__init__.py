@@ -1,6 +1,5 @@
 """Alignment of faces: five landmarks to a template, given or found by a detector."""
 
-from prefiqs_jax.images.align.crop import align, warp
 from prefiqs_jax.images.align.detector import (
     Detect,
     Detection,
@@ -17,16 +16,7 @@ from prefiqs_jax.images.align.earlier import (
     refuse_other_settings,
 )
 from prefiqs_jax.images.align.folder import Crop, align_pictures, locate
-from prefiqs_jax.images.align.landmarks import check_landmarks
-from prefiqs_jax.images.align.misalign import (
-    ALIGNED,
-    Misalignment,
-    error_matrix,
-    misaligned_crops,
-    misalignments,
-)
 from prefiqs_jax.images.align.plan import Task, describe_unusable, plan_crops
-from prefiqs_jax.images.align.similarity import compose, similarity, transform
 from prefiqs_jax.images.align.stamp import Stamp, opencv_version
 from prefiqs_jax.images.align.table import (
     LANDMARK_COLUMNS,
@@ -34,11 +24,22 @@ from prefiqs_jax.images.align.table import (
     has_landmarks,
     read_landmarks,
 )
-from prefiqs_jax.images.align.templates import (
+from prefiqs_jax.images.geometry import (
+    ALIGNED,
     LANDMARKS,
     TEMPLATES,
+    Misalignment,
     Template,
+    align,
+    check_landmarks,
+    compose,
+    error_matrix,
+    misaligned_crops,
+    misalignments,
+    similarity,
     template_named,
+    transform,
+    warp,
 )
 
 __all__ = [

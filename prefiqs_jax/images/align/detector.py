@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.images.opencv import opencv
+from prefiqs_jax.images.geometry.opencv import opencv
 
 LARGEST_SIDE_PX = 640
 """Pictures are shrunk to it before detection; twice as far if no face is found."""

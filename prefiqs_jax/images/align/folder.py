@@ -15,12 +15,12 @@ from jaxtyping import Float, UInt8
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.threads import usable_cores
-from prefiqs_jax.images.align.crop import align
 from prefiqs_jax.images.align.detector import Detect, choose
 from prefiqs_jax.images.align.earlier import Times, times_of
 from prefiqs_jax.images.align.plan import Task, as_stamped
 from prefiqs_jax.images.align.stamp import Stamp, encode_stamped
 from prefiqs_jax.images.decode import prepare_bytes, to_rgb
+from prefiqs_jax.images.geometry import align
 from prefiqs_jax.images.opening import BadImage, regular_file, silence_pillow
 
 WriteCrop = Callable[[str, bytes], None]

@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Float
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.images.align.landmarks import check_landmarks
 from prefiqs_jax.images.align.table import LandmarkTable, match
 from prefiqs_jax.images.folder import ImageFolder
+from prefiqs_jax.images.geometry import check_landmarks
 
 _NAMED = 3
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, PngImagePlugin
 
-from prefiqs_jax.images.opencv import opencv
+from prefiqs_jax.images.geometry.opencv import opencv
 from prefiqs_jax.images.opening import (
     BadImage,
     open_header,

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.images.align.templates import LANDMARKS
+from prefiqs_jax.images.geometry import LANDMARKS
 
 LANDMARK_COLUMNS = tuple(f"{name}_{axis}" for name in LANDMARKS for axis in "xy")
 """Columns of ``images.csv``: left_eye_x, left_eye_y, …, mouth_right_y."""

@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images.decode import Decoded, fit
+from prefiqs_jax.images.geometry import similarity, template_named, warp
 from prefiqs_jax.images.opening import ARCFACE_SIZE, BadImage, NeededSize, check_size
 from prefiqs_jax.images.stores.contract import Store
 from prefiqs_jax.images.stores.files import FILES
@@ -54,8 +55,6 @@ class Landmarked:
 
     def load(self, root: Path, name: str, needed: NeededSize | None) -> Decoded:
         """Decode and align a picture; errors as :class:`Store` says."""
-        from prefiqs_jax.images.align import similarity, template_named, warp
-
         points = self._points(name)
         if needed:
             check_size(name, ARCFACE_SIZE, needed)

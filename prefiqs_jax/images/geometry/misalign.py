@@ -8,14 +8,14 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.images.align.crop import warp
-from prefiqs_jax.images.align.similarity import (
+from prefiqs_jax.images.geometry.crop import warp
+from prefiqs_jax.images.geometry.similarity import (
     Matrix,
     compose,
     similarity,
     transform,
 )
-from prefiqs_jax.images.align.templates import Template
+from prefiqs_jax.images.geometry.templates import Template
 
 # A corner may lie this far outside by rounding alone.
 _ROUNDING_PX = 1e-6
@@ -102,7 +102,7 @@ def error_matrix(error: Misalignment, template: Template) -> Matrix:
 
     Examples
     --------
-    >>> from prefiqs_jax.images.align import template_named
+    >>> from prefiqs_jax.images.geometry import template_named
     >>> error_matrix(Misalignment("shift_x", 3), template_named("arcface"))
     array([[1., 0., 3.],
            [0., 1., 0.]])

@@ -4,10 +4,10 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.images.align.landmarks import check_landmarks
-from prefiqs_jax.images.align.similarity import Matrix, similarity
-from prefiqs_jax.images.align.templates import template_named
-from prefiqs_jax.images.opencv import opencv
+from prefiqs_jax.images.geometry.landmarks import check_landmarks
+from prefiqs_jax.images.geometry.opencv import opencv
+from prefiqs_jax.images.geometry.similarity import Matrix, similarity
+from prefiqs_jax.images.geometry.templates import template_named
 
 
 def align(
@@ -26,9 +26,9 @@ def align(
     landmarks
         Shape (5, 2): x and y of the eyes, the nose and the corners of the mouth in
         `pixels`, in pixels, in the order of
-        :data:`~prefiqs_jax.images.align.LANDMARKS`.
+        :data:`~prefiqs_jax.images.geometry.LANDMARKS`.
     template, size
-        Name and height, see :func:`~prefiqs_jax.images.align.template_named`.
+        Name and height, see :func:`~prefiqs_jax.images.geometry.template_named`.
 
     Returns
     -------
@@ -44,7 +44,7 @@ def align(
 
     Notes
     -----
-    The transform is :func:`~prefiqs_jax.images.align.similarity`, the interpolation
+    The transform is :func:`~prefiqs_jax.images.geometry.similarity`, the interpolation
     OpenCV's bilinear ``warpAffine``, as in insightface. OpenCV 5 interpolates at the
     exact place, OpenCV 4 at the nearest of 32 × 32 places of a pixel, which moves
     about one sample in fifteen by one grey level, seldom by two or three. A picture

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.images.align.templates import LANDMARKS
+from prefiqs_jax.images.geometry.templates import LANDMARKS
 
 _THINNEST = 1e-6
 _ORDER = "give them as " + ", ".join(LANDMARKS) + ", as seen in the image"
@@ -19,7 +19,7 @@ def check_landmarks(
     ----------
     landmarks
         Shape (5, 2): x and y in pixels, in the order of
-        :data:`~prefiqs_jax.images.align.LANDMARKS`.
+        :data:`~prefiqs_jax.images.geometry.LANDMARKS`.
     size
         (height, width) of the picture, if known: at least one landmark must lie in it.
 
