@@ -26,9 +26,9 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from prefiqs_jax import plots
-from prefiqs_jax.arguments import natural, read_numbers, read_sparsities
 from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.backbones.load import load_backbone
+from prefiqs_jax.cli.options import natural, read_numbers, read_sparsities
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.compilation import keep_programs
 from prefiqs_jax.execution.forward import forward

@@ -33,10 +33,10 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from prefiqs_jax import plots
-from prefiqs_jax.arguments import natural, positive, read_numbers
 from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.backbones.load import load_backbone
 from prefiqs_jax.benchmarks import read_benchmark, with_degraded
+from prefiqs_jax.cli.options import natural, positive, read_numbers
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.compilation import keep_programs
 from prefiqs_jax.execution.forward import forward

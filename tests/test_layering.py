@@ -14,7 +14,6 @@ LAYERS = [
     "types",
     "files",
     "outputs",
-    "bench",
     "trees",
     "execution",
     "masks",
@@ -34,10 +33,6 @@ LAYERS = [
     "evaluation",
     "report",
     "demo",
-    "arguments",
-    "cli_sweep",
-    "cli_edc",
-    "cli_align",
     "cli",
 ]
 # The maths runs on a toy: it knows nothing of networks, pictures, files or figures.
@@ -48,7 +43,7 @@ MATHS = {
     "fiqa": {"errors", "statistics", "execution"},
     "plots": {"statistics", "errors", "fiqa"},
     "weights": {"errors", "files"},
-    "images": {"errors", "execution"},
+    "images": {"errors", "execution", "files", "outputs"},
 }
 ONLY_IN = {
     "flax": {"backbones"},

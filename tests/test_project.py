@@ -112,12 +112,12 @@ def test_bounds_and_extras():
 
 
 def test_readme_shows_what_exists():
-    from prefiqs_jax.cli import _parser
+    from prefiqs_jax.cli.main import parser
 
     text = (ROOT / "README.md").read_text()
     (command,) = re.findall(r"<!-- main command -->\n```bash\n(.*?)```", text, re.S)
     for words in re.findall(r"prefiqs (.*?)(?: &&|\n\Z|\Z)", command, re.S):
-        _parser().parse_args(words.replace("\\\n", " ").split())
+        parser().parse_args(words.replace("\\\n", " ").split())
     for link in re.findall(r"\]\((?!http|#)([^)]+)\)", text):
         assert (ROOT / link).exists(), link
 

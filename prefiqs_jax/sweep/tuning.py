@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import jax
 import numpy as np
@@ -26,6 +26,7 @@ from prefiqs_jax.sweep.strategy import Strategy, worth_measuring
 from prefiqs_jax.version import __version__
 
 Tune: TypeAlias = Literal["auto", "always", "never"]
+TUNE = get_args(Tune)
 """``auto`` measures where the run is long enough to earn it back; what was measured
 before is used in any case."""
 

@@ -129,8 +129,8 @@ def edc(
     itself. With a pooled discard, how many mated comparisons stay enters by its mean,
     and a threshold per step by its distribution
     (:mod:`prefiqs_jax.fiqa.discard.expected_level`): off by less than one comparison,
-    unless few are left. Where similarities tie as well at such a threshold (integer scores,
-    repeated comparisons), the mean is over 256 orders, whose seed is fixed: its
+    unless few are left. Where similarities tie as well at such a threshold (integer
+    scores, repeated comparisons), the mean is over 256 orders, whose seed is fixed: its
     standard error is a sixteenth of the standard deviation between orders (1000 + 1000
     integer scores, five levels of quality, FMR 1e-2: 0.1 % of the area). No curve
     depends on the order of the list, to rounding.

@@ -16,6 +16,7 @@ from prefiqs_jax.images.align.earlier import (
     refuse_other_settings,
 )
 from prefiqs_jax.images.align.folder import Crop, align_pictures, locate
+from prefiqs_jax.images.align.job import AlignedFolder, align_folder
 from prefiqs_jax.images.align.plan import Task, describe_unusable, plan_crops
 from prefiqs_jax.images.align.stamp import Stamp, opencv_version
 from prefiqs_jax.images.align.table import (
@@ -47,6 +48,7 @@ __all__ = [
     "LANDMARKS",
     "LANDMARK_COLUMNS",
     "TEMPLATES",
+    "AlignedFolder",
     "Crop",
     "Detect",
     "Detection",
@@ -58,6 +60,7 @@ __all__ = [
     "Template",
     "Times",
     "align",
+    "align_folder",
     "align_pictures",
     "check_landmarks",
     "choose",

@@ -1,39 +1,38 @@
-"""``prefiqs sweep`` and ``prefiqs score``: their options, and what they call.
-
-Nothing heavy is imported before it is needed, so ``--help`` answers at once.
-"""
+"""``prefiqs sweep``."""
 
 import argparse
 import contextlib
 from typing import Any
 
-from prefiqs_jax.arguments import (
+from prefiqs_jax.cli.options import (
+    Choices,
+    add_faces,
+    add_mask,
+    add_precision,
+    add_seed,
     check_file,
     check_weights,
     natural,
-    open_folder,
     positive,
     read_prunable,
     read_sparsities,
 )
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.files import clear_beside
 
 DEFAULT_SPARSITIES = "0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9"
-# Of `precision` and `sweep.tuning`, which import JAX; a test holds them equal.
-PRECISIONS = ("highest", "high", "fast")
-TUNE = ("auto", "always", "never")
 
 
-def add_sweep(commands: Any, network: argparse.ArgumentParser) -> None:
-    """Add ``sweep`` to the commands, with the options of a network and its own."""
+def add_sweep(commands: Any) -> None:
+    """Add ``sweep`` to the commands."""
     sweep = commands.add_parser(
         "sweep",
-        parents=[network],
         help="measure first-order and real drift over sparsities",
         description="Measure, image by image and sparsity by sparsity, the first-order "
         "drift and the drift of the really pruned network. Run it again to continue.",
     )
+    add_faces(sweep)
+    add_mask(sweep)
+    add_seed(sweep)
     sweep.add_argument(
         "--sparsities",
         metavar="LIST",
@@ -63,7 +62,7 @@ def add_sweep(commands: Any, network: argparse.ArgumentParser) -> None:
         help="of the compiled sweep on each device, such as 8GB (default: 80 %% of an "
         "accelerator's memory, half of what is free on a CPU)",
     )
-    _add_precision(sweep)
+    add_precision(sweep)
     sweep.add_argument(
         "--devices",
         type=positive,
@@ -72,7 +71,8 @@ def add_sweep(commands: Any, network: argparse.ArgumentParser) -> None:
     )
     sweep.add_argument(
         "--tune",
-        choices=TUNE,
+        choices=Choices("prefiqs_jax.sweep.tuning", "TUNE"),
+        metavar="WHEN",
         default="auto",
         help="measure which way is fastest here, and remember it: where the run is "
         "long enough to repay it, always, or never (default: auto)",
@@ -96,37 +96,6 @@ def add_sweep(commands: Any, network: argparse.ArgumentParser) -> None:
         "--process-index", type=natural, metavar="I", help="from 0 to N - 1"
     )
     sweep.set_defaults(run=_sweep)
-
-
-def add_score(commands: Any, network: argparse.ArgumentParser) -> None:
-    """Add ``score`` to the commands, with the options of a network and its own."""
-    score = commands.add_parser(
-        "score",
-        parents=[network],
-        help="write the PreFIQs quality of every image",
-        description="Write image, quality and drift; quality = 1 - drift / 2.",
-    )
-    score.add_argument("--sparsity", type=float, default=0.4, help="default: 0.4")
-    score.add_argument("--out", metavar="FILE", required=True)
-    score.add_argument("--format", choices=("csv", "path-score"), default="csv")
-    score.add_argument(
-        "--batch-size",
-        type=positive,
-        metavar="N",
-        help="images at a time (default: 32 on a CPU, 128 elsewhere)",
-    )
-    _add_precision(score)
-    score.set_defaults(run=_score)
-
-
-def _add_precision(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--precision",
-        choices=PRECISIONS,
-        default="highest",
-        help="of products: float32; TF32 or three bfloat16 where the device has them; "
-        "or bfloat16, summed in float32 (default: highest)",
-    )
 
 
 def _sweep(options: argparse.Namespace) -> None:
@@ -185,31 +154,3 @@ def _sweep(options: argparse.Namespace) -> None:
         ),
     )
     print(f"rows in {options.out}; next: prefiqs report {options.out}")
-
-
-def _score(options: argparse.Namespace) -> None:
-    check_weights(options.backbone, options.weights)
-    prunable = read_prunable(options.prunable)
-    from prefiqs_jax.masks.allocation import check_sparsity
-    from prefiqs_jax.masks.named import mask_named
-
-    check_sparsity(options.sparsity)
-    clear_beside(options.out)
-    mask = mask_named(options.mask, seed=options.seed, prunable=prunable)
-    folder = open_folder(options.images, options, identities_matter=False)
-    from prefiqs_jax.backbones.load import load_backbone
-    from prefiqs_jax.sweep import score
-
-    count = score(
-        load_backbone(options.backbone, options.weights, pixels=options.pixels),
-        folder,
-        mask,
-        options.out,
-        sparsity=options.sparsity,
-        layout=options.format,
-        batch_size=options.batch_size,
-        precision=options.precision,
-        on_bad_image=options.on_bad_image,
-        progress=not options.quiet,
-    )
-    print(f"{count} scores in {options.out} (higher = better)")

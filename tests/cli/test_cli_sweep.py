@@ -11,9 +11,6 @@ from PIL import Image
 
 from prefiqs_jax import results
 from prefiqs_jax.cli import main
-from prefiqs_jax.cli_sweep import PRECISIONS, TUNE
-from prefiqs_jax.execution.precision import PRECISIONS as KNOWN_PRECISIONS
-from prefiqs_jax.sweep import tuning
 
 PREFIQS = [sys.executable, "-m", "prefiqs_jax.cli"]
 
@@ -37,11 +34,6 @@ def words(tmp_path):
         return ["sweep", *flat, "--sparsities", "0.4", "--quiet", *map(str, more)]
 
     return build
-
-
-def test_choices_are_those_of_the_library():
-    assert PRECISIONS == KNOWN_PRECISIONS
-    assert set(TUNE) == set(tuning.Tune.__args__)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-FOLDER = Path(__file__).parents[1] / "experiments" / "timings"
+FOLDER = Path(__file__).parents[2] / "experiments" / "timings"
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prefiqs_jax import bench
+from prefiqs_jax.cli import bench
 from prefiqs_jax.images import BadImage, decode, read_folder
 
 

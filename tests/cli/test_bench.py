@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from prefiqs_jax import bench, cli
+from prefiqs_jax.cli import bench, main
 from prefiqs_jax.errors import InputError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SCRIPT = """
 import json, pathlib, sys
 words = sys.argv[1:]
@@ -74,18 +74,18 @@ def test_an_old_result_is_none(scripts, tmp_path):
 
 def test_the_command(scripts, monkeypatch, capsys):
     monkeypatch.setattr(bench, "FOLDER", scripts)
-    assert cli.main(["bench", "forward", "scaling"]) == 0
+    assert main(["bench", "forward", "scaling"]) == 0
     assert "goal: at most 1.5, met" in capsys.readouterr().out
-    assert cli.main(["bench", "ranking"]) == 1
+    assert main(["bench", "ranking"]) == 1
     assert "no memory" in capsys.readouterr().out
 
 
 def test_without_the_repository(scripts, monkeypatch, capsys):
     monkeypatch.setattr(bench, "FOLDER", scripts / "elsewhere")
-    assert cli.main(["bench"]) == 2
+    assert main(["bench"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "not in the wheel" in line
-    assert cli.main(["bench", "speed"]) == 2
+    assert main(["bench", "speed"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "unknown benchmark 'speed'" in line
     assert "sweep_cost" in line

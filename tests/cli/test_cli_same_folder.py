@@ -15,7 +15,7 @@ from PIL import Image
 
 from prefiqs_jax import results
 from prefiqs_jax.backbones.load import convert_weights, load_backbone
-from prefiqs_jax.cli import _parser, main
+from prefiqs_jax.cli import main
 from prefiqs_jax.weights import store
 
 SWEEP = {"--backbone": "demo", "--sparsities": "0.2,0.4", "--batch-size": "2"}
@@ -97,10 +97,10 @@ EDC_ELSEWHERE = {
 
 
 def options_of(command):
-    parser = _parser()
+    every = parser()
     (commands,) = (
         action
-        for action in parser._actions
+        for action in every._actions
         if isinstance(action, argparse._SubParsersAction)
     )
     found = commands.choices[command]._actions

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from prefiqs_jax import bench
+from prefiqs_jax.cli import bench
 
 # PyTorch's own, of its forward mode.
 pytestmark = pytest.mark.filterwarnings(

@@ -8,9 +8,8 @@ import pytest
 from PIL import Image
 from yunet_like import CELL, PLACES, write_detector
 
-from prefiqs_jax.cli_align import TEMPLATES, add_align
+from prefiqs_jax.cli.align import add_align
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.images import align as align_package
 from prefiqs_jax.images import decode, read_folder
 from prefiqs_jax.images.align import LANDMARK_COLUMNS, align, read_landmarks
 
@@ -59,10 +58,6 @@ def table(source, tmp_path):
     path = tmp_path / "landmarks.csv"
     path.write_text("\n".join((HEADER, *lines)) + "\n")
     return path
-
-
-def test_choices_are_those_of_the_library():
-    assert tuple(align_package.TEMPLATES) == TEMPLATES
 
 
 def test_from_a_table(source, table, tmp_path, capsys):

@@ -1,13 +1,17 @@
-"""``prefiqs edc``: its options, and what it calls.
-
-Nothing heavy is imported before it is needed, so ``--help`` answers at once.
-"""
+"""``prefiqs edc``."""
 
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from prefiqs_jax.arguments import (
+from prefiqs_jax.cli.options import (
+    Choices,
     add_identity_level,
+    add_mask,
+    add_on_bad_image,
+    add_precision,
+    add_quiet,
+    add_seed,
+    add_weights,
     check_weights,
     natural,
     positive,
@@ -22,10 +26,6 @@ if TYPE_CHECKING:
 
 DEFAULT_METHODS = "prefiqs,first-order,norm,random"
 DEFAULT_SPARSITIES = "0.1,0.2,0.3,0.4,0.5"
-# Of `fiqa`, `precision` and `benchmarks`, which import NumPy or JAX; a test holds
-# them equal.
-PROTOCOLS = ("crfiqa", "fiqat", "proportional")
-PRECISIONS = ("highest", "high", "fast")
 
 
 def add_edc(commands: Any) -> None:
@@ -42,19 +42,13 @@ def add_edc(commands: Any) -> None:
     _add_qualities(edc)
     _add_evaluation(edc)
     edc.add_argument("--out", metavar="DIR", required=True, help="tables and figures")
-    edc.add_argument("--quiet", action="store_true", help="no progress")
+    add_quiet(edc)
     edc.set_defaults(run=_edc)
 
 
 def _add_networks(edc: argparse.ArgumentParser) -> None:
     group = edc.add_argument_group("networks")
-    group.add_argument(
-        "--backbone", metavar="NAME", help="network that verifies, and that scores"
-    )
-    group.add_argument("--weights", metavar="FILE", help="its trained weights, or hub")
-    group.add_argument(
-        "--pixels", metavar="CHANNELS,MEAN,STD", help="as for prefiqs sweep"
-    )
+    add_weights(group)
     group.add_argument(
         "--verifier",
         metavar="NAME=FILE",
@@ -74,7 +68,7 @@ def _add_networks(edc: argparse.ArgumentParser) -> None:
         help="embed each picture and its mirror image, one after the other, as "
         "CR-FIQA's evaluation does; only then is protocol crfiqa what its code gives",
     )
-    group.add_argument("--precision", choices=PRECISIONS, default="highest")
+    add_precision(group)
     group.add_argument("--batch-size", type=positive, metavar="N")
 
 
@@ -105,12 +99,7 @@ def _add_benchmarks(edc: argparse.ArgumentParser) -> None:
         help="add N degraded copies of every picture, of known severity; for folders "
         "of faces (default: 0)",
     )
-    group.add_argument(
-        "--on-bad-image",
-        choices=("fail", "skip"),
-        default="fail",
-        help="what to do with a picture that cannot be used (default: fail)",
-    )
+    add_on_bad_image(group)
     group.add_argument(
         "--template-quality",
         choices=("min", "mean", "max"),
@@ -155,10 +144,7 @@ def _add_qualities(edc: argparse.ArgumentParser) -> None:
         default=DEFAULT_SPARSITIES,
         help="of prefiqs and first-order (default: %(default)s)",
     )
-    group.add_argument(
-        "--mask", metavar="NAME", default="global/magnitude", help="see prefiqs masks"
-    )
-    group.add_argument("--prunable", metavar="REGEX", help="as for prefiqs sweep")
+    add_mask(group)
 
 
 def _add_evaluation(edc: argparse.ArgumentParser) -> None:
@@ -171,7 +157,8 @@ def _add_evaluation(edc: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--protocol",
-        choices=PROTOCOLS,
+        choices=Choices("prefiqs_jax.fiqa", "PROTOCOLS"),
+        metavar="NAME",
         default="crfiqa",
         help="crfiqa: as tables in the wake of CR-FIQA (equal to its code with "
         "--flip); fiqat: mated comparisons at a fixed threshold; proportional: the "
@@ -198,7 +185,7 @@ def _add_evaluation(edc: argparse.ArgumentParser) -> None:
         "identities is one of the bootstrap; at most so many, 0 = no intervals "
         "(default: 500)",
     )
-    group.add_argument("--seed", type=natural, default=0, help="default: 0")
+    add_seed(group)
 
 
 def _edc(options: argparse.Namespace) -> None:

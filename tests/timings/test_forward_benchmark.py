@@ -10,7 +10,7 @@ import pytest
 
 from prefiqs_jax.weights.mapping import convert
 
-FOLDER = Path(__file__).parents[1] / "experiments" / "timings"
+FOLDER = Path(__file__).parents[2] / "experiments" / "timings"
 
 
 @pytest.fixture

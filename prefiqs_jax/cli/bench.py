@@ -1,4 +1,4 @@
-"""Run the repository's benchmarks and put their ratios into one table.
+"""``prefiqs bench``: run the repository's timings, put their ratios into one table.
 
 The benchmarks are scripts in ``experiments/timings`` of the repository, not part of
 the wheel. Each takes ``--quick`` and ``--out FOLDER`` and writes one JSON file there,
@@ -6,6 +6,7 @@ the wheel. Each takes ``--quick`` and ``--out FOLDER`` and writes one JSON file 
 ``value``, and a goal, ``at_most`` or ``at_least``, where there is one.
 """
 
+import argparse
 import dataclasses
 import json
 import os
@@ -17,12 +18,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from prefiqs_jax.errors import InputError
+from prefiqs_jax.errors import InputError, check_choice
 from prefiqs_jax.files import make_folder
 
 BENCHMARKS = ("forward", "sweep_cost", "precision", "pipeline", "scaling", "ranking")
 BENCHMARKS += ("quality_cost", "edc")
-FOLDER = Path(__file__).parents[1] / "experiments" / "timings"
+FOLDER = Path(__file__).parents[2] / "experiments" / "timings"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +43,31 @@ class Outcome:
     name: str
     ratios: tuple[dict[str, Any], ...]
     failure: str | None = None
+
+
+def add_bench(commands: Any) -> None:
+    """Add ``bench`` to the commands."""
+    bench = commands.add_parser(
+        "bench",
+        help="run the repository's benchmarks, print a table of ratios",
+        description="Run the benchmarks of the repository on this machine and print "
+        "what they found as ratios: forward, sweep_cost, precision, pipeline, scaling, "
+        "ranking, quality_cost, edc. Exit status 1 says that one of them failed.",
+    )
+    bench.add_argument("names", nargs="*", metavar="NAME", help="default: all of them")
+    bench.add_argument("--quick", action="store_true", help="only see that they run")
+    bench.add_argument(
+        "--out",
+        metavar="DIR",
+        help="of the JSON files (default: beside the scripts; --quick keeps none)",
+    )
+    bench.set_defaults(run=_bench)
+
+
+def _bench(options: argparse.Namespace) -> int:
+    found = run_benchmarks(options.names, quick=options.quick, out=options.out)
+    print("\n".join(["", *table(found, goals=not options.quick)]))
+    return int(any(outcome.failure for outcome in found))
 
 
 def run_benchmarks(
@@ -78,12 +104,8 @@ def run_benchmarks(
     InputError
         If a name is unknown, the scripts are not here, or ``out`` cannot be made.
     """
-    unknown = [name for name in names if name not in BENCHMARKS]
-    if unknown:
-        message = (
-            f"unknown benchmark {unknown[0]!r}; choose from {', '.join(BENCHMARKS)}"
-        )
-        raise InputError(message)
+    for name in names:
+        check_choice("benchmark", name, BENCHMARKS)
     folder = folder or FOLDER
     if not folder.is_dir():
         message = (
@@ -159,7 +181,7 @@ def _run(
     before = _written(name, out)
     words = [sys.executable, str(folder / f"{name}.py"), "--out", str(out)]
     # The scripts measure the package that runs them, installed or not.
-    paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     last = "it printed nothing"
     with subprocess.Popen(

@@ -13,7 +13,7 @@ from PIL import Image
 
 from prefiqs_jax.cli import main
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 EMBEDDED = ROOT / "prefiqs_jax" / "assets" / "demo.safetensors"
 
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 from yunet_like import CELL, PLACES, write_detector
 
-from prefiqs_jax.cli_align import add_align
+from prefiqs_jax.cli.align import add_align
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.files import lock_folder
 from prefiqs_jax.images.align import LANDMARK_COLUMNS, earlier

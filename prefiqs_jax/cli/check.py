@@ -1,0 +1,46 @@
+"""``prefiqs check``."""
+
+import argparse
+from typing import Any
+
+from prefiqs_jax.cli.options import (
+    add_faces,
+    check_weights,
+    open_folder,
+    positive,
+)
+
+MISFIT = 1
+"""Exit status: another preprocessing fits clearly better."""
+
+
+def add_check(commands: Any) -> None:
+    """Add ``check`` to the commands."""
+    check = commands.add_parser(
+        "check",
+        help="see whether channels and scaling fit the network on your pictures",
+        description="Compare the stored preprocessing with swapped channels and other "
+        "scalings. Exit status 1 says that another one fits clearly better.",
+    )
+    add_faces(check)
+    check.add_argument("--batch-size", type=positive, default=32, metavar="N")
+    check.add_argument("--max-images", type=positive, default=300, metavar="N")
+    check.set_defaults(run=_check)
+
+
+def _check(options: argparse.Namespace) -> int:
+    check_weights(options.backbone, options.weights)
+    folder = open_folder(options.images, options)
+    from prefiqs_jax.backbones.load import load_backbone
+    from prefiqs_jax.inputcheck import compare_preprocessing, table, verdict
+
+    found = compare_preprocessing(
+        load_backbone(options.backbone, options.weights, pixels=options.pixels),
+        folder,
+        max_images=options.max_images,
+        batch_size=options.batch_size,
+        on_bad_image=options.on_bad_image,
+        progress=not options.quiet,
+    )
+    print("\n".join([*table(found), "", *verdict(found)]))
+    return 0 if found.fits else MISFIT

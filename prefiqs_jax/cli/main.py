@@ -1,0 +1,65 @@
+"""Parse the command line, run the command, report errors in one line."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from prefiqs_jax.cli.align import add_align
+from prefiqs_jax.cli.bench import add_bench
+from prefiqs_jax.cli.check import add_check
+from prefiqs_jax.cli.convert import add_convert
+from prefiqs_jax.cli.demo import add_demo
+from prefiqs_jax.cli.edc import add_edc
+from prefiqs_jax.cli.lists import add_lists
+from prefiqs_jax.cli.report import add_report
+from prefiqs_jax.cli.score import add_score
+from prefiqs_jax.cli.sweep import add_sweep
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.version import __version__
+
+USAGE_ERROR = 2
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return 0, 2 for bad input, 130 for Ctrl-C, or as told."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    options = parser().parse_args(words)
+    options.words = ["prefiqs", *words]
+    try:
+        return options.run(options) or 0
+    except InputError as error:
+        print(f"prefiqs: {error}", file=sys.stderr)
+        return USAGE_ERROR
+    except KeyboardInterrupt:
+        print(
+            "\nprefiqs: interrupted; finished parts are kept, the same command goes on",
+            file=sys.stderr,
+        )
+        return INTERRUPTED
+
+
+def parser() -> argparse.ArgumentParser:
+    """Make the parser of all commands, in the order in which they are listed."""
+    top = argparse.ArgumentParser(
+        prog="prefiqs",
+        description="First-order drift (exact JVP) against real pruned drift of face "
+        "embeddings, and the face image quality that follows from it.",
+    )
+    top.add_argument("--version", action="version", version=f"prefiqs {__version__}")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    for add in (
+        add_demo,
+        add_sweep,
+        add_report,
+        add_score,
+        add_edc,
+        add_align,
+        add_check,
+        add_convert,
+        add_lists,
+        add_bench,
+    ):
+        add(commands)
+    return top

@@ -1,0 +1,220 @@
+"""Options that several commands share, and the values that they take."""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prefiqs_jax.errors import InputError
+
+if TYPE_CHECKING:
+    from prefiqs_jax.images import ImageFolder
+    from prefiqs_jax.types import Prunable
+
+PIXELS_HELP = (
+    "what the weights were trained on, instead of what is known of them, such as "
+    "BGR,127.5,128: order of channels, and (x - MEAN) / STD of 0 to 255"
+)
+
+
+class Choices:
+    """Names that a module of the library knows, imported when argparse asks.
+
+    Its options need a ``metavar``: argparse would list the names at once otherwise.
+    """
+
+    def __init__(self, module: str, name: str):
+        self._module, self._name = module, name
+
+    def __iter__(self) -> Iterator[str]:
+        """Import the module, and list the names."""
+        return iter(getattr(importlib.import_module(self._module), self._name))
+
+    def __contains__(self, value: object) -> bool:
+        """Import the module, and look the name up."""
+        return value in list(self)
+
+
+def add_quiet(command: argparse.ArgumentParser) -> None:
+    """Add the option that turns progress off."""
+    command.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def add_on_bad_image(command: "argparse._ActionsContainer") -> None:
+    """Add the option that leaves out images that cannot be used."""
+    command.add_argument(
+        "--on-bad-image",
+        choices=("fail", "skip"),
+        default="fail",
+        help="what to do with an image that cannot be used (default: fail)",
+    )
+
+
+def add_precision(command: "argparse._ActionsContainer") -> None:
+    """Add the option that sets the precision of products."""
+    command.add_argument(
+        "--precision",
+        choices=Choices("prefiqs_jax.execution.precision", "PRECISIONS"),
+        metavar="NAME",
+        default="highest",
+        help="of matrix products and convolutions; highest: float32; high: TF32 or "
+        "three bfloat16 passes where the device has them; fast: bfloat16, summed in "
+        "float32 (default: highest)",
+    )
+
+
+def add_weights(command: "argparse._ActionsContainer") -> None:
+    """Add the options that say which network it is, and how it was trained."""
+    command.add_argument(
+        "--backbone",
+        metavar="NAME",
+        help="network, see prefiqs backbones; not needed for a converted file; onnx "
+        "for any other network in an ONNX file",
+    )
+    command.add_argument(
+        "--weights",
+        metavar="FILE",
+        help="trained weights of the network, or hub to fetch the official ones; not "
+        "needed for --backbone demo",
+    )
+    command.add_argument("--pixels", metavar="CHANNELS,MEAN,STD", help=PIXELS_HELP)
+
+
+def add_mask(command: "argparse._ActionsContainer") -> None:
+    """Add the options that say which weights go."""
+    command.add_argument(
+        "--mask",
+        metavar="NAME",
+        default="global/magnitude",
+        help="see prefiqs masks (default: %(default)s)",
+    )
+    command.add_argument(
+        "--prunable",
+        metavar="REGEX",
+        help="prune only weights whose name matches (default: all weights of "
+        "convolutions and dense layers)",
+    )
+
+
+def add_seed(command: "argparse._ActionsContainer") -> None:
+    """Add the option that sets the seed."""
+    command.add_argument("--seed", type=natural, default=0, help="default: 0")
+
+
+def add_faces(command: argparse.ArgumentParser) -> None:
+    """Add the options of a network and of a folder of faces for it."""
+    add_weights(command)
+    command.add_argument(
+        "--images",
+        metavar="DIR",
+        required=True,
+        help="aligned faces; identities from images.csv or a folder per person",
+    )
+    add_identity_level(command)
+    add_on_bad_image(command)
+    add_quiet(command)
+
+
+def add_identity_level(command: "argparse._ActionsContainer") -> None:
+    """Add the option that says which folders name the people."""
+    command.add_argument(
+        "--identity-level",
+        type=natural,
+        metavar="N",
+        help="how many of the folders above an image name the person, from the first "
+        "on; 0 = unknown (default: images.csv, or one folder a person)",
+    )
+
+
+def open_folder(
+    root: str | os.PathLike[str],
+    options: argparse.Namespace,
+    *,
+    identities_matter: bool = True,
+) -> "ImageFolder":
+    """List a folder of images, and say how many of how many people were found."""
+    from prefiqs_jax.images import read_folder
+
+    folder = read_folder(
+        root, options.identity_level, identities_matter=identities_matter
+    )
+    if not options.quiet:
+        print("\n".join(folder.lines), file=sys.stderr)
+    return folder
+
+
+def check_weights(backbone: str | None, weights: str | None) -> None:
+    """Refuse weights that cannot be there, before a folder of images is read."""
+    if weights in (None, "hub"):
+        from prefiqs_jax.backbones.load import check_choice
+
+        check_choice(backbone, weights)
+
+
+def check_file(weights: str | None) -> None:
+    """Refuse a file that is not there, before other processes are waited for."""
+    if weights not in (None, "hub") and not Path(weights).exists():
+        message = f"{weights} does not exist; give the file of the weights"
+        raise InputError(message)
+
+
+def read_prunable(pattern: str | None) -> "Prunable":
+    """Say which weights may be pruned: those whose name matches, or all."""
+    import re
+
+    from prefiqs_jax.trees import is_prunable, prunable_matching
+
+    if pattern is None:
+        return is_prunable
+    try:
+        return prunable_matching(pattern)
+    except re.error as error:
+        message = f"--prunable {pattern!r} is no regular expression: {error}"
+        raise InputError(message) from error
+
+
+def read_sparsities(text: str) -> list[float]:
+    """Read a list of sparsities, each in [0, 1)."""
+    values = read_numbers(text, "sparsity", "[0, 1)")
+    for value in values:
+        if not 0 <= value < 1:
+            message = (
+                f"sparsity {value:g} is not a number in [0, 1); give them as "
+                "0.1,0.2,0.4"
+            )
+            raise InputError(message)
+    return values
+
+
+def read_numbers(text: str, name: str, allowed: str) -> list[float]:
+    """Read a list of numbers; ``allowed`` is named in the error."""
+    values = []
+    for word in text.split(","):
+        try:
+            values.append(float(word))
+        except ValueError:
+            message = (
+                f"{name} {word.strip()!r} is not a number in {allowed}; give them as "
+                "0.1,0.2,0.4"
+            )
+            raise InputError(message) from None
+    return values
+
+
+def positive(text: str) -> int:
+    """Read a whole number of at least 1, for argparse."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")  # noqa: EM101
+    return value
+
+
+def natural(text: str) -> int:
+    """Read a whole number of at least 0, for argparse."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError("must not be negative")  # noqa: EM101
+    return value
