@@ -11,18 +11,23 @@ Submodules load on first use, so ``import prefiqs_jax`` is quick.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from prefiqs_jax import moved
 from prefiqs_jax.version import __version__
 
 if TYPE_CHECKING:
     from prefiqs_jax import (
         backbones,
+        benchmarks,
         demo,
+        evaluation,
         fiqa,
         images,
         masks,
         plots,
+        quality,
         report,
         results,
+        scorefiles,
         sensitivity,
         statistics,
         sweep,
@@ -34,20 +39,25 @@ if TYPE_CHECKING:
 __all__ = [
     "__version__",
     "backbones",
+    "benchmarks",
     "demo",
+    "evaluation",
     "fiqa",
     "images",
     "load_backbone",
     "masks",
     "plots",
+    "quality",
     "report",
     "results",
+    "scorefiles",
     "sensitivity",
     "statistics",
     "sweep",
     "trees",
     "weights",
 ]
+moved.install()
 
 
 def __getattr__(name: str) -> Any:

@@ -1,15 +1,21 @@
 """A module imports only from layers below its own; the maths stays light."""
 
 import ast
+import graphlib
+import importlib
+import sys
 from pathlib import Path
 
 import pytest
+
+from prefiqs_jax import moved
 
 ROOT = Path(__file__).parents[1] / "prefiqs_jax"
 
 # From the bottom up; a package may import those above it in this list, and itself.
 LAYERS = [
     "version",
+    "moved",
     "errors",
     "types",
     "files",
@@ -74,6 +80,21 @@ def layer_of(path):
     return path.relative_to(ROOT).parts[0].removesuffix(".py")
 
 
+def faces():
+    """Give the names that each package offers by its ``__init__``."""
+    found = {}
+    for path in ROOT.glob("*/__init__.py"):
+        tree = ast.parse(path.read_text())
+        found[f"prefiqs_jax.{path.parent.name}"] = {
+            alias.asname or alias.name
+            for node in tree.body
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        }
+    return found
+
+
+FACES = faces()
 FILES = sorted(p for p in ROOT.rglob("*.py") if p != ROOT / "__init__.py")
 
 
@@ -92,6 +113,56 @@ def test_imports(path):
             assert LAYERS.index(target) < LAYERS.index(layer), f"{path}: {module}"
             if layer in MATHS:
                 assert target in MATHS[layer], f"{path} imports {module}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_go_through_the_face(path):
+    """What another package's ``__init__`` offers is not imported from behind it."""
+    own = f"prefiqs_jax.{layer_of(path)}"
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.ImportFrom) or not node.module:
+            continue
+        package = ".".join(node.module.split(".")[:2])
+        if package in (own, node.module) or package not in FACES:
+            continue
+        behind = [alias.name for alias in node.names if alias.name in FACES[package]]
+        assert not behind, f"{path}: import {behind} from {package}"
+
+
+def module_of(path):
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def test_no_circles():
+    """Imports within functions count, too: they only hide a circle."""
+    modules = {module_of(path): path for path in ROOT.rglob("*.py")}
+    needs = {
+        name: {module for module in imports(path) if module in modules}
+        | {f"{m}.{n}" for m, n in names_from(path) if f"{m}.{n}" in modules}
+        for name, path in modules.items()
+    }
+    try:
+        graphlib.TopologicalSorter(needs).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
+
+
+def names_from(path):
+    """Yield (module, name) of every ``from module import name``."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            yield from ((node.module, alias.name) for alias in node.names)
+
+
+def test_old_import_paths_warn():
+    for old, new in moved.MOVED.items():
+        with pytest.warns(DeprecationWarning, match=f"{old} is {new} now"):
+            module = importlib.import_module(old)
+        sys.modules.pop(old)
+        assert vars(module).keys() >= {
+            name for name in vars(importlib.import_module(new)) if name[0] != "_"
+        }
 
 
 def test_files_are_short():

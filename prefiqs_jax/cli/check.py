@@ -31,7 +31,7 @@ def add_check(commands: Any) -> None:
 def _check(options: argparse.Namespace) -> int:
     check_weights(options.backbone, options.weights)
     folder = open_folder(options.images, options)
-    from prefiqs_jax.backbones.load import load_backbone
+    from prefiqs_jax.backbones import load_backbone
     from prefiqs_jax.inputcheck import compare_preprocessing, table, verdict
 
     found = compare_preprocessing(

@@ -20,7 +20,7 @@ def add_convert(commands: Any) -> None:
 
 
 def _convert(options: argparse.Namespace) -> None:
-    from prefiqs_jax.backbones.load import convert_weights
+    from prefiqs_jax.backbones import convert_weights
 
     provenance = convert_weights(
         options.source, options.destination, options.backbone, pixels=options.pixels

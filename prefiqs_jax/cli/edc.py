@@ -208,8 +208,8 @@ def _edc(options: argparse.Namespace) -> None:
         degraded=options.degraded,
         seed=options.seed,
     )
-    from prefiqs_jax.backbones.load import load_backbone
-    from prefiqs_jax.masks.named import mask_named
+    from prefiqs_jax.backbones import load_backbone
+    from prefiqs_jax.masks import mask_named
 
     mask = mask_named(options.mask, seed=options.seed, prunable=prunable)
     networks = [load_backbone(options.backbone, options.weights, pixels=options.pixels)]

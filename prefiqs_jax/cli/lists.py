@@ -24,7 +24,7 @@ def _backbones(options: argparse.Namespace) -> None:
 
 def _masks(options: argparse.Namespace) -> None:
     del options
-    from prefiqs_jax.masks.named import mask_names
+    from prefiqs_jax.masks import mask_names
 
     _print_table(list(mask_names().items()))
     print("ALLOCATION/FILE.py:SCORE  your own score: a function of (name, weights)")

@@ -42,14 +42,14 @@ def add_score(commands: Any) -> None:
 def _score(options: argparse.Namespace) -> None:
     check_weights(options.backbone, options.weights)
     prunable = read_prunable(options.prunable)
+    from prefiqs_jax.masks import mask_named
     from prefiqs_jax.masks.allocation import check_sparsity
-    from prefiqs_jax.masks.named import mask_named
 
     check_sparsity(options.sparsity)
     clear_beside(options.out)
     mask = mask_named(options.mask, seed=options.seed, prunable=prunable)
     folder = open_folder(options.images, options, identities_matter=False)
-    from prefiqs_jax.backbones.load import load_backbone
+    from prefiqs_jax.backbones import load_backbone
     from prefiqs_jax.sweep import score
 
     count = score(

@@ -120,8 +120,8 @@ def _sweep(options: argparse.Namespace) -> None:
         from prefiqs_jax.benchmarks import degraded_folder
 
         folder = degraded_folder(folder, options.degraded, seed=options.seed)[0]
-    from prefiqs_jax.backbones.load import load_backbone
-    from prefiqs_jax.masks.named import mask_named
+    from prefiqs_jax.backbones import load_backbone
+    from prefiqs_jax.masks import mask_named
     from prefiqs_jax.sweep import SweepOptions, sweep
 
     together: Any = contextlib.nullcontext()

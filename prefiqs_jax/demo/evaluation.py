@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from prefiqs_jax.backbones.backbone import Backbone
+from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.demo.settings import FMR
 from prefiqs_jax.execution.forward import forward
 from prefiqs_jax.fiqa import (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from prefiqs_jax import masks, results
-from prefiqs_jax.backbones.load import load_backbone
+from prefiqs_jax.backbones import load_backbone
 from prefiqs_jax.demo import figures
 from prefiqs_jax.demo.benchmark import (
     MARKER,
@@ -34,7 +34,7 @@ from prefiqs_jax.demo.settings import (
 from prefiqs_jax.demo.summary import summary
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import read_folder
-from prefiqs_jax.masks.named import mask_named
+from prefiqs_jax.masks import mask_named
 from prefiqs_jax.report import Supplement, write_report
 from prefiqs_jax.report.figures import Drawing
 from prefiqs_jax.statistics import summarise

@@ -5,10 +5,17 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from prefiqs_jax.evaluation.units import Units
-from prefiqs_jax.fiqa import EDC, Evidence, Replicates, few_told, tie_warning
+from prefiqs_jax.fiqa import (
+    EDC,
+    FEW_UNITS,
+    Evidence,
+    OperatingPoint,
+    Replicates,
+    few_told,
+    tie_warning,
+)
 from prefiqs_jax.fiqa.bootstrap.evidence import FEWEST_ERRORS, FEWEST_UNITS
-from prefiqs_jax.fiqa.bootstrap.replicates import FEW_DRAWS, FEW_UNITS
-from prefiqs_jax.fiqa.verification.verification import OperatingPoint
+from prefiqs_jax.fiqa.bootstrap.replicates import FEW_DRAWS
 
 _UNIT_NAMES = {
     "identity": "identity",

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Literal
 
-from prefiqs_jax.backbones.backbone import Backbone
+from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision
 from prefiqs_jax.fiqa import PROTOCOLS

@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from prefiqs_jax.backbones.preprocessing import CHANNELS, Preprocessing
+from prefiqs_jax.backbones import Preprocessing
+from prefiqs_jax.backbones.preprocessing import CHANNELS
 
 # (mean, std) of pixels from 0 to 255, as the networks of the field are trained with.
 _SCALINGS = ((127.5, 127.5), (0.0, 255.0), (0.0, 1.0))

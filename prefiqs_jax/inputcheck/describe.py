@@ -1,6 +1,6 @@
 """Words for a comparison: an aligned table, and the verdict in a line or two."""
 
-from prefiqs_jax.backbones.preprocessing import Preprocessing
+from prefiqs_jax.backbones import Preprocessing
 from prefiqs_jax.inputcheck.alternatives import scaling
 from prefiqs_jax.inputcheck.fits import PreprocessingComparison, PreprocessingFit
 

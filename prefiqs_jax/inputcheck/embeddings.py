@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from prefiqs_jax.backbones.backbone import Backbone
-from prefiqs_jax.backbones.preprocessing import Preprocessing
+from prefiqs_jax.backbones import Backbone, Preprocessing
 from prefiqs_jax.execution.forward import forward
 from prefiqs_jax.images import ImageFolder, load_batches
 

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Literal
 
-from prefiqs_jax.backbones.preprocessing import Preprocessing
+from prefiqs_jax.backbones import Preprocessing
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,7 +23,7 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from prefiqs_jax.backbones.preprocessing import Preprocessing
+from prefiqs_jax.backbones import Preprocessing
 from prefiqs_jax.execution.batches import ImageFunction
 from prefiqs_jax.quality.keys import image_keys
 from prefiqs_jax.sensitivity import embed

@@ -16,7 +16,7 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from prefiqs_jax.backbones.backbone import Backbone
+from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.execution.batches import ImageFunction, in_batches
 from prefiqs_jax.execution.precision import Precision
 from prefiqs_jax.execution.slices import in_slices, network_intensity

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 
-from prefiqs_jax.backbones.backbone import Backbone
+from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.backbones.taps import Taps
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.precision import PRECISIONS, Precision

@@ -9,7 +9,7 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from prefiqs_jax.backbones.backbone import Backbone
+from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.execution.compilation import compiler_options
 from prefiqs_jax.execution.forward import forward
 from prefiqs_jax.execution.precision import Precision

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from prefiqs_jax.backbones.backbone import Backbone
+from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.backbones.taps import Taps
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.batches import ImageFunction, Run, in_batches, sliced

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 
-from prefiqs_jax.backbones.backbone import Backbone
+from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import (
     ImageFolder,

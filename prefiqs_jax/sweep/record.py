@@ -13,10 +13,11 @@ from typing import Any
 
 from prefiqs_jax.files import clear_partial
 from prefiqs_jax.images import Inventory
+from prefiqs_jax.results import read_manifest
 from prefiqs_jax.results.inventory import write_inventory
 from prefiqs_jax.results.parts import named_parts
 from prefiqs_jax.results.provenance import now
-from prefiqs_jax.results.run_folder import read_manifest, write_manifest
+from prefiqs_jax.results.run_folder import write_manifest
 from prefiqs_jax.sweep.distributed import Share
 
 

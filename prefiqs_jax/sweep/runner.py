@@ -13,7 +13,7 @@ from typing import Any, Literal
 import jax
 from tqdm import tqdm
 
-from prefiqs_jax.backbones.backbone import Backbone
+from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.backbones.identity import network_settings
 from prefiqs_jax.backbones.load import provenance_record
 from prefiqs_jax.errors import InputError
@@ -23,9 +23,9 @@ from prefiqs_jax.images import ImageFolder, batch_count
 from prefiqs_jax.masks.named import NamedMask, as_named
 from prefiqs_jax.masks.norms import delta_norms
 from prefiqs_jax.masks.packed import PackedMasks, pack_masks
+from prefiqs_jax.results import ARROW_SCHEMA
 from prefiqs_jax.results.provenance import now, session_record
 from prefiqs_jax.results.run_folder import FORMAT, write_manifest
-from prefiqs_jax.results.schema import ARROW_SCHEMA
 from prefiqs_jax.sweep.assignment import Assignment, assign
 from prefiqs_jax.sweep.batches import Work, measure_batches
 from prefiqs_jax.sweep.distributed import all_stop_if_one_must

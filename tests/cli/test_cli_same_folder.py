@@ -16,6 +16,7 @@ from PIL import Image
 from prefiqs_jax import results
 from prefiqs_jax.backbones.load import convert_weights, load_backbone
 from prefiqs_jax.cli import main
+from prefiqs_jax.cli.main import parser
 from prefiqs_jax.weights import store
 
 SWEEP = {"--backbone": "demo", "--sparsities": "0.2,0.4", "--batch-size": "2"}

@@ -12,8 +12,7 @@ from prefiqs_jax.fiqa.bootstrap.replicates import PERCENT, Replicates, edc_repli
 from prefiqs_jax.fiqa.bootstrap.resampling import Method, Unit
 from prefiqs_jax.fiqa.discard.protocol import Protocol
 from prefiqs_jax.fiqa.verification.pairs import Pairs
-from prefiqs_jax.statistics import percentile_interval
-from prefiqs_jax.statistics.jackknife import jackknife_interval
+from prefiqs_jax.statistics import jackknife_interval, percentile_interval
 
 
 class Interval(NamedTuple):
