@@ -5,22 +5,27 @@ nothing and keeps no state: wrap it in ``jax.jit`` with params and images as arg
 """
 
 from prefiqs_jax.sensitivity.agreement import Agreement, agreement
-from prefiqs_jax.sensitivity.embedding import embed, unit
+from prefiqs_jax.sensitivity.embedding import distance, embed, norms, unit
 from prefiqs_jax.sensitivity.finite import displacement, drift
 from prefiqs_jax.sensitivity.first_order import (
     embedding_jvp,
     embedding_jvps,
     first_order,
 )
+from prefiqs_jax.sensitivity.linearise import Linearised, linearise
 
 __all__ = [
     "Agreement",
+    "Linearised",
     "agreement",
     "displacement",
+    "distance",
     "drift",
     "embed",
     "embedding_jvp",
     "embedding_jvps",
     "first_order",
+    "linearise",
+    "norms",
     "unit",
 ]

@@ -6,6 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from prefiqs_jax.sensitivity.embedding import distance, norms
+
 
 class Agreement(NamedTuple):
     """First-order and real change of embeddings, each of shape (..., batch)."""
@@ -44,12 +46,12 @@ def agreement(
     >>> [float(value[0]) for value in a]
     [3.0, 5.0, 0.6..., 4.0]
     """
-    first_order = jnp.linalg.norm(jvp, axis=-1)
-    drift = jnp.linalg.norm(displacement, axis=-1)
+    first_order = norms(jvp)
+    drift = distance(displacement)
     # Unit vectors before the product: at small sparsity a product of two norms of 1e-4
     # would lose nothing in float32, but one of 1e-20 underflows.
     along = jnp.sum(
         (jvp / first_order[..., None]) * (displacement / drift[..., None]), axis=-1
     )
-    residual = jnp.linalg.norm(displacement - jvp, axis=-1)
+    residual = norms(displacement - jvp)
     return Agreement(first_order, drift, jnp.clip(along, -1, 1), residual)

@@ -1,9 +1,13 @@
-"""The unit face vector."""
+"""Unit embeddings, and the distance between them. NumPy in, NumPy out; JAX likewise."""
 
-import jax.numpy as jnp
+from typing import TypeVar
+
+import numpy as np
 from jaxtyping import Array, Float
 
 from prefiqs_jax.types import ApplyFn, Params
+
+Rows = TypeVar("Rows", Array, np.ndarray)
 
 
 def embed(
@@ -29,12 +33,51 @@ def embed(
 
     Examples
     --------
+    >>> import jax.numpy as jnp
     >>> embed(lambda p, x: x @ p, jnp.eye(2), jnp.array([[3.0, 4.0]]))
     Array([[0.6, 0.8]], dtype=...)
     """
     return unit(apply_fn(params, images))
 
 
-def unit(raw: Float[Array, "batch dim"]) -> Float[Array, "batch dim"]:
-    """Divide rows by their Euclidean norm."""
-    return raw / jnp.linalg.norm(raw, axis=-1, keepdims=True)
+def norms(rows: Rows) -> Rows:
+    """Compute the Euclidean norm of each row: shape (..., dim) to (...).
+
+    >>> norms(np.array([[3.0, 4.0]]))
+    array([5.])
+    """
+    return rows.__array_namespace__().linalg.norm(rows, axis=-1)
+
+
+def unit(raw: Rows) -> Rows:
+    """Divide rows, shape (..., dim), by their Euclidean norm.
+
+    >>> unit(np.array([[3.0, 4.0]]))
+    array([[0.6, 0.8]])
+    """
+    return raw / norms(raw)[..., None]
+
+
+def distance(displacement: Rows) -> Rows:
+    """Compute the drift D = ‖z(x; θ + δ) - z(x; θ)‖ from that displacement.
+
+    Parameters
+    ----------
+    displacement
+        Difference of unit embeddings, shape (..., dim).
+
+    Returns
+    -------
+    Array
+        Shape (...), in [0, 2]. The quality of PreFIQs is 1 - D / 2.
+
+    References
+    ----------
+    Kolf et al. (2026). PreFIQs. arXiv:2605.13396.
+
+    Examples
+    --------
+    >>> distance(np.array([[1.0, 0.0]]) - np.array([[0.0, 1.0]]))
+    array([1.41421356])
+    """
+    return norms(displacement)

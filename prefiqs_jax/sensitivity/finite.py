@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from prefiqs_jax.sensitivity.embedding import embed
-from prefiqs_jax.sensitivity.first_order import check_delta
+from prefiqs_jax.sensitivity.embedding import distance, embed
+from prefiqs_jax.sensitivity.linearise import check_delta
 from prefiqs_jax.types import ApplyFn, Delta, Params
 
 
@@ -36,8 +36,8 @@ def displacement(
         If delta and params differ in structure, or a leaf in shape or dtype.
     """
     check_delta(params, delta)
-    moved = jax.tree.map(jnp.add, params, delta)
-    return embed(apply_fn, moved, images) - embed(apply_fn, params, images)
+    pruned = jax.tree.map(jnp.add, params, delta)
+    return embed(apply_fn, pruned, images) - embed(apply_fn, params, images)
 
 
 def drift(
@@ -62,4 +62,4 @@ def drift(
     >>> drift(lambda p, x: x @ p, theta, delta, jnp.array([[2.0, 0.0]]))
     Array([1.414213...], dtype=...)
     """
-    return jnp.linalg.norm(displacement(apply_fn, params, delta, images), axis=-1)
+    return distance(displacement(apply_fn, params, delta, images))

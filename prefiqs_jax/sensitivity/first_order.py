@@ -1,12 +1,10 @@
 """Push the pruning direction through the network: exact Jacobian-vector products."""
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from prefiqs_jax.errors import InputError
-from prefiqs_jax.sensitivity.embedding import embed
-from prefiqs_jax.trees import named_leaves
+from prefiqs_jax.sensitivity.embedding import norms
+from prefiqs_jax.sensitivity.linearise import check_delta, linearise
 from prefiqs_jax.types import ApplyFn, Delta, Params
 
 
@@ -15,8 +13,8 @@ def embedding_jvp(
 ) -> tuple[Float[Array, "batch dim"], Float[Array, "batch dim"]]:
     """Push one direction through the L2-normalised embedding.
 
-    Computes ż = J_θ z(x; θ) · δ exactly, in one forward-mode pass (``jax.jvp``), at the
-    cost of about three forward passes.
+    Computes ż = J_θ z(x; θ) · δ exactly, in forward mode, at the cost of about three
+    forward passes: that of :func:`linearise` and two for the tangent.
 
     Parameters
     ----------
@@ -56,12 +54,13 @@ def embedding_jvp(
     --------
     A linear network turns its embedding by the part of δ x across it.
 
+    >>> import jax.numpy as jnp
     >>> theta, delta = jnp.eye(2), jnp.array([[0.0, 1.0], [0.0, 0.0]])
     >>> embedding_jvp(lambda p, x: x @ p, theta, delta, jnp.array([[2.0, 0.0]]))
     (Array([[1., 0.]], dtype=...), Array([[0., 1.]], dtype=...))
     """
-    check_delta(params, delta)
-    return jax.jvp(lambda p: embed(apply_fn, p, images), (params,), (delta,))
+    lin = linearise(apply_fn, params, images)
+    return lin.embedding, lin.push(delta)
 
 
 def embedding_jvps(
@@ -69,7 +68,7 @@ def embedding_jvps(
 ) -> tuple[Float[Array, "batch dim"], Float[Array, "directions batch dim"]]:
     """Push many directions through one linearisation of the normalised embedding.
 
-    The dense forward pass is shared (``jax.linearize``), the directions are batched
+    The dense forward pass of :func:`linearise` is shared, the directions are batched
     (``vmap``): about 1 + 2 S forward passes for S directions.
 
     Parameters
@@ -92,8 +91,8 @@ def embedding_jvps(
         If deltas and params differ in structure, shapes or dtypes.
     """
     check_delta(params, deltas, leading_axes=1)
-    embedding, push = jax.linearize(lambda p: embed(apply_fn, p, images), params)
-    return embedding, jax.vmap(push)(deltas)
+    lin = linearise(apply_fn, params, images)
+    return lin.embedding, jax.vmap(lin.push)(deltas)
 
 
 def first_order(
@@ -104,24 +103,4 @@ def first_order(
     Arguments and errors as in :func:`embedding_jvp`. Returns shape (batch,), no unit.
     """
     _, jvp = embedding_jvp(apply_fn, params, delta, images)
-    return jnp.linalg.norm(jvp, axis=-1)
-
-
-def check_delta(params: Params, delta: Delta, *, leading_axes: int = 0) -> None:
-    """Raise InputError unless a direction has the parameters' form."""
-    if jax.tree.structure(params) != jax.tree.structure(delta):
-        message = (
-            "delta and params differ in structure: make it with pruning_delta(params, "
-            "mask)"
-        )
-        raise InputError(message)
-    for (name, weights), (_, change) in zip(
-        named_leaves(params), named_leaves(delta), strict=True
-    ):
-        shape, dtype = jnp.shape(change)[leading_axes:], jnp.result_type(change)
-        if shape != jnp.shape(weights) or dtype != jnp.result_type(weights):
-            message = (
-                f"{name}: delta is {dtype} of shape {shape}, but must be "
-                f"{jnp.result_type(weights)} of shape {jnp.shape(weights)}"
-            )
-            raise InputError(message)
+    return norms(jvp)
