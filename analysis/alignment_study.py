@@ -31,7 +31,7 @@ from prefiqs_jax.backbones.load import load_backbone
 from prefiqs_jax.cli.options import natural, read_numbers, read_sparsities
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.compilation import keep_programs
-from prefiqs_jax.execution.forward import forward
+from prefiqs_jax.execution.embed import Embedder
 from prefiqs_jax.images import BadImage, decode, read_folder
 from prefiqs_jax.images.align import (
     ALIGNED,
@@ -49,6 +49,7 @@ from prefiqs_jax.masks.named import NamedMask, mask_named
 from prefiqs_jax.outputs import write_outputs
 from prefiqs_jax.plots.alignment import alignment_panels
 from prefiqs_jax.plots.saving import render
+from prefiqs_jax.sensitivity import unit
 from prefiqs_jax.statistics import (
     FEWEST_FOR_INTERVAL,
     caution,
@@ -106,16 +107,9 @@ def measure(
         names=names,
         backbone=backbone.name,
     )
-    embed = forward(backbone.apply_fn, _BATCH)
-    raw = np.concatenate(
-        [
-            embed(backbone.params, images[start : start + _BATCH])
-            for start in range(0, len(images), _BATCH)
-        ]
-    )
-    unit = raw / np.linalg.norm(raw, axis=1, keepdims=True)
-    unit = unit.reshape(len(tasks), len(errors), -1)
-    similar = np.einsum("fed,fd->fe", unit, unit[:, 0]).ravel()
+    raw = Embedder(backbone.apply_fn, _BATCH)(backbone.params, images)
+    rows_of_face = unit(raw).reshape(len(tasks), len(errors), -1)
+    similar = np.einsum("fed,fd->fe", rows_of_face, rows_of_face[:, 0]).ravel()
     keys = [(task, error) for task in tasks for error in errors for _ in sparsities]
     rows["image"] = [task.name for task, _ in keys]
     rows["identity"] = [task.identity for task, _ in keys]

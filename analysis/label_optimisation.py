@@ -39,7 +39,7 @@ from prefiqs_jax.benchmarks import read_benchmark, with_degraded
 from prefiqs_jax.cli.options import natural, positive, read_numbers
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.compilation import keep_programs
-from prefiqs_jax.execution.forward import forward
+from prefiqs_jax.execution.embed import Embedder, image_bar
 from prefiqs_jax.fiqa import Pairs, all_pairs, edc_replicates
 from prefiqs_jax.fiqa.bootstrap.intervals import interval
 from prefiqs_jax.fiqa.labels.label_optimisation import optimise_labels
@@ -47,7 +47,7 @@ from prefiqs_jax.images import ImageFolder, load_batches
 from prefiqs_jax.outputs import write_outputs
 from prefiqs_jax.plots.label_optimisation import optimisation_panels
 from prefiqs_jax.plots.saving import render
-from prefiqs_jax.quality import image_seeds, make_scorers
+from prefiqs_jax.quality import make_scorers, score_images
 from prefiqs_jax.scorefiles import Direction, check_direction, match, read_scores
 from prefiqs_jax.statistics import spearman
 
@@ -191,7 +191,7 @@ def look(
     """Embed and score every picture."""
     pixels = backbone.preprocessing
     scorers = make_scorers(backbone, methods, batch_size=_BATCH) if methods else ()
-    embed = forward(backbone.apply_fn, _BATCH)
+    embed = Embedder(backbone.apply_fn, _BATCH)
     raw: list[np.ndarray] = []
     parts: dict[str, list[np.ndarray]] = {n: [] for s in scorers for n in s.names}
     batches = load_batches(
@@ -202,16 +202,15 @@ def look(
         needed_by=backbone.name,
         transform=backbone.preprocess,
     )
-    bar = tqdm(total=len(folder.names), unit="image", disable=not progress)
+    bar = image_bar(len(folder.names), progress=progress)
     with bar, contextlib.closing(batches):
         for batch in batches:
             if batch.images is None:
                 continue
             raw.append(embed(backbone.params, batch.images))
-            for each in scorers:
-                found = each.call(batch.images, image_seeds(batch.names))
-                for name, values in found.items():
-                    parts[name].append(values)
+            found = score_images(scorers, batch.names, batch.images)
+            for name, values in found.items():
+                parts[name].append(values)
             bar.update(len(batch.names))
     quality = {name: np.concatenate(values) for name, values in parts.items()}
     return Faces(folder, np.concatenate(raw), quality)

@@ -15,7 +15,7 @@ from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision, at_pre
 from prefiqs_jax.execution.slices import cache_friendly, in_slices
 from prefiqs_jax.masks import globally, magnitude
 from prefiqs_jax.masks.packed import pack_masks
-from prefiqs_jax.sweep.engine import Measured, SweepProblem, pose
+from prefiqs_jax.sweep.engine import Measured, SweepProblem, prepare
 from prefiqs_jax.sweep.executor import Executor
 from prefiqs_jax.sweep.planner import Plan, Planner
 from prefiqs_jax.sweep.tuning import Tune
@@ -46,7 +46,7 @@ def our_sweep(
     """Prepare the sweep of a batch with global magnitude masks."""
     start = time.perf_counter()
     masks = pack_masks(globally(magnitude), network.params, sparsities)
-    problem = pose(network.apply_fn, network.params, masks, precision=precision)
+    problem = prepare(network.apply_fn, network.params, masks, precision=precision)
     masks_s = time.perf_counter() - start
 
     start = time.perf_counter()

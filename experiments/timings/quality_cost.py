@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from prefiqs_jax.backbones import Backbone, Provenance, load_backbone
 from prefiqs_jax.backbones.taps import make_taps
-from prefiqs_jax.execution.forward import forward
+from prefiqs_jax.execution.embed import Embedder
 from prefiqs_jax.quality import METHODS, Draws, Scorer, image_seeds, make_scorers
 
 ALONE = ("norm", "prefiqs", "first-order", "grafiqs", "serfiq", "faceqan", "random")
@@ -130,7 +130,7 @@ def measure(
     pictures = rng.integers(0, 256, (batch, pixels.height, pixels.width, 3), np.uint8)
     images = backbone.preprocess(pictures)
     seeds = image_seeds(f"{index}.png" for index in range(batch))
-    run = forward(backbone.apply_fn, batch)
+    run = Embedder(backbone.apply_fn, batch)
     calls: dict[str, Callable[[], Any]] = {
         "forward": lambda: run(backbone.params, images),
         **{name: _call(made, images, seeds) for name, made in methods.items()},

@@ -50,7 +50,7 @@ def _score(options: argparse.Namespace) -> None:
     mask = mask_named(options.mask, seed=options.seed, prunable=prunable)
     folder = open_folder(options.images, options, identities_matter=False)
     from prefiqs_jax.backbones import load_backbone
-    from prefiqs_jax.sweep import score
+    from prefiqs_jax.quality import score
 
     count = score(
         load_backbone(options.backbone, options.weights, pixels=options.pixels),

@@ -1,7 +1,6 @@
 """Ask whether the quality of a demo's pictures predicts its network's errors."""
 
 import contextlib
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +8,7 @@ from tqdm import tqdm
 
 from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.demo.settings import FMR
-from prefiqs_jax.execution.forward import forward
+from prefiqs_jax.execution.embed import Embedder, image_bar
 from prefiqs_jax.fiqa import (
     EDCBand,
     all_pairs,
@@ -19,6 +18,7 @@ from prefiqs_jax.fiqa import (
     threshold_at_fmr,
 )
 from prefiqs_jax.images import ImageFolder, load_batches
+from prefiqs_jax.sensitivity import distance, unit
 from prefiqs_jax.types import Params
 
 if TYPE_CHECKING:
@@ -33,44 +33,37 @@ PREFIQS, FIRST_ORDER, SEVERITY, RANDOM = (
 )
 
 
-class Embedder:
-    """Embed pictures by a network and by its pruned copy, in batches of one size."""
+class DemoEmbedder:
+    """Embed images by a network and by its pruned copy, in batches of one size."""
 
     def __init__(self, backbone: Backbone, pruned: Params, *, progress: bool):
         self._backbone = backbone
         self._pruned = pruned
-        self._forward = forward(backbone.apply_fn, _BATCH)
+        self._embed = Embedder(backbone.apply_fn, _BATCH)
         self._progress = progress
 
     def dense(self, pictures: np.ndarray) -> np.ndarray:
-        """Embed pictures (n, height, width, 3), uint8; unit rows (n, dim)."""
-        return self._all(pictures, "embedding", self._backbone.params)[0]
+        """Embed images (n, height, width, 3), uint8; unit rows (n, dim)."""
+        with image_bar(len(pictures), what="embedding", progress=self._progress) as bar:
+            return self._unit(self._backbone.params, pictures, bar)
 
     def drift(self, pictures: np.ndarray) -> np.ndarray:
         """Measure how far pruning moves the unit embeddings, shape (n,)."""
-        params = (self._backbone.params, self._pruned)
-        dense, pruned = self._all(pictures, "climbing the ladders", *params)
-        return np.linalg.norm(pruned - dense, axis=1)
+        what, count = "degraded copies", 2 * len(pictures)
+        with image_bar(count, what=what, progress=self._progress) as bar:
+            dense = self._unit(self._backbone.params, pictures, bar)
+            return distance(self._unit(self._pruned, pictures, bar) - dense)
 
-    def _all(self, pictures: np.ndarray, what: str, *params: Any) -> list[np.ndarray]:
-        parts: list[list[np.ndarray]] = [[] for _ in params]
-        bar = tqdm(
-            total=len(pictures),
-            unit="image",
-            desc=what,
-            disable=not self._progress,
-            file=sys.stderr,
-            dynamic_ncols=True,
+    def _unit(
+        self, params: Params, pictures: np.ndarray, bar: "tqdm[Any]"
+    ) -> np.ndarray:
+        raw = self._embed(
+            params,
+            pictures,
+            preprocess=self._backbone.preprocess,
+            on_progress=bar.update,
         )
-        with bar:
-            for start in range(0, len(pictures), _BATCH):
-                some = pictures[start : start + _BATCH]
-                images = self._backbone.preprocess(some)
-                for part, weights in zip(parts, params, strict=True):
-                    raw = self._forward(weights, images)
-                    part.append(raw / np.linalg.norm(raw, axis=1, keepdims=True))
-                bar.update(len(some))
-        return [np.concatenate(part) for part in parts]
+        return unit(raw)
 
 
 def load_all(folder: ImageFolder, backbone: Backbone) -> np.ndarray:

@@ -18,7 +18,7 @@ from prefiqs_jax.demo.benchmark import (
     read_settings,
 )
 from prefiqs_jax.demo.evaluation import (
-    Embedder,
+    DemoEmbedder,
     curve_table,
     discard_curves,
     load_all,
@@ -153,7 +153,7 @@ def report_demo(
     backbone = load_backbone(BACKBONE)
     mask = masks.globally(masks.magnitude)(backbone.params, QUALITY_SPARSITY)
     pruned = masks.apply_mask(backbone.params, mask)
-    embedder = Embedder(backbone, pruned, progress=progress)
+    embedder = DemoEmbedder(backbone, pruned, progress=progress)
     pixels = load_all(folder, backbone)
     embeddings = embedder.dense(pixels)
     ordered = pictures.set_index("image").loc[list(folder.names)].reset_index()

@@ -20,8 +20,7 @@ from tqdm import tqdm
 from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.backbones.identity import network_settings
 from prefiqs_jax.backbones.load import provenance_record
-from prefiqs_jax.errors import InputError
-from prefiqs_jax.execution.forward import Forward, forward
+from prefiqs_jax.execution.embed import Embedder, image_bar
 from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision
 from prefiqs_jax.images import (
     ImageFolder,
@@ -29,13 +28,13 @@ from prefiqs_jax.images import (
     batch_count,
     load_batches,
 )
-from prefiqs_jax.quality import Scorer, image_seeds
+from prefiqs_jax.quality import Scorer, score_images
 from prefiqs_jax.results.parts import read_tables, write_table
 from prefiqs_jax.results.provenance import session_record
 from prefiqs_jax.results.run_folder import FORMAT
+from prefiqs_jax.sensitivity import check_norms, norms, unit
 from prefiqs_jax.sweep.assignment import Assignment, assign
 from prefiqs_jax.sweep.record import RunRecord
-from prefiqs_jax.types import Params
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -207,7 +206,7 @@ def _measure_batches(
     progress: bool,
 ) -> None:
     pixels = task.backbone.preprocessing
-    embed = forward(task.backbone.apply_fn, task.batch_size, task.precision)
+    embed = Embedder(task.backbone.apply_fn, task.batch_size, task.precision)
     schema = _schema(task)
     loaded = load_batches(
         task.images,
@@ -222,14 +221,8 @@ def _measure_batches(
     count = len(task.images.names)
     size = task.batch_size
     left = sum(min(size, count - i * size) for i in todo.batches)
-    bar = tqdm(
-        total=count,
-        initial=count - left,
-        unit="image",
-        desc=task.backbone.name,
-        disable=not progress,
-        file=sys.stderr,
-        dynamic_ncols=True,
+    bar = image_bar(
+        count, what=task.backbone.name, initial=count - left, progress=progress
     )
     with bar, contextlib.closing(loaded):
         for batch in loaded:
@@ -241,7 +234,7 @@ def _measure_batches(
             bar.update(len(batch.names) + len(batch.skipped))
 
 
-def _columns(task: Task, batch: LoadedBatch, embed: Forward) -> dict[str, Any]:
+def _columns(task: Task, batch: LoadedBatch, embed: Embedder) -> dict[str, Any]:
     import pyarrow as pa
 
     columns: dict[str, Any] = {IMAGE: list(batch.names)}
@@ -250,9 +243,7 @@ def _columns(task: Task, batch: LoadedBatch, embed: Forward) -> dict[str, Any]:
         columns |= {name: np.zeros(0) for name in task.names}
         rows = np.zeros((0, task.length), np.float32)
     else:
-        seeds = image_seeds(batch.names)
-        for scorer in task.scorers:
-            columns |= scorer.call(images, seeds)
+        columns |= score_images(task.scorers, batch.names, images)
         rows = _rows(task, batch.names, images, embed) if task.embed else None
     if task.embed:
         assert rows is not None
@@ -262,33 +253,21 @@ def _columns(task: Task, batch: LoadedBatch, embed: Forward) -> dict[str, Any]:
 
 
 def _rows(
-    task: Task, names: Sequence[str], images: NDArray, embed: Forward
+    task: Task, names: Sequence[str], images: NDArray, embed: Embedder
 ) -> NDArray[np.float32]:
     """Embed pictures, and their mirror images if asked for, as unit rows."""
     params = task.backbone.params
-    halves = [_unit(params, names, images, embed)]
+    halves = [_unit(names, embed(params, images))]
     if task.flip:
         # A copy: a view with a negative stride would be copied by every consumer.
         mirrored = np.ascontiguousarray(images[:, :, ::-1])
-        halves.append(_unit(params, names, mirrored, embed))
+        halves.append(_unit(names, embed(params, mirrored)))
     return np.concatenate(halves, axis=1).astype(np.float32)
 
 
-def _unit(
-    params: Params, names: Sequence[str], images: NDArray, embed: Forward
-) -> NDArray[np.float64]:
-    raw = embed(params, images)
-    norms = np.linalg.norm(raw, axis=1, keepdims=True)
-    bad = np.flatnonzero(~np.isfinite(norms) | (norms == 0))
-    if bad.size:
-        kind = "zero" if norms[bad[0], 0] == 0 else "not finite"
-        more = f" (and {bad.size - 1} more)" if bad.size > 1 else ""
-        message = (
-            f"the embedding of {names[bad[0]]}{more} is {kind}, so it has no "
-            "direction; leave the picture out"
-        )
-        raise InputError(message)
-    return raw / norms
+def _unit(names: Sequence[str], raw: NDArray[np.float64]) -> NDArray[np.float64]:
+    check_norms(names, norms(raw))
+    return unit(raw)
 
 
 def _schema(task: Task) -> "pa.Schema":

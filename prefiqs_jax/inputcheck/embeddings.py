@@ -2,16 +2,14 @@
 
 import contextlib
 import dataclasses
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from prefiqs_jax.backbones import Backbone, Preprocessing
-from prefiqs_jax.execution.forward import forward
+from prefiqs_jax.execution.embed import Embedder, image_bar
 from prefiqs_jax.images import ImageFolder, load_batches
 
 
@@ -72,22 +70,15 @@ def embeddings(
     """
     # One compiled step for all: only its input changes.
     size = min(batch_size, len(pixels))
-    step = forward(backbone.apply_fn, size)
+    embed = Embedder(backbone.apply_fn, size)
     sides = (pixels, pixels[:, :, ::-1]) if mirrored else (pixels,)
-    bar = tqdm(
-        total=len(candidates) * len(sides) * len(pixels),
-        unit="image",
-        disable=not progress,
-        file=sys.stderr,
-    )
-    with bar:
+    total = len(candidates) * len(sides) * len(pixels)
+    with image_bar(total, progress=progress) as bar:
         for candidate in candidates:
-            found = []
-            for side in sides:
-                rows = []
-                for start in range(0, len(side), size):
-                    some = side[start : start + size]
-                    rows.append(step(backbone.params, candidate(some)))
-                    bar.update(len(some))
-                found.append(np.concatenate(rows))
+            found = [
+                embed(
+                    backbone.params, side, preprocess=candidate, on_progress=bar.update
+                )
+                for side in sides
+            ]
             yield found[0], found[1] if mirrored else None

@@ -8,14 +8,24 @@
 from prefiqs_jax.quality.draws import Draws
 from prefiqs_jax.quality.make import make_scorers
 from prefiqs_jax.quality.methods import METHODS, Method
-from prefiqs_jax.quality.scorer import Qualities, Scorer, image_seeds
+from prefiqs_jax.quality.score import score
+from prefiqs_jax.quality.scorer import (
+    NotFinite,
+    Qualities,
+    Scorer,
+    image_seeds,
+    score_images,
+)
 
 __all__ = [
     "METHODS",
     "Draws",
     "Method",
+    "NotFinite",
     "Qualities",
     "Scorer",
     "image_seeds",
     "make_scorers",
+    "score",
+    "score_images",
 ]

@@ -20,12 +20,17 @@ from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.execution.batches import ImageFunction, in_batches
 from prefiqs_jax.execution.precision import Precision
 from prefiqs_jax.execution.slices import in_slices, network_intensity
-from prefiqs_jax.masks.packed import PackedMasks, delta_at
+from prefiqs_jax.masks.packed import PackedMasks
 from prefiqs_jax.quality.forwards import output_name
 from prefiqs_jax.quality.methods import FIRST_ORDER, NORM, PREFIQS
 from prefiqs_jax.quality.scorer import Scorer, scorer
-from prefiqs_jax.sensitivity import unit
-from prefiqs_jax.sweep.engine import SweepProblem, pose
+from prefiqs_jax.sensitivity import norms
+from prefiqs_jax.sweep.engine import (
+    SweepProblem,
+    delta_leaves,
+    map_chunks,
+    prepare,
+)
 from prefiqs_jax.sweep.executor import Executor
 from prefiqs_jax.sweep.planner import Planner
 from prefiqs_jax.sweep.strategy import Strategy, default_strategy
@@ -50,16 +55,15 @@ def first_order_scorer(
     norm
         Whether to give the embedding's norm, too, which costs nothing here.
     """
-    problem = pose(
+    problem = prepare(
         backbone.apply_fn,
         backbone.params,
         masks,
         precision=precision,
         devices=jax.local_devices()[:1],
     )
-    weights = (problem.moving, problem.still, problem.planes)
     strategy = _strategy(backbone, problem, batch_size)
-    run = in_batches(_norms(problem, strategy), weights, batch_size)
+    run = in_batches(_norms(problem, strategy), problem.weights, batch_size)
 
     def compute(images: NDArray, seeds: NDArray) -> dict[str, NDArray]:
         found = run(images, seeds)
@@ -81,7 +85,7 @@ def both_scorer(
     Arguments as of :func:`first_order_scorer`. This is the step of a sweep.
     """
     pixels = backbone.preprocessing
-    problem = pose(
+    problem = prepare(
         backbone.apply_fn,
         backbone.params,
         masks,
@@ -108,30 +112,19 @@ def _norms(problem: SweepProblem, strategy: Strategy) -> ImageFunction:
     apply_fn = problem.apply_fn
     if strategy.slice_size:
         apply_fn = in_slices(apply_fn, strategy.slice_size)
-    chunk = strategy.tangent_chunk
 
-    def norms(weights: Any, images: Array, seeds: Array) -> Array:
+    def compute(weights: Any, images: Array, seeds: Array) -> Array:
         del seeds
-        moving, still, planes = weights
-
-        def unit_and_norm(leaves: list[Array]) -> tuple[Array, Array]:
-            raw = apply_fn(problem.params(leaves, still), images)
-            return unit(raw), jnp.linalg.norm(raw, axis=-1)
-
-        _, push, dense_norm = jax.linearize(unit_and_norm, moving, has_aux=True)
-
-        def first_order(index: Array) -> Array:
-            pairs = zip(moving, planes, strict=True)
-            return jnp.linalg.norm(push([delta_at(*p, index) for p in pairs]), axis=-1)
-
-        found = jax.lax.map(
-            first_order,
+        leaves, fixed, planes = weights
+        dense = problem.linearise(apply_fn, leaves, fixed, images)
+        found = map_chunks(
+            lambda index: norms(dense.push(delta_leaves(leaves, planes, index))),
             jnp.arange(problem.sparsity_count),
-            batch_size=chunk if chunk > 1 else None,
+            strategy.tangent_chunk,
         )
-        return jnp.concatenate([dense_norm[None], found])
+        return jnp.concatenate([dense.norm[None], found])
 
-    return norms
+    return compute
 
 
 def _strategy(backbone: Backbone, problem: SweepProblem, batch_size: int) -> Strategy:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,22 +49,54 @@ def scorer(
         found = compute(images, seeds)
         kept = {name: np.asarray(found[name], np.float64) for name in names}
         for name, quality in kept.items():
-            _check_finite(name, quality)
+            bad = np.flatnonzero(~np.isfinite(quality))
+            if bad.size:
+                raise NotFinite(name, bad.tolist())
         return kept
 
     return Scorer(names, call, identity)
 
 
-def _check_finite(name: str, quality: NDArray[np.float64]) -> None:
-    bad = np.flatnonzero(~np.isfinite(quality))
-    if bad.size:
-        rows = ", ".join(str(row) for row in bad[:5])
-        more = f" and {bad.size - 5} more" if bad.size > 5 else ""
-        message = (
-            f"{name}: no finite quality for the images in rows {rows}{more} (from 0): "
-            "the embedding is zero or not finite; leave these pictures out"
+class NotFinite(InputError):
+    """A quality of some images is not finite: their embedding has no direction."""
+
+    def __init__(self, name: str, rows: Sequence[int], names: Sequence[str] = ()):
+        self.name, self.rows = name, rows
+        told = [names[row] if names else str(row) for row in rows[:5]]
+        more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
+        where = f"{', '.join(told)}{more}" + ("" if names else " (rows, from 0)")
+        super().__init__(
+            f"{name}: no finite quality for {where}: the embedding is zero or not "
+            "finite; leave these images out"
         )
-        raise InputError(message)
+
+
+def score_images(
+    scorers: Iterable[Scorer], names: Sequence[str], images: NDArray
+) -> Qualities:
+    """Compute all qualities of some images.
+
+    Parameters
+    ----------
+    scorers
+        From :func:`prefiqs_jax.quality.make_scorers`.
+    names
+        Of the images; they seed what is drawn at random.
+    images
+        Preprocessed, shape (n ≥ 1, height, width, 3).
+
+    Raises
+    ------
+    NotFinite
+        If a quality is not finite; names the images.
+    """
+    seeds, found = image_seeds(names), {}
+    for each in scorers:
+        try:
+            found |= each.call(images, seeds)
+        except NotFinite as error:
+            raise NotFinite(error.name, error.rows, names) from None
+    return found
 
 
 def image_seeds(names: Iterable[str]) -> NDArray[np.uint32]:

@@ -5,7 +5,13 @@ nothing and keeps no state: wrap it in ``jax.jit`` with params and images as arg
 """
 
 from prefiqs_jax.sensitivity.agreement import Agreement, agreement
-from prefiqs_jax.sensitivity.embedding import distance, embed, norms, unit
+from prefiqs_jax.sensitivity.embedding import (
+    check_norms,
+    distance,
+    embed,
+    norms,
+    unit,
+)
 from prefiqs_jax.sensitivity.finite import displacement, drift
 from prefiqs_jax.sensitivity.first_order import (
     embedding_jvp,
@@ -18,6 +24,7 @@ __all__ = [
     "Agreement",
     "Linearised",
     "agreement",
+    "check_norms",
     "displacement",
     "distance",
     "drift",

@@ -1,10 +1,12 @@
 """Unit embeddings, and the distance between them. NumPy in, NumPy out; JAX likewise."""
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Array, Float
 
+from prefiqs_jax.errors import InputError
 from prefiqs_jax.types import ApplyFn, Params
 
 Rows = TypeVar("Rows", Array, np.ndarray)
@@ -81,3 +83,30 @@ def distance(displacement: Rows) -> Rows:
     array([1.41421356])
     """
     return norms(displacement)
+
+
+def check_norms(
+    names: Sequence[str], found: Float[np.ndarray, " images"], where: str = ""
+) -> None:
+    """Raise InputError, naming the image, where an embedding has no direction.
+
+    A zero or non-finite raw embedding cannot be normalised; its drift would be NaN.
+
+    Parameters
+    ----------
+    names
+        Of the images.
+    found
+        Norms of their raw embeddings.
+    where
+        Of which network, to be read after what is wrong.
+    """
+    bad = np.flatnonzero(~np.isfinite(found) | (found == 0))
+    if bad.size:
+        kind = "zero" if found[bad[0]] == 0 else "not finite"
+        more = f" (and {bad.size - 1} more)" if bad.size > 1 else ""
+        message = (
+            f"the embedding of {names[bad[0]]}{more} is {kind}{where}, so it has no "
+            "direction; leave the image out"
+        )
+        raise InputError(message)

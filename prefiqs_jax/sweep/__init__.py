@@ -1,7 +1,19 @@
-"""Sweep sparsities over a folder of faces, and score a folder at one."""
+"""Sweep sparsities over a folder of faces."""
+
+import importlib
+import warnings
+from typing import Any
 
 from prefiqs_jax.sweep.rows import measure_images
 from prefiqs_jax.sweep.runner import SweepOptions, sweep
-from prefiqs_jax.sweep.score import score
 
-__all__ = ["SweepOptions", "measure_images", "score", "sweep"]
+__all__ = ["SweepOptions", "measure_images", "sweep"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "score":
+        message = "score is prefiqs_jax.quality.score now; sweep.score goes with 0.3"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return importlib.import_module("prefiqs_jax.quality").score
+    message = f"module 'prefiqs_jax.sweep' has no attribute {name!r}"
+    raise AttributeError(message)

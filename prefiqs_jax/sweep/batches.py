@@ -29,7 +29,7 @@ from prefiqs_jax.sensitivity import Agreement
 from prefiqs_jax.sweep.assignment import Assignment
 from prefiqs_jax.sweep.executor import Executor, InFlight
 from prefiqs_jax.sweep.record import RunRecord
-from prefiqs_jax.sweep.rows import as_columns, check_norms
+from prefiqs_jax.sweep.rows import as_columns, check_measured
 
 IN_FLIGHT = 2
 """Batches handed to the devices: the one they work on, and the next."""
@@ -172,12 +172,7 @@ def _rows(
     compared = Agreement(*[np.zeros((len(work.masks.sparsities), 0))] * 4)
     if flight is not None:
         measured = executor.finish(flight)
-        check_norms(
-            batch.names,
-            work.masks.sparsities,
-            measured.dense_norm,
-            measured.pruned_norm,
-        )
+        check_measured(batch.names, work.masks.sparsities, measured)
         compared = measured.compared
     return as_columns(
         work.backbone.name,

@@ -8,12 +8,11 @@ they are used. Only (S, batch) numbers leave the device.
 
 On several devices the images of a batch are shared out over a mesh with the one axis
 "batch", and every device holds the weights: the program of each is that of one device
-alone, without a word to the others. Only weights that no device can hold are cut up,
-too; the devices then pass them on to each other, layer by layer.
+alone, with no communication between them.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -28,7 +27,14 @@ from prefiqs_jax.execution.compilation import compiler_options
 from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision, at_precision
 from prefiqs_jax.execution.slices import in_slices
 from prefiqs_jax.masks.packed import PackedMasks, delta_at
-from prefiqs_jax.sensitivity import Agreement, agreement, unit
+from prefiqs_jax.sensitivity import (
+    Agreement,
+    Linearised,
+    agreement,
+    linearise,
+    norms,
+    unit,
+)
 from prefiqs_jax.sweep.strategy import Strategy
 from prefiqs_jax.types import ApplyFn, Params
 
@@ -49,19 +55,19 @@ class Measured(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class SweepProblem:
-    """A network and its masks, split into what moves and what stays.
+    """A network and its masks; its leaves split into those pruned and those fixed.
 
     Attributes
     ----------
     apply_fn
         ``(params, images) -> raw embeddings``.
-    moving, still
-        Leaves of the parameters that some mask touches, and the others. Only the former
+    pruned_leaves, fixed_leaves
+        Leaves of the parameters that some mask prunes, and the others. Only the former
         are differentiated, so that no tangent runs through biases or BatchNorm scales.
     planes
-        Packed masks of the moving leaves.
-    where_moving
-        For each leaf in tree order, whether it moves.
+        Packed masks of the pruned leaves.
+    is_pruned
+        For each leaf in tree order, whether some mask prunes it.
     structure
         Tree definition of the parameters.
     sparsity_count
@@ -70,46 +76,54 @@ class SweepProblem:
         Devices that share the images of a batch out.
     precision
         In which ``apply_fn`` takes its products.
-    sharded
-        Whether each device holds a part of the weights only.
     """
 
     apply_fn: ApplyFn
-    moving: list[Array]
-    still: list[Array]
+    pruned_leaves: list[Array]
+    fixed_leaves: list[Array]
     planes: list[Array]
-    where_moving: tuple[bool, ...]
+    is_pruned: tuple[bool, ...]
     structure: Any
     sparsity_count: int
     mesh: Mesh
     precision: Precision
-    sharded: bool = False
 
     @property
     def device_count(self) -> int:
         """Number of devices."""
         return self.mesh.devices.size
 
-    def params(self, moving: list[Array], still: list[Array]) -> Params:
+    @property
+    def weights(self) -> tuple[list[Array], list[Array], list[Array]]:
+        """Pruned leaves, fixed leaves and packed masks: arguments of a step."""
+        return self.pruned_leaves, self.fixed_leaves, self.planes
+
+    def params(self, pruned_leaves: list[Array], fixed_leaves: list[Array]) -> Params:
         """Put the leaves back into the tree."""
-        moving_leaves, still_leaves = iter(moving), iter(still)
-        leaves = [
-            next(moving_leaves if moves else still_leaves)
-            for moves in self.where_moving
-        ]
+        pruned, fixed = iter(pruned_leaves), iter(fixed_leaves)
+        leaves = [next(pruned if each else fixed) for each in self.is_pruned]
         return jax.tree.unflatten(self.structure, leaves)
 
+    def linearise(
+        self, apply_fn: ApplyFn, leaves: list[Array], fixed: list[Array], images: Array
+    ) -> Linearised:
+        """Linearise the unit embedding in the pruned leaves alone."""
+        return linearise(
+            lambda leaves, images: apply_fn(self.params(leaves, fixed), images),
+            leaves,
+            images,
+        )
 
-def pose(
+
+def prepare(
     apply_fn: ApplyFn,
     params: Params,
     masks: PackedMasks,
     *,
     precision: Precision = DEFAULT_PRECISION,
     devices: Sequence[Any] | None = None,
-    sharded: bool = False,
 ) -> SweepProblem:
-    """Split a network by what its masks touch and put it on the devices.
+    """Split a network's leaves by what its masks prune, and put them on the devices.
 
     Parameters
     ----------
@@ -119,53 +133,31 @@ def pose(
         Of products, see :mod:`prefiqs_jax.execution.precision`.
     devices
         That share the batch out; None = all of this process.
-    sharded
-        Cut the weights up among the devices, instead of giving all to each.
     """
     leaves, structure = jax.tree.flatten(params)
     where = tuple(plane is not None for plane in masks.planes)
     mesh = Mesh(np.array(devices or jax.local_devices()), (AXIS,))
 
-    def put(arrays: Any, first_axis: int = 0) -> list[Array]:
-        return [
-            jax.device_put(
-                array,
-                NamedSharding(
-                    mesh, _cut(np.shape(array), first_axis, mesh) if sharded else P()
-                ),
-            )
-            for array in arrays
-        ]
+    def put(arrays: Iterable[Any]) -> list[Array]:
+        return [jax.device_put(array, NamedSharding(mesh, P())) for array in arrays]
 
     return SweepProblem(
         apply_fn=at_precision(apply_fn, precision),
-        moving=put(w for w, moves in zip(leaves, where, strict=True) if moves),
-        still=put(w for w, moves in zip(leaves, where, strict=True) if not moves),
-        planes=put((plane for plane in masks.planes if plane is not None), 1),
-        where_moving=where,
+        pruned_leaves=put(w for w, pruned in zip(leaves, where, strict=True) if pruned),
+        fixed_leaves=put(
+            w for w, pruned in zip(leaves, where, strict=True) if not pruned
+        ),
+        planes=put(plane for plane in masks.planes if plane is not None),
+        is_pruned=where,
         structure=structure,
         sparsity_count=len(masks.sparsities),
         mesh=mesh,
         precision=precision,
-        sharded=sharded,
     )
 
 
-def _cut(shape: tuple[int, ...], first_axis: int, mesh: Mesh) -> P:
-    """Cut an array along the longest axis that the devices divide, if there is one."""
-    length = {
-        axis: size
-        for axis, size in enumerate(shape)
-        if axis >= first_axis and size % mesh.devices.size == 0
-    }
-    if not length:
-        return P()
-    longest = max(length, key=length.__getitem__)
-    return P(*(AXIS if axis == longest else None for axis in range(len(shape))))
-
-
 def make_step(problem: SweepProblem, strategy: Strategy) -> Callable[..., Measured]:
-    """Make the function ``(moving, still, planes, images) -> Measured`` of one device.
+    """Make the step ``(pruned_leaves, fixed_leaves, planes, images) -> Measured``.
 
     Parameters
     ----------
@@ -179,33 +171,42 @@ def make_step(problem: SweepProblem, strategy: Strategy) -> Callable[..., Measur
     if strategy.slice_size:
         apply_fn = in_slices(apply_fn, strategy.slice_size)
 
-    def step(moving: Any, still: Any, planes: Any, images: Array) -> Measured:
+    def step(
+        leaves: list[Array], fixed: list[Array], planes: list[Array], images: Array
+    ) -> Measured:
         indices = jnp.arange(problem.sparsity_count)
-
-        def unit_and_norm(moving_leaves: Any) -> tuple[Array, Array]:
-            embedding = apply_fn(problem.params(moving_leaves, still), images)
-            return unit(embedding), jnp.linalg.norm(embedding, axis=-1)
-
-        def direction(index: Array) -> list[Array]:
-            return [delta_at(w, p, index) for w, p in zip(moving, planes, strict=True)]
-
-        dense, push, dense_norm = jax.linearize(unit_and_norm, moving, has_aux=True)
-        jvps = _map_chunks(
-            lambda index: push(direction(index)), indices, strategy.tangent_chunk
+        dense = problem.linearise(apply_fn, leaves, fixed, images)
+        jvps = map_chunks(
+            lambda index: dense.push(delta_leaves(leaves, planes, index)),
+            indices,
+            strategy.tangent_chunk,
         )
 
-        def pruned(index_and_jvp: tuple[Array, Array]) -> tuple[Any, Array]:
+        def pruned(index_and_jvp: tuple[Array, Array]) -> tuple[Agreement, Array]:
             index, jvp = index_and_jvp
-            weights = [w + d for w, d in zip(moving, direction(index), strict=True)]
-            embedding, norm = unit_and_norm(weights)
-            return agreement(jvp, embedding - dense), norm
+            delta = delta_leaves(leaves, planes, index)
+            weights = [w + d for w, d in zip(leaves, delta, strict=True)]
+            raw = apply_fn(problem.params(weights, fixed), images)
+            return agreement(jvp, unit(raw) - dense.embedding), norms(raw)
 
-        compared, pruned_norm = _map_chunks(
+        compared, pruned_norm = map_chunks(
             pruned, (indices, jvps), strategy.pruned_chunk
         )
-        return Measured(compared, dense_norm, pruned_norm)
+        return Measured(compared, dense.norm, pruned_norm)
 
     return step
+
+
+def delta_leaves(
+    leaves: Sequence[Array], planes: Sequence[Array], index: Array
+) -> list[Array]:
+    """Make the pruning direction at one sparsity, of the pruned leaves."""
+    return [delta_at(w, p, index) for w, p in zip(leaves, planes, strict=True)]
+
+
+def map_chunks(function: Callable[..., Any], over: Any, size: int) -> Any:
+    """Map over a leading axis, ``size`` at once; without ``vmap`` if one at a time."""
+    return jax.lax.map(function, over, batch_size=size if size > 1 else None)
 
 
 def compile_step(
@@ -230,11 +231,11 @@ def compile_step(
     Returns
     -------
     jax.stages.Compiled
-        Call it with ``(moving, still, planes, images)``.
+        Call it with ``(*problem.weights, images)``.
     """
     step = make_step(problem, strategy)
     by_image: Any = P(None, AXIS)
-    if problem.device_count > 1 and not problem.sharded:
+    if problem.device_count > 1:
         step = jax.shard_map(
             step,
             mesh=problem.mesh,
@@ -246,15 +247,8 @@ def compile_step(
         )
     sharding = NamedSharding(problem.mesh, P(AXIS))
     images = jax.ShapeDtypeStruct(batch_shape, dtype, sharding=sharding)
-    out = None
-    if problem.sharded:  # the compiler spreads the work by where arrays are
-        compared: Any = NamedSharding(problem.mesh, by_image)
-        out = Measured(compared, sharding, compared)
-    return (
-        jax.jit(step, out_shardings=out)
-        .lower(problem.moving, problem.still, problem.planes, images)
-        .compile(compiler_options=compiler_options())
-    )
+    lowered = jax.jit(step).lower(*problem.weights, images)
+    return lowered.compile(compiler_options=compiler_options())
 
 
 def start(
@@ -283,14 +277,9 @@ def start(
         # Repeating a real image keeps every value finite where the network is.
         images = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
     placed = jax.device_put(images, NamedSharding(problem.mesh, P(AXIS)))
-    return compiled(problem.moving, problem.still, problem.planes, placed)
+    return compiled(*problem.weights, placed)
 
 
 def fetch(result: Measured, count: int) -> Measured:
     """Wait for a batch; its ``count`` images as NumPy arrays, float64 of float32."""
     return jax.tree.map(lambda v: np.asarray(v, np.float64)[..., :count], result)
-
-
-def _map_chunks(function: Callable[..., Any], over: Any, size: int) -> Any:
-    """Map over a leading axis, ``size`` at once; without ``vmap`` if one at a time."""
-    return jax.lax.map(function, over, batch_size=size if size > 1 else None)

@@ -6,40 +6,11 @@ from typing import Any
 import jax
 from numpy.typing import DTypeLike
 
-from prefiqs_jax.execution.memory import default_memory_limit
 from prefiqs_jax.execution.slices import kept_bytes, operations
-from prefiqs_jax.masks.packed import PackedMasks
 from prefiqs_jax.sweep.engine import SweepProblem
-from prefiqs_jax.types import Params
 
 # Parameters, a pruned copy, a direction, and that transposed.
 _COPIES = 4
-
-
-def must_shard(
-    params: Params, masks: PackedMasks, device_count: int, memory_limit: int | None
-) -> bool:
-    """Tell whether a device cannot hold the weights as often as one image needs them.
-
-    Parameters
-    ----------
-    params, masks
-        Network and masks.
-    device_count
-        Devices that could share the weights.
-    memory_limit
-        Bytes of a device, or of the host if that computes; None = found out.
-    """
-    if device_count == 1:
-        return False
-    limit = memory_limit or default_memory_limit()
-    if jax.default_backend() == "cpu":
-        limit //= device_count  # simulated devices share the host's memory
-    leaves = zip(jax.tree.leaves(params), masks.planes, strict=True)
-    return limit < sum(
-        _bytes(leaf) if plane is None else _COPIES * _bytes(leaf) + _bytes(plane)
-        for leaf, plane in leaves
-    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +18,7 @@ class Estimate:
     """Estimated memory of a step, to start the search near its end."""
 
     weights: int
-    """Bytes of the moving weights; a pruned copy and each direction take them again."""
+    """Bytes of the pruned leaves; a pruned copy and each direction take them again."""
     fixed: int
     residuals: int
     """Bytes that the linearised pass keeps for each image."""
@@ -58,7 +29,7 @@ class Estimate:
 
     @property
     def intensity(self) -> float:
-        """Operations for each byte kept: low where memory sets the pace."""
+        """Operations for each byte kept: low where it is memory-bound."""
         return self.operations / max(1, self.residuals)
 
     def peak(self, batch: int, chunk: int) -> int:
@@ -73,11 +44,11 @@ def estimate(
 ) -> Estimate:
     """Estimate what a step of this problem takes, without compiling it."""
 
-    def raw(moving: Any, images: Any) -> Any:
-        return problem.apply_fn(problem.params(moving, problem.still), images)
+    def raw(leaves: Any, images: Any) -> Any:
+        return problem.apply_fn(problem.params(leaves, problem.fixed_leaves), images)
 
     one_image = jax.ShapeDtypeStruct((1, *image_shape), dtype)
-    jaxpr = jax.make_jaxpr(raw)(problem.moving, one_image).jaxpr
+    jaxpr = jax.make_jaxpr(raw)(problem.pruned_leaves, one_image).jaxpr
     activations = [
         var.aval
         for equation in jaxpr.eqns
@@ -85,9 +56,9 @@ def estimate(
         if getattr(var.aval, "shape", ())[:1] == (1,)
     ]
     return Estimate(
-        weights=sum(_bytes(w) for w in problem.moving),
-        fixed=sum(_bytes(w) for w in [*problem.still, *problem.planes]),
-        residuals=kept_bytes(raw, problem.moving, one_image),
+        weights=sum(_bytes(w) for w in problem.pruned_leaves),
+        fixed=sum(_bytes(w) for w in [*problem.fixed_leaves, *problem.planes]),
+        residuals=kept_bytes(raw, problem.pruned_leaves, one_image),
         widest=max((_bytes(each) for each in activations), default=0),
         operations=operations(jaxpr),
     )

@@ -52,8 +52,6 @@ class Plan:
         What the plan must stay under: of each device, or of the host if that computes.
     predicted_bytes
         Peak by the compiled program's own analysis, arguments included.
-    sharded
-        Whether each device holds a part of the weights only.
     compiled
         The program.
     """
@@ -64,7 +62,6 @@ class Plan:
     evidence: dict[str, Any]
     memory_limit_bytes: int
     predicted_bytes: int
-    sharded: bool
     compiled: Any = dataclasses.field(repr=False)
 
     def describe(self) -> dict[str, Any]:
@@ -75,7 +72,6 @@ class Plan:
             "strategy_evidence": self.evidence,
             "memory_limit_bytes": self.memory_limit_bytes,
             "predicted_peak_bytes": self.predicted_bytes,
-            "weights": "sharded" if self.sharded else "replicated",
         }
 
 
@@ -162,7 +158,6 @@ class Planner:
             evidence,
             limit,
             found.predicted_bytes or 0,
-            self.problem.sharded,
             found.compiled,
         )
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import jax
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,9 +10,8 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision
 from prefiqs_jax.masks.named import NamedMask, as_named
 from prefiqs_jax.masks.packed import PackedMasks, pack_masks
-from prefiqs_jax.sensitivity import Agreement
-from prefiqs_jax.sweep.engine import pose
-from prefiqs_jax.sweep.estimate import must_shard
+from prefiqs_jax.sensitivity import Agreement, check_norms
+from prefiqs_jax.sweep.engine import Measured, prepare
 from prefiqs_jax.sweep.executor import Executor
 from prefiqs_jax.sweep.planner import Planner
 from prefiqs_jax.types import ApplyFn, MaskFn, Params
@@ -81,14 +79,7 @@ def measure_images(
         raise InputError(message)
     mask = as_named(mask)
     masks = pack_masks(mask.mask_fn, params, sparsities, mask.prunable)
-    devices = len(jax.local_devices())
-    problem = pose(
-        apply_fn,
-        params,
-        masks,
-        precision=precision,
-        sharded=must_shard(params, masks, devices, memory_limit),
-    )
+    problem = prepare(apply_fn, params, masks, precision=precision)
 
     executor = Executor(
         Planner(
@@ -105,7 +96,7 @@ def measure_images(
     for start in range(0, len(images), size):
         part = slice(start, start + size)
         measured = executor.finish(executor.start(images[part]))
-        check_norms(names[part], sparsities, measured.dense_norm, measured.pruned_norm)
+        check_measured(names[part], sparsities, measured)
         columns = as_columns(
             backbone, mask.name, names[part], people[part], masks, measured.compared
         )
@@ -143,27 +134,10 @@ def as_columns(
     }
 
 
-def check_norms(
-    names: Sequence[str],
-    sparsities: Sequence[float],
-    dense_norm: NDArray,
-    pruned_norm: NDArray,
+def check_measured(
+    names: Sequence[str], sparsities: Sequence[float], measured: Measured
 ) -> None:
-    """Raise InputError, naming image and sparsity, where an embedding has no direction.
-
-    A zero or non-finite raw embedding cannot be normalised; its drift would be NaN.
-    """
-    places = [
-        "before pruning (sparsity 0)",
-        *(f"at sparsity {s:g}" for s in sparsities),
-    ]
-    for where, norms in zip(places, [dense_norm, *pruned_norm], strict=True):
-        bad = np.flatnonzero(~np.isfinite(norms) | (norms == 0))
-        if bad.size:
-            kind = "zero" if norms[bad[0]] == 0 else "not finite"
-            more = f" (and {bad.size - 1} more)" if bad.size > 1 else ""
-            message = (
-                f"the embedding of {names[bad[0]]}{more} is {kind} {where}, so it has "
-                "no direction; leave that sparsity or picture out"
-            )
-            raise InputError(message)
+    """Refuse embeddings without a direction; InputError names image and sparsity."""
+    check_norms(names, measured.dense_norm, " before pruning (sparsity 0)")
+    for sparsity, found in zip(sparsities, measured.pruned_norm, strict=True):
+        check_norms(names, found, f" at sparsity {sparsity:g}")

@@ -29,8 +29,7 @@ from prefiqs_jax.results.run_folder import FORMAT, write_manifest
 from prefiqs_jax.sweep.assignment import Assignment, assign
 from prefiqs_jax.sweep.batches import Work, measure_batches
 from prefiqs_jax.sweep.distributed import all_stop_if_one_must
-from prefiqs_jax.sweep.engine import pose
-from prefiqs_jax.sweep.estimate import must_shard
+from prefiqs_jax.sweep.engine import prepare
 from prefiqs_jax.sweep.executor import Executor
 from prefiqs_jax.sweep.fidelity import describe_error, precision_error
 from prefiqs_jax.sweep.planner import Planner
@@ -248,18 +247,13 @@ def _executor(
     """Compile the program of this many batches for the devices."""
     _say(options, "compiling the sweep for this network …")
     pixels = work.backbone.preprocessing
-    problem = pose(
+    problem = prepare(
         work.backbone.apply_fn,
         work.backbone.params,
         work.masks,
         precision=options.precision,
         devices=devices,
-        sharded=must_shard(
-            work.backbone.params, work.masks, len(devices), options.memory_limit
-        ),
     )
-    if problem.sharded:
-        _say(options, "no device holds the weights: they are cut up among the devices")
     return Executor(
         Planner(
             problem,

@@ -199,7 +199,7 @@ def _seconds(problem: SweepProblem, candidate: Candidate, images: NDArray) -> fl
 def _key(
     problem: SweepProblem, device_shape: tuple[int, ...], dtype: DTypeLike
 ) -> dict[str, Any]:
-    shapes = [leaf.shape for leaf in (*problem.moving, *problem.still)]
+    shapes = [leaf.shape for leaf in (*problem.pruned_leaves, *problem.fixed_leaves)]
     device = jax.local_devices()[0]
     return {
         "release": __version__,
@@ -207,7 +207,6 @@ def _key(
         "backend": device.platform,
         "device": device.device_kind,
         "devices": problem.device_count,
-        "sharded": problem.sharded,
         "cores": os.cpu_count(),
         "weights": hashlib.sha256(repr(shapes).encode()).hexdigest(),
         "precision": problem.precision,

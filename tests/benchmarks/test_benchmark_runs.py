@@ -13,7 +13,8 @@ from prefiqs_jax.benchmarks import read_benchmark, with_degraded
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import read_folder
 from prefiqs_jax.masks import mask_named
-from prefiqs_jax.sweep import SweepOptions, score, sweep
+from prefiqs_jax.quality import score
+from prefiqs_jax.sweep import SweepOptions, sweep
 
 SIZE = 14
 MASK = "layerwise/magnitude"

@@ -12,7 +12,7 @@ from prefiqs_jax.demo.evaluation import (
     PREFIQS,
     RANDOM,
     SEVERITY,
-    Embedder,
+    DemoEmbedder,
     curve_table,
     discard_curves,
     verify,
@@ -96,7 +96,7 @@ def test_embedder_agrees_with_the_plain_functions():
     rng = np.random.default_rng(2)
     pictures = rng.integers(0, 256, (37, 8, 8, 3)).astype(np.uint8)
     pruned = masks.apply_mask(backbone.params, mask)
-    embedder = Embedder(backbone, pruned, progress=False)
+    embedder = DemoEmbedder(backbone, pruned, progress=False)
     images = jnp.asarray(backbone.preprocess(pictures))
     arguments = (backbone.apply_fn, backbone.params, delta, images)
     np.testing.assert_allclose(

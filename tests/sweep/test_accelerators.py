@@ -10,7 +10,7 @@ from prefiqs_jax.backbones import bind
 from prefiqs_jax.backbones.zoo import architecture
 from prefiqs_jax.masks import globally, magnitude
 from prefiqs_jax.masks.packed import pack_masks
-from prefiqs_jax.sweep.engine import make_step, pose
+from prefiqs_jax.sweep.engine import make_step, prepare
 from prefiqs_jax.sweep.strategy import Strategy, default_strategy
 
 PLATFORM = {"gpu": "cuda", "tpu": "tpu"}  # by the name of the backend
@@ -26,12 +26,12 @@ def program(network, backend, precision):
     }
     params, apply_fn = bind(found.blueprint, tensors)
     masks = pack_masks(globally(magnitude), params, [0.2, 0.4])
-    problem = pose(apply_fn, params, masks, precision=precision)
+    problem = prepare(apply_fn, params, masks, precision=precision)
     pixels = found.preprocessing
     images = jax.ShapeDtypeStruct((2, pixels.height, pixels.width, 3), np.float32)
     step = jax.jit(make_step(problem, Strategy(tangent_chunk=2)))
     return jax.export.export(step, platforms=[PLATFORM[backend]])(
-        problem.moving, problem.still, problem.planes, images
+        *problem.weights, images
     ).mlir_module()
 
 

@@ -92,7 +92,7 @@ from jax.sharding import Mesh, PartitionSpec as P
 from toy import toy_network
 from prefiqs_jax.masks import globally, magnitude
 from prefiqs_jax.masks.packed import pack_masks
-from prefiqs_jax.sweep.engine import compile_step, pose
+from prefiqs_jax.sweep.engine import compile_step, prepare
 from prefiqs_jax.sweep.strategy import Strategy
 
 WORDS = ("all-reduce", "all-gather", "all-to-all", "collective-permute",
@@ -102,7 +102,7 @@ def found(compiled):
     return [word for word in WORDS if word in compiled.as_text()]
 
 apply_fn, params, _ = toy_network(np.float32)
-problem = pose(apply_fn, params, pack_masks(globally(magnitude), params, [0.2, 0.5]))
+problem = prepare(apply_fn, params, pack_masks(globally(magnitude), params, [0.2, 0.5]))
 for strategy in (Strategy(2, 1), Strategy(1, 2, slice_size=2)):
     print(found(compile_step(problem, (32, 8, 8, 3), strategy)))
 
@@ -118,45 +118,6 @@ def test_the_program_holds_no_collective():
     *ours, control = with_eight_devices("-c", COLLECTIVES).splitlines()
     assert ours == ["[]", "[]"]
     assert control == "['all-reduce']"  # the words are those of the compiler
-
-
-SHARDED = """
-import jax, numpy as np
-from toy import toy_network
-from prefiqs_jax.masks import globally, magnitude
-from prefiqs_jax.masks.packed import pack_masks
-from prefiqs_jax.sweep.engine import pose
-from prefiqs_jax.sweep.executor import Executor
-from prefiqs_jax.sweep.estimate import must_shard
-from prefiqs_jax.sweep.planner import Planner
-
-apply_fn, params, images = toy_network(np.float32)
-images = np.tile(np.asarray(images), (4, 1, 1, 1))[:16]
-masks = pack_masks(globally(magnitude), params, [0.2, 0.5])
-weights = sum(w.nbytes for w in jax.tree.leaves(params))
-for limit, count in ((8 * 10 * weights, 8), (8 * 3 * weights, 8), (1, 1)):
-    print(must_shard(params, masks, count, limit))
-
-found = []
-for sharded in (False, True):
-    problem = pose(apply_fn, params, masks, sharded=sharded)
-    executor = Executor(Planner(problem, (8, 8, 3), 16, batch_size=16))
-    print(executor.plan.describe()["weights"])
-    found.append(executor.finish(executor.start(images)))
-    pieces = {w.addressable_shards[0].data.size / w.size for w in problem.moving}
-    print(sorted(pieces))
-print(max(float(np.abs(a - b).max()) for a, b in
-          zip(*map(jax.tree.leaves, found), strict=True)) <= 1e-6)
-"""
-
-
-def test_weights_that_no_device_holds_are_cut_up():
-    lines = with_eight_devices("-c", SHARDED).splitlines()
-    assert lines[:3] == ["False", "True", "False"]
-    assert lines[3:5] == ["replicated", "[1.0]"]
-    assert lines[5] == "sharded"
-    assert lines[6].startswith("[0.125")
-    assert lines[7] == "True"
 
 
 @pytest.mark.parametrize("count", [0, 2])

@@ -11,7 +11,7 @@ from prefiqs_jax.execution.memory import parse_bytes, peak_bytes
 from prefiqs_jax.masks import globally, magnitude, pruning_delta
 from prefiqs_jax.masks.packed import pack_masks
 from prefiqs_jax.sensitivity import agreement, displacement, embedding_jvp
-from prefiqs_jax.sweep.engine import compile_step, fetch, make_step, pose, start
+from prefiqs_jax.sweep.engine import compile_step, fetch, make_step, prepare, start
 from prefiqs_jax.sweep.estimate import estimate
 from prefiqs_jax.sweep.planner import Planner
 from prefiqs_jax.sweep.strategy import Strategy, default_strategy
@@ -23,11 +23,11 @@ SPARSITIES = [0.05, 0.2, 0.4, 0.6, 0.8, 0.9]
 def problem():
     apply_fn, params, images = toy_network(np.float32)
     packed = pack_masks(globally(magnitude), params, SPARSITIES)
-    return apply_fn, params, images, pose(apply_fn, params, packed)
+    return apply_fn, params, images, prepare(apply_fn, params, packed)
 
 
-def measure(compiled, posed, images, batch_size):
-    return fetch(start(compiled, posed, images, batch_size), len(images))
+def measure(compiled, prepared, images, batch_size):
+    return fetch(start(compiled, prepared, images, batch_size), len(images))
 
 
 @pytest.mark.parametrize(
@@ -42,9 +42,9 @@ def measure(compiled, posed, images, batch_size):
     ids=str,
 )
 def test_equals_the_plain_functions(problem, strategy):
-    apply_fn, params, images, posed = problem
-    compiled = compile_step(posed, images.shape, strategy)
-    measured = measure(compiled, posed, np.asarray(images), len(images))
+    apply_fn, params, images, prepared = problem
+    compiled = compile_step(prepared, images.shape, strategy)
+    measured = measure(compiled, prepared, np.asarray(images), len(images))
     for index, sparsity in enumerate(SPARSITIES):
         delta = pruning_delta(params, globally(magnitude)(params, sparsity))
         _, jvp = embedding_jvp(apply_fn, params, delta, images)
@@ -57,20 +57,20 @@ def test_equals_the_plain_functions(problem, strategy):
 
 
 def test_only_what_moves_is_differentiated(problem):
-    _, params, _, posed = problem
+    _, params, _, prepared = problem
     names = len(jax.tree.leaves(params))
-    assert len(posed.moving) == len(posed.planes) == 3
-    assert len(posed.still) == names - 3
-    assert jax.tree.structure(posed.params(posed.moving, posed.still)) == (
-        jax.tree.structure(params)
-    )
+    assert len(prepared.pruned_leaves) == len(prepared.planes) == 3
+    assert len(prepared.fixed_leaves) == names - 3
+    assert jax.tree.structure(
+        prepared.params(prepared.pruned_leaves, prepared.fixed_leaves)
+    ) == (jax.tree.structure(params))
 
 
 def test_a_smaller_batch_is_padded_not_recompiled(problem):
-    _, _, images, posed = problem
-    compiled = compile_step(posed, images.shape, Strategy(tangent_chunk=2))
-    whole = measure(compiled, posed, np.asarray(images), 5)
-    part = measure(compiled, posed, np.asarray(images[:2]), 5)
+    _, _, images, prepared = problem
+    compiled = compile_step(prepared, images.shape, Strategy(tangent_chunk=2))
+    whole = measure(compiled, prepared, np.asarray(images), 5)
+    part = measure(compiled, prepared, np.asarray(images[:2]), 5)
     assert part.dense_norm.shape == (2,)
     for ours, all_of_them in zip(part.compared, whole.compared, strict=True):
         assert np.abs(ours - all_of_them[:, :2]).max() <= 1e-6
@@ -83,33 +83,35 @@ def test_no_copy_of_the_weights_for_each_sparsity(problem):
     for count in (4, 32):
         levels = [(i + 1) / (count + 1) for i in range(count)]
         packed = pack_masks(globally(magnitude), params, levels)
-        posed = pose(apply_fn, params, packed)
-        step = jax.jit(make_step(posed, Strategy(tangent_chunk=2)))
-        compiled = step.lower(posed.moving, posed.still, posed.planes, images).compile()
+        prepared = prepare(apply_fn, params, packed)
+        step = jax.jit(make_step(prepared, Strategy(tangent_chunk=2)))
+        compiled = step.lower(
+            prepared.pruned_leaves, prepared.fixed_leaves, prepared.planes, images
+        ).compile()
         temporaries[count] = peak_bytes(compiled)
-    weights = sum(w.nbytes for w in posed.moving)
+    weights = sum(w.nbytes for w in prepared.pruned_leaves)
     # 28 sparsities more cost three bytes a weight for the masks, no copy (112).
     assert temporaries[32] - temporaries[4] < 4 * weights
 
 
 def test_plan_fits_its_limit(problem):
-    *_, posed = problem
-    generous = Planner(posed, (8, 8, 3), 100, memory_limit=10**9).plan()
+    *_, prepared = problem
+    generous = Planner(prepared, (8, 8, 3), 100, memory_limit=10**9).plan()
     assert generous.batch_size == 28  # 100 in four batches, not three and a rest
     assert len(SPARSITIES) % generous.strategy.tangent_chunk == 0
     limit = generous.predicted_bytes // 2
-    tight = Planner(posed, (8, 8, 3), 100, memory_limit=limit).plan()
+    tight = Planner(prepared, (8, 8, 3), 100, memory_limit=limit).plan()
     assert tight.predicted_bytes == peak_bytes(tight.compiled)
     assert tight.predicted_bytes <= limit
     assert tight.batch_size == 28  # of the run: memory decides on the steps alone
     assert tight.step_size <= 14
-    assert Planner(posed, (8, 8, 3), 3).plan().batch_size == 3
+    assert Planner(prepared, (8, 8, 3), 3).plan().batch_size == 3
 
 
 def test_no_plan_fits(problem):
-    *_, posed = problem
+    *_, prepared = problem
     with pytest.raises(InputError, match=r"one image needs .* raise --memory-limit"):
-        Planner(posed, (8, 8, 3), 10, memory_limit=1000).plan()
+        Planner(prepared, (8, 8, 3), 10, memory_limit=1000).plan()
 
 
 @pytest.mark.parametrize("text", ["", "GB", "-1GB", "0", "8 parsecs", "1e9"])
@@ -121,14 +123,14 @@ def test_amounts_that_are_none(text):
 def test_slices_where_memory_sets_the_pace():
     """A network's arithmetic, counted by hand, decides on the rule for a CPU."""
     weights = np.ones((8, 4), np.float32)
-    dense = estimate(_posed(lambda p, x: x @ p["w"], weights), (8,), "f4")
+    dense = estimate(_prepared(lambda p, x: x @ p["w"], weights), (8,), "f4")
     assert dense.operations == 2 * 8 * 4
     conv = lambda p, x: jax.lax.conv_general_dilated(  # noqa: E731
         x, p["w"], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
     kernel = np.ones((3, 3, 2, 5), np.float32)
     for wrap in (jax.jit, jax.checkpoint):
-        found = estimate(_posed(wrap(conv), kernel), (6, 7, 2), "f4")
+        found = estimate(_prepared(wrap(conv), kernel), (6, 7, 2), "f4")
         assert found.operations == 2 * 6 * 7 * 5 * 3 * 3 * 2
     assert found.residuals == 6 * 7 * 2 * 4  # the pictures alone
     assert found.intensity == found.operations / found.residuals
@@ -138,6 +140,6 @@ def test_slices_where_memory_sets_the_pace():
     assert default_strategy(5, 7, 10.0) == default_strategy(1, 4, 10.0) == Strategy()
 
 
-def _posed(apply_fn, weights):
+def _prepared(apply_fn, weights):
     params = {"w": weights}
-    return pose(apply_fn, params, pack_masks(globally(magnitude), params, [0.5]))
+    return prepare(apply_fn, params, pack_masks(globally(magnitude), params, [0.5]))

@@ -8,13 +8,10 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-from tqdm import tqdm
-
 from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.compilation import keep_programs
-from prefiqs_jax.execution.forward import forward
+from prefiqs_jax.execution.embed import image_bar
 from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision
 from prefiqs_jax.files import write_text
 from prefiqs_jax.images import (
@@ -23,18 +20,15 @@ from prefiqs_jax.images import (
     refuse_bad,
 )
 from prefiqs_jax.images.folder import IDENTITY_TABLE
-from prefiqs_jax.masks import apply_mask
-from prefiqs_jax.masks.allocation import check_sparsity
 from prefiqs_jax.masks.named import NamedMask
+from prefiqs_jax.quality.make import DEFAULT_SPARSITY, make_scorers
+from prefiqs_jax.quality.methods import PREFIQS
+from prefiqs_jax.quality.scorer import score_images
 from prefiqs_jax.results.inventory import INVENTORY
 from prefiqs_jax.results.parts import PART
 from prefiqs_jax.results.run_folder import MANIFEST
 from prefiqs_jax.sweep.planner import default_batch_size
-from prefiqs_jax.sweep.rows import check_norms
 from prefiqs_jax.types import MaskFn
-
-DEFAULT_SPARSITY = 0.4
-"""Best of the paper's ablation, for unstructured magnitude masks."""
 
 
 def score(
@@ -84,7 +78,6 @@ def score(
         If the sparsity or a picture cannot be used, an embedding is zero or not finite,
         or the file cannot be written.
     """
-    check_sparsity(sparsity)
     keep_programs()
     if Path(out).is_dir():
         message = f"{out} is a folder; give a file for the scores"
@@ -94,11 +87,16 @@ def score(
     if on_bad_image == "fail":
         refuse_bad(folder, pixels.height, pixels.width, backbone.name)
     size = batch_size or default_batch_size(len(folder.names))
-    pruned = apply_mask(backbone.params, mask(backbone.params, sparsity))
-
-    embed = forward(backbone.apply_fn, size, precision)
+    scorers = make_scorers(
+        backbone,
+        [PREFIQS],
+        batch_size=size,
+        sparsities=[sparsity],
+        mask=mask,
+        precision=precision,
+    )
     names: list[str] = []
-    drifts: list[float] = []
+    found: list[float] = []
     batches = load_batches(
         folder,
         height=pixels.height,
@@ -108,29 +106,22 @@ def score(
         on_bad_image=on_bad_image,
         transform=backbone.preprocess,
     )
-    bar = tqdm(
-        total=len(folder.names), unit="image", disable=not progress, file=sys.stderr
-    )
     said: set[str] = set()
+    bar = image_bar(len(folder.names), progress=progress)
     with bar, contextlib.closing(batches):
         for batch in batches:
-            count = len(batch.names)
             if batch.images is not None:
-                before = embed(backbone.params, batch.images)
-                after = embed(pruned, batch.images)
-                norms = [np.linalg.norm(raw, axis=1) for raw in (before, after)]
-                check_norms(batch.names, [sparsity], norms[0], norms[1][None])
-                moved = after / norms[1][:, None] - before / norms[0][:, None]
-                drifts += np.linalg.norm(moved, axis=1).tolist()
+                (quality,) = score_images(scorers, batch.names, batch.images).values()
+                found += quality.tolist()
                 names += batch.names
-            for conversion, found in batch.conversions.items():
+            for conversion, those in batch.conversions.items():
                 if progress and conversion not in said:
                     said.add(conversion)
-                    bar.write(f"note: {conversion} (first: {found[0]})", sys.stderr)
+                    bar.write(f"note: {conversion} (first: {those[0]})", sys.stderr)
             for name, reason in batch.skipped:
                 bar.write(f"left out {name}: {reason}", sys.stderr)
-            bar.update(count + len(batch.skipped))
-    write_text(out, _text(folder, names, drifts, layout))
+            bar.update(len(batch.names) + len(batch.skipped))
+    write_text(out, _text(folder, names, found, layout))
     return len(names)
 
 
@@ -149,15 +140,13 @@ def _check_out(folder: ImageFolder, out: str | os.PathLike[str]) -> None:
 
 
 def _text(
-    folder: ImageFolder, names: list[str], drifts: list[float], layout: str
+    folder: ImageFolder, names: list[str], qualities: list[float], layout: str
 ) -> str:
-    text = io.StringIO()
+    rows = zip(names, qualities, strict=True)
     if layout == "path-score":
-        for name, drift in zip(names, drifts, strict=True):
-            text.write(f"{folder.root / name} {1 - drift / 2!r}\n")
-        return text.getvalue()
+        return "".join(f"{folder.root / name} {quality!r}\n" for name, quality in rows)
+    text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["image", "quality", "drift"])
-    for name, drift in zip(names, drifts, strict=True):
-        writer.writerow([name, 1 - drift / 2, drift])
+    writer.writerows((name, quality, 2 * (1 - quality)) for name, quality in rows)
     return text.getvalue()

@@ -7,8 +7,8 @@ from PIL import Image
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import read_folder
 from prefiqs_jax.masks import globally, magnitude, mask_named, pruning_delta
+from prefiqs_jax.quality import score
 from prefiqs_jax.sensitivity import drift
-from prefiqs_jax.sweep import score
 
 
 def test_scores(backbone, pictures, tmp_path):
