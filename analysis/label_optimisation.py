@@ -30,7 +30,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 from prefiqs_jax import plots
 from prefiqs_jax.backbones import Backbone
