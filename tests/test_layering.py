@@ -17,6 +17,7 @@ LAYERS = [
     "version",
     "moved",
     "errors",
+    "plugins",
     "types",
     "files",
     "outputs",
@@ -43,7 +44,7 @@ LAYERS = [
 ]
 # The maths runs on a toy: it knows nothing of networks, pictures, files or figures.
 MATHS = {
-    "masks": {"errors", "types", "trees"},
+    "masks": {"errors", "plugins", "types", "trees"},
     "sensitivity": {"errors", "types", "trees"},
     "statistics": {"errors"},
     "fiqa": {"errors", "statistics", "execution"},

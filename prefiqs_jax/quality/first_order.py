@@ -21,9 +21,8 @@ from prefiqs_jax.execution.batches import ImageFunction, in_batches
 from prefiqs_jax.execution.precision import Precision
 from prefiqs_jax.execution.slices import in_slices, network_intensity
 from prefiqs_jax.masks.packed import PackedMasks
-from prefiqs_jax.quality.forwards import output_name
-from prefiqs_jax.quality.methods import FIRST_ORDER, NORM, PREFIQS
 from prefiqs_jax.quality.scorer import Scorer, scorer
+from prefiqs_jax.quality.shared import FIRST_ORDER, NORM, PREFIQS, output_name
 from prefiqs_jax.sensitivity import norms
 from prefiqs_jax.sweep.engine import (
     SweepProblem,
