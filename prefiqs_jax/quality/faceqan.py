@@ -116,7 +116,7 @@ def uniform_noise(keys: Array, sample: Array | int, images: Array) -> Array:
     Parameters
     ----------
     keys
-        Of the images, see :func:`prefiqs_jax.quality.keys.image_keys`.
+        Keys of the images, see :func:`prefiqs_jax.quality.keys.image_keys`.
     sample
         Number of the copy.
     images

@@ -50,7 +50,7 @@ def first_order_scorer(
     backbone, masks
         Network and pruning directions.
     batch_size, precision
-        Of the passes.
+        Batch size and precision of the passes.
     norm
         Whether to give the embedding's norm, too, which costs nothing here.
     """

@@ -58,9 +58,9 @@ def make_scorers(
     mask
         For the same; None = ``global/magnitude``.
     precision
-        Of products, see :mod:`prefiqs_jax.execution.precision`.
+        Precision of matmuls and convolutions, see :mod:`prefiqs_jax.execution.precision`.
     seed
-        Of what is drawn at random; with the seed of an image
+        Key of what is drawn at random; with the seed of an image
         (:func:`prefiqs_jax.quality.image_seeds`) it determines its draws.
     draws
         How much is drawn; None = as published. Its seed takes the place of ``seed``.

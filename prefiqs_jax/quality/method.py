@@ -24,7 +24,7 @@ class Passes:
     batch_size, slice_size
         Images of a batch, and of a part of it that goes through at a time.
     precision
-        Of matrix products and convolutions.
+        Precision of matmuls and convolutions.
     """
 
     backbone: Backbone

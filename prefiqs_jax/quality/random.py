@@ -16,9 +16,9 @@ def random_quality(seeds: NDArray[np.uint32], seed: int) -> NDArray[np.float64]:
     Parameters
     ----------
     seeds
-        Of the images, shape (n,).
+        Seeds of the images, shape (n,).
     seed
-        Of the run.
+        Seed of the run.
 
     Returns
     -------

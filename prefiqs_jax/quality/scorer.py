@@ -21,7 +21,7 @@ class Scorer:
     Attributes
     ----------
     names
-        Of the outputs, such as ``norm``, ``prefiqs/0.4`` or ``grafiqs/block1``.
+        Names of the outputs, such as ``norm``, ``prefiqs/0.4`` or ``grafiqs/block1``.
     call
         ``(images, seeds) -> {name: quality (n,)}`` of preprocessed images (n, height,
         width, 3), float32, n ≥ 1, and their seeds (n,), uint32, as
@@ -81,7 +81,7 @@ def score_images(
     scorers
         From :func:`prefiqs_jax.quality.make_scorers`.
     names
-        Of the images; they seed what is drawn at random.
+        Names of the images; they seed what is drawn at random.
     images
         Preprocessed, shape (n ≥ 1, height, width, 3).
 
@@ -109,7 +109,7 @@ def image_seeds(names: Iterable[str]) -> NDArray[np.uint32]:
     Parameters
     ----------
     names
-        Of the images, n of them.
+        Names of n images.
 
     Returns
     -------

@@ -138,9 +138,9 @@ def kept_features(keys: Array, number: Array | int, count: int, kept: int) -> Ar
     Parameters
     ----------
     keys
-        Of the images, see :func:`prefiqs_jax.quality.keys.image_keys`.
+        Keys of the images, see :func:`prefiqs_jax.quality.keys.image_keys`.
     number
-        Of the pass.
+        Number of the pass.
     count
         Features of an image.
     kept

@@ -7,7 +7,7 @@ nothing and keeps no state: wrap it in ``jax.jit`` with params and images as arg
 from prefiqs_jax.sensitivity.agreement import Agreement, agreement
 from prefiqs_jax.sensitivity.embedding import (
     check_norms,
-    distance,
+    drift_of,
     embed,
     norms,
     unit,
@@ -26,7 +26,7 @@ __all__ = [
     "agreement",
     "check_norms",
     "displacement",
-    "distance",
+    "drift_of",
     "drift",
     "embed",
     "embedding_jvp",

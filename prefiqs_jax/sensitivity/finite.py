@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from prefiqs_jax.sensitivity.embedding import distance, embed
+from prefiqs_jax.sensitivity.embedding import drift_of, embed
 from prefiqs_jax.sensitivity.linearise import check_delta
 from prefiqs_jax.types import ApplyFn, Delta, Params
 
@@ -62,4 +62,4 @@ def drift(
     >>> drift(lambda p, x: x @ p, theta, delta, jnp.array([[2.0, 0.0]]))
     Array([1.414213...], dtype=...)
     """
-    return distance(displacement(apply_fn, params, delta, images))
+    return drift_of(displacement(apply_fn, params, delta, images))
