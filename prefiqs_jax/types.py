@@ -16,7 +16,7 @@
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from jax import Array
 from jaxtyping import Float, PyTree
@@ -36,6 +36,7 @@ Images: TypeAlias = Float[Array, "batch height width channels"]
 Embeddings: TypeAlias = Float[Array, "batch dim"]
 
 
+@runtime_checkable
 class ApplyFn(Protocol):
     """Map ``(params, images)`` to raw embeddings, deterministically, image by image."""
 
@@ -51,6 +52,7 @@ Prunable: TypeAlias = Callable[[str, Any], bool]
 """``(leaf name, weights) -> bool``: may this leaf be pruned?"""
 
 
+@runtime_checkable
 class MaskFn(Protocol):
     """Map parameters and a sparsity to a mask."""
 

@@ -1,4 +1,4 @@
-"""Shared fixtures: x64, strict dtypes and shapes, one way to find the data beside the project."""
+"""Shared fixtures: strict dtypes, ranks and shapes, and one way to find the data."""
 
 import hashlib
 import importlib.util

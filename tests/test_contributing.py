@@ -31,7 +31,9 @@ def recipes():
     return found
 
 
-RECIPES = {f"{h}, {place}": (line, code) for place, (h, line, code) in enumerate(recipes())}
+RECIPES = {
+    f"{h}, {place}": (line, code) for place, (h, line, code) in enumerate(recipes())
+}
 MASK, SCORE, QUALITY = "Add a mask, 0", "Add a mask, 1", "Try a quality, 5"
 
 

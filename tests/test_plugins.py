@@ -11,7 +11,7 @@ from prefiqs_jax.masks import mask_named, mask_names
 from prefiqs_jax.quality import make_scorers, method_names, score_images
 from prefiqs_jax.quality.methods import find_method
 
-CODE = '''
+CODE = """
 import numpy as np
 from prefiqs_jax.masks import ScoreEntry
 from prefiqs_jax.quality import Method
@@ -28,7 +28,7 @@ SCORE = ScoreEntry("inverse", "largest values go first", lambda _: inverse)
 
 def inverse(name, weights):
     return -np.abs(weights)
-'''
+"""
 
 
 @pytest.fixture
@@ -61,7 +61,9 @@ def test_a_quality(installed):
 
 def test_a_mask_score(installed):
     assert "layerwise/inverse" in mask_names()
-    mask = mask_named("layerwise/inverse")({"w": np.array([[3.0, 1.0], [4.0, 1.0]])}, 0.5)
+    mask = mask_named("layerwise/inverse")(
+        {"w": np.array([[3.0, 1.0], [4.0, 1.0]])}, 0.5
+    )
     assert mask["w"].tolist() == [[False, True], [False, True]]
 
 

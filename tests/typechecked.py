@@ -1,4 +1,4 @@
-"""Check the package's annotations at run time: types by beartype, shapes by jaxtyping."""
+"""Check the package at run time: types by beartype, shapes by jaxtyping."""
 
 import typing
 from collections.abc import Callable

@@ -58,7 +58,8 @@ def make_scorers(
     mask
         For the same; None = ``global/magnitude``.
     precision
-        Precision of matmuls and convolutions, see :mod:`prefiqs_jax.execution.precision`.
+        Precision of matmuls and convolutions, see
+        :mod:`prefiqs_jax.execution.precision`.
     seed
         Key of what is drawn at random; with the seed of an image
         (:func:`prefiqs_jax.quality.image_seeds`) it determines its draws.

@@ -61,7 +61,8 @@ def score(
     batch_size
         Images in a batch; None = 32 on a CPU, 128 elsewhere.
     precision
-        Precision of matmuls and convolutions, see :mod:`prefiqs_jax.execution.precision`.
+        Precision of matmuls and convolutions, see
+        :mod:`prefiqs_jax.execution.precision`.
     on_bad_image
         ``"fail"`` or ``"skip"``.
     progress

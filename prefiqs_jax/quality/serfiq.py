@@ -176,9 +176,7 @@ def _make(passes: Passes, draws: Draws) -> Scorer:
         "dropout": draws.serfiq_dropout,
         "seed": draws.seed,
     }
-    function = mean_distances(
-        in_slices(trunk, size) if size else trunk, head, **drawn
-    )
+    function = mean_distances(in_slices(trunk, size) if size else trunk, head, **drawn)
     # The head is one product with large weights: the more images at once the better.
     run = passes.run(function, slices=False)
     return scorer(

@@ -22,7 +22,7 @@ from prefiqs_jax.images import (
 from prefiqs_jax.results.inventory import read_inventory, write_inventory
 from prefiqs_jax.results.parts import run_digest, sound_parts
 from prefiqs_jax.results.run_folder import CONTENT, check_setting, claim_run, open_run
-from prefiqs_jax.sweep.distributed import Agreed, Share, agree, abort_all_on_error
+from prefiqs_jax.sweep.distributed import Agreed, Share, abort_all_on_error, agree
 from prefiqs_jax.sweep.planner import default_batch_size
 
 if TYPE_CHECKING:

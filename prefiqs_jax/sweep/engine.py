@@ -130,7 +130,8 @@ def prepare(
     apply_fn, params, masks
         Network and masks.
     precision
-        Precision of matmuls and convolutions, see :mod:`prefiqs_jax.execution.precision`.
+        Precision of matmuls and convolutions, see
+        :mod:`prefiqs_jax.execution.precision`.
     devices
         That share the batch out; None = all of this process.
     """

@@ -31,7 +31,7 @@ def precision_error(
     images
         Preprocessed, shape (n, height, width, channels).
     executor
-        That of the run whose precision is to be judged; its program is used as it is, and
+        That of the run whose precision is judged; its program is used as it is, and
         its weights and masks where they are.
     memory_limit
         Bytes, as for :func:`prefiqs_jax.sweep.planner.Planner`.
