@@ -1,4 +1,4 @@
-"""Check the package at run time: types by beartype, shapes by jaxtyping."""
+"""Check the maths at run time: types by beartype, shapes by jaxtyping."""
 
 import typing
 from collections.abc import Callable
@@ -8,6 +8,12 @@ import pandas as pd
 import pyarrow as pa
 from beartype import beartype
 from jaxtyping import install_import_hook
+
+CHECKED = [
+    f"prefiqs_jax.{room}"
+    for room in ("trees", "sensitivity", "masks", "statistics", "fiqa")
+]
+"""The maths. Elsewhere tests give bad types on purpose, and see them refused."""
 
 # The package imports these for annotations only.
 _NAMES = {"pd": pd, "pa": pa}
@@ -24,5 +30,5 @@ def check(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def install() -> None:
-    """Check the package from now on; before any of it is imported."""
-    install_import_hook("prefiqs_jax", "typechecked.check")
+    """Check them from now on; before any of the package is imported."""
+    install_import_hook(CHECKED, "typechecked.check")
