@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prefiqs_jax.errors import InputError
 
@@ -31,7 +31,7 @@ class Choices:
 
     def __iter__(self) -> Iterator[str]:
         """Import the module, and list the names."""
-        known = getattr(importlib.import_module(self._module), self._name)
+        known: Any = getattr(importlib.import_module(self._module), self._name)
         return iter(known() if callable(known) else known)
 
     def __contains__(self, value: object) -> bool:
