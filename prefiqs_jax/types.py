@@ -18,6 +18,7 @@
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
+import numpy as np
 from jax import Array
 from jaxtyping import Float, PyTree
 
@@ -30,8 +31,8 @@ Mask: TypeAlias = PyTree[Any]
 Delta: TypeAlias = PyTree[Any]
 """Same structure, shapes and dtypes as ``Params``."""
 
-Images: TypeAlias = Float[Array, "batch height width channels"]
-"""Preprocessed images as one network expects them (NHWC)."""
+Images: TypeAlias = Float[Array | np.ndarray, "batch ..."]
+"""Preprocessed images as one network expects them: (batch, height, width, channels)."""
 
 Embeddings: TypeAlias = Float[Array, "batch dim"]
 

@@ -67,8 +67,8 @@ def statistics_loss(observed: Observed) -> Array:
         # to it is zero, and need not be summed up over the pixels.
         centre = jax.lax.stop_gradient(mean)[:, None, None]
         var = _over_pixels(jnp.square(x - centre))
-        off_mean = jnp.square(mean - running_mean).mean(-1)
-        losses.append(off_mean + jnp.square(var - running_var).mean(-1))
+        off_mean = jnp.square(mean - running_mean[None]).mean(-1)
+        losses.append(off_mean + jnp.square(var - running_var[None]).mean(-1))
     return jnp.stack(losses).mean(0)
 
 

@@ -62,9 +62,11 @@ class NotFinite(InputError):
 
     def __init__(self, name: str, rows: Sequence[int], names: Sequence[str] = ()):
         self.name, self.rows = name, rows
-        told = [names[row] if names else str(row) for row in rows[:5]]
+        told = ", ".join(names[row] if names else str(row) for row in rows[:5])
         more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
-        where = f"{', '.join(told)}{more}" + ("" if names else " (rows, from 0)")
+        where = (
+            f"{told}{more}" if names else f"the images in rows {told}{more} (from 0)"
+        )
         super().__init__(
             f"{name}: no finite quality for {where}: the embedding is zero or not "
             "finite; leave these images out"

@@ -7,13 +7,13 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.types import ApplyFn, Params
+from prefiqs_jax.types import ApplyFn, Images, Params
 
 Rows = TypeVar("Rows", Array, np.ndarray)
 
 
 def embed(
-    apply_fn: ApplyFn, params: Params, images: Float[Array, "batch ..."]
+    apply_fn: ApplyFn, params: Params, images: Images
 ) -> Float[Array, "batch dim"]:
     """Compute L2-normalised embeddings z = f(x; θ) / ‖f(x; θ)‖.
 
