@@ -19,6 +19,7 @@ LAYERS = [
     "errors",
     "types",
     "files",
+    "unpickle",
     "outputs",
     "trees",
     "execution",
@@ -48,7 +49,7 @@ MATHS = {
     "statistics": {"errors"},
     "fiqa": {"errors", "statistics", "execution"},
     "plots": {"statistics", "errors", "fiqa"},
-    "weights": {"errors", "files"},
+    "weights": {"errors", "files", "unpickle"},
     "images": {"errors", "execution", "files", "outputs"},
 }
 ONLY_IN = {

@@ -9,10 +9,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from prefiqs_jax.benchmarks.benchmark import Benchmark
-from prefiqs_jax.benchmarks.wording import counted, some
+from prefiqs_jax.benchmarks.comparisons import counted
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import ImageFolder, level_question, read_folder
 from prefiqs_jax.images.folder import IDENTITY_TABLE
+from prefiqs_jax.weights.wording import listed
 
 SEVERITY = "severity"
 ADIENCE = "file names of Adience"
@@ -67,10 +68,6 @@ def read_all_pairs(
         name=folder.root.resolve().name,
         kind="folder",
         images=folder,
-        first=None,
-        second=None,
-        mated=None,
-        templates=None,
         identities=folder.identities,
         identity_source=folder.identity_source,
         severity=_severities(folder),
@@ -139,7 +136,7 @@ def _severities(folder: ImageFolder) -> np.ndarray | None:
     if bad:
         message = (
             f"{table}: the {SEVERITY} of {counted(len(bad), 'picture')} is no number "
-            f"from 0 to 1: {some(bad)}"
+            f"from 0 to 1: {listed(bad)}"
         )
         raise InputError(message)
     return severity

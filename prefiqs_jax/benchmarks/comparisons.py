@@ -6,8 +6,19 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Int
 
-from prefiqs_jax.benchmarks.wording import counted, some
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.weights.wording import listed
+
+
+def counted(count: int, what: str) -> str:
+    """Write a count with its noun.
+
+    Examples
+    --------
+    >>> counted(1, "comparison"), counted(15658489, "comparison")
+    ('1 comparison', '15,658,489 comparisons')
+    """
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def check_kinds(source: Path, mated: Bool[np.ndarray, " comparisons"]) -> None:
@@ -55,7 +66,7 @@ def check_comparisons(
     """
     check_kinds(source, mated)
     if (alone := np.flatnonzero(first == second)).size:
-        shown = some([names[int(unit)] for unit in first[alone]])
+        shown = listed([names[int(unit)] for unit in first[alone]])
         message = (
             f"{source} compares {shown} with itself ({len(alone)} of "
             f"{counted(len(mated), 'comparison')}); leave such lines out"
@@ -63,7 +74,7 @@ def check_comparisons(
         raise InputError(message)
     repeated, disagreeing = repeated_pairs(len(names), first, second, mated)
     if len(disagreeing):
-        shown = some([f"{names[a]} and {names[b]}" for a, b in disagreeing])
+        shown = listed([f"{names[a]} and {names[b]}" for a, b in disagreeing])
         message = (
             f"{source} lists {shown} as mated and as non-mated "
             f"({counted(len(disagreeing), 'pair')}); keep what is true"

@@ -75,10 +75,7 @@ def read_crfiqa(path: Path, images: Path | None = None) -> Benchmark:
         first=first,
         second=second,
         mated=mated,
-        templates=None,
         identities=(None,) * len(used.names),
-        identity_source=None,
-        severity=None,
         notes=(*notes, *left_out, _SWAPPED),
     )
 
@@ -95,12 +92,7 @@ def _all_pairs(
         name=name,
         kind="crfiqa",
         images=dataclasses.replace(used, identities=people, identity_source=MATED),
-        first=None,
-        second=None,
-        mated=None,
-        templates=None,
         identities=people,
         identity_source=MATED,
-        severity=None,
         notes=(note, *left_out, _SWAPPED),
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from prefiqs_jax.benchmarks.benchmark import Benchmark
-from prefiqs_jax.benchmarks.wording import counted
+from prefiqs_jax.benchmarks.comparisons import counted
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import ImageFolder
 from prefiqs_jax.images.stores import Degraded, Recipe

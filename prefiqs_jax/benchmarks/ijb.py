@@ -8,7 +8,7 @@ from jaxtyping import Bool, Int
 
 from prefiqs_jax.benchmarks.benchmark import Benchmark, Templates
 from prefiqs_jax.benchmarks.columns import numbered, read_columns
-from prefiqs_jax.benchmarks.comparisons import check_comparisons
+from prefiqs_jax.benchmarks.comparisons import check_comparisons, counted
 from prefiqs_jax.benchmarks.groups import (
     MATED,
     group_names,
@@ -16,10 +16,10 @@ from prefiqs_jax.benchmarks.groups import (
     joined,
 )
 from prefiqs_jax.benchmarks.pictures import find_pictures, take_used
-from prefiqs_jax.benchmarks.wording import counted, some
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import ImageFolder, read_folder
 from prefiqs_jax.images.stores import FILES, Landmarked, Store
+from prefiqs_jax.weights.wording import listed
 
 MEMBERS = "_face_tid_mid.txt"
 COMPARISONS = "_template_pair_label.txt"
@@ -50,7 +50,7 @@ def find_members(path: Path) -> Path | None:
     for folder in (path / "meta", path):
         found = sorted(folder.glob(f"*{MEMBERS}")) if folder.is_dir() else []
         if len(found) > 1:
-            message = f"{folder} has {some([each.name for each in found])}; keep one"
+            message = f"{folder} has {listed([each.name for each in found])}; keep one"
             raise InputError(message)
         if found:
             return found[0]
@@ -97,8 +97,8 @@ def read_ijb(path: Path, images: Path | None = None) -> Benchmark:
         raise InputError(message)
     prefix = source.name.removesuffix(MEMBERS)
     members = _read_members(source)
-    listed = source.with_name(prefix + COMPARISONS)
-    first, second, mated, template_of, notes = _read_comparisons(listed, members)
+    pair_list = source.with_name(prefix + COMPARISONS)
+    first, second, mated, template_of, notes = _read_comparisons(pair_list, members)
 
     # Templates that no comparison needs are left out, and their images with them.
     kept = template_of[members.template] >= 0
@@ -127,7 +127,6 @@ def read_ijb(path: Path, images: Path | None = None) -> Benchmark:
         templates=templates,
         identities=group_names(groups),
         identity_source=MATED,
-        severity=None,
         notes=(*notes, *more, described),
     )
 
@@ -144,7 +143,7 @@ def _read_members(source: Path) -> _Members:
 
 
 def _read_comparisons(
-    listed: Path, members: _Members
+    pair_list: Path, members: _Members
 ) -> tuple[
     Int[np.ndarray, " comparisons"],
     Int[np.ndarray, " comparisons"],
@@ -154,10 +153,10 @@ def _read_comparisons(
 ]:
     """Read comparisons, and number anew the templates that take part (-1: others)."""
     columns = {"template": "whole", "other_template": "whole", "mated": "label"}
-    one, other, mated = read_columns(listed, columns)
-    first, second = (_places(listed, members.ids, each) for each in (one, other))
+    one, other, mated = read_columns(pair_list, columns)
+    first, second = (_places(pair_list, members.ids, each) for each in (one, other))
     names = [str(each) for each in members.ids.tolist()]
-    notes = list(check_comparisons(listed, names, first, second, mated))
+    notes = list(check_comparisons(pair_list, names, first, second, mated))
     used = np.zeros(len(names), bool)
     used[first] = used[second] = True
     template_of = np.where(used, np.cumsum(used) - 1, -1).astype(np.int32)
@@ -167,7 +166,7 @@ def _read_comparisons(
 
 
 def _places(
-    listed: Path, ids: Int[np.ndarray, " templates"], wanted: np.ndarray
+    pair_list: Path, ids: Int[np.ndarray, " templates"], wanted: np.ndarray
 ) -> Int[np.ndarray, " comparisons"]:
     if int(ids[-1]) - int(ids[0]) < _TABLE:
         table = np.full(ids[-1] - ids[0] + 1, -1, np.int32)
@@ -180,8 +179,8 @@ def _places(
     if not (inside & (place >= 0)).all():
         absent = np.unique(wanted[~inside | (place < 0)])
         message = (
-            f"{listed} compares {counted(len(absent), 'template')} without images: "
-            f"{some([str(each) for each in absent])}; complete *{MEMBERS}"
+            f"{pair_list} compares {counted(len(absent), 'template')} without images: "
+            f"{listed([str(each) for each in absent])}; complete *{MEMBERS}"
         )
         raise InputError(message)
     return place
@@ -215,12 +214,12 @@ def _store(points: Path, folder: ImageFolder) -> tuple[Store, str]:
         return FILES, f"pictures of {folder.root} are taken to be aligned"
     names, *numbers = read_columns(points, _POINT_COLUMNS)
     landmarks = np.stack(numbers[:-1], axis=1).reshape(-1, 5, 2)
-    listed = [names.distinct[code] for code in names.codes.tolist()]
-    row = _rows(points, listed)
+    named = [names.distinct[code] for code in names.codes.tolist()]
+    row = _rows(points, named)
     if absent := [name for name in folder.names if name not in row]:
         message = (
             f"{points} has no points of {counted(len(absent), 'picture')}: "
-            f"{some(absent)}; complete it"
+            f"{listed(absent)}; complete it"
         )
         raise InputError(message)
     chosen = landmarks[[row[name] for name in folder.names]]
@@ -229,10 +228,10 @@ def _store(points: Path, folder: ImageFolder) -> tuple[Store, str]:
     return Landmarked(chosen, place), how
 
 
-def _rows(points: Path, listed: list[str]) -> dict[str, int]:
-    row = {name: index for index, name in enumerate(listed)}
-    if len(row) < len(listed):
-        twice = [n for index, n in enumerate(listed) if row[n] != index]
-        message = f"{points} lists {some(twice)} more than once; keep one line each"
+def _rows(points: Path, named: list[str]) -> dict[str, int]:
+    row = {name: index for index, name in enumerate(named)}
+    if len(row) < len(named):
+        twice = [n for index, n in enumerate(named) if row[n] != index]
+        message = f"{points} lists {listed(twice)} more than once; keep one line each"
         raise InputError(message)
     return row

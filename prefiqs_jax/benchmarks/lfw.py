@@ -80,10 +80,8 @@ def read_lfw(path: Path, images: Path | None = None, *, kind: str = "lfw") -> Be
         first=first,
         second=second,
         mated=mated,
-        templates=None,
         identities=identities,
         identity_source=path.name,
-        severity=None,
         notes=(*notes, *left_out),
     )
 

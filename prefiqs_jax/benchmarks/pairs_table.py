@@ -11,9 +11,8 @@ from jaxtyping import Bool, Int
 
 from prefiqs_jax.benchmarks.benchmark import Benchmark
 from prefiqs_jax.benchmarks.columns import CHUNK_LINES, Column, Names, numbered
-from prefiqs_jax.benchmarks.comparisons import check_comparisons
+from prefiqs_jax.benchmarks.comparisons import check_comparisons, counted
 from prefiqs_jax.benchmarks.pictures import find_pictures, picture_folder, take_used
-from prefiqs_jax.benchmarks.wording import counted
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import ImageFolder
 
@@ -64,10 +63,8 @@ def read_pairs_table(
         first=first,
         second=second,
         mated=mated,
-        templates=None,
         identities=used.identities,
         identity_source=used.identity_source,
-        severity=None,
         notes=(*notes, *folder.notes, *left_out, *doubts),
     )
 

@@ -7,10 +7,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from jaxtyping import Int
 
-from prefiqs_jax.benchmarks.wording import counted, some
+from prefiqs_jax.benchmarks.comparisons import counted
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import ImageFolder, read_folder
 from prefiqs_jax.images.folder import EXTENSIONS
+from prefiqs_jax.weights.wording import listed
 
 
 def picture_folder(
@@ -79,7 +80,7 @@ def find_pictures(
             continue
         key = _key(name, by_stem)
         if key in several:
-            both = some([n for n in folder.names if _key(n, by_stem) == key])
+            both = listed([n for n in folder.names if _key(n, by_stem) == key])
             message = f"{source} names {name}, which may be {both}; keep one of them"
             raise InputError(message)
         if key in loose:
@@ -89,7 +90,7 @@ def find_pictures(
     if absent:
         message = (
             f"{source} names {counted(len(absent), 'picture')} that {folder.root} does "
-            f"not hold: {some(absent)}; give the folder that holds them with --images"
+            f"not hold: {listed(absent)}; give the folder that holds them with --images"
         )
         raise InputError(message)
     return found

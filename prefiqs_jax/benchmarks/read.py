@@ -14,9 +14,9 @@ from prefiqs_jax.benchmarks.lfw import read_lfw
 from prefiqs_jax.benchmarks.packed import read_packed
 from prefiqs_jax.benchmarks.pairs_table import read_pairs_table
 from prefiqs_jax.benchmarks.published import compare_counts
-from prefiqs_jax.benchmarks.wording import some
 from prefiqs_jax.errors import InputError, check_choice
 from prefiqs_jax.images import found_people
+from prefiqs_jax.weights.wording import listed
 
 KINDS: Mapping[str, str] = {
     "folder": "pictures of people in subfolders or images.csv: all pairs (Adience)",
@@ -127,7 +127,7 @@ def _find(path: Path) -> _Found:
     packed = [_Found("bin", each) for each in sorted(path.glob("*.bin"))]
     found = found or packed or [_Found("folder", path)]
     if len(found) > 1:
-        shown = some([each.path.name for each in found])
+        shown = listed([each.path.name for each in found])
         message = f"{path} holds several benchmarks: {shown}; give one of these files"
         raise InputError(message)
     return found[0]
@@ -159,7 +159,7 @@ def _listed(kind: str, path: Path) -> Path:
     if kind == "bin":
         found = sorted(path.glob("*.bin"))
         if len(found) != 1:
-            what = some([each.name for each in found]) or "no .bin file"
+            what = listed([each.name for each in found]) or "no .bin file"
             message = f"{path} holds {what}; give one .bin file"
             raise InputError(message)
         return found[0]

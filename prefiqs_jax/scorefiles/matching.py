@@ -67,7 +67,7 @@ def match(
     --------
     >>> from pathlib import Path
     >>> rows = ("/data/ann/01.jpg", "/data/bob/01.jpg"), np.array([1.5, 0.5])
-    >>> scores = Scores(Path("mine.txt"), "lines", None, *rows, None, None, ())
+    >>> scores = Scores(Path("mine.txt"), "lines", *rows)
     >>> match(scores, ["bob/01.png", "ann/01.png"]).quality
     array([0.5, 1.5])
     """

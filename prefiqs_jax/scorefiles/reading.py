@@ -10,7 +10,7 @@ from prefiqs_jax.scorefiles.feature_lines import (
     trailing_numbers,
 )
 from prefiqs_jax.scorefiles.json_dict import read_json
-from prefiqs_jax.scorefiles.pickled import is_pickle, read_pickle
+from prefiqs_jax.scorefiles.pickled import is_pickle, read_pickled_scores
 from prefiqs_jax.scorefiles.scores import Scores
 from prefiqs_jax.scorefiles.table import find_table, read_table
 from prefiqs_jax.scorefiles.text_lines import read_text_lines
@@ -78,7 +78,7 @@ def _read(path: Path, column: str | None) -> Scores:
     with open(path, "rb") as file:
         start = file.read(_SAMPLE)
     if is_pickle(start):
-        scores = read_pickle(path)
+        scores = read_pickled_scores(path)
     elif start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"["):
         scores = read_json(path)
     else:
