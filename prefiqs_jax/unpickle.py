@@ -102,21 +102,13 @@ def _from_buffer(content: Any, dtype: Any, *_: Any) -> Array:
     return array
 
 
-def _scalar(dtype: Any, content: Any) -> bool | int | float:
-    return _values(content, dtype).item()
-
-
-def _no_bytes() -> bytes:
-    return b""
-
-
 CALLS: Mapping[str, Any] = {
-    "__builtin__.bytes": _no_bytes,
+    "__builtin__.bytes": lambda: b"",
     "collections.OrderedDict": Pairs,
     "numpy.dtype": _DType,
     "numpy.ndarray": "numpy.ndarray",
     "numpy._core.multiarray._reconstruct": Array,
-    "numpy._core.multiarray.scalar": _scalar,
+    "numpy._core.multiarray.scalar": lambda dtype, data: _values(data, dtype).item(),
     "numpy._core.numeric._frombuffer": _from_buffer,
 }
 """What a pickle may call, by its name, and what is called instead."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int
 
-from prefiqs_jax.benchmarks.benchmark import Benchmark
+from prefiqs_jax.benchmarks.benchmark import Benchmark, Comparisons
 from prefiqs_jax.benchmarks.comparisons import check_kinds, counted, repeated_pairs
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import ImageFolder
@@ -50,17 +50,15 @@ def read_packed(path: Path) -> Benchmark:
     notes = []
     if len(by_name) < len(images):
         notes.append(f"{len(images):,} places hold {len(by_name):,} different images")
-    first, second = image[::2].copy(), image[1::2].copy()
-    notes += _oddities(len(by_name), first, second, mated)
+    comparisons = Comparisons(image[::2].copy(), image[1::2].copy(), mated)
+    notes += _oddities(len(by_name), comparisons)
     unknown = (None,) * len(by_name)
     store = Packed(by_name)
     return Benchmark(
         name=path.stem,
         kind="bin",
         images=ImageFolder(path, tuple(by_name), unknown, None, (), store),
-        first=first,
-        second=second,
-        mated=mated,
+        **comparisons._asdict(),
         identities=unknown,
         notes=tuple(notes),
     )
@@ -129,19 +127,14 @@ def _distinct(
     return by_name, image
 
 
-def _oddities(
-    unit_count: int,
-    first: Int[np.ndarray, " comparisons"],
-    second: Int[np.ndarray, " comparisons"],
-    mated: Bool[np.ndarray, " comparisons"],
-) -> list[str]:
+def _oddities(unit_count: int, comparisons: Comparisons) -> list[str]:
     """Note what is odd in a file that everybody uses as it is."""
     notes = []
-    alone = int((first == second).sum())
+    alone = int((comparisons.first == comparisons.second).sum())
     if alone:
         what = counted(alone, "comparison")
         notes.append(f"{what} of an image with the same image")
-    repeated, disagreeing = repeated_pairs(unit_count, first, second, mated)
+    repeated, disagreeing = repeated_pairs(unit_count, comparisons)
     if repeated:
         notes.append(f"{counted(repeated, 'comparison')} repeat another")
     if disagreeing:
