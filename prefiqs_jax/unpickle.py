@@ -28,24 +28,14 @@ class Refused(ValueError):
     """What a pickle holds or asks for, and may not."""
 
 
-class StandIn:
-    """What is built in place of an object; most have no state that could be set."""
-
-    def build(self, state: Any) -> None:
-        """Take the state that a pickle sets."""
-        del state
-        message = "changes an object that has nothing to change"
-        raise Refused(message)
-
-
-class Pairs(StandIn):
+class Pairs:
     """A dict: its items in their order, equal keys included."""
 
     def __init__(self) -> None:
         self.items: list[tuple[Any, Any]] = []
 
 
-class Array(StandIn):
+class Array:
     """A NumPy array, flat; its pickle gives the content afterwards."""
 
     def __init__(self, kind: Any = "numpy.ndarray", *_: Any) -> None:
@@ -54,13 +44,13 @@ class Array(StandIn):
             raise Refused(message)
         self.values = np.empty(0, np.uint8)
 
-    def build(self, state: Any) -> None:
+    def __setstate__(self, state: Any) -> None:
         """Take (version, shape, dtype, whether Fortran order, content)."""
         *_, dtype, _, content = state
         self.values = _values(content, dtype)
 
 
-class _DType(StandIn):
+class _DType:
     """A NumPy type of fixed size; its pickle gives the byte order afterwards."""
 
     CODES = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
@@ -71,7 +61,7 @@ class _DType(StandIn):
             raise Refused(message)
         self.dtype = np.dtype(_text(code))
 
-    def build(self, state: Any) -> None:
+    def __setstate__(self, state: Any) -> None:
         """Take (version, byte order, ...)."""
         order = _text(state[1])
         if order not in ("<", ">", "=", "|"):
@@ -141,25 +131,18 @@ def _add(machine: Any, parts: list[Any]) -> None:
     pairs.items += zip(parts[::2], parts[1::2], strict=True)
 
 
-def _build(machine: Any) -> None:
-    state = machine.stack.pop()
-    thing = machine.stack[-1]
-    if not isinstance(thing, StandIn):
-        message = "changes an object that has nothing to change"
-        raise Refused(message)
-    thing.build(state)
-
-
 Step = Callable[[Any], None]
 CODES = {each.name: ord(each.code) for each in pickletools.opcodes}
 _NAMES = {code: name for name, code in CODES.items()}
-# Those that are followed as the standard library does.
+# Those that are followed as the standard library does. BUILD calls __setstate__, which
+# of all that can be on the stack only arrays and their types have, or takes the items
+# of a dict, which is none here.
 _PLAIN = (
     "PROTO FRAME STOP MARK NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 "
     "FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING BINBYTES SHORT_BINBYTES BINBYTES8 "
     "UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 EMPTY_TUPLE TUPLE1 TUPLE2 TUPLE3 "
     "TUPLE EMPTY_LIST LIST APPEND APPENDS PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET "
-    "LONG_BINGET GLOBAL STACK_GLOBAL REDUCE"
+    "LONG_BINGET GLOBAL STACK_GLOBAL REDUCE BUILD"
 )
 _STANDARD: Mapping[int, Any] = pickle._Unpickler.dispatch
 STEPS: Mapping[int, Step] = {
@@ -168,7 +151,6 @@ STEPS: Mapping[int, Step] = {
     CODES["DICT"]: _dict,
     CODES["SETITEM"]: _set_item,
     CODES["SETITEMS"]: _set_items,
-    CODES["BUILD"]: _build,
     # The standard library allocates as many bytes as these say they have.
     CODES["BYTEARRAY8"]: _STANDARD[CODES["BINBYTES8"]],
 }

@@ -6,15 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import takewhile
 from typing import NamedTuple, TypeAlias
 
+from prefiqs_jax.images.folder import EXTENSIONS
+
 Parts: TypeAlias = tuple[str, ...]
 """A path: folders and file, without ``.`` folders."""
 
-ENDINGS = frozenset(
-    (
-        *(".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"),
-        *(".ppm", ".pgm", ".jp2", ".gif", ".npy"),
-    )
-)
+ENDINGS = frozenset((*EXTENSIONS, ".pgm", ".jp2", ".gif", ".npy"))
 """Endings of image files, and of the arrays into which some people turn them."""
 
 

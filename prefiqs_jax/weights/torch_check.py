@@ -96,7 +96,7 @@ class _Inert(Pairs):
                 raise Refused(message)
         return _Inert()
 
-    def build(self, state: Any) -> None:
+    def __setstate__(self, state: Any) -> None:
         """Forget the state."""
         del state
 

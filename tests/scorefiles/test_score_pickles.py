@@ -1,6 +1,7 @@
 """Pickles that are no dict of numbers: refused by name, and nothing of them run."""
 
 import collections
+import io
 import os
 import pickle
 import pickletools
@@ -13,6 +14,7 @@ import pytest
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.scorefiles import read_scores
 from prefiqs_jax.scorefiles.pickled import MOST_BYTES, is_pickle, read_pickled_scores
+from prefiqs_jax.unpickle import CALLS, Unpickler
 
 
 class Runs:
@@ -134,6 +136,23 @@ def _hostile():
 @pytest.mark.parametrize("content", [pytest.param(c, id=n) for n, c in _hostile()])
 def test_hostile(content, refusal):
     refusal(content)
+
+
+_NAMED = [name.rpartition(".")[::2] for name in (*CALLS, "_codecs.encode")]
+_BUILT = [f"c{module}\n{name}\n".encode() for module, name in _NAMED]
+_PLAIN = [b"}", b"]", b")", b"K\x01", b"X\x01\0\0\0a", b"C\x01a", b"\x88"]
+_ITEMS = b"}X\x01\0\0\0aK\x01s"
+_STATES = [_ITEMS, b"N" + _ITEMS + b"\x86", _ITEMS * 2 + b"\x86", b"]K\x01a", b"K\x01"]
+
+
+@pytest.mark.parametrize("state", _STATES)
+@pytest.mark.parametrize("thing", _BUILT + _PLAIN)
+def test_no_state_is_set(thing, state):
+    before = [dict(getattr(each, "__dict__", {})) for each in CALLS.values()]
+    content = b"\x80\x04" + thing + state + b"b."
+    with pytest.raises((AttributeError, TypeError, ValueError)):
+        Unpickler(io.BytesIO(content)).load()
+    assert before == [dict(getattr(each, "__dict__", {})) for each in CALLS.values()]
 
 
 def test_damaged_anywhere(tmp_path):
