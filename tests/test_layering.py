@@ -20,6 +20,7 @@ LAYERS = [
     "plugins",
     "types",
     "files",
+    "unpickle",
     "outputs",
     "trees",
     "execution",
@@ -49,7 +50,7 @@ MATHS = {
     "statistics": {"errors"},
     "fiqa": {"errors", "statistics", "execution"},
     "plots": {"statistics", "errors", "fiqa"},
-    "weights": {"errors", "files"},
+    "weights": {"errors", "files", "unpickle"},
     "images": {"errors", "execution", "files", "outputs"},
 }
 ONLY_IN = {

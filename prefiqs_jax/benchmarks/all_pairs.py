@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -9,10 +10,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from prefiqs_jax.benchmarks.benchmark import Benchmark
-from prefiqs_jax.benchmarks.wording import counted, some
+from prefiqs_jax.benchmarks.comparisons import counted
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import ImageFolder, level_question, read_folder
 from prefiqs_jax.images.folder import IDENTITY_TABLE
+from prefiqs_jax.weights.wording import listed
 
 SEVERITY = "severity"
 ADIENCE = "file names of Adience"
@@ -67,10 +69,6 @@ def read_all_pairs(
         name=folder.root.resolve().name,
         kind="folder",
         images=folder,
-        first=None,
-        second=None,
-        mated=None,
-        templates=None,
         identities=folder.identities,
         identity_source=folder.identity_source,
         severity=_severities(folder),
@@ -114,32 +112,33 @@ def _check_identities(folder: ImageFolder) -> None:
 
 def _severities(folder: ImageFolder) -> np.ndarray | None:
     """Read the column severity of images.csv; None without one."""
-    table = folder.root / IDENTITY_TABLE
     if folder.identity_source != IDENTITY_TABLE:
         return None
+    table = folder.root / IDENTITY_TABLE
     with table.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, skipinitialspace=True)
         reader.fieldnames = [column.strip() for column in reader.fieldnames or ()]
         if SEVERITY not in reader.fieldnames:
             return None
-        text_of = {
+        severity_of = {
             (row["file"] or "").replace("\\", "/").removeprefix("./"): row[SEVERITY]
             for row in reader
         }
-    severity = np.empty(len(folder.names))
-    bad = []
-    for place, name in enumerate(folder.names):
-        try:
-            severity[place] = float(text_of[name] or "")
-        except ValueError:
-            bad.append(name)
-            continue
-        if not 0 <= severity[place] <= 1:
-            bad.append(name)
-    if bad:
+    severity = np.array([_severity(severity_of[name]) for name in folder.names])
+    if not np.isfinite(severity).all():
+        bad = [folder.names[n] for n in np.flatnonzero(np.isnan(severity)).tolist()]
         message = (
-            f"{table}: the {SEVERITY} of {counted(len(bad), 'picture')} is no number "
-            f"from 0 to 1: {some(bad)}"
+            f"{table}: the {SEVERITY} of {counted(len(bad), 'image')} is no number "
+            f"from 0 to 1: {listed(bad)}"
         )
         raise InputError(message)
     return severity
+
+
+def _severity(text: str | None) -> float:
+    """Give a severity, NaN if it is none."""
+    try:
+        severity = float(text or "")
+    except ValueError:
+        return math.nan
+    return severity if 0 <= severity <= 1 else math.nan

@@ -34,7 +34,7 @@ class Templates(NamedTuple):
     """int32: the medium it comes from, a photograph or a video, counted from 0."""
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Benchmark:
     """Pictures, the comparisons of them or of templates, and what is known of both.
 
@@ -46,19 +46,19 @@ class Benchmark:
     """One of :data:`prefiqs_jax.benchmarks.KINDS`."""
     images: ImageFolder
     """Pictures that take part, for `load_batches` and `check_headers`."""
-    first: Int[np.ndarray, " comparisons"] | None
+    first: Int[np.ndarray, " comparisons"] | None = None
     """int32: index of one unit of each comparison; None for all pairs of units."""
-    second: Int[np.ndarray, " comparisons"] | None
+    second: Int[np.ndarray, " comparisons"] | None = None
     """int32: index of the other unit; None for all pairs."""
-    mated: Bool[np.ndarray, " comparisons"] | None
+    mated: Bool[np.ndarray, " comparisons"] | None = None
     """Whether both units show one person; None for all pairs: identities say it."""
-    templates: Templates | None
+    templates: Templates | None = None
     """None if images are compared."""
     identities: tuple[str | None, ...]
     """The person of each unit, None where unknown."""
-    identity_source: str | None
+    identity_source: str | None = None
     """Where the identities come from; None if none is known."""
-    severity: Float[np.ndarray, " images"] | None
+    severity: Float[np.ndarray, " images"] | None = None
     """How badly each image was degraded, in [0, 1], 0 for an original; else None."""
     notes: tuple[str, ...]
     """What the user should know, one line each."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from prefiqs_jax.benchmarks.benchmark import Benchmark
-from prefiqs_jax.benchmarks.wording import counted
+from prefiqs_jax.benchmarks.comparisons import counted
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import ImageFolder
 from prefiqs_jax.images.stores import Degraded, Recipe
@@ -158,16 +158,9 @@ def copy_named(name: str) -> tuple[str, str, float] | None:
 def deal(
     names: Sequence[str], known: Sequence[str], copies: int, seed: int, worst: float
 ) -> list[dict[str, Recipe]]:
-    """Give each picture its copies' recipes, by their names.
+    """Deal out degradations: for each image the recipes of its copies, by their names.
 
-    Parameters
-    ----------
-    names
-        Of the pictures.
-    known
-        Degradations to deal out.
-    copies, seed, worst
-        As of :func:`with_degraded`.
+    ``known`` are the degradations; the rest is as in :func:`with_degraded`.
     """
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(len(names),)))
     turn = np.empty(len(names), np.int64)

@@ -4,7 +4,6 @@ import dataclasses
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from prefiqs_jax.benchmarks.all_pairs import read_all_pairs
 from prefiqs_jax.benchmarks.benchmark import Benchmark
@@ -14,9 +13,9 @@ from prefiqs_jax.benchmarks.lfw import read_lfw
 from prefiqs_jax.benchmarks.packed import read_packed
 from prefiqs_jax.benchmarks.pairs_table import read_pairs_table
 from prefiqs_jax.benchmarks.published import compare_counts
-from prefiqs_jax.benchmarks.wording import some
 from prefiqs_jax.errors import InputError, check_choice
 from prefiqs_jax.images import found_people
+from prefiqs_jax.weights.wording import listed
 
 KINDS: Mapping[str, str] = {
     "folder": "pictures of people in subfolders or images.csv: all pairs (Adience)",
@@ -28,13 +27,6 @@ KINDS: Mapping[str, str] = {
     "pairs": "a table pairs.csv: image_a,image_b,mated",
 }
 """Kinds of benchmark, with one line on each."""
-
-
-class _Found(NamedTuple):
-    """A kind, and the file or folder of it."""
-
-    kind: str
-    path: Path
 
 
 def read_benchmark(
@@ -76,14 +68,13 @@ def read_benchmark(
         raise InputError(message)
     if kind is not None:
         check_choice("kind of benchmark", kind, KINDS)
-    found = _find(path) if kind is None else _Found(kind, _listed(kind, path))
-    if images is not None and found.kind == "bin":
-        message = f"{found.path} holds its pictures itself; leave --images out"
+    kind, found = _find(path, kind)
+    if images is not None and kind == "bin":
+        message = f"{found} holds its images itself; leave --images out"
         raise InputError(message)
-    benchmark = _READERS[found.kind](
-        found.path, None if images is None else Path(images), identity_level
-    )
-    said = f"{found.path} was read as {found.kind}: {KINDS[found.kind]}"
+    folder = None if images is None else Path(images)
+    benchmark = _READERS[kind](found, folder, identity_level)
+    said = f"{found} was read as {kind}: {KINDS[kind]}"
     counts = compare_counts(
         benchmark.name, benchmark.comparison_count, benchmark.mated_count
     )
@@ -113,21 +104,24 @@ _MARKS: Mapping[str, str] = {
 }
 
 
-def _find(path: Path) -> _Found:
+def _find(path: Path, kind: str | None) -> tuple[str, Path]:
     """Tell the kind of a file by its name, of a folder by what is in it."""
     if path.is_file():
-        return _Found(_kind_of_file(path), path)
-    found = [
-        _Found(kind, path / mark)
-        for kind, mark in _MARKS.items()
-        if (path / mark).is_file()
-    ]
+        return kind or _kind_of_file(path), path
+    packed = [("bin", each) for each in sorted(path.glob("*.bin"))]
+    if kind == "bin" and len(packed) != 1:
+        what = listed([each.name for _, each in packed]) or "no .bin file"
+        message = f"{path} holds {what}; give one .bin file"
+        raise InputError(message)
+    if kind is not None:
+        return packed[0] if kind == "bin" else (kind, path / _MARKS.get(kind, ""))
+    found = [(kind, path / mark) for kind, mark in _MARKS.items()]
+    found = [(kind, file) for kind, file in found if file.is_file()]
     if find_members(path) is not None:
-        found.append(_Found("ijbc", path))
-    packed = [_Found("bin", each) for each in sorted(path.glob("*.bin"))]
-    found = found or packed or [_Found("folder", path)]
+        found.append(("ijbc", path))
+    found = found or packed or [("folder", path)]
     if len(found) > 1:
-        shown = some([each.path.name for each in found])
+        shown = listed([file.name for _, file in found])
         message = f"{path} holds several benchmarks: {shown}; give one of these files"
         raise InputError(message)
     return found[0]
@@ -135,12 +129,9 @@ def _find(path: Path) -> _Found:
 
 def _kind_of_file(path: Path) -> str:
     name = path.name.lower()
-    if name.endswith(".bin"):
-        return "bin"
-    if name.endswith(".csv"):
-        return "pairs"
-    if name == PAIR_LIST:
-        return "crfiqa"
+    kinds = {".bin": "bin", ".csv": "pairs", PAIR_LIST: "crfiqa"}
+    if kind := next((kind for end, kind in kinds.items() if name.endswith(end)), None):
+        return kind
     if name.endswith(".txt") and "pairs" in name:
         return "xqlfw" if "xqlfw" in name else "lfw"
     message = (
@@ -148,19 +139,3 @@ def _kind_of_file(path: Path) -> str:
         "pairs.csv, or say its kind with --kind"
     )
     raise InputError(message)
-
-
-def _listed(kind: str, path: Path) -> Path:
-    """Find the file of a kind where a folder was given."""
-    if path.is_file():
-        return path
-    if kind in _MARKS:
-        return path / _MARKS[kind]
-    if kind == "bin":
-        found = sorted(path.glob("*.bin"))
-        if len(found) != 1:
-            what = some([each.name for each in found]) or "no .bin file"
-            message = f"{path} holds {what}; give one .bin file"
-            raise InputError(message)
-        return found[0]
-    return path

@@ -144,8 +144,8 @@ def test_the_command(faces, tmp_path, capsys):
     assert edc(faces, tmp_path, "--scores", str(mine)) == 0
     told, warned = capsys.readouterr()
     assert f"More: {tmp_path / 'out' / 'summary.md'}" in told
-    taken = f"{mine}: scores from column score (named so), pictures from column image"
-    rest = f"{mine}: 1 of 19 rows belong to no picture (first: x.png)"
+    taken = f"{mine}: scores from column score (named so), images from column image"
+    rest = f"{mine}: 1 of 19 rows belong to no image (first: x.png)"
     assert warned.splitlines() == [taken, rest]  # even if asked to be quiet
     assert list(tables(tmp_path / "out", "areas")["quality"]) == ["norm", "mine"]
 
