@@ -20,7 +20,6 @@ from prefiqs_jax.fiqa.bootstrap.resampling import (
     Unit,
     Units,
     find_units,
-    non_mated_totals,
 )
 from prefiqs_jax.fiqa.checks import check_fmr, checked_mated, checked_values
 from prefiqs_jax.fiqa.discard.cuts import GRID
@@ -239,22 +238,10 @@ def edc_replicates(
     values = [checked_quality(each, images) for each in quality.values()]
 
     settings = [Setting(switches, fmr) for _, switches in named for fmr in fmrs]
-    is_fixed = any(each.switches.threshold == "fixed" for each in settings)
-    tells = any(each.way == "pooled" for each in settings)
     draws = _draws(units, method, replicates, seed)
-    totals = np.full(1 + draws.replicates, np.nan)
-    if is_fixed and not tells:
-        totals = non_mated_totals(pairs, units, draws)
-    evaluation = Evaluation(
-        pairs,
-        units,
-        settings,
-        np.flatnonzero(pairs.mated),
-        totals,
-        draws,
-        Reading(grid, limits),
-    )
-    found = np.stack([curves_of_quality(evaluation, each) for each in values])
+    evaluation = Evaluation(pairs, units, settings, draws, Reading(grid, limits))
+    totals = None if evaluation.needs_pooled() else evaluation.total_weights()
+    found = np.stack([curves_of_quality(evaluation, each, totals) for each in values])
     names = [name for name, _ in named for _ in fmrs]
     return tuple(
         Replicates(
