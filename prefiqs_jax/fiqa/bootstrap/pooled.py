@@ -19,8 +19,8 @@ from prefiqs_jax.fiqa.discard.cuts import Order, group_bounds
 from prefiqs_jax.fiqa.ordering import stable_order
 from prefiqs_jax.fiqa.verification.pairs import Pairs
 
-# Comparisons of a block: few enough to be looked at one by one for each step.
-_BLOCK = 2**11
+BLOCK = 2**11
+"""Comparisons of a block: few enough to be looked at one by one for each step."""
 # Numbers of a block and of replicates that a thread multiplies, within its cache.
 _AT_ONCE = 2**18
 
@@ -51,14 +51,14 @@ class PooledOrder(NamedTuple):
 
         @functools.cache
         def inside(block: int) -> NDArray[np.float64]:
-            part = slice(block * _BLOCK, (block + 1) * _BLOCK)
+            part = slice(block * BLOCK, (block + 1) * BLOCK)
             each = weight[self.one[part]] * weight[self.other[part]]
             return before[block] + np.append(0.0, np.cumsum(each, dtype=np.float64))
 
         def weight_before(place: NDArray[np.intp]) -> NDArray[np.float64]:
             last = len(before) - 2
-            block = np.minimum(place // _BLOCK, last)
-            at = place - block * _BLOCK
+            block = np.minimum(place // BLOCK, last)
+            at = place - block * BLOCK
             pairs = zip(block.tolist(), at.tolist(), strict=True)
             return np.array([inside(one)[row] for one, row in pairs])
 
@@ -68,7 +68,7 @@ class PooledOrder(NamedTuple):
                 np.searchsorted(inside(one), each, side="right") - 1
                 for one, each in zip(block.tolist(), gone.tolist(), strict=True)
             ]
-            return block * _BLOCK + at
+            return block * BLOCK + at
 
         return Order(self.group_start, before[-1], weight_before, place_of)
 
@@ -126,12 +126,12 @@ def weight_before(
         Shape (replicates, 1 + blocks), whole numbers.
     """
     table = np.ascontiguousarray(weights.T)
-    before = np.zeros((-(-len(one) // _BLOCK) + 1, len(weights)))
+    before = np.zeros((-(-len(one) // BLOCK) + 1, len(weights)))
     size = max(1, _AT_ONCE // len(weights))
 
     def work(block: int) -> None:
-        end = min((block + 1) * _BLOCK, len(one))
-        for start in range(block * _BLOCK, end, size):
+        end = min((block + 1) * BLOCK, len(one))
+        for start in range(block * BLOCK, end, size):
             part = slice(start, min(start + size, end))
             # Whole numbers below 2²⁴, which float32 holds.
             before[block + 1] += np.einsum(

@@ -10,10 +10,18 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
+from scipy import sparse
 
 from prefiqs_jax.execution.threads import in_threads
+from prefiqs_jax.fiqa.bootstrap import pooled
 from prefiqs_jax.fiqa.bootstrap.pooled import PooledOrder, pooled_order, weight_before
-from prefiqs_jax.fiqa.bootstrap.resampling import Draws, Units, sides, weight_chunks
+from prefiqs_jax.fiqa.bootstrap.resampling import (
+    Draws,
+    Units,
+    blocks,
+    sides,
+    weight_chunks,
+)
 from prefiqs_jax.fiqa.discard.cuts import (
     GRID,
     Counted,
@@ -88,10 +96,15 @@ class Evaluation(NamedTuple):
 
     def total_weights(self) -> Float[np.ndarray, " 1+replicates"]:
         """Sum the weights of all comparisons, for each replicate."""
-        one, other = sides(self.pairs, self.units, slice(None))
-        size = _chunk_size(len(one), self.units)
-        chunks = weight_chunks(self.units, self.draws, size)
-        sums = [weight_before(one, other, weights)[:, -1] for weights in chunks]
+        size = self.units.size + 1
+        # How often two units meet; w · (table w) is the total of their weights.
+        table = sparse.csr_array((size, size))
+        for part in blocks(len(self.pairs.first)):
+            where = sides(self.pairs, self.units, part)
+            ones = np.ones(len(where[0]))
+            table += sparse.csr_array((ones, where), shape=(size, size))
+        chunks = weight_chunks(self.units, self.draws, _chunk_size(0, self.units))
+        sums = [np.einsum("ur,ru->r", table @ each.T, each) for each in chunks]
         return np.concatenate(sums)
 
 
@@ -126,7 +139,7 @@ class _Sample(NamedTuple):
     group_start: NDArray[np.intp]
     """Where each group of equal quality starts among the mated."""
     pair_quality: NDArray[np.float64] | None
-    """Of all comparisons, if a list must be repeated."""
+    """Quality of each comparison, if a list must be repeated."""
 
 
 class _Drawn(NamedTuple):
@@ -161,18 +174,18 @@ def curves_of_quality(
     """
     pairs, units = evaluation.pairs, evaluation.units
     sample = _sample(evaluation, image_quality)
-    pooled = sample.pooled
+    order = sample.pooled
     fmrs = {setting.fmr for setting in evaluation.settings}
     others = len(pairs.mated) - len(sample.mated[False].place)
-    tops = {fmr: _top(evaluation, pooled, first_length(fmr, others)) for fmr in fmrs}
+    tops = {fmr: _top(evaluation, order, first_length(fmr, others)) for fmr in fmrs}
     listed = len(pairs.mated) - others + max(len(top.place) for top in tops.values())
     threads = None if listed > _WORTH_THREADS else 1
     one_replicate = partial(_replicate, evaluation, sample, tops)
     parts, done = [], 0
-    size = _chunk_size(len(pairs.mated) if pooled else 0, units)
+    size = _chunk_size(0 if order is None else len(pairs.mated), units)
     for weights in weight_chunks(units, evaluation.draws, size):
-        if pooled is not None:
-            befores = weight_before(pooled.one, pooled.other, weights)
+        if order is not None:
+            befores = weight_before(order.one, order.other, weights)
         else:
             assert totals is not None
             befores = totals[done : done + len(weights), None]
@@ -183,7 +196,7 @@ def curves_of_quality(
 
 
 def _chunk_size(comparisons: int, units: Units) -> int:
-    return max(1, _CHUNK_NUMBERS // max(comparisons // 2**11, units.size + 1))
+    return max(1, _CHUNK_NUMBERS // max(comparisons // pooled.BLOCK, units.size + 1))
 
 
 def _sample(evaluation: Evaluation, image_quality: NDArray[np.float64]) -> _Sample:
@@ -192,32 +205,30 @@ def _sample(evaluation: Evaluation, image_quality: NDArray[np.float64]) -> _Samp
     quality = np.minimum(
         image_quality[pairs.first[row]], image_quality[pairs.second[row]]
     )
-    order, place = by_quality(quality)  # of ties, the first in the list goes first
+    among_ties, place = by_quality(quality)  # the first in the list goes first
     rising = np.argsort(pairs.similarity[row], kind="stable")
     similar = row[rising]
     one, other = sides(pairs, evaluation.units, similar)
     among_mated = _Listed(pairs.similarity[similar], one, other, place[rising])
-    mated, pooled = {False: among_mated}, None
+    mated, every = {False: among_mated}, None
     if evaluation.needs_pooled():
-        pooled = pooled_order(pairs, evaluation.units, image_quality)
-        mated[True] = among_mated._replace(place=pooled.place[similar])
+        every = pooled_order(pairs, evaluation.units, image_quality)
+        mated[True] = among_mated._replace(place=every.place[similar])
     repeated = any(setting.is_repeated for setting in evaluation.settings)
     return _Sample(
-        pooled,
+        every,
         mated,
-        order.group_start,
+        among_ties.group_start,
         pair_quality(image_quality, pairs) if repeated else None,
     )
 
 
-def _top(evaluation: Evaluation, pooled: PooledOrder | None, length: int) -> _Listed:
+def _top(evaluation: Evaluation, order: PooledOrder | None, length: int) -> _Listed:
     """List the most similar non-mated comparisons."""
     pairs = evaluation.pairs
     top = most_similar(pairs.similarity, pairs.mated, length)
     one, other = sides(pairs, evaluation.units, top.row)
-    place = (
-        np.zeros(len(top.row), np.int32) if pooled is None else pooled.place[top.row]
-    )
+    place = top.row if order is None else order.place[top.row]
     return _Listed(top.similarity, one, other, place, top.is_all)
 
 

@@ -82,7 +82,7 @@ def first_in_doubt(groups: Groups, tie: Tie, fmr: float) -> int:
 
 
 def drawn_level(
-    groups: Groups, mated: Part, tie: Tie, rate: Rate, *, seed: int
+    groups: Groups, begin: int, mated: Part, tie: Tie, rate: Rate, *, seed: int
 ) -> Level | None:
     """Average the threshold and the false non-matches over 256 orders of ties.
 
@@ -90,6 +90,8 @@ def drawn_level(
     ----------
     groups
         The most similar non-mated comparisons, by falling similarity.
+    begin
+        The first of them in doubt, see :func:`first_in_doubt`.
     mated, tie, rate
         As for :func:`~prefiqs_jax.fiqa.discard.expected_level.expected_level`.
     seed
@@ -107,7 +109,7 @@ def drawn_level(
     Of the non-mated comparisons, each order is drawn exactly. Mated ones stay by their
     chance, independently of each other and of the non-mated ones.
     """
-    found = _last_and_next(groups, tie, rate, seed)
+    found = _last_and_next(groups, begin, tie, rate, seed)
     if found is None:
         return None
     last, following = found
@@ -120,7 +122,7 @@ def drawn_level(
 
 
 def _last_and_next(
-    groups: Groups, tie: Tie, rate: Rate, seed: int
+    groups: Groups, begin: int, tie: Tie, rate: Rate, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """Give the lowest similarity that matches (or inf) and the next one, per order."""
     fmr, switches, is_all = rate
@@ -131,7 +133,6 @@ def _last_and_next(
     total = tie.certain + left
     is_open = total > 0
     total = np.maximum(total, 1)
-    begin = first_in_doubt(groups, tie, fmr)
     before = int(groups.tied[:begin].sum())
     taken = _draw(rng, before, pool - before, left)
     reached = groups.sure[:begin].sum() + taken

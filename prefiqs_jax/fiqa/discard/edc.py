@@ -262,11 +262,11 @@ class _Plan(NamedTuple):
 
     fraction: NDArray[np.float64]
     place: NDArray[np.int32]
-    """Of each comparison, in the order of quality: among its kind, or among all."""
+    """Place of each comparison in the order of quality: of its kind, or of all."""
     cuts: tuple[Cut, Cut]
-    """Of the mated, and of the non-mated comparisons."""
+    """Where the steps end: for the mated, and for the non-mated comparisons."""
     tied_fraction: NDArray[np.float64]
-    """As of :class:`EDC`."""
+    """As in :class:`EDC`."""
 
 
 def _plan(

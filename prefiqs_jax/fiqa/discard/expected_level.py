@@ -123,9 +123,9 @@ def expected_level(
     """
     fmr, switches, is_all = rate
     groups = similarity_groups(top)
-    in_doubt = slice(first_in_doubt(groups, tie, fmr), None)
-    if (groups.sure[in_doubt] + groups.tied[in_doubt] > 1).any():
-        return drawn_level(groups, mated, tie, rate, seed=seed)
+    begin = first_in_doubt(groups, tie, fmr)
+    if (groups.sure[begin:] + groups.tied[begin:] > 1).any():
+        return drawn_level(groups, begin, mated, tie, rate, seed=seed)
     # One entry for each copy: where none is in doubt, their order does not matter.
     copies = np.repeat(np.arange(len(top.weight)), top.weight.astype(np.intp))
     is_tied = top.stays[copies] < 1

@@ -6,7 +6,6 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy.typing import ArrayLike, NDArray
 
-from prefiqs_jax.errors import InputError
 from prefiqs_jax.fiqa.checks import checked_mated, checked_values
 from prefiqs_jax.fiqa.verification.verification import next_above
 
@@ -79,41 +78,6 @@ def det(similarity: ArrayLike, mated: ArrayLike, *, every: bool = False) -> DET:
         len(mated_sorted),
         len(others),
     )
-
-
-def det_fnmr(curve: DET, fmr: ArrayLike) -> NDArray[np.float64]:
-    """Read the FNMR at the lowest threshold whose FMR is at most as asked for.
-
-    Parameters
-    ----------
-    curve
-        As :func:`det` gives it.
-    fmr
-        False match rates, in [0, 1].
-
-    Returns
-    -------
-    ndarray
-        Shape of ``fmr``.
-
-    Raises
-    ------
-    InputError
-        If an FMR is outside [0, 1].
-
-    Examples
-    --------
-    >>> det_fnmr(det([0.1, 0.2, 0.5, 0.4, 0.9], [0, 0, 0, 1, 1]), [0.0, 0.4])
-    array([0.5, 0. ])
-    """
-    wanted = np.asarray(fmr, np.float64)
-    if not ((wanted >= 0) & (wanted <= 1)).all():
-        message = "an FMR asked for is outside [0, 1]"
-        raise InputError(message)
-    # The FMR falls along the curve; of equal ones, the first has the lowest FNMR.
-    rising = curve.fmr[::-1]
-    place = len(rising) - np.searchsorted(rising, wanted, side="right")
-    return curve.fnmr[place]
 
 
 def _distinct(ordered: NDArray[np.floating]) -> NDArray[np.floating]:

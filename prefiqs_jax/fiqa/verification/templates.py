@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from prefiqs_jax.errors import InputError, check_choice
+from prefiqs_jax.fiqa.verification.similarity import embedding_rows
 
 Pooling = Literal["min", "mean", "max"]
 
@@ -64,10 +65,7 @@ def pool_templates(
     >>> pool_templates(np.array([[2.0, 0.0], [4.0, 0.0], [0.0, 4.0]]), members)
     array([[0.6, 0.8]])
     """
-    rows = np.asarray(embeddings)
-    if rows.ndim != 2 or 0 in rows.shape:
-        message = f"embeddings have shape {rows.shape}, but must have (images, dim)"
-        raise InputError(message)
+    rows = embedding_rows(embeddings)
     checked = _checked(members, len(rows))
     # The images of one medium of one template share the weight 1.
     keys = np.stack([checked.template, checked.medium], axis=1)

@@ -45,7 +45,7 @@ def angular_similarity(cosine: ArrayLike) -> NDArray[np.float64]:
 def threshold_at_fmr(non_mated_similarity: ArrayLike, fmr: float) -> float:
     """Find the lowest threshold whose false match rate is at most ``fmr``.
 
-    Of n comparisons, the k = floor(fmr · n) most similar may match falsely; the
+    The k = floor(fmr · n) most similar of n comparisons may match falsely; the
     threshold is the next number above the similarity that comes after them.
 
     Parameters
