@@ -68,19 +68,6 @@ class Setting(NamedTuple):
         return switches.threshold != "fixed" or not by_steps
 
 
-class Reading(NamedTuple):
-    """Where curves are read, and up to where areas are taken."""
-
-    grid: Float[np.ndarray, " points"]
-    limits: tuple[float, ...]
-
-    @property
-    def steps(self) -> Float[np.ndarray, " steps"]:
-        """The steps of the grid up to the last place that is read."""
-        last = max(float(self.grid.max()), *self.limits)
-        return GRID[: np.searchsorted(GRID, last - ROUNDING) + 1]
-
-
 class Evaluation(NamedTuple):
     """What does not depend on the quality."""
 
@@ -88,7 +75,16 @@ class Evaluation(NamedTuple):
     units: Units
     settings: list[Setting]
     draws: Draws
-    reading: Reading
+    grid: Float[np.ndarray, " points"]
+    """Where curves are read."""
+    limits: tuple[float, ...]
+    """Up to where areas are taken."""
+
+    @property
+    def steps(self) -> Float[np.ndarray, " steps"]:
+        """The steps of the protocols' grid up to the last place that is read."""
+        last = max(float(self.grid.max()), *self.limits)
+        return GRID[: np.searchsorted(GRID, last - ROUNDING) + 1]
 
     def needs_pooled(self) -> bool:
         """Whether some setting takes all comparisons in the order of quality."""
@@ -119,14 +115,13 @@ class _Listed(NamedTuple):
     """Where each stands in the order of discard."""
     is_all: bool = True
 
-    def counted(self, weight: NDArray[np.float32]) -> Counted:
-        """Weigh them by how often their units were drawn; those with 0 go."""
-        each = self.weights(weight)
+    def counted(self, each: NDArray[np.float64]) -> Counted:
+        """Keep those that count, by their weights."""
         rows = np.flatnonzero(each)
         return Counted(self.similarity[rows], each[rows], self.place[rows])
 
     def weights(self, weight: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Weigh all of them."""
+        """Weigh them by how often their units were drawn."""
         return (weight[self.one] * weight[self.other]).astype(np.float64)
 
 
@@ -140,14 +135,6 @@ class _Sample(NamedTuple):
     """Where each group of equal quality starts among the mated."""
     pair_quality: NDArray[np.float64] | None
     """Quality of each comparison, if a list must be repeated."""
-
-
-class _Drawn(NamedTuple):
-    """One replicate."""
-
-    weight: NDArray[np.float32]
-    before: NDArray[np.float64]
-    """Weight of all comparisons before each block of the pooled order, and in all."""
 
 
 def curves_of_quality(
@@ -190,7 +177,7 @@ def curves_of_quality(
             assert totals is not None
             befores = totals[done : done + len(weights), None]
         done += len(weights)
-        drawn = [_Drawn(*each) for each in zip(weights, befores, strict=True)]
+        drawn = zip(weights, befores, strict=True)
         parts += in_threads(one_replicate, drawn, threads=threads)
     return np.stack(parts)
 
@@ -233,36 +220,43 @@ def _top(evaluation: Evaluation, order: PooledOrder | None, length: int) -> _Lis
 
 
 def _replicate(
-    evaluation: Evaluation, sample: _Sample, tops: dict[float, _Listed], drawn: _Drawn
+    evaluation: Evaluation,
+    sample: _Sample,
+    tops: dict[float, _Listed],
+    drawn: tuple[NDArray[np.float32], NDArray[np.float64]],
 ) -> Float[np.ndarray, "settings columns"]:
-    """Compute one replicate's curves and areas for every setting."""
-    mated = {kind: part.counted(drawn.weight) for kind, part in sample.mated.items()}
+    """Compute one replicate's curves and areas for every setting.
+
+    It is given by the weights of the units, and by that of all comparisons before each
+    block of the pooled order (or only of all together, which is last).
+    """
+    weight, before = drawn
     by_kind = sample.mated[False]
-    weight = np.empty(len(by_kind.place))
-    weight[by_kind.place] = by_kind.weights(drawn.weight)
-    orders = {False: weighted_order(sample.group_start, weight)}
+    each = by_kind.weights(weight)
+    mated = {kind: part.counted(each) for kind, part in sample.mated.items()}
+    in_order = np.empty(len(each))
+    in_order[by_kind.place] = each
+    orders = {False: weighted_order(sample.group_start, in_order)}
     if sample.pooled is not None:
-        orders[True] = sample.pooled.weighted(drawn.before, drawn.weight)
-    reading, rows = evaluation.reading, []
+        orders[True] = sample.pooled.weighted(before, weight)
+    steps, rows = evaluation.steps, []
     for setting in evaluation.settings:
-        key = setting.is_pooled
+        order, its = orders[setting.is_pooled], mated[setting.is_pooled]
+        found = None
         if setting.is_repeated:
-            found = _repeated_curve(evaluation, sample, setting, drawn.weight)
-        else:
-            found = None
+            found = _repeated_curve(evaluation, sample, setting, weight)
         while found is None:
             top = tops[setting.fmr]
-            total = drawn.before[-1]
-            found = _curve(
-                orders[key], total, mated[key], top, drawn.weight, setting, reading
-            )
+            rate = Rate(setting.fmr, setting.switches, top.is_all)
+            similar = top.counted(top.weights(weight))
+            found = _curve(order, before[-1], its, similar, rate, steps)
             if found is None:
                 # All that come later start with the longer list; the curve is the same.
                 length = 2 * len(top.place)
                 tops[setting.fmr] = _top(evaluation, sample.pooled, length)
-        interpolation = setting.switches.interpolation
-        areas = [area_under(*found, limit, interpolation) for limit in reading.limits]
-        rows.append([*read_curve(*found, reading.grid, interpolation), *areas])
+        how = setting.switches.interpolation
+        areas = [area_under(*found, limit, how) for limit in evaluation.limits]
+        rows.append([*read_curve(*found, evaluation.grid, how), *areas])
     return np.array(rows)
 
 
@@ -270,27 +264,23 @@ def _curve(
     order: Order,
     total: float,
     mated: Counted,
-    top: _Listed,
-    weight: NDArray[np.float32],
-    setting: Setting,
-    reading: Reading,
+    top: Counted,
+    rate: Rate,
+    steps: NDArray[np.float64],
 ) -> Curve | None:
     """Compute one curve, or None if the list of most similar ones is too short."""
-    switches = setting.switches
+    switches = rate.switches
     non_mated = total - mated.weight.sum()
     if order.total == 0 or (switches.threshold == "fixed" and non_mated == 0):
         return _unknown(switches)
-    fraction, gone = discard_steps(order, switches, reading.steps)
+    fraction, gone = discard_steps(order, switches, steps)
     cut = cut_at(order, gone, switches.ties)
     certain, tied = cut.tally(mated.place, mated.weight)
-    if switches.discard == "pooled":
-        stays = total - order.weight_before(cut.end)
+    others = certain, tied  # a fixed threshold does not look at them
+    if switches.threshold == "per_step":
         others_tied = np.where(cut.end > cut.start, cut.size - tied, 0)
-        others = stays - certain, others_tied
-    else:
-        others = certain, tied  # a fixed threshold does not look at them
-    rate = Rate(setting.fmr, switches, top.is_all)
-    found = step_errors(mated, top.counted(weight), (cut, cut), others, non_mated, rate)
+        others = total - order.weight_before(cut.end) - certain, others_tied
+    found = step_errors(mated, top, (cut, cut), others, non_mated, rate)
     if found is None:
         return None
     fnmr = fnmr_left(*found, cut.in_mean(certain, tied))

@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 from prefiqs_jax.errors import InputError, check_choice
 from prefiqs_jax.fiqa.bootstrap.replicate_curves import (
     Evaluation,
-    Reading,
     Setting,
     curves_of_quality,
 )
@@ -235,7 +234,7 @@ def edc_replicates(
 
     settings = [Setting(switches, fmr) for _, switches in named for fmr in fmrs]
     draws = _draws(units, method, replicates, seed)
-    evaluation = Evaluation(pairs, units, settings, draws, Reading(grid, limits))
+    evaluation = Evaluation(pairs, units, settings, draws, grid, limits)
     totals = None if evaluation.needs_pooled() else evaluation.total_weights()
     found = np.stack([curves_of_quality(evaluation, each, totals) for each in values])
     names = [name for name, _ in named for _ in fmrs]

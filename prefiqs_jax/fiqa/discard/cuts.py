@@ -155,7 +155,9 @@ def discard_steps(
     if switches.steps == "grid":
         return grid, np.floor(grid * order.total).astype(np.intp)
     if switches.ties == "group":
-        gone = np.unique(order.weight_before(order.group_start)).astype(np.intp)
+        bounds = order.weight_before(order.group_start)
+        # A group of which nothing was drawn is no step.
+        gone = bounds[np.diff(bounds, prepend=-1) > 0].astype(np.intp)
     else:
         gone = np.arange(int(order.total) + 1)
     return gone / order.total, gone
