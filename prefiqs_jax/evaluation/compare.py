@@ -1,7 +1,6 @@
 """Hold qualities against recognition errors: of one benchmark, verifier and scorer."""
 
 import dataclasses
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -29,7 +28,6 @@ from prefiqs_jax.fiqa import (
     Replicates,
     det,
     difference_table,
-    edc,
     edc_bands,
     edc_replicates,
     equal_error_rate,
@@ -38,6 +36,7 @@ from prefiqs_jax.fiqa import (
     pair_quality,
     pauc,
 )
+from prefiqs_jax.fiqa.discard.edc import quiet_edc
 from prefiqs_jax.scorefiles import check_direction
 
 if TYPE_CHECKING:
@@ -133,23 +132,22 @@ def compare(
         "verifier": verifier,
         "scorer": scorer,
     }
-    with warnings.catch_warnings():
-        # One line for all curves says it, see the notes.
-        warnings.filterwarnings("ignore", message=".* tie in quality at a cut")
-        warnings.filterwarnings("ignore", message="no non-mated comparison is left")
-        plain = {
-            rate: {
-                name: edc(
-                    pairs.similarity,
-                    pairs.mated,
-                    pair_quality(values, pairs),
-                    fmr=rate,
-                    protocol=options.protocol,
-                )
-                for name, values in quality.items()
-            }
-            for rate in options.fmr
+    # Without the warnings of each curve: the notes say it once.
+    plain = {
+        rate: {
+            name: quiet_edc(
+                pairs.similarity,
+                pairs.mated,
+                pair_quality(values, pairs),
+                rate,
+                None,
+                None,
+                options.protocol,
+            )
+            for name, values in quality.items()
         }
+        for rate in options.fmr
+    }
     evidence = {
         rate: error_evidence(pairs, units.identities, curves[reference])
         for rate, curves in plain.items()

@@ -31,7 +31,7 @@ from prefiqs_jax.fiqa.discard.summary import (
     pauc,
 )
 from prefiqs_jax.fiqa.labels.label_optimisation import optimise_labels
-from prefiqs_jax.fiqa.verification.det import DET, det
+from prefiqs_jax.fiqa.verification.det import DET, det, equal_error_rate
 from prefiqs_jax.fiqa.verification.pairs import (
     MOST_IMAGES,
     MOST_IMAGES_SINGLE,
@@ -47,7 +47,6 @@ from prefiqs_jax.fiqa.verification.templates import (
 from prefiqs_jax.fiqa.verification.verification import (
     OperatingPoint,
     angular_similarity,
-    equal_error_rate,
     fmr_at,
     fnmr_at,
     is_zero_fmr,

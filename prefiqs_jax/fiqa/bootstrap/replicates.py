@@ -20,9 +20,14 @@ from prefiqs_jax.fiqa.bootstrap.resampling import (
     Units,
     find_units,
 )
-from prefiqs_jax.fiqa.checks import check_fmr, checked_mated, checked_values
+from prefiqs_jax.fiqa.checks import (
+    check_fmr,
+    checked_mated,
+    checked_quality,
+    checked_values,
+)
 from prefiqs_jax.fiqa.discard.cuts import GRID
-from prefiqs_jax.fiqa.discard.discard import checked_quality, images_compared
+from prefiqs_jax.fiqa.discard.discard import images_compared
 from prefiqs_jax.fiqa.discard.protocol import Protocol, find_protocol
 from prefiqs_jax.fiqa.discard.reading import ROUNDING
 from prefiqs_jax.fiqa.verification.pairs import Pairs

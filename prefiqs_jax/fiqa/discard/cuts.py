@@ -173,7 +173,7 @@ def cut_at(order: Order, gone: NDArray[np.intp], ties: str) -> Cut:
     gone
         Shape (steps,): weight to discard.
     ties
-        As of a :class:`Protocol`. If "listed", a cut may end between the copies of one
+        As in a :class:`Protocol`. If "listed", a cut may end between the copies of one
         comparison, which then stays in part; if "group", less may go.
     """
     start = order.place_of(gone)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 
-from prefiqs_jax.errors import InputError
+from prefiqs_jax.fiqa.checks import checked_quality
 from prefiqs_jax.fiqa.verification.pairs import Pairs
 
 _BLOCK = 2**20
@@ -65,24 +65,3 @@ def images_compared(pairs: Pairs) -> NDArray[np.integer]:
     occurs[pairs.first] = True
     occurs[pairs.second] = True
     return np.flatnonzero(occurs)
-
-
-def checked_quality(
-    image_quality: ArrayLike, images: NDArray[np.integer]
-) -> NDArray[np.float64]:
-    """Return one quality per image, finite for those listed, or raise InputError."""
-    quality = np.asarray(image_quality, np.float64)
-    if quality.ndim != 1 or len(quality) <= images[-1]:
-        message = (
-            f"image_quality has shape {quality.shape}, but the pairs have images up "
-            f"to index {images[-1]}; give one quality per image"
-        )
-        raise InputError(message)
-    odd = images[~np.isfinite(quality[images])]
-    if len(odd):
-        message = (
-            f"image_quality[{odd[0]}] is {quality[odd[0]]}, but must be finite; leave "
-            "the image out, or give it a value on purpose"
-        )
-        raise InputError(message)
-    return quality

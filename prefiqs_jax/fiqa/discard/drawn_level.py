@@ -106,7 +106,7 @@ def drawn_level(
 
     Notes
     -----
-    Of the non-mated comparisons, each order is drawn exactly. Mated ones stay by their
+    Each order of the non-mated comparisons is drawn exactly. Mated ones stay by their
     chance, independently of each other and of the non-mated ones.
     """
     found = _last_and_next(groups, begin, tie, rate, seed)

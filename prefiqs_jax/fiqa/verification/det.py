@@ -80,6 +80,49 @@ def det(similarity: ArrayLike, mated: ArrayLike, *, every: bool = False) -> DET:
     )
 
 
+def equal_error_rate(similarity: ArrayLike, mated: ArrayLike) -> float:
+    """Compute the rate at which FMR and FNMR are equal.
+
+    The thresholds at the distinct similarities, and one above them all, give points
+    (FMR, FNMR) from (1, 0) to (0, 1). Straight lines join them, on linear axes, and the
+    result is where FMR = FNMR on these.
+
+    Parameters
+    ----------
+    similarity
+        Shape (comparisons,).
+    mated
+        Shape (comparisons,), some of either kind.
+
+    Returns
+    -------
+    float
+        Equal error rate: 0 if some threshold separates the two kinds, 0.5 if all
+        similarities are equal.
+
+    Raises
+    ------
+    InputError
+        If shapes differ, a similarity is not finite, or one kind is missing.
+
+    Notes
+    -----
+    Other conventions (the mean of the two rates at the threshold where they are
+    nearest, the convex hull of the points) differ by up to one comparison's share.
+
+    Examples
+    --------
+    >>> equal_error_rate([0.9, 0.4, 0.5, 0.1], [True, True, False, False])
+    0.5
+    """
+    curve = det(similarity, mated, every=True)
+    excess = curve.fnmr - curve.fmr
+    after = int(np.argmax(excess >= 0))  # it rises from -1 to 1
+    before = after - 1
+    share = excess[before] / (excess[before] - excess[after])
+    return float(curve.fnmr[before] + share * (curve.fnmr[after] - curve.fnmr[before]))
+
+
 def _distinct(ordered: NDArray[np.floating]) -> NDArray[np.floating]:
     return ordered[np.append(True, ordered[1:] != ordered[:-1])]
 
