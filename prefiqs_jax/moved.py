@@ -21,7 +21,7 @@ _MOVES = (
         "backbones.networks.",
         "ir iresnet layers lresnet mobilefacenet sface squeeze vit",
     ),
-    ("fiqa.", "fiqa.discard.", "cuts false_matches protocol summary"),
+    ("fiqa.", "fiqa.discard.", "cuts protocol summary"),
     ("fiqa.", "fiqa.bootstrap.", "differences intervals replicates resampling"),
     ("fiqa.", "fiqa.labels.", "clustering label_optimisation"),
     ("fiqa.", "fiqa.verification.", "pairs similarity templates"),

@@ -29,7 +29,7 @@ def open_benchmarks(
     degraded
         Degraded copies of every picture.
     seed
-        Of the degradations.
+        For the degradations.
 
     Raises
     ------

@@ -34,10 +34,8 @@ _PLURALS = {
 }
 
 
-def _unit(units: Units, kind: str) -> str:
-    if kind == "image" and units.members is not None:
-        return "template"
-    return kind
+def _kind(units: Units, unit: str) -> str:
+    return "template" if unit == "image" and units.members is not None else unit
 
 
 def about_intervals(
@@ -46,7 +44,7 @@ def about_intervals(
     """Say what the intervals are, and when not to trust them."""
     if not asked:
         return "No intervals were asked for."
-    kind = _unit(units, unit)
+    kind = _kind(units, unit)
     by = f"by {_UNIT_NAMES[kind]}"
     if kind == "identity":
         by += f" (known from: {units.benchmark.identity_source})"
@@ -66,41 +64,33 @@ def about_intervals(
             "at a time"
         )
     about = f"Intervals are 95 % {how}, {by}, of {first.unit_count} {_PLURALS[kind]}."
-    few = _few_replicates(first, kind)
-    if told := few_told(first.unit, first.unit_count, _PLURALS[kind]):
-        few.append(told)
+    few = _too_few_for_intervals(first, kind)
     return " ".join([about, *(f"{line[0].upper()}{line[1:]}." for line in few)])
 
 
-def _few_replicates(found: Replicates, kind: str) -> list[str]:
-    """Say so where intervals rest on fewer replicates than they need."""
-    if found.method == "bootstrap":
-        if found.replicate_count >= FEW_DRAWS:
-            return []
-        return [
-            f"percentiles of {found.replicate_count} replicates are coarse; take at "
-            f"least {FEW_DRAWS}"
+def _too_few_for_intervals(found: Replicates, kind: str) -> list[str]:
+    """Say so where intervals rest on fewer replicates or units than they need."""
+    count, plural, lines = found.replicate_count, _PLURALS[kind], []
+    if found.method == "bootstrap" and count < FEW_DRAWS:
+        lines = [
+            f"percentiles of {count} replicates are coarse; take at least {FEW_DRAWS}"
         ]
-    if found.replicate_count >= min(FEW_UNITS, found.unit_count):
-        return []
-    return [
-        f"intervals rest on {found.replicate_count} groups of {found.unit_count} "
-        f"{_PLURALS[kind]}, so they are coarse; take at least {FEW_UNITS} replicates"
-    ]
+    if found.method == "jackknife" and count < min(FEW_UNITS, found.unit_count):
+        lines = [
+            f"intervals rest on {count} groups of {found.unit_count} {plural}, so they "
+            f"are coarse; take at least {FEW_UNITS} replicates"
+        ]
+    few_units = few_told(found.unit, found.unit_count, plural)
+    return [*lines, few_units] if few_units else lines
 
 
-def intervals_fail(units: Units, found: Sequence[Replicates]) -> list[str]:
+def interval_notes(units: Units, found: Sequence[Replicates]) -> list[str]:
     """Warn of intervals that contain the truth less often than they say."""
     if not found:
         return []
-    name, kind = units.benchmark.name, _unit(units, found[0].unit)
-    lines = []
-    if kind != "identity":
-        lines.append(f"{name}: intervals are by {_UNIT_NAMES[kind]}")
-    lines += [f"{name}: {line}" for line in _few_replicates(found[0], kind)]
-    if told := few_told(found[0].unit, found[0].unit_count, _PLURALS[kind]):
-        lines.append(f"{name}: {told}")
-    return lines
+    kind = _kind(units, found[0].unit)
+    by = [] if kind == "identity" else [f"intervals are by {_UNIT_NAMES[kind]}"]
+    return by + _too_few_for_intervals(found[0], kind)
 
 
 def too_few(evidence: Evidence) -> str:
@@ -121,47 +111,44 @@ def too_few(evidence: Evidence) -> str:
     )
 
 
-def ties_told(benchmark: str, curves: Mapping[str, EDC]) -> list[str]:
+def tie_notes(curves: Mapping[str, EDC]) -> list[str]:
     """Say so where many comparisons tie in quality."""
-    tied = {name: float(curve.tied_fraction.max()) for name, curve in curves.items()}
     told = [name for name, curve in curves.items() if tie_warning(curve)]
     if not told:
         return []
+    tied = {name: float(curves[name].tied_fraction.max()) for name in told}
     most = max(told, key=tied.__getitem__)
     return [
-        f"{benchmark}: more than 1 % of the comparisons tie in quality at a cut of "
-        f"{len(told)} of {len(curves)} qualities (most: {100 * tied[most]:.1f} %, "
-        f"{most}); their curves are means over the orders of ties"
+        f"more than 1 % of the comparisons tie in quality at a cut of {len(told)} of "
+        f"{len(curves)} qualities (most: {100 * tied[most]:.1f} %, {most}); their "
+        "curves are means over the orders of ties"
     ]
 
 
-def steps_without_threshold(
-    benchmark: str, curves: Mapping[float, Mapping[str, EDC]]
-) -> list[str]:
+def threshold_notes(curves: Mapping[float, Mapping[str, EDC]]) -> list[str]:
     """Say at which rates steps discard every non-mated comparison."""
     lines = []
     for rate, by_name in curves.items():
-        unknown = {
-            name: curve.discard_fraction[np.isnan(curve.threshold)]
+        first = {
+            name: curve.discard_fraction[np.isnan(curve.threshold)].min()
             for name, curve in by_name.items()
+            if np.isnan(curve.threshold).any()
         }
-        unknown = {name: steps for name, steps in unknown.items() if len(steps)}
-        if unknown:
-            name = min(unknown, key=lambda name: unknown[name].min())
+        if first:
+            name = min(first, key=first.__getitem__)
             lines.append(
-                f"{benchmark}: at FMR {rate:g}, {len(unknown)} of {len(by_name)} "
-                f"qualities discard every non-mated comparison (first: {name}, from a "
-                f"discard of {unknown[name].min():.3g} on); threshold and FNMR are "
-                "unknown there"
+                f"at FMR {rate:g}, {len(first)} of {len(by_name)} qualities discard "
+                f"every non-mated comparison (first: {name}, from a discard of "
+                f"{first[name]:.3g} on); threshold and FNMR are unknown there"
             )
     return lines
 
 
-def zero_fmr_told(benchmark: str, points: Sequence[OperatingPoint]) -> list[str]:
+def zero_fmr_notes(points: Sequence[OperatingPoint]) -> list[str]:
     """Say so of rates that the comparisons do not resolve."""
     return [
-        f"{benchmark}: FMR {point.fmr:g} is finer than {point.non_mated_count:,} "
-        "non-mated comparisons can tell: it is the ZeroFMR, no false match at all"
+        f"FMR {point.fmr:g} is finer than {point.non_mated_count:,} non-mated "
+        "comparisons can tell: it is the ZeroFMR, no false match at all"
         for point in points
         if point.is_zero_fmr
     ]

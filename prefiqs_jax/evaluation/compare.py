@@ -1,7 +1,6 @@
 """Hold qualities against recognition errors: of one benchmark, verifier and scorer."""
 
 import dataclasses
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,11 +10,11 @@ from numpy.typing import NDArray
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.evaluation.caveats import (
     about_intervals,
-    intervals_fail,
-    steps_without_threshold,
-    ties_told,
+    interval_notes,
+    threshold_notes,
+    tie_notes,
     too_few,
-    zero_fmr_told,
+    zero_fmr_notes,
 )
 from prefiqs_jax.evaluation.options import EvaluationOptions
 from prefiqs_jax.evaluation.qualities import Quality
@@ -29,7 +28,6 @@ from prefiqs_jax.fiqa import (
     Replicates,
     det,
     difference_table,
-    edc,
     edc_bands,
     edc_replicates,
     equal_error_rate,
@@ -38,6 +36,7 @@ from prefiqs_jax.fiqa import (
     pair_quality,
     pauc,
 )
+from prefiqs_jax.fiqa.discard.edc import quiet_edc
 from prefiqs_jax.scorefiles import check_direction
 
 if TYPE_CHECKING:
@@ -104,7 +103,7 @@ def compare(
     units, pairs
         What is compared, and how similar the verifier finds it.
     qualities
-        Of the usable pictures.
+        Qualities of the usable images.
     verifier, scorer
         Names of the networks.
     options
@@ -133,42 +132,56 @@ def compare(
         "verifier": verifier,
         "scorer": scorer,
     }
-    with warnings.catch_warnings():
-        # One line for all curves says it, see the notes.
-        warnings.filterwarnings("ignore", message=".* tie in quality at a cut")
-        warnings.filterwarnings("ignore", message="no non-mated comparison is left")
-        plain = {
-            rate: {
-                name: edc(
-                    pairs.similarity,
-                    pairs.mated,
-                    pair_quality(values, pairs),
-                    fmr=rate,
-                    protocol=options.protocol,
-                )
-                for name, values in quality.items()
-            }
-            for rate in options.fmr
+    # Without the warnings of each curve: the notes say it once.
+    plain = {
+        rate: {
+            name: quiet_edc(
+                pairs.similarity,
+                pairs.mated,
+                pair_quality(values, pairs),
+                rate,
+                None,
+                None,
+                options.protocol,
+            )
+            for name, values in quality.items()
         }
+        for rate in options.fmr
+    }
     evidence = {
         rate: error_evidence(pairs, units.identities, curves[reference])
         for rate, curves in plain.items()
     }
-    found = _replicates(units, pairs, quality, options)
-    # Where there are no errors to speak of, an interval would speak of them.
+    found: tuple[Replicates, ...] = ()
+    if options.replicates:
+        found = edc_replicates(
+            pairs,
+            units.identities,
+            quality,
+            fmrs=options.fmr,
+            protocols=(options.protocol,),
+            max_discards=(options.max_discard,),
+            replicates=options.replicates,
+            seed=options.seed,
+        )
+    # An interval over too few errors would only describe those.
     found = tuple(part for part in found if evidence[part.fmr].tells)
     bands = {part.fmr: edc_bands(part, reference=reference) for part in found}
-    changes = None
+    changes: dict[tuple[float, str], tuple[float, float, bool]] = {}
     if found and len(quality) > 1:
-        changes = difference_table(found, reference=reference)
+        table = difference_table(found, reference=reference)
+        ends = zip(table["low"], table["high"], table["differs"], strict=True)
+        of = zip(table["fmr"], table["quality"], strict=True)
+        # A quality does not differ from itself.
+        changes = {(rate, reference): (0.0, 0.0, False) for rate in bands}
+        changes |= dict(zip(of, ends, strict=True))
     areas = pd.concat(
         [
-            _areas(plain[rate], evidence[rate], reference, options)
-            for rate in options.fmr
+            _areas(plain[rate], each, bands.get(rate, {}), changes, reference, options)
+            for rate, each in evidence.items()
         ],
         ignore_index=True,
     )
-    _fill(areas, bands, changes)
     points = pd.concat(
         [
             _points(name, curve, bands.get(rate, {}).get(name)).assign(
@@ -186,6 +199,12 @@ def compare(
         eer=equal_error_rate(pairs.similarity, pairs.mated),
         tells=[evidence[rate].tells for rate in options.fmr],
     )
+    notes = [
+        *zero_fmr_notes(points_at),
+        *threshold_notes(plain),
+        *tie_notes(plain[options.fmr[0]]),
+        *interval_notes(units, found),
+    ]
     for place, (column, value) in enumerate(who.items()):
         for table in (areas, points, verification):
             table.insert(place, column, value)
@@ -206,13 +225,7 @@ def compare(
             evidence[options.fmr[0]].unit,
             asked=options.replicates > 0,
         ),
-        notes=(
-            *units.notes,
-            *zero_fmr_told(units.benchmark.name, points_at),
-            *steps_without_threshold(units.benchmark.name, plain),
-            *ties_told(units.benchmark.name, plain[options.fmr[0]]),
-            *intervals_fail(units, found),
-        ),
+        notes=(*units.notes, *(f"{units.benchmark.name}: {line}" for line in notes)),
     )
 
 
@@ -221,7 +234,7 @@ def reversed_qualities(
 ) -> list[str]:
     """Warn of qualities that fall where the similarity of mated comparisons rises.
 
-    A picture's mean mated similarity is no quality, as it needs other pictures of the
+    An image's mean mated similarity is no quality, as it needs other images of the
     person, but no quality should be opposed to it.
 
     Parameters
@@ -234,18 +247,16 @@ def reversed_qualities(
         How templates get their quality.
     """
     reference, known = _mean_mated_similarity(pairs, len(units.kept))
-    lines = []
-    for quality in qualities:
-        values = units.quality(quality.values, options.template_quality)
-        line = check_direction(
-            values[known],
+    lines = (
+        check_direction(
+            units.quality(quality.values, options.template_quality)[known],
             reference[known],
             name=quality.name,
             reference_name="the mean similarity of mated comparisons",
         )
-        if line:
-            lines.append(line)
-    return lines
+        for quality in qualities
+    )
+    return [line for line in lines if line]
 
 
 def _mean_mated_similarity(
@@ -259,86 +270,47 @@ def _mean_mated_similarity(
     return total / np.maximum(often, 1), often > 0
 
 
-def _replicates(
-    units: Units,
-    pairs: Pairs,
-    quality: Mapping[str, NDArray[np.float64]],
-    options: EvaluationOptions,
-) -> tuple[Replicates, ...]:
-    if not options.replicates:
-        return ()
-    return edc_replicates(
-        pairs,
-        units.identities,
-        quality,
-        fmrs=options.fmr,
-        protocols=(options.protocol,),
-        max_discards=(options.max_discard,),
-        replicates=options.replicates,
-        seed=options.seed,
-    )
-
-
 def _areas(
     curves: Mapping[str, EDC],
     evidence: Evidence,
+    bands: Mapping[str, EDCBand],
+    changes: Mapping[tuple[float, str], tuple[float, float, bool]],
     reference: str,
     options: EvaluationOptions,
 ) -> "pd.DataFrame":
+    """Tabulate areas at one rate: intervals of their own, and those of differences."""
     import pandas as pd
 
-    limit = options.max_discard
+    limit, unknown = options.max_discard, (np.nan, np.nan, False)
     value = {name: pauc(curve, max_discard=limit) for name, curve in curves.items()}
-    rows = [
-        {
-            "protocol": curve.protocol,
-            "fmr": curve.fmr,
-            "max_discard": limit,
-            "quality": name,
-            "pauc": value[name],
-            "low": np.nan,
-            "high": np.nan,
-            "fnmr_start": float(curve.fnmr[0]),
-            "errors": evidence.errors,
-            "units_with_errors": evidence.units,
-            "tells": evidence.tells,
-            "reference": reference,
-            "is_reference": name == reference,
-            "difference": value[name] - value[reference],
-            "difference_low": np.nan,
-            "difference_high": np.nan,
-            "differs": False,
-            "drawn": evidence.unit if options.replicates else "none",
-            "interval": "none",
-        }
-        for name, curve in curves.items()
-    ]
+    rows = []
+    for name, curve in curves.items():
+        low, high, differs = changes.get((curve.fmr, name), unknown)
+        band = bands.get(name)
+        rows.append(
+            {
+                "protocol": curve.protocol,
+                "fmr": curve.fmr,
+                "max_discard": limit,
+                "quality": name,
+                "pauc": value[name],
+                "low": float(band.pauc.low) if band else np.nan,
+                "high": float(band.pauc.high) if band else np.nan,
+                "fnmr_start": float(curve.fnmr[0]),
+                "errors": evidence.errors,
+                "units_with_errors": evidence.units,
+                "tells": evidence.tells,
+                "reference": reference,
+                "is_reference": name == reference,
+                "difference": value[name] - value[reference],
+                "difference_low": low,
+                "difference_high": high,
+                "differs": bool(differs),
+                "drawn": evidence.unit if options.replicates else "none",
+                "interval": band.method if band else "none",
+            }
+        )
     return pd.DataFrame(rows)
-
-
-def _fill(
-    areas: "pd.DataFrame",
-    bands: Mapping[float, Mapping[str, EDCBand]],
-    changes: "pd.DataFrame | None",
-) -> None:
-    """Enter the intervals: each area's own, and those of all differences together."""
-    names = ["low", "high", "interval"]
-    for row, (rate, name) in enumerate(
-        zip(areas["fmr"], areas["quality"], strict=True)
-    ):
-        if rate in bands:
-            band = bands[rate][name]
-            ends = (float(band.pauc.low), float(band.pauc.high))
-            areas.loc[row, names] = (*ends, band.method)
-    if changes is None:
-        return
-    place = areas.set_index(["fmr", "quality"]).index
-    row = place.get_indexer(list(zip(changes["fmr"], changes["quality"], strict=True)))
-    areas.loc[row, "difference_low"] = changes["low"].to_numpy()
-    areas.loc[row, "difference_high"] = changes["high"].to_numpy()
-    areas.loc[row, "differs"] = changes["differs"].to_numpy()
-    own = areas["is_reference"] & areas["fmr"].isin(list(bands))
-    areas.loc[own, ["difference_low", "difference_high"]] = 0.0
 
 
 def _points(name: str, curve: EDC, band: EDCBand | None) -> "pd.DataFrame":

@@ -54,15 +54,13 @@ class Task:
         The pictures.
     scorers
         Qualities to compute.
-    embed
-        Whether embeddings are wanted, because this network verifies.
     flip
         Whether an embedding is that of the picture and of its mirror image, one after
         the other, each of unit norm (CR-FIQA's evaluation, 2 · dim numbers).
     batch_size
         Pictures of one part.
     precision
-        Of products.
+        Precision of matrix products and convolutions.
     on_bad_image
         ``"fail"`` or ``"skip"``.
     """
@@ -70,7 +68,6 @@ class Task:
     backbone: Backbone
     images: ImageFolder
     scorers: tuple[Scorer, ...] = ()
-    embed: bool = True
     flip: bool = False
     batch_size: int = 32
     precision: Precision = DEFAULT_PRECISION
@@ -78,7 +75,7 @@ class Task:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the scores."""
+        """Names of the scores."""
         return tuple(name for scorer in self.scorers for name in scorer.names)
 
     @property
@@ -94,7 +91,7 @@ class Task:
             "images_sha256": self.images.names_sha256,
             "image_count": len(self.images.names),
             "scores": list(self.names),
-            "embeddings": self.length if self.embed else 0,
+            "embeddings": self.length,
             "flip": self.flip,
             "batch_size": self.batch_size,
             "precision": self.precision,
@@ -109,9 +106,14 @@ class Measured:
     names: tuple[str, ...]
     """Pictures; those skipped are absent."""
     embeddings: Float[np.ndarray, "images dim"]
-    """Rows of float32, each half of unit norm if flipped; no rows if not asked for."""
+    """Rows of float32, each half of unit norm if flipped."""
     scores: dict[str, Float[np.ndarray, " images"]]
     """Higher = better, by name."""
+
+    def rows_of(self, names: Sequence[str]) -> NDArray[np.intp]:
+        """Find the rows of these images."""
+        place = {name: row for row, name in enumerate(self.names)}
+        return np.array([place[name] for name in names], np.intp)
 
 
 def measure(
@@ -137,7 +139,7 @@ def measure(
     Returns
     -------
     Measured
-        Of all pictures.
+        Embeddings and scores of all images.
 
     Raises
     ------
@@ -182,17 +184,11 @@ def _read_measured(
     task: Task, out: str | os.PathLike[str], todo: Assignment
 ) -> Measured:
     table = read_tables(out, _schema(task), todo.settings)
-    flat = np.zeros(0, np.float32)
-    if task.embed:
-        flat = np.concatenate(
-            [
-                chunk.flatten().to_numpy(zero_copy_only=False)
-                for chunk in table.column(EMBEDDING).chunks
-            ]
-        )
+    chunks = table.column(EMBEDDING).chunks
+    flat = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in chunks]
     return Measured(
         tuple(table.column(IMAGE).to_pylist()),
-        flat.reshape(-1, task.length),
+        np.concatenate(flat).reshape(-1, task.length),
         {name: table.column(name).to_numpy() for name in task.names},
     )
 
@@ -218,8 +214,7 @@ def _measure_batches(
         batches=todo.batches,
         transform=task.backbone.preprocess,
     )
-    count = len(task.images.names)
-    size = task.batch_size
+    count, size = len(task.images.names), task.batch_size
     left = sum(min(size, count - i * size) for i in todo.batches)
     bar = image_bar(
         count, what=task.backbone.name, initial=count - left, progress=progress
@@ -237,44 +232,35 @@ def _measure_batches(
 def _columns(task: Task, batch: LoadedBatch, embed: Embedder) -> dict[str, Any]:
     import pyarrow as pa
 
-    columns: dict[str, Any] = {IMAGE: list(batch.names)}
-    images = batch.images
-    if images is None:
-        columns |= {name: np.zeros(0) for name in task.names}
-        rows = np.zeros((0, task.length), np.float32)
-    else:
-        columns |= score_images(task.scorers, batch.names, images)
-        rows = _rows(task, batch.names, images, embed) if task.embed else None
-    if task.embed:
-        assert rows is not None
-        flat = pa.array(rows.ravel(), pa.float32())
-        columns[EMBEDDING] = pa.FixedSizeListArray.from_arrays(flat, task.length)
-    return columns
+    columns: dict[str, Any] = {name: np.zeros(0) for name in task.names}
+    rows = np.zeros((0, task.length), np.float32)
+    if batch.images is not None:
+        columns |= score_images(task.scorers, batch.names, batch.images)
+        rows = _rows(task, batch.names, batch.images, embed)
+    flat = pa.array(rows.ravel(), pa.float32())
+    columns[EMBEDDING] = pa.FixedSizeListArray.from_arrays(flat, task.length)
+    return {IMAGE: list(batch.names), **columns}
 
 
 def _rows(
     task: Task, names: Sequence[str], images: NDArray, embed: Embedder
 ) -> NDArray[np.float32]:
-    """Embed pictures, and their mirror images if asked for, as unit rows."""
-    params = task.backbone.params
-    halves = [_unit(names, embed(params, images))]
+    """Embed images, and their mirror images if asked for, as unit rows."""
+    halves = [images]
     if task.flip:
         # A copy: a view with a negative stride would be copied by every consumer.
-        mirrored = np.ascontiguousarray(images[:, :, ::-1])
-        halves.append(_unit(names, embed(params, mirrored)))
-    return np.concatenate(halves, axis=1).astype(np.float32)
-
-
-def _unit(names: Sequence[str], raw: NDArray[np.float64]) -> NDArray[np.float64]:
-    check_norms(names, norms(raw))
-    return unit(raw)
+        halves.append(np.ascontiguousarray(images[:, :, ::-1]))
+    rows = []
+    for half in halves:
+        raw = embed(task.backbone.params, half)
+        check_norms(names, norms(raw))
+        rows.append(unit(raw))
+    return np.concatenate(rows, axis=1).astype(np.float32)
 
 
 def _schema(task: Task) -> "pa.Schema":
     import pyarrow as pa
 
-    fields = [pa.field(IMAGE, pa.string())]
-    fields += [pa.field(name, pa.float64()) for name in task.names]
-    if task.embed:
-        fields.append(pa.field(EMBEDDING, pa.list_(pa.float32(), task.length)))
-    return pa.schema(fields)
+    scores = [pa.field(name, pa.float64()) for name in task.names]
+    embeddings = pa.field(EMBEDDING, pa.list_(pa.float32(), task.length))
+    return pa.schema([pa.field(IMAGE, pa.string()), *scores, embeddings])

@@ -6,7 +6,6 @@ from typing import Literal
 from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision
-from prefiqs_jax.fiqa import PROTOCOLS
 from prefiqs_jax.fiqa.checks import check_fmr
 from prefiqs_jax.fiqa.discard.protocol import find_protocol
 from prefiqs_jax.fiqa.verification.templates import Pooling
@@ -49,13 +48,13 @@ class EvaluationOptions:
         For the intervals, at most so many: one for each identity, or with many
         identities those of the bootstrap; 0 = no intervals.
     seed
-        Of the replicates, and of methods that draw.
+        For the replicates, and for methods that draw.
     flip
         Whether to embed pictures and their mirror images.
     template_quality
         How a template's quality comes from its images'.
     precision
-        Of products.
+        Precision of matrix products and convolutions.
     batch_size
         Pictures of a batch; None = chosen.
     on_bad_image
@@ -82,7 +81,7 @@ class EvaluationOptions:
 
     def check(self) -> None:
         """Raise InputError if a number is out of its range or a name unknown."""
-        find_protocol(self.protocol)
+        _, switches = find_protocol(self.protocol)
         if not self.fmr:
             message = "no false match rate is given; give some, such as 0.001"
             raise InputError(message)
@@ -97,8 +96,7 @@ class EvaluationOptions:
             )
             raise InputError(message)
         grid_end = 0.95
-        on_grid = PROTOCOLS[self.protocol].steps == "grid"
-        if on_grid and self.max_discard > grid_end:
+        if switches.steps == "grid" and self.max_discard > grid_end:
             message = (
                 f"max_discard={self.max_discard} is beyond the protocol's last step, "
                 f"{grid_end}; give at most that"

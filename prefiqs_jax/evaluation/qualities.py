@@ -16,7 +16,7 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import ImageFolder, take_inventory
 from prefiqs_jax.results.inventory import read_inventory
 from prefiqs_jax.results.run_folder import MANIFEST
-from prefiqs_jax.scorefiles import Direction, Scores, match, read_scores
+from prefiqs_jax.scorefiles import Direction, match, read_scores
 from prefiqs_jax.weights.wording import listed
 
 SEVERITY = "severity"
@@ -32,9 +32,9 @@ class ScoreSource:
     path
         File or folder.
     name
-        Of the quality; None = as the file tells, or its own name.
+        Name of the quality; None = as the file tells, or its own name.
     column
-        Of a table with several; None = found out.
+        Column of a table with several; None = found out.
     direction
         Which scores are the better ones; None = as the file tells, else the higher.
     """
@@ -62,10 +62,8 @@ def from_network(
     scores: Mapping[str, Float[np.ndarray, " images"]], network: str
 ) -> list[Quality]:
     """List what a network's scorers gave."""
-    return [
-        Quality(name, values, f"computed with {network}")
-        for name, values in scores.items()
-    ]
+    source = f"computed with {network}"
+    return [Quality(name, values, source) for name, values in scores.items()]
 
 
 def from_severity(severity: Float[np.ndarray, " images"] | None) -> list[Quality]:
@@ -83,7 +81,7 @@ def from_source(source: ScoreSource, images: ImageFolder) -> list[Quality]:
     source
         What the user names.
     images
-        Of the benchmark.
+        Images of the benchmark.
 
     Raises
     ------
@@ -92,26 +90,15 @@ def from_source(source: ScoreSource, images: ImageFolder) -> list[Quality]:
         finite, or a sweep was made with other content of an image; the message names
         them.
     """
-    names = images.names
     if source.path.is_dir():
         _check_content(source, images)
-        return _from_run(source, names)
+        return _from_run(source, images.names)
     scores = read_scores(source.path, column=source.column)
-    found = match(scores, names, direction=source.direction)
+    found = match(scores, images.names, direction=source.direction)
     direction = source.direction or scores.direction or "higher"
-    return [
-        Quality(
-            quality_name(source, scores),
-            found.quality,
-            f"{source.path.name}, {scores.kind}, {direction} = better there",
-            found.notes,
-        )
-    ]
-
-
-def quality_name(source: ScoreSource, scores: Scores) -> str:
-    """Name a quality: as the user says, else as the file tells, else as it is named."""
-    return source.name or scores.method or source.path.stem
+    name = source.name or scores.method or source.path.stem
+    origin = f"{source.path.name}, {scores.kind}, {direction} = better there"
+    return [Quality(name, found.quality, origin, found.notes)]
 
 
 def _check_content(source: ScoreSource, images: ImageFolder) -> None:
@@ -137,6 +124,8 @@ def _from_run(source: ScoreSource, names: Sequence[str]) -> list[Quality]:
         )
         raise InputError(message)
     rows = results.read(source.path)
+    prefix = f"{source.name} " if source.name else ""
+    origin = f"{source.path.name}, a run of prefiqs sweep"
     found = []
     for sparsity, part in rows.groupby("sparsity", sort=True):
         by_image = part.set_index("image")
@@ -144,22 +133,14 @@ def _from_run(source: ScoreSource, names: Sequence[str]) -> list[Quality]:
         if missing:
             message = (
                 f"{source.path} has no rows of {len(missing)} of the {len(names)} "
-                f"pictures ({listed(missing, _MOST_MISSING)}); sweep the same pictures"
+                f"images ({listed(missing, _MOST_MISSING)}); sweep the same images"
             )
             raise InputError(message)
         ordered = by_image.loc[list(names)]
-        prefix = f"{source.name} " if source.name else ""
-        for method, values in (
-            ("prefiqs", ordered["quality"]),
-            ("first-order", -ordered["first_order"]),
-        ):
-            found.append(
-                Quality(
-                    f"{prefix}{method}/{sparsity:g}",
-                    values.to_numpy(np.float64),
-                    f"{source.path.name}, a run of prefiqs sweep",
-                )
-            )
+        prefiqs, first_order = ordered["quality"], -ordered["first_order"]
+        for method, values in (("prefiqs", prefiqs), ("first-order", first_order)):
+            name = f"{prefix}{method}/{sparsity:g}"
+            found.append(Quality(name, values.to_numpy(np.float64), origin))
     return found
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from prefiqs_jax.benchmarks import Benchmark
@@ -76,7 +75,7 @@ def evaluate(
     sources
         Score files, and runs of ``prefiqs sweep``.
     mask, sparsities
-        Of the methods ``prefiqs`` and ``first-order``.
+        Mask and sparsities of the methods ``prefiqs`` and ``first-order``.
     options
         How to run.
 
@@ -112,10 +111,18 @@ def evaluate(
     size = options.batch_size or default_batch_size(
         max(len(benchmark.images.names) for benchmark in benchmarks)
     )
-    scorers = {
-        verifier.backbone.name: _scorers(
-            verifier, methods, mask, sparsities, size, options
+    scorers: dict[str, tuple[Scorer, ...]] = {
+        verifier.backbone.name: make_scorers(
+            verifier.backbone,
+            methods,
+            batch_size=size,
+            sparsities=sparsities,
+            mask=mask,
+            precision=options.precision,
+            seed=options.seed,
         )
+        if verifier.scores and methods
+        else ()
         for verifier in verifiers
     }
     for benchmark in benchmarks:
@@ -204,27 +211,6 @@ def _check_qualities(
             raise InputError(message)
 
 
-def _scorers(
-    verifier: Verifier,
-    methods: Sequence[str],
-    mask: NamedMask,
-    sparsities: Sequence[float],
-    batch_size: int,
-    options: EvaluationOptions,
-) -> tuple[Scorer, ...]:
-    if not verifier.scores or not methods:
-        return ()
-    return make_scorers(
-        verifier.backbone,
-        methods,
-        batch_size=batch_size,
-        sparsities=sparsities,
-        mask=mask,
-        precision=options.precision,
-        seed=options.seed,
-    )
-
-
 def _compare_all(
     benchmark: Benchmark,
     measured: Mapping[str, Measured],
@@ -244,19 +230,17 @@ def _compare_all(
     first = next(iter(measured))
     found = []
     for verifier, its in measured.items():
-        place = {name: row for row, name in enumerate(its.names)}
-        rows = np.array([place[name] for name in names])
-        pairs = units.pairs(its.embeddings[rows])
+        pairs = units.pairs(its.embeddings[its.rows_of(names)])
         # Whose own scores are the first network's are not evaluated twice.
         for scorer in dict.fromkeys((first, verifier)):
             own = measured[scorer]
             if scorer != first and not own.scores:
                 continue
-            there = {name: row for row, name in enumerate(own.names)}
-            chosen = np.array([there[name] for name in names])
-            scores = {name: own.scores[name][chosen] for name in own.scores}
-            qualities = from_network(_in_order(scores, methods), scorer)
-            qualities += known
+            chosen = own.rows_of(names)
+            # As the methods were asked for.
+            order = sorted(own.scores, key=lambda n: methods.index(n.partition("/")[0]))
+            scores = {name: own.scores[name][chosen] for name in order}
+            qualities = from_network(scores, scorer) + known
             check_names(qualities)
             if scorer == first and verifier == first:
                 declared = known[: len(given)]
@@ -265,15 +249,6 @@ def _compare_all(
             _say(options, f"{benchmark.name}: {verifier} verifies, {scorer} scores …")
             found.append(compare(units, pairs, qualities, verifier, scorer, options))
     return found
-
-
-def _in_order(
-    scores: Mapping[str, NDArray[np.float64]], methods: Sequence[str]
-) -> dict[str, NDArray[np.float64]]:
-    """Sort outputs by their method, as they were asked for."""
-    place = {method: row for row, method in enumerate(methods)}
-    names = sorted(scores, key=lambda name: place[name.partition("/")[0]])
-    return {name: scores[name] for name in names}
 
 
 def _say(options: EvaluationOptions, *lines: str) -> None:

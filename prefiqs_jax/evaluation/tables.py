@@ -22,7 +22,7 @@ def paper_table(areas: "pd.DataFrame", fmr: float, verifier: str) -> "pd.DataFra
     areas
         Columns benchmark, kind, verifier, scorer, quality, fmr, pauc and tells.
     fmr
-        Of the areas to show.
+        Rate of the areas to show.
     verifier
         Network whose errors they are.
 

@@ -35,8 +35,8 @@ class Units:
     kept
         Index of each usable unit in the benchmark, in order.
     members
-        Of the templates, in places of ``images`` and ``kept``; None if images are
-        compared.
+        Members of the templates, in places of ``images`` and ``kept``; None if images
+        are compared.
     identities
         The person of each unit; None if of some it is not known.
     first, second, mated

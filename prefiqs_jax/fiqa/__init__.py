@@ -19,13 +19,8 @@ from prefiqs_jax.fiqa.bootstrap.replicates import (
     few_told,
 )
 from prefiqs_jax.fiqa.discard.cuts import GRID
-from prefiqs_jax.fiqa.discard.discard import (
-    Removed,
-    false_non_matches_removed,
-    pair_quality,
-)
+from prefiqs_jax.fiqa.discard.discard import pair_quality
 from prefiqs_jax.fiqa.discard.edc import EDC, edc, tie_warning
-from prefiqs_jax.fiqa.discard.false_matches import FalseMatchEDC, false_match_edc
 from prefiqs_jax.fiqa.discard.protocol import PROTOCOLS, Protocol
 from prefiqs_jax.fiqa.discard.rce import RCE, rce
 from prefiqs_jax.fiqa.discard.summary import (
@@ -36,7 +31,7 @@ from prefiqs_jax.fiqa.discard.summary import (
     pauc,
 )
 from prefiqs_jax.fiqa.labels.label_optimisation import optimise_labels
-from prefiqs_jax.fiqa.verification.det import DET, det, det_fnmr
+from prefiqs_jax.fiqa.verification.det import DET, det, equal_error_rate
 from prefiqs_jax.fiqa.verification.pairs import (
     MOST_IMAGES,
     MOST_IMAGES_SINGLE,
@@ -52,7 +47,6 @@ from prefiqs_jax.fiqa.verification.templates import (
 from prefiqs_jax.fiqa.verification.verification import (
     OperatingPoint,
     angular_similarity,
-    equal_error_rate,
     fmr_at,
     fnmr_at,
     is_zero_fmr,
@@ -72,13 +66,11 @@ __all__ = [
     "RCE",
     "EDCBand",
     "Evidence",
-    "FalseMatchEDC",
     "Interval",
     "Members",
     "OperatingPoint",
     "Pairs",
     "Protocol",
-    "Removed",
     "Replicates",
     "all_pairs",
     "angular_similarity",
@@ -86,7 +78,6 @@ __all__ = [
     "best_fnmr_after_discard",
     "best_pauc",
     "det",
-    "det_fnmr",
     "difference_table",
     "edc",
     "edc_bands",
@@ -94,8 +85,6 @@ __all__ = [
     "edc_replicates",
     "equal_error_rate",
     "error_evidence",
-    "false_match_edc",
-    "false_non_matches_removed",
     "few_told",
     "fmr_at",
     "fnmr_after_discard",

@@ -102,6 +102,27 @@ def checked_mated(
     return array
 
 
+def checked_quality(
+    image_quality: ArrayLike, images: NDArray[np.integer]
+) -> NDArray[np.float64]:
+    """Return one quality per image, finite for those listed, or raise InputError."""
+    quality = np.asarray(image_quality, np.float64)
+    if quality.ndim != 1 or len(quality) <= images[-1]:
+        message = (
+            f"image_quality has shape {quality.shape}, but the pairs have images up "
+            f"to index {images[-1]}; give one quality per image"
+        )
+        raise InputError(message)
+    odd = images[~np.isfinite(quality[images])]
+    if len(odd):
+        message = (
+            f"image_quality[{odd[0]}] is {quality[odd[0]]}, but must be finite; leave "
+            "the image out, or give it a value on purpose"
+        )
+        raise InputError(message)
+    return quality
+
+
 def check_fmr(fmr: float) -> None:
     """Raise InputError unless the false match rate lies in (0, 1)."""
     if not 0 < fmr < 1:

@@ -22,7 +22,7 @@ def with_image_columns(
     Parameters
     ----------
     rows
-        Of a run, see :func:`prefiqs_jax.results.read`.
+        Rows of a run, see :func:`prefiqs_jax.results.read`.
     folder
         Folder of the images. Each column of its ``images.csv`` that the rows do not
         have is joined by image; a degraded copy has what its original has.

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -159,43 +159,34 @@ def _content(table: "pa.Table") -> str:
     return digest.hexdigest()
 
 
-def sound_parts(
-    run: str | os.PathLike[str], schema: "pa.Schema", settings: Mapping[str, Any]
-) -> tuple[set[int], list[str]]:
-    """Find the batches that are done, and the parts that have to be made again.
+def read_parts(
+    run: str | os.PathLike[str],
+    schema: "pa.Schema",
+    settings: Mapping[str, Any],
+    *,
+    labelled: bool = True,
+) -> Iterator[tuple[int, "pa.Table | BadPart"]]:
+    """Read the parts of a folder one by one, in the order of the batches.
 
     Parameters
     ----------
     run, schema
         As for :func:`read_part`.
     settings
-        Of the run.
+        Settings of the run.
+    labelled
+        Whether the parts say which run they belong to.
 
-    Returns
-    -------
-    done : set of int
-        Batches with a part that can be used.
-    bad : list of str
-        One line for each part that cannot.
+    Yields
+    ------
+    tuple
+        Index of the batch, and its rows, or why they cannot be used.
 
     Raises
     ------
     InputError
         If a file cannot be read at all, or is of no batch of the run.
     """
-    done, bad = set(), []
-    for index in _indices(run, settings):
-        try:
-            read_part(run, index, schema, run_digest(settings))
-        except BadPart as error:
-            bad.append(str(error))
-        else:
-            done.add(index)
-    return done, bad
-
-
-def _indices(run: str | os.PathLike[str], settings: Mapping[str, Any]) -> list[int]:
-    """List the batches that have a file, in order; refuse one beyond the last."""
     indices = sorted(named_parts(run))
     if indices and "image_count" in settings:
         count = -(-settings["image_count"] // settings["batch_size"])
@@ -205,7 +196,25 @@ def _indices(run: str | os.PathLike[str], settings: Mapping[str, Any]) -> list[i
                 f"{count}; move it away"
             )
             raise InputError(message)
-    return indices
+    digest = run_digest(settings) if labelled else None
+    for index in indices:
+        try:
+            yield index, read_part(run, index, schema, digest)
+        except BadPart as error:
+            yield index, error
+
+
+def sound_parts(
+    run: str | os.PathLike[str], schema: "pa.Schema", settings: Mapping[str, Any]
+) -> tuple[set[int], list[str]]:
+    """Find the batches that are done, and why other parts have to be made again."""
+    done, bad = set(), []
+    for index, found in read_parts(run, schema, settings):
+        if isinstance(found, BadPart):
+            bad.append(str(found))
+        else:
+            done.add(index)
+    return done, bad
 
 
 def read_tables(
@@ -215,34 +224,22 @@ def read_tables(
     *,
     labelled: bool = True,
 ) -> "pa.Table":
-    """Read all parts of a folder, in the order of the batches.
-
-    Parameters
-    ----------
-    run, schema
-        As for :func:`read_part`.
-    settings
-        Of the run.
-    labelled
-        Whether the parts say which run they belong to.
+    """Read all parts of a folder as one table.
 
     Raises
     ------
     InputError
-        If there is none, or one cannot be read, is damaged or changed, has other
-        columns or belongs to another run or batch.
+        If there is none, or one cannot be used, see :func:`read_parts`.
     """
     import pyarrow as pa
 
     tables = []
-    digest = run_digest(settings) if labelled else None
-    for index in _indices(run, settings):
-        try:
-            tables.append(read_part(run, index, schema, digest))
-        except BadPart as error:
-            message = f"{error}; run the command of the run again to have it made again"
-            raise InputError(message) from None
-    if not tables or not sum(len(table) for table in tables):
+    for _, found in read_parts(run, schema, settings, labelled=labelled):
+        if isinstance(found, BadPart):
+            message = f"{found}; run the command of the run again to have it made again"
+            raise InputError(message)
+        tables.append(found)
+    if not sum(len(table) for table in tables):
         message = f"{run} holds no rows yet; run the command that makes them again"
         raise InputError(message)
     return pa.concat_tables(tables)

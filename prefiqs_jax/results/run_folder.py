@@ -193,7 +193,7 @@ def write_part(
     run
         Folder of the run.
     index
-        Of the batch.
+        Index of the batch.
     columns
         Every column of :class:`prefiqs_jax.results.DriftRow`, all of one length.
     digest
@@ -221,7 +221,7 @@ def read_manifest(run: str | os.PathLike[str]) -> dict[str, Any]:
     -------
     dict
         Every setting, version, device and count of the run; sessions and skipped
-        pictures of all its processes.
+        images of all its processes.
 
     Raises
     ------
@@ -252,28 +252,21 @@ def _accounts(run: Path) -> list[Path]:
     return [first] * first.exists() + sorted(run.glob("process-*.json"))
 
 
+_ENTRIES = {"sessions": "started", "skipped": "image"}
+"""Lists in a manifest, and what each of their entries has."""
+
+
 def _together(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     """Add what another process says of a run; on its own sessions it knows best."""
     both = dict(one)
-    for field, identity in (("sessions", _who), ("skipped", _which)):
-        kept = {identity(entry): entry for entry in one.get(field, [])}
-        kept |= {identity(entry): entry for entry in other.get(field, [])}
+    for field, key in _ENTRIES.items():
+        entries = [*one.get(field, []), *other.get(field, [])]
+        # Two processes may start in one second.
+        kept = {(entry[key], entry.get("process_index", 0)): entry for entry in entries}
         both[field] = list(kept.values())
     ends = [each["finished"] for each in (one, other) if each.get("finished")]
     both["finished"] = max(ends, default=None)
     return both
-
-
-def _who(session: Mapping[str, Any]) -> tuple[Any, ...]:
-    return session["started"], session.get("process_index", 0)
-
-
-def _which(skipped: Mapping[str, Any]) -> str:
-    return skipped["image"]
-
-
-_ENTRIES = {"sessions": "started", "skipped": "image"}
-"""Lists in a manifest, and what each of their entries has."""
 
 
 def _read_object(path: Path) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def gathered(table: "pd.DataFrame") -> list[str]:
     Parameters
     ----------
     table
-        Of :func:`prefiqs_jax.statistics.summarise`.
+        Result of :func:`prefiqs_jax.statistics.summarise`.
 
     Returns
     -------

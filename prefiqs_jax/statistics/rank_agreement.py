@@ -11,7 +11,7 @@ are integers below 2⁵³ in float64, so they are exact.
 import numpy as np
 from jaxtyping import Float, Int, Num
 
-from prefiqs_jax.statistics.weighted import group_totals, ratio, tie_groups
+from prefiqs_jax.statistics.weighted import group_totals, ratio, tie_labels
 
 # Halves of at most this many images go to a matrix product; measured on 2 CPU cores,
 # 48 to 512 cost the same.
@@ -63,13 +63,13 @@ def _discordant(
 
 
 def _tied_squares(
-    labels: Int[np.ndarray, " images"], weights: Float[np.ndarray, "replicates images"]
+    values: Int[np.ndarray, " images"], weights: Float[np.ndarray, "replicates images"]
 ) -> Float[np.ndarray, " replicates"]:
     """Sum the squared weight of each tie group."""
-    groups = tie_groups(labels)
+    labels = tie_labels(values)
     # Without ties the order of the images does not matter, so spare the reordering.
-    tied = len(groups.starts) < len(groups.order)
-    totals = group_totals(weights, groups) if tied else weights
+    tied = len(labels) and labels.max() + 1 < len(labels)
+    totals = group_totals(weights, labels) if tied else weights
     return np.einsum("rg,rg->r", totals, totals)
 
 
@@ -110,7 +110,7 @@ def kendall(
     weights = weights.astype(np.float64, copy=False)
     if weights.shape[1] == 0:
         return np.full(len(weights), np.nan)
-    x_label, y_label = tie_groups(x).labels, tie_groups(y).labels
+    x_label, y_label = tie_labels(x), tie_labels(y)
     # Sorted by x, then by y, so that no pair tied in x looks discordant.
     order = np.lexsort((y_label, x_label))
     x_label, y_label, weights = x_label[order], y_label[order], weights[:, order]

@@ -63,7 +63,7 @@ def with_derived(rows: "pd.DataFrame", rounding: float = ROUNDING) -> "pd.DataFr
     rows
         With columns first_order, drift and residual.
     rounding
-        As of :func:`is_rounding`.
+        As for :func:`is_rounding`.
 
     Returns
     -------

@@ -34,7 +34,7 @@ def simultaneous_intervals(
     level
         Coverage of all intervals together, in (0, 1).
     seed
-        Of these draws.
+        For these draws.
 
     Returns
     -------

@@ -43,7 +43,7 @@ def within_strata(
         ``"drift-quartile"``. A severity is cut at 0, 1/3 and 2/3; another column of
         numbers with more than eight values at its quartiles.
     level, rounding
-        As of :func:`summarise`.
+        As for :func:`summarise`.
 
     Returns
     -------

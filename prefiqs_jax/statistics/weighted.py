@@ -5,58 +5,31 @@ that image was drawn. A weighted statistic here means the plain statistic of the
 in which each image is repeated as often as its weight says, and equals it exactly.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 from jaxtyping import Float, Int, Num
 
 
-class TieGroups(NamedTuple):
-    """Which images share a value."""
-
-    order: Int[np.ndarray, " images"]
-    """Indices that sort the values."""
-    starts: Int[np.ndarray, " groups"]
-    """Where each group of equal values starts in that order."""
-    labels: Int[np.ndarray, " images"]
-    """Group of each image, counted from the smallest value."""
-
-
-def tie_groups(values: Num[np.ndarray, " images"]) -> TieGroups:
-    """Sort values and group the equal ones.
-
-    Parameters
-    ----------
-    values
-        Shape (images,), without NaN.
-
-    Returns
-    -------
-    TieGroups
-        The order, the start of each group in it, and the group of each image.
+def tie_labels(values: Num[np.ndarray, " images"]) -> Int[np.ndarray, " images"]:
+    """Give each value the number of its group of equal ones, from the smallest.
 
     Examples
     --------
-    >>> tie_groups(np.array([3.0, 1.0, 3.0])).labels
+    >>> tie_labels(np.array([3.0, 1.0, 3.0]))
     array([1, 0, 1])
     """
-    order = np.argsort(values, kind="stable")
-    in_order = values[order]
-    is_start = np.ones(len(values), bool)
-    is_start[1:] = in_order[1:] != in_order[:-1]
-    labels = np.empty(len(values), np.intp)
-    labels[order] = np.cumsum(is_start) - 1
-    return TieGroups(order, np.flatnonzero(is_start), labels)
+    return np.unique(values, return_inverse=True)[1]
 
 
 def group_totals(
-    weights: Num[np.ndarray, "replicates images"], groups: TieGroups
+    weights: Num[np.ndarray, "replicates images"], labels: Int[np.ndarray, " images"]
 ) -> Float[np.ndarray, "replicates groups"]:
     """Sum the weights of each tie group, smallest value first."""
-    in_order = weights[:, groups.order].astype(np.float64, copy=False)
-    if len(groups.starts) == len(groups.order):
+    order = np.argsort(labels, kind="stable")
+    in_order = weights[:, order].astype(np.float64, copy=False)
+    starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
+    if len(starts) == len(order):
         return in_order
-    return np.add.reduceat(in_order, groups.starts, axis=1)
+    return np.add.reduceat(in_order, starts, axis=1)
 
 
 def midranks(
@@ -85,10 +58,10 @@ def midranks(
     >>> midranks(np.array([5.0, 2.0, 5.0]), np.array([[1, 1, 1], [1, 2, 0]]))[0]
     array([2.5, 1. , 2.5])
     """
-    groups = tie_groups(values)
-    totals = group_totals(weights, groups)
+    labels = tie_labels(values)
+    totals = group_totals(weights, labels)
     ranks = np.cumsum(totals, axis=1) - (totals - 1) / 2
-    return ranks[:, groups.labels]
+    return ranks[:, labels]
 
 
 def weighted_median(

@@ -1,9 +1,10 @@
-"""K-means against SciPy's, and where there are few or equal points."""
+"""K-means ends where Lloyd's steps do, also where there are few or equal points."""
 
 import numpy as np
+import pytest
 from scipy.cluster import vq
 
-from prefiqs_jax.fiqa.labels.clustering import kmeans, lloyd, plus_plus
+from prefiqs_jax.fiqa.labels.clustering import kmeans
 
 
 def test_few_images_are_clusters_of_their_own():
@@ -12,21 +13,28 @@ def test_few_images_are_clusters_of_their_own():
     assert sorted(labels) == list(range(7))
 
 
-def test_lloyd_is_that_of_scipy():
-    rng = np.random.default_rng(0)
+@pytest.mark.parametrize("seed", range(5))
+def test_each_point_is_nearest_to_the_mean_of_its_own_cluster(seed):
+    rng = np.random.default_rng(seed)
     points = rng.normal(size=(120, 8)) + 3 * rng.normal(size=(6, 8))[np.arange(120) % 6]
-    means = plus_plus(points, 6, np.random.default_rng(1))
-    _, expected = vq.kmeans2(points, means, iter=100, minit="matrix")
-    found = lloyd(points, means)
-    np.testing.assert_array_equal(found, expected)
-    assert len(np.unique(found)) > 3
+    labels = kmeans(points, 6, np.random.default_rng(1))
+    assert len(np.unique(labels)) > 3
+    means = np.array([points[labels == each].mean(0) for each in np.unique(labels)])
+    np.testing.assert_array_equal(vq.vq(points, means)[0], labels)
 
 
-def test_plus_plus_prefers_far_points():
+def test_a_seed_repeats_it():
+    points = np.random.default_rng(0).normal(size=(90, 4))
+    one, again, other = (kmeans(points, 9, np.random.default_rng(s)) for s in (2, 2, 3))
+    np.testing.assert_array_equal(one, again)
+    assert (one != other).any()
+
+
+def test_the_start_prefers_far_points():
     points = np.array([[0.0], [0.001], [0.002], [100.0]])
     for seed in range(20):
-        means = plus_plus(points, 2, np.random.default_rng(seed))
-        assert abs(means[0, 0] - means[1, 0]) > 99
+        labels = kmeans(points, 2, np.random.default_rng(seed))
+        assert labels[0] == labels[1] == labels[2] != labels[3]
 
 
 def test_equal_points_make_fewer_clusters():
@@ -36,7 +44,14 @@ def test_equal_points_make_fewer_clusters():
     assert labels[0] != labels[-1]
 
 
-def test_a_mean_without_points_stays_where_it_is():
-    points = np.array([[0.0], [1.0], [10.0], [11.0]])
-    labels = lloyd(points, np.array([[0.0], [10.0], [1000.0]]))
-    assert labels.tolist() == [0, 0, 1, 1]
+def test_a_mean_that_loses_its_points_is_no_cluster_and_no_warning(monkeypatch):
+    points = np.array([[0.0], [1.0], [10.0], [11.0], [1000.0]])
+    starts = iter([[[0.0], [10.0], [500.0], [900.0]]])
+    kmeans2 = vq.kmeans2
+
+    def far(data, means, **options):
+        return kmeans2(data, np.array(next(starts, means)), **options)
+
+    monkeypatch.setattr(vq, "kmeans2", far)
+    labels = kmeans(points, 4, np.random.default_rng(0))
+    assert labels.tolist() == [0, 0, 1, 1, 2]

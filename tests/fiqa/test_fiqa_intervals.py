@@ -263,10 +263,9 @@ def test_chunks_and_slices_change_nothing(monkeypatch, numbers, protocol):
     whole = edc_intervals(*sample, **options)
     monkeypatch.setattr(replicate_curves, "_CHUNK_NUMBERS", numbers)
     monkeypatch.setattr(replicate_curves, "first_length", lambda *_: 1)
-    monkeypatch.setattr(resampling, "_CHUNK_NUMBERS", numbers)
     monkeypatch.setattr(resampling, "_BLOCK", 700)
-    monkeypatch.setattr(pooled, "_LONGEST_RUN", 7)
-    monkeypatch.setattr(pooled, "_BLOCK", 50)
+    monkeypatch.setattr(pooled, "_AT_ONCE", numbers)
+    monkeypatch.setattr(pooled, "BLOCK", 50)
     monkeypatch.setattr(ordering, "_DIGIT", 16)
     parts = edc_intervals(*sample, **options)
     for name in whole:

@@ -5,7 +5,7 @@ import pytest
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.fiqa import all_pairs
-from prefiqs_jax.fiqa.verification.verification import pairs
+from prefiqs_jax.fiqa.verification import pairs
 
 
 def _images(count=23, dim=5, seed=0):

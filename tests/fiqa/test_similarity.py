@@ -6,7 +6,7 @@ import pytest
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.threads import in_threads
 from prefiqs_jax.fiqa import pair_similarity, unit_embeddings
-from prefiqs_jax.fiqa.verification.verification import similarity
+from prefiqs_jax.fiqa.verification import similarity
 
 
 def _listed(images=40, count=500, dim=16, seed=0):

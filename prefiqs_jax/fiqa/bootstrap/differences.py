@@ -2,12 +2,12 @@
 
 import itertools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.fiqa.bootstrap.intervals import interval
+from prefiqs_jax.fiqa.bootstrap.intervals import check_level, interval
 from prefiqs_jax.fiqa.bootstrap.replicates import Replicates
 from prefiqs_jax.statistics.simultaneous import simultaneous_intervals
 
@@ -41,25 +41,15 @@ def pauc_table(
     """
     import pandas as pd
 
-    _check_level(level)
+    check_level(level)
     rows = []
     for part in replicates:
         for place, limit in enumerate(part.max_discard):
             for row, name in enumerate(part.quality):
                 found = interval(part.pauc[row, :, place], level, part.method, "area")
-                rows.append(
-                    {
-                        "protocol": part.protocol,
-                        "fmr": part.fmr,
-                        "max_discard": limit,
-                        "quality": name,
-                        "pauc": float(found.value),
-                        "low": float(found.low),
-                        "high": float(found.high),
-                        "unit": part.unit,
-                        "unit_count": part.unit_count,
-                    }
-                )
+                names = {"quality": name, "pauc": float(found.value)}
+                ends = {"low": float(found.low), "high": float(found.high)}
+                rows.append({**_setting(part, limit), **names, **ends, **_units(part)})
     return pd.DataFrame(rows)
 
 
@@ -78,7 +68,7 @@ def difference_table(
     Parameters
     ----------
     replicates
-        Of one call of :func:`edc_replicates`, of at least two qualities.
+        Result of one call of :func:`edc_replicates`, for at least two qualities.
     reference
         Quality that the others are compared to; by default, all are, each with each.
     level
@@ -124,7 +114,7 @@ def difference_table(
     """
     import pandas as pd
 
-    _check_level(level)
+    check_level(level)
     rows, changes = [], []
     for part in replicates:
         if part.method != replicates[0].method or (
@@ -136,20 +126,14 @@ def difference_table(
             for one, other in _compared(part.quality, reference):
                 area, against = part.pauc[one, :, place], part.pauc[other, :, place]
                 changes.append(area - against)
-                rows.append(
-                    {
-                        "protocol": part.protocol,
-                        "fmr": part.fmr,
-                        "max_discard": limit,
-                        "quality": part.quality[one],
-                        "reference": part.quality[other],
-                        "pauc": float(area[0]),
-                        "reference_pauc": float(against[0]),
-                        "difference": float(area[0] - against[0]),
-                        "unit": part.unit,
-                        "unit_count": part.unit_count,
-                    }
-                )
+                names = {
+                    "quality": part.quality[one],
+                    "reference": part.quality[other],
+                    "pauc": float(area[0]),
+                    "reference_pauc": float(against[0]),
+                    "difference": float(area[0] - against[0]),
+                }
+                rows.append({**_setting(part, limit), **names, **_units(part)})
     table = pd.DataFrame(rows)
     values, method = np.stack(changes, axis=1), replicates[0].method
     if simultaneous:
@@ -161,6 +145,14 @@ def difference_table(
     table.insert(place + 1, "high", high)
     table.insert(place + 2, "differs", (low > 0) | (high < 0))
     return table
+
+
+def _setting(part: Replicates, limit: float) -> dict[str, Any]:
+    return {"protocol": part.protocol, "fmr": part.fmr, "max_discard": limit}
+
+
+def _units(part: Replicates) -> dict[str, Any]:
+    return {"unit": part.unit, "unit_count": part.unit_count}
 
 
 def _compared(names: tuple[str, ...], reference: str | None) -> list[tuple[int, int]]:
@@ -175,9 +167,3 @@ def _compared(names: tuple[str, ...], reference: str | None) -> list[tuple[int, 
         raise InputError(message)
     place = names.index(reference)
     return [(one, place) for one in range(len(names)) if one != place]
-
-
-def _check_level(level: float) -> None:
-    if not 0 < level < 1:
-        message = f"level={level}: give a level between 0 and 1"
-        raise InputError(message)

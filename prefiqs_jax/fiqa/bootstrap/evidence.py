@@ -48,7 +48,7 @@ def error_evidence(pairs: Pairs, identities: ArrayLike | None, curve: EDC) -> Ev
     identities
         Shape (images,): who is on each image; None if unknown.
     curve
-        Of these comparisons, by any quality.
+        Curve of these comparisons by any quality.
 
     Raises
     ------
@@ -67,10 +67,8 @@ def error_evidence(pairs: Pairs, identities: ArrayLike | None, curve: EDC) -> Ev
     >>> found.errors, found.mated_count, found.unit, found.units, found.tells
     (1, 3, 'identity', 1, False)
     """
-    level = np.float64(curve.threshold[0])
-    wrong = pairs.similarity < level
-    if curve.switches.operator == "gt":
-        wrong = pairs.similarity <= level
+    below = np.less if curve.switches.operator == "ge" else np.less_equal
+    wrong = below(pairs.similarity, np.float64(curve.threshold[0]))
     rows = np.flatnonzero(wrong & pairs.mated)
     units = find_units(pairs, identities)
     if units.kind == "comparison":

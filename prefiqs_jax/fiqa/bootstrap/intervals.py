@@ -76,35 +76,23 @@ def edc_intervals(
 ) -> dict[str, EDCBand]:
     """Estimate how far error-versus-discard curves depend on who was photographed.
 
-    A replicate leaves out one identity, or draws as many as there are, with replacement
-    (with many identities), and everything is found again on it: the threshold at its
-    FMR, which comparisons go, FNMR, area.
-    All qualities see the same replicates, so differences are paired: their intervals
-    can be narrow where the bands overlap. For several protocols, rates or limits at
-    once, and for what a replicate is, see :func:`edc_replicates`.
+    One protocol, rate and limit of :func:`edc_replicates`, which says what a replicate
+    is and how often these intervals cover, turned into bands by :func:`edc_bands`. All
+    qualities see the same replicates, so differences are paired: their intervals can be
+    narrow where the bands overlap.
 
     Parameters
     ----------
-    pairs
-        Comparisons, as :func:`all_pairs` lists them, or of templates.
-    identities
-        Shape (images,): who is on each image; None if unknown, then images are drawn.
-    quality
-        Image qualities by name, each of shape (images,), higher = better.
+    pairs, identities, quality, discard_fraction, replicates, seed, method
+        As for :func:`edc_replicates`.
     fmr
         False match rate that sets the threshold, in (0, 1).
     protocol
         "fiqat", "crfiqa", "proportional", or a :class:`Protocol` of your own.
-    reference
-        Name of the quality to which the others are compared; the first by default.
-    discard_fraction
-        Shape (points,): where to read the curves, in [0, 1).
     max_discard
         Upper limit of the areas, in (0, 1].
-    replicates, seed, method
-        As for :func:`edc_replicates`.
-    level
-        Coverage of the intervals, each by itself, in (0, 1).
+    reference, level
+        As for :func:`edc_bands`.
 
     Returns
     -------
@@ -116,16 +104,7 @@ def edc_intervals(
     Raises
     ------
     InputError
-        If the pairs contradict the identities, a quality is missing or not finite, one
-        kind of comparison is missing, there is no quality or no such reference, or a
-        number is out of its range.
-
-    Notes
-    -----
-    With fewer than ``FEW_UNITS`` identities (of differences and FNMR, not of areas),
-    fewer than 200 images or comparisons (of all), or few false non-matches (see
-    :func:`error_evidence`) the coverage is below the level; so it is if images are
-    drawn of which several show one person.
+        As :func:`edc_replicates` and :func:`edc_bands` do.
 
     References
     ----------
@@ -173,7 +152,7 @@ def edc_bands(
     Parameters
     ----------
     replicates
-        Of one protocol and rate, as :func:`edc_replicates` gives them.
+        Replicates of one protocol and rate, as :func:`edc_replicates` gives them.
     reference
         Name of the quality to which the others are compared; the first by default.
     max_discard
@@ -284,10 +263,15 @@ def interval(
     return Interval(values[0], low, high)
 
 
-def _check_names(names: tuple[str, ...], reference: str | None, level: float) -> str:
+def check_level(level: float) -> None:
+    """Raise InputError unless a level of coverage lies in (0, 1)."""
     if not 0 < level < 1:
         message = f"level={level}: give a level between 0 and 1"
         raise InputError(message)
+
+
+def _check_names(names: tuple[str, ...], reference: str | None, level: float) -> str:
+    check_level(level)
     name = next(iter(names), None) if reference is None else reference
     if name is None or name not in names:
         message = f"reference {name!r} is none of the qualities: {list(names)}"

@@ -1,4 +1,8 @@
-"""One quality's curves on all replicates."""
+"""One quality's curves on all replicates.
+
+Each equals the curve of :func:`edc` on the list in which every comparison is repeated
+as often as its weight says.
+"""
 
 from functools import partial
 from typing import NamedTuple
@@ -6,36 +10,41 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
+from scipy import sparse
 
 from prefiqs_jax.execution.threads import in_threads
-from prefiqs_jax.fiqa.bootstrap.pooled import (
-    PooledOrder,
-    find_cut,
-    pooled_order,
-    weight_before,
+from prefiqs_jax.fiqa.bootstrap import pooled
+from prefiqs_jax.fiqa.bootstrap.pooled import PooledOrder, pooled_order, weight_before
+from prefiqs_jax.fiqa.bootstrap.resampling import (
+    Draws,
+    Units,
+    blocks,
+    sides,
+    weight_chunks,
 )
-from prefiqs_jax.fiqa.bootstrap.resampling import Draws, Units, sides, weight_chunks
-from prefiqs_jax.fiqa.bootstrap.weighted import (
+from prefiqs_jax.fiqa.discard.cuts import (
+    GRID,
     Counted,
-    Listed,
-    Rate,
-    counted,
-    fixed_threshold,
-    mated_curve,
-    pooled_curve,
+    Order,
+    by_quality,
+    cut_at,
+    discard_steps,
+    weighted_order,
 )
-from prefiqs_jax.fiqa.discard.cuts import GRID, Cut
 from prefiqs_jax.fiqa.discard.discard import pair_quality
 from prefiqs_jax.fiqa.discard.edc import quiet_edc
-from prefiqs_jax.fiqa.discard.levels import first_length, most_similar
+from prefiqs_jax.fiqa.discard.levels import Rate, first_length, most_similar
 from prefiqs_jax.fiqa.discard.protocol import Protocol
 from prefiqs_jax.fiqa.discard.reading import ROUNDING, area_under, read_curve
+from prefiqs_jax.fiqa.discard.steps import fnmr_left, step_errors
 from prefiqs_jax.fiqa.verification.pairs import Pairs
 
 # Numbers of one table of replicates held at once: 128 MB in float32.
 _CHUNK_NUMBERS = 2**25
 # Shorter lists are gone through faster than threads take turns at the interpreter.
 _WORTH_THREADS = 2**13
+
+Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 class Setting(NamedTuple):
@@ -45,27 +54,18 @@ class Setting(NamedTuple):
     fmr: float
 
     @property
-    def way(self) -> str:
-        """How it is computed: ``pooled``, ``mated``, or on the list ``repeated``."""
-        switches = self.switches
-        is_fixed, is_grid = switches.threshold == "fixed", switches.steps == "grid"
-        if switches.discard == "pooled":
-            return "pooled" if is_grid else "repeated"
-        by_groups = switches.ties == "group" and switches.interpolation == "step"
-        return "mated" if is_fixed and (is_grid or by_groups) else "repeated"
-
-
-class Reading(NamedTuple):
-    """Where curves are read, and up to where areas are taken."""
-
-    grid: Float[np.ndarray, " points"]
-    limits: tuple[float, ...]
+    def is_pooled(self) -> bool:
+        """Whether it takes all comparisons in the order of quality."""
+        return self.switches.discard == "pooled" and self.switches.steps == "grid"
 
     @property
-    def steps(self) -> Float[np.ndarray, " steps"]:
-        """The steps of the grid up to the last place that is read."""
-        last = max(float(self.grid.max()), *self.limits)
-        return GRID[: np.searchsorted(GRID, last - ROUNDING) + 1]
+    def is_repeated(self) -> bool:
+        """Whether it is computed on the list written out, as no preset is."""
+        switches = self.switches
+        if switches.discard == "pooled":
+            return not self.is_pooled
+        by_steps = switches.steps == "grid" or switches.ties == "group"
+        return switches.threshold != "fixed" or not by_steps
 
 
 class Evaluation(NamedTuple):
@@ -74,50 +74,73 @@ class Evaluation(NamedTuple):
     pairs: Pairs
     units: Units
     settings: list[Setting]
-    mated_row: NDArray[np.intp]
-    """Which comparisons are mated."""
-    non_mated_total: Float[np.ndarray, " 1+replicates"]
-    """Weight of all non-mated comparisons; unless a setting is pooled, which tells."""
     draws: Draws
-    reading: Reading
+    grid: Float[np.ndarray, " points"]
+    """Where curves are read."""
+    limits: tuple[float, ...]
+    """Up to where areas are taken."""
+
+    @property
+    def steps(self) -> Float[np.ndarray, " steps"]:
+        """The steps of the protocols' grid up to the last place that is read."""
+        last = max(float(self.grid.max()), *self.limits)
+        return GRID[: np.searchsorted(GRID, last - ROUNDING) + 1]
+
+    def needs_pooled(self) -> bool:
+        """Whether some setting takes all comparisons in the order of quality."""
+        return any(setting.is_pooled for setting in self.settings)
+
+    def total_weights(self) -> Float[np.ndarray, " 1+replicates"]:
+        """Sum the weights of all comparisons, for each replicate."""
+        size = self.units.size + 1
+        # How often two units meet; w · (table w) is the total of their weights.
+        table = sparse.csr_array((size, size))
+        for part in blocks(len(self.pairs.first)):
+            where = sides(self.pairs, self.units, part)
+            ones = np.ones(len(where[0]))
+            table += sparse.csr_array((ones, where), shape=(size, size))
+        chunks = weight_chunks(self.units, self.draws, _chunk_size(0, self.units))
+        sums = [np.einsum("ur,ru->r", table @ each.T, each) for each in chunks]
+        return np.concatenate(sums)
 
 
-class _Top(NamedTuple):
-    """The most similar non-mated comparisons, by falling similarity."""
+class _Listed(NamedTuple):
+    """Some comparisons, in the order of their similarity."""
 
-    listed: Listed
+    similarity: NDArray[np.floating]
+    one: NDArray[np.integer]
+    other: NDArray[np.integer]
+    """The units whose weights multiply to that of the comparison."""
     place: NDArray[np.integer]
-    is_all: bool
+    """Where each stands in the order of discard."""
+    is_all: bool = True
+
+    def counted(self, each: NDArray[np.float64]) -> Counted:
+        """Keep those that count, by their weights."""
+        rows = np.flatnonzero(each)
+        return Counted(self.similarity[rows], each[rows], self.place[rows])
+
+    def weights(self, weight: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Weigh them by how often their units were drawn."""
+        return (weight[self.one] * weight[self.other]).astype(np.float64)
 
 
 class _Sample(NamedTuple):
     """What depends on the quality, but not on the replicate."""
 
-    order: PooledOrder | None
-    mated: Listed
-    """By rising similarity."""
-    mated_place: NDArray[np.integer]
-    """Of those, in the pooled order."""
-    by_quality: Listed
-    """The mated ones again, lowest quality first."""
+    pooled: PooledOrder | None
+    mated: dict[bool, _Listed]
+    """By rising similarity, with places among all comparisons, or among the mated."""
     group_start: NDArray[np.intp]
-    """Where each group of equal quality starts among these."""
+    """Where each group of equal quality starts among the mated."""
     pair_quality: NDArray[np.float64] | None
-    """Of all comparisons, if a list must be repeated."""
-
-
-class _Drawn(NamedTuple):
-    """One replicate."""
-
-    weight: NDArray[np.float32]
-    non_mated: float
-    """Weight of all non-mated comparisons, unless ``before`` tells."""
-    before: NDArray[np.float64] | None
-    """Weight before each block of the pooled order, and in all."""
+    """Quality of each comparison, if a list must be repeated."""
 
 
 def curves_of_quality(
-    evaluation: Evaluation, image_quality: NDArray[np.float64]
+    evaluation: Evaluation,
+    image_quality: NDArray[np.float64],
+    totals: NDArray[np.float64] | None,
 ) -> Float[np.ndarray, "1+replicates settings columns"]:
     """Compute the curves of one quality for every setting, on every replicate.
 
@@ -127,6 +150,8 @@ def curves_of_quality(
         Comparisons, settings, draws, and where to read.
     image_quality
         Shape (images,), higher = better.
+    totals
+        As ``total_weights`` gives them; None if a setting is pooled, which tells.
 
     Returns
     -------
@@ -134,140 +159,140 @@ def curves_of_quality(
         Shape (1 + replicates, settings, points + limits): FNMR, then areas; first, on
         the comparisons as they are.
     """
-    units = evaluation.units
+    pairs, units = evaluation.pairs, evaluation.units
     sample = _sample(evaluation, image_quality)
-    tops = {
-        fmr: _top(evaluation, sample, fmr)
-        for fmr in {setting.fmr for setting in evaluation.settings}
-    }
-    rows = 0 if sample.order is None else len(sample.order.block_start)
-    size = max(1, _CHUNK_NUMBERS // max(rows, units.size + 1))
-    listed = max(len(top.place) for top in tops.values()) + len(evaluation.mated_row)
+    order = sample.pooled
+    fmrs = {setting.fmr for setting in evaluation.settings}
+    others = len(pairs.mated) - len(sample.mated[False].place)
+    tops = {fmr: _top(evaluation, order, first_length(fmr, others)) for fmr in fmrs}
+    listed = len(pairs.mated) - others + max(len(top.place) for top in tops.values())
     threads = None if listed > _WORTH_THREADS else 1
+    one_replicate = partial(_replicate, evaluation, sample, tops)
     parts, done = [], 0
+    size = _chunk_size(0 if order is None else len(pairs.mated), units)
     for weights in weight_chunks(units, evaluation.draws, size):
-        totals = evaluation.non_mated_total[done : done + len(weights)]
+        if order is not None:
+            befores = weight_before(order.one, order.other, weights)
+        else:
+            assert totals is not None
+            befores = totals[done : done + len(weights), None]
         done += len(weights)
-        befores = [None] * len(weights)
-        if sample.order is not None:
-            befores = list(weight_before(sample.order, weights))
-        drawn = [_Drawn(*each) for each in zip(weights, totals, befores, strict=True)]
-        one_replicate = partial(_replicate, evaluation, sample, tops)
+        drawn = zip(weights, befores, strict=True)
         parts += in_threads(one_replicate, drawn, threads=threads)
     return np.stack(parts)
 
 
+def _chunk_size(comparisons: int, units: Units) -> int:
+    return max(1, _CHUNK_NUMBERS // max(comparisons // pooled.BLOCK, units.size + 1))
+
+
 def _sample(evaluation: Evaluation, image_quality: NDArray[np.float64]) -> _Sample:
-    pairs, units, row = evaluation.pairs, evaluation.units, evaluation.mated_row
-    ways = {setting.way for setting in evaluation.settings}
-    order = None
-    if "pooled" in ways:
-        ties = {s.switches.ties for s in evaluation.settings if s.way == "pooled"}
-        order = pooled_order(pairs, units, image_quality, ties=ties)
-    similar = row[np.argsort(pairs.similarity[row], kind="stable")]
+    pairs = evaluation.pairs
+    row = np.flatnonzero(pairs.mated)
     quality = np.minimum(
         image_quality[pairs.first[row]], image_quality[pairs.second[row]]
     )
-    worst_first = np.argsort(quality, kind="stable")
-    in_order = quality[worst_first]
+    among_ties, place = by_quality(quality)  # the first in the list goes first
+    rising = np.argsort(pairs.similarity[row], kind="stable")
+    similar = row[rising]
+    one, other = sides(pairs, evaluation.units, similar)
+    among_mated = _Listed(pairs.similarity[similar], one, other, place[rising])
+    mated, every = {False: among_mated}, None
+    if evaluation.needs_pooled():
+        every = pooled_order(pairs, evaluation.units, image_quality)
+        mated[True] = among_mated._replace(place=every.place[similar])
+    repeated = any(setting.is_repeated for setting in evaluation.settings)
     return _Sample(
-        order,
-        _listed(evaluation, similar),
-        np.zeros(len(row), np.int32) if order is None else order.place[similar],
-        _listed(evaluation, row[worst_first]),
-        np.append(0, np.flatnonzero(in_order[1:] != in_order[:-1]) + 1),
-        pair_quality(image_quality, pairs) if "repeated" in ways else None,
+        every,
+        mated,
+        among_ties.group_start,
+        pair_quality(image_quality, pairs) if repeated else None,
     )
 
 
-def _listed(evaluation: Evaluation, row: NDArray[np.integer]) -> Listed:
-    one, other = sides(evaluation.pairs, evaluation.units, row)
-    return Listed(evaluation.pairs.similarity[row], one, other)
-
-
-def _top(
-    evaluation: Evaluation, sample: _Sample, fmr: float, shorter: _Top | None = None
-) -> _Top:
-    """List the most similar non-mated ones, twice as many as before if that was few."""
+def _top(evaluation: Evaluation, order: PooledOrder | None, length: int) -> _Listed:
+    """List the most similar non-mated comparisons."""
     pairs = evaluation.pairs
-    length = first_length(fmr, len(pairs.mated) - len(evaluation.mated_row))
-    if shorter is not None:
-        length = 2 * len(shorter.place)
     top = most_similar(pairs.similarity, pairs.mated, length)
-    place = np.zeros(len(top.row), np.int32)
-    if sample.order is not None:
-        place = sample.order.place[top.row]
-    return _Top(_listed(evaluation, top.row), place, top.is_all)
+    one, other = sides(pairs, evaluation.units, top.row)
+    place = top.row if order is None else order.place[top.row]
+    return _Listed(top.similarity, one, other, place, top.is_all)
 
 
 def _replicate(
-    evaluation: Evaluation, sample: _Sample, tops: dict[float, _Top], drawn: _Drawn
+    evaluation: Evaluation,
+    sample: _Sample,
+    tops: dict[float, _Listed],
+    drawn: tuple[NDArray[np.float32], NDArray[np.float64]],
 ) -> Float[np.ndarray, "settings columns"]:
-    """Compute one replicate's curves and areas for every setting."""
-    mated = counted(sample.mated, sample.mated_place, drawn.weight)
-    cuts: dict[str, tuple[Cut, NDArray[np.float64]]] = {}
-    rows = []
+    """Compute one replicate's curves and areas for every setting.
+
+    It is given by the weights of the units, and by that of all comparisons before each
+    block of the pooled order (or only of all together, which is last).
+    """
+    weight, before = drawn
+    by_kind = sample.mated[False]
+    each = by_kind.weights(weight)
+    mated = {kind: part.counted(each) for kind, part in sample.mated.items()}
+    in_order = np.empty(len(each))
+    in_order[by_kind.place] = each
+    orders = {False: weighted_order(sample.group_start, in_order)}
+    if sample.pooled is not None:
+        orders[True] = sample.pooled.weighted(before, weight)
+    steps, rows = evaluation.steps, []
     for setting in evaluation.settings:
+        order, its = orders[setting.is_pooled], mated[setting.is_pooled]
         found = None
+        if setting.is_repeated:
+            found = _repeated_curve(evaluation, sample, setting, weight)
         while found is None:
             top = tops[setting.fmr]
-            found = _curve(evaluation, sample, setting, top, mated, drawn, cuts)
+            rate = Rate(setting.fmr, setting.switches, top.is_all)
+            similar = top.counted(top.weights(weight))
+            found = _curve(order, before[-1], its, similar, rate, steps)
             if found is None:
                 # All that come later start with the longer list; the curve is the same.
-                tops[setting.fmr] = _top(evaluation, sample, setting.fmr, top)
-        x, y = found
-        interpolation = setting.switches.interpolation
-        reading = evaluation.reading
-        areas = [area_under(x, y, limit, interpolation) for limit in reading.limits]
-        rows.append([*read_curve(x, y, reading.grid, interpolation), *areas])
+                length = 2 * len(top.place)
+                tops[setting.fmr] = _top(evaluation, sample.pooled, length)
+        how = setting.switches.interpolation
+        areas = [area_under(*found, limit, how) for limit in evaluation.limits]
+        rows.append([*read_curve(*found, evaluation.grid, how), *areas])
     return np.array(rows)
 
 
 def _curve(
-    evaluation: Evaluation,
-    sample: _Sample,
-    setting: Setting,
-    top: _Top,
+    order: Order,
+    total: float,
     mated: Counted,
-    drawn: _Drawn,
-    cuts: dict[str, tuple[Cut, NDArray[np.float64]]],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    top: Counted,
+    rate: Rate,
+    steps: NDArray[np.float64],
+) -> Curve | None:
     """Compute one curve, or None if the list of most similar ones is too short."""
-    switches = setting.switches
-    if setting.way == "repeated":
-        return _repeated_curve(evaluation, sample, setting, drawn.weight)
-    rate = Rate(setting.fmr, top.is_all)
-    similar = counted(top.listed, top.place, drawn.weight)
-    threshold = None
-    if switches.threshold == "fixed":
-        others = drawn.non_mated
-        if drawn.before is not None:
-            others = drawn.before[-1] - mated.weight.sum()
-        threshold = fixed_threshold(mated, similar, others, rate, switches)
-        if threshold is None:
-            return None
-    if setting.way == "mated":
-        listed = sample.by_quality
-        weight = (drawn.weight[listed.one] * drawn.weight[listed.other]).astype(float)
-        level = float("nan") if threshold is None else threshold
-        return mated_curve(
-            listed.similarity, weight, sample.group_start, level, switches
-        )
-    order, before = sample.order, drawn.before
-    assert order is not None  # of the way "pooled"
-    assert before is not None
-    total = before[-1]
-    steps = evaluation.reading.steps
-    if total == 0:
-        return steps, np.full(len(steps), np.nan)
-    if switches.ties not in cuts:
-        target = np.floor(steps * total)
-        cuts[switches.ties] = find_cut(
-            order, before, drawn.weight, target, ties=switches.ties
-        )
-    cut, gone = cuts[switches.ties]
-    fnmr = pooled_curve(mated, similar, cut, total - gone, threshold, rate, switches)
-    return None if fnmr is None else (steps, fnmr)
+    switches = rate.switches
+    non_mated = total - mated.weight.sum()
+    if order.total == 0 or (switches.threshold == "fixed" and non_mated == 0):
+        return _unknown(switches)
+    fraction, gone = discard_steps(order, switches, steps)
+    cut = cut_at(order, gone, switches.ties)
+    certain, tied = cut.tally(mated.place, mated.weight)
+    others = certain, tied  # a fixed threshold does not look at them
+    if switches.threshold == "per_step":
+        others_tied = np.where(cut.end > cut.start, cut.size - tied, 0)
+        others = total - order.weight_before(cut.end) - certain, others_tied
+    found = step_errors(mated, top, (cut, cut), others, non_mated, rate)
+    if found is None:
+        return None
+    fnmr = fnmr_left(*found, cut.in_mean(certain, tied))
+    if switches.steps == "all":
+        fnmr[-1] = 0
+    return fraction, fnmr
+
+
+def _unknown(switches: Protocol) -> Curve:
+    """Give the curve where one kind of comparison was not drawn."""
+    x = GRID if switches.steps == "grid" else np.array([0.0, 1.0])
+    return x, np.full(len(x), np.nan)
 
 
 def _repeated_curve(
@@ -275,7 +300,7 @@ def _repeated_curve(
     sample: _Sample,
     setting: Setting,
     weight: NDArray[np.float32],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> Curve:
     """Write out the list in which comparisons are repeated, and compute its curve."""
     pairs = evaluation.pairs
     one, other = sides(pairs, evaluation.units, slice(None))
@@ -283,10 +308,9 @@ def _repeated_curve(
     row = np.repeat(np.arange(len(copies)), copies)
     mated = pairs.mated[row]
     if mated.all() or not mated.any():
-        x = GRID if setting.switches.steps == "grid" else np.array([0.0, 1.0])
-        return x, np.full(len(x), np.nan)
+        return _unknown(setting.switches)
     quality = sample.pair_quality
-    assert quality is not None  # of the way "repeated"
+    assert quality is not None  # of a setting that is repeated
     curve = quiet_edc(
         pairs.similarity[row],
         mated,

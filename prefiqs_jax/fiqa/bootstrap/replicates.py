@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 from prefiqs_jax.errors import InputError, check_choice
 from prefiqs_jax.fiqa.bootstrap.replicate_curves import (
     Evaluation,
-    Reading,
     Setting,
     curves_of_quality,
 )
@@ -20,11 +19,15 @@ from prefiqs_jax.fiqa.bootstrap.resampling import (
     Unit,
     Units,
     find_units,
-    non_mated_totals,
 )
-from prefiqs_jax.fiqa.checks import check_fmr, checked_mated, checked_values
+from prefiqs_jax.fiqa.checks import (
+    check_fmr,
+    checked_mated,
+    checked_quality,
+    checked_values,
+)
 from prefiqs_jax.fiqa.discard.cuts import GRID
-from prefiqs_jax.fiqa.discard.discard import checked_quality, images_compared
+from prefiqs_jax.fiqa.discard.discard import images_compared
 from prefiqs_jax.fiqa.discard.protocol import Protocol, find_protocol
 from prefiqs_jax.fiqa.discard.reading import ROUNDING
 from prefiqs_jax.fiqa.verification.pairs import Pairs
@@ -148,7 +151,7 @@ def edc_replicates(
         it leaves out groups of units, drawn at random, of sizes that differ by one at
         most.
     seed
-        Of the bootstrap, or of the groups.
+        For the draws of the bootstrap, or for the groups.
     method
         "jackknife" or "bootstrap"; by default, the jackknife for up to
         ``MOST_LEFT_OUT`` identities, and else the bootstrap.
@@ -186,18 +189,14 @@ def edc_replicates(
     Student's quantile, hold areas (of the logarithm) with 97 to 100 % for 8 and 10
     people, 97 to 99 % for 20 and 94 to 96 % for 40; each difference with 81 to 99.7 %,
     92 to 99.7 % and 92 to 99 %; a family of four differences (max-t) with 79 to 87 %,
-    93 to 94 % and 96 to 97 %. Without the logarithm, as for an FNMR, areas of 8 and 10
-    people have 83 to 91 %. Finer rates were not simulated. With 100 people both cover,
-    and the bootstrap does not cost more with more.
+    93 to 94 % and 96 to 97 %. With 100 people both cover, and the bootstrap does not
+    cost more with more.
 
     Images and comparisons are drawn, however few: whole lists of them change by so
-    little without one that the jackknife does not see the threshold move. Of 100
-    comparisons that share nothing (50 of each kind, FMR 0.1, "fiqat", 200 samples) the
-    jackknife held an area with 75.5 % and a difference with 76 %, the bootstrap with
-    90.5 and 76 %; of 50, 55.5 and 52.5 %, against 82 and 65 %; of 200, 87.5 and 87.5 %,
-    against 94.5 and 90.5 %. Of 50 images, each in a mated and a non-mated comparison,
-    60 and 55 %, against 91 and 75 %; of 90, 85 and 80 %, against 99 and 93 % (150
-    samples).
+    little without one that the jackknife does not see the threshold move. For 100
+    comparisons that share nothing (50 of each kind, FMR 0.1, "fiqat") the jackknife
+    held an area with 75.5 % and a difference with 76 %, the bootstrap with 90.5 and
+    76 %; for 200, 87.5 and 87.5 %, against 94.5 and 90.5 %.
 
     When not to trust it: with fewer than ``FEW_UNITS`` identities or ``FEW_OTHERS``
     images or comparisons the intervals are too narrow, and with few false non-matches
@@ -239,22 +238,10 @@ def edc_replicates(
     values = [checked_quality(each, images) for each in quality.values()]
 
     settings = [Setting(switches, fmr) for _, switches in named for fmr in fmrs]
-    is_fixed = any(each.switches.threshold == "fixed" for each in settings)
-    tells = any(each.way == "pooled" for each in settings)
     draws = _draws(units, method, replicates, seed)
-    totals = np.full(1 + draws.replicates, np.nan)
-    if is_fixed and not tells:
-        totals = non_mated_totals(pairs, units, draws)
-    evaluation = Evaluation(
-        pairs,
-        units,
-        settings,
-        np.flatnonzero(pairs.mated),
-        totals,
-        draws,
-        Reading(grid, limits),
-    )
-    found = np.stack([curves_of_quality(evaluation, each) for each in values])
+    evaluation = Evaluation(pairs, units, settings, draws, grid, limits)
+    totals = None if evaluation.needs_pooled() else evaluation.total_weights()
+    found = np.stack([curves_of_quality(evaluation, each, totals) for each in values])
     names = [name for name, _ in named for _ in fmrs]
     return tuple(
         Replicates(

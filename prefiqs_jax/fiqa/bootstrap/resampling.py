@@ -11,10 +11,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import ArrayLike, NDArray
-from scipy import sparse
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.execution.threads import in_threads
 from prefiqs_jax.fiqa.verification.pairs import Pairs, identity_codes
 from prefiqs_jax.statistics import bootstrap_weights
 
@@ -23,7 +21,6 @@ Method = Literal["jackknife", "bootstrap"]
 
 # Comparisons looked at in one go: lists of hundreds of millions fit, their copies not.
 _BLOCK = 2**23
-_CHUNK_NUMBERS = 2**23
 
 
 class Draws(NamedTuple):
@@ -36,7 +33,7 @@ class Draws(NamedTuple):
     replicates: int
     """How many; of the jackknife, at most as many as units."""
     seed: int
-    """Of what is drawn, or of the groups."""
+    """For what is drawn, or for the groups."""
 
 
 class Units(NamedTuple):
@@ -48,7 +45,7 @@ class Units(NamedTuple):
     size: int
     """How many there are; as many are drawn."""
     code: Int[np.ndarray, " images"]
-    """Unit of each image, numbered from 0; empty if comparisons are drawn."""
+    """The unit of each image, numbered from 0; empty if comparisons are drawn."""
 
     @property
     def dtype(self) -> type[np.integer]:
@@ -138,7 +135,9 @@ def sides(
         Numbers of units for the first and second side of each.
     """
     if units.kind == "comparison":
-        one = np.arange(len(pairs.first), dtype=units.dtype)[rows]
+        if isinstance(rows, slice):
+            rows = np.arange(*rows.indices(len(pairs.first)))
+        one = rows.astype(units.dtype)
         return one, np.full(len(one), units.size, units.dtype)
     one, other = units.code[pairs.first[rows]], units.code[pairs.second[rows]]
     if units.kind == "identity":
@@ -179,42 +178,6 @@ def weight_chunks(
         else:
             chunk[:, :-1] = group != np.arange(start, start + count)[:, None]
         yield chunk
-
-
-def non_mated_totals(
-    pairs: Pairs, units: Units, draws: Draws
-) -> Float[np.ndarray, " 1+replicates"]:
-    """Sum the weights of all non-mated comparisons, for each replicate.
-
-    Parameters
-    ----------
-    pairs, units, draws
-        As of :func:`weight_chunks`, whose replicates these are.
-
-    Returns
-    -------
-    ndarray
-        Shape (1 + replicates,); first, how many there are. Whole numbers.
-    """
-
-    def of_block(part: slice) -> NDArray[np.float64]:
-        rows = part.start + np.flatnonzero(~pairs.mated[part])
-        one, other = sides(pairs, units, rows)
-        size = units.size + 1
-        # How often two units meet; w · (table w) is the total of their weights.
-        table = sparse.csr_array((np.ones(len(rows)), (one, other)), shape=(size, size))
-        found = []
-        for weights in weight_chunks(units, draws, _chunk_size(size)):
-            met = table @ np.ascontiguousarray(weights.T, np.float64)
-            found.append(np.einsum("ur,ru->r", met, weights))
-        return np.concatenate(found)
-
-    totals = in_threads(of_block, list(blocks(len(pairs.first))))
-    return np.sum(totals, axis=0)
-
-
-def _chunk_size(numbers: int) -> int:
-    return max(1, _CHUNK_NUMBERS // numbers)
 
 
 def _check_mated(

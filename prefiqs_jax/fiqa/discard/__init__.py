@@ -1,9 +1,5 @@
-"""Error-versus-discard curves: what is left of the errors once the worst images go."""
+"""Error-versus-discard curves: the errors left once the worst comparisons go."""
 
-from prefiqs_jax.fiqa.discard.discard import (
-    Removed,
-    false_non_matches_removed,
-    pair_quality,
-)
+from prefiqs_jax.fiqa.discard.discard import pair_quality
 
-__all__ = ["Removed", "false_non_matches_removed", "pair_quality"]
+__all__ = ["pair_quality"]

@@ -1,12 +1,16 @@
 """Which comparisons each step of a curve discards, and what becomes of ties there.
 
 A step ends somewhere in the order of quality. Where it ends inside a group of equal
-quality, the order within the group is nobody's choice: of ``size`` tied comparisons,
-``kept`` stay, and in the mean over all orders each of them stays with the probability
+quality, the order within the group is arbitrary: of ``size`` tied comparisons, ``kept``
+stay, and in the mean over all orders each of them stays with the probability
 ``kept / size``. So each counts as that fraction, as whole numbers: ``kept``, where all
 others count ``size``.
+
+Comparisons may count several times (a weight), or not at all, as in a bootstrap
+replicate.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +34,12 @@ class Counted(NamedTuple):
     place: Int[np.ndarray, " comparisons"]
     """Where each stands in the order of discard."""
 
+    def keep(self, rows: NDArray[np.intp], factor: NDArray[np.number]) -> "Counted":
+        """Keep some, each counted so many times more."""
+        return Counted(
+            self.similarity[rows], self.weight[rows] * factor, self.place[rows]
+        )
+
 
 class Cut(NamedTuple):
     """Where each step ends in the order of quality."""
@@ -46,20 +56,7 @@ class Cut(NamedTuple):
     def weighed(
         self, place: NDArray[np.integer], step: int
     ) -> tuple[NDArray[np.intp], Num[np.ndarray, " rows"]]:
-        """Say which comparisons stay at a step, and as how many each counts.
-
-        Parameters
-        ----------
-        place
-            Of the comparisons, in the order of quality.
-        step
-            Which step.
-
-        Returns
-        -------
-        tuple of ndarray
-            Rows, and their weights: ``size``, and ``kept`` of those tied at the cut.
-        """
+        """Give the rows that stay at a step: ``size`` of each, ``kept`` of the tied."""
         rows = np.flatnonzero(place >= self.start[step])
         weight = np.full(len(rows), self.size[step])
         if self.end[step] > self.start[step]:
@@ -67,133 +64,134 @@ class Cut(NamedTuple):
         return rows, weight
 
     def tally(
-        self, places: NDArray[np.integer]
-    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Count, of comparisons at rising places, those that stay and those tied."""
-        end = np.searchsorted(places, self.end)
-        return len(places) - end, end - np.searchsorted(places, self.start)
+        self, place: NDArray[np.integer], weight: NDArray[np.number] | None = None
+    ) -> tuple[Num[np.ndarray, " steps"], Num[np.ndarray, " steps"]]:
+        """Weigh those that stay for sure at each step, and those tied at its cut.
 
-    def share(self, tied: NDArray[np.intp]) -> Num[np.ndarray, " steps"]:
-        """Say how many of those tied at each cut stay in the mean."""
+        Parameters
+        ----------
+        place
+            Shape (comparisons,): places in the order of quality, in any order.
+        weight
+            Shape (comparisons,); 1 each by default.
+        """
+        cuts = np.stack([self.start, self.end])
+        if weight is None:
+            start, end = np.searchsorted(np.sort(place), cuts)
+            return len(place) - end, end - start
+        order = np.argsort(place)
+        before = np.append(0, np.cumsum(weight[order]))
+        start, end = before[np.searchsorted(place[order], cuts)]
+        return before[-1] - end, end - start
+
+    def left(
+        self, place: NDArray[np.integer], weight: NDArray[np.number] | None = None
+    ) -> Num[np.ndarray, " steps"]:
+        """Weigh what each step leaves in the mean, of comparisons as of ``tally``."""
+        return self.in_mean(*self.tally(place, weight))
+
+    def in_mean(
+        self, certain: NDArray[np.number], tied: NDArray[np.number]
+    ) -> Num[np.ndarray, " steps"]:
+        """Add to what stays for sure the share of the ties that does."""
         if (self.size == 1).all():
-            return tied
-        return tied * self.kept / self.size
+            return certain + tied
+        return certain + tied * self.kept / self.size
 
 
-class Side(NamedTuple):
-    """The mated or the non-mated comparisons, and what each step keeps of them."""
+class Order(NamedTuple):
+    """Comparisons by rising quality, and how their weights add up."""
 
-    place: Int[np.ndarray, " comparisons"]
-    """Of each, in the order of quality: among its kind, or among all."""
-    cut: Cut
-    certain: Int[np.ndarray, " steps"]
-    """How many stay, ties at the cut not counted."""
-    tied: Int[np.ndarray, " steps"]
-    """How many are tied there, and stay in part."""
-
-    @property
-    def left(self) -> Num[np.ndarray, " steps"]:
-        """How many are left, no whole number where ties stay in part."""
-        return self.certain + self.cut.share(self.tied)
+    group_start: Int[np.ndarray, " groups+1"]
+    """Where each group of equal quality starts, and how many comparisons there are."""
+    total: float
+    """Weight of all."""
+    weight_before: Callable[[NDArray[np.intp]], NDArray[np.number]]
+    """Places to the weight of all comparisons before each."""
+    place_of: Callable[[NDArray[np.intp]], NDArray[np.intp]]
+    """Weights to the comparison in which a discard of so much ends."""
 
 
-class Plan(NamedTuple):
-    """What goes at each step."""
+def group_bounds(in_order: NDArray[np.number]) -> Int[np.ndarray, " groups+1"]:
+    """Find where groups of equal values start, and the last one ends.
 
-    fraction: Float[np.ndarray, " steps"]
-    mated: Side
-    non_mated: Side
-    tied_fraction: Float[np.ndarray, " steps"]
-    """Share of the comparisons sorted together whose quality is that at the cut, where
-    the step ends between them."""
-
-
-def plan_discard(
-    quality: NDArray[np.floating], is_mated: NDArray[np.bool_], switches: Protocol
-) -> Plan:
-    """Give the discard fraction of each step, and what of either kind it takes.
-
-    Parameters
-    ----------
-    quality, is_mated
-        Shape (comparisons,).
-    switches
-        Of the protocol.
+    Examples
+    --------
+    >>> group_bounds(np.array([1, 1, 4]))
+    array([0, 2, 3])
     """
-    mated_count = int(is_mated.sum())
-    if switches.discard == "pooled":
-        in_order, place = _places(quality)
-        fraction, gone = _steps(len(quality), in_order, switches)
-        cut, tied = _cut(gone, in_order, switches)
-        other_side = _side(place[~is_mated], cut)
-        return Plan(fraction, _side(place[is_mated], cut), other_side, tied)
-    in_order, place = _places(quality[is_mated])
-    fraction, gone = _steps(mated_count, in_order, switches)
-    cut, tied = _cut(gone, in_order, switches)
-    mated = _side(place, cut)
-    others = len(quality) - mated_count
-    other_quality, other_gone = np.zeros(0), np.zeros_like(gone)
-    other_place = np.arange(others, dtype=np.int32)
-    if switches.discard == "proportional":
-        other_quality, other_place = _places(quality[~is_mated])
-        if switches.steps == "grid":
-            other_gone = (fraction * others).astype(np.intp)
-        else:
-            other_gone = gone * others // mated_count
-    other_cut, other_tied = _cut(other_gone, other_quality, switches)
-    other = _side(other_place, other_cut)
-    return Plan(fraction, mated, other, np.maximum(tied, other_tied))
+    changes = np.flatnonzero(in_order[1:] != in_order[:-1]) + 1
+    return np.concatenate([[0], changes, [len(in_order)]])
 
 
-def _places(
-    quality: NDArray[np.floating],
-) -> tuple[NDArray[np.floating], NDArray[np.int32]]:
-    """Sort by quality, and say which place of that order each comparison has."""
-    order = np.argsort(quality, kind="stable")
-    place = np.empty(len(order), np.int32)
-    place[order] = np.arange(len(order), dtype=np.int32)
-    return quality[order], place
-
-
-def _steps(
-    count: int, in_order: NDArray[np.floating], switches: Protocol
-) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Give fractions, and how many comparisons go."""
-    if switches.steps == "grid":
-        return GRID, (GRID * count).astype(np.intp)
-    steps = np.arange(count + 1)
-    if switches.ties == "group":
-        changes = np.flatnonzero(in_order[1:] != in_order[:-1]) + 1
-        steps = np.concatenate([[0], changes, [count]])
-    return steps / count, steps
-
-
-def _cut(
-    gone: NDArray[np.intp], in_order: NDArray[np.floating], switches: Protocol
-) -> tuple[Cut, NDArray[np.float64]]:
-    """Find the groups of ties in which steps end, and how large they are."""
-    start, end = gone.copy(), gone.copy()
-    inside = gone < len(in_order)
-    value = in_order[gone[inside]]
-    start[inside] = np.searchsorted(in_order, value)
-    end[inside] = np.searchsorted(in_order, value, side="right")
-    is_split = start < gone
-    tied = np.where(is_split, end - start, 0) / max(1, len(in_order))
-    one = np.ones_like(gone)
-    if switches.ties == "group":
-        return Cut(start, start, one, one), np.zeros(len(gone))
-    if switches.ties == "listed":
-        return Cut(gone, gone, one, one), tied
-    return (
-        Cut(
-            np.where(is_split, start, gone),
-            np.where(is_split, end, gone),
-            np.where(is_split, end - gone, 1),
-            np.where(is_split, end - start, 1),
-        ),
-        tied,
+def weighted_order(
+    group_start: NDArray[np.intp], weight: Num[np.ndarray, " comparisons"]
+) -> Order:
+    """Make the order of comparisons that are listed by rising quality."""
+    before = np.append(0, np.cumsum(weight))
+    return Order(
+        group_start,
+        before[-1],
+        before.__getitem__,
+        lambda target: np.searchsorted(before, target, side="right") - 1,
     )
 
 
-def _side(place: NDArray[np.int32], cut: Cut) -> Side:
-    return Side(place, cut, *cut.tally(np.sort(place)))
+def by_quality(
+    quality: NDArray[np.floating],
+) -> tuple[Order, Int[np.ndarray, " comparisons"]]:
+    """Sort comparisons that count once; give the order, and the place of each."""
+    order = np.argsort(quality, kind="stable")
+    place = np.empty(len(order), np.int32)
+    place[order] = np.arange(len(order), dtype=np.int32)
+    bounds = group_bounds(quality[order])
+    return Order(bounds, len(order), lambda each: each, lambda each: each), place
+
+
+def discard_steps(
+    order: Order, switches: Protocol, grid: NDArray[np.float64] = GRID
+) -> tuple[Float[np.ndarray, " steps"], Int[np.ndarray, " steps"]]:
+    """Give the discard fraction of each step, and the weight that goes."""
+    if switches.steps == "grid":
+        return grid, np.floor(grid * order.total).astype(np.intp)
+    if switches.ties == "group":
+        bounds = order.weight_before(order.group_start)
+        # A group of which nothing was drawn is no step.
+        gone = bounds[np.diff(bounds, prepend=-1) > 0].astype(np.intp)
+    else:
+        gone = np.arange(int(order.total) + 1)
+    return gone / order.total, gone
+
+
+def cut_at(order: Order, gone: NDArray[np.intp], ties: str) -> Cut:
+    """Find where discards of given weights end.
+
+    Parameters
+    ----------
+    order
+        The comparisons.
+    gone
+        Shape (steps,): weight to discard.
+    ties
+        As in a :class:`Protocol`. If "listed", a cut may end between the copies of one
+        comparison, which then stays in part; if "group", less may go.
+    """
+    start = order.place_of(gone)
+    end = np.minimum(start + 1, order.group_start[-1])
+    if ties != "listed":
+        group = np.searchsorted(order.group_start, start, side="right") - 1
+        start = order.group_start[group]
+        end = order.group_start[np.minimum(group + 1, len(order.group_start) - 1)]
+    one = np.ones_like(gone)
+    if ties == "group":
+        return Cut(start, start, one, one)
+    before = order.weight_before(start)
+    size = order.weight_before(end) - before
+    kept = before + size - gone
+    whole = kept == size
+    return Cut(
+        start,
+        np.where(whole, start, end),
+        np.where(whole, one, kept),
+        np.where(whole, one, size),
+    )

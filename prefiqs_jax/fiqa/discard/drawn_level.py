@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Num
 from numpy.typing import NDArray
 
-from prefiqs_jax.fiqa.discard.levels import Level
+from prefiqs_jax.fiqa.discard.levels import Level, Rate
 from prefiqs_jax.fiqa.discard.protocol import Protocol
 
 # Their mean has a sixteenth of the standard deviation between orders.
@@ -82,14 +82,7 @@ def first_in_doubt(groups: Groups, tie: Tie, fmr: float) -> int:
 
 
 def drawn_level(
-    groups: Groups,
-    mated: Part,
-    tie: Tie,
-    *,
-    fmr: float,
-    switches: Protocol,
-    is_all: bool,
-    seed: int,
+    groups: Groups, begin: int, mated: Part, tie: Tie, rate: Rate, *, seed: int
 ) -> Level | None:
     """Average the threshold and the false non-matches over 256 orders of ties.
 
@@ -97,10 +90,12 @@ def drawn_level(
     ----------
     groups
         The most similar non-mated comparisons, by falling similarity.
-    mated, tie, fmr, switches, is_all
-        As of :func:`~prefiqs_jax.fiqa.discard.expected_level.expected_level`.
+    begin
+        The first of them in doubt, see :func:`first_in_doubt`.
+    mated, tie, rate
+        As for :func:`~prefiqs_jax.fiqa.discard.expected_level.expected_level`.
     seed
-        Of the orders. They are drawn group by group, by falling similarity: the order
+        For the orders. They are drawn group by group, by falling similarity: the order
         of the list does not matter, nor does how much of it is given.
 
     Returns
@@ -111,30 +106,26 @@ def drawn_level(
 
     Notes
     -----
-    Of the non-mated comparisons, each order is drawn exactly. Mated ones stay by their
+    Each order of the non-mated comparisons is drawn exactly. Mated ones stay by their
     chance, independently of each other and of the non-mated ones.
     """
-    found = _last_and_next(groups, tie, fmr, switches, is_all, seed)
+    found = _last_and_next(groups, begin, tie, rate, seed)
     if found is None:
         return None
     last, following = found
     if not len(last):
         return Level(float("nan"), float("nan"))
     pairs, times = np.unique(np.stack([last, following], 1), axis=0, return_counts=True)
-    level = _Mated(mated, switches)
+    level = _Mated(mated, rate.switches)
     values = np.array([level.at(*pair) for pair in pairs.tolist()])
     return Level(*(float(mean) for mean in times @ values / times.sum()))
 
 
 def _last_and_next(
-    groups: Groups,
-    tie: Tie,
-    fmr: float,
-    switches: Protocol,
-    is_all: bool,
-    seed: int,
+    groups: Groups, begin: int, tie: Tie, rate: Rate, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """Give the lowest similarity that matches (or inf) and the next one, per order."""
+    fmr, switches, is_all = rate
     rng = np.random.default_rng(seed)
     pool = int(tie.non_mated)
     others = np.full(_ORDERS, int(tie.kept))
@@ -142,7 +133,6 @@ def _last_and_next(
     total = tie.certain + left
     is_open = total > 0
     total = np.maximum(total, 1)
-    begin = first_in_doubt(groups, tie, fmr)
     before = int(groups.tied[:begin].sum())
     taken = _draw(rng, before, pool - before, left)
     reached = groups.sure[:begin].sum() + taken

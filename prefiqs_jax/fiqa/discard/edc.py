@@ -9,15 +9,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.fiqa.checks import check_fmr, checked_mated, checked_values
-from prefiqs_jax.fiqa.discard.cuts import Counted, Plan, plan_discard
-from prefiqs_jax.fiqa.discard.expected_level import StepCuts, level_at_step
-from prefiqs_jax.fiqa.discard.levels import (
-    MostSimilar,
-    find_level,
-    first_length,
-    most_similar,
+from prefiqs_jax.fiqa.discard.cuts import (
+    Counted,
+    Cut,
+    Order,
+    by_quality,
+    cut_at,
+    discard_steps,
 )
+from prefiqs_jax.fiqa.discard.levels import Rate, first_length, most_similar
 from prefiqs_jax.fiqa.discard.protocol import Protocol, find_protocol
+from prefiqs_jax.fiqa.discard.steps import errors_at, fnmr_left, step_errors
 from prefiqs_jax.fiqa.verification.verification import is_zero_fmr
 
 # Of a larger share of ties at a cut, the user should know.
@@ -199,23 +201,22 @@ def quiet_edc(
     is_mated = checked_mated(mated, len(values), needs_both=needs_both)
     quality = checked_values("pair_quality", pair_quality, len(values))
 
-    plan = plan_discard(quality, is_mated, switches)
-    mated_values = values[is_mated]
-    if switches.threshold == "fixed":
-        if by_fmr:
-            level = _fixed_by_fmr(values, is_mated, mated_values, fmr, switches)
-        elif fnmr0 is not None:
-            level = float(np.quantile(mated_values, fnmr0))
-        else:
-            level = float(threshold)  # pyright: ignore[reportArgumentType]
-        levels = np.full(len(plan.fraction), level)
-        errors_left = _errors_left(mated_values, plan, level, switches)
+    plan = _plan(quality, is_mated, switches)
+    mated_cut, other_cut = plan.cuts
+    mated_values, mated_place = values[is_mated], plan.place[is_mated]
+    others = other_cut.tally(plan.place[~is_mated])
+    order = np.argsort(mated_values)
+    ones = np.ones(len(order), np.intp)
+    listed = Counted(mated_values[order], ones, mated_place[order])
+    if by_fmr:
+        levels, errors = _by_fmr(values, is_mated, plan, listed, others, fmr, switches)
     else:
-        levels, errors_left = _per_step(values, is_mated, plan, fmr, switches)
-    fnmr = np.full(len(plan.fraction), np.nan)
-    mated_left = plan.mated.left
-    np.divide(errors_left, mated_left, out=fnmr, where=mated_left > 0)
-    fnmr[np.isnan(levels)] = np.nan
+        if threshold is None:
+            threshold = float(np.quantile(mated_values, fnmr0 or 0.0))
+        levels = np.full(len(plan.fraction), float(threshold))
+        errors = errors_at(listed, float(threshold), mated_cut, switches)
+    mated_left = mated_cut.left(mated_place)
+    fnmr = fnmr_left(levels, errors, mated_left)
     if switches.steps == "all":
         fnmr[-1] = 0
     return EDC(
@@ -223,7 +224,7 @@ def quiet_edc(
         fnmr,
         levels,
         mated_left,
-        plan.non_mated.left,
+        other_cut.in_mean(*others),
         name,
         switches,
         fmr if by_fmr else float("nan"),
@@ -256,98 +257,69 @@ def _threshold_from(
     return f"threshold {threshold:g}"
 
 
-def _fixed_by_fmr(
+class _Plan(NamedTuple):
+    """What goes at each step."""
+
+    fraction: NDArray[np.float64]
+    place: NDArray[np.int32]
+    """Place of each comparison in the order of quality: of its kind, or of all."""
+    cuts: tuple[Cut, Cut]
+    """Where the steps end: for the mated, and for the non-mated comparisons."""
+    tied_fraction: NDArray[np.float64]
+    """As in :class:`EDC`."""
+
+
+def _plan(
+    quality: NDArray[np.floating], is_mated: NDArray[np.bool_], switches: Protocol
+) -> _Plan:
+    ties = switches.ties
+
+    def cut_and_tied(
+        order: Order, gone: NDArray[np.intp]
+    ) -> tuple[Cut, NDArray[np.float64]]:
+        cut = cut_at(order, gone, ties)
+        at_cut = cut_at(order, gone, "expected") if ties == "listed" else cut
+        return cut, (at_cut.end - at_cut.start) / order.total
+
+    if switches.discard == "pooled":
+        order, place = by_quality(quality)
+        fraction, gone = discard_steps(order, switches)
+        cut, tied = cut_and_tied(order, gone)
+        return _Plan(fraction, place, (cut, cut), tied)
+    place = np.empty(len(quality), np.int32)
+    order, place[is_mated] = by_quality(quality[is_mated])
+    fraction, gone = discard_steps(order, switches)
+    cut, tied = cut_and_tied(order, gone)
+    others = len(quality) - int(order.total)
+    if switches.discard == "mated":
+        place[~is_mated] = np.arange(others)
+        none, one = np.zeros_like(gone), np.ones_like(gone)
+        return _Plan(fraction, place, (cut, Cut(none, none, one, one)), tied)
+    other_gone = gone * others // int(order.total)
+    if switches.steps == "grid":
+        other_gone = (fraction * others).astype(np.intp)
+    order, place[~is_mated] = by_quality(quality[~is_mated])
+    other_cut, other_tied = cut_and_tied(order, other_gone)
+    return _Plan(fraction, place, (cut, other_cut), np.maximum(tied, other_tied))
+
+
+def _by_fmr(
     values: NDArray[np.floating],
     is_mated: NDArray[np.bool_],
-    mated_values: NDArray[np.floating],
+    plan: _Plan,
+    mated: Counted,
+    others: tuple[NDArray[np.number], NDArray[np.number]],
     fmr: float,
     switches: Protocol,
-) -> float:
-    """Find the threshold once, on all comparisons."""
-    others = len(values) - len(mated_values)
-    mated_sorted = np.sort(mated_values)
-    found = None
-    length = first_length(fmr, others)
+) -> tuple[NDArray[np.float64], NDArray[np.number]]:
+    """Find thresholds and false non-matches, with a longer list while one is short."""
+    count = len(values) - len(mated.place)
+    found, length = None, first_length(fmr, count)
     while found is None:
         top = most_similar(values, is_mated, length)
-        found = find_level(
-            top.similarity,
-            np.ones(len(top.row), np.intp),
-            others,
-            mated_sorted,
-            np.ones(len(mated_sorted), np.intp),
-            fmr=fmr,
-            switches=switches,
-            is_all=top.is_all,
-        )
-        length *= 2
-    return found.threshold
-
-
-def _errors_left(
-    mated_values: NDArray[np.floating], plan: Plan, level: float, switches: Protocol
-) -> NDArray[np.number]:
-    """Count the false non-matches that each step leaves, at one threshold.
-
-    In the mean over the orders of ties this is exact: the number of mated comparisons
-    that stay is known, and of the tied ones each stays with the same probability. (Of a
-    pooled discard, that number varies as well, and the FNMR is the ratio of the means.)
-    """
-    # As a float64: rounded to the similarities' precision, it would be another one.
-    threshold = np.float64(level)
-    if switches.operator == "ge":
-        is_error = mated_values < threshold
-    else:
-        is_error = mated_values <= threshold
-    cut = plan.mated.cut
-    certain, tied = cut.tally(np.sort(plan.mated.place[is_error]))
-    return certain + cut.share(tied)
-
-
-def _per_step(
-    values: NDArray[np.floating],
-    is_mated: NDArray[np.bool_],
-    plan: Plan,
-    fmr: float,
-    switches: Protocol,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Find the threshold on what each step keeps, and the false non-matches left."""
-    other = plan.non_mated
-    mated_values = values[is_mated]
-    order = np.argsort(mated_values)
-    ones = np.ones(len(order), np.intp)
-    mated = Counted(mated_values[order], ones, plan.mated.place[order])
-    # Of a row of all comparisons, its place.
-    place = np.zeros(len(values), np.int32)
-    place[~is_mated] = other.place
-    others_left = other.left
-    top = most_similar(values, is_mated, first_length(fmr, len(other.place)))
-    threshold = np.full(len(plan.fraction), np.nan)
-    errors_left = np.zeros(len(plan.fraction))
-    step = 0
-    while step < len(threshold):
-        if others_left[step] == 0:
-            step += 1
-            continue
         ones = np.ones(len(top.row), np.intp)
-        found = level_at_step(
-            Counted(top.similarity, ones, place[top.row]),
-            mated,
-            StepCuts(other.cut, plan.mated.cut, step),
-            (float(other.certain[step]), float(other.tied[step])),
-            fmr=fmr,
-            switches=switches,
-            is_all=top.is_all,
-        )
-        if found is None:
-            top = _longer(top, values, is_mated)
-            continue
-        threshold[step], errors_left[step] = found
-        step += 1
-    return threshold, errors_left
-
-
-def _longer(
-    top: MostSimilar, values: NDArray[np.floating], is_mated: NDArray[np.bool_]
-) -> MostSimilar:
-    return most_similar(values, is_mated, 2 * len(top.row))
+        similar = Counted(top.similarity, ones, plan.place[top.row])
+        rate = Rate(fmr, switches, top.is_all)
+        found = step_errors(mated, similar, plan.cuts, others, count, rate)
+        length *= 2
+    return found

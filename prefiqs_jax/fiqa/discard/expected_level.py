@@ -6,8 +6,6 @@ is then a matter of chance, with a known distribution: that so many of the more 
 ones stay is hypergeometric.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
@@ -20,7 +18,7 @@ from prefiqs_jax.fiqa.discard.drawn_level import (
     first_in_doubt,
     similarity_groups,
 )
-from prefiqs_jax.fiqa.discard.levels import Level, find_level
+from prefiqs_jax.fiqa.discard.levels import Level, Rate, find_level
 from prefiqs_jax.fiqa.discard.protocol import Protocol
 
 # Comparisons looked at above a threshold for the first that stays: the others hardly
@@ -33,23 +31,13 @@ _WIDTH = 7.0
 _FALLEN, _LAST = 1e-14, 8
 
 
-class StepCuts(NamedTuple):
-    """What one step discards of either kind."""
-
-    non_mated: Cut
-    mated: Cut
-    step: int
-
-
 def level_at_step(
     top: Counted,
     mated: Counted,
-    cuts: StepCuts,
+    cuts: tuple[Cut, Cut],
+    step: int,
     others: tuple[float, float],
-    *,
-    fmr: float,
-    switches: Protocol,
-    is_all: bool,
+    rate: Rate,
 ) -> Level | None:
     """Find the threshold on what a step keeps, and the false non-matches there.
 
@@ -60,12 +48,14 @@ def level_at_step(
     mated
         All mated ones, by rising similarity.
     cuts
-        What goes.
+        What the steps discard of the mated, and of the non-mated ones.
+    step
+        Which step.
     others
         Weight of the non-mated comparisons that stay for sure, and of those tied at the
         cut.
-    fmr, switches, is_all
-        As of :func:`~prefiqs_jax.fiqa.discard.levels.find_level`.
+    rate
+        What sets the threshold.
 
     Returns
     -------
@@ -73,13 +63,13 @@ def level_at_step(
         Means over the orders of ties if these are "expected"; None if ``top`` is too
         short.
     """
-    cut, step = cuts.non_mated, cuts.step
+    mated_cut, cut = cuts
     certain, tied = others
     kept, size = float(cut.kept[step]), float(cut.size[step])
     rows, weight = cut.weighed(top.place, step)
-    mated_rows, mated_weight = cuts.mated.weighed(mated.place, step)
-    mated_size = cuts.mated.size[step]
-    if switches.ties == "expected" and tied and size > 1:
+    mated_rows, mated_weight = mated_cut.weighed(mated.place, step)
+    mated_size = mated_cut.size[step]
+    if rate.switches.ties == "expected" and tied and size > 1:
         return expected_level(
             Part(top.similarity[rows], top.weight[rows], weight / size),
             Part(
@@ -88,33 +78,20 @@ def level_at_step(
                 mated_weight / mated_size,
             ),
             Tie(kept, size, tied, certain),
-            fmr=fmr,
-            switches=switches,
-            is_all=is_all,
+            rate,
             seed=step,
         )
     found = find_level(
-        top.similarity[rows],
-        top.weight[rows] * weight,
+        top.keep(rows, weight),
+        mated.keep(mated_rows, mated_weight),
         int(certain * size + tied * kept),
-        mated.similarity[mated_rows],
-        mated.weight[mated_rows] * mated_weight,
-        fmr=fmr,
-        switches=switches,
-        is_all=is_all,
+        rate,
     )
     return None if found is None else found._replace(errors=found.errors / mated_size)
 
 
 def expected_level(
-    top: Part,
-    mated: Part,
-    tie: Tie,
-    *,
-    fmr: float,
-    switches: Protocol,
-    is_all: bool,
-    seed: int,
+    top: Part, mated: Part, tie: Tie, rate: Rate, *, seed: int
 ) -> Level | None:
     """Compute the mean threshold and the mean weight of the false non-matches.
 
@@ -126,14 +103,10 @@ def expected_level(
         All mated comparisons, in rising order.
     tie
         The group of ties.
-    fmr
-        False match rate that sets the threshold, in (0, 1).
-    switches
-        Rule and operator.
-    is_all
-        Whether the non-mated comparisons that may stay are all listed.
+    rate
+        What sets the threshold.
     seed
-        Of the orders, where similarities tie.
+        For the orders, where similarities tie.
 
     Returns
     -------
@@ -148,18 +121,11 @@ def expected_level(
     comparisons of equal similarity (or copies) may lie at the threshold, it is the mean
     over 256 orders instead (:mod:`prefiqs_jax.fiqa.discard.drawn_level`).
     """
+    fmr, switches, is_all = rate
     groups = similarity_groups(top)
-    in_doubt = slice(first_in_doubt(groups, tie, fmr), None)
-    if (groups.sure[in_doubt] + groups.tied[in_doubt] > 1).any():
-        return drawn_level(
-            groups,
-            mated,
-            tie,
-            fmr=fmr,
-            switches=switches,
-            is_all=is_all,
-            seed=seed,
-        )
+    begin = first_in_doubt(groups, tie, fmr)
+    if (groups.sure[begin:] + groups.tied[begin:] > 1).any():
+        return drawn_level(groups, begin, mated, tie, rate, seed=seed)
     # One entry for each copy: where none is in doubt, their order does not matter.
     copies = np.repeat(np.arange(len(top.weight)), top.weight.astype(np.intp))
     is_tied = top.stays[copies] < 1

@@ -8,15 +8,26 @@ count several times (a weight), or not at all, as in a bootstrap replicate.
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Num
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float, Int
 
+from prefiqs_jax.fiqa.discard.cuts import Counted
 from prefiqs_jax.fiqa.discard.protocol import Protocol
 from prefiqs_jax.fiqa.verification.verification import next_above
 
 # Most steps and replicates need half of this share; the rest takes a longer list.
 _MARGIN = 2.0
 _FEWEST = 256
+
+
+class Rate(NamedTuple):
+    """What sets a threshold, and whether the list that it is sought in is whole."""
+
+    fmr: float
+    """False match rate, in (0, 1)."""
+    switches: Protocol
+    """Rule and operator."""
+    is_all: bool
+    """Whether the non-mated comparisons that count are all listed."""
 
 
 class MostSimilar(NamedTuple):
@@ -88,57 +99,42 @@ class Level(NamedTuple):
 
 
 def find_level(
-    top_similarity: Float[np.ndarray, " length"],
-    top_weight: Num[np.ndarray, " length"],
-    non_mated_count: int,
-    mated_similarity: Float[np.ndarray, " mated"],
-    mated_weight: Num[np.ndarray, " mated"],
-    *,
-    fmr: float,
-    switches: Protocol,
-    is_all: bool,
+    top: Counted, mated: Counted, non_mated_count: float, rate: Rate
 ) -> Level | None:
     """Find the threshold on comparisons that count as often as their weights say.
 
     Parameters
     ----------
-    top_similarity
-        Of the most similar non-mated comparisons, in falling order.
-    top_weight
-        How often each of them counts, all above zero.
+    top
+        The most similar non-mated comparisons, in falling order.
+    mated
+        The mated comparisons, in rising order.
     non_mated_count
         Total weight of all non-mated comparisons, above zero, those not listed too.
-    mated_similarity
-        Of the mated comparisons, in rising order.
-    mated_weight
-        How often each of them counts, all above zero.
-    fmr
-        False match rate that sets the threshold, in (0, 1).
-    switches
-        Rule and operator.
-    is_all
-        Whether the non-mated comparisons that count are all listed.
+    rate
+        What sets the threshold.
 
     Returns
     -------
     Level or None
         None if the list ends before the threshold is known; give a longer one.
     """
-    reached = np.cumsum(top_weight)
+    fmr, switches, is_all = rate
+    reached = np.cumsum(top.weight)
     # The most similar one that must not match, for the FMR to be at most as asked for.
     edge = int(np.searchsorted(reached / non_mated_count, fmr, "right"))
     if edge >= len(reached):
         return None
-    value = top_similarity[edge]
+    value = top.similarity[edge]
     if switches.rule == "at_most":
-        return _level(next_above(value), mated_similarity, mated_weight, switches)
+        return _level(next_above(value), mated, switches)
     # The similarities at which a threshold may lie, beside the non-mated ones.
-    candidates = mated_similarity
+    candidates = mated.similarity
     if switches.rule == "nearest_non_mated":
-        candidates = mated_similarity[:0]
-    # The FMR falls as the threshold climbs, so only two levels can be the nearest: with
+        candidates = candidates[:0]
+    # The FMR falls as the threshold rises, so only two levels can be the nearest: with
     # all at the edge (above the one asked for), and with none of them (at most it).
-    rising = top_similarity[::-1]
+    rising = top.similarity[::-1]
     start = len(rising) - int(np.searchsorted(rising, value, "right"))
     end = len(rising) - int(np.searchsorted(rising, value, "left"))
     if end == len(rising) and not is_all:
@@ -151,23 +147,23 @@ def find_level(
     occurs = start > 0 or beyond < len(candidates)
     # Of the similarities with the chosen level, the lowest; it may be a mated one.
     if occurs and off_below < off_above:
-        lowest = top_similarity[start - 1 : start]
+        lowest = top.similarity[start - 1 : start]
         first = beyond
     else:
-        lowest = top_similarity[edge : edge + 1]
-        floor = top_similarity[end] if end < len(rising) else -np.inf
+        lowest = top.similarity[edge : edge + 1]
+        floor = top.similarity[end] if end < len(rising) else -np.inf
         first = int(np.searchsorted(candidates, floor, "right"))
     threshold = float(min((*lowest, *candidates[first : first + 1])))
-    return _level(threshold, mated_similarity, mated_weight, switches)
+    return _level(threshold, mated, switches)
 
 
-def _level(
-    threshold: float,
-    mated_similarity: NDArray[np.floating],
-    mated_weight: NDArray[np.number],
-    switches: Protocol,
-) -> Level:
+def wrong_count(mated: Counted, threshold: float, switches: Protocol) -> int:
+    """Count the mated comparisons, the first of the list, that do not match."""
     side = "left" if switches.operator == "ge" else "right"
     # In double precision where it matters: a float32 threshold is one of float64, too.
-    count = int(np.searchsorted(mated_similarity, threshold, side))
-    return Level(threshold, float(mated_weight[:count].sum()))
+    return int(np.searchsorted(mated.similarity, np.float64(threshold), side))
+
+
+def _level(threshold: float, mated: Counted, switches: Protocol) -> Level:
+    count = wrong_count(mated, threshold, switches)
+    return Level(threshold, float(mated.weight[:count].sum()))

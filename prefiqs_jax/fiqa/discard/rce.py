@@ -8,7 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
 from prefiqs_jax.errors import InputError, check_choice
-from prefiqs_jax.fiqa.discard.discard import checked_quality, images_compared
+from prefiqs_jax.fiqa.checks import checked_quality
+from prefiqs_jax.fiqa.discard.discard import images_compared
 from prefiqs_jax.fiqa.verification.pairs import Pairs
 from prefiqs_jax.fiqa.verification.verification import (
     nearest_threshold,

@@ -122,7 +122,7 @@ def best_curve(curve: EDC) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     Parameters
     ----------
     curve
-        Of any quality, at a fixed threshold.
+        Curve of any quality, at a fixed threshold.
 
     Returns
     -------

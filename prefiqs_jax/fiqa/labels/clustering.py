@@ -1,7 +1,10 @@
 """K-means clustering of a few hundred points, as each identity's images are."""
 
+import warnings
+
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.cluster import vq
 
 MOST_ITERATIONS = 300
 
@@ -21,7 +24,7 @@ def kmeans(
     clusters
         How many groups. With no more points than that, each is a group of its own.
     rng
-        Generator of the start.
+        Generator of the start: one index, then one number in [0, 1) for each mean more.
 
     Returns
     -------
@@ -44,28 +47,24 @@ def kmeans(
     """
     if len(points) <= clusters:
         return np.arange(len(points))
-    labels = lloyd(points, plus_plus(points, clusters, rng))
+    means, labels = points[_far_apart(points, clusters, rng)], np.zeros(0, np.intp)
+    with warnings.catch_warnings():
+        # A mean that loses all its points stays where it is.
+        warnings.filterwarnings("ignore", message="One of the clusters is empty")
+        for _ in range(MOST_ITERATIONS):
+            means, nearest = vq.kmeans2(points, means, iter=1, minit="matrix")
+            if np.array_equal(nearest, labels):
+                break
+            labels = nearest
     return np.unique(labels, return_inverse=True)[1]
 
 
-def plus_plus(
+def _far_apart(
     points: Float[np.ndarray, "points dim"], clusters: int, rng: np.random.Generator
-) -> Float[np.ndarray, "clusters dim"]:
+) -> list[int]:
     """Choose points as first means, far ones by the square of their distance.
 
-    Parameters
-    ----------
-    points
-        Shape (points, dim).
-    clusters
-        How many to choose; fewer are chosen if fewer are different.
-    rng
-        Generator of the choice.
-
-    Returns
-    -------
-    ndarray
-        Shape (clusters, dim), rows of ``points``.
+    SciPy's own k-means++ divides by zero where fewer points than means are different.
     """
     chosen = [int(rng.integers(len(points)))]
     nearest = np.full(len(points), np.inf)
@@ -79,37 +78,4 @@ def plus_plus(
         last = int(np.flatnonzero(nearest)[-1])
         drawn = int(np.searchsorted(reach, rng.random() * reach[-1], side="right"))
         chosen.append(min(drawn, last))
-    return points[chosen]
-
-
-def lloyd(
-    points: Float[np.ndarray, "points dim"], means: Float[np.ndarray, "clusters dim"]
-) -> Int[np.ndarray, " points"]:
-    """Move means and points until no point changes its group.
-
-    Parameters
-    ----------
-    points
-        Shape (points, dim).
-    means
-        Shape (clusters, dim), to start from. One that loses all points stays put.
-
-    Returns
-    -------
-    ndarray
-        Shape (points,): the nearest mean of each.
-    """
-    labels = np.full(len(points), -1)
-    for _ in range(MOST_ITERATIONS):
-        # |x - c|² without |x|², which is the same for every mean.
-        cost = np.einsum("cd,cd->c", means, means) / 2 - points @ means.T
-        nearest = np.argmin(cost, axis=1)
-        if np.array_equal(nearest, labels):
-            break
-        labels = nearest
-        member = (labels == np.arange(len(means))[:, None]).astype(points.dtype)
-        count = member.sum(axis=1)
-        kept = count > 0
-        means = means.copy()
-        means[kept] = (member[kept] @ points) / count[kept, None]
-    return labels
+    return chosen

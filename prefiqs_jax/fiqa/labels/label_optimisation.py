@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.fiqa.checks import checked_values
 from prefiqs_jax.fiqa.labels.clustering import kmeans
+from prefiqs_jax.fiqa.verification.similarity import unit_embeddings
 
 # Similarities held at once (0.5 GB); ten draws of 300,000 images have as many.
 _HELD_NUMBERS = 2**26
@@ -59,7 +60,7 @@ def optimise_labels(
     identities
         Who is on each image, one a row; None or NaN where that is unknown.
     seed
-        Of the clustering and of the pairs drawn.
+        For the clustering and for the pairs drawn.
     draws
         How often pairs are drawn.
     clusters
@@ -164,7 +165,7 @@ def group_images(
     Returns
     -------
     Grouping
-        Of the images whose identity is known.
+        The images whose identity is known.
     """
     order = np.argsort(codes, kind="stable")[np.sum(codes < 0) :]
     ends = np.cumsum(np.bincount(codes[order]))
@@ -172,7 +173,7 @@ def group_images(
     labels: list[NDArray[np.intp]] = []
     identity_start = [0]
     for members in np.split(order, ends[:-1]):
-        own = kmeans(_unit_rows(embeddings, members), clusters, rng)
+        own = kmeans(_unit(embeddings, members), clusters, rng)
         within = np.argsort(own, kind="stable")
         images.append(members[within])
         labels.append(own[within] + identity_start[-1])
@@ -192,7 +193,7 @@ def draw_partners(
     Parameters
     ----------
     grouping
-        Of the images.
+        The images.
     rng
         Generator of the draw.
 
@@ -243,16 +244,10 @@ def known_codes(
     if len(identities) != images:
         message = f"{len(identities)} identities for {images} images; give one for each"
         raise InputError(message)
-    numbers: dict[object, int] = {}
-    # NaN is the one value that differs from itself.
-    codes = np.array(
-        [
-            -1 if who is None or who != who else numbers.setdefault(who, len(numbers))
-            for who in identities
-        ],
-        np.intp,
-    )
-    if len(numbers) == 0 or np.bincount(codes[codes >= 0]).max() < 2:
+    import pandas as pd
+
+    codes = pd.factorize(pd.Series(list(identities), dtype=object))[0]
+    if np.bincount(codes + 1)[1:].max(initial=0) < 2:
         message = (
             f"no identity is known to have two of the {images} images: labels are "
             "optimised by mated pairs; give identities with several images"
@@ -270,17 +265,8 @@ def _check_numbers(draws: int, clusters: int, step: float) -> None:
         raise InputError(message)
 
 
-def _unit_rows(
-    embeddings: NDArray, images: Int[np.ndarray, " some"]
-) -> NDArray[np.float64]:
-    rows = embeddings[images].astype(np.float64)
-    norms = np.linalg.norm(rows, axis=1)
-    odd = ~np.isfinite(norms) | (norms == 0)
-    if odd.any():
-        image = images[int(np.argmax(odd))]
-        message = f"embedding of image {image} is zero or not finite; leave it out"
-        raise InputError(message)
-    return rows / norms[:, None]
+def _unit(embeddings: NDArray, images: Int[np.ndarray, " some"]) -> NDArray[np.float64]:
+    return unit_embeddings(embeddings, chosen=images, dtype=np.float64)
 
 
 def _drawn(
@@ -308,7 +294,7 @@ def _similarities(
     similarity = [np.empty(len(first)) for first, _ in partners]
     starts = grouping.cluster_start[grouping.identity_start]
     for start, end in itertools.pairwise(starts.tolist()):
-        rows = _unit_rows(embeddings, grouping.image[start:end])
+        rows = _unit(embeddings, grouping.image[start:end])
         cosines = rows @ rows.T
         for (first, second), values in zip(partners, similarity, strict=True):
             part = slice(*np.searchsorted(first, [start, end]))

@@ -1,9 +1,9 @@
 """Comparisons of faces: their similarity, thresholds and error rates."""
 
+from prefiqs_jax.fiqa.verification.det import equal_error_rate
 from prefiqs_jax.fiqa.verification.verification import (
     OperatingPoint,
     angular_similarity,
-    equal_error_rate,
     fmr_at,
     fnmr_at,
     is_zero_fmr,

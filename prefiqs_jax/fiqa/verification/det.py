@@ -6,7 +6,6 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy.typing import ArrayLike, NDArray
 
-from prefiqs_jax.errors import InputError
 from prefiqs_jax.fiqa.checks import checked_mated, checked_values
 from prefiqs_jax.fiqa.verification.verification import next_above
 
@@ -81,39 +80,47 @@ def det(similarity: ArrayLike, mated: ArrayLike, *, every: bool = False) -> DET:
     )
 
 
-def det_fnmr(curve: DET, fmr: ArrayLike) -> NDArray[np.float64]:
-    """Read the FNMR at the lowest threshold whose FMR is at most as asked for.
+def equal_error_rate(similarity: ArrayLike, mated: ArrayLike) -> float:
+    """Compute the rate at which FMR and FNMR are equal.
+
+    The thresholds at the distinct similarities, and one above them all, give points
+    (FMR, FNMR) from (1, 0) to (0, 1). Straight lines join them, on linear axes, and the
+    result is where FMR = FNMR on these.
 
     Parameters
     ----------
-    curve
-        As :func:`det` gives it.
-    fmr
-        False match rates, in [0, 1].
+    similarity
+        Shape (comparisons,).
+    mated
+        Shape (comparisons,), some of either kind.
 
     Returns
     -------
-    ndarray
-        Shape of ``fmr``.
+    float
+        Equal error rate: 0 if some threshold separates the two kinds, 0.5 if all
+        similarities are equal.
 
     Raises
     ------
     InputError
-        If an FMR is outside [0, 1].
+        If shapes differ, a similarity is not finite, or one kind is missing.
+
+    Notes
+    -----
+    Other conventions (the mean of the two rates at the threshold where they are
+    nearest, the convex hull of the points) differ by up to one comparison's share.
 
     Examples
     --------
-    >>> det_fnmr(det([0.1, 0.2, 0.5, 0.4, 0.9], [0, 0, 0, 1, 1]), [0.0, 0.4])
-    array([0.5, 0. ])
+    >>> equal_error_rate([0.9, 0.4, 0.5, 0.1], [True, True, False, False])
+    0.5
     """
-    wanted = np.asarray(fmr, np.float64)
-    if not ((wanted >= 0) & (wanted <= 1)).all():
-        message = "an FMR asked for is outside [0, 1]"
-        raise InputError(message)
-    # The FMR falls along the curve; of equal ones, the first has the lowest FNMR.
-    rising = curve.fmr[::-1]
-    place = len(rising) - np.searchsorted(rising, wanted, side="right")
-    return curve.fnmr[place]
+    curve = det(similarity, mated, every=True)
+    excess = curve.fnmr - curve.fmr
+    after = int(np.argmax(excess >= 0))  # it rises from -1 to 1
+    before = after - 1
+    share = excess[before] / (excess[before] - excess[after])
+    return float(curve.fnmr[before] + share * (curve.fnmr[after] - curve.fnmr[before]))
 
 
 def _distinct(ordered: NDArray[np.floating]) -> NDArray[np.floating]:

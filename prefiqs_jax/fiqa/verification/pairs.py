@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import ArrayLike, NDArray
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.fiqa.verification.similarity import embedding_rows, unit_embeddings
 
 MOST_IMAGES = 10_000
 """Most images whose comparisons are all listed in float64: 50 million, in 0.85 GB."""
@@ -56,8 +57,8 @@ def all_pairs(
         Shape (images, dim): embeddings of the images mirrored left to right; a
         similarity is then the mean of the two cosines.
     dtype
-        Of the similarities, and of the products that make them: float64, or float32
-        for more images.
+        Precision of the similarities, and of the products that make them: float64, or
+        float32 for more images.
 
     Returns
     -------
@@ -85,24 +86,10 @@ def all_pairs(
     >>> pairs.similarity, pairs.mated
     (array([1., 0., 0.]), array([ True, False, False]))
     """
-    rows = np.asarray(embeddings)
-    if rows.ndim != 2 or 0 in rows.shape:
-        message = f"embeddings have shape {rows.shape}, but must have (images, dim)"
-        raise InputError(message)
+    rows = embedding_rows(embeddings)
     codes = identity_codes(identities, len(rows))
     index = _chosen(chosen, len(rows), dtype)
-    unit = _unit_rows(rows[index], index)
-    if flipped is not None:
-        mirrored = np.asarray(flipped)
-        if mirrored.shape != rows.shape:
-            message = (
-                f"flipped has shape {mirrored.shape}, embeddings {rows.shape}; give "
-                "one mirrored embedding for each image"
-            )
-            raise InputError(message)
-        halves = [unit, _unit_rows(mirrored[index], index)]
-        unit = np.concatenate(halves, axis=1) * np.sqrt(0.5)
-    unit = unit.astype(dtype, copy=False)
+    unit = unit_embeddings(rows, flipped, chosen=index, dtype=dtype)
     codes = codes[index]
     present, images_each = np.unique(codes, return_counts=True)
     if len(present) < 2:
@@ -160,11 +147,12 @@ def identity_codes(identities: ArrayLike, images: int) -> NDArray[np.intp]:
     if array.shape != (images,):
         message = f"identities have shape {array.shape}, but must have ({images},)"
         raise InputError(message)
-    # Whole numbers are all there; of the others, NaN alone differs from itself.
-    if np.issubdtype(array.dtype, np.integer):
-        return np.unique(array, return_inverse=True)[1]
-    for row, name in enumerate(array.tolist()):
-        if name is None or name != name:
+    if not np.issubdtype(array.dtype, np.integer):
+        import pandas as pd
+
+        missing = pd.isna(array)
+        if missing.any():
+            row = int(np.argmax(missing))
             message = f"identity of image {row} is missing; leave the image out"
             raise InputError(message)
     if array.dtype == object:
@@ -200,21 +188,6 @@ def _chosen(
         message = f"image {twice[0]} is chosen twice; give each image once"
         raise InputError(message)
     return ordered.astype(np.int32)
-
-
-def _unit_rows(rows: NDArray, index: NDArray[np.int32]) -> NDArray[np.float64]:
-    rows = rows.astype(np.float64)
-    # By the largest entry first, so that no square under- or overflows.
-    largest = np.abs(rows).max(axis=1, keepdims=True)
-    odd = ~np.isfinite(largest[:, 0]) | (largest[:, 0] == 0)
-    if odd.any():
-        row = int(np.argmax(odd))
-        found = "zero" if largest[row, 0] == 0 else "not finite"
-        message = f"embedding of image {index[row]} is {found}; leave the image out"
-        raise InputError(message)
-    rows /= largest
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows
 
 
 def _blocks(

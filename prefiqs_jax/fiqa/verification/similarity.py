@@ -27,6 +27,7 @@ def unit_embeddings(
     embeddings: ArrayLike,
     flipped: ArrayLike | None = None,
     *,
+    chosen: NDArray[np.integer] | None = None,
     dtype: type[np.floating] = np.float32,
 ) -> Float[np.ndarray, "images dim"]:
     """Scale embeddings to norm 1, each joined to that of the mirrored image if given.
@@ -39,8 +40,10 @@ def unit_embeddings(
         Shape (images, dim), raw or of any norm.
     flipped
         Shape (images, dim): embeddings of the images mirrored left to right.
+    chosen
+        Shape (chosen,): rows to scale; all of them by default.
     dtype
-        Of the result; norms are computed in float64.
+        Precision of the result; norms are computed in float64.
 
     Returns
     -------
@@ -63,10 +66,11 @@ def unit_embeddings(
     >>> unit_embeddings([[3.0, 4.0]], [[0.0, 2.0]], dtype=np.float64).round(3)
     array([[0.424, 0.566, 0.   , 0.707]])
     """
-    rows = _rows(embeddings)
+    rows = embedding_rows(embeddings)
+    index = np.arange(len(rows)) if chosen is None else chosen
     if flipped is None:
-        return _unit(rows, np.empty(rows.shape, dtype), 1.0, "embedding")
-    mirrored = _rows(flipped)
+        return _unit(rows, index, np.empty((len(index), rows.shape[1]), dtype))
+    mirrored = embedding_rows(flipped)
     if mirrored.shape != rows.shape:
         message = (
             f"flipped has shape {mirrored.shape}, embeddings {rows.shape}; give one "
@@ -74,9 +78,9 @@ def unit_embeddings(
         )
         raise InputError(message)
     dim = rows.shape[1]
-    joined = np.empty((len(rows), 2 * dim), dtype)
-    _unit(rows, joined[:, :dim], np.sqrt(0.5), "embedding")
-    _unit(mirrored, joined[:, dim:], np.sqrt(0.5), "flipped embedding")
+    joined = np.empty((len(index), 2 * dim), dtype)
+    _unit(rows, index, joined[:, :dim], np.sqrt(0.5))
+    _unit(mirrored, index, joined[:, dim:], np.sqrt(0.5), "flipped embedding")
     return joined
 
 
@@ -121,7 +125,7 @@ def pair_similarity(
     >>> pair_similarity(unit, [0, 0], [1, 2])
     array([1., 0.], dtype=float32)
     """
-    rows = np.ascontiguousarray(_rows(unit))
+    rows = np.ascontiguousarray(embedding_rows(unit))
     one = _index("first", first, len(rows))
     other = _index("second", second, len(rows))
     if len(one) != len(other):
@@ -164,7 +168,8 @@ def _products(
         np.vecdot(a, b, out=out[start:end])
 
 
-def _rows(embeddings: ArrayLike) -> NDArray[np.floating]:
+def embedding_rows(embeddings: ArrayLike) -> NDArray[np.floating]:
+    """Return embeddings, shape (images, dim), in float32 or float64."""
     rows = np.asarray(embeddings)
     if rows.ndim != 2 or 0 in rows.shape:
         message = f"embeddings have shape {rows.shape}, but must have (images, dim)"
@@ -188,31 +193,31 @@ def _index(name: str, values: ArrayLike, images: int) -> NDArray[np.integer]:
 
 
 def _unit(
-    rows: NDArray[np.floating], out: NDArray[np.floating], scale: float, what: str
+    rows: NDArray[np.floating],
+    index: NDArray[np.integer],
+    out: NDArray[np.floating],
+    scale: float = 1.0,
+    what: str = "embedding",
 ) -> NDArray[np.floating]:
     size = max(1, _BLOCK_NUMBERS // rows.shape[1])
 
     def work(start: int) -> None:
-        block = rows[start : start + size].astype(np.float64)
-        norm = _norms(block, start, what)
-        np.multiply(block, (scale / norm)[:, None], out=block)
-        out[start : start + size] = block
+        part = slice(start, start + size)
+        block = rows[index[part]].astype(np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            norm = np.sqrt(np.vecdot(block, block))
+        for row in np.flatnonzero(~((norm > _SAFE[0]) & (norm < _SAFE[1]))):
+            # By the largest entry first, so that no square under- or overflows.
+            largest = np.abs(block[row]).max()
+            if not np.isfinite(largest) or largest == 0:
+                found = "zero" if largest == 0 else "not finite"
+                image = index[part][row]
+                message = f"{what} of image {image} is {found}; leave the image out"
+                raise InputError(message)
+            block[row] /= largest
+            norm[row] = np.linalg.norm(block[row])
+        np.multiply(block, (scale / norm)[:, None], out=out[part], casting="same_kind")
 
-    in_threads(work, range(0, len(rows), size))
+    starts = range(0, len(index), size)
+    in_threads(work, starts, 1 if len(starts) == 1 else None)
     return out
-
-
-def _norms(block: NDArray[np.float64], start: int, what: str) -> NDArray[np.float64]:
-    """Compute norms, and scale rows of extreme norm in place."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        norm = np.sqrt(np.vecdot(block, block))
-    extreme = np.flatnonzero(~((norm > _SAFE[0]) & (norm < _SAFE[1])))
-    for row in extreme:
-        largest = np.abs(block[row]).max()
-        if not np.isfinite(largest) or largest == 0:
-            found = "zero" if largest == 0 else "not finite"
-            message = f"{what} of image {start + row} is {found}; leave the image out"
-            raise InputError(message)
-        block[row] /= largest
-        norm[row] = np.linalg.norm(block[row])
-    return norm

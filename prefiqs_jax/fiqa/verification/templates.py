@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from prefiqs_jax.errors import InputError, check_choice
+from prefiqs_jax.fiqa.checks import checked_quality
+from prefiqs_jax.fiqa.verification.similarity import embedding_rows
 
 Pooling = Literal["min", "mean", "max"]
 
@@ -64,10 +66,7 @@ def pool_templates(
     >>> pool_templates(np.array([[2.0, 0.0], [4.0, 0.0], [0.0, 4.0]]), members)
     array([[0.6, 0.8]])
     """
-    rows = np.asarray(embeddings)
-    if rows.ndim != 2 or 0 in rows.shape:
-        message = f"embeddings have shape {rows.shape}, but must have (images, dim)"
-        raise InputError(message)
+    rows = embedding_rows(embeddings)
     checked = _checked(members, len(rows))
     # The images of one medium of one template share the weight 1.
     keys = np.stack([checked.template, checked.medium], axis=1)
@@ -124,20 +123,10 @@ def template_quality(
     array([0.1, 0.5])
     """
     check_choice("pooling", pooling, get_args(Pooling))
-    quality = np.asarray(image_quality, np.float64)
-    if quality.ndim != 1:
-        message = f"image_quality has shape {quality.shape}, but must have (images,)"
-        raise InputError(message)
-    checked = _checked(members, len(quality))
+    checked = _checked(members, np.size(image_quality))
+    quality = checked_quality(image_quality, np.unique(checked.image))
     order = np.argsort(checked.template, kind="stable")
     values = quality[checked.image[order]]
-    if not np.isfinite(values).all():
-        odd = checked.image[order][~np.isfinite(values)][0]
-        message = (
-            f"image_quality[{odd}] is {quality[odd]}, but must be finite; leave the "
-            "image out, or give it a value on purpose"
-        )
-        raise InputError(message)
     template = checked.template[order]
     starts = np.searchsorted(template, np.arange(int(template[-1]) + 1))
     if pooling == "min":

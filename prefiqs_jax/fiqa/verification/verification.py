@@ -45,7 +45,7 @@ def angular_similarity(cosine: ArrayLike) -> NDArray[np.float64]:
 def threshold_at_fmr(non_mated_similarity: ArrayLike, fmr: float) -> float:
     """Find the lowest threshold whose false match rate is at most ``fmr``.
 
-    Of n comparisons, the k = floor(fmr · n) most similar may match falsely; the
+    The k = floor(fmr · n) most similar of n comparisons may match falsely; the
     threshold is the next number above the similarity that comes after them.
 
     Parameters
@@ -291,53 +291,3 @@ def operating_point(
         len(others),
         is_zero_fmr(fmr, len(others)),
     )
-
-
-def equal_error_rate(similarity: ArrayLike, mated: ArrayLike) -> float:
-    """Compute the rate at which FMR and FNMR are equal.
-
-    The thresholds at the distinct similarities, and one above them all, give points
-    (FMR, FNMR) from (1, 0) to (0, 1). Straight lines join them, on linear axes, and the
-    result is where FMR = FNMR on these.
-
-    Parameters
-    ----------
-    similarity
-        Shape (comparisons,).
-    mated
-        Shape (comparisons,), some of either kind.
-
-    Returns
-    -------
-    float
-        Equal error rate: 0 if some threshold separates the two kinds, 0.5 if all
-        similarities are equal.
-
-    Raises
-    ------
-    InputError
-        If shapes differ, a similarity is not finite, or one kind is missing.
-
-    Notes
-    -----
-    Other conventions (the mean of the two rates at the threshold where they are
-    nearest, the convex hull of the points) differ by up to one comparison's share.
-
-    Examples
-    --------
-    >>> equal_error_rate([0.9, 0.4, 0.5, 0.1], [True, True, False, False])
-    0.5
-    """
-    values = checked_values("similarity", similarity)
-    is_mated = checked_mated(mated, len(values))
-    distinct, place = np.unique(values, return_inverse=True)
-    mated_each = np.bincount(place[is_mated], minlength=len(distinct))
-    non_mated_each = np.bincount(place[~is_mated], minlength=len(distinct))
-    # Below each distinct similarity, and below a threshold above them all.
-    fnmr = np.concatenate([[0], np.cumsum(mated_each)]) / mated_each.sum()
-    fmr = 1 - np.concatenate([[0], np.cumsum(non_mated_each)]) / non_mated_each.sum()
-    excess = fnmr - fmr
-    after = int(np.argmax(excess >= 0))  # the excess climbs from -1 to 1
-    before = after - 1
-    share = excess[before] / (excess[before] - excess[after])
-    return float(fnmr[before] + share * (fnmr[after] - fnmr[before]))
