@@ -2,8 +2,8 @@
 
 import re
 
-from prefiqs_jax.backbones.onnx_graph.graph import Node
 from prefiqs_jax.weights.onnx_file import plain_name
+from prefiqs_jax.weights.onnx_model import Node
 
 # What stands after a layer's name: which of its tensors it is.
 TENSOR = re.compile(
