@@ -65,9 +65,8 @@ def _differences(layer: Any, user: Node) -> list[str]:
     expected: dict[str, Any] = {}
     if user.operator == "Gemm":
         expected = {"alpha": 1.0, "beta": 1.0, "transA": 0}
-        stated = expected | stated
     if user.operator == "Conv" and hasattr(layer, "stride"):
-        kind = user.attributes.get("auto_pad", "NOTSET")
+        kind = user.attributes["auto_pad"]
         size = layer.kernel.shape[0]
         # SAME pads as the port where there is no stride, or else one side more.
         same = layer.stride == 1 and 2 * layer.padding + 1 == size

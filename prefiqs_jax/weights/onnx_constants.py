@@ -111,7 +111,7 @@ def _fold(node: Node, operands: Sequence[np.ndarray | None]) -> np.ndarray:
             return _cast(node, x)
         case "Reshape" if argument is not None:
             sizes = [int(size) for size in argument.reshape(-1)]
-            if not attributes.get("allowzero", 0):
+            if not attributes.get("allowzero"):
                 sizes = [n if n else x.shape[i] for i, n in enumerate(sizes)]
             return x.reshape(sizes)
         case "Transpose":
@@ -121,7 +121,7 @@ def _fold(node: Node, operands: Sequence[np.ndarray | None]) -> np.ndarray:
         case "Unsqueeze" if axes is not None:
             return np.expand_dims(x, tuple(int(a) for a in axes))
         case "DequantizeLinear" if argument is not None:
-            if attributes.get("output_dtype", 0):
+            if attributes.get("output_dtype"):
                 why = "has the attribute output_dtype; export it again"
                 raise node.refusal(why)
             return _dequantise(node, x, argument, zero)

@@ -1,6 +1,7 @@
 """Open an ONNX file as plain records, and refuse what cannot be read safely."""
 
 import dataclasses
+import functools
 import mmap
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,8 +30,9 @@ class Node:
     inputs, outputs
         Names of values; an optional one that is left out is empty.
     attributes
-        Numbers, strings, arrays, or tuples of them. Floats are the float32 of the
-        file: 0.001 is 0.0010000000474974513, in whatever type the network then runs.
+        Numbers, strings, arrays, or tuples of them, ONNX's own for those that the file
+        leaves out. Floats are float32 numbers: 0.001 is 0.0010000000474974513, in
+        whatever type the network then runs.
     opset
         Version of the operator set that gives the operator its meaning.
     """
@@ -45,10 +47,8 @@ class Node:
     @property
     def epsilon(self) -> float | None:
         """The float32 number of a normalisation; None of another operator."""
-        if not self.operator.endswith("Normalization"):
-            return None
-        # ONNX's own default where the node states none.
-        return self.attributes.get("epsilon", float(np.float32(1e-5)))
+        normalises = self.operator.endswith("Normalization")
+        return self.attributes.get("epsilon") if normalises else None
 
     def refusal(self, why: str) -> InputError:
         """Make the error that names this node."""
@@ -148,12 +148,14 @@ def to_array(tensor: Any) -> np.ndarray:
 
 def _node(proto: Any, opset: int) -> Node:
     own = proto.domain in ("", "ai.onnx")
+    defaults = _defaults(proto.op_type, opset) if own else {}
+    stated = {a.name: _attribute(a, proto.op_type) for a in proto.attribute}
     return Node(
         operator=proto.op_type if own else f"{proto.domain}.{proto.op_type}",
         name=proto.name,
         inputs=_trimmed(proto.input),
         outputs=_trimmed(proto.output),
-        attributes={a.name: _attribute(a, proto) for a in proto.attribute},
+        attributes=defaults | stated,
         opset=opset,
     )
 
@@ -166,14 +168,33 @@ def _trimmed(names: Any) -> tuple[str, ...]:
     return tuple(kept)
 
 
-def _attribute(proto: Any, node: Any) -> Any:
+@functools.cache
+def _defaults(operator: str, opset: int) -> dict[str, Any]:
+    """Return what ONNX says of the attributes of an operator that are left out."""
+    from onnx import defs
+
+    if not defs.has(operator):
+        return {}
+    # Some exporters use an operator before the version that has it.
+    early = not defs.has(operator, opset, "")
+    latest = defs.onnx_opset_version()
+    schema = defs.get_schema(operator, latest if early else opset, "")
+    stated = {name: each.default_value for name, each in schema.attributes.items()}
+    return {
+        name: _attribute(value, operator)
+        for name, value in stated.items()
+        if value.type and not value.HasField("t")
+    }
+
+
+def _attribute(proto: Any, operator: str) -> Any:
     from onnx import AttributeProto, helper
 
     value = helper.get_attribute_value(proto)
     match proto.type:
         case AttributeProto.GRAPH | AttributeProto.GRAPHS:
             message = (
-                f"has control flow ({shown(node.op_type)}), so its weights cannot be "
+                f"has control flow ({shown(operator)}), so its weights cannot be "
                 "told; export it as a plain graph"
             )
             raise InputError(message)

@@ -59,12 +59,7 @@ class Call:
             raise self.node.refusal(why)
 
     def attribute(self, name: str, default: Any = None) -> Any:
-        """Return an attribute, or what ONNX says for one that is left out.
-
-        A default that is a float is rounded to float32, as a stored attribute is.
-        """
-        if isinstance(default, float):
-            default = float(np.float32(default))
+        """Return an attribute; the default is for those without one in ONNX."""
         return self.node.attributes.get(name, default)
 
     def optional(self, position: int) -> Value | None:
@@ -120,10 +115,10 @@ class Call:
         self.require(value is not None, f"has no {name}")
         return tuple(int(number) for number in np.atleast_1d(np.asarray(value)))
 
-    def axis(self, default: int) -> int:
+    def axis(self) -> int:
         """Return the attribute ``axis`` of the first input, counted from the front."""
         rank = len(shape_of(self.operand(0)))
-        return self.counted(int(self.attribute("axis", default)), rank)
+        return self.counted(int(self.attribute("axis")), rank)
 
     def counted(self, axis: int, rank: int) -> int:
         """Count an axis from the front."""

@@ -23,7 +23,7 @@ def conv(call: Call) -> Value:
     call.require(fits, "has a kernel of another rank")
     declared = tuple(call.attribute("kernel_shape", weight.shape[2:]))
     call.require(declared == weight.shape[2:], "has a kernel of another size")
-    groups = int(call.attribute("group", 1))
+    groups = int(call.attribute("group"))
     fits = groups >= 1 and weight.shape[1] * groups == x.shape[-1]
     call.require(fits, "has a kernel for other channels")
     found = window(call, x.shape[1:-1], weight.shape[2:])
@@ -72,9 +72,9 @@ def _shifts(found: Window) -> bool:
 def gemm(call: Call) -> Value:
     """α A B + β C, with A and B transposed if the node says so."""
     a, b, *addend = _arrays(call)
-    a = a.T if call.attribute("transA", 0) else a
-    b = b.T if call.attribute("transB", 0) else b
-    alpha, beta = call.attribute("alpha", 1.0), call.attribute("beta", 1.0)
+    a = a.T if call.attribute("transA") else a
+    b = b.T if call.attribute("transB") else b
+    alpha, beta = call.attribute("alpha"), call.attribute("beta")
     product = _product(call, a, b)
     if alpha != 1:
         product = alpha * product

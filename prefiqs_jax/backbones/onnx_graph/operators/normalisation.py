@@ -38,10 +38,10 @@ def reduction(function: Callable[..., Any]) -> Callable[[Call], Value]:
         value = call.operand(0)
         rank = len(shape_of(value))
         given = call.integers("axes", 1, ())
-        if not given and call.attribute("noop_with_empty_axes", 0):
+        if not given and call.attribute("noop_with_empty_axes"):
             return value
         axes = tuple(sorted({call.counted(a, rank) for a in given or range(rank)}))
-        keep = bool(call.attribute("keepdims", 1))
+        keep = bool(call.attribute("keepdims"))
         if isinstance(value, FeatureMap) and keep:
             held = tuple(map(value.held, axes))
             return FeatureMap(function(jnp, value.array, axis=held, keepdims=True))
@@ -56,7 +56,7 @@ def batch_normalization(call: Call) -> Value:
     value = call.lifted(0)
     call.require(len(shape_of(value)) >= 2, "has no channels to normalise")
     scale, bias, mean, var = (call.vector(i) for i in range(1, 5))
-    factor = scale * jax.lax.rsqrt(var + call.attribute("epsilon", 1e-5))
+    factor = scale * jax.lax.rsqrt(var + call.attribute("epsilon"))
     value, x = call.map()
     return like(value, (x - mean) * factor + bias)
 
@@ -64,7 +64,7 @@ def batch_normalization(call: Call) -> Value:
 def layer_normalization(call: Call) -> Value:
     """Normalise over an axis and those after it, then scale and shift."""
     x = call.array(0)
-    y = _standardise(call, x, tuple(range(call.axis(-1), x.ndim)))
+    y = _standardise(call, x, tuple(range(call.axis(), x.ndim)))
     y = combine(jnp.multiply, [y, call.operand(1)], call.dtype)
     shift = call.optional(2)
     return y if shift is None else combine(jnp.add, [y, shift], call.dtype)
@@ -93,7 +93,7 @@ def group_normalization(call: Call) -> Value:
 
 def lp_normalization(call: Call) -> Value:
     """Divide by the norm along an axis."""
-    x, order, axis = call.array(0), call.attribute("p", 2), call.axis(-1)
+    x, order, axis = call.array(0), call.attribute("p"), call.axis()
     call.require(order in (1, 2), f"has the norm {order}; only 1 and 2 are defined")
     norm = REDUCTIONS[f"ReduceL{order}"]
     return x / norm(jnp, x, axis=axis, keepdims=True)
@@ -103,11 +103,11 @@ def softmax(call: Call) -> Value:
     """Exponentials that sum to 1 over an axis; before opset 13, with those after it."""
     x = call.array(0)
     if call.node.opset >= 13:
-        return jax.nn.softmax(x, call.axis(-1))
-    return jax.nn.softmax(x, tuple(range(call.axis(1), x.ndim)))
+        return jax.nn.softmax(x, call.axis())
+    return jax.nn.softmax(x, tuple(range(call.axis(), x.ndim)))
 
 
 def _standardise(call: Call, x: Any, axes: tuple[int, ...]) -> Any:
     centred = x - jnp.mean(x, axes, keepdims=True)
     var = jnp.mean(centred * centred, axes, keepdims=True)
-    return centred * jax.lax.rsqrt(var + call.attribute("epsilon", 1e-5))
+    return centred * jax.lax.rsqrt(var + call.attribute("epsilon"))

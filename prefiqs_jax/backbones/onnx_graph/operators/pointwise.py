@@ -44,28 +44,7 @@ def limited(x: Any, low: Any, high: Any) -> Any:
     return x
 
 
-def _f32(value: float) -> float:
-    """Round a default as an attribute in a file is."""
-    return float(np.float32(value))
-
-
-def _leaky_relu(x: Any, alpha: float = _f32(0.01)) -> Any:
-    return jnp.where(x > 0, x, alpha * x)
-
-
-def _selu(
-    x: Any,
-    alpha: float = _f32(1.67326319211959838867),
-    gamma: float = _f32(1.05070102214813232421875),
-) -> Any:
-    return gamma * jax.nn.elu(x, alpha)
-
-
-def _hard_sigmoid(x: Any, alpha: float = _f32(0.2), beta: float = 0.5) -> Any:
-    return limited(alpha * x + beta, 0, 1)
-
-
-def _gelu(x: Any, approximate: str = "none") -> Any:
+def _gelu(x: Any, approximate: str) -> Any:
     return jax.nn.gelu(x, approximate={"none": False, "tanh": True}[approximate])
 
 
@@ -88,7 +67,7 @@ ELEMENTWISE: Mapping[str, str | Callable[..., Any]] = {
     "Max": lambda module, *x: functools.reduce(module.maximum, x),
     "Min": lambda module, *x: functools.reduce(module.minimum, x),
     # With the sign of the divisor or, as in C, of the dividend.
-    "Mod": lambda module, a, b, fmod=0: (module.fmod if fmod else module.mod)(a, b),
+    "Mod": lambda module, a, b, fmod: (module.fmod if fmod else module.mod)(a, b),
     "Mul": "multiply",
     "Neg": "negative",
     "Not": "logical_not",
@@ -101,17 +80,17 @@ ELEMENTWISE: Mapping[str, str | Callable[..., Any]] = {
 }
 # Functions of one activation and the attributes of the node.
 ACTIVATIONS: Mapping[str, Callable[..., Any]] = {
-    "Celu": lambda x, alpha=1.0: jax.nn.celu(x, alpha),
+    "Celu": lambda x, alpha: jax.nn.celu(x, alpha),
     "Cos": jnp.cos,
-    "Elu": lambda x, alpha=1.0: jax.nn.elu(x, alpha),
+    "Elu": lambda x, alpha: jax.nn.elu(x, alpha),
     "Erf": jax.scipy.special.erf,
     "Gelu": _gelu,
-    "HardSigmoid": _hard_sigmoid,
+    "HardSigmoid": lambda x, alpha, beta: limited(alpha * x + beta, 0, 1),
     "HardSwish": lambda x: x * limited(x / 6 + 0.5, 0, 1),
-    "LeakyRelu": _leaky_relu,
+    "LeakyRelu": lambda x, alpha: jnp.where(x > 0, x, alpha * x),
     "Mish": jax.nn.mish,
     "Relu": jax.nn.relu,
-    "Selu": _selu,
+    "Selu": lambda x, alpha, gamma: gamma * jax.nn.elu(x, alpha),
     "Sigmoid": jax.nn.sigmoid,
     "Sin": jnp.sin,
     "Softplus": jax.nn.softplus,
@@ -165,7 +144,7 @@ def cast(call: Call) -> Value:
     from onnx import helper
 
     value = call.operand(0)
-    dtype = np.dtype(helper.tensor_dtype_to_np_dtype(call.attribute("to", 1)))
+    dtype = np.dtype(helper.tensor_dtype_to_np_dtype(call.attribute("to")))
     if dtype.kind not in "fiub" or dtype.itemsize < 1:
         why = f"casts to {dtype}; export it in float32"
         raise call.node.refusal(why)

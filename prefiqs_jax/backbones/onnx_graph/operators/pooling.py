@@ -42,7 +42,7 @@ def average_pool(call: Call) -> Value:
         )
 
     ones, pads = jnp.ones((1, *x.shape[1:-1], 1), x.dtype), found.pads
-    if call.attribute("count_include_pad", 0):
+    if call.attribute("count_include_pad"):
         # What ceil_mode adds at the end is never counted.
         counted = ((0, 0), *declared.pads, (0, 0))
         ones = jnp.pad(ones, counted, constant_values=1)
@@ -98,7 +98,7 @@ def depth_to_space(call: Call) -> Value:
     block = _block(call)
     batch, height, width, channels = x.shape
     rest = channels // block**2
-    if call.attribute("mode", "DCR") == "DCR":
+    if call.attribute("mode") != "CRD":
         split = x.reshape(batch, height, width, block, block, rest)
         spread = split.transpose(0, 1, 3, 2, 4, 5)
     else:

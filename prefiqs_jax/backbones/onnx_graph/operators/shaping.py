@@ -24,7 +24,7 @@ from prefiqs_jax.backbones.onnx_graph.values import (
 def shape(call: Call) -> Value:
     """Return the shape; the batch is one image."""
     sizes = shape_of(call.operand(0))
-    return np.array(sizes[call.attribute("start", 0) : call.attribute("end")], np.int64)
+    return np.array(sizes[call.attribute("start") : call.attribute("end")], np.int64)
 
 
 def size(call: Call) -> Value:
@@ -35,7 +35,7 @@ def size(call: Call) -> Value:
 def flatten(call: Call) -> Value:
     """Make a matrix: the axes before one, and the rest."""
     x = plain(call.operand(0))
-    axis = int(call.attribute("axis", 1))
+    axis = int(call.attribute("axis"))
     call.require(-x.ndim <= axis <= x.ndim, f"has axis {axis} of {x.ndim}")
     return x.reshape(math.prod(x.shape[:axis]), math.prod(x.shape[axis:]))
 
@@ -44,7 +44,7 @@ def reshape(call: Call) -> Value:
     """Give the same numbers another shape."""
     x = plain(call.operand(0))
     target = call.integers("shape", 1)
-    if not call.attribute("allowzero", 0):
+    if not call.attribute("allowzero"):
         kept = (*x.shape, *(0 for _ in target))
         target = [n or kept[i] for i, n in enumerate(target)]
     return x.reshape(target)
@@ -78,7 +78,7 @@ def unsqueeze(call: Call) -> Value:
 def concat(call: Call) -> Value:
     """Join along an axis."""
     values = call.all_operands()
-    axis = call.axis(1)
+    axis = call.axis()
     if call.is_known:
         call.room((sum(math.prod(shape_of(value)) for value in values),))
         return np.concatenate([plain(value) for value in values], axis)
@@ -92,7 +92,7 @@ def concat(call: Call) -> Value:
 
 def split(call: Call) -> tuple[Value, ...]:
     """Cut along an axis: by given sizes, or into parts as equal as can be."""
-    x, axis = plain(call.operand(0)), call.axis(0)
+    x, axis = plain(call.operand(0)), call.axis()
     total, count = x.shape[axis], len(call.node.outputs)
     parts = int(call.attribute("num_outputs", count))
     call.require(1 <= parts <= count, "has another number of outputs")
@@ -119,7 +119,7 @@ def slice_(call: Call) -> Value:
 
 def gather(call: Call) -> Value:
     """Take entries along an axis by known indices."""
-    x, axis = plain(call.operand(0)), call.axis(0)
+    x, axis = plain(call.operand(0)), call.axis()
     indices, count = np.asarray(call.known(1)), x.shape[axis]
     call.require(indices.dtype.kind in "iu", "has no indices")
     inside = ((indices >= -count) & (indices < count)).all()
@@ -181,7 +181,7 @@ def pad(call: Call) -> Value:
         for n, (before, after) in zip(x.shape, pairs, strict=True)
     )
     grown = [(max(0, before), max(0, after)) for before, after in pairs]
-    mode, options = call.attribute("mode", "constant"), {}
+    mode, options = call.attribute("mode"), {}
     allowed = mode in ("constant", "reflect", "edge", "wrap")
     call.require(allowed, f"pads by {mode}, which is not read")
     if mode == "constant":

@@ -57,7 +57,7 @@ def window(call: Call, sizes: tuple[int, ...], kernel: tuple[int, ...]) -> Windo
 
 def with_ceil(call: Call, sizes: tuple[int, ...], found: Window) -> Window:
     """Pad at the end for the last, incomplete window of ``ceil_mode``."""
-    if not call.attribute("ceil_mode", 0):
+    if not call.attribute("ceil_mode"):
         return found
     pads = []
     for size, extent, stride, (before, after) in zip(
@@ -75,7 +75,7 @@ def _pads(
     call: Call, sizes: tuple[int, ...], found: Window
 ) -> tuple[tuple[int, int], ...]:
     rank = len(sizes)
-    match call.attribute("auto_pad", "NOTSET"):
+    match call.attribute("auto_pad"):
         case "NOTSET" | "":
             numbers = tuple(call.attribute("pads") or (0,) * (2 * rank))
             fits = len(numbers) == 2 * rank and min(numbers) >= 0
