@@ -175,7 +175,7 @@ def as_stored(statistics: Any, dtype: Any) -> Any:
     statistics
         Nested dicts of arrays.
     dtype
-        Of the images.
+        Type of the images.
     """
     cast = jax.tree.map(lambda s: jnp.asarray(s, dtype), statistics)
     return jax.lax.optimization_barrier(cast)

@@ -40,7 +40,7 @@ class Observed(NamedTuple):
     raw: Array
     """Raw embeddings, shape (batch, dim)."""
     norms: list[NormInput]
-    """Of every BatchNorm of feature maps, in the order of their use."""
+    """One for every BatchNorm of feature maps, in the order of their use."""
     stages: list[Array]
     """Output of each stage, shape (batch, height, width, channels)."""
 

@@ -86,7 +86,7 @@ class Call:
         """Return an input as a JAX array with the axes of the file."""
         return plain(self.lifted(position))
 
-    def map(self, position: int = 0) -> tuple[Value, Any]:
+    def feature_map(self, position: int = 0) -> tuple[Value, Any]:
         """Return an input, and its array with the channels at the end."""
         value = self.lifted(position)
         return value, channels_last(value)
@@ -98,11 +98,13 @@ class Call:
     def known(self, position: int) -> np.ndarray | None:
         """Return an input that must not depend on the image; None if left out."""
         value = self.optional(position)
-        self.require(
-            is_known(value),
-            "has a shape or an index that depends on the image or on a weight",
+        if value is None or isinstance(value, np.ndarray):
+            return value
+        why = (
+            "has a shape or an index that depends on the image or on a weight; "
+            "export it as a plain graph"
         )
-        return value if isinstance(value, np.ndarray) else None
+        raise self.node.refusal(why)
 
     def integers(
         self, name: str, position: int, default: Sequence[int] | None = None

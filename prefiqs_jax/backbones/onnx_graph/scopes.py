@@ -24,7 +24,7 @@ def scope_of(name: str, node: Node) -> str:
     Parameters
     ----------
     name
-        Of the constant.
+        The constant.
     node
         The first that uses it.
 

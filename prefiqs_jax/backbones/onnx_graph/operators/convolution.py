@@ -18,7 +18,7 @@ MAX_SHIFTS = 49
 
 def conv(call: Call) -> Value:
     """Correlate with a kernel (out, in / group, *spatial), and add the bias."""
-    (_, x), weight = call.map(), call.array(1)
+    (_, x), weight = call.feature_map(), call.array(1)
     fits = weight.ndim == x.ndim >= 3
     call.require(fits, "has a kernel of another rank")
     declared = tuple(call.attribute("kernel_shape", weight.shape[2:]))

@@ -57,7 +57,7 @@ def batch_normalization(call: Call) -> Value:
     call.require(len(shape_of(value)) >= 2, "has no channels to normalise")
     scale, bias, mean, var = (call.vector(i) for i in range(1, 5))
     factor = scale * jax.lax.rsqrt(var + call.attribute("epsilon"))
-    value, x = call.map()
+    value, x = call.feature_map()
     return like(value, (x - mean) * factor + bias)
 
 
@@ -72,14 +72,14 @@ def layer_normalization(call: Call) -> Value:
 
 def instance_normalization(call: Call) -> Value:
     """Normalise each channel of an image over its pixels."""
-    value, x = call.map()
+    value, x = call.feature_map()
     y = _standardise(call, x, tuple(range(1, x.ndim - 1)))
     return like(value, y * call.vector(1) + call.vector(2))
 
 
 def group_normalization(call: Call) -> Value:
     """Normalise groups of channels of an image over channels and pixels."""
-    value, x = call.map()
+    value, x = call.feature_map()
     groups, channels = int(call.attribute("num_groups", 0)), x.shape[-1]
     fits = groups >= 1 and channels % groups == 0
     call.require(fits, "has groups that do not fit")

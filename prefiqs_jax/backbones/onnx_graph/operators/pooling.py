@@ -1,5 +1,6 @@
 """Means and maxima over windows and whole maps, and blocks of pixels as channels."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -13,16 +14,14 @@ from prefiqs_jax.backbones.onnx_graph.values import Value, like
 MAX_EXTENT = 256
 
 
-def global_average_pool(call: Call) -> Value:
-    """Mean over all pixels; the spatial axes stay, with size 1."""
-    value, x = _input(call)
-    return like(value, jnp.mean(x, tuple(range(1, x.ndim - 1)), keepdims=True))
+def global_pool(function: Callable[..., Any]) -> Callable[[Call], Value]:
+    """Make the operator that reduces all pixels; their axes stay, with size 1."""
 
+    def operator(call: Call) -> Value:
+        value, x = _input(call)
+        return like(value, function(x, tuple(range(1, x.ndim - 1)), keepdims=True))
 
-def global_max_pool(call: Call) -> Value:
-    """Maximum over all pixels; the spatial axes stay, with size 1."""
-    value, x = _input(call)
-    return like(value, jnp.max(x, tuple(range(1, x.ndim - 1)), keepdims=True))
+    return operator
 
 
 def average_pool(call: Call) -> Value:
@@ -79,7 +78,7 @@ def _running_maximum(x: Any, found: Window, axis: int) -> Any:
 
 
 def _input(call: Call) -> tuple[Value, Any]:
-    value, x = call.map()
+    value, x = call.feature_map()
     call.require(x.ndim >= 3, "pools what is no image")
     return value, x
 
@@ -96,15 +95,14 @@ def depth_to_space(call: Call) -> Value:
     """Spread channels over blocks of pixels."""
     value, x = _input(call)
     block = _block(call)
-    batch, height, width, channels = x.shape
-    rest = channels // block**2
+    batch, height, width, _ = x.shape
     if call.attribute("mode") != "CRD":
-        split = x.reshape(batch, height, width, block, block, rest)
+        split = x.reshape(batch, height, width, block, block, -1)
         spread = split.transpose(0, 1, 3, 2, 4, 5)
     else:
-        split = x.reshape(batch, height, width, rest, block, block)
+        split = x.reshape(batch, height, width, -1, block, block)
         spread = split.transpose(0, 1, 4, 2, 5, 3)
-    return like(value, spread.reshape(batch, height * block, width * block, rest))
+    return like(value, spread.reshape(batch, height * block, width * block, -1))
 
 
 def space_to_depth(call: Call) -> Value:
@@ -112,9 +110,10 @@ def space_to_depth(call: Call) -> Value:
     value, x = _input(call)
     block = _block(call)
     batch, height, width, channels = x.shape
-    split = x.reshape(batch, height // block, block, width // block, block, channels)
-    shape = (batch, height // block, width // block, block**2 * channels)
-    return like(value, split.transpose(0, 1, 3, 2, 4, 5).reshape(shape))
+    rows, columns = height // block, width // block
+    split = x.reshape(batch, rows, block, columns, block, channels)
+    gathered = split.transpose(0, 1, 3, 2, 4, 5)
+    return like(value, gathered.reshape(batch, rows, columns, -1))
 
 
 def _block(call: Call) -> int:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax.numpy as jnp
+
 from prefiqs_jax.backbones.onnx_graph.call import Call
 from prefiqs_jax.backbones.onnx_graph.operators import (
     convolution,
@@ -49,8 +51,8 @@ OPERATORS: Mapping[str, Operator] = {
     "Dropout": shaping.identity,
     "Einsum": convolution.einsum,
     "Gemm": convolution.gemm,
-    "GlobalAveragePool": pooling.global_average_pool,
-    "GlobalMaxPool": pooling.global_max_pool,
+    "GlobalAveragePool": pooling.global_pool(jnp.mean),
+    "GlobalMaxPool": pooling.global_pool(jnp.max),
     "GroupNormalization": normalisation.group_normalization,
     "InstanceNormalization": normalisation.instance_normalization,
     "LayerNormalization": normalisation.layer_normalization,
