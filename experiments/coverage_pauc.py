@@ -32,7 +32,7 @@ from prefiqs_jax.statistics.simultaneous import simultaneous_intervals
 
 PEOPLE = (8, 10, 20, 40, 100)
 IMAGES = 6
-SIMULATIONS = 500
+SIMULATIONS = 350
 REPLICATES = 99
 FMRS = (1e-2, 1e-3)
 PROTOCOLS = ("fiqat", "proportional", "crfiqa")

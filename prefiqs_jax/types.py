@@ -16,8 +16,9 @@
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
+import numpy as np
 from jax import Array
 from jaxtyping import Float, PyTree
 
@@ -30,12 +31,13 @@ Mask: TypeAlias = PyTree[Any]
 Delta: TypeAlias = PyTree[Any]
 """Same structure, shapes and dtypes as ``Params``."""
 
-Images: TypeAlias = Float[Array, "batch height width channels"]
-"""Preprocessed images as one network expects them (NHWC)."""
+Images: TypeAlias = Float[Array | np.ndarray, "batch ..."]
+"""Preprocessed images as one network expects them: (batch, height, width, channels)."""
 
 Embeddings: TypeAlias = Float[Array, "batch dim"]
 
 
+@runtime_checkable
 class ApplyFn(Protocol):
     """Map ``(params, images)`` to raw embeddings, deterministically, image by image."""
 
@@ -51,6 +53,7 @@ Prunable: TypeAlias = Callable[[str, Any], bool]
 """``(leaf name, weights) -> bool``: may this leaf be pruned?"""
 
 
+@runtime_checkable
 class MaskFn(Protocol):
     """Map parameters and a sparsity to a mask."""
 

@@ -1,4 +1,4 @@
-"""Shared fixtures: x64, strict dtypes, one way to find the data beside the project."""
+"""Shared fixtures: strict dtypes, ranks and shapes, and one way to find the data."""
 
 import hashlib
 import importlib.util
@@ -13,6 +13,10 @@ import pytest
 sys.path.insert(
     0, str(Path(__file__).parent)
 )  # importlib mode leaves tests off the path
+import typechecked
+
+typechecked.install()
+
 from toy import toy_network
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
@@ -21,6 +25,7 @@ SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 def pytest_configure(config: pytest.Config) -> None:
     jax.config.update("jax_enable_x64", True)
     jax.config.update("jax_numpy_dtype_promotion", "strict")
+    jax.config.update("jax_numpy_rank_promotion", "raise")
     # Neither programs nor strategies of the user: inherited by processes of the tests.
     if "PREFIQS_CACHE" not in os.environ:
         folder = tempfile.TemporaryDirectory(prefix="prefiqs-cache-")

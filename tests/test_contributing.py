@@ -1,7 +1,11 @@
 """The recipes of CONTRIBUTING.md run as they stand, each by itself."""
 
 import dataclasses
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +31,10 @@ def recipes():
     return found
 
 
-RECIPES = {heading: (line, code) for heading, line, code in recipes()}
+RECIPES = {
+    f"{h}, {place}": (line, code) for place, (h, line, code) in enumerate(recipes())
+}
+MASK, SCORE, QUALITY = "Add a mask, 0", "Add a mask, 1", "Try a quality, 5"
 
 
 @pytest.fixture(autouse=True)
@@ -42,12 +49,14 @@ def _same_ladder():
 def test_every_recipe_is_found():
     assert [heading for heading, _, _ in recipes()] == [
         "Add a mask",
+        "Add a mask",
         "Add a degradation",
         "Add a backbone",
         "Try a quality",
+        "Try a quality",
         "Add a figure",
     ]
-    assert TEXT.count("```python") == 5
+    assert TEXT.count("```python") == len(RECIPES)
 
 
 @pytest.mark.parametrize("heading", RECIPES)
@@ -63,14 +72,55 @@ def test_recipe(heading, tmp_path, monkeypatch):
 def test_mask_recipe_by_name(tmp_path, monkeypatch):
     (name,) = set(re.findall(r"layerwise/my_masks\.py:\w+", TEXT))
     monkeypatch.chdir(tmp_path)
-    Path("my_masks.py").write_text(RECIPES["Add a mask"][1], encoding="utf-8")
+    Path("my_masks.py").write_text(RECIPES[MASK][1], encoding="utf-8")
     weights = np.array([[3.0, 1.0], [4.0, 1.0]])
     mask = mask_named(name).mask_fn({"fc": weights}, 0.5)
     assert mask["fc"].tolist() == [[True, False], [True, False]]
 
 
+@pytest.fixture
+def package(tmp_path):
+    """Copy the package, and give a function that runs code on the copy."""
+    copied = tmp_path / "prefiqs_jax"
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(PAGE.parent / "prefiqs_jax", copied, ignore=ignored)
+
+    def run(code):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout.strip()
+
+    return copied, run
+
+
+def test_a_built_in_score_is_one_file_and_its_test(package):
+    copied, run = package
+    (copied / "masks" / "scores" / "largest.py").write_text(RECIPES[SCORE][1])
+    code = "from prefiqs_jax.masks import mask_names; print(*mask_names())"
+    assert {"global/largest", "layerwise/largest"} <= set(run(code).split())
+
+
+def test_a_quality_is_one_file_and_a_word_and_its_test(package):
+    copied, run = package
+    (copied / "quality" / "contrast.py").write_text(RECIPES[QUALITY][1])
+    methods = copied / "quality" / "methods.py"
+    text = methods.read_text()
+    listed = "import faceqan, grafiqs, random, serfiq, shared"
+    assert text.count(listed) == 1
+    text = text.replace(listed, f"import contrast, {listed.removeprefix('import ')}")
+    methods.write_text(text.replace("(shared, grafiqs", "(contrast, shared, grafiqs"))
+    code = "from prefiqs_jax.quality import METHODS; print(*METHODS)"
+    assert "contrast" in run(code).split()
+
+
 def test_score_is_under_ten_lines():
-    body = re.search(r"^def .*?\n\n\n", RECIPES["Add a mask"][1], re.M | re.S)
+    body = re.search(r"^def .*?\n\n\n", RECIPES[MASK][1], re.M | re.S)
     assert body is not None
     assert len(body[0].strip().splitlines()) < 10
 

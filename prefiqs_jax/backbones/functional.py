@@ -58,6 +58,9 @@ class _SameKey:
 
     key: Array
 
+    # What asks for nnx.Rngs takes it.
+    __class__ = property(lambda _: nnx.Rngs)  # pyright: ignore
+
     def params(self) -> Array:
         return self.key
 

@@ -73,7 +73,7 @@ def _align(options: argparse.Namespace) -> None:
         on_bad_image=options.on_bad_image,
         progress=not options.quiet,
     )
-    words = f"{found.count} faces in {options.destination} ({options.template}, "
+    words = f"{found.face_count} faces in {options.destination} ({options.template}, "
     words += f"{found.width}×{found.height})"
     if found.left_out:
         words += f", {found.left_out} images left out"

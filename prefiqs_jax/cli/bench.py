@@ -33,7 +33,7 @@ class Outcome:
     Attributes
     ----------
     name
-        Of the script.
+        Name of the script.
     ratios
         Its figures, none if it failed.
     failure
@@ -90,7 +90,7 @@ def run_benchmarks(
         Folder of the JSON files; by default beside the scripts, or with ``quick`` a
         temporary one, so that no measurement is lost to a try.
     folder
-        Of the scripts; None for :data:`FOLDER`.
+        Folder of the scripts; None for :data:`FOLDER`.
     say
         Gets each line as it comes.
 

@@ -82,11 +82,11 @@ def _add_benchmarks(edc: argparse.ArgumentParser) -> None:
         help="folder of faces with identities, pairs.txt, .bin, pairs.csv, folder of "
         "CR-FIQA, of IJB-C; may be given several times",
     )
-    group.add_argument(
+    kind = group.add_argument(
         "--kind",
-        help="what the benchmarks are, where that cannot be seen: folder, lfw, xqlfw, "
-        "bin, crfiqa, ijbc or pairs",
+        help="what the benchmarks are, where that cannot be seen: %(known)s",
     )
+    vars(kind)["known"] = Choices("prefiqs_jax.benchmarks", "KINDS")
     group.add_argument(
         "--images", metavar="DIR", help="of a benchmark that is a list of pairs"
     )
@@ -132,12 +132,12 @@ def _add_qualities(edc: argparse.ArgumentParser) -> None:
         default=[],
         help="of a score file that is a table",
     )
-    group.add_argument(
+    methods = group.add_argument(
         "--methods",
         metavar="LIST",
-        help="qualities to compute: prefiqs, first-order, norm, grafiqs, serfiq, "
-        f"faceqan, crfiqa, random (default: {DEFAULT_METHODS})",
+        help=f"qualities to compute: %(known)s (default: {DEFAULT_METHODS})",
     )
+    vars(methods)["known"] = Choices("prefiqs_jax.quality", "method_names")
     group.add_argument(
         "--sparsities",
         metavar="LIST",

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prefiqs_jax.errors import InputError
 
@@ -31,11 +31,16 @@ class Choices:
 
     def __iter__(self) -> Iterator[str]:
         """Import the module, and list the names."""
-        return iter(getattr(importlib.import_module(self._module), self._name))
+        known: Any = getattr(importlib.import_module(self._module), self._name)
+        return iter(known() if callable(known) else known)
 
     def __contains__(self, value: object) -> bool:
         """Import the module, and look the name up."""
         return value in list(self)
+
+    def __str__(self) -> str:
+        """List the names in a help text."""
+        return ", ".join(self)
 
 
 def add_quiet(command: argparse.ArgumentParser) -> None:

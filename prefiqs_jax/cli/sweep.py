@@ -110,7 +110,7 @@ def _sweep(options: argparse.Namespace) -> None:
         )
         raise InputError(message)
     from prefiqs_jax.execution.memory import parse_bytes
-    from prefiqs_jax.sweep.distributed import all_stop_if_one_must, join
+    from prefiqs_jax.sweep.distributed import abort_all_on_error, join
 
     limit = parse_bytes(options.memory_limit) if options.memory_limit else None
     from prefiqs_jax.images import read_folder
@@ -129,7 +129,7 @@ def _sweep(options: argparse.Namespace) -> None:
         check_file(options.weights)
         # What follows may ask JAX for a device, a user's own mask included.
         join(*cluster)
-        together = all_stop_if_one_must()
+        together = abort_all_on_error()
     with together:
         mask = mask_named(options.mask, seed=options.seed, prunable=prunable)
         backbone = load_backbone(

@@ -18,7 +18,7 @@ from prefiqs_jax.fiqa import (
     threshold_at_fmr,
 )
 from prefiqs_jax.images import ImageFolder, load_batches
-from prefiqs_jax.sensitivity import distance, unit
+from prefiqs_jax.sensitivity import drift_of, unit
 from prefiqs_jax.types import Params
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class DemoEmbedder:
         what, count = "degraded copies", 2 * len(pictures)
         with image_bar(count, what=what, progress=self._progress) as bar:
             dense = self._unit(self._backbone.params, pictures, bar)
-            return distance(self._unit(self._pruned, pictures, bar) - dense)
+            return drift_of(self._unit(self._pruned, pictures, bar) - dense)
 
     def _unit(
         self, params: Params, pictures: np.ndarray, bar: "tqdm[Any]"

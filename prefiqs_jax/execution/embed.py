@@ -26,7 +26,7 @@ class Embedder:
         Images that go through the network at a time. Smaller batches are filled up, so
         that nothing compiles twice.
     precision
-        Of matrix products and convolutions.
+        Precision of matmuls and convolutions.
     """
 
     def __init__(

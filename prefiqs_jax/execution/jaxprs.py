@@ -9,7 +9,7 @@ def bodies(equation: Any) -> list[Any]:
     Parameters
     ----------
     equation
-        Of a jaxpr.
+        One equation of a jaxpr.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Run a network on a few images at a time, where memory sets the pace.
+"""Run a network on a few images at a time, where it is memory-bound.
 
 A network of depthwise convolutions or small matrices does little with a number before
 it stores it. On a CPU its activations should stay in the processor's cache: a batch
@@ -68,7 +68,7 @@ def default_slice(batch: int, intensity: float) -> int | None:
     batch
         Images of one device.
     intensity
-        Of the network, see :func:`network_intensity`.
+        Operations a byte of the network, see :func:`network_intensity`.
     """
     if jax.default_backend() != "cpu" or intensity >= MEMORY_BOUND:
         return None

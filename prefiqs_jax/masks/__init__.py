@@ -12,12 +12,15 @@
 
 from prefiqs_jax.masks.allocation import RankedMask, globally, layerwise
 from prefiqs_jax.masks.direction import achieved_sparsity, apply_mask, pruning_delta
-from prefiqs_jax.masks.magnitude import magnitude
 from prefiqs_jax.masks.named import mask_named, mask_names
-from prefiqs_jax.masks.random import random
+from prefiqs_jax.masks.scores import SCORES, ScoreEntry
+from prefiqs_jax.masks.scores.magnitude import magnitude
+from prefiqs_jax.masks.scores.random import random
 
 __all__ = [
+    "SCORES",
     "RankedMask",
+    "ScoreEntry",
     "achieved_sparsity",
     "apply_mask",
     "globally",

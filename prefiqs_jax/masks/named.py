@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 
 from prefiqs_jax.errors import InputError, unknown
 from prefiqs_jax.masks.allocation import RankedMask, globally, layerwise
-from prefiqs_jax.masks.magnitude import magnitude
-from prefiqs_jax.masks.random import random
+from prefiqs_jax.masks.scores import find_score, score_names
 from prefiqs_jax.trees import describe_prunable, is_prunable
 from prefiqs_jax.types import Mask, MaskFn, Params, Prunable, Score
 
@@ -17,10 +16,6 @@ from prefiqs_jax.types import Mask, MaskFn, Params, Prunable, Score
 ALLOCATIONS: dict[str, tuple[Callable[[Score, Prunable], RankedMask], str]] = {
     "global": (globally, "one ranking of all prunable weights"),
     "layerwise": (layerwise, "the same fraction of every layer"),
-}
-SCORES: dict[str, tuple[Callable[[int], Score], str]] = {
-    "magnitude": (lambda _: magnitude, "smallest absolute values go first (PreFIQs)"),
-    "random": (random, "random weights go, keyed by --seed"),
 }
 
 
@@ -57,11 +52,11 @@ class NamedMask(NamedTuple):
 
 
 def mask_names() -> dict[str, str]:
-    """List the built-in masks with a line on each."""
+    """List the masks, those of installed packages included, with a line on each."""
     return {
-        f"{allocation}/{score}": f"{where}; {which}"
+        f"{allocation}/{score}": f"{where}; {find_score(score).description}"
         for allocation, (_, where) in ALLOCATIONS.items()
-        for score, (_, which) in SCORES.items()
+        for score in score_names()
     }
 
 
@@ -94,8 +89,8 @@ def mask_named(
             function, digest = _function_in_file(score)
             ranked = make(function, prunable)
             return NamedMask(name, ranked, digest, seed, prunable)
-        if score in SCORES:
-            ranked = make(SCORES[score][0](seed), prunable)
+        if score in score_names():
+            ranked = make(find_score(score).make(seed), prunable)
             return NamedMask(name, ranked, None, seed, prunable)
     elif ".py:" in name:
         function, digest = _function_in_file(name)

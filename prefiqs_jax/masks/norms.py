@@ -35,9 +35,9 @@ def delta_norms(
     Returns
     -------
     total : DeltaNorms
-        Of all prunable weights; so is the ‖θ‖ that it is relative to.
+        Norms over all prunable weights; so is the ‖θ‖ that it is relative to.
     layers : dict
-        Of each prunable leaf, by name, relative to that leaf's own norm.
+        Norms of each prunable leaf, by name, relative to that leaf's own norm.
 
     Examples
     --------

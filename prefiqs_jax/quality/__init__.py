@@ -7,7 +7,8 @@
 
 from prefiqs_jax.quality.draws import Draws
 from prefiqs_jax.quality.make import make_scorers
-from prefiqs_jax.quality.methods import METHODS, Method
+from prefiqs_jax.quality.method import Method, Passes
+from prefiqs_jax.quality.methods import METHODS, check_methods, method_names
 from prefiqs_jax.quality.score import score
 from prefiqs_jax.quality.scorer import (
     NotFinite,
@@ -22,10 +23,13 @@ __all__ = [
     "Draws",
     "Method",
     "NotFinite",
+    "Passes",
     "Qualities",
     "Scorer",
+    "check_methods",
     "image_seeds",
     "make_scorers",
+    "method_names",
     "score",
     "score_images",
 ]

@@ -3,7 +3,6 @@
 import dataclasses
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.quality import faceqan, serfiq
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,11 +20,11 @@ class Draws:
     """
 
     seed: int = 0
-    serfiq_passes: int = serfiq.PASSES
-    serfiq_dropout: float = serfiq.DROPOUT
-    faceqan_samples: int = faceqan.SAMPLES
-    faceqan_steps: int = faceqan.STEPS
-    faceqan_epsilon: float = faceqan.EPSILON
+    serfiq_passes: int = 100
+    serfiq_dropout: float = 0.4
+    faceqan_samples: int = 10
+    faceqan_steps: int = 5
+    faceqan_epsilon: float = 1e-3
 
     def __post_init__(self) -> None:
         """Refuse what no method can do with."""

@@ -23,15 +23,17 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from prefiqs_jax.backbones import Preprocessing
+from prefiqs_jax.backbones import Backbone, Preprocessing
 from prefiqs_jax.execution.batches import ImageFunction
+from prefiqs_jax.execution.precision import Precision, at_precision
+from prefiqs_jax.quality.draws import Draws
 from prefiqs_jax.quality.keys import image_keys
+from prefiqs_jax.quality.method import Method, Passes, need_gradients
+from prefiqs_jax.quality.scorer import Scorer, scorer
 from prefiqs_jax.sensitivity import embed
 from prefiqs_jax.types import ApplyFn
 
-SAMPLES = 10
-STEPS = 5
-EPSILON = 1e-3
+NAME = "faceqan"
 EXPONENT = 5
 
 
@@ -39,9 +41,9 @@ def similarities(
     apply_fn: ApplyFn,
     pixels: Preprocessing,
     *,
-    samples: int = SAMPLES,
-    steps: int = STEPS,
-    epsilon: float = EPSILON,
+    samples: int = Draws.faceqan_samples,
+    steps: int = Draws.faceqan_steps,
+    epsilon: float = Draws.faceqan_epsilon,
     seed: int = 0,
 ) -> ImageFunction:
     """Make the function that computes the cosines that FaceQAN is made of.
@@ -114,7 +116,7 @@ def uniform_noise(keys: Array, sample: Array | int, images: Array) -> Array:
     Parameters
     ----------
     keys
-        Of the images, see :func:`prefiqs_jax.quality.keys.image_keys`.
+        Keys of the images, see :func:`prefiqs_jax.quality.keys.image_keys`.
     sample
         Number of the copy.
     images
@@ -141,3 +143,40 @@ def quality_of(cosines: NDArray[np.float64]) -> NDArray[np.float64]:
     symmetry, noisy = cosines[0], cosines[1:]
     steady = np.clip(1 - noisy.std(0), 0, 1)
     return ((1 + noisy.mean(0)) / 2 * steady * symmetry) ** EXPONENT
+
+
+def _check(backbone: Backbone, precision: Precision) -> None:
+    del backbone
+    need_gradients(NAME, precision)
+
+
+def _make(passes: Passes, draws: Draws) -> Scorer:
+    taps = passes.backbone.taps
+    apply_fn = taps.apply_for_gradients if taps else passes.backbone.apply_fn
+    drawn: dict[str, Any] = {
+        "samples": draws.faceqan_samples,
+        "steps": draws.faceqan_steps,
+        "epsilon": draws.faceqan_epsilon,
+        "seed": draws.seed,
+    }
+    function = similarities(
+        at_precision(apply_fn, passes.precision), passes.backbone.preprocessing, **drawn
+    )
+    run = passes.run(function)
+    return scorer(
+        [NAME],
+        lambda images, seeds: {NAME: quality_of(run(images, seeds))},
+        faceqan=drawn,
+    )
+
+
+METHODS = (
+    Method(
+        NAME,
+        "robustness to adversarial noise, and symmetry",
+        "52 + 40 backward",
+        "Babnik, Peer and Štruc (2022). FaceQAN. ICPR. arXiv:2212.02127",
+        _make,
+        _check,
+    ),
+)

@@ -21,9 +21,8 @@ from prefiqs_jax.execution.batches import ImageFunction, in_batches
 from prefiqs_jax.execution.precision import Precision
 from prefiqs_jax.execution.slices import in_slices, network_intensity
 from prefiqs_jax.masks.packed import PackedMasks
-from prefiqs_jax.quality.forwards import output_name
-from prefiqs_jax.quality.methods import FIRST_ORDER, NORM, PREFIQS
 from prefiqs_jax.quality.scorer import Scorer, scorer
+from prefiqs_jax.quality.shared import FIRST_ORDER, NORM, PREFIQS, output_name
 from prefiqs_jax.sensitivity import norms
 from prefiqs_jax.sweep.engine import (
     SweepProblem,
@@ -51,7 +50,7 @@ def first_order_scorer(
     backbone, masks
         Network and pruning directions.
     batch_size, precision
-        Of the passes.
+        Batch size and precision of the passes.
     norm
         Whether to give the embedding's norm, too, which costs nothing here.
     """

@@ -14,19 +14,10 @@ from prefiqs_jax.execution.compilation import compiler_options
 from prefiqs_jax.execution.embed import Embedder
 from prefiqs_jax.execution.precision import Precision
 from prefiqs_jax.masks.packed import PackedMasks, delta_at
-from prefiqs_jax.quality.methods import CRFIQA, NORM, PREFIQS
 from prefiqs_jax.quality.scorer import Scorer, scorer
-from prefiqs_jax.sensitivity import distance, norms, unit
+from prefiqs_jax.quality.shared import CRFIQA, NORM, PREFIQS, output_name
+from prefiqs_jax.sensitivity import drift_of, norms, unit
 from prefiqs_jax.types import Params
-
-
-def output_name(method: str, sparsity: float) -> str:
-    """Name the output of a method at one sparsity.
-
-    >>> output_name("prefiqs", 0.4)
-    'prefiqs/0.4'
-    """
-    return f"{method}/{sparsity:g}"
 
 
 def forward_scorer(
@@ -48,7 +39,7 @@ def forward_scorer(
     masks
         For ``prefiqs``; one pruned network at a time is made of them.
     batch_size, precision
-        Of the forward passes.
+        Batch size and precision of the forward passes.
 
     Notes
     -----
@@ -71,7 +62,7 @@ def forward_scorer(
             assert prune is not None
             pruned = embed(prune(index), images)
             with np.errstate(invalid="ignore"):  # 0 / 0 is refused as not finite
-                drift = distance(unit(pruned) - unit(raw))
+                drift = drift_of(unit(pruned) - unit(raw))
             found[output_name(PREFIQS, sparsity)] = 1 - drift / 2
         return found
 

@@ -21,11 +21,20 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
+from numpy.typing import NDArray
 
+from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.backbones.taps import Observed
+from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.batches import ImageFunction
+from prefiqs_jax.execution.precision import Precision, at_precision
+from prefiqs_jax.quality.draws import Draws
+from prefiqs_jax.quality.method import Method, Passes, need_gradients, need_taps
+from prefiqs_jax.quality.scorer import Scorer, scorer
 
+NAME = "grafiqs"
 OUTPUTS = ("image", "block1", "block2", "block3", "block4")
 """What the gradient is taken of."""
 
@@ -58,8 +67,8 @@ def statistics_loss(observed: Observed) -> Array:
         # to it is zero, and need not be summed up over the pixels.
         centre = jax.lax.stop_gradient(mean)[:, None, None]
         var = _over_pixels(jnp.square(x - centre))
-        off_mean = jnp.square(mean - running_mean).mean(-1)
-        losses.append(off_mean + jnp.square(var - running_var).mean(-1))
+        off_mean = jnp.square(mean - running_mean[None]).mean(-1)
+        losses.append(off_mean + jnp.square(var - running_var[None]).mean(-1))
     return jnp.stack(losses).mean(0)
 
 
@@ -108,3 +117,51 @@ def gradient_magnitudes(
         return jnp.stack([jnp.abs(g).sum((1, 2, 3)) for g in (image, *blocks)])
 
     return scores
+
+
+def _check(backbone: Backbone, precision: Precision) -> None:
+    """Raise InputError unless there are gradients, statistics and four stages."""
+    need_gradients(NAME, precision)
+    taps = need_taps(NAME, backbone)
+    if backbone.provenance.folded:
+        message = (
+            f"grafiqs needs the BatchNorm statistics of the training, but whoever "
+            f"exported {backbone.provenance.file} has folded them into the "
+            "convolutions; use the original weights, or leave the method out"
+        )
+        raise InputError(message)
+    pixels = backbone.preprocessing
+    image = jax.ShapeDtypeStruct((1, pixels.height, pixels.width, 3), np.float32)
+    seen = jax.eval_shape(lambda p, x: taps.observe(p, x, ()), backbone.params, image)
+    if not seen.norms or len(seen.stages) + 1 != len(OUTPUTS):
+        message = (
+            f"grafiqs needs BatchNorms of feature maps in four stages, which "
+            f"{backbone.name} has not; leave the method out"
+        )
+        raise InputError(message)
+
+
+def _make(passes: Passes, draws: Draws) -> Scorer:
+    del draws
+    observe: Any = passes.taps.observe
+    whole: Any = at_precision(lambda p, both: observe(p, *both), passes.precision)
+    run = passes.run(gradient_magnitudes(lambda p, x, s: whole(p, (x, s))))
+    names = [f"{NAME}/{output}" for output in OUTPUTS]
+
+    def compute(images: NDArray, seeds: NDArray) -> dict[str, NDArray]:
+        return dict(zip(names, -run(images, seeds), strict=True))
+
+    return scorer(names, compute)
+
+
+METHODS = (
+    Method(
+        NAME,
+        "minus the sum of absolute gradients of the mismatch of BatchNorm statistics, "
+        "of the image and of the output of each of four stages",
+        "1 + 1 backward",
+        "Kolf, Damer and Boutros (2024). GraFIQs. CVPRW. arXiv:2404.12203",
+        _make,
+        _check,
+    ),
+)

@@ -10,9 +10,9 @@ def image_keys(seed: int, seeds: Array) -> Array:
     Parameters
     ----------
     seed
-        Of the run.
+        Seed of the run.
     seeds
-        Of the images, uint32, shape (n,).
+        Seeds of the images, uint32, shape (n,).
 
     Returns
     -------

@@ -2,75 +2,34 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import numpy as np
-from numpy.typing import NDArray
 
 from prefiqs_jax.backbones import Backbone
-from prefiqs_jax.backbones.taps import Taps
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.execution.batches import ImageFunction, Run, in_batches, sliced
-from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision, at_precision
-from prefiqs_jax.execution.slices import default_slice, in_slices, network_intensity
+from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision
+from prefiqs_jax.execution.slices import default_slice, network_intensity
 from prefiqs_jax.masks import globally, magnitude
 from prefiqs_jax.masks.allocation import check_sparsity
 from prefiqs_jax.masks.named import NamedMask, as_named
 from prefiqs_jax.masks.packed import PackedMasks, pack_masks
-from prefiqs_jax.quality import faceqan, grafiqs, serfiq
 from prefiqs_jax.quality.draws import Draws
 from prefiqs_jax.quality.first_order import both_scorer, first_order_scorer
-from prefiqs_jax.quality.fit import check_fit
 from prefiqs_jax.quality.forwards import forward_scorer
+from prefiqs_jax.quality.method import Passes
 from prefiqs_jax.quality.methods import (
-    CRFIQA,
-    FACEQAN,
-    FIRST_ORDER,
-    GRAFIQS,
-    NORM,
-    PREFIQS,
-    RANDOM,
-    SERFIQ,
+    check_fit,
     check_methods,
+    find_method,
+    method_names,
 )
-from prefiqs_jax.quality.random import random_quality
-from prefiqs_jax.quality.scorer import Scorer, scorer
+from prefiqs_jax.quality.scorer import Scorer
+from prefiqs_jax.quality.shared import CRFIQA, FIRST_ORDER, NORM, PREFIQS
 from prefiqs_jax.types import MaskFn
 
 DEFAULT_SPARSITY = 0.4
 """Best of the paper's ablation, for unstructured magnitude masks."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Passes:
-    """How functions of images run through one network.
-
-    Attributes
-    ----------
-    backbone
-        The network.
-    batch_size, slice_size
-        Images of a batch, and of a part of it that goes through at a time.
-    precision
-        Of products.
-    """
-
-    backbone: Backbone
-    batch_size: int
-    slice_size: int | None
-    precision: Precision
-
-    @property
-    def taps(self) -> Taps:
-        """The network, opened up."""
-        assert self.backbone.taps is not None  # see check_fit
-        return self.backbone.taps
-
-    def run(self, function: ImageFunction, *, slices: bool = True) -> Run:
-        """Compile a function of (params, images, seeds) for any number of images."""
-        parts = sliced(function, self.slice_size) if slices else function
-        return in_batches(parts, self.backbone.params, self.batch_size)
 
 
 def make_scorers(
@@ -99,9 +58,10 @@ def make_scorers(
     mask
         For the same; None = ``global/magnitude``.
     precision
-        Of products, see :mod:`prefiqs_jax.execution.precision`.
+        Precision of matmuls and convolutions, see
+        :mod:`prefiqs_jax.execution.precision`.
     seed
-        Of what is drawn at random; with the seed of an image
+        Key of what is drawn at random; with the seed of an image
         (:func:`prefiqs_jax.quality.image_seeds`) it determines its draws.
     draws
         How much is drawn; None = as published. Its seed takes the place of ``seed``.
@@ -139,18 +99,11 @@ def make_scorers(
     if masks is not None:
         identity = {**named.describe(), "masks_sha256": masks.sha256}
         made = [dataclasses.replace(each, identity=identity) for each in made]
-    own = {GRAFIQS: _grafiqs, SERFIQ: _serfiq, FACEQAN: _faceqan}
-    if own.keys() & set(methods):
+    found = (find_method(name).make for name in method_names() if name in methods)
+    makers = [make for make in found if make]
+    if makers:
         passes = Passes(backbone, batch_size, _slice(backbone, batch_size), precision)
-        made += [make(passes, draws) for name, make in own.items() if name in methods]
-    if RANDOM in methods:
-        made.append(
-            scorer(
-                [RANDOM],
-                lambda _, seeds: {RANDOM: random_quality(seeds, draws.seed)},
-                random={"seed": draws.seed},
-            )
-        )
+        made += [make(passes, draws) for make in makers]
     return tuple(made)
 
 
@@ -210,58 +163,3 @@ def _slice(backbone: Backbone, batch_size: int) -> int | None:
     image = jax.ShapeDtypeStruct((1, pixels.height, pixels.width, 3), np.float32)
     intensity = network_intensity(backbone.apply_fn, backbone.params, image)
     return default_slice(batch_size, intensity)
-
-
-def _grafiqs(passes: Passes, draws: Draws) -> Scorer:
-    del draws
-    observe: Any = passes.taps.observe
-    whole: Any = at_precision(lambda p, both: observe(p, *both), passes.precision)
-    run = passes.run(grafiqs.gradient_magnitudes(lambda p, x, s: whole(p, (x, s))))
-    names = [f"{GRAFIQS}/{output}" for output in grafiqs.OUTPUTS]
-
-    def compute(images: NDArray, seeds: NDArray) -> dict[str, NDArray]:
-        return dict(zip(names, -run(images, seeds), strict=True))
-
-    return scorer(names, compute)
-
-
-def _serfiq(passes: Passes, draws: Draws) -> Scorer:
-    taps, size = passes.taps, passes.slice_size
-    trunk, head = (
-        at_precision(part, passes.precision) for part in (taps.trunk, taps.head)
-    )
-    drawn: dict[str, Any] = {
-        "passes": draws.serfiq_passes,
-        "dropout": draws.serfiq_dropout,
-        "seed": draws.seed,
-    }
-    function = serfiq.mean_distances(
-        in_slices(trunk, size) if size else trunk, head, **drawn
-    )
-    # The head is one product with large weights: the more images at once the better.
-    run = passes.run(function, slices=False)
-    return scorer(
-        [SERFIQ],
-        lambda images, seeds: {SERFIQ: serfiq.quality_of(run(images, seeds))},
-        serfiq=drawn,
-    )
-
-
-def _faceqan(passes: Passes, draws: Draws) -> Scorer:
-    taps = passes.backbone.taps
-    apply_fn = taps.apply_for_gradients if taps else passes.backbone.apply_fn
-    drawn: dict[str, Any] = {
-        "samples": draws.faceqan_samples,
-        "steps": draws.faceqan_steps,
-        "epsilon": draws.faceqan_epsilon,
-        "seed": draws.seed,
-    }
-    function = faceqan.similarities(
-        at_precision(apply_fn, passes.precision), passes.backbone.preprocessing, **drawn
-    )
-    run = passes.run(function)
-    return scorer(
-        [FACEQAN],
-        lambda images, seeds: {FACEQAN: faceqan.quality_of(run(images, seeds))},
-        faceqan=drawn,
-    )

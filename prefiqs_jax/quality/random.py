@@ -3,6 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from prefiqs_jax.quality.draws import Draws
+from prefiqs_jax.quality.method import Method, Passes
+from prefiqs_jax.quality.scorer import Scorer, scorer
+
+NAME = "random"
+
 
 def random_quality(seeds: NDArray[np.uint32], seed: int) -> NDArray[np.float64]:
     """Draw a number for each image from its seed and a seed of the run.
@@ -10,9 +16,9 @@ def random_quality(seeds: NDArray[np.uint32], seed: int) -> NDArray[np.float64]:
     Parameters
     ----------
     seeds
-        Of the images, shape (n,).
+        Seeds of the images, shape (n,).
     seed
-        Of the run.
+        Seed of the run.
 
     Returns
     -------
@@ -26,3 +32,17 @@ def random_quality(seeds: NDArray[np.uint32], seed: int) -> NDArray[np.float64]:
     (True, True)
     """
     return np.array([np.random.default_rng((seed, int(s))).random() for s in seeds])
+
+
+def _make(passes: Passes, draws: Draws) -> Scorer:
+    del passes
+    return scorer(
+        [NAME],
+        lambda _, seeds: {NAME: random_quality(seeds, draws.seed)},
+        random={"seed": draws.seed},
+    )
+
+
+METHODS = (
+    Method(NAME, "a number drawn for each image, as a baseline", "0", "", _make),
+)

@@ -22,8 +22,8 @@ from prefiqs_jax.images import (
 from prefiqs_jax.images.folder import IDENTITY_TABLE
 from prefiqs_jax.masks.named import NamedMask
 from prefiqs_jax.quality.make import DEFAULT_SPARSITY, make_scorers
-from prefiqs_jax.quality.methods import PREFIQS
 from prefiqs_jax.quality.scorer import score_images
+from prefiqs_jax.quality.shared import PREFIQS
 from prefiqs_jax.results.inventory import INVENTORY
 from prefiqs_jax.results.parts import PART
 from prefiqs_jax.results.run_folder import MANIFEST
@@ -61,7 +61,8 @@ def score(
     batch_size
         Images in a batch; None = 32 on a CPU, 128 elsewhere.
     precision
-        Of products, see :mod:`prefiqs_jax.execution.precision`.
+        Precision of matmuls and convolutions, see
+        :mod:`prefiqs_jax.execution.precision`.
     on_bad_image
         ``"fail"`` or ``"skip"``.
     progress

@@ -21,7 +21,7 @@ class Scorer:
     Attributes
     ----------
     names
-        Of the outputs, such as ``norm``, ``prefiqs/0.4`` or ``grafiqs/block1``.
+        Names of the outputs, such as ``norm``, ``prefiqs/0.4`` or ``grafiqs/block1``.
     call
         ``(images, seeds) -> {name: quality (n,)}`` of preprocessed images (n, height,
         width, 3), float32, n ≥ 1, and their seeds (n,), uint32, as
@@ -62,9 +62,11 @@ class NotFinite(InputError):
 
     def __init__(self, name: str, rows: Sequence[int], names: Sequence[str] = ()):
         self.name, self.rows = name, rows
-        told = [names[row] if names else str(row) for row in rows[:5]]
+        told = ", ".join(names[row] if names else str(row) for row in rows[:5])
         more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
-        where = f"{', '.join(told)}{more}" + ("" if names else " (rows, from 0)")
+        where = (
+            f"{told}{more}" if names else f"the images in rows {told}{more} (from 0)"
+        )
         super().__init__(
             f"{name}: no finite quality for {where}: the embedding is zero or not "
             "finite; leave these images out"
@@ -81,7 +83,7 @@ def score_images(
     scorers
         From :func:`prefiqs_jax.quality.make_scorers`.
     names
-        Of the images; they seed what is drawn at random.
+        Names of the images; they seed what is drawn at random.
     images
         Preprocessed, shape (n ≥ 1, height, width, 3).
 
@@ -109,7 +111,7 @@ def image_seeds(names: Iterable[str]) -> NDArray[np.uint32]:
     Parameters
     ----------
     names
-        Of the images, n of them.
+        Names of n images.
 
     Returns
     -------

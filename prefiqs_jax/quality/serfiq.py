@@ -22,13 +22,18 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
+from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.execution.batches import ImageFunction
+from prefiqs_jax.execution.precision import Precision, at_precision
+from prefiqs_jax.execution.slices import in_slices
+from prefiqs_jax.quality.draws import Draws
 from prefiqs_jax.quality.keys import image_keys
+from prefiqs_jax.quality.method import Method, Passes, need_taps
+from prefiqs_jax.quality.scorer import Scorer, scorer
 from prefiqs_jax.sensitivity import unit
 from prefiqs_jax.types import ApplyFn
 
-PASSES = 100
-DROPOUT = 0.4
+NAME = "serfiq"
 SLOPE, CENTRE = 130.0, 0.88
 LEVELS = 2**16
 """Probabilities are multiples of 1 / LEVELS: 32 random bits decide on two features."""
@@ -38,8 +43,8 @@ def mean_distances(
     trunk: ApplyFn,
     head: ApplyFn,
     *,
-    passes: int = PASSES,
-    dropout: float = DROPOUT,
+    passes: int = Draws.serfiq_passes,
+    dropout: float = Draws.serfiq_dropout,
     seed: int = 0,
 ) -> ImageFunction:
     """Make the function that computes d̄, the mean distance of dropout embeddings.
@@ -133,9 +138,9 @@ def kept_features(keys: Array, number: Array | int, count: int, kept: int) -> Ar
     Parameters
     ----------
     keys
-        Of the images, see :func:`prefiqs_jax.quality.keys.image_keys`.
+        Keys of the images, see :func:`prefiqs_jax.quality.keys.image_keys`.
     number
-        Of the pass.
+        Number of the pass.
     count
         Features of an image.
     kept
@@ -154,3 +159,40 @@ def kept_features(keys: Array, number: Array | int, count: int, kept: int) -> Ar
         return (halves < jnp.uint32(kept)).reshape(-1)[:count]
 
     return jax.vmap(draw)(keys)
+
+
+def _check(backbone: Backbone, precision: Precision) -> None:
+    del precision
+    need_taps(NAME, backbone)
+
+
+def _make(passes: Passes, draws: Draws) -> Scorer:
+    taps, size = passes.taps, passes.slice_size
+    trunk, head = (
+        at_precision(part, passes.precision) for part in (taps.trunk, taps.head)
+    )
+    drawn: dict[str, Any] = {
+        "passes": draws.serfiq_passes,
+        "dropout": draws.serfiq_dropout,
+        "seed": draws.seed,
+    }
+    function = mean_distances(in_slices(trunk, size) if size else trunk, head, **drawn)
+    # The head is one product with large weights: the more images at once the better.
+    run = passes.run(function, slices=False)
+    return scorer(
+        [NAME],
+        lambda images, seeds: {NAME: quality_of(run(images, seeds))},
+        serfiq=drawn,
+    )
+
+
+METHODS = (
+    Method(
+        NAME,
+        "agreement of 100 embeddings with random dropout",
+        "1 + 100 of the layers behind the dropout",
+        "Terhörst et al. (2020). SER-FIQ. CVPR. arXiv:2003.09373",
+        _make,
+        _check,
+    ),
+)

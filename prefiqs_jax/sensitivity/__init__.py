@@ -7,7 +7,7 @@ nothing and keeps no state: wrap it in ``jax.jit`` with params and images as arg
 from prefiqs_jax.sensitivity.agreement import Agreement, agreement
 from prefiqs_jax.sensitivity.embedding import (
     check_norms,
-    distance,
+    drift_of,
     embed,
     norms,
     unit,
@@ -26,8 +26,8 @@ __all__ = [
     "agreement",
     "check_norms",
     "displacement",
-    "distance",
     "drift",
+    "drift_of",
     "embed",
     "embedding_jvp",
     "embedding_jvps",

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from prefiqs_jax.sensitivity.embedding import distance, norms
+from prefiqs_jax.sensitivity.embedding import drift_of, norms
 
 
 class Agreement(NamedTuple):
@@ -47,7 +47,7 @@ def agreement(
     [3.0, 5.0, 0.6..., 4.0]
     """
     first_order = norms(jvp)
-    drift = distance(displacement)
+    drift = drift_of(displacement)
     # Unit vectors before the product: at small sparsity a product of two norms of 1e-4
     # would lose nothing in float32, but one of 1e-20 underflows.
     along = jnp.sum(

@@ -7,13 +7,13 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.types import ApplyFn, Params
+from prefiqs_jax.types import ApplyFn, Images, Params
 
 Rows = TypeVar("Rows", Array, np.ndarray)
 
 
 def embed(
-    apply_fn: ApplyFn, params: Params, images: Float[Array, "batch ..."]
+    apply_fn: ApplyFn, params: Params, images: Images
 ) -> Float[Array, "batch dim"]:
     """Compute L2-normalised embeddings z = f(x; θ) / ‖f(x; θ)‖.
 
@@ -60,7 +60,7 @@ def unit(raw: Rows) -> Rows:
     return raw / norms(raw)[..., None]
 
 
-def distance(displacement: Rows) -> Rows:
+def drift_of(displacement: Rows) -> Rows:
     """Compute the drift D = ‖z(x; θ + δ) - z(x; θ)‖ from that displacement.
 
     Parameters
@@ -79,7 +79,7 @@ def distance(displacement: Rows) -> Rows:
 
     Examples
     --------
-    >>> distance(np.array([[1.0, 0.0]]) - np.array([[0.0, 1.0]]))
+    >>> drift_of(np.array([[1.0, 0.0]]) - np.array([[0.0, 1.0]]))
     array([1.41421356])
     """
     return norms(displacement)
@@ -95,11 +95,11 @@ def check_norms(
     Parameters
     ----------
     names
-        Of the images.
+        Names of the images.
     found
         Norms of their raw embeddings.
     where
-        Of which network, to be read after what is wrong.
+        Which network it was, to be read after what is wrong.
     """
     bad = np.flatnonzero(~np.isfinite(found) | (found == 0))
     if bad.size:

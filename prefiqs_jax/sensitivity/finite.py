@@ -4,13 +4,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from prefiqs_jax.sensitivity.embedding import distance, embed
+from prefiqs_jax.sensitivity.embedding import drift_of, embed
 from prefiqs_jax.sensitivity.linearise import check_delta
-from prefiqs_jax.types import ApplyFn, Delta, Params
+from prefiqs_jax.types import ApplyFn, Delta, Images, Params
 
 
 def displacement(
-    apply_fn: ApplyFn, params: Params, delta: Delta, images: Float[Array, "batch ..."]
+    apply_fn: ApplyFn, params: Params, delta: Delta, images: Images
 ) -> Float[Array, "batch dim"]:
     """Compute z(x; θ + δ) - z(x; θ), two forward passes.
 
@@ -41,7 +41,7 @@ def displacement(
 
 
 def drift(
-    apply_fn: ApplyFn, params: Params, delta: Delta, images: Float[Array, "batch ..."]
+    apply_fn: ApplyFn, params: Params, delta: Delta, images: Images
 ) -> Float[Array, " batch"]:
     """Compute the drift ‖z(x; θ + δ) - z(x; θ)‖ of each image.
 
@@ -62,4 +62,4 @@ def drift(
     >>> drift(lambda p, x: x @ p, theta, delta, jnp.array([[2.0, 0.0]]))
     Array([1.414213...], dtype=...)
     """
-    return distance(displacement(apply_fn, params, delta, images))
+    return drift_of(displacement(apply_fn, params, delta, images))

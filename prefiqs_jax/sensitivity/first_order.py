@@ -5,11 +5,11 @@ from jaxtyping import Array, Float
 
 from prefiqs_jax.sensitivity.embedding import norms
 from prefiqs_jax.sensitivity.linearise import check_delta, linearise
-from prefiqs_jax.types import ApplyFn, Delta, Params
+from prefiqs_jax.types import ApplyFn, Delta, Images, Params
 
 
 def embedding_jvp(
-    apply_fn: ApplyFn, params: Params, delta: Delta, images: Float[Array, "batch ..."]
+    apply_fn: ApplyFn, params: Params, delta: Delta, images: Images
 ) -> tuple[Float[Array, "batch dim"], Float[Array, "batch dim"]]:
     """Push one direction through the L2-normalised embedding.
 
@@ -64,7 +64,7 @@ def embedding_jvp(
 
 
 def embedding_jvps(
-    apply_fn: ApplyFn, params: Params, deltas: Delta, images: Float[Array, "batch ..."]
+    apply_fn: ApplyFn, params: Params, deltas: Delta, images: Images
 ) -> tuple[Float[Array, "batch dim"], Float[Array, "directions batch dim"]]:
     """Push many directions through one linearisation of the normalised embedding.
 
@@ -96,7 +96,7 @@ def embedding_jvps(
 
 
 def first_order(
-    apply_fn: ApplyFn, params: Params, delta: Delta, images: Float[Array, "batch ..."]
+    apply_fn: ApplyFn, params: Params, delta: Delta, images: Images
 ) -> Float[Array, " batch"]:
     """Compute the first-order drift ‖J_θ z(x; θ) · δ‖ of each image.
 

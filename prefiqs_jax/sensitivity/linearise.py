@@ -6,12 +6,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jaxtyping import Float
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.sensitivity.embedding import norms, unit
 from prefiqs_jax.trees import named_leaves
-from prefiqs_jax.types import ApplyFn, Delta, Params
+from prefiqs_jax.types import ApplyFn, Delta, Images, Params
 
 
 class Linearised(NamedTuple):
@@ -26,9 +25,7 @@ class Linearised(NamedTuple):
     forward passes each; ``jax.vmap`` takes several directions at once."""
 
 
-def linearise(
-    apply_fn: ApplyFn, params: Params, images: Float[Array, "batch ..."]
-) -> Linearised:
+def linearise(apply_fn: ApplyFn, params: Params, images: Images) -> Linearised:
     """Compute unit embeddings, and keep what pushing directions through them needs.
 
     One forward pass, by ``jax.linearize``. The intermediate results of the whole

@@ -22,7 +22,7 @@ from prefiqs_jax.images import (
 from prefiqs_jax.results.inventory import read_inventory, write_inventory
 from prefiqs_jax.results.parts import run_digest, sound_parts
 from prefiqs_jax.results.run_folder import CONTENT, check_setting, claim_run, open_run
-from prefiqs_jax.sweep.distributed import Agreed, Share, agree, all_stop_if_one_must
+from prefiqs_jax.sweep.distributed import Agreed, Share, abort_all_on_error, agree
 from prefiqs_jax.sweep.planner import default_batch_size
 
 if TYPE_CHECKING:
@@ -44,9 +44,9 @@ class Assignment:
     complete
         Whether the whole run was.
     settings
-        Of the run, its batch size and the digest of its images' content included.
+        Settings of the run, with its batch size and the digest of its images' content.
     manifest
-        Of the run that is continued; None for a new one.
+        Manifest of the run that is continued; None for a new one.
     inventory
         What the images' files hold.
     """
@@ -99,7 +99,7 @@ def assign(
     settings
         That decide the rows; a batch size of None is chosen here.
     schema
-        Of the parts.
+        Schema of the parts.
     device_count
         Devices of this process.
     on_bad_image, beside, distributed
@@ -120,7 +120,7 @@ def assign(
     """
     count = len(folder.names)
     _check_apart(folder, out)
-    together = all_stop_if_one_must if distributed else contextlib.nullcontext
+    together = abort_all_on_error if distributed else contextlib.nullcontext
     with contextlib.ExitStack() as stack:
         with together():
             if distributed and jax.process_index():

@@ -31,9 +31,9 @@ class Share:
     Attributes
     ----------
     index
-        Of this process, from 0.
+        Number of this process, from 0.
     count
-        Of all processes.
+        Number of processes.
     """
 
     index: int = 0
@@ -71,7 +71,7 @@ def join(
     coordinator
         ``HOST:PORT`` of process 0; None = found out from the cluster.
     process_count, process_index
-        Of this launch; None = found out from the cluster.
+        Numbers of this launch; None = found out from the cluster.
     timeout
         Seconds to wait for the others.
 
@@ -117,7 +117,7 @@ def join(
 
 
 @contextlib.contextmanager
-def all_stop_if_one_must() -> Iterator[None]:
+def abort_all_on_error() -> Iterator[None]:
     """Tell the other processes of an InputError, which :func:`agree` raises there.
 
     Between :func:`join` and :func:`agree`, so that none waits for one that is gone.

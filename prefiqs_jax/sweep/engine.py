@@ -39,7 +39,7 @@ from prefiqs_jax.sweep.strategy import Strategy
 from prefiqs_jax.types import ApplyFn, Params
 
 AXIS = "batch"
-"""Of the mesh of devices."""
+"""Name of the axis of the mesh of devices."""
 
 
 class Measured(NamedTuple):
@@ -130,7 +130,8 @@ def prepare(
     apply_fn, params, masks
         Network and masks.
     precision
-        Of products, see :mod:`prefiqs_jax.execution.precision`.
+        Precision of matmuls and convolutions, see
+        :mod:`prefiqs_jax.execution.precision`.
     devices
         That share the batch out; None = all of this process.
     """
@@ -226,7 +227,7 @@ def compile_step(
     strategy
         How to go about it.
     dtype
-        Of the images.
+        Type of the images.
 
     Returns
     -------
@@ -270,7 +271,7 @@ def start(
     Returns
     -------
     Measured
-        Of arrays that are being computed; :func:`fetch` waits for them.
+        Its arrays are being computed; :func:`fetch` waits for them.
     """
     missing = batch_size - len(images)
     if missing:

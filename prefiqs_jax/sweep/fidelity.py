@@ -27,11 +27,11 @@ def precision_error(
     Parameters
     ----------
     apply_fn
-        Of the network, in no precision of its own.
+        The network, in no precision of its own.
     images
         Preprocessed, shape (n, height, width, channels).
     executor
-        Of the run whose precision is to be judged; its program is used as it is, and
+        That of the run whose precision is judged; its program is used as it is, and
         its weights and masks where they are.
     memory_limit
         Bytes, as for :func:`prefiqs_jax.sweep.planner.Planner`.

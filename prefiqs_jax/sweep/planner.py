@@ -88,7 +88,7 @@ class Planner:
     image_count
         Images of the whole run; no batch is larger.
     dtype
-        Of the images.
+        Type of the images.
     batch_size
         Fixed if given, else chosen.
     memory_limit

@@ -29,7 +29,7 @@ class RunRecord:
     out
         Run folder.
     manifest
-        Of the run so far.
+        Manifest of the run so far.
     session
         What is known of this session; more may be added until it ends.
     share

@@ -28,7 +28,7 @@ from prefiqs_jax.results.provenance import now, session_record
 from prefiqs_jax.results.run_folder import FORMAT, write_manifest
 from prefiqs_jax.sweep.assignment import Assignment, assign
 from prefiqs_jax.sweep.batches import Work, measure_batches
-from prefiqs_jax.sweep.distributed import all_stop_if_one_must
+from prefiqs_jax.sweep.distributed import abort_all_on_error
 from prefiqs_jax.sweep.engine import prepare
 from prefiqs_jax.sweep.executor import Executor
 from prefiqs_jax.sweep.fidelity import describe_error, precision_error
@@ -50,8 +50,9 @@ class SweepOptions:
     memory_limit
         Bytes; None = found out.
     precision
-        Of products, see :mod:`prefiqs_jax.execution.precision`. A lower one than
-        ``"highest"`` is compared with it on the first batch, and the error recorded.
+        Precision of matmuls and convolutions, see
+        :mod:`prefiqs_jax.execution.precision`. One below ``"highest"`` is compared with
+        it on the first batch, and the error recorded.
     devices
         How many of this process's devices to use; None = all.
     tune
@@ -130,7 +131,7 @@ def sweep(
     started = time.monotonic()
     sparsities = sorted(sparsities)
     keep_programs()
-    with all_stop_if_one_must() if options.distributed else contextlib.nullcontext():
+    with abort_all_on_error() if options.distributed else contextlib.nullcontext():
         _check_sparsities(sparsities)
         devices = _devices(options.devices)
         masks = pack_masks(mask.mask_fn, backbone.params, sparsities, mask.prunable)

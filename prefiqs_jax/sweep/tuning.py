@@ -31,9 +31,9 @@ TUNE = get_args(Tune)
 before is used in any case."""
 
 FEWEST_STEPS = 16
-"""Of a run that may be measured for: timing one step costs at most a 16th of it."""
+"""Steps of the shortest run that measures: timing one costs at most a 16th of it."""
 SHARE = 0.05
-"""Of a run's time that may go into measuring."""
+"""Share of a run's time that may go into measuring."""
 GAIN = 0.03
 """A strategy must be faster by this much; less is noise."""
 REPEATS = 2
@@ -119,11 +119,11 @@ def tune_step(
     device_shape
         (images of one device, height, width, channels).
     dtype
-        Of the images.
+        Type of the images.
     best
         The step to beat.
     steps
-        Of the run.
+        Steps of the run.
     compile_candidate
         Makes a step of the same size.
     always

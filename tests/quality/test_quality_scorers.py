@@ -164,7 +164,7 @@ def test_slices_change_nothing():
         (["norm", "norm"], {}, "norm is given twice"),
         (["grafiqs"], {"precision": "fast"}, "takes gradients"),
         (["faceqan"], {"precision": "fast"}, "takes gradients"),
-        (["norm"], {"precision": "double"}, "precision 'double' is unknown"),
+        (["norm"], {"precision": "double"}, "unknown precision 'double'"),
         (["crfiqa"], {}, "needs weights with a quality head"),
         (["prefiqs"], {"sparsities": ()}, "sparsities are none"),
         (["prefiqs"], {"sparsities": (0.5, 0.5)}, "each once"),

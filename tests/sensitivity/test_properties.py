@@ -124,7 +124,7 @@ def test_independent_of_batch_mates(dtype, tolerance):
 
 
 def test_zero_embedding_is_nan_not_a_number():
-    embedding = embed(lambda p, x: x * p, jnp.array([0.0, 0.0]), jnp.ones((1, 2)))
+    embedding = embed(lambda p, x: x * p, jnp.zeros((1, 2)), jnp.ones((1, 2)))
     assert np.isnan(embedding).all()
 
 

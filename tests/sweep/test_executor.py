@@ -13,7 +13,7 @@ from prefiqs_jax.masks import globally, magnitude
 from prefiqs_jax.masks.packed import pack_masks
 from prefiqs_jax.sweep import executor as executor_module
 from prefiqs_jax.sweep import runner
-from prefiqs_jax.sweep.engine import pose
+from prefiqs_jax.sweep.engine import prepare
 from prefiqs_jax.sweep.executor import Executor
 from prefiqs_jax.sweep.planner import Planner
 
@@ -111,7 +111,7 @@ def test_other_errors_pass(run_sweep, monkeypatch, where):
 def test_it_says_so_once(monkeypatch):
     Device(most=2, where="fetch").install(monkeypatch)
     apply_fn, params, images = toy_network(np.float32)
-    problem = pose(apply_fn, params, pack_masks(globally(magnitude), params, [0.5]))
+    problem = prepare(apply_fn, params, pack_masks(globally(magnitude), params, [0.5]))
 
     said = []
     executor = Executor(Planner(problem, (8, 8, 3), 4, say=said.append))
@@ -127,7 +127,7 @@ def test_it_says_so_once(monkeypatch):
 def test_a_step_stays_below_the_limit():
     apply_fn, params, _ = toy_network(np.float32)
     masks = pack_masks(globally(magnitude), params, [0.2, 0.5])
-    problem = pose(apply_fn, params, masks)
+    problem = prepare(apply_fn, params, masks)
 
     def plan(limit):
         return Planner(problem, (8, 8, 3), 64, batch_size=32, memory_limit=limit).plan()

@@ -26,8 +26,14 @@ from prefiqs_jax.backbones.identity import weights_digest
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import read_folder, take_inventory
 from prefiqs_jax.images.stores import Degraded, Recipe
-from prefiqs_jax.masks import RankedMask, globally, layerwise, magnitude, mask_named
-from prefiqs_jax.masks.random import random
+from prefiqs_jax.masks import (
+    RankedMask,
+    globally,
+    layerwise,
+    magnitude,
+    mask_named,
+    random,
+)
 from prefiqs_jax.results.inventory import INVENTORY
 from prefiqs_jax.sweep import SweepOptions, sweep
 from prefiqs_jax.trees import prunable_matching

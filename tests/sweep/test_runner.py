@@ -119,7 +119,7 @@ def test_a_complete_run_is_left_alone(run_sweep, monkeypatch):
 
     run = run_sweep()
     before = sorted((p.name, p.stat().st_mtime_ns) for p in run.iterdir())
-    monkeypatch.setattr("prefiqs_jax.sweep.runner.pose", refuse)
+    monkeypatch.setattr("prefiqs_jax.sweep.runner.prepare", refuse)
     run_sweep()
     assert sorted((p.name, p.stat().st_mtime_ns) for p in run.iterdir()) == before
 

@@ -15,7 +15,7 @@ from prefiqs_jax import results
 from prefiqs_jax.masks import globally, magnitude
 from prefiqs_jax.masks.packed import pack_masks
 from prefiqs_jax.sweep import tuning
-from prefiqs_jax.sweep.engine import pose
+from prefiqs_jax.sweep.engine import prepare
 from prefiqs_jax.sweep.planner import Planner
 from prefiqs_jax.sweep.strategy import Strategy
 
@@ -44,7 +44,7 @@ def evidence_of(run_sweep):
 def plan():
     apply_fn, params, _ = toy_network(np.float32)
     masks = pack_masks(globally(magnitude), params, [0.2, 0.4, 0.6])
-    problem = pose(apply_fn, params, masks)
+    problem = prepare(apply_fn, params, masks)
 
     def run(image_count, **options):
         return Planner(problem, (8, 8, 3), image_count, batch_size=8, **options).plan()

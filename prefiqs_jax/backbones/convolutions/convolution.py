@@ -110,7 +110,7 @@ def conv(
     channels_in, channels_out
         Must be multiples of ``groups``.
     size, stride
-        Of the filters, in both directions.
+        Side of the filters and their step, in both directions.
     padding
         Zeros on every side; ``size // 2`` if None. (``SAME`` would pad a strided one
         on two sides only.)

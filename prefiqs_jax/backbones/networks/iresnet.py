@@ -129,7 +129,7 @@ class IResNet(nnx.Module):
     blocks, widths
         Number of blocks and output channels of each of the four stages.
     epsilon
-        Of every BatchNorm.
+        Epsilon of every BatchNorm.
     embedding_dim
         Length of an embedding.
     se

@@ -1,10 +1,8 @@
 """MobileFaceNets: those of insightface's arcface_torch, and Xiaoccer's.
 
-arcface_torch's is twice as wide as the paper's (four times in the large one), takes
+arcface_torch's is twice as wide as the paper's (the large one four times), takes
 112×112 pixels and ends in a dense layer. Its second layer has 64 groups of two
-channels, so that it is grouped rather than depthwise, but in the large network it is
-residual blocks. Xiaoccer's follows the paper, with 112×96 pixels, and ends in a 1×1
-convolution.
+channels, in the large one residual blocks. Xiaoccer's is the paper's: 112×96 pixels.
 
 References
 ----------

@@ -44,7 +44,7 @@ _Points = tuple[tuple[float, ...], ...]
 class AlignedFolder(NamedTuple):
     """What came of a folder of images."""
 
-    count: int
+    face_count: int
     """Faces that are there now."""
     left_out: int
     """Images that could not be aligned."""

@@ -1,10 +1,11 @@
 """What every degradation promises, so that any function that keeps it can join."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 
+@runtime_checkable
 class Degradation(Protocol):
     """A function that makes one picture worse, the more so the higher the severity.
 

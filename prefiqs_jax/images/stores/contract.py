@@ -1,12 +1,13 @@
 """What every store promises, so that any of them can be behind a folder's names."""
 
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from prefiqs_jax.images.decode import Decoded
 from prefiqs_jax.images.opening import NeededSize
 
 
+@runtime_checkable
 class Store(Protocol):
     """Gives pictures by their names, one at a time, to many threads at once.
 

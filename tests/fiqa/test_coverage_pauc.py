@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prefiqs_jax.fiqa import FEW_UNITS
 
-SCRIPT = Path(__file__).parents[1] / "experiments" / "coverage_pauc.py"
+SCRIPT = Path(__file__).parents[2] / "experiments" / "coverage_pauc.py"
 
 
 def test_it_runs(tmp_path):

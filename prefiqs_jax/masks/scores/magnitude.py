@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from prefiqs_jax.masks.scores.entry import ScoreEntry
+
 
 def magnitude(name: str, weights: NDArray) -> NDArray:  # noqa: ARG001 (a Score's form)
     """Score a weight by its absolute value; the smallest go first.
@@ -10,3 +12,8 @@ def magnitude(name: str, weights: NDArray) -> NDArray:  # noqa: ARG001 (a Score'
     Equals ``torch.nn.utils.prune.L1Unstructured``. Shape as ``weights``.
     """
     return np.abs(weights)
+
+
+ENTRY = ScoreEntry(
+    "magnitude", "smallest absolute values go first (PreFIQs)", lambda _: magnitude
+)

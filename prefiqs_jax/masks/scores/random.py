@@ -5,6 +5,7 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
+from prefiqs_jax.masks.scores.entry import ScoreEntry
 from prefiqs_jax.types import Score
 
 
@@ -40,3 +41,6 @@ def random(seed: int) -> Score:
 
     score.__name__ = "random"
     return score
+
+
+ENTRY = ScoreEntry("random", "random weights go, keyed by --seed", random)

@@ -1,0 +1,34 @@
+"""Check the maths at run time: types by beartype, shapes by jaxtyping."""
+
+import typing
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+from beartype import beartype
+from jaxtyping import install_import_hook
+
+CHECKED = [
+    f"prefiqs_jax.{room}"
+    for room in ("trees", "sensitivity", "masks", "statistics", "fiqa")
+]
+"""The maths. Elsewhere tests give bad types on purpose, and see them refused."""
+
+# The package imports these for annotations only.
+_NAMES = {"pd": pd, "pa": pa}
+
+
+def check(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Check calls of a function, unless an annotation names what it cannot resolve."""
+    try:
+        hints = typing.get_type_hints(function, localns=_NAMES, include_extras=True)
+    except NameError:  # imported for type checkers only, from a package above
+        return function
+    function.__annotations__ = hints
+    return beartype(function)
+
+
+def install() -> None:
+    """Check them from now on; before any of the package is imported."""
+    install_import_hook(CHECKED, "typechecked.check")
