@@ -21,7 +21,7 @@ class Provenance:
     file, sha256
         Name and digest of the file that was read.
     source_file, source_sha256
-        Of the original, if the file is a conversion; otherwise the same.
+        Name and digest of the original, if the file is a conversion; else the same.
     format
         ``onnx``, ``torch``, ``mxnet`` or ``safetensors``.
     ignored

@@ -94,7 +94,7 @@ class Preprocessing:
         Returns
         -------
         Preprocessing
-            Of the same size.
+            For images of the same size.
 
         Raises
         ------

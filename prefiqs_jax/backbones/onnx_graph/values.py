@@ -27,6 +27,10 @@ class FeatureMap:
 
     array: Array
 
+    def held(self, axis: int) -> int:
+        """Return where an axis of the file, counted from the front, is held."""
+        return {0: 0, 1: self.array.ndim - 1}.get(axis, axis - 1)
+
 
 Value: TypeAlias = Array | np.ndarray | FeatureMap
 
@@ -80,20 +84,20 @@ def combine(function: Callable[..., Any], values: Sequence[Value], dtype: Any) -
     Parameters
     ----------
     function
-        Of arrays whose shapes broadcast.
+        Takes arrays whose shapes broadcast.
     values
         Its arguments; if all are known, so is the result.
     dtype
-        Of the network's arithmetic, which known numbers take on.
+        Type of the network's arithmetic, which known numbers take on.
     """
-    shape = np.broadcast_shapes(*(shape_of(value) for value in values))
-    if all(is_known(value) for value in values):
+    shape = np.broadcast_shapes(*map(shape_of, values))
+    if all(map(is_known, values)):
         check_room(shape)
         return np.asarray(function(*values))
     values = [lift(value, values, dtype) for value in values]
     maps = [value for value in values if isinstance(value, FeatureMap)]
     if not maps or len(shape) > maps[0].array.ndim:
-        return function(*(plain(value) for value in values))
+        return function(*map(plain, values))
 
     def turned(value: Value) -> Any:
         if isinstance(value, FeatureMap):
@@ -101,7 +105,7 @@ def combine(function: Callable[..., Any], values: Sequence[Value], dtype: Any) -
         ones = (1,) * (len(shape) - value.ndim)
         return jnp.moveaxis(value.reshape(ones + value.shape), 1, -1)
 
-    return FeatureMap(function(*(turned(value) for value in values)))
+    return FeatureMap(function(*map(turned, values)))
 
 
 def check_room(shape: Sequence[int], limit: int = MAX_KNOWN) -> None:
