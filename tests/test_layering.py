@@ -36,8 +36,8 @@ LAYERS = [
     "plots",
     "sweep",
     "quality",
-    "evaluation",
     "report",
+    "evaluation",
     "demo",
     "cli",
 ]

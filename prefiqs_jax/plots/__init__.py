@@ -1,4 +1,4 @@
-"""Figures: data in, ``Axes`` in, ``Axes`` out; nothing is computed, shown or saved."""
+"""Figures: data in, ``Axes`` in, ``Axes`` out; nothing is computed or shown."""
 
 from prefiqs_jax.plots.agreement import agreement_panels, statistic_against_sparsity
 from prefiqs_jax.plots.alignment import alignment_panels
@@ -16,12 +16,14 @@ from prefiqs_jax.plots.residual import (
     relative_residual_against_sparsity,
     residual_against_sparsity,
 )
+from prefiqs_jax.plots.saving import Drawing, figure_files
 from prefiqs_jax.plots.severity import drift_against_severity
 from prefiqs_jax.plots.theme import COLUMN_IN, PAGE_IN, theme
 
 __all__ = [
     "COLUMN_IN",
     "PAGE_IN",
+    "Drawing",
     "Face",
     "agreement_panels",
     "alignment_panels",
@@ -32,6 +34,7 @@ __all__ = [
     "drift_panels",
     "edc_panel",
     "face_tile",
+    "figure_files",
     "layer_sparsity_map",
     "note",
     "optimisation_panels",

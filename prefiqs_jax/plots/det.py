@@ -10,16 +10,15 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
-from prefiqs_jax.errors import InputError
+from prefiqs_jax.errors import InputError, check_choice
 from prefiqs_jax.fiqa import DET
 from prefiqs_jax.plots.labels import plain
 from prefiqs_jax.plots.notes import note
-from prefiqs_jax.plots.theme import CYCLE, GREY
+from prefiqs_jax.plots.shared import legend_above
+from prefiqs_jax.plots.theme import CYCLE, GREY, LINES
 
 Scale = Literal["probit", "log"]
 
-# Lines must be told apart without colour.
-_LINES = ("-", (0, (4, 1.2)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (8, 1.5)))
 # More than a page has dots would only make a large file.
 _MOST_CELLS = 1500
 # Names that are longer have a line of the legend each.
@@ -79,9 +78,7 @@ def det_panel(
     if not curves:
         message = "no curves to draw; give at least one"
         raise InputError(message)
-    if scale not in get_args(Scale):
-        message = f"unknown scale {scale!r}; known: {', '.join(get_args(Scale))}"
-        raise InputError(message)
+    check_choice("scale", scale, get_args(Scale))
     non_mated = max(curve.non_mated_count for curve in curves.values())
     mated = max(curve.mated_count for curve in curves.values())
     x_range = _checked_range("fmr_range", fmr_range, non_mated)
@@ -99,7 +96,7 @@ def det_panel(
             # One point makes no line.
             marker="o" if len(x) == 1 else "",
             color=CYCLE[place % len(CYCLE)],
-            ls=_LINES[place % len(_LINES)],
+            ls=LINES[place % len(LINES)],
             label=plain(name),
         )
     if absent:
@@ -112,9 +109,7 @@ def det_panel(
     ax.set(xlim=x_range, ylim=y_range)
     ax.set(xlabel="false match rate (FMR)", ylabel="false non-match rate (FNMR)")
     ax.grid(color="0.9", lw=0.4)
-    columns = 2 if max(map(len, curves)) <= _WIDE_NAME else 1
-    place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}
-    ax.legend(**place, ncols=columns, handlelength=3)
+    legend_above(ax, 2 if max(map(len, curves)) <= _WIDE_NAME else 1)
     return ax
 
 
@@ -130,18 +125,15 @@ def _checked_range(
 
 
 def _set_scale(ax: Axes, scale: Scale) -> None:
-    for axis in (ax.xaxis, ax.yaxis):
+    both = (_probit, _rate)
+    for axis, set_scale in ((ax.xaxis, ax.set_xscale), (ax.yaxis, ax.set_yscale)):
         if scale == "probit":
-            both = (_probit, _rate)
-            set_scale = ax.set_xscale if axis is ax.xaxis else ax.set_yscale
             set_scale(FuncScale(axis, functions=both))
             axis.set_major_locator(FixedLocator(_TICKS))
             axis.set_minor_locator(NullLocator())
             axis.set_major_formatter(FuncFormatter(_tick))
-        elif axis is ax.xaxis:
-            ax.set_xscale("log")
         else:
-            ax.set_yscale("log")
+            set_scale("log")
 
 
 def _probit(rate: ArrayLike) -> NDArray[np.float64]:

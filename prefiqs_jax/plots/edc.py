@@ -5,15 +5,13 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.fiqa import EDC, EDCBand, Protocol, best_fnmr_after_discard
 from prefiqs_jax.plots.labels import plain
-from prefiqs_jax.plots.theme import CYCLE, GREY, MARKERS
+from prefiqs_jax.plots.shared import few_ticks, legend_above
+from prefiqs_jax.plots.theme import GREY, LINES, look
 
-# Lines must be told apart without colour, where they are too dense for markers.
-_LINES = ("-", (0, (4, 1.2)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (8, 1.5)))
 _DISCARDED = {
     "pooled": "comparisons",
     "mated": "mated comparisons",
@@ -89,7 +87,8 @@ def edc_panel(
     drawstyle = "steps-post" if is_step else "default"
     for place, (name, curve) in enumerate(curves.items()):
         x, y, low, high = _columns(curve, end)
-        color, line = CYCLE[place % len(CYCLE)], _LINES[place % len(_LINES)]
+        color, marker = look(place).values()
+        line = LINES[place % len(LINES)]
         if isinstance(curve, EDCBand):
             ax.fill_between(
                 x, low, high, step=step, color=color, alpha=0.16, lw=0, zorder=1
@@ -99,7 +98,6 @@ def edc_panel(
                 thin = {"lw": 0.5, "alpha": 0.7, "zorder": 2}
                 ax.plot(x, edge, ds=drawstyle, ls=line, color=color, **thin)
         has_markers = not is_step and len(x) <= _MOST_MARKERS
-        marker = MARKERS[(place + place // len(CYCLE)) % len(MARKERS)]
         ax.plot(
             x,
             y,
@@ -122,10 +120,9 @@ def edc_panel(
     kind = _DISCARDED[switches.discard]
     # On two lines, so that three panels have room side by side.
     ax.set(xlabel=f"fraction of {kind}\ndiscarded ({protocol})", ylabel=_rate(source))
-    ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-    # Above the axes: within them there is no place that every set of curves spares.
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, handlelength=3)
+    few_ticks(ax.xaxis, 6)
+    few_ticks(ax.yaxis)
+    legend_above(ax)
     return ax
 
 

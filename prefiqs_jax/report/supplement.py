@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from prefiqs_jax.report.figures import Drawing
+from prefiqs_jax.plots import Drawing
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -81,7 +81,7 @@ def test_blocks_stand_side_by_side():
 
 
 def test_words_must_be_as_many_as_pictures():
-    with pytest.raises(ValueError, match="1 × 2 words for 2 × 2 pictures"):
+    with pytest.raises(ValueError, match="1 × 2 words for 2 × 2 images"):
         plots.picture_sheet(
             Figure(),
             np.zeros((2, 2, 4, 4, 3), np.uint8),

@@ -53,7 +53,7 @@ class _Page(html.parser.HTMLParser):
 @pytest.fixture
 def quick(monkeypatch):
     """Leave the rendering out, which takes most of the time, where words are tested."""
-    monkeypatch.setattr("prefiqs_jax.report.write.render", lambda _: (b"png", b"pdf"))
+    monkeypatch.setattr("prefiqs_jax.plots.saving.render", lambda _: (b"png", b"pdf"))
 
 
 def _figures(report):
