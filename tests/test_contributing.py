@@ -31,7 +31,7 @@ RECIPES = {heading: (line, code) for heading, line, code in recipes()}
 
 
 @pytest.fixture(autouse=True)
-def _same_ladder():
+def _same_degradations():
     """Take back what a recipe adds to the degradations."""
     before = dict(DEGRADATIONS)
     yield

@@ -7,10 +7,10 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.fiqa import EDC, EDCBand, Protocol, best_fnmr_after_discard
+from prefiqs_jax.fiqa import EDC, EDCBand, Protocol
 from prefiqs_jax.plots.labels import plain
 from prefiqs_jax.plots.shared import few_ticks, legend_above
-from prefiqs_jax.plots.theme import GREY, LINES, look
+from prefiqs_jax.plots.theme import LINES, look
 
 _DISCARDED = {
     "pooled": "comparisons",
@@ -29,7 +29,6 @@ def edc_panel(
     curves: Mapping[str, EDC | EDCBand],
     *,
     max_discard: float | None = None,
-    bounds: bool = False,
 ) -> Axes:
     """Draw FNMR over the fraction of comparisons discarded, one line per quality.
 
@@ -45,11 +44,6 @@ def edc_panel(
         Curves by name, all of one protocol and FMR.
     max_discard
         Right end of the axis; by default, all is shown.
-    bounds
-        Draw in grey the FNMR of a quality without information, which is that before any
-        discard, and the lowest that any quality reaches. Only where mated comparisons
-        are discarded by themselves at a fixed threshold, as with "fiqat" and
-        "proportional".
 
     Returns
     -------
@@ -59,8 +53,7 @@ def edc_panel(
     Raises
     ------
     InputError
-        If there are no curves, they differ in protocol or FMR, or bounds are asked for
-        where they are not known.
+        If there are no curves, or they differ in protocol or FMR.
 
     Examples
     --------
@@ -73,13 +66,6 @@ def edc_panel(
     """
     switches, source, protocol = _shared(curves)
     is_step = switches.interpolation == "step"
-    has_bounds = switches.discard != "pooled" and switches.threshold == "fixed"
-    if bounds and not has_bounds:
-        message = (
-            "bounds are known only where mated comparisons are discarded at a fixed "
-            'threshold; use protocol="fiqat" or bounds=False'
-        )
-        raise InputError(message)
     last = max(float(curve.discard_fraction[-1]) for curve in curves.values())
     end = last if max_discard is None else max_discard
     highest = 0.0
@@ -110,10 +96,6 @@ def edc_panel(
             zorder=3,
         )
         highest = max(highest, float(np.nanmax(high, initial=0)))
-    if bounds:
-        first = next(iter(curves.values()))
-        start = float(_columns(first, end)[1][0])
-        _draw_bounds(ax, start, end)
     # Room for a line along 0 and for markers at the ends.
     top = highest if highest > 0 else 1.0
     ax.set(xlim=(-0.015 * end, 1.015 * end), ylim=(-0.02 * top, 1.05 * top))
@@ -179,20 +161,3 @@ def _columns(curve: EDC | EDCBand, end: float) -> list[Float[np.ndarray, " point
     grid = np.linspace(0, x[-1], _MOST_STEPS)
     places = np.searchsorted(x, grid, side="right") - 1
     return [grid, *(column[places] for column in columns[1:])]
-
-
-def _draw_bounds(ax: Axes, start: float, end: float) -> None:
-    fraction = np.linspace(0, min(end, 1 - 1e-9), 200)
-    best = best_fnmr_after_discard(start, fraction)
-    ax.axhline(
-        start, color=GREY, lw=0.8, ls=(0, (6, 3)), zorder=1.5, label="no information"
-    )
-    ax.plot(
-        fraction,
-        best,
-        color=GREY,
-        lw=0.8,
-        ls=(0, (1, 2)),
-        zorder=1.5,
-        label="best possible",
-    )

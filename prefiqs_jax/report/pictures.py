@@ -1,4 +1,4 @@
-"""Choose the most and least stable faces of a run and open their pictures."""
+"""Choose the most and least stable faces of a run and open their images."""
 
 from collections import Counter
 from pathlib import Path, PurePosixPath
@@ -16,7 +16,7 @@ from prefiqs_jax.plots import Face
 if TYPE_CHECKING:
     import pandas as pd
 
-# Twice the size on the page, so that a zoom shows the picture and not its pixels.
+# Twice the size on the page, so that a zoom shows the image and not its pixels.
 _LONGEST_SIDE_PX = 224
 
 
@@ -70,7 +70,7 @@ def choose_faces(
 
 
 def find_folder(manifest: dict[str, Any], images: Path | None) -> Path | None:
-    """Give the folder of the pictures: as asked for, or as the run recorded it.
+    """Give the folder of the images: as asked for, or as the run recorded it.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def find_folder(manifest: dict[str, Any], images: Path | None) -> Path | None:
     """
     if images is not None:
         if not images.is_dir():
-            message = f"{images} is no folder; give the folder of the run's pictures"
+            message = f"{images} is no folder; give the folder of the run's images"
             raise InputError(message)
         return images
     recorded = (manifest.get("images") or {}).get("folder")
@@ -90,15 +90,6 @@ def degraded_copies(
     rows: "pd.DataFrame", folder: Path | None, manifest: dict[str, Any]
 ) -> ImageFolder | None:
     """Deal the degraded copies of a run out again, to see what the network saw.
-
-    Parameters
-    ----------
-    rows
-        Rows of one run.
-    folder
-        Folder of the originals, None if it is gone.
-    manifest
-        ``run.json``, for the seed.
 
     Returns
     -------
@@ -123,16 +114,16 @@ def open_faces(
     copies: ImageFolder | None = None,
     measured: Inventory | None = None,
 ) -> StableFaces:
-    """Open the pictures of the chosen images.
+    """Open the chosen images.
 
     Parameters
     ----------
     chosen
         Table of :func:`choose_faces`.
     folder
-        Folder below which the images lie, None if it is gone.
+        Folder of the images, None if it is gone.
     copies
-        Of :func:`degraded_copies`.
+        What :func:`degraded_copies` gives.
     measured
         What the images' files held when they were measured; None if unknown.
 
@@ -144,8 +135,8 @@ def open_faces(
     ends: dict[str, list[Face]] = {"most stable": [], "least stable": []}
     if folder is None:
         note = (
-            "The pictures of this run are not where it read them; write the report "
-            "again with the folder they are in to see them."
+            "The images of this run are not where it read them; write the report again "
+            "with the folder they are in to see them."
         )
         return StableFaces([], [], note)
     missing = []
@@ -166,17 +157,18 @@ def open_faces(
         label = f"{PurePosixPath(file).stem}{tilde}{what}"
         face = Face(pixels, label, quality=row["quality"], drift=row["drift"])
         ends[row["end"]].append(face)
-    note = ""
+    notes = []
     if missing:
         first = missing[0] + (", …" if len(missing) > 1 else ".")
-        note = f"Pictures of the grid that could not be opened: {len(missing)}, {first}"
+        notes.append(
+            f"Images of the grid that could not be opened: {len(missing)}, {first}"
+        )
     if changed:
-        note += (
-            f" Images of the grid whose content is no longer what was measured: "
+        notes.append(
+            "Images of the grid whose content is no longer what was measured: "
             f"{len(changed)}, such as {min(changed)}."
         )
-        note = note.strip()
-    return StableFaces(ends["most stable"], ends["least stable"], note)
+    return StableFaces(*ends.values(), " ".join(notes))
 
 
 def _changed(

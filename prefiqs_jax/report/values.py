@@ -46,18 +46,12 @@ def run_values(
     ----------
     manifest
         ``run.json``; keys that are missing leave their line out.
-    statistics
-        Summary table of the run.
-    strata
-        Table of :func:`prefiqs_jax.statistics.within_strata`; may be empty.
-    mask
-        Table of :func:`prefiqs_jax.report.tables.mask_table`.
+    statistics, strata, mask
+        Tables of the run; strata may be empty.
     images_done, images_expected
         Images with every sparsity, and all that the run is to have.
-    notes
-        Sentences on what the report could not show.
-    in_short
-        Sentences at the head of the page.
+    notes, in_short
+        Sentences on what the report could not show, and for the head of the page.
     """
     first = statistics.iloc[0]
     return {
