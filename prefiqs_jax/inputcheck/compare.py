@@ -132,13 +132,13 @@ def compare_preprocessing(
             ]
             for candidate in candidates
         ]
-    fits = [
-        PreprocessingFit(candidate, *_norm_and_spread(found[0]))
-        for candidate, found in zip(candidates, raw, strict=True)
-    ]
-    fmr = None
+    fmr, judged = None, [{} for _ in raw]
     if evidence is not None:
-        fmr, fits = judge(fits, raw, codes, replicates, seed)
+        fmr, judged = judge(raw, codes, replicates, seed)
+    fits = [
+        PreprocessingFit(candidate, *_norm_and_spread(found[0]), **fields)
+        for candidate, found, fields in zip(candidates, raw, judged, strict=True)
+    ]
     return PreprocessingComparison(
         tuple(fits),
         evidence,

@@ -1,14 +1,13 @@
 """From embeddings under several preprocessings to which of them fit clearly worse."""
 
-import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.fiqa import equal_error_rate, fnmr_at, threshold_at_fmr
-from prefiqs_jax.inputcheck.fits import PreprocessingFit
 from prefiqs_jax.inputcheck.separation import d_prime_replicates, moments
 from prefiqs_jax.statistics import percentile_interval
 
@@ -20,22 +19,19 @@ _LEVEL = 0.95
 
 
 def judge(
-    fits: Sequence[PreprocessingFit],
     raw: Sequence[Sequence[NDArray[np.float64]]],
     codes: NDArray[np.intp],
     replicates: int,
     seed: int,
-) -> tuple[float | None, list[PreprocessingFit]]:
-    """Fill in what the comparisons say.
+) -> tuple[float | None, list[dict[str, Any]]]:
+    """Say of each preprocessing how well it separates, and whether it is clearly worse.
 
     Parameters
     ----------
-    fits
-        One for each preprocessing.
     raw
-        Raw embeddings under each, shape (images, dim): one array, whose images are
-        compared with each other, or two, those of images and of their mirror images. A
-        preprocessing under which one is zero or not finite fits clearly worse.
+        Raw embeddings under each preprocessing, shape (images, dim): one array, whose
+        images are compared with each other, or two, of images and of their mirror
+        images. Where one is zero or not finite, the preprocessing is clearly worse.
     codes
         Shape (images,): the person, or with mirror images the image, from 0.
     replicates, seed
@@ -46,7 +42,7 @@ def judge(
     fmr
         At which FNMR is given; None with mirror images.
     fits
-        With separation, interval and errors.
+        For each the fields of :class:`PreprocessingFit` that comparisons give.
 
     Raises
     ------
@@ -68,18 +64,15 @@ def judge(
         first, second = np.triu_indices(count, 1)
     mated = codes[first] == codes[second]
     fmr = None if with_mirrors else _supported_fmr(int((~mated).sum()))
-    fits = [dataclasses.replace(fit, clearly_worse=True) for fit in fits]
+    fits: list[dict[str, Any]] = [{"clearly_worse": True} for _ in raw]
     sums = []
     for index in usable:
         similarity = (units[index][0] @ units[index][-1].T)[first, second]
         sums.append(moments(codes[first], codes[second], similarity, codes.max() + 1))
         if fmr is not None:
             threshold = threshold_at_fmr(similarity[~mated], fmr)
-            fits[index] = dataclasses.replace(
-                fits[index],
-                eer=equal_error_rate(similarity, mated),
-                fnmr=fnmr_at(similarity[mated], threshold),
-            )
+            fits[index]["eer"] = equal_error_rate(similarity, mated)
+            fits[index]["fnmr"] = fnmr_at(similarity[mated], threshold)
     found = d_prime_replicates(sums, replicates, seed)
     whole, drawn = found[0], found[1:]
     best = int(np.argmax(whole))
@@ -88,13 +81,12 @@ def judge(
     for place, index in enumerate(usable):
         low, high = percentile_interval(drawn[:, place] - drawn[:, best], level)
         margin = drawn[:, place] - share * drawn[:, best]
-        fits[index] = dataclasses.replace(
-            fits[index],
-            separation=float(whole[place]),
-            low=low,
-            high=high,
-            clearly_worse=percentile_interval(margin, level)[1] < 0,
-        )
+        fits[index] |= {
+            "separation": float(whole[place]),
+            "low": low,
+            "high": high,
+            "clearly_worse": percentile_interval(margin, level)[1] < 0,
+        }
     return fmr, fits
 
 

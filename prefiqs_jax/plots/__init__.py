@@ -9,7 +9,6 @@ from prefiqs_jax.plots.edc import edc_panel
 from prefiqs_jax.plots.face_grid import Face, face_tile, stability_grid
 from prefiqs_jax.plots.label_optimisation import optimisation_panels
 from prefiqs_jax.plots.layer_sparsity import layer_sparsity_map
-from prefiqs_jax.plots.notes import note
 from prefiqs_jax.plots.pauc import pauc_intervals
 from prefiqs_jax.plots.picture_sheet import picture_sheet
 from prefiqs_jax.plots.residual import (
@@ -18,6 +17,7 @@ from prefiqs_jax.plots.residual import (
 )
 from prefiqs_jax.plots.saving import Drawing, figure_files
 from prefiqs_jax.plots.severity import drift_against_severity
+from prefiqs_jax.plots.shared import note
 from prefiqs_jax.plots.theme import COLUMN_IN, PAGE_IN, theme
 
 __all__ = [

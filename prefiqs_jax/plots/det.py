@@ -12,8 +12,7 @@ from scipy.special import ndtr, ndtri
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.fiqa import DET
 from prefiqs_jax.plots.labels import plain
-from prefiqs_jax.plots.notes import note
-from prefiqs_jax.plots.shared import legend_above
+from prefiqs_jax.plots.shared import legend_above, note
 from prefiqs_jax.plots.theme import CYCLE, GREY, LINES
 
 # More than a page has dots would only make a large file.

@@ -12,7 +12,7 @@ from prefiqs_jax.plots.labels import (
     achieved,
     level_tick,
 )
-from prefiqs_jax.plots.notes import nothing_moved
+from prefiqs_jax.plots.shared import nothing_moved
 from prefiqs_jax.plots.theme import SKY
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
 from prefiqs_jax.plots.labels import QUANTITIES, SPARSITY, achieved
-from prefiqs_jax.plots.notes import nothing_moved
-from prefiqs_jax.plots.shared import floats, line_with_band
+from prefiqs_jax.plots.shared import floats, line_with_band, nothing_moved
 from prefiqs_jax.plots.theme import BLUE, GREY, VERMILION
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What several figures share: panels, lines with intervals, ticks, legends."""
+"""What several figures share: panels, lines with intervals, ticks, legends, notes."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -6,8 +6,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import FigureBase
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
+
+from prefiqs_jax.plots.labels import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,3 +63,32 @@ def legend_above(ax: Axes, columns: int = 2) -> None:
     """Put the legend above the axes: within them no place is free of every curve."""
     place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}
     ax.legend(**place, ncols=columns, handlelength=3)
+
+
+def note(ax: Axes, words: str) -> Text:
+    """Write words in the middle of the axes, in front of what is drawn there.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> note(Figure().add_subplot(), "no errors").get_text()
+    'no errors'
+    """
+    return ax.text(
+        0.5,
+        0.5,
+        plain(words),
+        transform=ax.transAxes,
+        ha="center",
+        va="center",
+        fontsize=7,
+        zorder=5,
+        bbox={"fc": "white", "ec": "0.6", "lw": 0.5, "alpha": 0.85},
+    )
+
+
+def nothing_moved(ax: Axes) -> Axes:
+    """Say on empty axes that every change is rounding; return the same axes."""
+    ax.set(xticks=[], yticks=[])
+    note(ax, "no change above rounding")
+    return ax

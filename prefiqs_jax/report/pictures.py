@@ -5,12 +5,19 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from prefiqs_jax.benchmarks import copy_named, degraded_folder
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.images import ImageFolder, Inventory, read_folder, take_inventory
-from prefiqs_jax.images.stores import FILES
+from prefiqs_jax.images import (
+    BadImage,
+    ImageFolder,
+    Inventory,
+    read_folder,
+    take_inventory,
+)
+from prefiqs_jax.images.opening import quiet_pillow
+from prefiqs_jax.images.stores import FILES, Store
 from prefiqs_jax.plots import Face
 
 if TYPE_CHECKING:
@@ -140,15 +147,13 @@ def open_faces(
         )
         return StableFaces([], [], note)
     missing = []
-    changed = _changed(chosen["image"].tolist(), folder, copies, measured)
+    store = FILES if copies is None else copies.store
+    changed = _changed(chosen["image"].tolist(), folder, store, measured)
     for row in chosen.to_dict("records"):
         name = row["image"]
         if name in changed:
             continue
-        if copies is not None and copy_named(name) is not None:
-            pixels = copies.store.load(copies.root, name, None).pixels
-        else:
-            pixels = _open(folder, name)
+        pixels = _open(store, folder, name)
         if pixels is None:
             missing.append(name)
             continue
@@ -174,13 +179,12 @@ def open_faces(
 def _changed(
     names: list[str],
     folder: Path,
-    copies: ImageFolder | None,
+    store: Store,
     measured: Inventory | None,
 ) -> set[str]:
     """List the images whose files are there, but hold something else now."""
     if measured is None:
         return set()
-    store = FILES if copies is None else copies.store
     now = ImageFolder(folder, tuple(names), (None,) * len(names), None, (), store)
     found = take_inventory(now, measured)
     there = {
@@ -191,15 +195,15 @@ def _changed(
     return there & set(found.changed_since(measured))
 
 
-def _open(folder: Path, name: str) -> np.ndarray | None:
+def _open(store: Store, folder: Path, name: str) -> np.ndarray | None:
     relative = PurePosixPath(name)
     # A run may come from elsewhere: its names must not lead out of the folder.
     if relative.is_absolute() or ".." in relative.parts:
         return None
     try:
-        with Image.open(folder / relative) as picture:
-            upright = ImageOps.exif_transpose(picture).convert("RGB")
-            upright.thumbnail((_LONGEST_SIDE_PX, _LONGEST_SIDE_PX))
-            return np.asarray(upright)
-    except (OSError, ValueError, Image.DecompressionBombError):
+        with quiet_pillow():
+            image = Image.fromarray(store.load(folder, name, None).pixels)
+    except BadImage:
         return None
+    image.thumbnail((_LONGEST_SIDE_PX, _LONGEST_SIDE_PX))
+    return np.asarray(image)

@@ -1,8 +1,9 @@
 """From a run to its report folder."""
 
+import dataclasses
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from tqdm import tqdm
 from prefiqs_jax import plots, results
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.outputs import write_outputs
+from prefiqs_jax.plots import Drawing
 from prefiqs_jax.report.figures import draw_faces, draw_figures
 from prefiqs_jax.report.page import page_files
 from prefiqs_jax.report.pictures import (
@@ -22,7 +24,6 @@ from prefiqs_jax.report.pictures import (
     open_faces,
 )
 from prefiqs_jax.report.rounded import rounding_of
-from prefiqs_jax.report.supplement import Supplement
 from prefiqs_jax.report.tables import progress_of, run_tables
 from prefiqs_jax.report.values import run_values
 from prefiqs_jax.results.inventory import read_inventory
@@ -35,6 +36,25 @@ FACES_SPARSITY = 0.4
 """The grid of faces is drawn at the run's sparsity nearest to this one."""
 
 _DEFAULT_STRATA = ("severity", "degradation")
+
+
+@dataclasses.dataclass(frozen=True)
+class Supplement:
+    """What a run has to tell beyond its rows.
+
+    Attributes
+    ----------
+    lines
+        Sentences at the head of the page, given the table of statistics.
+    tables
+        Written beside the others, by name.
+    draw
+        Draws figures that come before the others; called inside ``plots.theme()``.
+    """
+
+    lines: Callable[[pd.DataFrame], Sequence[str]]
+    tables: Mapping[str, pd.DataFrame]
+    draw: Callable[[], Sequence[Drawing]]
 
 
 def write_report(

@@ -68,7 +68,7 @@ def faces(shared):
 
 
 def differences(pictures, name):
-    """Give the mean absolute difference to the original at each severity, in levels of 255."""
+    """Give the mean absolute difference to the original at each severity, of 255."""
     original = pictures.astype(float)
     return [abs(degrade(pictures, name, s) - original).mean() for s in LEVELS]
 
