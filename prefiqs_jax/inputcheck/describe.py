@@ -6,7 +6,7 @@ from prefiqs_jax.inputcheck.fits import PreprocessingComparison, PreprocessingFi
 
 _EVIDENCE = {
     "identities": "the same person against others",
-    "mirrors": "mirror images of a image against those of others",
+    "mirrors": "mirror images of an image against those of others",
 }
 
 

@@ -47,7 +47,7 @@ class PreprocessingComparison:
     rows
         One fit for each preprocessing, the stored one first.
     evidence
-        ``"identities"``: the same person against others. ``"mirrors"``: a image's
+        ``"identities"``: the same person against others. ``"mirrors"``: an image's
         mirror image against those of other images, which shows gross errors only.
         None: too few images for either.
     images, people

@@ -1,4 +1,8 @@
-"""Figures: data in, ``Axes`` in, ``Axes`` out; nothing is computed or shown."""
+"""Figures: data in, ``Axes`` in, ``Axes`` out; nothing is computed or shown.
+
+Every function returns the axes, or the figure, that it was given. A figure is given
+empty; its height is set to fit, its width stays.
+"""
 
 from prefiqs_jax.plots.agreement import agreement_panels, statistic_against_sparsity
 from prefiqs_jax.plots.alignment import alignment_panels

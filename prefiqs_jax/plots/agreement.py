@@ -38,11 +38,6 @@ def statistic_against_sparsity(
         Name of the run in a legend.
     style
         Number of the run: its colour and marker.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The same axes.
     """
     chosen = table.loc[table["statistic"] == statistic].sort_values("sparsity")
     values = floats(chosen, "value", "low", "high")
@@ -62,16 +57,11 @@ def agreement_panels(
     Parameters
     ----------
     figure
-        Empty figure; its height is set to fit, its width stays.
+        Empty figure.
     tables
         One summary table per run.
     labels
         Names of the runs; a legend appears if there are two or more.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The same figure.
     """
     lines = -(-len(STATISTICS) // _COLUMNS)
     # A line of the legend per two names, so that long ones fit.

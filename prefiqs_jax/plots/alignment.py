@@ -41,17 +41,12 @@ def alignment_panels(figure: Figure, table: "pd.DataFrame") -> Figure:
     Parameters
     ----------
     figure
-        Empty figure; its height is set to fit, its width stays.
+        Empty figure.
     table
         Columns kind (a key of :data:`ERRORS`), amount, sparsity, statistic (those of
         :data:`ROWS` are drawn), value, low, high, images, clusters and resampled_by
         (identity or image). A sparsity of NaN says that the statistic needs no pruned
         network.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The same figure.
     """
     kinds = [kind for kind in ERRORS if kind in set(table["kind"])]
     rows = [name for name in ROWS if name in set(table["statistic"])]

@@ -93,11 +93,6 @@ def drift_panels(figure: Figure, rows: "pd.DataFrame", table: "pd.DataFrame") ->
         one network and mask.
     table
         Summary table of that run, for Spearman and Pearson in the titles.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The same figure.
     """
     levels = np.unique(rows["sparsity"].to_numpy(np.float64))
     columns = _columns(len(levels), figure.get_figwidth())

@@ -31,11 +31,6 @@ def face_tile(ax: Axes, face: Face) -> Axes:
         Axes to draw on; loses its ticks and frame.
     face
         Image, name, quality and drift.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The same axes.
     """
     ax.imshow(face.pixels, cmap="gray", vmin=0, vmax=255, interpolation="lanczos")
     ax.set(xticks=[], yticks=[])
@@ -63,18 +58,13 @@ def stability_grid(
     Parameters
     ----------
     figure
-        Empty figure; its height is set to fit, its width stays.
+        Empty figure.
     most_stable, least_stable
         Faces, the most extreme first. A group without faces is left out.
     sparsity
         Sparsity at which quality and drift were measured.
     columns
         Images side by side.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The same figure.
     """
     groups = [
         (f"{word} stable at sparsity {sparsity:g} ({order} drift first)", faces)

@@ -26,7 +26,7 @@ def optimisation_panels(figure: Figure, table: "pd.DataFrame") -> Figure:
     Parameters
     ----------
     figure
-        Empty figure; its height is set to fit, its width stays.
+        Empty figure.
     table
         Columns score, labels (by what they were optimised: two kinds, first the one
         without the tested comparisons), step, difference, low, high, fmr and

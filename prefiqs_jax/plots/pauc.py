@@ -27,16 +27,11 @@ def pauc_intervals(figure: Figure, table: "pd.DataFrame") -> Figure:
     Parameters
     ----------
     figure
-        Empty figure; its height is set to fit, its width stays.
+        Empty figure.
     table
         Columns quality, fmr, pauc, low, high, is_reference, differs and tells, one row
         for each quality and rate; the areas of one benchmark, network and protocol. Low
         and high may be NaN, where there are no intervals.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The same figure.
 
     Raises
     ------

@@ -26,7 +26,7 @@ def picture_sheet(
     Parameters
     ----------
     figure
-        Empty figure; its height is set to fit, its width stays.
+        Empty figure.
     pictures
         Shape (rows, columns, height, width, 3), uint8, RGB.
     rows, columns
@@ -35,11 +35,6 @@ def picture_sheet(
         Room for the words of the rows, inches.
     blocks
         Parts of the sheet, of some rows each, that stand side by side.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The same figure.
 
     Raises
     ------

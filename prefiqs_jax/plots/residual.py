@@ -28,11 +28,6 @@ def relative_residual_against_sparsity(
         q05 and q95 of the quantity relative_residual.
     statistics
         Summary table of that run, for the median and its interval.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The same axes.
     """
     spread = quantiles.loc[quantiles["quantity"] == "relative_residual"].dropna()
     spread = spread.sort_values("sparsity")
@@ -63,11 +58,6 @@ def residual_against_sparsity(ax: Axes, quantiles: "pd.DataFrame") -> Axes:
         Table of :func:`prefiqs_jax.statistics.quantiles` of one network and mask, with
         q05, q50 and q95 of the quantities drift and residual. What is zero has no place
         on a log axis and is left out.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The same axes.
     """
     shown = set()
     for quantity, color, marker in (("drift", BLUE, "o"), ("residual", VERMILION, "s")):

@@ -20,15 +20,10 @@ def drift_against_severity(figure: Figure, table: "pd.DataFrame") -> Figure:
     Parameters
     ----------
     figure
-        Empty figure; its height is set to fit, its width stays.
+        Empty figure.
     table
         Columns degradation, severity, drift (mean), low, high and rises. A severity
         level whose mean is not above that of the level below is marked with a cross.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The same figure.
     """
     names = table["degradation"].unique()
     figure.set_figheight(0.35 + 1.18 * -(-len(names) // _COLUMNS))
