@@ -121,30 +121,24 @@ def _strata(statistics: "pd.DataFrame", strata: "pd.DataFrame") -> list[dict[str
     if len(strata) == 0:
         return []
     found = []
-    sparsities = sorted(set(statistics["sparsity"]))
     for column, chosen in strata.groupby("strata", sort=False):
         both = pd.concat([statistics.assign(stratum="all (pooled)"), chosen])
         for name in _WITHIN:
             of_it = both.loc[both["statistic"] == name]
-            heads, columns = [], []
-            for stratum, group in of_it.groupby("stratum", sort=False):
-                cells = group.set_index("sparsity")
-                columns.append(
-                    [
-                        _cell(cells.loc[s]) if s in cells.index else "–"
-                        for s in sparsities
-                    ]
-                )
-                counts = (int(group[which].max()) for which in ("images", "clusters"))
-                heads.append((stratum, *counts))
-            lines = [f"{sparsity:g}" for sparsity in sparsities]
+            of_it = of_it.assign(cell=of_it.apply(_cell, axis=1))
+            heads = of_it.groupby("stratum", sort=False)[["images", "clusters"]].max()
+            wide = of_it.pivot(index="sparsity", columns="stratum", values="cell")
+            wide = wide.reindex(columns=heads.index).fillna("–")
             found.append(
                 {
                     "column": column,
                     "statistic": _HEADINGS[name],
-                    "heads": heads,
-                    "lines": list(zip(lines, *columns, strict=True)),
-                    "few": [head[0] for head in heads if head[2] < FEWEST_CLUSTERS],
+                    "heads": list(heads.itertuples(name=None)),
+                    "lines": [
+                        (f"{sparsity:g}", *cells)
+                        for sparsity, *cells in wide.itertuples(name=None)
+                    ],
+                    "few": heads.index[heads["clusters"] < FEWEST_CLUSTERS].tolist(),
                 }
             )
     return found

@@ -306,6 +306,7 @@ def test_a_picture_of_very_many_pixels_is_refused_whatever_the_filters(
 
 
 def test_workers_default_to_the_usable_cores(folder, monkeypatch):
+    assert 1 <= loading.usable_cores() <= (os.cpu_count() or 1)
     original = files.decode_file
 
     def slow(path, name, needed):
@@ -318,7 +319,6 @@ def test_workers_default_to_the_usable_cores(folder, monkeypatch):
         with contextlib.closing(load(folder, batch_size=5)) as batches:
             next(batches)
             assert len(load_threads()) == threads
-    assert 1 <= loading.usable_cores() <= (os.cpu_count() or 1)
 
 
 @pytest.mark.parametrize("how", ["close", "drop", "exception", "closing"])
