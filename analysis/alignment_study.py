@@ -47,8 +47,6 @@ from prefiqs_jax.images.align import (
 )
 from prefiqs_jax.masks.named import NamedMask, mask_named
 from prefiqs_jax.outputs import write_outputs
-from prefiqs_jax.plots.alignment import alignment_panels
-from prefiqs_jax.plots.saving import render
 from prefiqs_jax.sensitivity import unit
 from prefiqs_jax.statistics import (
     FEWEST_FOR_INTERVAL,
@@ -309,15 +307,14 @@ def find_source(
 def write(rows: "pd.DataFrame", summary: "pd.DataFrame", out: Path) -> None:
     """Write the two tables and the figure."""
     with plots.theme():
-        figure = alignment_panels(Figure(figsize=(plots.PAGE_IN, 6)), summary)
-        png, pdf = render(figure)
-    files = {
+        figure = plots.alignment_panels(Figure(figsize=(plots.PAGE_IN, 6)), summary)
+        title = "Quality against errors of alignment"
+        files = plots.figure_files([plots.Drawing("alignment_study", figure, title)])
+    tables = {
         "alignment_rows.parquet": rows.to_parquet(index=False),
         "alignment_study.csv": summary.to_csv(index=False),
-        "alignment_study.png": png,
-        "alignment_study.pdf": pdf,
     }
-    write_outputs(out, files)
+    write_outputs(out, {**tables, **files})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -44,8 +44,6 @@ from prefiqs_jax.fiqa.bootstrap.intervals import interval
 from prefiqs_jax.fiqa.labels.label_optimisation import optimise_labels
 from prefiqs_jax.images import ImageFolder, load_batches
 from prefiqs_jax.outputs import write_outputs
-from prefiqs_jax.plots.label_optimisation import optimisation_panels
-from prefiqs_jax.plots.saving import render
 from prefiqs_jax.quality import make_scorers, score_images
 from prefiqs_jax.scorefiles import Direction, check_direction, match, read_scores
 from prefiqs_jax.statistics import spearman
@@ -232,12 +230,10 @@ def write(table: "pd.DataFrame", out: Path) -> None:
     """Write the table and the figure."""
     with plots.theme():
         figure = Figure(figsize=(plots.PAGE_IN, 3))
-        optimisation_panels(figure, table.loc[table["labels"] != BASE])
-        png, pdf = render(figure)
-    files = {"csv": table.to_csv(index=False), "png": png, "pdf": pdf}
-    write_outputs(
-        out, {f"label_optimisation.{end}": text for end, text in files.items()}
-    )
+        plots.optimisation_panels(figure, table.loc[table["labels"] != BASE])
+        title = "What optimised labels change"
+        files = plots.figure_files([plots.Drawing("label_optimisation", figure, title)])
+    write_outputs(out, {"label_optimisation.csv": table.to_csv(index=False), **files})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -38,8 +38,8 @@ LAYERS = [
     "plots",
     "sweep",
     "quality",
-    "evaluation",
     "report",
+    "evaluation",
     "demo",
     "cli",
 ]

@@ -50,7 +50,7 @@ from pipeline_ways import (
 
 from prefiqs_jax.backbones.preprocessing import Preprocessing
 from prefiqs_jax.images import ImageFolder, load_batches, read_folder
-from prefiqs_jax.images.decode import prepare, to_rgb
+from prefiqs_jax.images.decode import decode_file
 from prefiqs_jax.images.opening import open_header, regular_file
 from prefiqs_jax.images.synthetic import faces
 
@@ -95,7 +95,7 @@ def one_picture(folder: ImageFolder) -> dict[str, float]:
                 "header", lambda file=file, name=name: open_header(file, name)
             )
             timed("decode", image.load)
-        timed("all", lambda path=path, name=name: to_rgb(prepare(path, name, NEEDED)))
+        timed("all", lambda path=path, name=name: decode_file(path, name, NEEDED))
     medians = {f"{step}_us": statistics.median(each) for step, each in spent.items()}
     # Pillow lets other threads run while it decodes, and nowhere else for long.
     locked = medians["all_us"] - medians["decode_us"]

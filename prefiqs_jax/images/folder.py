@@ -4,7 +4,6 @@ The pictures need not be files of the size that a network takes: what the names 
 for is the folder's store (:mod:`prefiqs_jax.images.stores`).
 """
 
-import csv
 import dataclasses
 import hashlib
 import json
@@ -21,6 +20,7 @@ from prefiqs_jax.images.identities import (
     level_question,
 )
 from prefiqs_jax.images.stores import FILES, Store
+from prefiqs_jax.images.tables import csv_rows, image_named, open_table
 
 EXTENSIONS = (
     ".png",
@@ -215,48 +215,36 @@ def _from_table(
     table = root / IDENTITY_TABLE
     identity_of: dict[str, str | None] = {}
     nobody: dict[str, int] = {}
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, skipinitialspace=True)
-            columns = [column.strip() for column in reader.fieldnames or ()]
-            reader.fieldnames = columns
-            if "file" not in columns:
-                found = ", ".join(columns) or "none"
+    with open_table(table) as file:
+        columns, rows = csv_rows(file)
+        if "file" not in columns:
+            found = ", ".join(columns) or "none"
+            message = (
+                f"{table} has no column named file (columns: {found}); "
+                "it needs file and identity, with commas between"
+            )
+            raise InputError(message)
+        for column in ("file", "identity"):
+            if columns.count(column) > 1:
+                message = f"{table} has two columns named {column}; keep one"
+                raise InputError(message)
+        if "identity" not in columns:
+            notes.append(f"{IDENTITY_TABLE} has no column named identity")
+            return (None,) * len(names)
+        for row in rows:
+            name = image_named(row)
+            if not name:
+                continue
+            who = (row["identity"] or "").strip() or None
+            if who and who.lower() in _NOBODY:
+                nobody[who] = nobody.get(who, 0) + 1
+                who = None
+            if identity_of.setdefault(name, who) != who:
                 message = (
-                    f"{table} has no column named file (columns: {found}); "
-                    "it needs file and identity, with commas between"
+                    f"{table} lists {name} twice, as {identity_of[name]} and as "
+                    f"{who}; keep one row"
                 )
                 raise InputError(message)
-            for column in ("file", "identity"):
-                if columns.count(column) > 1:
-                    message = f"{table} has two columns named {column}; keep one"
-                    raise InputError(message)
-            if "identity" not in columns:
-                notes.append(f"{IDENTITY_TABLE} has no column named identity")
-                return (None,) * len(names)
-            for row in reader:
-                name = (row["file"] or "").replace("\\", "/").removeprefix("./")
-                if not name:
-                    continue
-                who = (row["identity"] or "").strip() or None
-                if who and who.lower() in _NOBODY:
-                    nobody[who] = nobody.get(who, 0) + 1
-                    who = None
-                if identity_of.setdefault(name, who) != who:
-                    message = (
-                        f"{table} lists {name} twice, as {identity_of[name]} and as "
-                        f"{who}; keep one row"
-                    )
-                    raise InputError(message)
-    except OSError as error:
-        message = f"cannot read {table}: {error.strerror}"
-        raise InputError(message) from None
-    except UnicodeDecodeError:
-        message = f"{table} is not UTF-8 text; save it as CSV UTF-8"
-        raise InputError(message) from None
-    except csv.Error as error:
-        message = f"{table} is no valid CSV ({error}); export it again"
-        raise InputError(message) from None
     notes += [
         f"{IDENTITY_TABLE}: the identity {word!r} of {count} images counts as unknown"
         for word, count in nobody.items()

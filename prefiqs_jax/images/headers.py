@@ -79,12 +79,18 @@ def describe_bad(bad: Sequence[tuple[str, str]]) -> str:
     >>> describe_bad([("a.png", "is an empty file (0 bytes)")])
     'a.png is an empty file (0 bytes). Fix it, or leave it out with --on-bad-image skip'
     """
+    cure = "Fix it, or leave it out with --on-bad-image skip"
+    if len(bad) > 1:
+        cure = "Fix or align them, or leave them out with --on-bad-image skip"
+    return f"{list_bad(bad)}. {cure}"
+
+
+def list_bad(bad: Sequence[tuple[str, str]], done: str = "used") -> str:
+    """Name the first three images that cannot be used, and say why the first cannot."""
     first, reason = bad[0]
     if len(bad) == 1:
-        cure = "Fix it, or leave it out with --on-bad-image skip"
-        return f"{first} {reason}. {cure}"
+        return f"{first} {reason}"
     names = ", ".join(name for name, _ in bad[:_NAMED])
     if len(bad) > _NAMED:
         names += f" and {len(bad) - _NAMED} more"
-    cure = "Fix or align them, or leave them out with --on-bad-image skip"
-    return f"{len(bad)} pictures cannot be used: {names}. {first} {reason}. {cure}"
+    return f"{len(bad)} pictures cannot be {done}: {names}. {first} {reason}"

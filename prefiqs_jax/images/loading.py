@@ -19,7 +19,6 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.threads import usable_cores
 from prefiqs_jax.images.assembling import (
     LoadedBatch,
-    Outcome,
     Transform,
     assemble,
     decode_into,
@@ -153,7 +152,14 @@ def _generate(
             for first in range(0, len(names), piece)
         ]
         people = list(zip(names, identities, strict=True))
-        return pool.submit(_join, index, people, pixels, pieces, skip, transform)
+
+        def join() -> LoadedBatch:
+            # The pool takes tasks in their order: the pieces are done or under way in
+            # other threads when this waits for them, even if there is one thread only.
+            outcomes = [outcome for piece in pieces for outcome in piece.result()]
+            return assemble(index, people, pixels, outcomes, skip, transform)
+
+        return pool.submit(join)
 
     try:
         for index in batches:
@@ -174,17 +180,3 @@ def _batches_ahead(
     # The transform's result is taken for float32.
     bytes_of_batch = values * (1 + 4 * (transform is not None))
     return _BATCHES_AHEAD if _BATCHES_AHEAD * bytes_of_batch <= _BYTES_AHEAD else 1
-
-
-def _join(
-    index: int,
-    people: Sequence[tuple[str, str | None]],
-    pixels: np.ndarray,
-    pieces: Sequence[Future[list[Outcome]]],
-    skip: bool,
-    transform: Transform | None,
-) -> LoadedBatch:
-    # The pool takes tasks in their order: a batch's pieces are done or under way in
-    # other threads when this waits for them, even if there is one thread only.
-    outcomes = [outcome for piece in pieces for outcome in piece.result()]
-    return assemble(index, people, pixels, outcomes, skip, transform)

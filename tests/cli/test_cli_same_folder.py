@@ -221,7 +221,7 @@ def test_sweep_again(places, capsys, option, value, told):
 
 @pytest.mark.parametrize(("option", "value", "told"), cases(EDC_CHANGES))
 def test_edc_again(places, capsys, monkeypatch, option, value, told):
-    monkeypatch.setattr("prefiqs_jax.evaluation.page._write_figures", lambda *_: [])
+    monkeypatch.setattr("prefiqs_jax.evaluation.page.draw_figures", lambda *_: [])
     measured = places["out"] / "measured"
     before, everything = state(measured), state(places["out"])
     capsys.readouterr()

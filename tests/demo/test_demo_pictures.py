@@ -43,7 +43,7 @@ def test_senseless_settings_are_refused(wrong, told):
     assert "\n" not in str(error.value)
 
 
-def test_severities_are_sorted_and_clean_is_no_rung():
+def test_severities_are_sorted_and_clean_is_no_level():
     assert DemoSettings(severities=[1, 0, 0.5, 0.5]).severities == (0.5, 1.0)
 
 

@@ -41,7 +41,7 @@ def run(network, people, tmp_path, monkeypatch):
 
     def run(out="out", *, verifiers=None, benchmarks=None, sources=(), **options):
         if not options.pop("figures", False):
-            draws = "prefiqs_jax.evaluation.page._write_figures"
+            draws = "prefiqs_jax.evaluation.page.draw_figures"
             monkeypatch.setattr(draws, lambda *_: [])
         methods = options.pop("methods", METHODS)
         sparsities = options.pop("sparsities", (0.2, 0.4))

@@ -39,7 +39,7 @@ def files(folder):
 @pytest.fixture
 def run_mask(network, people, tmp_path, monkeypatch):
     """Evaluate PreFIQs with a mask object."""
-    monkeypatch.setattr("prefiqs_jax.evaluation.page._write_figures", lambda *_: [])
+    monkeypatch.setattr("prefiqs_jax.evaluation.page.draw_figures", lambda *_: [])
 
     def run(mask, **options):
         return evaluate(

@@ -98,7 +98,7 @@ def test_bad_tables(write, lines, told):
 def test_files_that_are_none(tmp_path):
     with pytest.raises(InputError, match="there is no table of landmarks"):
         read_landmarks(tmp_path / "gone.csv")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="cannot read"):
         read_landmarks(tmp_path)
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="not UTF-8"):

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from prefiqs_jax.images import ImageFolder
-from prefiqs_jax.inputcheck.sample import sample
+from prefiqs_jax.inputcheck.compare import sample
 
 
 def folder(identities):

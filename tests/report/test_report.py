@@ -53,7 +53,7 @@ class _Page(html.parser.HTMLParser):
 @pytest.fixture
 def quick(monkeypatch):
     """Leave the rendering out, which takes most of the time, where words are tested."""
-    monkeypatch.setattr("prefiqs_jax.report.write.render", lambda _: (b"png", b"pdf"))
+    monkeypatch.setattr("prefiqs_jax.plots.saving.render", lambda _: (b"png", b"pdf"))
 
 
 def _figures(report):
@@ -173,9 +173,7 @@ def test_a_damaged_picture_is_left_out(make_run, tmp_path):
     pictures = sorted((tmp_path / "run_pictures").iterdir())
     pictures[0].write_bytes(b"no picture")
     text = write_report(run).read_text(encoding="utf-8")
-    assert (
-        f"Pictures of the grid that could not be opened: 1, {pictures[0].name}" in text
-    )
+    assert f"Images of the grid that could not be opened: 1, {pictures[0].name}" in text
 
 
 def test_names_do_not_lead_out_of_the_folder(make_run, tmp_path):

@@ -16,11 +16,12 @@ from jaxtyping import Float, UInt8
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.threads import usable_cores
 from prefiqs_jax.images.align.detector import Detect, choose
-from prefiqs_jax.images.align.earlier import Times, times_of
+from prefiqs_jax.images.align.earlier import times_of
 from prefiqs_jax.images.align.plan import Task, as_stamped
 from prefiqs_jax.images.align.stamp import Stamp, encode_stamped
-from prefiqs_jax.images.decode import prepare_bytes, to_rgb
+from prefiqs_jax.images.decode import decode_bytes
 from prefiqs_jax.images.geometry import align
+from prefiqs_jax.images.inventory import Times
 from prefiqs_jax.images.opening import BadImage, regular_file, silence_pillow
 
 WriteCrop = Callable[[str, bytes], None]
@@ -146,7 +147,7 @@ def _make(
     with regular_file(root / task.name, task.name, buffered=False) as file:
         times = times_of(os.fstat(file.fileno()))
         data = file.read()
-    pixels = to_rgb(prepare_bytes(data, task.name)).pixels
+    pixels = decode_bytes(data, task.name).pixels
     points = task.landmarks
     if points is None:
         if detect is None:

@@ -11,8 +11,7 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.images.align.table import LandmarkTable, match
 from prefiqs_jax.images.folder import ImageFolder
 from prefiqs_jax.images.geometry import check_landmarks
-
-_NAMED = 3
+from prefiqs_jax.images.headers import list_bad
 
 
 class Task(NamedTuple):
@@ -87,15 +86,8 @@ def describe_unusable(table: LandmarkTable, unusable: Sequence[tuple[str, str]])
     unusable
         At least one, from :func:`plan_crops`.
     """
-    name, reason = unusable[0]
     cure = f"correct {table.path}, or leave such pictures out with --on-bad-image skip"
-    if len(unusable) == 1:
-        return f"{name} {reason}; {cure}"
-    names = ", ".join(name for name, _ in unusable[:_NAMED])
-    if len(unusable) > _NAMED:
-        names += f" and {len(unusable) - _NAMED} more"
-    start = f"{len(unusable)} pictures cannot be aligned: {names}"
-    return f"{start}. {name} {reason}; {cure}"
+    return f"{list_bad(unusable, 'aligned')}; {cure}"
 
 
 def as_stamped(landmarks: Float[np.ndarray, "5 2"]) -> tuple[tuple[float, ...], ...]:

@@ -1,9 +1,8 @@
 """Tables of landmarks: ``images.csv``, and the lines of IJB-C."""
 
-import csv
 import dataclasses
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -11,6 +10,7 @@ from jaxtyping import Float
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images.geometry import LANDMARKS
+from prefiqs_jax.images.tables import csv_rows, image_named, open_table
 
 LANDMARK_COLUMNS = tuple(f"{name}_{axis}" for name in LANDMARKS for axis in "xy")
 """Columns of ``images.csv``: left_eye_x, left_eye_y, …, mouth_right_y."""
@@ -56,24 +56,13 @@ def read_landmarks(path: str | os.PathLike[str]) -> LandmarkTable:
         a picture twice with different values.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
+    if not path.exists():
         message = f"there is no table of landmarks {path}; give a CSV file"
-        raise InputError(message) from None
-    except OSError as error:
-        message = f"{path} cannot be read: {error.strerror}"
-        raise InputError(message) from None
-    except UnicodeDecodeError:
-        message = f"{path} is not UTF-8 text; save it as CSV UTF-8"
-        raise InputError(message) from None
-    lines = text.splitlines()
-    if path.suffix == ".txt":
-        return _collect(path, _ijbc_rows(path, lines), with_identity=False)
-    reader = csv.DictReader(lines, skipinitialspace=True)
-    try:
-        columns = [column.strip() for column in reader.fieldnames or ()]
-        reader.fieldnames = columns
+        raise InputError(message)
+    with open_table(path) as file:
+        if path.suffix == ".txt":
+            return _collect(path, _ijbc_rows(path, file), with_identity=False)
+        columns, rows = csv_rows(file)
         missing = [c for c in ("file", *LANDMARK_COLUMNS) if c not in columns]
         if missing:
             found = ", ".join(columns) or "none"
@@ -82,10 +71,7 @@ def read_landmarks(path: str | os.PathLike[str]) -> LandmarkTable:
                 f"file, identity, {LANDMARK_COLUMNS[0]}, … {LANDMARK_COLUMNS[-1]}"
             )
             raise InputError(message)
-        return _collect(path, reader, with_identity="identity" in columns)
-    except csv.Error as error:
-        message = f"{path} is no valid CSV ({error}); export it again"
-        raise InputError(message) from None
+        return _collect(path, rows, with_identity="identity" in columns)
 
 
 def has_landmarks(path: str | os.PathLike[str]) -> bool:
@@ -137,7 +123,7 @@ def _stem(name: str) -> str:
     return str(PurePosixPath(name).with_suffix(""))
 
 
-def _ijbc_rows(path: Path, lines: Sequence[str]) -> Iterator[dict[str, str]]:
+def _ijbc_rows(path: Path, lines: Iterable[str]) -> Iterator[dict[str, str | None]]:
     for number, line in enumerate(lines, 1):
         words = line.split()
         if not words:
@@ -153,11 +139,11 @@ def _ijbc_rows(path: Path, lines: Sequence[str]) -> Iterator[dict[str, str]]:
 
 
 def _collect(
-    path: Path, rows: Iterable[Mapping[str, str | None]], *, with_identity: bool
+    path: Path, rows: Iterable[dict[str, str | None]], *, with_identity: bool
 ) -> LandmarkTable:
     known: dict[str, tuple[str | None, tuple[float | None, ...]]] = {}
     for row in rows:
-        name = (row["file"] or "").strip().replace("\\", "/").removeprefix("./")
+        name = image_named(row)
         if not name:
             continue
         who = ((row["identity"] or "").strip() or None) if with_identity else None

@@ -1,4 +1,4 @@
-"""Pictures that are worse copies of others, made while they are loaded."""
+"""Images that are degraded copies of others, made while they are loaded."""
 
 import dataclasses
 import hashlib

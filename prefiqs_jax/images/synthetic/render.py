@@ -31,7 +31,7 @@ def faces(
     variation: float | Array = 1.0,
     side_px: int = SIDE_PX,
 ) -> Array:
-    """Photograph people who do not exist.
+    """Render photographs of synthetic people.
 
     Parameters
     ----------

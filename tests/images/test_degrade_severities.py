@@ -39,7 +39,7 @@ RANDOM = [
     "rotation",
     "scaling",
 ]
-LADDER = (0, 0.2, 0.4, 0.6, 0.8, 1)
+LEVELS = (0, 0.2, 0.4, 0.6, 0.8, 1)
 
 every_degradation = pytest.mark.parametrize("name", NAMES)
 
@@ -68,9 +68,9 @@ def faces(shared):
 
 
 def differences(pictures, name):
-    """Give the mean absolute difference to the original at each rung, in levels."""
+    """Give the mean absolute difference to the original at each severity, of 255."""
     original = pictures.astype(float)
-    return [abs(degrade(pictures, name, s) - original).mean() for s in LADDER]
+    return [abs(degrade(pictures, name, s) - original).mean() for s in LEVELS]
 
 
 def test_names():
@@ -201,7 +201,7 @@ def test_nothing_else_depends_on_the_seed(pictures, name):
 @every_degradation
 def test_draws_the_same_number_at_every_severity(pictures, name):
     states = []
-    for severity in LADDER[1:]:
+    for severity in LEVELS[1:]:
         rng = np.random.default_rng(1)
         DEGRADATIONS[name](pictures[0], severity, rng)
         states.append(rng.bit_generator.state)
@@ -243,9 +243,9 @@ def test_one_seed_does_not_look_at_the_batch_mates(pictures):
 
 
 def test_one_severity_per_picture(pictures):
-    severities = np.array(LADDER)
+    severities = np.array(LEVELS)
     made = degrade(pictures, "motion_blur", severities)
-    for index, severity in enumerate(LADDER):
+    for index, severity in enumerate(LEVELS):
         alone = degrade(pictures, "motion_blur", severity)[index]
         np.testing.assert_array_equal(made[index], alone)
 

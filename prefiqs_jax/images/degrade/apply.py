@@ -1,20 +1,61 @@
-"""The degradation ladder: pictures at known severities, with nothing else changed."""
+"""Images degraded by a known severity, with nothing else changed."""
 
 import operator
 from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from prefiqs_jax.errors import InputError, check_choice
 from prefiqs_jax.images.degrade.blur import gaussian_blur, motion_blur
-from prefiqs_jax.images.degrade.compression import jpeg
-from prefiqs_jax.images.degrade.contract import Degradation
+from prefiqs_jax.images.degrade.covers import (
+    block_occlusion,
+    face_mask,
+    sunglasses,
+)
+from prefiqs_jax.images.degrade.detail import jpeg, low_resolution
 from prefiqs_jax.images.degrade.geometry import rotation, scaling, translation
-from prefiqs_jax.images.degrade.light import darkness, low_contrast, over_exposure
-from prefiqs_jax.images.degrade.occlusion import block_occlusion
-from prefiqs_jax.images.degrade.resolution import low_resolution
-from prefiqs_jax.images.degrade.sensor import sensor_noise
-from prefiqs_jax.images.degrade.worn import face_mask, sunglasses
+from prefiqs_jax.images.degrade.light import (
+    darkness,
+    low_contrast,
+    over_exposure,
+    sensor_noise,
+)
+
+
+@runtime_checkable
+class Degradation(Protocol):
+    """A function that degrades one image, the more so the higher the severity.
+
+    The first line of its docstring says what it does; the rest says what a severity of
+    1 means. Lengths scale with the side of the picture, so that a severity looks alike
+    in every size.
+    """
+
+    def __call__(
+        self, picture: np.ndarray, severity: float, rng: np.random.Generator, /
+    ) -> np.ndarray:
+        """Degrade one picture.
+
+        Parameters
+        ----------
+        picture
+            Shape (height, width, 3), uint8, RGB. Must not be changed.
+        severity
+            In (0, 1]: 0 never gets here, as the picture then stays as it is.
+        rng
+            In the same state at every severity: draw first, in an order and number that
+            do not depend on the severity, and let the severity only scale what was
+            drawn. Then images at several severities differ in nothing else.
+
+        Returns
+        -------
+        np.ndarray
+            Same shape, any real dtype, on the scale of 0 to 255; `degrade` rounds to
+            the nearest integer and clips.
+        """
+        ...
+
 
 DEGRADATIONS: dict[str, Degradation] = {
     "gaussian_blur": gaussian_blur,
@@ -42,11 +83,11 @@ def degrade(
     *,
     seed: int | Sequence[int] | np.ndarray = 0,
 ) -> np.ndarray:
-    """Degrade pictures by a known severity.
+    """Degrade images by a known severity.
 
     What is random in a degradation, such as the direction of a blur or the field of a
-    noise, is drawn alike at every severity: calls that differ only in `severity` make a
-    ladder, whose rungs differ only in severity.
+    noise, is drawn alike at every severity: calls that differ only in `severity` give
+    images that differ in nothing else.
 
     Parameters
     ----------
@@ -89,7 +130,8 @@ def degrade(
     >>> [int(degrade(picture, "over_exposure", s).max()) for s in (0, 0.1, 1)]
     [200, 230, 255]
     """
-    function = _function(name)
+    check_choice("degradation", name, DEGRADATIONS)
+    function = DEGRADATIONS[name]
     single = np.ndim(pictures) == 3
     batch = _checked(pictures)[None] if single else _checked(pictures)
     severities = _severities(severity, len(batch))
@@ -101,11 +143,6 @@ def degrade(
         result = function(batch[index], float(severities[index]), _rng(name, *key))
         degraded[index] = np.clip(np.rint(result), 0, 255)
     return degraded[0] if single else degraded
-
-
-def _function(name: str) -> Degradation:
-    check_choice("degradation", name, DEGRADATIONS)
-    return DEGRADATIONS[name]
 
 
 def _checked(pictures: np.ndarray) -> np.ndarray:
