@@ -1,4 +1,4 @@
-"""Check the maths at run time: types by beartype, shapes by jaxtyping."""
+"""Check the heart at run time: types by beartype, shapes by jaxtyping."""
 
 import typing
 from collections.abc import Callable
@@ -6,17 +6,21 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-from beartype import beartype
+from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
 CHECKED = [
     f"prefiqs_jax.{room}"
-    for room in ("trees", "sensitivity", "masks", "statistics", "fiqa")
+    for room in ("trees", "sensitivity", "masks")
 ]
-"""The maths. Elsewhere tests give bad types on purpose, and see them refused."""
+"""The heart. Elsewhere tests give bad types on purpose, and see them refused."""
 
 # The package imports these for annotations only.
 _NAMES = {"pd": pd, "pa": pa}
+
+
+# An int stands for a float, as PEP 484 has it.
+_CHECK = beartype(conf=BeartypeConf(is_pep484_tower=True))
 
 
 def check(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -26,7 +30,7 @@ def check(function: Callable[..., Any]) -> Callable[..., Any]:
     except NameError:  # imported for type checkers only, from a package above
         return function
     function.__annotations__ = hints
-    return beartype(function)
+    return _CHECK(function)
 
 
 def install() -> None:
