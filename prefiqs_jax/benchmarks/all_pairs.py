@@ -87,27 +87,22 @@ def _of_adience(names: Sequence[str]) -> tuple[str, ...] | None:
 
 
 def _check_identities(folder: ImageFolder) -> None:
+    if asked := None if any(folder.identities) else level_question(folder.names):
+        message = f"{folder.root}: {asked}"
+        raise InputError(message)
     if not any(folder.identities):
-        if asked := level_question(folder.names):
-            message = f"{folder.root}: {asked}"
-            raise InputError(message)
-        message = (
-            f"{folder.root} does not say who is in its pictures; put each person's in "
-            f"a subfolder, or give {IDENTITY_TABLE} with columns file and identity"
+        what = (
+            "does not say who is in its images; put each person's in a subfolder, or "
+            f"give {IDENTITY_TABLE} with columns file and identity"
         )
-        raise InputError(message)
-    if folder.identity_count < 2:
-        message = (
-            f"{folder.root} shows one person only, so that no comparison is non-mated; "
-            "add pictures of others"
-        )
-        raise InputError(message)
-    if folder.identity_count == len(folder.names):
-        message = (
-            f"{folder.root} has one picture of each person, so that no comparison is "
-            "mated; add further ones"
-        )
-        raise InputError(message)
+    elif folder.identity_count < 2:
+        what = "shows one person only, so no comparison is non-mated; add others"
+    elif folder.identity_count == len(folder.names):
+        what = "has one image of each person, so no comparison is mated; add further"
+    else:
+        return
+    message = f"{folder.root} {what}"
+    raise InputError(message)
 
 
 def _severities(folder: ImageFolder) -> np.ndarray | None:

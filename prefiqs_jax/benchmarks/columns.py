@@ -9,33 +9,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 
 from prefiqs_jax.errors import InputError
 
 # Strings of this many lines are in memory at once.
 CHUNK_LINES = 2**20
-
-
-class Names(NamedTuple):
-    """A column of names, which occur many times."""
-
-    distinct: list[str]
-    """The different ones; some may occur in no line."""
-    codes: Int[np.ndarray, " lines"]
-    """Index of each line's name."""
-
-    @classmethod
-    def of(cls, *pieces: Any) -> "Names":
-        """Join Series of text, without blanks around the names."""
-        from pandas.api.types import union_categoricals
-
-        whole = union_categoricals([piece.astype("category") for piece in pieces])
-        return cls([str(name).strip() for name in whole.categories], whole.codes)
-
-    def map(self, value_of: Callable[[str], Any], dtype: Any) -> np.ndarray:
-        """Give a value for each line, computed once for each different name."""
-        return np.array([value_of(name) for name in self.distinct], dtype)[self.codes]
 
 
 def _label(word: str) -> None:
@@ -100,8 +79,8 @@ def read_columns(path: Path, kinds: Mapping[str, str]) -> list[Any]:
     Returns
     -------
     list
-        A column each: `Names`, or an array of int64 for whole numbers, float64 for
-        numbers, bool for labels.
+        A column each: a pandas Categorical for names, or an array of int64 for whole
+        numbers, float64 for numbers, bool for labels.
 
     Raises
     ------
@@ -146,7 +125,9 @@ def read_columns(path: Path, kinds: Mapping[str, str]) -> list[Any]:
 def _whole(kind: str, pieces: Sequence[Any]) -> Any:
     """Join the pieces of a column; ValueError if there are words that do not fit."""
     if kind == "name":
-        return Names.of(*pieces)
+        from pandas.api.types import union_categoricals
+
+        return union_categoricals(pieces)
     values = np.concatenate(pieces)
     if kind == "number" and not np.isfinite(values).all():
         raise ValueError
@@ -157,34 +138,30 @@ def _whole(kind: str, pieces: Sequence[Any]) -> Any:
     return values
 
 
-def numbered(
-    *columns: Names, where: Bool[np.ndarray, " lines"] | None = None
-) -> tuple[list[str], list[Int[np.ndarray, " lines"]]]:
+def numbered(*columns: Any) -> tuple[list[str], list[Int[np.ndarray, " lines"]]]:
     """Give numbers to the different names in several columns.
 
-    Gives all different names, sorted, and the index of each line's name for each column
-    (int32). With ``where``, only these lines count.
+    Returns
+    -------
+    names
+        All different ones, sorted.
+    numbers
+        int32, of each column: index into `names`.
 
     Examples
     --------
-    >>> one, other = Names(["b", "a"], np.array([0, 1])), Names(["c"], np.array([0, 0]))
-    >>> names, numbers = numbered(one, other)
+    >>> import pandas as pd
+    >>> columns = pd.Categorical(["b", "a"]), pd.Categorical(["c", "c"])
+    >>> names, numbers = numbered(*columns)
     >>> names, [each.tolist() for each in numbers]
     (['a', 'b', 'c'], [[1, 0], [2, 2]])
     """
-    chosen = [
-        Names(each.distinct, each.codes if where is None else each.codes[where])
-        for each in columns
-    ]
-    names = sorted(
-        {
-            each.distinct[code]
-            for each in chosen
-            for code in np.flatnonzero(np.bincount(each.codes)).tolist()
-        }
-    )
+    names = sorted(set().union(*(column.categories for column in columns)))
     place = {name: index for index, name in enumerate(names)}
-    return names, [each.map(lambda n: place.get(n, -1), np.int32) for each in chosen]
+    return names, [
+        np.array([place[name] for name in column.categories], np.int32)[column.codes]
+        for column in columns
+    ]
 
 
 def _refuse(path: Path, kinds: Mapping[str, str], reason: str) -> NoReturn:

@@ -108,18 +108,17 @@ def degraded_folder(
     """
     from prefiqs_jax.images.degrade import DEGRADATIONS
 
-    if not 1 <= copies <= len(DEGRADATIONS):
-        message = (
-            f"{copies} copies; give 1 to {len(DEGRADATIONS)}: one each degradation"
-        )
-        raise InputError(message)
-    if not 0.01 <= worst <= 1:
-        message = f"worst severity {worst:g}; it must be from 0.01 to 1"
-        raise InputError(message)
-    if seed < 0:
-        message = f"seed is {seed}; it must be a whole number of at least 0"
-        raise InputError(message)
-
+    most = len(DEGRADATIONS)
+    for fits, message in (
+        (
+            1 <= copies <= most,
+            f"{copies} copies; give 1 to {most}: one each degradation",
+        ),
+        (0.01 <= worst <= 1, f"worst severity {worst:g}; it must be from 0.01 to 1"),
+        (seed >= 0, f"seed is {seed}; it must be a whole number of at least 0"),
+    ):
+        if not fits:
+            raise InputError(message)
     recipes = deal(folder.names, list(DEGRADATIONS), copies, seed, worst)
     names, severity, originals = [], [], []
     for place, name in enumerate(folder.names):

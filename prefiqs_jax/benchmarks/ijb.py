@@ -186,12 +186,12 @@ def _store(points: Path, folder: ImageFolder) -> tuple[Store, str]:
     if folder.root.name != LOOSE_CROP:
         return FILES, f"images of {folder.root} are taken to be aligned"
     names, *numbers = read_columns(points, _POINT_COLUMNS)
-    lines = np.bincount(names.codes, minlength=len(names.distinct))
-    if twice := [names.distinct[code] for code in np.flatnonzero(lines > 1).tolist()]:
+    lines = np.bincount(names.codes, minlength=len(names.categories))
+    if twice := names.categories[lines > 1].tolist():
         message = f"{points} lists {listed(twice)} more than once; keep one line each"
         raise InputError(message)
     # The line of each name.
-    row = dict(zip(names.distinct, np.argsort(names.codes).tolist(), strict=True))
+    row = dict(zip(names.categories, np.argsort(names.codes).tolist(), strict=True))
     if absent := [name for name in folder.names if name not in row]:
         message = (
             f"{points} has no points of {counted(len(absent), 'image')}: "

@@ -114,17 +114,14 @@ def _distinct(
     images: list[bytes],
 ) -> tuple[dict[str, bytes], Int[np.ndarray, " images"]]:
     """Name the different images, and give the number of each one's."""
+    import pandas as pd
+
+    digests = [hashlib.sha256(data).hexdigest() for data in images]
+    image, _ = pd.factorize(np.array(digests, object))
+    _, places = np.unique(image, return_index=True)
     digits = max(5, len(str(len(images) - 1)))
-    by_name: dict[str, bytes] = {}
-    number: dict[bytes, int] = {}
-    image = np.empty(len(images), np.int32)
-    for place, data in enumerate(images):
-        digest = hashlib.sha256(data).digest()
-        if digest not in number:
-            number[digest] = len(number)
-            by_name[f"{place:0{digits}d}.jpg"] = data
-        image[place] = number[digest]
-    return by_name, image
+    by_name = {f"{place:0{digits}d}.jpg": images[place] for place in places.tolist()}
+    return by_name, image.astype(np.int32)
 
 
 def _oddities(unit_count: int, comparisons: Comparisons) -> list[str]:

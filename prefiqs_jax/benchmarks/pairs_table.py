@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from prefiqs_jax.benchmarks.benchmark import Benchmark, Comparisons
-from prefiqs_jax.benchmarks.columns import Names, numbered, reading
+from prefiqs_jax.benchmarks.columns import numbered, reading
 from prefiqs_jax.benchmarks.comparisons import counted
 from prefiqs_jax.benchmarks.pictures import Compared, compared_images
 from prefiqs_jax.errors import InputError
@@ -68,8 +68,8 @@ def read_pairs_table(
     )
 
 
-def _read(path: Path) -> tuple[Names, Names, Names]:
-    """Read the columns of a comparison's images and of its label."""
+def _read(path: Path) -> list[Any]:
+    """Read the columns of the images and of the label, as Series of text."""
     import pandas as pd
 
     form: dict[str, Any] = {
@@ -95,8 +95,7 @@ def _read(path: Path) -> tuple[Names, Names, Names]:
     raw = {name.strip(): name for name in table.columns}
     for header in HEADERS:
         if set(header) <= set(raw):
-            one, other, label = (Names.of(table[raw[name]]) for name in header)
-            return one, other, label
+            return [table[raw[name]].str.strip() for name in header]
     message = (
         f"{path} has the columns {', '.join(table.columns)[:80]}; it needs "
         f"{','.join(HEADERS[0])} in its first line, with commas between"
@@ -105,26 +104,27 @@ def _read(path: Path) -> tuple[Names, Names, Names]:
 
 
 def _comparisons(
-    path: Path, one: Names, other: Names, label: Names
+    path: Path, one: Any, other: Any, label: Any
 ) -> tuple[list[str], Comparisons]:
     """Give the names of the images, and the comparisons of them."""
-    filled = [each.map(bool, bool) for each in (one, other, label)]
     # Blank lines, at the end mostly, say nothing.
-    some = filled[0] | filled[1] | filled[2]
-    mated = label.map(lambda word: _LABELS.get(word.lower(), -1), np.int8)
-    if (unclear := np.flatnonzero(some & (mated < 0))).size:
-        line = int(unclear[0])
-        word = label.distinct[label.codes[line]][:40]
+    some = (one != "") | (other != "") | (label != "")
+    mated = label.str.lower().map(_LABELS)
+    unclear = some & mated.isna()
+    if unclear.any():
+        line = int(unclear.idxmax())
         message = (
-            f"{path}, line {line + 2}: {word!r} does not say whether the pair is "
-            "mated; write 1 or 0"
+            f"{path}, line {line + 2}: {label[line][:40]!r} does not say whether the "
+            "pair is mated; write 1 or 0"
         )
         raise InputError(message)
-    if (missing := np.flatnonzero(some & ~(filled[0] & filled[1]))).size:
-        message = f"{path}, line {missing[0] + 2}: an image is missing"
+    missing = some & ((one == "") | (other == ""))
+    if missing.any():
+        message = f"{path}, line {int(missing.idxmax()) + 2}: an image is missing"
         raise InputError(message)
-    names, (first, second) = numbered(one, other, where=some)
-    return names, Comparisons(first, second, mated[some] == 1)
+    columns = [each[some].astype("category").array for each in (one, other)]
+    names, (first, second) = numbered(*columns)
+    return names, Comparisons(first, second, mated[some].to_numpy() == 1)
 
 
 def _agreeing(found: Compared) -> tuple[ImageFolder, tuple[str, ...]]:

@@ -97,8 +97,8 @@ def test_known_severity_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("names", "reason"),
     [
-        (["a.png", "b.png"], "does not say who is in its pictures"),
-        (["x/a.png", "y/b.png"], "one picture of each person"),
+        (["a.png", "b.png"], "does not say who is in its images"),
+        (["x/a.png", "y/b.png"], "one image of each person"),
         (["x/a.png", "x/b.png"], "does not say who"),
         ([], "has no pictures"),
     ],

@@ -64,7 +64,7 @@ EDC_CHANGES = {
     "--weights": ("{scaled}", "other weights: weights_sha256"),
     "--pixels": ("BGR,127.5,127.5", "was made with pixels"),
     "--benchmark": ("{moved_as_faces}", "other images: images_sha256"),
-    "--identity-level": ("0", "does not say who is in its pictures"),
+    "--identity-level": ("0", "does not say who is in its images"),
     "--degraded": ("1", "image_count 8, not 16"),
     "--methods": ("norm,random", "was made with scores"),
     "--mask": ("layerwise/magnitude", "mask global/magnitude, not layerwise/magnitude"),
