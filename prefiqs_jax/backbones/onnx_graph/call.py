@@ -91,9 +91,9 @@ class Call:
         value = self.lifted(position)
         return value, channels_last(value)
 
-    def vector(self, position: int) -> Any:
-        """Return an input as a JAX array of one axis."""
-        return self.array(position).reshape(-1)
+    def channels(self, position: int, x: Any) -> Any:
+        """Return one number per channel, to broadcast with an array (…, channels)."""
+        return self.array(position).reshape((1,) * (x.ndim - 1) + (-1,))
 
     def known(self, position: int) -> np.ndarray | None:
         """Return an input that must not depend on the image; None if left out."""

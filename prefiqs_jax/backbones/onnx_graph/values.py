@@ -96,16 +96,17 @@ def combine(function: Callable[..., Any], values: Sequence[Value], dtype: Any) -
         return np.asarray(function(*values))
     values = [lift(value, values, dtype) for value in values]
     maps = [value for value in values if isinstance(value, FeatureMap)]
-    if not maps or len(shape) > maps[0].array.ndim:
-        return function(*map(plain, values))
+    held = bool(maps) and len(shape) <= maps[0].array.ndim
 
-    def turned(value: Value) -> Any:
-        if isinstance(value, FeatureMap):
+    def aligned(value: Value) -> Any:
+        if held and isinstance(value, FeatureMap):
             return value.array
-        ones = (1,) * (len(shape) - value.ndim)
-        return jnp.moveaxis(value.reshape(ones + value.shape), 1, -1)
+        array = plain(value)
+        array = array.reshape((1,) * (len(shape) - array.ndim) + array.shape)
+        return jnp.moveaxis(array, 1, -1) if held else array
 
-    return FeatureMap(function(*map(turned, values)))
+    result = function(*map(aligned, values))
+    return FeatureMap(result) if held else result
 
 
 def check_room(shape: Sequence[int], limit: int = MAX_KNOWN) -> None:

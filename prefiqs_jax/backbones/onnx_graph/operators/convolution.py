@@ -10,7 +10,13 @@ import jax.numpy as jnp
 from prefiqs_jax.backbones.networks.layers import shifted_depthwise
 from prefiqs_jax.backbones.onnx_graph.call import Call
 from prefiqs_jax.backbones.onnx_graph.operators.windows import Window, window
-from prefiqs_jax.backbones.onnx_graph.values import FeatureMap, Value, lift, plain
+from prefiqs_jax.backbones.onnx_graph.values import (
+    FeatureMap,
+    Value,
+    combine,
+    lift,
+    plain,
+)
 
 # Shifted products are faster than XLA's grouped convolution on a CPU up to about here.
 MAX_SHIFTS = 49
@@ -30,7 +36,7 @@ def conv(call: Call) -> Value:
     kernel = weight.transpose(*range(2, weight.ndim), 1, 0)
     y = _slide(x, kernel, found, groups)
     if call.optional(2) is not None:
-        y = y + call.vector(2).reshape((1,) * (y.ndim - 1) + (-1,))
+        y = y + call.channels(2, y)
     return FeatureMap(y)
 
 
@@ -41,7 +47,7 @@ def _slide(x: Any, kernel: Any, found: Window, groups: int) -> Any:
     if alone and found.kernel == x.shape[1:-1] and pads == {0}:
         # One filter over the whole map: a weighted mean, and a product everywhere.
         axes = tuple(range(1, x.ndim - 1))
-        return jnp.sum(x * kernel.squeeze(-2), axes, keepdims=True)
+        return jnp.sum(x * kernel.squeeze(-2)[None], axes, keepdims=True)
     if alone and _shifts(found) and jax.default_backend() == "cpu":
         return shifted_depthwise(x, kernel, found.strides[0])
     spatial = string.ascii_lowercase[: x.ndim - 2]
@@ -79,7 +85,8 @@ def gemm(call: Call) -> Value:
     if alpha != 1:
         product = alpha * product
     for c in addend:
-        product = product + (c if beta == 1 else beta * c)
+        c = c if beta == 1 else beta * c
+        product = combine(jnp.add, [product, c], call.dtype)
     return product
 
 

@@ -53,11 +53,11 @@ def reduction(function: Callable[..., Any]) -> Callable[[Call], Value]:
 
 def batch_normalization(call: Call) -> Value:
     """Normalise each channel by the running mean and variance."""
-    value = call.lifted(0)
-    call.require(len(shape_of(value)) >= 2, "has no channels to normalise")
-    scale, bias, mean, var = (call.vector(i) for i in range(1, 5))
-    factor = scale * jax.lax.rsqrt(var + call.attribute("epsilon"))
+    rank = len(shape_of(call.operand(0)))
+    call.require(rank >= 2, "has no channels to normalise")
     value, x = call.feature_map()
+    scale, bias, mean, var = (call.channels(i, x) for i in range(1, 5))
+    factor = scale * jax.lax.rsqrt(var + call.attribute("epsilon"))
     return like(value, (x - mean) * factor + bias)
 
 
@@ -74,7 +74,7 @@ def instance_normalization(call: Call) -> Value:
     """Normalise each channel of an image over its pixels."""
     value, x = call.feature_map()
     y = _standardise(call, x, tuple(range(1, x.ndim - 1)))
-    return like(value, y * call.vector(1) + call.vector(2))
+    return like(value, y * call.channels(1, x) + call.channels(2, x))
 
 
 def group_normalization(call: Call) -> Value:
@@ -85,9 +85,9 @@ def group_normalization(call: Call) -> Value:
     call.require(fits, "has groups that do not fit")
     split = x.reshape(*x.shape[:-1], groups, channels // groups)
     y = _standardise(call, split, (*range(1, x.ndim - 1), x.ndim)).reshape(x.shape)
-    scale, bias = call.vector(1), call.vector(2)
+    scale, bias = call.channels(1, x), call.channels(2, x)
     if call.node.opset < 21:  # one number for each group
-        scale, bias = (jnp.repeat(v, channels // groups) for v in (scale, bias))
+        scale, bias = (jnp.repeat(v, channels // groups, -1) for v in (scale, bias))
     return like(value, y * scale + bias)
 
 
