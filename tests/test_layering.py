@@ -43,7 +43,7 @@ LAYERS = [
     "demo",
     "cli",
 ]
-# The maths runs on a toy: it knows nothing of networks, pictures, files or figures.
+# The maths runs on a toy: it knows nothing of networks, images, files or figures.
 MATHS = {
     "masks": {"errors", "plugins", "types", "trees"},
     "sensitivity": {"errors", "types", "trees"},

@@ -9,10 +9,7 @@ import pyarrow as pa
 from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
-CHECKED = [
-    f"prefiqs_jax.{room}"
-    for room in ("trees", "sensitivity", "masks")
-]
+CHECKED = [f"prefiqs_jax.{room}" for room in ("trees", "sensitivity", "masks")]
 """The heart. Elsewhere tests give bad types on purpose, and see them refused."""
 
 # The package imports these for annotations only.

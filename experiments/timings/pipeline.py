@@ -60,7 +60,7 @@ MOST_WAITING = 0.03
 
 
 def write_faces(root: Path, count: int) -> dict[str, ImageFolder]:
-    """Write pictures in each format: rendered faces, each shifted a few pixels anew."""
+    """Write images in each format: rendered faces, each shifted a few pixels anew."""
     keys = jax.random.split(jax.random.key(0), (2, min(count, RENDERED)))
     rendered = np.asarray(faces(keys[0], keys[1]))
     rng = np.random.default_rng(0)
@@ -76,7 +76,7 @@ def write_faces(root: Path, count: int) -> dict[str, ImageFolder]:
 
 
 def one_picture(folder: ImageFolder) -> dict[str, float]:
-    """Time the steps of one picture in one thread: medians, in microseconds."""
+    """Time the steps of one image in one thread: medians, in microseconds."""
     spent: dict[str, list[float]] = {
         step: [] for step in ("read", "header", "decode", "all")
     }
@@ -196,7 +196,7 @@ def memory(folder: ImageFolder, batch: int) -> list[dict[str, Any]]:
 
 
 def measure(options: argparse.Namespace, root: Path, out: Path) -> None:
-    """Measure everything on pictures below a folder; write as far as it is."""
+    """Measure everything on images below a folder; write as far as it is."""
     folders = write_faces(root, options.images)
     result: dict[str, Any] = {
         "benchmark": "pipeline",
@@ -239,7 +239,7 @@ def ratios(result: dict[str, Any]) -> list[dict[str, Any]]:
     )
     chosen = [
         ratio(
-            "device waits for pictures, iResNet-50 sweep at 1,000 images/s (assumed)",
+            "device waits for images, iResNet-50 sweep at 1,000 images/s (assumed)",
             sweep,
             at_most=MOST_WAITING,
         )

@@ -93,5 +93,5 @@ class Backbone:
     def preprocess(
         self, rgb: NDArray[np.uint8], dtype: DTypeLike = np.float32
     ) -> NDArray:
-        """Turn RGB pictures (batch, height, width, 3), uint8, into the input."""
+        """Turn RGB images (batch, height, width, 3), uint8, into the input."""
         return self.preprocessing(rgb, dtype)

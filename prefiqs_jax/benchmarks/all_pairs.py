@@ -1,4 +1,4 @@
-"""A folder of pictures whose people are known: every picture with every other one."""
+"""A folder of images whose people are known: every image with every other one."""
 
 import csv
 import dataclasses
@@ -32,7 +32,7 @@ def read_all_pairs(
     """Read an image folder as a benchmark of all N (N - 1) / 2 comparisons.
 
     So Adience is evaluated in this field: its subfolders are accounts that show several
-    people, so there the names of the files say who it is. Pictures without identity are
+    people, so there the names of the files say who it is. Images without identity are
     left out. A column ``severity`` of ``images.csv`` is kept.
 
     Parameters
@@ -40,7 +40,7 @@ def read_all_pairs(
     path
         The folder: see :func:`prefiqs_jax.images.read_folder`.
     images
-        The folder of the pictures, if it is another one.
+        The folder of the images, if it is another one.
     identity_level
         How many folders name the person, see :func:`prefiqs_jax.images.read_folder`.
 
@@ -48,7 +48,7 @@ def read_all_pairs(
     ------
     InputError
         If the folder cannot be read, fewer than two people are known, or nobody has
-        two pictures.
+        two images.
     """
     root = path if images is None else images
     folder = read_folder(root, identity_level, identities_matter=False)

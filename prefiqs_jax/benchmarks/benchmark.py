@@ -1,4 +1,4 @@
-"""A verification benchmark: pictures, and which of them are compared."""
+"""A verification benchmark: images, and which of them are compared."""
 
 import dataclasses
 from typing import NamedTuple
@@ -36,7 +36,7 @@ class Templates(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Benchmark:
-    """Pictures, the comparisons of them or of templates, and what is known of both.
+    """Images, the comparisons of them or of templates, and what is known of both.
 
     What is compared is called a unit here: an image, or a template if there are any.
     """
@@ -45,7 +45,7 @@ class Benchmark:
     kind: str
     """One of :data:`prefiqs_jax.benchmarks.KINDS`."""
     images: ImageFolder
-    """Pictures that take part, for `load_batches` and `check_headers`."""
+    """Images that take part, for `load_batches` and `check_headers`."""
     first: Int[np.ndarray, " comparisons"] | None = None
     """int32: index of one unit of each comparison; None for all pairs of units."""
     second: Int[np.ndarray, " comparisons"] | None = None
@@ -64,7 +64,7 @@ class Benchmark:
     """What the user should know, one line each."""
     capture: Int[np.ndarray, " images"] | None = None
     """Which photograph each image was made from; all pairs leave out those of one: a
-    picture and its degraded copy are alike whoever is on them. None: all differ."""
+    image and its degraded copy are alike whoever is on them. None: all differ."""
 
     @property
     def comparisons(self) -> Comparisons | None:

@@ -1,4 +1,4 @@
-"""Degraded copies beside the pictures of a benchmark: quality that is known."""
+"""Degraded copies beside the images of a benchmark: quality that is known."""
 
 import dataclasses
 import re
@@ -22,10 +22,10 @@ _COPY = re.compile(r"(.+)~([a-z_]+)_(0\.\d+|1)", re.DOTALL)
 def with_degraded(
     benchmark: Benchmark, copies: int = 1, *, seed: int = 0, worst: float = 1.0
 ) -> Benchmark:
-    """Add degraded copies of every picture, made while they are loaded.
+    """Add degraded copies of every image, made while they are loaded.
 
-    Degradations are dealt out in turn to the pictures in a random order, so that each
-    occurs as often as any other, give or take one, and no picture gets one twice.
+    Degradations are dealt out in turn to the images in a random order, so that each
+    occurs as often as any other, give or take one, and no image gets one twice.
     Severities fill (0, worst] evenly, for each degradation, too: they step by the
     golden section.
 
@@ -34,7 +34,7 @@ def with_degraded(
     benchmark
         Of all pairs.
     copies
-        Of each picture, from 1 to the number of degradations.
+        Of each image, from 1 to the number of degradations.
     seed
         Decides who gets what, and what is random in a degradation.
     worst
@@ -44,7 +44,7 @@ def with_degraded(
     -------
     Benchmark
         All pairs of the originals and the copies, called
-        ``person/03.png~motion_blur_0.4``, each after its original; but a picture is
+        ``person/03.png~motion_blur_0.4``, each after its original; but an image is
         not compared with its own copies. Severity is known: 0 for originals, unless
         they had one.
 
@@ -56,7 +56,7 @@ def with_degraded(
     if benchmark.mated is not None or benchmark.templates is not None:
         message = (
             f"{benchmark.name} ({benchmark.kind}) lists its comparisons, in which "
-            "degraded copies have no part; give a folder of pictures with identities"
+            "degraded copies have no part; give a folder of images with identities"
         )
         raise InputError(message)
     images, severity, originals = degraded_folder(

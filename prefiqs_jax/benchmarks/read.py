@@ -18,8 +18,8 @@ from prefiqs_jax.images import found_people
 from prefiqs_jax.weights.wording import listed
 
 KINDS: Mapping[str, str] = {
-    "folder": "pictures of people in subfolders or images.csv: all pairs (Adience)",
-    "lfw": "LFW's pairs.txt and its pictures",
+    "folder": "images of people in subfolders or images.csv: all pairs (Adience)",
+    "lfw": "LFW's pairs.txt and its images",
     "xqlfw": "xqlfw_pairs.txt and xqlfw_aligned_112/",
     "bin": "a .bin file of insightface: LFW, AgeDB-30, CFP-FP, CALFW, CPLFW",
     "crfiqa": "images/ and pair_list.txt, as CR-FIQA's scripts write them",
@@ -35,7 +35,7 @@ def read_benchmark(
     images: str | os.PathLike[str] | None = None,
     identity_level: int | None = None,
 ) -> Benchmark:
-    """Read a benchmark; no picture is decoded.
+    """Read a benchmark; no image is decoded.
 
     Parameters
     ----------
@@ -44,10 +44,10 @@ def read_benchmark(
     kind
         Which of them; None to find it by what is there.
     images
-        Folder of the pictures where they are not beside the list of comparisons.
+        Folder of the images where they are not beside the list of comparisons.
     identity_level
         How many folders name the person, see :func:`prefiqs_jax.images.read_folder`;
-        for kinds that do not say themselves who is in their pictures, ``folder`` and
+        for kinds that do not say themselves who is in their images, ``folder`` and
         ``pairs``.
 
     Returns
@@ -64,7 +64,7 @@ def read_benchmark(
     """
     path = Path(path)
     if not os.path.exists(path):
-        message = f"there is no {path}; give a benchmark: a file or folder of pictures"
+        message = f"there is no {path}; give a benchmark: a file or folder of images"
         raise InputError(message)
     if kind is not None:
         check_choice("kind of benchmark", kind, KINDS)

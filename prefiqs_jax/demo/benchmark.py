@@ -81,7 +81,7 @@ def photograph(settings: DemoSettings) -> np.ndarray:
     Returns
     -------
     ndarray
-        Shape (pictures, 112, 112, 3), uint8, RGB.
+        Shape (images, 112, 112, 3), uint8, RGB.
     """
     root = jax.random.fold_in(jax.random.key(settings.seed), STREAM)
     identity, capture = jax.random.split(root)

@@ -77,7 +77,7 @@ def verify(embeddings: np.ndarray, pictures: "pd.DataFrame") -> "pd.DataFrame":
     Returns
     -------
     pandas.DataFrame
-        Columns pictures (``clean`` or ``all``), images, mated, non_mated, eer, fmr,
+        Columns images (``clean`` or ``all``), images, mated, non_mated, eer, fmr,
         threshold and fnmr.
     """
     import pandas as pd

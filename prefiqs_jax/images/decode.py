@@ -83,7 +83,7 @@ def decode(path: str | os.PathLike[str]) -> Decoded:
     Raises
     ------
     BadImage
-        If the file is unreadable, empty, truncated, no picture or suspiciously large,
+        If the file is unreadable, empty, truncated, no image or suspiciously large,
         or holds floating-point or 32-bit samples, whose white level is undefined.
     """
     with quiet_pillow():

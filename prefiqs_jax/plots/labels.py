@@ -70,7 +70,7 @@ def level_tick(sparsity: float, reached: float) -> str:
 
 
 def shorten(name: str, length: int = 18) -> str:
-    """Cut the middle out of a long name; the end tells pictures of one person apart.
+    """Cut the middle out of a long name; the end tells images of one person apart.
 
     Examples
     --------

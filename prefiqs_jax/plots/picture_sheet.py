@@ -61,7 +61,7 @@ def picture_sheet(
     lines = math.ceil(len(rows) / blocks)
     height = top + tile * lines
     figure.set_figheight(height)
-    # Placed by hand, one image a block: axes for each picture would take seconds.
+    # Placed by hand, one image a block: axes for each image would take seconds.
     figure.set_layout_engine("none")
     for block in range(blocks):
         chosen = slice(block * lines, (block + 1) * lines)
@@ -85,7 +85,7 @@ def picture_sheet(
 
 
 def _tiled(pictures: np.ndarray) -> np.ndarray:
-    """Lay pictures (rows, columns, height, width, 3) out as one, white between them."""
+    """Lay images (rows, columns, height, width, 3) out as one, white between them."""
     rows, columns, height, width, channels = pictures.shape
     gap = max(1, round(_GAP * width))
     framed = np.full(

@@ -173,7 +173,7 @@ def open_faces(
             "Images of the grid whose content is no longer what was measured: "
             f"{len(changed)}, such as {min(changed)}."
         )
-    return StableFaces(*ends.values(), " ".join(notes))
+    return StableFaces(ends["most stable"], ends["least stable"], " ".join(notes))
 
 
 def _changed(

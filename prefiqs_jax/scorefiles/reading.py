@@ -47,7 +47,7 @@ def read_scores(path: str | os.PathLike[str], *, column: str | None = None) -> S
     ------
     InputError
         If the file is missing, unreadable, empty or damaged, is written in no such way,
-        holds something else than a number for a picture (with the line), or a pickle
+        holds something else than a number for an image (with the line), or a pickle
         would do anything but hold numbers; if no column or several could be meant.
 
     Examples

@@ -1,4 +1,4 @@
-"""Benchmarks that list comparisons of pictures: LFW, XQLFW, CR-FIQA, tables."""
+"""Benchmarks that list comparisons of images: LFW, XQLFW, CR-FIQA, tables."""
 
 import dataclasses
 
@@ -20,7 +20,7 @@ from prefiqs_jax.images import decode, load_batches
 
 
 def stems(benchmark):
-    """Give each comparison as the stems of its two pictures, and whether mated."""
+    """Give each comparison as the stems of its two images, and whether mated."""
     names = [
         name.rpartition("/")[2].rpartition(".")[0] for name in benchmark.images.names
     ]

@@ -39,7 +39,7 @@ def refusal(path, content, **how):
 
 
 def check(benchmark, pictures, labels):
-    """Compare a benchmark with what was pickled, picture by picture."""
+    """Compare a benchmark with what was pickled, image by image."""
     names = benchmark.images.names
     compared = listed(benchmark)
     assert compared.mated.tolist() == [bool(each) for each in labels]
@@ -122,13 +122,13 @@ def test_pictures_stream_from_memory(tmp_path):
 
 def test_bad_pictures_are_named(tmp_path):
     pictures, labels = bin_pictures(4, SMALL)
-    pictures[2], pictures[5] = b"", b"no picture"
+    pictures[2], pictures[5] = b"", b"no image"
     folder = read_benchmark(write(tmp_path / "a.bin", (pictures, labels))).images
     assert check_headers(folder, SMALL, SMALL) == [
         ("00002.jpg", "is empty (0 bytes)"),
         (
             "00005.jpg",
-            "is not a picture that can be read (PNG, JPEG, BMP, WEBP, TIFF, PPM)",
+            "is not an image that can be read (PNG, JPEG, BMP, WEBP, TIFF, PPM)",
         ),
     ]
 

@@ -23,7 +23,7 @@ from prefiqs_jax.fiqa import PROTOCOLS, all_pairs, edc, pair_quality
 
 @pytest.fixture
 def pictures():
-    """Give 12 people, two clean and two bad pictures each; bad ones look alike."""
+    """Give 12 people, two clean and two bad images each; bad ones look alike."""
     who = np.repeat(np.arange(12), 4)
     return pd.DataFrame(
         {

@@ -20,7 +20,7 @@ def pictures():
 
 
 def mean_difference(clean):
-    """Give a drift that can be told by eye: the change of the mean picture."""
+    """Give a drift that can be told by eye: the change of the mean image."""
 
     def drift(pictures):
         base = np.resize(clean, pictures.shape).astype(float)

@@ -39,7 +39,7 @@ def test_options_are_those_of_the_library(capsys):
 
 @pytest.fixture
 def big(network):
-    """Make a toy network for pictures of 112×112."""
+    """Make a toy network for images of 112×112."""
     return [Verifier(network(size=112))]
 
 
@@ -67,7 +67,7 @@ def test_templates(run, big, tmp_path):
     quality = rng.random(len(embeddings))
     assert (units.quality(quality, "min") == template_quality(quality, members)).all()
 
-    # Without one picture its template has the others, or is gone with its comparisons.
+    # Without one image its template has the others, or is gone with its comparisons.
     gone = [name for name in benchmark.images.names if name != "1.jpg"]
     fewer = usable_units(benchmark, gone)
     assert len(fewer.kept) == len(units.kept)

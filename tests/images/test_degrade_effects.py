@@ -240,7 +240,7 @@ def test_scaling_is_by_the_factor_it_says(severity):
 @pytest.mark.parametrize("name", ["translation", "rotation", "scaling"])
 def test_nothing_dark_and_no_second_face_enters_at_the_borders(name):
     for seed in SEEDS:
-        # An even picture has no border to be seen.
+        # An even image has no border to be seen.
         np.testing.assert_array_equal(degrade(grey(90), name, 1, seed=seed), grey(90))
         # A mirrored border would show a second mouth, here a spot.
         made = degrade(spot(100, 56, 2), name, 1, seed=seed)[..., 0]

@@ -32,7 +32,7 @@ def load_threads():
 
 @pytest.fixture
 def folder(tmp_path):
-    """Give ten pictures, each filled with its number."""
+    """Give ten images, each filled with its number."""
     for number in range(10):
         Image.new("RGB", (8, 8), (number,) * 3).save(tmp_path / f"{number}.png")
     rows = "".join(f"{number}.png,p{number % 3}\n" for number in range(10))
@@ -223,7 +223,7 @@ def test_a_transform_gets_the_pictures_that_stay(folder):
         return pixels[..., ::-1].astype(np.float32) / 255
 
     loaded = list(load(folder, batch_size=2, on_bad_image="skip", transform=transform))
-    assert loaded[-1].images is None, "both pictures of this batch are bad"
+    assert loaded[-1].images is None, "both images of this batch are bad"
     for batch in loaded[:-1]:
         assert batch.images is not None
         expected = (batch.pixels[..., ::-1] / 255).astype(np.float32)
@@ -250,7 +250,7 @@ def test_large_batches_are_read_one_ahead():
 
     ahead = loading._batches_ahead
     needed = loading.NeededSize(112, 112, "net")
-    # A byte and a float32 for each value: 2 × 2,853 pictures fill 1 GiB.
+    # A byte and a float32 for each value: 2 × 2,853 images fill 1 GiB.
     assert ahead(2853, needed, transform) == 2
     assert ahead(2854, needed, transform) == 1
     assert ahead(2854, needed, None) == 2
@@ -261,7 +261,7 @@ def test_memory_does_not_grow_with_the_pictures(tmp_path):
         Image.new("RGB", (112, 112), (number,) * 3).save(tmp_path / f"{number:02}.bmp")
     folder = read_folder(tmp_path)
     peaks = []
-    for count in (6, 15):  # batches of four pictures
+    for count in (6, 15):  # batches of four images
         tracemalloc.start()
         batches = load_batches(
             folder, height=112, width=112, batch_size=4, batches=range(count)

@@ -273,7 +273,7 @@ def test_huge_plain_files_are_still_refused(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
     for data in SOURCES[:2]:
         assert plain_header(data) is None
-        with pytest.raises(BadImage, match="too large to be a face picture"):
+        with pytest.raises(BadImage, match="too large to be a face image"):
             decoded(data)
 
 

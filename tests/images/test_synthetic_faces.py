@@ -23,7 +23,7 @@ def keys(seed, count):
 
 @pytest.fixture(scope="module")
 def portraits():
-    """Give pictures of six people, four photographs each."""
+    """Give images of six people, four photographs each."""
     people, photographs = keys(0, 6), keys(1, 24)
     pictures = faces(people[np.repeat(np.arange(6), 4)], photographs)
     return np.asarray(pictures).reshape(6, 4, SIDE_PX, SIDE_PX, 3)
@@ -158,7 +158,7 @@ def test_another_size_shows_the_same_face():
     other = np.asarray(faces(person, photograph, side_px=side_px))[0].astype(float)
     assert other.shape == (side_px, side_px, 3)
 
-    # Means of a grid of eight by eight: the same picture, finer or coarser.
+    # Means of a grid of eight by eight: the same image, finer or coarser.
     def coarse(picture):
         parts = np.array_split(picture, 8)
         return np.array(

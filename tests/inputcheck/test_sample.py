@@ -1,4 +1,4 @@
-"""Pictures are taken evenly, and a person's together."""
+"""Images are taken evenly, and a person's together."""
 
 from pathlib import Path
 

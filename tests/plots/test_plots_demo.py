@@ -1,4 +1,4 @@
-"""Figures of the demo: nothing cut off, every picture in its place."""
+"""Figures of the demo: nothing cut off, every image in its place."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Rows of score files against the names of a benchmark's pictures."""
+"""Rows of score files against the names of a benchmark's images."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Which crops of an earlier call are still those of their pictures."""
+"""Which crops of an earlier call are still those of their images."""
 
 import contextlib
 import os
@@ -30,9 +30,9 @@ class Earlier(NamedTuple):
     landmarks: dict[str, tuple[tuple[float, ...], ...]]
     """Of the crops that need not be made again, by name."""
     outdated: list[str]
-    """Crops whose picture has changed, by name."""
+    """Crops whose image has changed, by name."""
     times: dict[str, tuple[Times | None, Times]]
-    """Of the picture and of the crop, by name of the crop."""
+    """Of the image and of the crop, by name of the crop."""
 
 
 def times_of(status: os.stat_result) -> Times | None:
@@ -57,7 +57,7 @@ def find_earlier(
     Parameters
     ----------
     source, root
-        Folder of the pictures, and of the crops.
+        Folder of the images, and of the crops.
     tasks
         From :func:`~prefiqs_jax.images.align.plan_crops`.
     wanted
@@ -68,7 +68,7 @@ def find_earlier(
     Raises
     ------
     InputError
-        If a file is there that was made in another way, of a picture that is not to be
+        If a file is there that was made in another way, of an image that is not to be
         aligned, by something else, or was changed since.
     """
     stamps = _read_stamps(root, tasks, wanted)
@@ -136,7 +136,7 @@ def _read_stamps(root: Path, tasks: Sequence[Task], wanted: Stamp) -> dict[str, 
         crop = path.relative_to(root).as_posix()
         if crop not in planned and read_stamp(path) is not None:
             message = (
-                f"{path} is the crop of a picture that is not, or no longer, aligned; "
+                f"{path} is the crop of an image that is not, or no longer, aligned; "
                 "give another folder, or delete it"
             )
             raise InputError(message)
@@ -144,7 +144,7 @@ def _read_stamps(root: Path, tasks: Sequence[Task], wanted: Stamp) -> dict[str, 
 
 
 def _digests(source: Path, root: Path, task: Task) -> tuple[str, str]:
-    """Digest the file of a picture and the pixels of its crop; empty if unreadable."""
+    """Digest the file of an image and the pixels of its crop; empty if unreadable."""
     picture = pixels = ""
     with contextlib.suppress(OSError):
         picture = file_sha256(source / task.name)

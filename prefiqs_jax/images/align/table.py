@@ -20,16 +20,16 @@ _IJBC_FIELDS = 12
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LandmarkTable:
-    """Landmarks of pictures, by the name of the file."""
+    """Landmarks of images, by the name of the file."""
 
     path: Path
     """Of the table."""
     files: tuple[str, ...]
-    """Paths below the folder of the pictures, with forward slashes."""
+    """Paths below the folder of the images, with forward slashes."""
     identities: tuple[str | None, ...] | None
-    """The person in each picture, None where unknown; None without that column."""
-    points: Float[np.ndarray, "pictures 5 2"]
-    """In pixels of the upright source picture, in the order of LANDMARKS; NaN where the
+    """The person in each image, None where unknown; None without that column."""
+    points: Float[np.ndarray, "images 5 2"]
+    """In pixels of the upright source image, in the order of LANDMARKS; NaN where the
     table has no finite number."""
 
 
@@ -53,7 +53,7 @@ def read_landmarks(path: str | os.PathLike[str]) -> LandmarkTable:
     ------
     InputError
         If the file cannot be read, lacks columns, or holds a text that is no number, or
-        a picture twice with different values.
+        an image twice with different values.
     """
     path = Path(path)
     if not path.exists():
@@ -84,9 +84,9 @@ def has_landmarks(path: str | os.PathLike[str]) -> bool:
 
 
 def match(table: LandmarkTable, names: Sequence[str]) -> dict[str, int]:
-    """Find the row of each picture.
+    """Find the row of each image.
 
-    A picture is looked up by its name, and then by its name without extension: a
+    An image is looked up by its name, and then by its name without extension: a
     table often names the aligned PNG of a JPEG.
 
     Parameters
@@ -94,12 +94,12 @@ def match(table: LandmarkTable, names: Sequence[str]) -> dict[str, int]:
     table
         Landmarks.
     names
-        Of the pictures, below their folder.
+        Of the images, below their folder.
 
     Returns
     -------
     dict
-        Name to row of the table; pictures without a row are not in it.
+        Name to row of the table; images without a row are not in it.
     """
     by_name = {file: row for row, file in enumerate(table.files)}
     by_stem: dict[str, list[int]] = {}
@@ -153,7 +153,7 @@ def _collect(
             message = f"{path} lists {name} twice, with different values; keep one row"
             raise InputError(message)
     if not known:
-        message = f"{path} lists no pictures; give one row for each"
+        message = f"{path} lists no images; give one row for each"
         raise InputError(message)
     # None becomes NaN.
     points = np.array([values for _, values in known.values()], np.float64)

@@ -33,7 +33,7 @@ def block_occlusion(
 ) -> np.ndarray:
     """Cover a rectangle of one random colour, about a random point of the face.
 
-    Its side, the root of its area, grows to 75 % of the picture's at severity 1; a part
+    Its side, the root of its area, grows to 75 % of the image's at severity 1; a part
     may lie outside. A block of a higher severity covers that of a lower one.
     """
     centre_x, centre_y = rng.uniform(*_CENTRE, 2)
@@ -113,6 +113,6 @@ def _soft(inside: np.ndarray) -> np.ndarray:
 
 
 def _brightness(picture: np.ndarray) -> float:
-    """Give a factor for white cloth in the light of this picture."""
+    """Give a factor for white cloth in the light of this image."""
     # White cloth is somewhat brighter than the brightest tenth of a well-lit face.
     return float(np.clip(np.quantile(picture[::4, ::4], 0.9) / 210, 0.25, 1.1))

@@ -36,7 +36,7 @@ def darkness(
     """Expose too short, with the noise of a dark exposure.
 
     Light falls to 1/512 at severity 1. What the noise leaves is lost in rounding to 8
-    bits: brightening the picture does not bring it back.
+    bits: brightening the image does not bring it back.
     """
     field = rng.standard_normal(picture.shape, np.float32)
     light = to_linear(picture) * 2 ** (-_DARK_STOPS * severity)
@@ -56,7 +56,7 @@ def over_exposure(
 def low_contrast(
     picture: np.ndarray, severity: float, _rng: np.random.Generator
 ) -> np.ndarray:
-    """Pull all pixels towards the picture's mean colour, as haze does.
+    """Pull all pixels towards the image's mean colour, as haze does.
 
     Contrast falls in equal ratios to 4 % at severity 1, about ten levels of 256.
     """

@@ -1,4 +1,4 @@
-"""Pictures that are plain files below the folder's root."""
+"""Images that are plain files below the folder's root."""
 
 import dataclasses
 from pathlib import Path

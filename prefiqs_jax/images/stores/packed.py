@@ -1,4 +1,4 @@
-"""Pictures whose encoded bytes are in memory, as they were in one large file."""
+"""Images whose encoded bytes are in memory, as they were in one large file."""
 
 import dataclasses
 import hashlib
@@ -21,7 +21,7 @@ class Packed:
     """Every name has bytes: those of a JPEG or PNG file, say."""
 
     pictures: Mapping[str, bytes]
-    """Encoded pictures by name."""
+    """Encoded images by name."""
 
     @property
     def sha256(self) -> str:
