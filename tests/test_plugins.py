@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from toy import toy_backbone
 
+from prefiqs_jax import load_backbone
+from prefiqs_jax.cli import main
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.masks import mask_named, mask_names
 from prefiqs_jax.quality import make_scorers, method_names, score_images
@@ -28,6 +30,16 @@ SCORE = ScoreEntry("inverse", "largest values go first", lambda _: inverse)
 
 def inverse(name, weights):
     return -np.abs(weights)
+
+
+def architecture():
+    import dataclasses
+    from prefiqs_jax.backbones import ARCHITECTURES
+
+    return dataclasses.replace(ARCHITECTURES["demo"], name="labnet", description="ours")
+
+
+NETWORK = architecture()
 """
 
 
@@ -42,6 +54,7 @@ def installed(tmp_path, monkeypatch):
         "[prefiqs_jax.qualities]\nbrightness = lab_tools:METHOD\n"
         "broken = lab_tools:NOTHING\nwrong = lab_tools:SCORE\n"
         "[prefiqs_jax.masks]\ninverse = lab_tools:SCORE\n"
+        "[prefiqs_jax.backbones]\nlabnet = lab_tools:NETWORK\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     yield
@@ -65,6 +78,16 @@ def test_a_mask_score(installed):
         {"w": np.array([[3.0, 1.0], [4.0, 1.0]])}, 0.5
     )
     assert mask["w"].tolist() == [[False, True], [False, True]]
+
+
+def test_a_network(installed, capsys):
+    assert load_backbone("labnet").embedding_dim == load_backbone("demo").embedding_dim
+    assert main(["backbones"]) == 0
+    assert "labnet" in capsys.readouterr().out
+    assert main(["backbones", "labnet"]) == 0
+    assert "ours" in capsys.readouterr().out
+    with pytest.raises(InputError, match="did you mean labnet.*--backbone onnx with"):
+        load_backbone("labnett")
 
 
 @pytest.mark.parametrize(

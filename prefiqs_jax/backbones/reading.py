@@ -20,7 +20,7 @@ from prefiqs_jax.backbones.onnx_graph import read_network
 from prefiqs_jax.backbones.preprocessing import Preprocessing
 from prefiqs_jax.backbones.stated import stated_epsilons
 from prefiqs_jax.backbones.taps import Taps, make_taps
-from prefiqs_jax.backbones.zoo import ARCHITECTURES, ONNX, architecture
+from prefiqs_jax.backbones.zoo import ARCHITECTURES, ONNX, OTHERWISE, architecture
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.types import ApplyFn, Params
 from prefiqs_jax.weights import mapping, store, transforms
@@ -148,8 +148,9 @@ def _read_own(name: str | None, source: Source) -> Network:
 def _read_foreign(name: str | None, source: Source) -> Network:
     if name is None:
         message = (
-            "does not say which network it is (only files of prefiqs convert do); name "
-            "the backbone, see prefiqs backbones"
+            "does not say which network it is (only files of prefiqs convert do); give "
+            "--backbone NAME of those that prefiqs backbones lists, or for "
+            f"{OTHERWISE}"
         )
         raise InputError(message)
     found = architecture(name)

@@ -11,6 +11,7 @@ from prefiqs_jax.backbones.families import ENTRIES
 from prefiqs_jax.backbones.official import OFFICIAL
 from prefiqs_jax.backbones.verified import KINDS, verified
 from prefiqs_jax.errors import unknown
+from prefiqs_jax.plugins import load_plugin, plugin_names
 from prefiqs_jax.weights.hub import HubFile
 
 # Any network in an ONNX file, which brings its own architecture.
@@ -32,6 +33,14 @@ def _spelling(name: str) -> str:
     name = name.replace("_", "").replace("lresnet", "iresnet")
     return re.sub(r"(ir|iresnet)(\d+)se$", r"\1se\2", name)
 
+
+PLUGINS = "prefiqs_jax.backbones"
+"""Entry points under which installed packages offer an :class:`Architecture`."""
+
+OTHERWISE = (
+    "any other network: --backbone onnx with its ONNX file, or in Python any JAX "
+    "function, by prefiqs_jax.sweep.measure_images"
+)
 
 ARCHITECTURES: dict[str, Architecture] = {a.name: a for a in ENTRIES}
 _SPELLINGS = {_spelling(name): name for name in ARCHITECTURES}
@@ -58,8 +67,11 @@ def architecture(name: str) -> Architecture:
     found = ARCHITECTURES.get(name) or ARCHITECTURES.get(
         _SPELLINGS.get(_spelling(name), "")
     )
+    if found is None and name in (added := plugin_names(PLUGINS, ARCHITECTURES)):
+        return load_plugin(PLUGINS, name, Architecture)
     if found is None:
-        error = unknown("backbone", name, [*ARCHITECTURES, ONNX], _all_names())
+        listed = "; ".join([", ".join([_all_names(), *added]), OTHERWISE])
+        error = unknown("backbone", name, [*ARCHITECTURES, ONNX, *added], listed)
         raise error
     return found
 
@@ -84,7 +96,10 @@ def describe() -> list[tuple[str, ...]]:
             _where(a),
             a.licence,
         )
-        for a in ARCHITECTURES.values()
+        for a in (
+            *ARCHITECTURES.values(),
+            *map(architecture, plugin_names(PLUGINS, ARCHITECTURES)),
+        )
     ]
     generic = (
         ONNX,
@@ -120,7 +135,7 @@ def details(name: str) -> list[tuple[str, str]]:
         ("embedding", f"{found.embedding_dim} values, not normalised"),
         ("parameters", f"{_size(found):,}"),
         ("licence", found.licence),
-        ("verified against", KINDS[verified(found.name)]),
+        ("verified against", _evidence(found.name)),
     ]
     if isinstance(place, HubFile):
         rows += [
@@ -135,6 +150,12 @@ def details(name: str) -> list[tuple[str, str]]:
     else:
         rows.append(("weights", f"a file; {place or 'no official file is known'}"))
     return rows
+
+
+def _evidence(name: str) -> str:
+    if name not in ARCHITECTURES:
+        return "not known: it comes with an installed package"
+    return KINDS[verified(name)]
 
 
 def _size(found: Architecture) -> int:
