@@ -86,7 +86,7 @@ def test_a_network(installed, capsys):
     assert "labnet" in capsys.readouterr().out
     assert main(["backbones", "labnet"]) == 0
     assert "ours" in capsys.readouterr().out
-    with pytest.raises(InputError, match="did you mean labnet.*--backbone onnx with"):
+    with pytest.raises(InputError, match=r"did you mean labnet.*--backbone onnx with"):
         load_backbone("labnett")
 
 
