@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-from beartype import beartype
+from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
 CHECKED = [
@@ -15,6 +15,8 @@ CHECKED = [
 ]
 """The maths. Elsewhere tests give bad types on purpose, and see them refused."""
 
+# A whole number is a float, as type checkers have it.
+_beartype = beartype(conf=BeartypeConf(is_pep484_tower=True))
 # The package imports these for annotations only.
 _NAMES = {"pd": pd, "pa": pa}
 
@@ -25,8 +27,13 @@ def check(function: Callable[..., Any]) -> Callable[..., Any]:
         hints = typing.get_type_hints(function, localns=_NAMES, include_extras=True)
     except NameError:  # imported for type checkers only, from a package above
         return function
-    function.__annotations__ = hints
-    return beartype(function)
+    function.__annotations__ = {name: _loose(hint) for name, hint in hints.items()}
+    return _beartype(function)
+
+
+def _loose(hint: Any) -> Any:
+    """Take any name for one of a few: the package says itself which it knows."""
+    return str if typing.get_origin(hint) is typing.Literal else hint
 
 
 def install() -> None:

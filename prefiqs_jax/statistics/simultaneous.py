@@ -9,7 +9,7 @@ _SIMULATED = 20_000
 
 
 def simultaneous_intervals(
-    values: Float[np.ndarray, "1+replicates statistics"],
+    values: Float[np.ndarray, "draws statistics"],
     method: Literal["jackknife", "bootstrap"],
     *,
     level: float = 0.95,

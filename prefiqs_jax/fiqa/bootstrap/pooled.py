@@ -33,7 +33,7 @@ class PooledOrder(NamedTuple):
     one: Int[np.ndarray, " comparisons"]
     other: Int[np.ndarray, " comparisons"]
     """In that order, the units whose weights multiply to that of the comparison."""
-    group_start: Int[np.ndarray, " groups+1"]
+    group_start: Int[np.ndarray, " groups_1"]
     """Where each group of equal quality starts, and how many comparisons there are."""
 
     def weighted(
@@ -110,7 +110,7 @@ def pooled_order(
 
 def weight_before(
     one: NDArray[np.integer], other: NDArray[np.integer], weights: NDArray[np.float32]
-) -> Float[np.ndarray, "replicates 1+blocks"]:
+) -> Float[np.ndarray, "replicates starts"]:
     """Sum the weights of the comparisons before each block, and of all.
 
     Parameters

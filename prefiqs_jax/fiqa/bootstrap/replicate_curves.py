@@ -90,7 +90,7 @@ class Evaluation(NamedTuple):
         """Whether some setting takes all comparisons in the order of quality."""
         return any(setting.is_pooled for setting in self.settings)
 
-    def total_weights(self) -> Float[np.ndarray, " 1+replicates"]:
+    def total_weights(self) -> Float[np.ndarray, " draws"]:
         """Sum the weights of all comparisons, for each replicate."""
         size = self.units.size + 1
         # How often two units meet; w · (table w) is the total of their weights.
@@ -141,7 +141,7 @@ def curves_of_quality(
     evaluation: Evaluation,
     image_quality: NDArray[np.float64],
     totals: NDArray[np.float64] | None,
-) -> Float[np.ndarray, "1+replicates settings columns"]:
+) -> Float[np.ndarray, "draws settings columns"]:
     """Compute the curves of one quality for every setting, on every replicate.
 
     Parameters

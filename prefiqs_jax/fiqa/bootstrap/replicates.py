@@ -59,11 +59,11 @@ class Replicates(NamedTuple):
     discard_fraction: Float[np.ndarray, " points"]
     """Fraction of the comparisons (not images) discarded; of the mated ones where the
     protocol discards either kind by itself."""
-    fnmr: Float[np.ndarray, "qualities 1+replicates points"]
+    fnmr: Float[np.ndarray, "qualities draws points"]
     """False non-match rates; first, on the comparisons as they are."""
     max_discard: tuple[float, ...]
     """Upper limits of the areas."""
-    pauc: Float[np.ndarray, "qualities 1+replicates limits"]
+    pauc: Float[np.ndarray, "qualities draws limits"]
     """Areas up to each limit, not normalised; first, on the comparisons as they are."""
     unit: Unit
     """What was resampled: identities, images (or templates), or comparisons."""

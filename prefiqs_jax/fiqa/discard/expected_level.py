@@ -84,7 +84,7 @@ def level_at_step(
     found = find_level(
         top.keep(rows, weight),
         mated.keep(mated_rows, mated_weight),
-        int(certain * size + tied * kept),
+        float(int(certain * size + tied * kept)),
         rate,
     )
     return None if found is None else found._replace(errors=found.errors / mated_size)
@@ -248,5 +248,5 @@ def _on_mated(
 
 def _log_choose(
     count: NDArray[np.number] | float, taken: NDArray[np.number] | float
-) -> NDArray[np.float64]:
+) -> NDArray[np.float64] | np.float64:
     return gammaln(count + 1.0) - gammaln(taken + 1.0) - gammaln(count - taken + 1.0)
