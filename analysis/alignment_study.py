@@ -1,6 +1,6 @@
 """Measure how errors of the alignment move quality, drift and the order of the images.
 
-Every face is cut from its source picture once as it should be and once with each error:
+Every face is cut from its source image once as it should be and once with each error:
 shifted, turned, or of the wrong size. The crops go through the sweep at all sparsities.
 Writes ``alignment_study.csv`` (one line per error, sparsity and statistic, with the
 95 % interval), ``alignment_rows.parquet`` (one line per image, error and sparsity)
@@ -10,7 +10,7 @@ and the figure ``alignment_study.png`` and ``.pdf``.
         --backbone sface --weights FILE
 
 With ``--aligned``, SOURCE holds faces that are aligned already, and the errors are cut
-from those: then black borders come in where the aligned picture ends, which a real
+from those: then black borders come in where the aligned image ends, which a real
 error of alignment does not have.
 """
 
@@ -47,8 +47,6 @@ from prefiqs_jax.images.align import (
 )
 from prefiqs_jax.masks.named import NamedMask, mask_named
 from prefiqs_jax.outputs import write_outputs
-from prefiqs_jax.plots.alignment import alignment_panels
-from prefiqs_jax.plots.saving import render
 from prefiqs_jax.sensitivity import unit
 from prefiqs_jax.statistics import (
     FEWEST_FOR_INTERVAL,
@@ -146,7 +144,7 @@ def summarise(rows: "pd.DataFrame") -> "pd.DataFrame":
         - ``rank_agreement``, Spearman's ρ of the quality with that of the aligned ones;
         - ``first_order_agreement``, Spearman's ρ of first order and drift here;
         - ``mean_similarity`` and ``edge_fraction``, of images whose crop reaches over
-          the edge of the picture: the same at every sparsity, so theirs is NaN.
+          the edge of the image: the same at every sparsity, so theirs is NaN.
     """
     import pandas as pd
 
@@ -264,7 +262,7 @@ def study(
     -------
     pandas.DataFrame
         As :func:`measure` returns it, and the column over_the_edge: whether the crop
-        reaches over the edge of its picture and so has black in it.
+        reaches over the edge of its image and so has black in it.
     """
     import pandas as pd
 
@@ -309,15 +307,14 @@ def find_source(
 def write(rows: "pd.DataFrame", summary: "pd.DataFrame", out: Path) -> None:
     """Write the two tables and the figure."""
     with plots.theme():
-        figure = alignment_panels(Figure(figsize=(plots.PAGE_IN, 6)), summary)
-        png, pdf = render(figure)
-    files = {
+        figure = plots.alignment_panels(Figure(figsize=(plots.PAGE_IN, 6)), summary)
+        title = "Quality against errors of alignment"
+        files = plots.figure_files([plots.Drawing("alignment_study", figure, title)])
+    tables = {
         "alignment_rows.parquet": rows.to_parquet(index=False),
         "alignment_study.csv": summary.to_csv(index=False),
-        "alignment_study.png": png,
-        "alignment_study.pdf": pdf,
     }
-    write_outputs(out, files)
+    write_outputs(out, {**tables, **files})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

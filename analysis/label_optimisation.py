@@ -3,7 +3,7 @@
 The optimisation of Babnik & Štruc (``prefiqs_jax.fiqa.optimise_labels``) moves the
 quality of an image towards what its mated similarities say. An evaluation judges
 qualities by mated similarities, too: of the same comparisons, it would praise what the
-labels have copied from it. So the pictures of each person are split into two halves at
+labels have copied from it. So the images of each person are split into two halves at
 random, and only comparisons across the halves are tested, of three labels:
 
 - the score itself;
@@ -44,8 +44,6 @@ from prefiqs_jax.fiqa.bootstrap.intervals import interval
 from prefiqs_jax.fiqa.labels.label_optimisation import optimise_labels
 from prefiqs_jax.images import ImageFolder, load_batches
 from prefiqs_jax.outputs import write_outputs
-from prefiqs_jax.plots.label_optimisation import optimisation_panels
-from prefiqs_jax.plots.saving import render
 from prefiqs_jax.quality import make_scorers, score_images
 from prefiqs_jax.scorefiles import Direction, check_direction, match, read_scores
 from prefiqs_jax.statistics import spearman
@@ -59,7 +57,7 @@ SEVERITY = "known severity"
 
 
 class Faces(NamedTuple):
-    """Pictures of known people, as a network sees them."""
+    """Images of known people, as a network sees them."""
 
     folder: ImageFolder
     embeddings: Float[np.ndarray, "images dim"]
@@ -68,12 +66,12 @@ class Faces(NamedTuple):
 
 
 def split_halves(identities: Sequence[str], seed: int) -> Int[np.ndarray, " images"]:
-    """Put the pictures of each person into two halves at random.
+    """Put the images of each person into two halves at random.
 
     Returns
     -------
     ndarray
-        Shape (images,): 0 or 1; of an odd number of pictures, 0 has one more.
+        Shape (images,): 0 or 1; of an odd number of images, 0 has one more.
     """
     rng = np.random.default_rng(seed)
     half = np.zeros(len(identities), np.intp)
@@ -89,7 +87,7 @@ def across(
     identities: Sequence[str],
     half: Int[np.ndarray, " images"],
 ) -> Pairs:
-    """Compare each picture of one half with each of the other."""
+    """Compare each image of one half with each of the other."""
     pairs = all_pairs(embeddings, identities)
     kept = half[pairs.first] != half[pairs.second]
     return Pairs(*(column[kept] for column in pairs))
@@ -187,7 +185,7 @@ def study(
 def look(
     backbone: Backbone, folder: ImageFolder, methods: Sequence[str], *, progress: bool
 ) -> Faces:
-    """Embed and score every picture."""
+    """Embed and score every image."""
     pixels = backbone.preprocessing
     scorers = make_scorers(backbone, methods, batch_size=_BATCH) if methods else ()
     embed = Embedder(backbone.apply_fn, _BATCH)
@@ -218,7 +216,7 @@ def look(
 def find_pictures(
     root: Path, worst: float, seed: int
 ) -> tuple[ImageFolder, Float[np.ndarray, " images"] | None]:
-    """List the pictures, or one degraded copy of each, and the known severities."""
+    """List the images, or one degraded copy of each, and the known severities."""
     benchmark = read_benchmark(root, "folder")
     if worst == 0:
         return benchmark.images, None
@@ -232,12 +230,10 @@ def write(table: "pd.DataFrame", out: Path) -> None:
     """Write the table and the figure."""
     with plots.theme():
         figure = Figure(figsize=(plots.PAGE_IN, 3))
-        optimisation_panels(figure, table.loc[table["labels"] != BASE])
-        png, pdf = render(figure)
-    files = {"csv": table.to_csv(index=False), "png": png, "pdf": pdf}
-    write_outputs(
-        out, {f"label_optimisation.{end}": text for end, text in files.items()}
-    )
+        plots.optimisation_panels(figure, table.loc[table["labels"] != BASE])
+        title = "What optimised labels change"
+        files = plots.figure_files([plots.Drawing("label_optimisation", figure, title)])
+    write_outputs(out, {"label_optimisation.csv": table.to_csv(index=False), **files})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -367,7 +363,7 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         metavar="WORST",
         default=0.0,
-        help="take a degraded copy of each picture, of a severity up to that",
+        help="take a degraded copy of each image, of a severity up to that",
     )
     parser.add_argument(
         "--steps", metavar="LIST", default="0.001,0.003,0.01,0.03,0.1,0.3"

@@ -12,13 +12,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 from prefiqs_jax import plots
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.outputs import write_outputs
-from prefiqs_jax.plots.saving import render
-from prefiqs_jax.report.tables import layer_matrix, layer_table
+from prefiqs_jax.report.figures import draw_layers
+from prefiqs_jax.report.tables import layer_table
 from prefiqs_jax.results import read_manifest
 
 
@@ -44,15 +42,9 @@ def write_layer_sparsity(run: Path, out: Path) -> None:
     if len(layers) == 0:
         message = f"{run}/run.json records no layers; sweep again with this version"
         raise InputError(message)
-    names, sizes, sparsities, achieved = layer_matrix(layers)
     with plots.theme():
-        height = min(12.0, 1.2 + 0.135 * len(names))
-        figure = Figure(figsize=(plots.PAGE_IN, height))
-        ax = figure.add_subplot()
-        plots.layer_sparsity_map(ax, names, sizes, sparsities, achieved)
-        png, pdf = render(figure)
-    files = {"csv": layers.to_csv(index=False), "png": png, "pdf": pdf}
-    write_outputs(out, {f"layer_sparsity.{end}": text for end, text in files.items()})
+        files = plots.figure_files([draw_layers(layers)])
+    write_outputs(out, {"layer_sparsity.csv": layers.to_csv(index=False), **files})
     print(out)
 
 

@@ -134,9 +134,9 @@ def augment(
     shift_px: int,
     contrast: float,
 ) -> Float[Array, "batch height width 3"]:
-    """Move pictures by whole pixels, change light and contrast, scale for the network.
+    """Move images by whole pixels, change light and contrast, scale for the network.
 
-    No picture is mirrored: moles and partings belong to one side of a person.
+    No image is mirrored: moles and partings belong to one side of a person.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ def adamw(
     Dense layers and convolutions decay, each at their own rate; biases, BatchNorm and
     PReLU do not. Dense weights that decay fast are the small ones of the network, so a
     global magnitude mask takes them first. Pruned convolutions of few channels answer
-    to the mere brightness of a picture, which says nothing about its quality.
+    to the mere brightness of an image, which says nothing about its quality.
     """
 
     def with_axes(count: int) -> Callable[[Any], Any]:
@@ -229,7 +229,7 @@ def make_step(
     shift_px: int,
     contrast: float,
 ) -> Callable[[State, Array, Array, Array], tuple[State, Progress]]:
-    """Compile ``(state, key, pictures, labels) -> (state, progress)``.
+    """Compile ``(state, key, images, labels) -> (state, progress)``.
 
     The state that goes in is given up: its memory holds the one that comes out. The
     margin grows linearly from 0 over the first ``margin_warm_up`` steps, since a small

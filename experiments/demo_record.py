@@ -78,7 +78,7 @@ def collect(
 
 
 def _joined(errors: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Join the errors of several seeds on the same pictures."""
+    """Join the errors of several seeds on the same images."""
     return {
         "eer": _spread([each["eer"] for each in errors]),
         "fnmr_at_fmr": {

@@ -84,9 +84,9 @@ class Settings:
     scale: float = _setting(32.0, "of the cosines in the loss")
     margin: float = _setting(0.35, "in radians")
     margin_warm_up: float = _setting(0.3, "share of the steps until all margin")
-    shift_px: int = _setting(2, "largest shift of a picture")
+    shift_px: int = _setting(2, "largest shift of an image")
     contrast: float = _setting(0.3, "largest change of contrast and brightness")
-    degraded: float = _setting(0.5, "share of the pictures that are degraded")
+    degraded: float = _setting(0.5, "share of the images that are degraded")
     testing_people: int = _setting(200, "who are not trained on")
     testing_captures: int = _setting(8, "photographs of each")
     tests: int = _setting(8, "of the network in training")
@@ -144,9 +144,9 @@ def photograph(
 
 
 def worsen(pictures: Pictures, share: float, seed: Sequence[int]) -> Pictures:
-    """Degrade some pictures: any degradation, any severity, the mild ones more often.
+    """Degrade some images: any degradation, any severity, the mild ones more often.
 
-    Networks learn from pictures of every quality. One that never saw a bad picture has
+    Networks learn from images of every quality. One that never saw a bad image has
     no idea of one: its embedding is then as stable under pruning as that of a good one.
 
     Parameters
@@ -181,7 +181,7 @@ def _batches(count: int, size: int) -> list[NDArray[np.intp]]:
 def embed_all(
     embed: Callable[[NDArray], jax.Array], pictures: Pictures
 ) -> NDArray[np.float32]:
-    """Embed pictures batch by batch; ``embed`` gets the network's input."""
+    """Embed images batch by batch; ``embed`` gets the network's input."""
     scaled = architecture(NAME).preprocessing
     parts = [
         np.asarray(embed(scaled(pictures[rows])))
@@ -219,7 +219,7 @@ def train(
     settings
         Those about rendering are not looked at.
     training, testing
-        Pictures and labels, of different people.
+        Images and labels, of different people.
     progress
         Whether to show a bar.
 

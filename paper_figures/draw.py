@@ -1,31 +1,33 @@
-"""Redraw every figure of the paper-style report from runs, as PDF at column width.
+"""Redraw every figure of the paper-style report from runs, at column width.
 
     python paper_figures/draw.py RUN [RUN ...] --out DIR
 
-Several runs share ``statistics.pdf``; the other figures are drawn run by run. Every
-number is in a CSV beside them.
+Several runs share ``statistics.pdf``; the other figures are drawn run by run, as PDF
+and PNG. Every number is in a CSV beside them.
 """
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-
-import pandas as pd
-from matplotlib.figure import Figure
 
 from prefiqs_jax import plots, results
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.outputs import write_outputs
-from prefiqs_jax.plots.saving import render
-from prefiqs_jax.report.rounded import rounding_of
-from prefiqs_jax.report.tables import (
-    image_table,
-    layer_matrix,
-    layer_table,
-    mask_table,
-)
-from prefiqs_jax.statistics import gathered, quantiles, summarise
+from prefiqs_jax.report.figures import IN_PRINT, draw_agreement, draw_figures
+from prefiqs_jax.report.page import table_files
+from prefiqs_jax.report.tables import run_tables
+from prefiqs_jax.report.write import FLOAT_FORMAT
+from prefiqs_jax.statistics import gathered
+
+NAMES = {
+    "drift_against_first_order": "drift",
+    "relative_residual": "relative_residual",
+    "residual_against_sparsity": "residual",
+    "distribution_of_drift": "distribution",
+    "layer_sparsity": "layers",
+}
+"""The report's figures that are drawn here, and the ends of their files' names."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,58 +55,25 @@ def draw(runs: Sequence[Path], out: Path) -> None:
     with plots.theme():
         for run, name in zip(runs, names, strict=True):
             rows = results.read(run)
-            manifest = results.read_manifest(run)
-            rounding = rounding_of(manifest)
-            summary = summarise(results.with_image_columns(rows), rounding=rounding)
-            for words in gathered(summary):
+            known = results.with_image_columns(rows)
+            tables = run_tables(rows, known, results.read_manifest(run))
+            for words in gathered(tables["statistics"]):
                 print(f"{name}: {words}", file=sys.stderr)
-            summaries.append(summary)
+            summaries.append(tables["statistics"])
             labels.append(f"{rows['backbone'].iloc[0]}, {rows['mask'].iloc[0]}")
-            layers = layer_table(manifest)
-            tables = {
-                "images": image_table(rows, rounding),
-                "statistics": summary,
-                "quantiles": quantiles(rows),
-                "mask": mask_table(rows, manifest),
-                "layers": layers,
-            }
-            for table_name, table in tables.items():
-                text = table.to_csv(index=False, float_format="%.9g")
-                files[f"{name}_{table_name}.csv"] = text
-            for figure_name, figure in _figures_of(tables):
-                files[f"{name}_{figure_name}.pdf"] = render(figure)[1]
+            drawings = [
+                drawing._replace(name=NAMES[drawing.name])
+                for drawing in draw_figures(tables, IN_PRINT)
+                if drawing.name in NAMES
+            ]
+            files |= table_files(tables, f"{name}_", FLOAT_FORMAT)
+            files |= plots.figure_files(drawings, f"{name}_")
         if len(set(labels)) < len(labels):
             labels = names
-        figure = Figure(figsize=(plots.PAGE_IN, 3.5))
-        plots.agreement_panels(figure, summaries, labels)
-        files["statistics.pdf"] = render(figure)[1]
+        together = draw_agreement(summaries, labels)._replace(name="statistics")
+        files |= plots.figure_files([together])
     write_outputs(out, files)
     print(out)
-
-
-def _figures_of(tables: dict[str, pd.DataFrame]) -> Iterator[tuple[str, Figure]]:
-    images = tables["images"]
-    moved = images.loc[~images["below_rounding"]]
-    if len(moved):
-        page = Figure(figsize=(plots.PAGE_IN, 3))
-        yield "drift", plots.drift_panels(page, moved, tables["statistics"])
-    column = Figure(figsize=(plots.COLUMN_IN, 2.7))
-    plots.relative_residual_against_sparsity(
-        column.add_subplot(), tables["quantiles"], tables["statistics"]
-    )
-    yield "relative_residual", column
-    column = Figure(figsize=(plots.COLUMN_IN, 2.7))
-    plots.residual_against_sparsity(column.add_subplot(), tables["quantiles"])
-    yield "residual", column
-    column = Figure(figsize=(plots.COLUMN_IN, 2.4))
-    plots.drift_distribution(column.add_subplot(), images)
-    yield "distribution", column
-    if len(tables["layers"]):
-        names, sizes, sparsities, achieved = layer_matrix(tables["layers"])
-        page = Figure(figsize=(plots.PAGE_IN, min(9.0, 1.2 + 0.135 * len(names))))
-        ax = page.add_subplot()
-        plots.layer_sparsity_map(ax, names, sizes, sparsities, achieved)
-        yield "layers", page
 
 
 if __name__ == "__main__":

@@ -39,6 +39,9 @@ MOVED = {
     "prefiqs_jax.aliases": "prefiqs_jax.types",
     "prefiqs_jax.arguments": "prefiqs_jax.cli.options",
     "prefiqs_jax.bench": "prefiqs_jax.cli.bench",
+    "prefiqs_jax.images.degrade.ladder": "prefiqs_jax.images.degrade.apply",
+    "prefiqs_jax.plots.notes": "prefiqs_jax.plots.shared",
+    "prefiqs_jax.report.supplement": "prefiqs_jax.report.write",
 }
 """Old path to new path."""
 

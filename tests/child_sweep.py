@@ -1,4 +1,4 @@
-"""Sweep toy pictures in a process of its own: ``python child_sweep.py JSON``.
+"""Sweep toy images in a process of its own: ``python child_sweep.py JSON``.
 
 The JSON says: ``images``, a folder; ``runs``, a list of run folders with options of the
 sweep; ``cluster``, if it is one of several processes; ``delay``, seconds before each

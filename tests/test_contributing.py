@@ -38,7 +38,7 @@ MASK, SCORE, QUALITY = "Add a mask, 0", "Add a mask, 1", "Try a quality, 5"
 
 
 @pytest.fixture(autouse=True)
-def _same_ladder():
+def _same_degradations():
     """Take back what a recipe adds to the degradations."""
     before = dict(DEGRADATIONS)
     yield

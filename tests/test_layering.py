@@ -20,6 +20,7 @@ LAYERS = [
     "plugins",
     "types",
     "files",
+    "unpickle",
     "outputs",
     "trees",
     "execution",
@@ -37,19 +38,19 @@ LAYERS = [
     "plots",
     "sweep",
     "quality",
-    "evaluation",
     "report",
+    "evaluation",
     "demo",
     "cli",
 ]
-# The maths runs on a toy: it knows nothing of networks, pictures, files or figures.
+# The maths runs on a toy: it knows nothing of networks, images, files or figures.
 MATHS = {
     "masks": {"errors", "plugins", "types", "trees"},
     "sensitivity": {"errors", "types", "trees"},
     "statistics": {"errors"},
     "fiqa": {"errors", "statistics", "execution"},
     "plots": {"statistics", "errors", "fiqa"},
-    "weights": {"errors", "files"},
+    "weights": {"errors", "files", "unpickle"},
     "images": {"errors", "execution", "files", "outputs"},
 }
 ONLY_IN = {

@@ -51,7 +51,7 @@ def toy_network(dtype: DTypeLike = np.float64, seed=0, size=8):
 
 
 def toy_backbone(dtype: DTypeLike = np.float32, seed=0, size=8, name="toy"):
-    """Return the toy network as a backbone for pictures of size × size pixels."""
+    """Return the toy network as a backbone for images of size × size pixels."""
     apply_fn, params, _ = toy_network(dtype, seed, size)
     return Backbone(
         name=name,

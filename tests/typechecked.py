@@ -1,4 +1,4 @@
-"""Check the maths at run time: types by beartype, shapes by jaxtyping."""
+"""Check the heart at run time: types by beartype, shapes by jaxtyping."""
 
 import typing
 from collections.abc import Callable
@@ -9,16 +9,15 @@ import pyarrow as pa
 from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
-CHECKED = [
-    f"prefiqs_jax.{room}"
-    for room in ("trees", "sensitivity", "masks", "statistics", "fiqa")
-]
-"""The maths. Elsewhere tests give bad types on purpose, and see them refused."""
+CHECKED = [f"prefiqs_jax.{room}" for room in ("trees", "sensitivity", "masks")]
+"""The heart. Elsewhere tests give bad types on purpose, and see them refused."""
 
-# A whole number is a float, as type checkers have it.
-_beartype = beartype(conf=BeartypeConf(is_pep484_tower=True))
 # The package imports these for annotations only.
 _NAMES = {"pd": pd, "pa": pa}
+
+
+# An int stands for a float, as PEP 484 has it.
+_CHECK = beartype(conf=BeartypeConf(is_pep484_tower=True))
 
 
 def check(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -27,13 +26,8 @@ def check(function: Callable[..., Any]) -> Callable[..., Any]:
         hints = typing.get_type_hints(function, localns=_NAMES, include_extras=True)
     except NameError:  # imported for type checkers only, from a package above
         return function
-    function.__annotations__ = {name: _loose(hint) for name, hint in hints.items()}
-    return _beartype(function)
-
-
-def _loose(hint: Any) -> Any:
-    """Take any name for one of a few: the package says itself which it knows."""
-    return str if typing.get_origin(hint) is typing.Literal else hint
+    function.__annotations__ = hints
+    return _CHECK(function)
 
 
 def install() -> None:

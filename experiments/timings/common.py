@@ -50,7 +50,7 @@ class Network:
         return (pixels.height, pixels.width, 3)
 
     def images(self, count: int) -> NDArray[np.float32]:
-        """Draw preprocessed pictures, shape (count, height, width, 3)."""
+        """Draw preprocessed images, shape (count, height, width, 3)."""
         rng = np.random.default_rng(1)
         return rng.standard_normal((count, *self.image_shape), np.float32)
 

@@ -50,7 +50,7 @@ from pipeline_ways import (
 
 from prefiqs_jax.backbones.preprocessing import Preprocessing
 from prefiqs_jax.images import ImageFolder, load_batches, read_folder
-from prefiqs_jax.images.decode import prepare, to_rgb
+from prefiqs_jax.images.decode import decode_file
 from prefiqs_jax.images.opening import open_header, regular_file
 from prefiqs_jax.images.synthetic import faces
 
@@ -60,7 +60,7 @@ MOST_WAITING = 0.03
 
 
 def write_faces(root: Path, count: int) -> dict[str, ImageFolder]:
-    """Write pictures in each format: rendered faces, each shifted a few pixels anew."""
+    """Write images in each format: rendered faces, each shifted a few pixels anew."""
     keys = jax.random.split(jax.random.key(0), (2, min(count, RENDERED)))
     rendered = np.asarray(faces(keys[0], keys[1]))
     rng = np.random.default_rng(0)
@@ -76,7 +76,7 @@ def write_faces(root: Path, count: int) -> dict[str, ImageFolder]:
 
 
 def one_picture(folder: ImageFolder) -> dict[str, float]:
-    """Time the steps of one picture in one thread: medians, in microseconds."""
+    """Time the steps of one image in one thread: medians, in microseconds."""
     spent: dict[str, list[float]] = {
         step: [] for step in ("read", "header", "decode", "all")
     }
@@ -95,7 +95,7 @@ def one_picture(folder: ImageFolder) -> dict[str, float]:
                 "header", lambda file=file, name=name: open_header(file, name)
             )
             timed("decode", image.load)
-        timed("all", lambda path=path, name=name: to_rgb(prepare(path, name, NEEDED)))
+        timed("all", lambda path=path, name=name: decode_file(path, name, NEEDED))
     medians = {f"{step}_us": statistics.median(each) for step, each in spent.items()}
     # Pillow lets other threads run while it decodes, and nowhere else for long.
     locked = medians["all_us"] - medians["decode_us"]
@@ -196,7 +196,7 @@ def memory(folder: ImageFolder, batch: int) -> list[dict[str, Any]]:
 
 
 def measure(options: argparse.Namespace, root: Path, out: Path) -> None:
-    """Measure everything on pictures below a folder; write as far as it is."""
+    """Measure everything on images below a folder; write as far as it is."""
     folders = write_faces(root, options.images)
     result: dict[str, Any] = {
         "benchmark": "pipeline",
@@ -239,7 +239,7 @@ def ratios(result: dict[str, Any]) -> list[dict[str, Any]]:
     )
     chosen = [
         ratio(
-            "device waits for pictures, iResNet-50 sweep at 1,000 images/s (assumed)",
+            "device waits for images, iResNet-50 sweep at 1,000 images/s (assumed)",
             sweep,
             at_most=MOST_WAITING,
         )

@@ -1,4 +1,4 @@
-"""How long a device waits for pictures: simulated ones, and the one at hand."""
+"""How long a device waits for images: simulated ones, and the one at hand."""
 
 import contextlib
 import dataclasses
@@ -24,7 +24,7 @@ DEVICES = {
 
 
 def first_of(folder: ImageFolder, count: int) -> ImageFolder:
-    """Take the first pictures of a folder."""
+    """Take the first images of a folder."""
     return dataclasses.replace(
         folder, names=folder.names[:count], identities=folder.identities[:count]
     )

@@ -35,7 +35,7 @@ def has_grain() -> bool:
 
 
 def decoded(root: Path, names: tuple[str, ...]) -> np.ndarray:
-    """Decode pictures of the right size, shape (n, 112, 112, 3)."""
+    """Decode images of the right size, shape (n, 112, 112, 3)."""
     silence_pillow()
     pixels = np.empty((len(names), SIDE, SIDE, 3), np.uint8)
     for outcome in decode_into(pixels, root, names, NEEDED):
@@ -87,7 +87,7 @@ def process_pool(workers: int) -> Iterator[Way]:
 
 
 def grain_threads(workers: int) -> Way:
-    """Load with grain's reading threads, a picture a task, as its tutorials do."""
+    """Load with grain's reading threads, an image a task, as its tutorials do."""
     grain = importlib.import_module("grain")
 
     def load(folder: ImageFolder, size: int) -> Generator[np.ndarray, None, None]:
@@ -124,5 +124,5 @@ def grain_processes(workers: int) -> Way:
 
 
 def picture(root: Path, name: str) -> np.ndarray:
-    """Decode one picture."""
+    """Decode one image."""
     return decoded(root, (name,))[0]

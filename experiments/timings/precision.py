@@ -2,10 +2,10 @@
 
     python experiments/timings/precision.py
 
-Each of `prefiqs sweep --precision highest|high|fast` measures the same pictures; its
+Each of `prefiqs sweep --precision highest|high|fast` measures the same images; its
 errors are relative to ``highest``, at every sparsity. The network is a trained one,
 SFace on faces of LFW, where both lie beside the repository (``../shared``); otherwise
-it has random weights and pictures, and the JSON says so.
+it has random weights and images, and the JSON says so.
 """
 
 import argparse
@@ -97,7 +97,7 @@ def network_and_images(
     """Load the trained network and its faces, or draw both; say which."""
     if not (options.weights.is_file() and options.faces.is_dir()):
         network = random_network("sface")
-        return network, network.images(options.batch), "random weights and pictures"
+        return network, network.images(options.batch), "random weights and images"
     backbone = load_backbone("sface", options.weights)
     pixels = backbone.preprocessing
     batches = load_batches(
@@ -122,7 +122,7 @@ def network_and_images(
 def errors(
     found: Measured, exact: Measured, sparsities: list[float]
 ) -> list[dict[str, float]]:
-    """Compare with the highest precision: median and largest over the pictures."""
+    """Compare with the highest precision: median and largest over the images."""
     rows = []
     for index, sparsity in enumerate(sparsities):
         row: dict[str, float] = {"sparsity": sparsity}
@@ -136,7 +136,7 @@ def errors(
 
 
 def worst(row: dict[str, Any], quantity: str) -> float:
-    """Find the largest error of a precision over pictures and sparsities."""
+    """Find the largest error of a precision over images and sparsities."""
     return max(error[f"{quantity}_largest"] for error in row["errors"])
 
 

@@ -140,11 +140,11 @@ def forward_conditions(result: dict[str, Any]) -> list[str]:
 
 
 def loading(result: dict[str, Any]) -> list[str]:
-    """Say how fast pictures are loaded, and how long assumed devices wait."""
+    """Say how fast images are loaded, and how long assumed devices wait."""
     rates = {(r["folder"], r["way"]): r["images_per_s"] for r in result["rates"]}
     own = [rates[kind, "threads, default"] for kind in ("png", "jpg")]
     said = (
-        "Pictures are loaded by threads while the device works: "
+        "Images are loaded by threads while the device works: "
         f"{_hundreds(own[0])} PNG or {_hundreds(own[1])} JPEG of 112×112 pixels a "
         f"second on {_machine(result['hardware'])}. "
     )

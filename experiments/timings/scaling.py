@@ -112,7 +112,7 @@ def over_images(
             print(
                 f"{count} images: {row['seconds']:.2f} s, peak "
                 f"{row['peak_rss_bytes'] / 1e9:.3f} GB, the device waited for "
-                f"pictures {row['waited_for_pictures_s']} s",
+                f"images {row['waited_for_pictures_s']} s",
                 flush=True,
             )
     return {
@@ -168,7 +168,7 @@ def in_child(request: dict[str, Any], **variables: str) -> dict[str, Any]:
 
 
 def write_faces(folder: Path, count: int) -> None:
-    """Write ``count`` pictures of synthetic people, some of them alike."""
+    """Write ``count`` images of synthetic people, some of them alike."""
     folder.mkdir()
     keys = jax.random.split(jax.random.key(0), 2 * min(count, PEOPLE))
     people, captures = jax.numpy.split(keys, 2)

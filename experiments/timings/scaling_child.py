@@ -45,7 +45,7 @@ def measure_step(
 def measure_folder(
     network: str, batch: int, sparsities: int, folder: str, out: str, devices: int
 ) -> dict[str, Any]:
-    """Sweep a folder as `prefiqs sweep` does, pictures to Parquet."""
+    """Sweep a folder as `prefiqs sweep` does, images to Parquet."""
     made = random_network(network)
     found = made.architecture
     backbone = Backbone(

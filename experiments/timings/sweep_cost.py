@@ -4,7 +4,7 @@
     python experiments/timings/sweep_cost.py --networks arcface_iresnet100 --add
 
 The floor at S sparsities is 3 S + 1 dense forward passes: one dense, S pruned, S
-tangents of two. Beside it stands the same work in PyTorch, same weights and pictures,
+tangents of two. Beside it stands the same work in PyTorch, same weights and images,
 each in the better of its layouts:
 
 usual     one forward of the pruned copy and one ``torch.func.jvp`` a sparsity
@@ -17,7 +17,7 @@ All must find our numbers to 1e-3. Dense forwards and sweeps of both frameworks 
 timed in turn in one run: first each once, then each again. A ratio is that of one turn;
 what is reported is the median over the turns with the least and the greatest, and every
 time is kept. What is made once a run is timed apart for all: masks and compilation
-here, pruned copies and compilation there. Weights and pictures are random, neither
+here, pruned copies and compilation there. Weights and images are random, neither
 changes the work. The JSON has images/s and the fraction of the device's peak, too:
 nothing that does this work can be faster than one over that.
 """

@@ -59,7 +59,7 @@ class Architecture:
     preprocessing, embedding_dim
         Input and output.
     licence
-        Of the code and the official weights.
+        Licence of the code and of the official weights.
     recognises
         Whether tensor names may be of this architecture, told without building it.
     check

@@ -21,7 +21,7 @@ class Provenance:
     file, sha256
         Name and digest of the file that was read.
     source_file, source_sha256
-        Of the original, if the file is a conversion; otherwise the same.
+        Name and digest of the original, if the file is a conversion; else the same.
     format
         ``onnx``, ``torch``, ``mxnet`` or ``safetensors``.
     ignored
@@ -93,5 +93,5 @@ class Backbone:
     def preprocess(
         self, rgb: NDArray[np.uint8], dtype: DTypeLike = np.float32
     ) -> NDArray:
-        """Turn RGB pictures (batch, height, width, 3), uint8, into the input."""
+        """Turn RGB images (batch, height, width, 3), uint8, into the input."""
         return self.preprocessing(rgb, dtype)

@@ -1,6 +1,4 @@
-"""Entries of the zoo that differ in little more than a depth."""
-
-import re
+"""Entries of the zoo: families that differ in little more than a depth, and others."""
 
 from prefiqs_jax.backbones.architecture import Architecture, Folded
 from prefiqs_jax.backbones.mirror import pytorch_entries
@@ -26,6 +24,10 @@ NON_COMMERCIAL = "CC BY-NC 4.0"
 SHARE_ALIKE = "CC BY-NC-SA 4.0"
 MIT = "MIT"
 APACHE = "Apache-2.0"
+
+DEPTHS = (18, 34, 50, 100)
+ADAFACE_DEPTHS = (18, 34, 50, 101, 152, 200)
+SE_DEPTHS = (50, 101, 152)
 
 
 def iresnets(
@@ -128,22 +130,6 @@ def mobilefacenets(
     )
 
 
-def xiaoccer() -> Architecture:
-    """Make the entry of Xiaoccer's MobileFaceNet."""
-    return Architecture(
-        name="xiaoccer_mobilefacenet",
-        description="MobileFaceNet of Xiaoccer",
-        build=lambda rngs: mobilefacenet.XiaoccerMobileFaceNet(rngs=rngs),
-        entries=pytorch_entries,
-        anchors=mobilefacenet.XIAOCCER_ANCHORS,
-        ignorable=mobilefacenet.IGNORABLE,
-        preprocessing=XIAOCCER_PIXELS,
-        embedding_dim=mobilefacenet.XIAOCCER_DIM,
-        licence=MIT,
-        recognises=lambda names: "linear7.conv.weight" in set(names),
-    )
-
-
 def vits(size: str) -> Architecture:
     """Make the entry of a vision transformer of arcface_torch."""
     dim, depth = vit.SIZES[size]
@@ -182,9 +168,66 @@ def lresnets(depth: int) -> Architecture:
     )
 
 
-def opencv_sface() -> Architecture:
-    """Make the entry of OpenCV Zoo's SFace."""
-    return Architecture(
+ENTRIES = [
+    *(iresnets("ArcFace", depth) for depth in (*DEPTHS, 200)),
+    *(
+        iresnets("MagFace", depth, pixels=MAGFACE_PIXELS, epsilon=2e-5, licence=MIT)
+        for depth in DEPTHS
+    ),
+    *(
+        iresnets("ElasticFace", depth, se=se, licence=SHARE_ALIKE)
+        for se in (False, True)
+        for depth in DEPTHS
+    ),
+    *(
+        iresnets(
+            "CR-FIQA",
+            depth,
+            quality=True,
+            licence=NON_COMMERCIAL,
+            note=", with its quality head",
+        )
+        for depth in DEPTHS
+    ),
+    # GraFIQs' script feeds BGR unless told otherwise, but its weights are ArcFace's,
+    # trained on RGB.
+    *(iresnets("GraFIQs", depth, licence=NON_COMMERCIAL) for depth in DEPTHS),
+    *(irs("CurricularFace", depth, pixels=ARCFACE_PIXELS) for depth in SE_DEPTHS),
+    *(
+        irs("CurricularFace", depth, pixels=ARCFACE_PIXELS, se=True)
+        for depth in SE_DEPTHS
+    ),
+    *(irs("AdaFace", depth, pixels=ADAFACE_PIXELS) for depth in ADAFACE_DEPTHS),
+    *(irs("AdaFace", d, pixels=ADAFACE_PIXELS, se=True) for d in ADAFACE_DEPTHS),
+    mobilefacenets("arcface_mobilefacenet", "MobileFaceNet of ArcFace"),
+    mobilefacenets(
+        "arcface_mobilefacenet_large",
+        "large MobileFaceNet of ArcFace",
+        mobilefacenet.LARGE_BLOCKS,
+        mobilefacenet.LARGE_SCALE,
+    ),
+    Architecture(
+        name="xiaoccer_mobilefacenet",
+        description="MobileFaceNet of Xiaoccer",
+        build=lambda rngs: mobilefacenet.XiaoccerMobileFaceNet(rngs=rngs),
+        entries=pytorch_entries,
+        anchors=mobilefacenet.XIAOCCER_ANCHORS,
+        ignorable=mobilefacenet.IGNORABLE,
+        preprocessing=XIAOCCER_PIXELS,
+        embedding_dim=mobilefacenet.XIAOCCER_DIM,
+        licence=MIT,
+        recognises=lambda names: "linear7.conv.weight" in set(names),
+    ),
+    *(vits(size) for size in "tsblh"),
+    *(lresnets(depth) for depth in (34, 50, 100)),
+    iresnets("InsightFace", 50, note=", exported (w600k_r50): weights folded"),
+    iresnets("InsightFace", 100, note=", exported (glintr100): weights folded"),
+    iresnets("AuraFace", 100, licence=APACHE, note=", exported: weights folded"),
+    mobilefacenets(
+        "insightface_mobilefacenet",
+        "MobileFaceNet of InsightFace, exported (w600k_mbf): weights folded",
+    ),
+    Architecture(
         name="sface",
         description="SFace of OpenCV Zoo: separable convolutions",
         build=lambda rngs: sface.SFace(rngs=rngs),
@@ -196,12 +239,8 @@ def opencv_sface() -> Architecture:
         licence=APACHE,
         recognises=lambda names: "conv_1_conv2d_weight" in set(names),
         check=sface.check_scaling,
-    )
-
-
-def demo() -> Architecture:
-    """Make the entry of the network whose weights come with the package."""
-    return Architecture(
+    ),
+    Architecture(
         name="demo",
         description="small iResNet, weights included, trained on synthetic people",
         build=lambda rngs: iresnet.IResNet(
@@ -218,20 +257,5 @@ def demo() -> Architecture:
         licence=APACHE,
         recognises=lambda names: iresnet.blocks_of(names) == iresnet.DEMO_BLOCKS,
         embedded="demo.safetensors",
-    )
-
-
-def spelling(name: str) -> str:
-    """Reduce a name to what its spellings have in common.
-
-    >>> spelling("AdaFace_IR_101") == spelling("adaface_ir101")
-    True
-    >>> spelling("arcface_r50") == spelling("arcface-iresnet50")
-    True
-    >>> spelling("adaface_irse50") == spelling("adaface_ir50_se")
-    True
-    """
-    name = re.sub(r"[^a-z0-9]+", "_", name.lower())
-    name = re.sub(r"_r(\d+)", r"_iresnet\1", name).replace("mbf", "mobilefacenet")
-    name = name.replace("_", "").replace("lresnet", "iresnet")
-    return re.sub(r"(ir|iresnet)(\d+)se$", r"\1se\2", name)
+    ),
+]

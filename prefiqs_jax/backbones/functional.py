@@ -8,7 +8,7 @@ from typing import Any, cast
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
+from flax import nnx, traverse_util
 from jax import Array
 
 from prefiqs_jax.errors import InputError
@@ -41,6 +41,12 @@ class Blueprint:
         """Shape of every tensor, by its path: ``params/…`` or ``statistics/…``."""
         both = {"params": self.params, "statistics": self.statistics}
         return {path: tuple(leaf.shape) for path, leaf in flatten(both).items()}
+
+    def module(self, params: Any = None, statistics: Any = None) -> Any:
+        """Make the Flax module with these arrays; without any, with shapes alone."""
+        own = self.params, self.statistics
+        trees = own if params is None else (params, statistics)
+        return nnx.merge(self.graph, *map(nnx.State, trees))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +91,7 @@ def with_epsilons(plan: Blueprint, epsilons: Mapping[str, float]) -> Blueprint:
     """
     if not epsilons:
         return plan
-    module = nnx.merge(plan.graph, nnx.State(plan.params), nnx.State(plan.statistics))
+    module = plan.module()
     norms: dict[str, Any] = {
         "/".join(map(str, keys)): layer
         for keys, layer in nnx.iter_modules(module)
@@ -122,11 +128,9 @@ def bind(plan: Blueprint, tensors: Mapping[str, np.ndarray]) -> tuple[Params, Ap
         ``(params, images) -> raw embeddings``, with the running statistics closed over
         and cast to the type of the images.
     """
-    graph = plan.graph
 
     def run(params: Params, statistics: Params, images: Array) -> Array:
-        module = nnx.merge(graph, nnx.State(params), nnx.State(statistics))
-        return module(images)
+        return plan.module(params, statistics)(images)
 
     return bind_function(run, tensors)
 
@@ -174,7 +178,7 @@ def as_stored(statistics: Any, dtype: Any) -> Any:
     statistics
         Nested dicts of arrays.
     dtype
-        Of the images.
+        Type of the images.
     """
     cast = jax.tree.map(lambda s: jnp.asarray(s, dtype), statistics)
     return jax.lax.optimization_barrier(cast)
@@ -191,11 +195,9 @@ def unflatten(flat: Mapping[str, Any]) -> dict[Any, Any]:
     >>> unflatten({"a/0/b": 1, "a/1/b": 2})
     {'a': {0: {'b': 1}, 1: {'b': 2}}}
     """
-    tree: dict[Any, Any] = {}
-    for path, leaf in flat.items():
-        keys = [int(key) if key.isdigit() else key for key in path.split("/")]
-        branch = tree
-        for key in keys[:-1]:
-            branch = branch.setdefault(key, {})
-        branch[keys[-1]] = leaf
-    return tree
+    return traverse_util.unflatten_dict(
+        {
+            tuple(int(key) if key.isdigit() else key for key in path.split("/")): leaf
+            for path, leaf in flat.items()
+        }
+    )

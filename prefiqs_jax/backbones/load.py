@@ -149,7 +149,7 @@ def convert_weights(
     Returns
     -------
     Provenance
-        Of the source.
+        Where the weights of the source come from.
 
     Raises
     ------

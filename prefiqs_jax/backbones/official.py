@@ -27,6 +27,12 @@ _ADAFACE_NONE = (
     "R50 and R100 only"
 )
 
+_GRAFIQS = (
+    "https://share.jankolf.de/s/WWCXmNkj7FTcRpR, linked in the README of "
+    "https://github.com/jankolf/GraFIQs (CC BY-NC 4.0)"
+)
+_CRFIQA = "Google Drive, {} in the README of https://github.com/fdbtrs/CR-FIQA"
+
 # The README of mk-minchul/CVLface links these repositories of the authors. Each holds
 # the network twice: model.safetensors, names prefixed with model.net., and
 # pretrained_model/model.pt, prefixed with net. They expect RGB (color_space in their
@@ -59,8 +65,17 @@ def _arcface_torch(name: str, sha256: str) -> HubFile:
 
 
 OFFICIAL: dict[str, HubFile | str] = {
-    "arcface_iresnet18": _ARCFACE_TORCH,
-    "arcface_iresnet34": _ARCFACE_TORCH,
+    **dict.fromkeys(
+        (
+            *("arcface_iresnet18", "arcface_iresnet34", "arcface_iresnet200"),
+            *("arcface_mobilefacenet", "arcface_mobilefacenet_large"),
+            *("arcface_vit_t", "arcface_vit_s", "arcface_vit_b", "arcface_vit_l"),
+        ),
+        _ARCFACE_TORCH,
+    ),
+    **dict.fromkeys(("magface_iresnet50", "magface_iresnet100"), _MAGFACE),
+    **dict.fromkeys(("grafiqs_iresnet50", "grafiqs_iresnet100"), _GRAFIQS),
+    **dict.fromkeys(("adaface_ir34", "adaface_ir152", "adaface_ir200"), _ADAFACE_NONE),
     "arcface_iresnet50": _arcface_torch(
         "ms1mv3_arcface_r50_fp16.pth",
         "ef005ba502a2d0f40e7b94245054d3a23e375776f7035080fcbce45ae49cfb01",
@@ -69,31 +84,16 @@ OFFICIAL: dict[str, HubFile | str] = {
         "ms1mv3_arcface_r100_fp16.pth",
         "a566a62357f0c55b679d9ff2f022a294486568be0c00665d39029d0e46a8109b",
     ),
-    "arcface_iresnet200": _ARCFACE_TORCH,
     "magface_iresnet18": (
         "none published: the README of https://github.com/IrvingMeng/MagFace lists "
         "iResNet50 and iResNet100 only"
     ),
-    "magface_iresnet50": _MAGFACE,
-    "magface_iresnet100": _MAGFACE,
     "elasticface_iresnet100": (
         "Google Drive, linked in the README of https://github.com/fdbtrs/ElasticFace "
         "(Arc, Cos, Arc+, Cos+; CC BY-NC-SA 4.0)"
     ),
-    "crfiqa_iresnet50": (
-        "Google Drive, CR-FIQA(S) in the README of https://github.com/fdbtrs/CR-FIQA"
-    ),
-    "crfiqa_iresnet100": (
-        "Google Drive, CR-FIQA(L) in the README of https://github.com/fdbtrs/CR-FIQA"
-    ),
-    "grafiqs_iresnet50": (
-        "https://share.jankolf.de/s/WWCXmNkj7FTcRpR, linked in the README of "
-        "https://github.com/jankolf/GraFIQs (CC BY-NC 4.0)"
-    ),
-    "grafiqs_iresnet100": (
-        "https://share.jankolf.de/s/WWCXmNkj7FTcRpR, linked in the README of "
-        "https://github.com/jankolf/GraFIQs (CC BY-NC 4.0)"
-    ),
+    "crfiqa_iresnet50": _CRFIQA.format("CR-FIQA(S)"),
+    "crfiqa_iresnet100": _CRFIQA.format("CR-FIQA(L)"),
     "curricularface_ir50": (
         "none published: the README of https://github.com/HuangYG123/CurricularFace "
         "lists IR101 only"
@@ -114,7 +114,6 @@ OFFICIAL: dict[str, HubFile | str] = {
         "0dd53f188fa27968b0a1326970ebf4aeb37ce2ca",
         "3a416518b11ece107b43385fc3678aad1d4f2405fde9f58f0be7f530230e368b",
     ),
-    "adaface_ir34": _ADAFACE_NONE,
     "adaface_ir50": _cvlface(
         "ir50_webface4m",
         "fe7718c6dc8af1b9946e0de778167c1695dd8814",
@@ -125,17 +124,9 @@ OFFICIAL: dict[str, HubFile | str] = {
         "54f602a0737bd1ee4a4e7e9fd089a485f397fefd",
         "2ea535a43877bd3de8091903935c783ce335be66a9f8917fae9a7a18ae4bbf56",
     ),
-    "adaface_ir152": _ADAFACE_NONE,
-    "adaface_ir200": _ADAFACE_NONE,
-    "arcface_mobilefacenet": _ARCFACE_TORCH,
-    "arcface_mobilefacenet_large": _ARCFACE_TORCH,
     "xiaoccer_mobilefacenet": (
         "model/best/068.ckpt in https://github.com/Xiaoccer/MobileFaceNet_Pytorch"
     ),
-    "arcface_vit_t": _ARCFACE_TORCH,
-    "arcface_vit_s": _ARCFACE_TORCH,
-    "arcface_vit_b": _ARCFACE_TORCH,
-    "arcface_vit_l": _ARCFACE_TORCH,
     # arcface_r100_v1 of InsightFace's MXNet model zoo, raw pixels 0 to 255; digest of
     # the LFS pointer at commit d30d2b3, which added the file.
     "mxnet_iresnet100": HubFile(

@@ -49,7 +49,7 @@ class Preprocessing:
     def __call__(
         self, rgb: NDArray[np.uint8], dtype: DTypeLike = np.float32
     ) -> NDArray:
-        """Turn pictures into the input of the network.
+        """Turn images into the input of the network.
 
         Parameters
         ----------
@@ -66,15 +66,15 @@ class Preprocessing:
         Raises
         ------
         InputError
-            If the pictures have another type or size.
+            If the images have another type or size.
         """
         rgb = np.asarray(rgb)
         if rgb.dtype != np.uint8:
-            message = f"pictures are {rgb.dtype}, but must be uint8 in RGB order"
+            message = f"images are {rgb.dtype}, but must be uint8 in RGB order"
             raise InputError(message)
         if rgb.ndim != 4 or rgb.shape[1:] != (self.height, self.width, 3):
             message = (
-                f"pictures have shape {rgb.shape}, but must be (batch, {self.height}, "
+                f"images have shape {rgb.shape}, but must be (batch, {self.height}, "
                 f"{self.width}, 3)"
             )
             raise InputError(message)
@@ -94,7 +94,7 @@ class Preprocessing:
         Returns
         -------
         Preprocessing
-            Of the same size.
+            For images of the same size.
 
         Raises
         ------

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -115,22 +116,9 @@ def _network(
     )
 
 
-def _provenance(
-    source: Source,
-    ignored: Mapping[str, str],
-    folded: bool,
-    epsilons: Mapping[str, float],
-) -> Provenance:
-    return Provenance(
-        file=source.path.name,
-        sha256=source.sha256,
-        source_file=source.path.name,
-        source_sha256=source.sha256,
-        format=source.format,
-        ignored=ignored,
-        folded=folded,
-        epsilons=epsilons,
-    )
+def _provenance(path: Path, digest: str, form: str, **traits: Any) -> Provenance:
+    """Describe a file that is itself the original."""
+    return Provenance(path.name, digest, path.name, digest, form, **traits)
 
 
 def _read_own(name: str | None, source: Source) -> Network:
@@ -150,11 +138,10 @@ def _read_own(name: str | None, source: Source) -> Network:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         message = f"its metadata is damaged ({error}); convert the original again"
         raise InputError(message) from error
-    provenance = dataclasses.replace(
-        _provenance(source, ignored, folded, epsilons),
-        source_file=stored.get("source_file", source.path.name),
-        source_sha256=stored.get("source_sha256", source.sha256),
-    )
+    file, digest = source.path.name, source.sha256
+    original = stored.get("source_file", file), stored.get("source_sha256", digest)
+    traits = {"ignored": ignored, "folded": folded, "epsilons": epsilons}
+    provenance = Provenance(file, digest, *original, source.format, **traits)
     return _network(found, plan, tensors, provenance, preprocessing)
 
 
@@ -185,7 +172,8 @@ def _read_foreign(name: str | None, source: Source) -> Network:
         if (short := name.removeprefix(prefix)) in entries
     }
     epsilons = stated_epsilons(found.blueprint, users)
-    provenance = _provenance(source, ignored, False, epsilons)
+    traits = {"ignored": ignored, "epsilons": epsilons}
+    provenance = _provenance(source.path, source.sha256, source.format, **traits)
     return _network(found, found.blueprint, tensors, provenance)
 
 
@@ -212,7 +200,8 @@ def _read_folded(found: Architecture, folded: Folded, source: Source) -> Network
     tensors, _ = mapping.convert(tensors, entries, targets=shapes)
     users = dict(zip(folded.order, graph.users, strict=True))
     epsilons = stated_epsilons(folded.blueprint, users)
-    provenance = _provenance(source, source.ignored, True, epsilons)
+    traits = {"ignored": source.ignored, "folded": True, "epsilons": epsilons}
+    provenance = _provenance(source.path, source.sha256, source.format, **traits)
     return _network(found, folded.blueprint, tensors, provenance)
 
 
@@ -246,14 +235,7 @@ def _read_graph(path: Path) -> Network:
         ONNX,
         graph.embedding_dim,
         Preprocessing(height=height, width=width, mean=mean, std=std),
-        Provenance(
-            file=path.name,
-            sha256=digest,
-            source_file=path.name,
-            source_sha256=digest,
-            format="onnx",
-            folded=graph.folded,
-        ),
+        _provenance(path, digest, "onnx", folded=graph.folded),
         dict(graph.tensors),
         lambda tensors: bind_function(graph.apply, tensors),
     )

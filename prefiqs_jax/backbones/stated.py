@@ -5,18 +5,16 @@ a float32 number: 0.001 is 0.0010000000474974513 there, worth 5e-9 in an embeddi
 more where a PReLU's input is near zero. Strides, pads and factors are compared.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
-
-from flax import nnx
 
 from prefiqs_jax.backbones.functional import Blueprint
 from prefiqs_jax.backbones.places import module_at
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.weights.onnx_file import User
+from prefiqs_jax.weights.onnx_model import Node
 
 
-def stated_epsilons(plan: Blueprint, users: Mapping[str, User]) -> dict[str, float]:
+def stated_epsilons(plan: Blueprint, users: Mapping[str, Node]) -> dict[str, float]:
     """Return the epsilons of a file, if its nodes compute what the port does.
 
     Parameters
@@ -40,14 +38,12 @@ def stated_epsilons(plan: Blueprint, users: Mapping[str, User]) -> dict[str, flo
     Examples
     --------
     >>> from prefiqs_jax.backbones.zoo import architecture
-    >>> node = User("BatchNormalization", {"epsilon": 2.5e-5})
+    >>> node = Node("BatchNormalization", attributes={"epsilon": 2.5e-5})
     >>> plan = architecture("demo").blueprint
     >>> stated_epsilons(plan, {"statistics/bn1/var": node})
     {'bn1': 2.5e-05}
     """
-    states = nnx.State(plan.params), nnx.State(plan.statistics)
-    module = nnx.merge(plan.graph, *states)
-    epsilons = {}
+    module, epsilons = plan.module(), {}
     for path, user in users.items():
         layer = path.partition("/")[2].rpartition("/")[0]
         if user.epsilon is not None:
@@ -61,18 +57,16 @@ def stated_epsilons(plan: Blueprint, users: Mapping[str, User]) -> dict[str, flo
     return epsilons
 
 
-def _differences(layer: Any, user: User) -> list[str]:
+def _differences(layer: Any, user: Node) -> list[str]:
     stated = {
-        name: list(value) if isinstance(value, Sequence) else value
+        name: list(value) if isinstance(value, tuple) else value
         for name, value in user.attributes.items()
     }
     expected: dict[str, Any] = {}
     if user.operator == "Gemm":
         expected = {"alpha": 1.0, "beta": 1.0, "transA": 0}
-        stated = expected | stated
     if user.operator == "Conv" and hasattr(layer, "stride"):
-        kind = user.attributes.get("auto_pad", "NOTSET")
-        kind = kind.decode() if isinstance(kind, bytes) else kind
+        kind = user.attributes["auto_pad"]
         size = layer.kernel.shape[0]
         # SAME pads as the port where there is no stride, or else one side more.
         same = layer.stride == 1 and 2 * layer.padding + 1 == size

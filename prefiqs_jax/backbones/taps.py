@@ -40,7 +40,7 @@ class Observed(NamedTuple):
     raw: Array
     """Raw embeddings, shape (batch, dim)."""
     norms: list[NormInput]
-    """Of every BatchNorm of feature maps, in the order of their use."""
+    """One for every BatchNorm of feature maps, in the order of their use."""
     stages: list[Array]
     """Output of each stage, shape (batch, height, width, channels)."""
 
@@ -87,24 +87,23 @@ def make_taps(plan: Blueprint, tensors: Mapping[str, np.ndarray]) -> Taps | None
     Taps or None
         None if nobody has said where the places of this kind of network are.
     """
-    found = places_of(nnx.merge(plan.graph, *_states(plan.params, plan.statistics)))
+    found = places_of(plan.module())
     if found is None:
         return None
     places = found  # known not to be None in the functions below, too
     kept = unflatten({k: v for k, v in tensors.items() if k.startswith("statistics/")})
     statistics = jax.tree.map(np.array, kept.get("statistics", {}))
 
-    def network(params: Params, values: Array) -> nnx.Module:
-        stored = as_stored(statistics, values.dtype)
-        return nnx.merge(plan.graph, *_states(params, stored))
+    def network(params: Params, values: Array) -> Any:
+        return plan.module(params, as_stored(statistics, values.dtype))
 
     def apply_for_gradients(params: Params, images: Any) -> Array:
-        module: Any = network(params, images)
+        module = network(params, images)
         _prepare_for_reverse(module)
         return module(images)
 
     def trunk(params: Params, images: Any) -> Array:
-        module: Any = network(params, images)
+        module = network(params, images)
         seen: list[Array] = []
 
         def keep(layer: Any, x: Array) -> Array:
@@ -188,7 +187,3 @@ def _wrap(module: Any, path: str, watch: Callable[[Any, Array], Array]) -> None:
         parent[int(key)] = wrapped
     else:
         setattr(parent, key, wrapped)
-
-
-def _states(params: Any, statistics: Any) -> tuple[nnx.State, nnx.State]:
-    return nnx.State(params), nnx.State(statistics)

@@ -47,7 +47,7 @@ def trainable(build: Build, seed: int) -> Trainable:
     build
         Makes the Flax module, as in :class:`Architecture`.
     seed
-        Of the initial weights.
+        Seed of the initial weights.
     """
     module = build(nnx.Rngs(seed))
     evaluating, params, statistics = nnx.split(module, nnx.Param, ...)

@@ -4,91 +4,37 @@ This is the package's one registry: weights need provenance.
 """
 
 import math
+import re
 
 from prefiqs_jax.backbones.architecture import Architecture
-from prefiqs_jax.backbones.families import (
-    ADAFACE_PIXELS,
-    APACHE,
-    ARCFACE_PIXELS,
-    MAGFACE_PIXELS,
-    MIT,
-    NON_COMMERCIAL,
-    SHARE_ALIKE,
-    demo,
-    iresnets,
-    irs,
-    lresnets,
-    mobilefacenets,
-    opencv_sface,
-    spelling,
-    vits,
-    xiaoccer,
-)
-from prefiqs_jax.backbones.networks.mobilefacenet import LARGE_BLOCKS, LARGE_SCALE
+from prefiqs_jax.backbones.families import ENTRIES
 from prefiqs_jax.backbones.official import OFFICIAL
 from prefiqs_jax.backbones.verified import KINDS, verified
 from prefiqs_jax.errors import unknown
 from prefiqs_jax.weights.hub import HubFile
 
-DEPTHS = (18, 34, 50, 100)
-ADAFACE_DEPTHS = (18, 34, 50, 101, 152, 200)
-SE_DEPTHS = (50, 101, 152)
 # Any network in an ONNX file, which brings its own architecture.
 ONNX = "onnx"
 
-_ALL = [
-    *(iresnets("ArcFace", depth) for depth in (*DEPTHS, 200)),
-    *(
-        iresnets("MagFace", depth, pixels=MAGFACE_PIXELS, epsilon=2e-5, licence=MIT)
-        for depth in DEPTHS
-    ),
-    *(
-        iresnets("ElasticFace", depth, se=se, licence=SHARE_ALIKE)
-        for se in (False, True)
-        for depth in DEPTHS
-    ),
-    *(
-        iresnets(
-            "CR-FIQA",
-            depth,
-            quality=True,
-            licence=NON_COMMERCIAL,
-            note=", with its quality head",
-        )
-        for depth in DEPTHS
-    ),
-    # GraFIQs' script feeds BGR unless told otherwise, but its weights are ArcFace's,
-    # trained on RGB.
-    *(iresnets("GraFIQs", depth, licence=NON_COMMERCIAL) for depth in DEPTHS),
-    *(irs("CurricularFace", depth, pixels=ARCFACE_PIXELS) for depth in SE_DEPTHS),
-    *(
-        irs("CurricularFace", depth, pixels=ARCFACE_PIXELS, se=True)
-        for depth in SE_DEPTHS
-    ),
-    *(irs("AdaFace", depth, pixels=ADAFACE_PIXELS) for depth in ADAFACE_DEPTHS),
-    *(irs("AdaFace", d, pixels=ADAFACE_PIXELS, se=True) for d in ADAFACE_DEPTHS),
-    mobilefacenets("arcface_mobilefacenet", "MobileFaceNet of ArcFace"),
-    mobilefacenets(
-        "arcface_mobilefacenet_large",
-        "large MobileFaceNet of ArcFace",
-        LARGE_BLOCKS,
-        LARGE_SCALE,
-    ),
-    xiaoccer(),
-    *(vits(size) for size in "tsblh"),
-    *(lresnets(depth) for depth in (34, 50, 100)),
-    iresnets("InsightFace", 50, note=", exported (w600k_r50): weights folded"),
-    iresnets("InsightFace", 100, note=", exported (glintr100): weights folded"),
-    iresnets("AuraFace", 100, licence=APACHE, note=", exported: weights folded"),
-    mobilefacenets(
-        "insightface_mobilefacenet",
-        "MobileFaceNet of InsightFace, exported (w600k_mbf): weights folded",
-    ),
-    opencv_sface(),
-    demo(),
-]
-ARCHITECTURES: dict[str, Architecture] = {a.name: a for a in _ALL}
-_SPELLINGS = {spelling(name): name for name in ARCHITECTURES}
+
+def _spelling(name: str) -> str:
+    """Reduce a name to what its spellings have in common.
+
+    >>> _spelling("AdaFace_IR_101") == _spelling("adaface_ir101")
+    True
+    >>> _spelling("arcface_r50") == _spelling("arcface-iresnet50")
+    True
+    >>> _spelling("adaface_irse50") == _spelling("adaface_ir50_se")
+    True
+    """
+    name = re.sub(r"[^a-z0-9]+", "_", name.lower())
+    name = re.sub(r"_r(\d+)", r"_iresnet\1", name).replace("mbf", "mobilefacenet")
+    name = name.replace("_", "").replace("lresnet", "iresnet")
+    return re.sub(r"(ir|iresnet)(\d+)se$", r"\1se\2", name)
+
+
+ARCHITECTURES: dict[str, Architecture] = {a.name: a for a in ENTRIES}
+_SPELLINGS = {_spelling(name): name for name in ARCHITECTURES}
 
 
 def architecture(name: str) -> Architecture:
@@ -110,7 +56,7 @@ def architecture(name: str) -> Architecture:
         If there is none of that name; says which is the nearest.
     """
     found = ARCHITECTURES.get(name) or ARCHITECTURES.get(
-        _SPELLINGS.get(spelling(name), "")
+        _SPELLINGS.get(_spelling(name), "")
     )
     if found is None:
         error = unknown("backbone", name, [*ARCHITECTURES, ONNX], _all_names())

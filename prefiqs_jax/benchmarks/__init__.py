@@ -1,6 +1,6 @@
 """Verification benchmarks as they are on disk, read into one form.
 
-Pictures stay encoded until they are loaded; see :mod:`prefiqs_jax.images`.
+Images stay encoded until they are loaded; see :mod:`prefiqs_jax.images`.
 """
 
 from prefiqs_jax.benchmarks.benchmark import Benchmark, Comparisons, Templates
@@ -9,7 +9,6 @@ from prefiqs_jax.benchmarks.degraded import (
     degraded_folder,
     with_degraded,
 )
-from prefiqs_jax.benchmarks.groups import mated_groups
 from prefiqs_jax.benchmarks.published import PUBLISHED
 from prefiqs_jax.benchmarks.read import KINDS, read_benchmark
 
@@ -21,7 +20,6 @@ __all__ = [
     "Templates",
     "copy_named",
     "degraded_folder",
-    "mated_groups",
     "read_benchmark",
     "with_degraded",
 ]

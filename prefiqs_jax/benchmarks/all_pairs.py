@@ -1,7 +1,8 @@
-"""A folder of pictures whose people are known: every picture with every other one."""
+"""A folder of images whose people are known: every image with every other one."""
 
 import csv
 import dataclasses
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -9,10 +10,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from prefiqs_jax.benchmarks.benchmark import Benchmark
-from prefiqs_jax.benchmarks.wording import counted, some
+from prefiqs_jax.benchmarks.comparisons import counted
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import ImageFolder, level_question, read_folder
 from prefiqs_jax.images.folder import IDENTITY_TABLE
+from prefiqs_jax.weights.wording import listed
 
 SEVERITY = "severity"
 ADIENCE = "file names of Adience"
@@ -30,7 +32,7 @@ def read_all_pairs(
     """Read an image folder as a benchmark of all N (N - 1) / 2 comparisons.
 
     So Adience is evaluated in this field: its subfolders are accounts that show several
-    people, so there the names of the files say who it is. Pictures without identity are
+    people, so there the names of the files say who it is. Images without identity are
     left out. A column ``severity`` of ``images.csv`` is kept.
 
     Parameters
@@ -38,7 +40,7 @@ def read_all_pairs(
     path
         The folder: see :func:`prefiqs_jax.images.read_folder`.
     images
-        The folder of the pictures, if it is another one.
+        The folder of the images, if it is another one.
     identity_level
         How many folders name the person, see :func:`prefiqs_jax.images.read_folder`.
 
@@ -46,7 +48,7 @@ def read_all_pairs(
     ------
     InputError
         If the folder cannot be read, fewer than two people are known, or nobody has
-        two pictures.
+        two images.
     """
     root = path if images is None else images
     folder = read_folder(root, identity_level, identities_matter=False)
@@ -67,10 +69,6 @@ def read_all_pairs(
         name=folder.root.resolve().name,
         kind="folder",
         images=folder,
-        first=None,
-        second=None,
-        mated=None,
-        templates=None,
         identities=folder.identities,
         identity_source=folder.identity_source,
         severity=_severities(folder),
@@ -89,57 +87,53 @@ def _of_adience(names: Sequence[str]) -> tuple[str, ...] | None:
 
 
 def _check_identities(folder: ImageFolder) -> None:
+    if asked := None if any(folder.identities) else level_question(folder.names):
+        message = f"{folder.root}: {asked}"
+        raise InputError(message)
     if not any(folder.identities):
-        if asked := level_question(folder.names):
-            message = f"{folder.root}: {asked}"
-            raise InputError(message)
-        message = (
-            f"{folder.root} does not say who is in its pictures; put each person's in "
-            f"a subfolder, or give {IDENTITY_TABLE} with columns file and identity"
+        what = (
+            "does not say who is in its images; put each person's in a subfolder, or "
+            f"give {IDENTITY_TABLE} with columns file and identity"
         )
-        raise InputError(message)
-    if folder.identity_count < 2:
-        message = (
-            f"{folder.root} shows one person only, so that no comparison is non-mated; "
-            "add pictures of others"
-        )
-        raise InputError(message)
-    if folder.identity_count == len(folder.names):
-        message = (
-            f"{folder.root} has one picture of each person, so that no comparison is "
-            "mated; add further ones"
-        )
-        raise InputError(message)
+    elif folder.identity_count < 2:
+        what = "shows one person only, so no comparison is non-mated; add others"
+    elif folder.identity_count == len(folder.names):
+        what = "has one image of each person, so no comparison is mated; add further"
+    else:
+        return
+    message = f"{folder.root} {what}"
+    raise InputError(message)
 
 
 def _severities(folder: ImageFolder) -> np.ndarray | None:
     """Read the column severity of images.csv; None without one."""
-    table = folder.root / IDENTITY_TABLE
     if folder.identity_source != IDENTITY_TABLE:
         return None
+    table = folder.root / IDENTITY_TABLE
     with table.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, skipinitialspace=True)
         reader.fieldnames = [column.strip() for column in reader.fieldnames or ()]
         if SEVERITY not in reader.fieldnames:
             return None
-        text_of = {
+        severity_of = {
             (row["file"] or "").replace("\\", "/").removeprefix("./"): row[SEVERITY]
             for row in reader
         }
-    severity = np.empty(len(folder.names))
-    bad = []
-    for place, name in enumerate(folder.names):
-        try:
-            severity[place] = float(text_of[name] or "")
-        except ValueError:
-            bad.append(name)
-            continue
-        if not 0 <= severity[place] <= 1:
-            bad.append(name)
-    if bad:
+    severity = np.array([_severity(severity_of[name]) for name in folder.names])
+    if not np.isfinite(severity).all():
+        bad = [folder.names[n] for n in np.flatnonzero(np.isnan(severity)).tolist()]
         message = (
-            f"{table}: the {SEVERITY} of {counted(len(bad), 'picture')} is no number "
-            f"from 0 to 1: {some(bad)}"
+            f"{table}: the {SEVERITY} of {counted(len(bad), 'image')} is no number "
+            f"from 0 to 1: {listed(bad)}"
         )
         raise InputError(message)
     return severity
+
+
+def _severity(text: str | None) -> float:
+    """Give a severity, NaN if it is none."""
+    try:
+        severity = float(text or "")
+    except ValueError:
+        return math.nan
+    return severity if 0 <= severity <= 1 else math.nan

@@ -1,4 +1,4 @@
-"""A verification benchmark: pictures, and which of them are compared."""
+"""A verification benchmark: images, and which of them are compared."""
 
 import dataclasses
 from typing import NamedTuple
@@ -34,9 +34,9 @@ class Templates(NamedTuple):
     """int32: the medium it comes from, a photograph or a video, counted from 0."""
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Benchmark:
-    """Pictures, the comparisons of them or of templates, and what is known of both.
+    """Images, the comparisons of them or of templates, and what is known of both.
 
     What is compared is called a unit here: an image, or a template if there are any.
     """
@@ -45,26 +45,26 @@ class Benchmark:
     kind: str
     """One of :data:`prefiqs_jax.benchmarks.KINDS`."""
     images: ImageFolder
-    """Pictures that take part, for `load_batches` and `check_headers`."""
-    first: Int[np.ndarray, " comparisons"] | None
+    """Images that take part, for `load_batches` and `check_headers`."""
+    first: Int[np.ndarray, " comparisons"] | None = None
     """int32: index of one unit of each comparison; None for all pairs of units."""
-    second: Int[np.ndarray, " comparisons"] | None
+    second: Int[np.ndarray, " comparisons"] | None = None
     """int32: index of the other unit; None for all pairs."""
-    mated: Bool[np.ndarray, " comparisons"] | None
+    mated: Bool[np.ndarray, " comparisons"] | None = None
     """Whether both units show one person; None for all pairs: identities say it."""
-    templates: Templates | None
+    templates: Templates | None = None
     """None if images are compared."""
     identities: tuple[str | None, ...]
     """The person of each unit, None where unknown."""
-    identity_source: str | None
+    identity_source: str | None = None
     """Where the identities come from; None if none is known."""
-    severity: Float[np.ndarray, " images"] | None
+    severity: Float[np.ndarray, " images"] | None = None
     """How badly each image was degraded, in [0, 1], 0 for an original; else None."""
     notes: tuple[str, ...]
     """What the user should know, one line each."""
     capture: Int[np.ndarray, " images"] | None = None
     """Which photograph each image was made from; all pairs leave out those of one: a
-    picture and its degraded copy are alike whoever is on them. None: all differ."""
+    image and its degraded copy are alike whoever is on them. None: all differ."""
 
     @property
     def comparisons(self) -> Comparisons | None:

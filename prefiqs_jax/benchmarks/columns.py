@@ -1,9 +1,10 @@
 """Read long text files of columns, and name the line that is bad."""
 
+import contextlib
 import csv
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -11,6 +12,9 @@ import numpy as np
 from jaxtyping import Int
 
 from prefiqs_jax.errors import InputError
+
+# Strings of this many lines are in memory at once.
+CHUNK_LINES = 2**20
 
 
 def _label(word: str) -> None:
@@ -23,33 +27,42 @@ def _finite(word: str) -> None:
         raise ValueError
 
 
-# How a word is checked, and what it should have been.
-_CHECKS: Mapping[str, tuple[Callable[[str], Any], str]] = {
-    "name": (str, "a name"),
-    "whole": (int, "a whole number"),
-    "number": (_finite, "a finite number"),
-    "label": (_label, "1 (mated) or 0 (non-mated)"),
+class _Kind(NamedTuple):
+    """A kind of column."""
+
+    dtype: Any
+    """How pandas reads it."""
+    check: Callable[[str], Any]
+    """Raises ValueError for a word that does not fit."""
+    what: str
+    """What the word should have been."""
+
+
+_KINDS: Mapping[str, _Kind] = {
+    "name": _Kind(str, str, "a name"),
+    "whole": _Kind(np.int64, int, "a whole number"),
+    "number": _Kind(np.float64, _finite, "a finite number"),
+    "label": _Kind(np.int64, _label, "1 (mated) or 0 (non-mated)"),
 }
-_DTYPES: Mapping[str, Any] = {
-    "name": str,
-    "whole": np.int64,
-    "number": np.float64,
-    "label": np.int64,
-}
 
 
-_RESULTS: Mapping[str, Any] = {**_DTYPES, "name": np.int32, "label": bool}
-# Strings of this many lines are in memory at once.
-CHUNK_LINES = 2**20
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what a reader of UTF-8 text raises into an InputError that names the file.
 
-
-class Names(NamedTuple):
-    """A column of names, which occur many times."""
-
-    distinct: list[str]
-    """The different ones, in order of appearance."""
-    codes: Int[np.ndarray, " lines"]
-    """int32: index of each line's name."""
+    Raises
+    ------
+    InputError
+        If the file is absent, unreadable or not UTF-8.
+    """
+    try:
+        yield
+    except OSError as error:
+        message = f"cannot read {path}: {error.strerror}"
+        raise InputError(message) from None
+    except UnicodeDecodeError:
+        message = f"{path} is not UTF-8 text; save it as UTF-8"
+        raise InputError(message) from None
 
 
 def read_columns(path: Path, kinds: Mapping[str, str]) -> list[Any]:
@@ -66,8 +79,8 @@ def read_columns(path: Path, kinds: Mapping[str, str]) -> list[Any]:
     Returns
     -------
     list
-        A column each: `Names`, or an array of int64 for whole numbers, float64 for
-        numbers, bool for labels.
+        A column each: a pandas Categorical for names, or an array of int64 for whole
+        numbers, float64 for numbers, bool for labels.
 
     Raises
     ------
@@ -77,71 +90,55 @@ def read_columns(path: Path, kinds: Mapping[str, str]) -> list[Any]:
     """
     import pandas as pd
 
-    parts = {what: Column(kind) for what, kind in kinds.items()}
-    try:
-        with pd.read_csv(
-            path,
-            sep=r"\s+",
-            header=None,
-            dtype={place: _DTYPES[kind] for place, kind in enumerate(kinds.values())},
-            na_filter=False,
-            quoting=csv.QUOTE_NONE,
-            encoding="utf-8-sig",
-            chunksize=CHUNK_LINES,
-        ) as chunks:
-            for chunk in chunks:
-                if chunk.shape[1] != len(kinds):
-                    _refuse(path, kinds, "other columns")
-                for place, part in enumerate(parts.values()):
-                    part.add(chunk[place])
-    except OSError as error:
-        message = f"cannot read {path}: {error.strerror}"
-        raise InputError(message) from None
-    except UnicodeDecodeError:
-        message = f"{path} is not UTF-8 text; save it as UTF-8"
-        raise InputError(message) from None
-    except InputError:
-        raise
-    # pandas has several errors for what does not fit; all are ValueErrors.
-    except (ValueError, OverflowError) as error:
-        _refuse(path, kinds, str(error))
-    return [part.whole() for part in parts.values()]
+    form: dict[str, Any] = {
+        "sep": r"\s+",
+        "header": None,
+        "dtype": {n: _KINDS[kind].dtype for n, kind in enumerate(kinds.values())},
+        "na_filter": False,
+        "quoting": csv.QUOTE_NONE,
+        "encoding": "utf-8-sig",
+    }
+    pieces: list[list[Any]] = [[] for _ in kinds]
+    with reading(path):
+        try:
+            chunks: Any = pd.read_csv(path, chunksize=CHUNK_LINES, **form)
+            with chunks:
+                for chunk in chunks:
+                    if chunk.shape[1] != len(kinds):
+                        _refuse(path, kinds, "other columns")
+                    for place, kind in enumerate(kinds.values()):
+                        piece = chunk[place]
+                        pieces[place].append(
+                            piece.astype("category") if kind == "name" else piece
+                        )
+            return [
+                _whole(kind, parts)
+                for kind, parts in zip(kinds.values(), pieces, strict=True)
+            ]
+        except (InputError, UnicodeDecodeError):
+            raise
+        # pandas has several errors for what does not fit; all are ValueErrors.
+        except (ValueError, OverflowError) as error:
+            _refuse(path, kinds, str(error))
 
 
-class Column:
-    """A column while it is read, piece by piece."""
+def _whole(kind: str, pieces: Sequence[Any]) -> Any:
+    """Join the pieces of a column; ValueError if there are words that do not fit."""
+    if kind == "name":
+        from pandas.api.types import union_categoricals
 
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-        self.number: dict[str, int] = {}
-        self.pieces: list[np.ndarray] = [np.empty(0, _RESULTS[kind])]
-
-    def add(self, piece: Any) -> None:
-        """Add the next lines, a pandas Series; ValueError if they do not fit."""
-        if self.kind == "name":
-            import pandas as pd
-
-            codes, distinct = pd.factorize(piece)
-            number = self.number
-            new = [number.setdefault(name, len(number)) for name in distinct.tolist()]
-            self.pieces.append(np.array(new, np.int32)[codes])
-            return
-        values = piece.to_numpy()
-        if self.kind == "label":
-            if not np.isin(values, (0, 1)).all():
-                raise ValueError
-            values = values == 1
-        if self.kind == "number" and not np.isfinite(values).all():
+        return union_categoricals(pieces)
+    values = np.concatenate(pieces)
+    if kind == "number" and not np.isfinite(values).all():
+        raise ValueError
+    if kind == "label":
+        if not ((values == 0) | (values == 1)).all():
             raise ValueError
-        self.pieces.append(values)
-
-    def whole(self) -> Any:
-        """Give all lines."""
-        values = np.concatenate(self.pieces)
-        return Names(list(self.number), values) if self.kind == "name" else values
+        return values == 1
+    return values
 
 
-def numbered(*columns: Names) -> tuple[list[str], list[Int[np.ndarray, " lines"]]]:
+def numbered(*columns: Any) -> tuple[list[str], list[Int[np.ndarray, " lines"]]]:
     """Give numbers to the different names in several columns.
 
     Returns
@@ -153,18 +150,18 @@ def numbered(*columns: Names) -> tuple[list[str], list[Int[np.ndarray, " lines"]
 
     Examples
     --------
-    >>> one, other = Names(["b", "a"], np.array([0, 1])), Names(["c"], np.array([0, 0]))
-    >>> names, numbers = numbered(one, other)
+    >>> import pandas as pd
+    >>> columns = pd.Categorical(["b", "a"]), pd.Categorical(["c", "c"])
+    >>> names, numbers = numbered(*columns)
     >>> names, [each.tolist() for each in numbers]
     (['a', 'b', 'c'], [[1, 0], [2, 2]])
     """
-    names = sorted(set().union(*(each.distinct for each in columns)))
+    names = sorted(set().union(*(column.categories for column in columns)))
     place = {name: index for index, name in enumerate(names)}
-    coded = []
-    for column in columns:
-        of_name = np.array([place[name] for name in column.distinct], np.int32)
-        coded.append(of_name[column.codes])
-    return names, coded
+    return names, [
+        np.array([place[name] for name in column.categories], np.int32)[column.codes]
+        for column in columns
+    ]
 
 
 def _refuse(path: Path, kinds: Mapping[str, str], reason: str) -> NoReturn:
@@ -191,9 +188,8 @@ def _problem(words: Sequence[str], kinds: Sequence[str]) -> str:
     if len(words) != len(kinds):
         return f"{len(words)} columns in place of {len(kinds)}"
     for word, kind in zip(words, kinds, strict=True):
-        check, what = _CHECKS[kind]
         try:
-            check(word)
+            _KINDS[kind].check(word)
         except ValueError:
-            return f"{word!r} is not {what}"
+            return f"{word!r} is not {_KINDS[kind].what}"
     return ""

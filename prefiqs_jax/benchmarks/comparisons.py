@@ -4,10 +4,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool
 
-from prefiqs_jax.benchmarks.wording import counted, some
+from prefiqs_jax.benchmarks.benchmark import Comparisons
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.weights.wording import listed
+
+
+def counted(count: int, what: str) -> str:
+    """Write a count with its noun.
+
+    Examples
+    --------
+    >>> counted(1, "comparison"), counted(15658489, "comparison")
+    ('1 comparison', '15,658,489 comparisons')
+    """
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def check_kinds(source: Path, mated: Bool[np.ndarray, " comparisons"]) -> None:
@@ -25,27 +37,9 @@ def check_kinds(source: Path, mated: Bool[np.ndarray, " comparisons"]) -> None:
 
 
 def check_comparisons(
-    source: Path,
-    names: Sequence[str],
-    first: Int[np.ndarray, " comparisons"],
-    second: Int[np.ndarray, " comparisons"],
-    mated: Bool[np.ndarray, " comparisons"],
+    source: Path, names: Sequence[str], comparisons: Comparisons
 ) -> tuple[str, ...]:
-    """Check comparisons that a file lists by name.
-
-    Parameters
-    ----------
-    source
-        The file, for messages.
-    names
-        Of the units.
-    first, second, mated
-        The comparisons: indices of units, and whether both show one person.
-
-    Returns
-    -------
-    tuple of str
-        Notes: whether some comparisons are listed more than once.
+    """Check comparisons that a file lists by name; a note if some are repeated.
 
     Raises
     ------
@@ -53,17 +47,18 @@ def check_comparisons(
         If one kind is missing, a unit is compared with itself, or two lines that
         compare the same units disagree.
     """
+    first, second, mated = comparisons
     check_kinds(source, mated)
     if (alone := np.flatnonzero(first == second)).size:
-        shown = some([names[int(unit)] for unit in first[alone]])
+        shown = listed([names[int(unit)] for unit in first[alone]])
         message = (
             f"{source} compares {shown} with itself ({len(alone)} of "
             f"{counted(len(mated), 'comparison')}); leave such lines out"
         )
         raise InputError(message)
-    repeated, disagreeing = repeated_pairs(len(names), first, second, mated)
+    repeated, disagreeing = repeated_pairs(len(names), comparisons)
     if len(disagreeing):
-        shown = some([f"{names[a]} and {names[b]}" for a, b in disagreeing])
+        shown = listed([f"{names[a]} and {names[b]}" for a, b in disagreeing])
         message = (
             f"{source} lists {shown} as mated and as non-mated "
             f"({counted(len(disagreeing), 'pair')}); keep what is true"
@@ -76,10 +71,7 @@ def check_comparisons(
 
 
 def repeated_pairs(
-    unit_count: int,
-    first: Int[np.ndarray, " comparisons"],
-    second: Int[np.ndarray, " comparisons"],
-    mated: Bool[np.ndarray, " comparisons"],
+    unit_count: int, comparisons: Comparisons
 ) -> tuple[int, list[tuple[int, int]]]:
     """Find comparisons of the same two units, in either order.
 
@@ -90,6 +82,7 @@ def repeated_pairs(
     disagreeing
         The pairs (low, high) of units that are listed both as mated and as non-mated.
     """
+    first, second, mated = comparisons
     # In place: Adience has 188 million comparisons.
     key = np.minimum(first, second).astype(np.int64)
     key *= unit_count

@@ -1,4 +1,4 @@
-"""Degraded copies beside the pictures of a benchmark: quality that is known."""
+"""Degraded copies beside the images of a benchmark: quality that is known."""
 
 import dataclasses
 import re
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from prefiqs_jax.benchmarks.benchmark import Benchmark
-from prefiqs_jax.benchmarks.wording import counted
+from prefiqs_jax.benchmarks.comparisons import counted
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import ImageFolder
 from prefiqs_jax.images.stores import Degraded, Recipe
@@ -22,10 +22,10 @@ _COPY = re.compile(r"(.+)~([a-z_]+)_(0\.\d+|1)", re.DOTALL)
 def with_degraded(
     benchmark: Benchmark, copies: int = 1, *, seed: int = 0, worst: float = 1.0
 ) -> Benchmark:
-    """Add degraded copies of every picture, made while they are loaded.
+    """Add degraded copies of every image, made while they are loaded.
 
-    Degradations are dealt out in turn to the pictures in a random order, so that each
-    occurs as often as any other, give or take one, and no picture gets one twice.
+    Degradations are dealt out in turn to the images in a random order, so that each
+    occurs as often as any other, give or take one, and no image gets one twice.
     Severities fill (0, worst] evenly, for each degradation, too: they step by the
     golden section.
 
@@ -34,7 +34,7 @@ def with_degraded(
     benchmark
         Of all pairs.
     copies
-        Of each picture, from 1 to the number of degradations.
+        Of each image, from 1 to the number of degradations.
     seed
         Decides who gets what, and what is random in a degradation.
     worst
@@ -44,7 +44,7 @@ def with_degraded(
     -------
     Benchmark
         All pairs of the originals and the copies, called
-        ``person/03.png~motion_blur_0.4``, each after its original; but a picture is
+        ``person/03.png~motion_blur_0.4``, each after its original; but an image is
         not compared with its own copies. Severity is known: 0 for originals, unless
         they had one.
 
@@ -56,7 +56,7 @@ def with_degraded(
     if benchmark.mated is not None or benchmark.templates is not None:
         message = (
             f"{benchmark.name} ({benchmark.kind}) lists its comparisons, in which "
-            "degraded copies have no part; give a folder of pictures with identities"
+            "degraded copies have no part; give a folder of images with identities"
         )
         raise InputError(message)
     images, severity, originals = degraded_folder(
@@ -108,18 +108,17 @@ def degraded_folder(
     """
     from prefiqs_jax.images.degrade import DEGRADATIONS
 
-    if not 1 <= copies <= len(DEGRADATIONS):
-        message = (
-            f"{copies} copies; give 1 to {len(DEGRADATIONS)}: one each degradation"
-        )
-        raise InputError(message)
-    if not 0.01 <= worst <= 1:
-        message = f"worst severity {worst:g}; it must be from 0.01 to 1"
-        raise InputError(message)
-    if seed < 0:
-        message = f"seed is {seed}; it must be a whole number of at least 0"
-        raise InputError(message)
-
+    most = len(DEGRADATIONS)
+    for fits, message in (
+        (
+            1 <= copies <= most,
+            f"{copies} copies; give 1 to {most}: one each degradation",
+        ),
+        (0.01 <= worst <= 1, f"worst severity {worst:g}; it must be from 0.01 to 1"),
+        (seed >= 0, f"seed is {seed}; it must be a whole number of at least 0"),
+    ):
+        if not fits:
+            raise InputError(message)
     recipes = deal(folder.names, list(DEGRADATIONS), copies, seed, worst)
     names, severity, originals = [], [], []
     for place, name in enumerate(folder.names):
@@ -158,16 +157,9 @@ def copy_named(name: str) -> tuple[str, str, float] | None:
 def deal(
     names: Sequence[str], known: Sequence[str], copies: int, seed: int, worst: float
 ) -> list[dict[str, Recipe]]:
-    """Give each picture its copies' recipes, by their names.
+    """Deal out degradations: for each image the recipes of its copies, by their names.
 
-    Parameters
-    ----------
-    names
-        Of the pictures.
-    known
-        Degradations to deal out.
-    copies, seed, worst
-        As of :func:`with_degraded`.
+    ``known`` are the degradations; the rest is as in :func:`with_degraded`.
     """
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(len(names),)))
     turn = np.empty(len(names), np.int64)

@@ -6,27 +6,20 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int
 
-from prefiqs_jax.benchmarks.benchmark import Benchmark, Templates
+from prefiqs_jax.benchmarks.benchmark import Benchmark, Comparisons, Templates
 from prefiqs_jax.benchmarks.columns import numbered, read_columns
-from prefiqs_jax.benchmarks.comparisons import check_comparisons
-from prefiqs_jax.benchmarks.groups import (
-    MATED,
-    group_names,
-    in_order_of_appearance,
-    joined,
-)
-from prefiqs_jax.benchmarks.pictures import find_pictures, take_used
-from prefiqs_jax.benchmarks.wording import counted, some
+from prefiqs_jax.benchmarks.comparisons import check_comparisons, counted
+from prefiqs_jax.benchmarks.groups import MATED, group_names, joined
+from prefiqs_jax.benchmarks.pictures import find_images, take_used
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import ImageFolder, read_folder
 from prefiqs_jax.images.stores import FILES, Landmarked, Store
+from prefiqs_jax.weights.wording import listed
 
 MEMBERS = "_face_tid_mid.txt"
 COMPARISONS = "_template_pair_label.txt"
 POINTS = "_name_5pts_score.txt"
 LOOSE_CROP = "loose_crop"
-# Where the numbers of templates span less, they are looked up in a table: faster.
-_TABLE = 2**26
 _POINT_COLUMNS = {
     "image": "name",
     **{f"{axis}{point}": "number" for point in range(1, 6) for axis in "xy"},
@@ -42,7 +35,7 @@ class _Members(NamedTuple):
     template: Int[np.ndarray, " members"]
     medium: Int[np.ndarray, " members"]
     ids: Int[np.ndarray, " templates"]
-    """Of the templates in the file."""
+    """The numbers of the templates in the file."""
 
 
 def find_members(path: Path) -> Path | None:
@@ -50,7 +43,7 @@ def find_members(path: Path) -> Path | None:
     for folder in (path / "meta", path):
         found = sorted(folder.glob(f"*{MEMBERS}")) if folder.is_dir() else []
         if len(found) > 1:
-            message = f"{folder} has {some([each.name for each in found])}; keep one"
+            message = f"{folder} has {listed([each.name for each in found])}; keep one"
             raise InputError(message)
         if found:
             return found[0]
@@ -62,16 +55,16 @@ def read_ijb(path: Path, images: Path | None = None) -> Benchmark:
 
     In ``meta/``: ``ijbc_face_tid_mid.txt`` (image, template, medium),
     ``ijbc_template_pair_label.txt`` (two templates, 1 if mated) and
-    ``ijbc_name_5pts_score.txt`` (image, five points, score of the detector). Pictures
+    ``ijbc_name_5pts_score.txt`` (image, five points, score of the detector). Images
     in ``loose_crop/`` are aligned to the ArcFace template by the five points while they
-    are loaded; pictures of another folder are taken to be aligned.
+    are loaded; images of another folder are taken to be aligned.
 
     Parameters
     ----------
     path
         The folder of ``meta/`` and ``loose_crop/``.
     images
-        Folder of the pictures; None for ``loose_crop`` below `path`.
+        Folder of the images; None for ``loose_crop`` below `path`.
 
     Returns
     -------
@@ -85,7 +78,7 @@ def read_ijb(path: Path, images: Path | None = None) -> Benchmark:
     ------
     InputError
         If a file is absent or unreadable, a line is malformed, a template has no image,
-        a picture or its points are absent, or the comparisons contradict each other.
+        an image or its points are absent, or the comparisons contradict each other.
 
     References
     ----------
@@ -97,13 +90,18 @@ def read_ijb(path: Path, images: Path | None = None) -> Benchmark:
         raise InputError(message)
     prefix = source.name.removesuffix(MEMBERS)
     members = _read_members(source)
-    listed = source.with_name(prefix + COMPARISONS)
-    first, second, mated, template_of, notes = _read_comparisons(listed, members)
+    pair_list = source.with_name(prefix + COMPARISONS)
+    comparisons, template_of, notes = _read_comparisons(pair_list, members.ids)
 
     # Templates that no comparison needs are left out, and their images with them.
     kept = template_of[members.template] >= 0
     template = template_of[members.template[kept]]
-    folder, image, more = _pictures(path, source, prefix, images, members, kept)
+    folder = read_folder(
+        path / LOOSE_CROP if images is None else images, identities_matter=False
+    )
+    folder, image, left_out = _images(source, folder, members, kept)
+    store, how = _store(source.with_name(prefix + POINTS), folder)
+    unknown = (None,) * len(folder.names)
     order = np.argsort(template, kind="stable")
     templates = Templates(
         names=tuple(str(each) for each in members.ids[template_of >= 0].tolist()),
@@ -111,24 +109,22 @@ def read_ijb(path: Path, images: Path | None = None) -> Benchmark:
         template=template[order],
         medium=members.medium[kept][order],
     )
-    groups = joined(len(templates.names), first, second, mated)
-    groups = in_order_of_appearance(groups)
-    count = int(groups.max()) + 1
+    groups = joined(len(templates.names), comparisons)
     described = (
-        f"identities are the {count:,} groups of templates that mated comparisons join"
+        f"identities are the {int(groups.max()) + 1:,} groups of templates that mated "
+        "comparisons join"
     )
     return Benchmark(
         name=prefix,
         kind="ijbc",
-        images=folder,
-        first=first,
-        second=second,
-        mated=mated,
+        images=ImageFolder(
+            folder.root, folder.names, unknown, None, folder.notes, store
+        ),
+        **comparisons._asdict(),
         templates=templates,
         identities=group_names(groups),
         identity_source=MATED,
-        severity=None,
-        notes=(*notes, *more, described),
+        notes=(*notes, *left_out, how, described),
     )
 
 
@@ -144,95 +140,66 @@ def _read_members(source: Path) -> _Members:
 
 
 def _read_comparisons(
-    listed: Path, members: _Members
-) -> tuple[
-    Int[np.ndarray, " comparisons"],
-    Int[np.ndarray, " comparisons"],
-    Bool[np.ndarray, " comparisons"],
-    Int[np.ndarray, " templates"],
-    list[str],
-]:
+    source: Path, ids: Int[np.ndarray, " templates"]
+) -> tuple[Comparisons, Int[np.ndarray, " templates"], list[str]]:
     """Read comparisons, and number anew the templates that take part (-1: others)."""
+    import pandas as pd
+
     columns = {"template": "whole", "other_template": "whole", "mated": "label"}
-    one, other, mated = read_columns(listed, columns)
-    first, second = (_places(listed, members.ids, each) for each in (one, other))
-    names = [str(each) for each in members.ids.tolist()]
-    notes = list(check_comparisons(listed, names, first, second, mated))
+    one, other, mated = read_columns(source, columns)
+    index = pd.Index(ids)
+    first, second = (index.get_indexer(each).astype(np.int32) for each in (one, other))
+    absent = np.unique(np.concatenate([one[first < 0], other[second < 0]]))
+    if absent.size:
+        message = (
+            f"{source} compares {counted(len(absent), 'template')} without images: "
+            f"{listed(absent.tolist())}; complete *{MEMBERS}"
+        )
+        raise InputError(message)
+    names = [str(each) for each in ids.tolist()]
+    notes = list(check_comparisons(source, names, Comparisons(first, second, mated)))
     used = np.zeros(len(names), bool)
     used[first] = used[second] = True
     template_of = np.where(used, np.cumsum(used) - 1, -1).astype(np.int32)
     if unused := int((~used).sum()):
         notes.append(f"left out: {counted(unused, 'template')} in no comparison")
-    return template_of[first], template_of[second], mated, template_of, notes
+    comparisons = Comparisons(template_of[first], template_of[second], mated)
+    return comparisons, template_of, notes
 
 
-def _places(
-    listed: Path, ids: Int[np.ndarray, " templates"], wanted: np.ndarray
-) -> Int[np.ndarray, " comparisons"]:
-    if int(ids[-1]) - int(ids[0]) < _TABLE:
-        table = np.full(ids[-1] - ids[0] + 1, -1, np.int32)
-        table[ids - ids[0]] = np.arange(len(ids), dtype=np.int32)
-        inside = (wanted >= ids[0]) & (wanted <= ids[-1])
-        place = table[np.where(inside, wanted - ids[0], 0)]
-    else:
-        place = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1).astype(np.int32)
-        inside = ids[place] == wanted
-    if not (inside & (place >= 0)).all():
-        absent = np.unique(wanted[~inside | (place < 0)])
-        message = (
-            f"{listed} compares {counted(len(absent), 'template')} without images: "
-            f"{some([str(each) for each in absent])}; complete *{MEMBERS}"
-        )
-        raise InputError(message)
-    return place
-
-
-def _pictures(
-    path: Path,
+def _images(
     source: Path,
-    prefix: str,
-    images: Path | None,
+    folder: ImageFolder,
     members: _Members,
     kept: Bool[np.ndarray, " members"],
 ) -> tuple[ImageFolder, Int[np.ndarray, " kept"], tuple[str, ...]]:
-    """Find the pictures of the members that are kept, and how they are aligned."""
-    folder = read_folder(
-        path / LOOSE_CROP if images is None else images, identities_matter=False
-    )
+    """Find the images of the members that are kept; a note says what is left out."""
     numbers, place = np.unique(members.image[kept], return_inverse=True)
     wanted = [members.images[number] for number in numbers.tolist()]
-    found = find_pictures(source, folder, wanted)
-    used, (image,), notes = take_used(folder, found[place])
-    store, how = _store(source.with_name(prefix + POINTS), used)
-    unknown = (None,) * len(used.names)
-    folder = ImageFolder(used.root, used.names, unknown, None, used.notes, store)
-    return folder, image, (*notes, how)
+    found = find_images(source, folder, wanted)
+    used, (image,), left_out = take_used(folder, found[place])
+    return used, image, left_out
 
 
 def _store(points: Path, folder: ImageFolder) -> tuple[Store, str]:
     """Align loose crops by the points of a file, and nothing else."""
     if folder.root.name != LOOSE_CROP:
-        return FILES, f"pictures of {folder.root} are taken to be aligned"
+        return FILES, f"images of {folder.root} are taken to be aligned"
     names, *numbers = read_columns(points, _POINT_COLUMNS)
-    landmarks = np.stack(numbers[:-1], axis=1).reshape(-1, 5, 2)
-    listed = [names.distinct[code] for code in names.codes.tolist()]
-    row = _rows(points, listed)
+    lines = np.bincount(names.codes, minlength=len(names.categories))
+    if twice := names.categories[lines > 1].tolist():
+        message = f"{points} lists {listed(twice)} more than once; keep one line each"
+        raise InputError(message)
+    # The line of each name.
+    row = dict(zip(names.categories, np.argsort(names.codes).tolist(), strict=True))
     if absent := [name for name in folder.names if name not in row]:
         message = (
-            f"{points} has no points of {counted(len(absent), 'picture')}: "
-            f"{some(absent)}; complete it"
+            f"{points} has no points of {counted(len(absent), 'image')}: "
+            f"{listed(absent)}; complete it"
         )
         raise InputError(message)
+    landmarks = np.stack(numbers[:-1], axis=1).reshape(-1, 5, 2)
     chosen = landmarks[[row[name] for name in folder.names]]
     place = {name: index for index, name in enumerate(folder.names)}
-    how = f"pictures of {folder.root} are aligned by five points while they are loaded"
+    how = f"images of {folder.root} are aligned by five points while they are loaded"
     return Landmarked(chosen, place), how
-
-
-def _rows(points: Path, listed: list[str]) -> dict[str, int]:
-    row = {name: index for index, name in enumerate(listed)}
-    if len(row) < len(listed):
-        twice = [n for index, n in enumerate(listed) if row[n] != index]
-        message = f"{points} lists {some(twice)} more than once; keep one line each"
-        raise InputError(message)
-    return row

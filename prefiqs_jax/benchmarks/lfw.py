@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from prefiqs_jax.benchmarks.benchmark import Benchmark
-from prefiqs_jax.benchmarks.comparisons import check_comparisons
-from prefiqs_jax.benchmarks.pictures import find_pictures, picture_folder, take_used
+from prefiqs_jax.benchmarks.benchmark import Benchmark, Comparisons
+from prefiqs_jax.benchmarks.columns import reading
+from prefiqs_jax.benchmarks.pictures import compared_images
 from prefiqs_jax.errors import InputError
 
 _FOLDERS = {
@@ -22,7 +22,7 @@ class Line(NamedTuple):
     """One comparison of the list."""
 
     first: str
-    """Name of one picture, without extension."""
+    """Name of one image, without extension."""
     second: str
     people: tuple[str, str]
     mated: bool
@@ -33,7 +33,7 @@ def read_lfw(path: Path, images: Path | None = None, *, kind: str = "lfw") -> Be
 
     The header is the number of folds and of comparisons of either kind in each, or only
     the latter; then come lines of three columns (a person and two numbers: mated) and
-    of four (two people with a number each: non-mated). ``NAME 7`` is a picture
+    of four (two people with a number each: non-mated). ``NAME 7`` is an image
     ``NAME_0007`` of any extension, in a folder of the person or not.
 
     Parameters
@@ -41,15 +41,15 @@ def read_lfw(path: Path, images: Path | None = None, *, kind: str = "lfw") -> Be
     path
         The list.
     images
-        Folder of the pictures; None to look beside the list.
+        Folder of the images; None to look beside the list.
     kind
-        ``"lfw"`` or ``"xqlfw"``, whose pictures are in other folders.
+        ``"lfw"`` or ``"xqlfw"``, whose images are in other folders.
 
     Raises
     ------
     InputError
         If the list is unreadable, a line is malformed, the header counts other lines,
-        a picture is absent, or the comparisons contradict each other.
+        an image is absent, or the comparisons contradict each other.
 
     References
     ----------
@@ -59,14 +59,16 @@ def read_lfw(path: Path, images: Path | None = None, *, kind: str = "lfw") -> Be
     lines = read_pairs_txt(path)
     names = sorted({each for line in lines for each in (line.first, line.second)})
     number = {name: place for place, name in enumerate(names)}
-    first = np.array([number[line.first] for line in lines], np.int32)
-    second = np.array([number[line.second] for line in lines], np.int32)
-    mated = np.array([line.mated for line in lines])
-    notes = check_comparisons(path, names, first, second, mated)
-
-    folder = picture_folder(path, images, _FOLDERS[kind])
-    found = find_pictures(path, folder, names, by_stem=True)
-    used, (first, second), left_out = take_used(folder, found[first], found[second])
+    comparisons = Comparisons(
+        np.array([number[line.first] for line in lines], np.int32),
+        np.array([number[line.second] for line in lines], np.int32),
+        np.array([line.mated for line in lines]),
+    )
+    usual = _FOLDERS[kind]
+    found = compared_images(
+        path, names, comparisons, images=images, usual=usual, by_stem=True
+    )
+    used, (first, second, _) = found.images, found.comparisons
     person: dict[int, str] = {}
     for line, a, b in zip(lines, first.tolist(), second.tolist(), strict=True):
         person[a], person[b] = line.people
@@ -77,27 +79,17 @@ def read_lfw(path: Path, images: Path | None = None, *, kind: str = "lfw") -> Be
         images=dataclasses.replace(
             used, identities=identities, identity_source=path.name
         ),
-        first=first,
-        second=second,
-        mated=mated,
-        templates=None,
+        **found.comparisons._asdict(),
         identities=identities,
         identity_source=path.name,
-        severity=None,
-        notes=(*notes, *left_out),
+        notes=(*found.repeats, *found.left_out),
     )
 
 
 def read_pairs_txt(path: Path) -> list[Line]:
     """Read the lines of a list; errors as :func:`read_lfw`."""
-    try:
+    with reading(path):
         text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        message = f"cannot read {path}: {error.strerror}"
-        raise InputError(message) from None
-    except UnicodeDecodeError:
-        message = f"{path} is not UTF-8 text; save it as UTF-8"
-        raise InputError(message) from None
     header, *rows = text.splitlines() or [""]
     expected = _header(path, header)
     lines = [_line(path, n, row) for n, row in enumerate(rows, 2) if row.strip()]

@@ -1,4 +1,4 @@
-"""insightface's .bin files: JPEG pictures in pairs, and which pairs are mated."""
+"""insightface's .bin files: JPEG images in pairs, and which pairs are mated."""
 
 import hashlib
 from pathlib import Path
@@ -7,23 +7,24 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int
 
-from prefiqs_jax.benchmarks.benchmark import Benchmark
-from prefiqs_jax.benchmarks.comparisons import check_kinds, repeated_pairs
-from prefiqs_jax.benchmarks.pickled import Numpy, array_bytes, read_pickle
-from prefiqs_jax.benchmarks.wording import counted
+from prefiqs_jax.benchmarks.benchmark import Benchmark, Comparisons
+from prefiqs_jax.benchmarks.comparisons import check_kinds, counted, repeated_pairs
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import ImageFolder
 from prefiqs_jax.images.stores import Packed
+from prefiqs_jax.unpickle import Array, read_pickle
+from prefiqs_jax.weights.wording import naming
 
-_LAYOUT = "a .bin of insightface is (pictures, labels), two pictures for each label"
+MAX_BYTES = 2**32
+_LAYOUT = "a .bin of insightface is (images, labels), two images for each label"
 
 
 def read_packed(path: Path) -> Benchmark:
     """Read a ``.bin`` of insightface: ``lfw.bin``, ``agedb_30.bin`` and so on.
 
-    Comparison i is of pictures 2i and 2i + 1. Picture i is called ``00042.jpg``, as in
-    the folders that CR-FIQA makes of these files, so that scores of either fit. Where
-    the same bytes occur more than once, they are one image, with the first name: it is
+    Comparison i is of images 2i and 2i + 1. Image i is called ``00042.jpg``, as in the
+    folders that CR-FIQA makes of these files, so that scores of either fit. Where the
+    same bytes occur more than once, they are one image, with the first name: it is
     scored once, and a bootstrap by image draws it as one.
 
     Parameters
@@ -40,102 +41,100 @@ def read_packed(path: Path) -> Benchmark:
     ------
     InputError
         If the file is unreadable, truncated, not of this layout, holds anything but
-        pictures and labels, or lacks one kind of comparison.
+        images and labels, or lacks one kind of comparison.
     """
-    content = read_pickle(path)
-    if not isinstance(content, tuple | list) or len(content) != 2:
-        message = f"{path} is a pickle of something else; {_LAYOUT}"
-        raise InputError(message)
-    pictures, mated = _pictures(path, content[0]), _labels(path, content[1])
-    if len(pictures) != 2 * len(mated):
-        message = (
-            f"{path} has {counted(len(pictures), 'picture')} and "
-            f"{counted(len(mated), 'label')}; {_LAYOUT}"
-        )
-        raise InputError(message)
+    with naming(path):
+        images, mated = _content(path)
     check_kinds(path, mated)
-    by_name, image = _distinct(pictures)
-    names = tuple(by_name)
+    by_name, image = _distinct(images)
     notes = []
-    if len(names) < len(pictures):
-        notes.append(f"{len(pictures):,} places hold {len(names):,} different pictures")
-    first, second = image[::2].copy(), image[1::2].copy()
-    notes += _oddities(len(names), first, second, mated)
-    unknown = (None,) * len(names)
+    if len(by_name) < len(images):
+        notes.append(f"{len(images):,} places hold {len(by_name):,} different images")
+    comparisons = Comparisons(image[::2].copy(), image[1::2].copy(), mated)
+    notes += _oddities(len(by_name), comparisons)
+    unknown = (None,) * len(by_name)
+    store = Packed(by_name)
     return Benchmark(
         name=path.stem,
         kind="bin",
-        images=ImageFolder(path, names, unknown, None, (), Packed(by_name)),
-        first=first,
-        second=second,
-        mated=mated,
-        templates=None,
+        images=ImageFolder(path, tuple(by_name), unknown, None, (), store),
+        **comparisons._asdict(),
         identities=unknown,
-        identity_source=None,
-        severity=None,
         notes=tuple(notes),
     )
 
 
-def _pictures(path: Path, values: Any) -> list[bytes]:
-    if not isinstance(values, list | tuple):
-        message = f"{path} does not begin with a list of pictures; {_LAYOUT}"
+def _content(path: Path) -> tuple[list[bytes], Bool[np.ndarray, " comparisons"]]:
+    """Read the images and the labels."""
+    try:
+        cure = "a benchmark holds images and labels only: get the file again"
+        content = read_pickle(path, MAX_BYTES, cure)
+    except OSError as error:
+        message = f"cannot be read: {error.strerror}"
+        raise InputError(message) from None
+    if not isinstance(content, tuple | list) or len(content) != 2:
+        message = f"is a pickle of something else; {_LAYOUT}"
         raise InputError(message)
-    # OpenCV gives encoded pictures as arrays; some of the published files hold them.
-    pictures = [array_bytes(v) if isinstance(v, Numpy) else v for v in values]
-    for place, each in enumerate(pictures):
-        if not isinstance(each, bytes | bytearray):
-            message = f"{path}: picture {place} is no bytes; {_LAYOUT}"
+    images, labels = (_as_list(part) for part in content)
+    if images is None or labels is None:
+        part = "begin with a list of images" if images is None else "end with labels"
+        message = f"does not {part}; {_LAYOUT}"
+        raise InputError(message)
+    # OpenCV gives encoded images as arrays; some of the published files hold them.
+    data: list[Any] = [
+        each.values.tobytes()
+        if isinstance(each, Array) and each.values.itemsize == 1
+        else each
+        for each in images
+    ]
+    for place, each in enumerate(data):
+        if not isinstance(each, bytes):
+            message = f"image {place} is no bytes; {_LAYOUT}"
             raise InputError(message)
-    return [bytes(each) for each in pictures if each is not None]
-
-
-def _labels(path: Path, values: Any) -> Bool[np.ndarray, " comparisons"]:
-    if isinstance(values, Numpy):
-        values = list(array_bytes(values) or ())
-    if not isinstance(values, list | tuple):
-        message = f"{path} does not end with a list of labels; {_LAYOUT}"
-        raise InputError(message)
-    for place, each in enumerate(values):
+    for place, each in enumerate(labels):
         if not isinstance(each, int) or each not in (0, 1):
-            message = f"{path}: label {place} is no truth value; {_LAYOUT}"
+            message = f"label {place} is no truth value; {_LAYOUT}"
             raise InputError(message)
-    return np.array(values, bool)
+    if len(images) != 2 * len(labels):
+        message = (
+            f"has {counted(len(images), 'image')} and "
+            f"{counted(len(labels), 'label')}; {_LAYOUT}"
+        )
+        raise InputError(message)
+    return data, np.array(labels, bool)
+
+
+def _as_list(part: Any) -> list[Any] | None:
+    if isinstance(part, Array):
+        return part.values.tolist()
+    return list(part) if isinstance(part, list | tuple) else None
 
 
 def _distinct(
-    pictures: list[bytes],
-) -> tuple[dict[str, bytes], Int[np.ndarray, " pictures"]]:
-    """Name the different pictures, and give the number of each one's."""
-    digits = max(5, len(str(len(pictures) - 1)))
-    by_name: dict[str, bytes] = {}
-    number: dict[bytes, int] = {}
-    image = np.empty(len(pictures), np.int32)
-    for place, data in enumerate(pictures):
-        digest = hashlib.sha256(data).digest()
-        if digest not in number:
-            number[digest] = len(number)
-            by_name[f"{place:0{digits}d}.jpg"] = data
-        image[place] = number[digest]
-    return by_name, image
+    images: list[bytes],
+) -> tuple[dict[str, bytes], Int[np.ndarray, " images"]]:
+    """Name the different images, and give the number of each one's."""
+    import pandas as pd
+
+    digests = [hashlib.sha256(data).hexdigest() for data in images]
+    image, _ = pd.factorize(np.array(digests, object))
+    _, places = np.unique(image, return_index=True)
+    digits = max(5, len(str(len(images) - 1)))
+    by_name = {f"{place:0{digits}d}.jpg": images[place] for place in places.tolist()}
+    return by_name, image.astype(np.int32)
 
 
-def _oddities(
-    unit_count: int,
-    first: Int[np.ndarray, " comparisons"],
-    second: Int[np.ndarray, " comparisons"],
-    mated: Bool[np.ndarray, " comparisons"],
-) -> list[str]:
+def _oddities(unit_count: int, comparisons: Comparisons) -> list[str]:
     """Note what is odd in a file that everybody uses as it is."""
     notes = []
-    alone = int((first == second).sum())
+    alone = int((comparisons.first == comparisons.second).sum())
     if alone:
         what = counted(alone, "comparison")
-        notes.append(f"{what} of a picture with the same picture")
-    repeated, disagreeing = repeated_pairs(unit_count, first, second, mated)
+        notes.append(f"{what} of an image with the same image")
+    repeated, disagreeing = repeated_pairs(unit_count, comparisons)
     if repeated:
         notes.append(f"{counted(repeated, 'comparison')} repeat another")
     if disagreeing:
         what = counted(len(disagreeing), "pair")
-        notes.append(f"{what} of pictures listed both as mated and as non-mated")
+        notes.append(f"{what} of images listed both as mated and as non-mated")
     return notes

@@ -1,19 +1,17 @@
-"""A plain pairs.csv: two pictures a line, and whether they show one person."""
+"""A plain pairs.csv: two images a line, and whether they show one person."""
 
 import csv
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int
 
-from prefiqs_jax.benchmarks.benchmark import Benchmark
-from prefiqs_jax.benchmarks.columns import CHUNK_LINES, Column, Names, numbered
-from prefiqs_jax.benchmarks.comparisons import check_comparisons
-from prefiqs_jax.benchmarks.pictures import find_pictures, picture_folder, take_used
-from prefiqs_jax.benchmarks.wording import counted
+from prefiqs_jax.benchmarks.benchmark import Benchmark, Comparisons
+from prefiqs_jax.benchmarks.columns import numbered, reading
+from prefiqs_jax.benchmarks.comparisons import counted
+from prefiqs_jax.benchmarks.pictures import Compared, compared_images
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import ImageFolder
 
@@ -31,10 +29,10 @@ def read_pairs_table(
     path
         A CSV file with the columns ``image_a,image_b,mated`` (or
         ``img1_id,img2_id,label``, as in newer papers) in any order; others are ignored.
-        Pictures are paths below the folder, with or without extension; ``mated`` is 1
+        Images are paths below the folder, with or without extension; ``mated`` is 1
         or 0, true or false.
     images
-        Folder of the pictures; None for ``images`` beside the table, or else its own.
+        Folder of the images; None for ``images`` beside the table, or else its own.
     identity_level
         How many folders name the person, see :func:`prefiqs_jax.images.read_folder`.
 
@@ -46,33 +44,32 @@ def read_pairs_table(
     Raises
     ------
     InputError
-        If the table is unreadable, columns are missing, a line is malformed, a picture
+        If the table is unreadable, columns are missing, a line is malformed, an image
         is absent, or the comparisons contradict each other.
     """
-    one, other, mated = _read(path)
-    names, (first, second) = numbered(one, other)
-    notes = check_comparisons(path, names, first, second, mated)
-    folder = picture_folder(path, images, ("images",), identity_level)
-    found = find_pictures(path, folder, names)
-    used, (first, second), left_out = take_used(folder, found[first], found[second])
-    used, doubts = _agreeing(used, first, second, mated)
-    stem = path.stem
+    names, comparisons = _comparisons(path, *_read(path))
+    found = compared_images(
+        path,
+        names,
+        comparisons,
+        images=images,
+        usual=("images",),
+        identity_level=identity_level,
+    )
+    used, doubts = _agreeing(found)
     return Benchmark(
-        name=path.resolve().parent.name if stem == "pairs" else stem,
+        name=path.resolve().parent.name if path.stem == "pairs" else path.stem,
         kind="pairs",
         images=used,
-        first=first,
-        second=second,
-        mated=mated,
-        templates=None,
+        **found.comparisons._asdict(),
         identities=used.identities,
         identity_source=used.identity_source,
-        severity=None,
-        notes=(*notes, *folder.notes, *left_out, *doubts),
+        notes=(*found.repeats, *found.images.notes, *found.left_out, *doubts),
     )
 
 
-def _read(path: Path) -> tuple[Names, Names, Bool[np.ndarray, " comparisons"]]:
+def _read(path: Path) -> list[Any]:
+    """Read the columns of the images and of the label, as Series of text."""
     import pandas as pd
 
     form: dict[str, Any] = {
@@ -83,77 +80,63 @@ def _read(path: Path) -> tuple[Names, Names, Bool[np.ndarray, " comparisons"]]:
         "skipinitialspace": True,
         "encoding": "utf-8-sig",
     }
-    parts = Column("name"), Column("name"), Column("whole")
-    try:
-        header = list(pd.read_csv(path, nrows=0, **form).columns)
-        columns = _columns(path, header)
-        chunks: Any = pd.read_csv(path, chunksize=CHUNK_LINES, **form)
-        with chunks:
-            for chunk in chunks:
-                _add(path, [chunk[column].str.strip() for column in columns], parts)
-    except OSError as error:
-        message = f"cannot read {path}: {error.strerror}"
-        raise InputError(message) from None
-    except UnicodeDecodeError:
-        message = f"{path} is not UTF-8 text; save it as CSV UTF-8"
-        raise InputError(message) from None
-    except pd.errors.EmptyDataError:
-        message = f"{path} is empty; its first line should be {','.join(HEADERS[0])}"
-        raise InputError(message) from None
-    except (pd.errors.ParserError, csv.Error) as error:
-        what = " ".join(str(error).split()).removeprefix("Error tokenizing data. ")
-        message = f"{path} is no valid CSV ({what}); export it again"
-        raise InputError(message) from None
-    one, other, mated = (part.whole() for part in parts)
-    return one, other, mated == 1
-
-
-def _add(path: Path, chosen: list[Any], parts: Sequence[Column]) -> None:
-    """Add lines to the columns; blank ones, at the end mostly, say nothing."""
-    filled = [(each != "") for each in chosen]
-    some = filled[0] | filled[1] | filled[2]
-    one, other, label = (each[some] for each in chosen)
-    mated = label.str.lower().map(_LABELS)
-    if mated.isna().any():
-        line = int(mated.index[mated.isna()][0])
-        message = (
-            f"{path}, line {line + 2}: {str(label[line])[:40]!r} does not say "
-            "whether the pair is mated; write 1 or 0"
-        )
-        raise InputError(message)
-    missing = some & ~(filled[0] & filled[1])
-    if missing.any():
-        message = f"{path}, line {int(missing.idxmax()) + 2}: a picture is missing"
-        raise InputError(message)
-    for part, piece in zip(parts, (one, other, mated.astype(np.int64)), strict=True):
-        part.add(piece)
-
-
-def _columns(path: Path, found: list[str]) -> tuple[str, ...]:
-    raw = {name.strip(): name for name in found}
+    with reading(path):
+        try:
+            table = pd.read_csv(path, **form)
+        except pd.errors.EmptyDataError:
+            expected = ",".join(HEADERS[0])
+            message = f"{path} is empty; its first line should be {expected}"
+            raise InputError(message) from None
+        except (pd.errors.ParserError, csv.Error) as error:
+            what = " ".join(str(error).split())
+            what = what.removeprefix("Error tokenizing data. ")
+            message = f"{path} is no valid CSV ({what}); export it again"
+            raise InputError(message) from None
+    raw = {name.strip(): name for name in table.columns}
     for header in HEADERS:
         if set(header) <= set(raw):
-            return tuple(raw[name] for name in header)
+            return [table[raw[name]].str.strip() for name in header]
     message = (
-        f"{path} has the columns {', '.join(found)[:80]}; it needs "
+        f"{path} has the columns {', '.join(table.columns)[:80]}; it needs "
         f"{','.join(HEADERS[0])} in its first line, with commas between"
     )
     raise InputError(message)
 
 
-def _agreeing(
-    folder: ImageFolder,
-    first: Int[np.ndarray, " comparisons"],
-    second: Int[np.ndarray, " comparisons"],
-    mated: Bool[np.ndarray, " comparisons"],
-) -> tuple[ImageFolder, tuple[str, ...]]:
+def _comparisons(
+    path: Path, one: Any, other: Any, label: Any
+) -> tuple[list[str], Comparisons]:
+    """Give the names of the images, and the comparisons of them."""
+    # Blank lines, at the end mostly, say nothing.
+    some = (one != "") | (other != "") | (label != "")
+    mated = label.str.lower().map(_LABELS)
+    unclear = some & mated.isna()
+    if unclear.any():
+        line = int(unclear.idxmax())
+        message = (
+            f"{path}, line {line + 2}: {label[line][:40]!r} does not say whether the "
+            "pair is mated; write 1 or 0"
+        )
+        raise InputError(message)
+    missing = some & ((one == "") | (other == ""))
+    if missing.any():
+        message = f"{path}, line {int(missing.idxmax()) + 2}: an image is missing"
+        raise InputError(message)
+    columns = [each[some].astype("category").array for each in (one, other)]
+    names, (first, second) = numbered(*columns)
+    return names, Comparisons(first, second, mated[some].to_numpy() == 1)
+
+
+def _agreeing(found: Compared) -> tuple[ImageFolder, tuple[str, ...]]:
     """Keep the folder's identities only if no comparison contradicts them."""
+    folder = found.images
     unknown = dataclasses.replace(
         folder, identities=(None,) * len(folder.names), identity_source=None
     )
     if not all(folder.identities):
         return unknown, ()
     _, person = np.unique(np.array(folder.identities, str), return_inverse=True)
+    first, second, mated = found.comparisons
     contradictions = int(((person[first] == person[second]) != mated).sum())
     if not contradictions:
         return folder, ()

@@ -1,95 +1,111 @@
-"""Find the pictures that a list of comparisons names."""
+"""Find the images that a list of comparisons names."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int
 
-from prefiqs_jax.benchmarks.wording import counted, some
+from prefiqs_jax.benchmarks.benchmark import Comparisons
+from prefiqs_jax.benchmarks.comparisons import check_comparisons, counted
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import ImageFolder, read_folder
 from prefiqs_jax.images.folder import EXTENSIONS
+from prefiqs_jax.weights.wording import listed
 
 
-def picture_folder(
+class Compared(NamedTuple):
+    """The images that a list compares, and its comparisons of them."""
+
+    images: ImageFolder
+    """Only images that some comparison needs."""
+    comparisons: Comparisons
+    repeats: tuple[str, ...]
+    """A note on comparisons that are listed more than once, if there are any."""
+    left_out: tuple[str, ...]
+    """A note on images that no comparison needs, if there are any."""
+
+
+def compared_images(
     source: Path,
+    names: Sequence[str],
+    comparisons: Comparisons,
+    *,
     images: Path | None,
     usual: Sequence[str],
     identity_level: int | None = None,
-) -> ImageFolder:
-    """Read the folder that holds a benchmark's pictures.
+    by_stem: bool = False,
+) -> Compared:
+    """Check comparisons that a file lists by name, and find their images.
 
     Parameters
     ----------
     source
         The file that lists the comparisons.
+    names
+        Paths below the folder of the images, with or without extension.
+    comparisons
+        Indices of names, and whether both show one person.
     images
         The folder, if the user gave one.
     usual
-        Subfolders beside the file where the pictures usually are, the best first; else
+        Subfolders beside the file where the images usually are, the best first; else
         they are taken to be beside the file itself.
     identity_level
         How many folders name the person, see :func:`prefiqs_jax.images.read_folder`.
-
-    Raises
-    ------
-    InputError
-        As :func:`prefiqs_jax.images.read_folder` does.
-    """
-    if images is None:
-        beside = (source.parent / name for name in usual)
-        images = next((each for each in beside if each.is_dir()), source.parent)
-    return read_folder(images, identity_level, identities_matter=False)
-
-
-def find_pictures(
-    source: Path, folder: ImageFolder, wanted: Sequence[str], *, by_stem: bool = False
-) -> Int[np.ndarray, " wanted"]:
-    """Give the index in a folder of every picture that is named.
-
-    Parameters
-    ----------
-    source
-        The file that names them, for messages.
-    folder
-        Pictures to look in.
-    wanted
-        Paths below the folder, with or without extension.
     by_stem
         Whether the file's name without extension is enough, whatever folder it is in.
 
     Raises
     ------
     InputError
-        If pictures are absent, or a name fits several.
+        As :func:`check_comparisons`, :func:`prefiqs_jax.images.read_folder` and
+        :func:`find_images` do.
+    """
+    repeats = check_comparisons(source, names, comparisons)
+    if images is None:
+        beside = (source.parent / name for name in usual)
+        images = next((each for each in beside if each.is_dir()), source.parent)
+    folder = read_folder(images, identity_level, identities_matter=False)
+    found = find_images(source, folder, names, by_stem=by_stem)
+    first, second, mated = comparisons
+    used, (first, second), left_out = take_used(folder, found[first], found[second])
+    return Compared(used, Comparisons(first, second, mated), repeats, left_out)
+
+
+def find_images(
+    source: Path, folder: ImageFolder, wanted: Sequence[str], *, by_stem: bool = False
+) -> Int[np.ndarray, " wanted"]:
+    """Give the index in a folder of every image that a file names.
+
+    Raises
+    ------
+    InputError
+        If images are absent, or a name fits several.
     """
     places = {name: place for place, name in enumerate(folder.names)}
-    if all(name in places for name in wanted):
-        return np.array([places[name] for name in wanted], np.int32)
-    keys = [_key(name, by_stem) for name in folder.names]
-    loose = dict(zip(keys, range(len(keys)), strict=True))
-    several = {key for key, count in Counter(keys).items() if count > 1}
+    loose: dict[str, list[int]] = defaultdict(list)
+    if not all(name in places for name in wanted):
+        for place, name in enumerate(folder.names):
+            loose[_key(name, by_stem)].append(place)
     found = np.empty(len(wanted), np.int32)
     absent = []
-    for place, name in enumerate(wanted):
-        if name in places:
-            found[place] = places[name]
+    for number, name in enumerate(wanted):
+        fitting = [places[name]] if name in places else loose.get(_key(name, by_stem))
+        if not fitting:
+            absent.append(name)
             continue
-        key = _key(name, by_stem)
-        if key in several:
-            both = some([n for n in folder.names if _key(n, by_stem) == key])
+        if len(fitting) > 1:
+            both = listed([folder.names[place] for place in fitting])
             message = f"{source} names {name}, which may be {both}; keep one of them"
             raise InputError(message)
-        if key in loose:
-            found[place] = loose[key]
-        else:
-            absent.append(name)
+        found[number] = fitting[0]
     if absent:
         message = (
-            f"{source} names {counted(len(absent), 'picture')} that {folder.root} does "
-            f"not hold: {some(absent)}; give the folder that holds them with --images"
+            f"{source} names {counted(len(absent), 'image')} that {folder.root} does "
+            f"not hold: {listed(absent)}; give the folder that holds them with --images"
         )
         raise InputError(message)
     return found
@@ -98,28 +114,19 @@ def find_pictures(
 def take_used(
     folder: ImageFolder, *places: Int[np.ndarray, " comparisons"]
 ) -> tuple[ImageFolder, list[Int[np.ndarray, " comparisons"]], tuple[str, ...]]:
-    """Leave out the pictures that no comparison needs.
+    """Leave out the images that no comparison needs.
 
-    Returns
-    -------
-    folder
-        Only pictures that occur in `places`, in the order they had.
-    places
-        int32, the same pictures in the new folder.
-    notes
-        How many were left out.
+    Gives the smaller folder, in the same order, the places of the same images in it
+    (int32), and a note if any were left out.
     """
     used = np.zeros(len(folder.names), bool)
     for each in places:
         used[each] = True
     new = np.cumsum(used, dtype=np.int32) - np.int32(1)
-    unused = int((~used).sum())
-    notes = ()
-    if unused:
-        what = counted(unused, "picture")
-        notes = (f"left out of {folder.root}: {what} in no comparison",)
+    what = counted(int((~used).sum()), "image")
+    notes = (f"left out of {folder.root}: {what} in no comparison",)
     chosen = folder.take(np.flatnonzero(used).tolist())
-    return chosen, [new[each] for each in places], notes
+    return chosen, [new[each] for each in places], () if used.all() else notes
 
 
 def _key(name: str, by_stem: bool) -> str:

@@ -47,12 +47,7 @@ def known_name(name: str) -> str | None:
 
 
 def compare_counts(name: str, comparisons: int, mated: int) -> tuple[str, ...]:
-    """Compare counts of comparisons with the published ones.
-
-    Returns
-    -------
-    tuple of str
-        One note, or none if nothing is published under the name.
+    """Give a note that compares counts with the published ones, if there are any.
 
     Examples
     --------

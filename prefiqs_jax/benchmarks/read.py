@@ -4,7 +4,6 @@ import dataclasses
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from prefiqs_jax.benchmarks.all_pairs import read_all_pairs
 from prefiqs_jax.benchmarks.benchmark import Benchmark
@@ -14,13 +13,13 @@ from prefiqs_jax.benchmarks.lfw import read_lfw
 from prefiqs_jax.benchmarks.packed import read_packed
 from prefiqs_jax.benchmarks.pairs_table import read_pairs_table
 from prefiqs_jax.benchmarks.published import compare_counts
-from prefiqs_jax.benchmarks.wording import some
 from prefiqs_jax.errors import InputError, check_choice
 from prefiqs_jax.images import found_people
+from prefiqs_jax.weights.wording import listed
 
 KINDS: Mapping[str, str] = {
-    "folder": "pictures of people in subfolders or images.csv: all pairs (Adience)",
-    "lfw": "LFW's pairs.txt and its pictures",
+    "folder": "images of people in subfolders or images.csv: all pairs (Adience)",
+    "lfw": "LFW's pairs.txt and its images",
     "xqlfw": "xqlfw_pairs.txt and xqlfw_aligned_112/",
     "bin": "a .bin file of insightface: LFW, AgeDB-30, CFP-FP, CALFW, CPLFW",
     "crfiqa": "images/ and pair_list.txt, as CR-FIQA's scripts write them",
@@ -30,20 +29,13 @@ KINDS: Mapping[str, str] = {
 """Kinds of benchmark, with one line on each."""
 
 
-class _Found(NamedTuple):
-    """A kind, and the file or folder of it."""
-
-    kind: str
-    path: Path
-
-
 def read_benchmark(
     path: str | os.PathLike[str],
     kind: str | None = None,
     images: str | os.PathLike[str] | None = None,
     identity_level: int | None = None,
 ) -> Benchmark:
-    """Read a benchmark; no picture is decoded.
+    """Read a benchmark; no image is decoded.
 
     Parameters
     ----------
@@ -52,10 +44,10 @@ def read_benchmark(
     kind
         Which of them; None to find it by what is there.
     images
-        Folder of the pictures where they are not beside the list of comparisons.
+        Folder of the images where they are not beside the list of comparisons.
     identity_level
         How many folders name the person, see :func:`prefiqs_jax.images.read_folder`;
-        for kinds that do not say themselves who is in their pictures, ``folder`` and
+        for kinds that do not say themselves who is in their images, ``folder`` and
         ``pairs``.
 
     Returns
@@ -72,18 +64,17 @@ def read_benchmark(
     """
     path = Path(path)
     if not os.path.exists(path):
-        message = f"there is no {path}; give a benchmark: a file or folder of pictures"
+        message = f"there is no {path}; give a benchmark: a file or folder of images"
         raise InputError(message)
     if kind is not None:
         check_choice("kind of benchmark", kind, KINDS)
-    found = _find(path) if kind is None else _Found(kind, _listed(kind, path))
-    if images is not None and found.kind == "bin":
-        message = f"{found.path} holds its pictures itself; leave --images out"
+    kind, found = _find(path, kind)
+    if images is not None and kind == "bin":
+        message = f"{found} holds its images itself; leave --images out"
         raise InputError(message)
-    benchmark = _READERS[found.kind](
-        found.path, None if images is None else Path(images), identity_level
-    )
-    said = f"{found.path} was read as {found.kind}: {KINDS[found.kind]}"
+    folder = None if images is None else Path(images)
+    benchmark = _READERS[kind](found, folder, identity_level)
+    said = f"{found} was read as {kind}: {KINDS[kind]}"
     counts = compare_counts(
         benchmark.name, benchmark.comparison_count, benchmark.mated_count
     )
@@ -113,21 +104,24 @@ _MARKS: Mapping[str, str] = {
 }
 
 
-def _find(path: Path) -> _Found:
+def _find(path: Path, kind: str | None) -> tuple[str, Path]:
     """Tell the kind of a file by its name, of a folder by what is in it."""
     if path.is_file():
-        return _Found(_kind_of_file(path), path)
-    found = [
-        _Found(kind, path / mark)
-        for kind, mark in _MARKS.items()
-        if (path / mark).is_file()
-    ]
+        return kind or _kind_of_file(path), path
+    packed = [("bin", each) for each in sorted(path.glob("*.bin"))]
+    if kind == "bin" and len(packed) != 1:
+        what = listed([each.name for _, each in packed]) or "no .bin file"
+        message = f"{path} holds {what}; give one .bin file"
+        raise InputError(message)
+    if kind is not None:
+        return packed[0] if kind == "bin" else (kind, path / _MARKS.get(kind, ""))
+    found = [(kind, path / mark) for kind, mark in _MARKS.items()]
+    found = [(kind, file) for kind, file in found if file.is_file()]
     if find_members(path) is not None:
-        found.append(_Found("ijbc", path))
-    packed = [_Found("bin", each) for each in sorted(path.glob("*.bin"))]
-    found = found or packed or [_Found("folder", path)]
+        found.append(("ijbc", path))
+    found = found or packed or [("folder", path)]
     if len(found) > 1:
-        shown = some([each.path.name for each in found])
+        shown = listed([file.name for _, file in found])
         message = f"{path} holds several benchmarks: {shown}; give one of these files"
         raise InputError(message)
     return found[0]
@@ -135,12 +129,9 @@ def _find(path: Path) -> _Found:
 
 def _kind_of_file(path: Path) -> str:
     name = path.name.lower()
-    if name.endswith(".bin"):
-        return "bin"
-    if name.endswith(".csv"):
-        return "pairs"
-    if name == PAIR_LIST:
-        return "crfiqa"
+    kinds = {".bin": "bin", ".csv": "pairs", PAIR_LIST: "crfiqa"}
+    if kind := next((kind for end, kind in kinds.items() if name.endswith(end)), None):
+        return kind
     if name.endswith(".txt") and "pairs" in name:
         return "xqlfw" if "xqlfw" in name else "lfw"
     message = (
@@ -148,19 +139,3 @@ def _kind_of_file(path: Path) -> str:
         "pairs.csv, or say its kind with --kind"
     )
     raise InputError(message)
-
-
-def _listed(kind: str, path: Path) -> Path:
-    """Find the file of a kind where a folder was given."""
-    if path.is_file():
-        return path
-    if kind in _MARKS:
-        return path / _MARKS[kind]
-    if kind == "bin":
-        found = sorted(path.glob("*.bin"))
-        if len(found) != 1:
-            what = some([each.name for each in found]) or "no .bin file"
-            message = f"{path} holds {what}; give one .bin file"
-            raise InputError(message)
-        return found[0]
-    return path

@@ -18,7 +18,7 @@ def add_check(commands: Any) -> None:
     """Add ``check`` to the commands."""
     check = commands.add_parser(
         "check",
-        help="see whether channels and scaling fit the network on your pictures",
+        help="see whether channels and scaling fit the network on your images",
         description="Compare the stored preprocessing with swapped channels and other "
         "scalings. Exit status 1 says that another one fits clearly better.",
     )

@@ -11,7 +11,7 @@ def add_demo(commands: Any) -> None:
     demo = commands.add_parser(
         "demo",
         help="run the whole experiment on synthetic faces; needs no file",
-        description="Render people who do not exist, degrade their pictures to known "
+        description="Render synthetic faces, degrade them to known "
         "severity, sweep nine sparsities with the embedded network, and report how far "
         "the first order holds and whether the quality predicts recognition errors.",
     )
@@ -28,7 +28,7 @@ def add_demo(commands: Any) -> None:
         "--severities",
         metavar="LIST",
         default="0.4,0.7,1",
-        help="rungs of the ladders, each in [0, 1]; the largest is the worst of the "
+        help="severity levels, each in [0, 1]; the largest is the worst of the "
         "benchmark, too (default: %(default)s)",
     )
     add_seed(demo)

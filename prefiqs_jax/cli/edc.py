@@ -33,7 +33,7 @@ def add_edc(commands: Any) -> None:
     edc = commands.add_parser(
         "edc",
         help="see whether qualities predict recognition errors",
-        description="Verify the pictures of benchmarks, score them by several "
+        description="Verify the images of benchmarks, score them by several "
         "qualities, and draw error-versus-discard curves with areas and intervals. "
         "Run it again to continue.",
     )
@@ -65,7 +65,7 @@ def _add_networks(edc: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--flip",
         action="store_true",
-        help="embed each picture and its mirror image, one after the other, as "
+        help="embed each image and its mirror image, one after the other, as "
         "CR-FIQA's evaluation does; only then is protocol crfiqa what its code gives",
     )
     add_precision(group)
@@ -96,7 +96,7 @@ def _add_benchmarks(edc: argparse.ArgumentParser) -> None:
         type=natural,
         default=0,
         metavar="N",
-        help="add N degraded copies of every picture, of known severity; for folders "
+        help="add N degraded copies of every image, of known severity; for folders "
         "of faces (default: 0)",
     )
     add_on_bad_image(group)
@@ -104,7 +104,7 @@ def _add_benchmarks(edc: argparse.ArgumentParser) -> None:
         "--template-quality",
         choices=("min", "mean", "max"),
         default="min",
-        help="of the pictures of a template (default: min)",
+        help="of the images of a template (default: min)",
     )
 
 

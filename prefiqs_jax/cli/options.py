@@ -32,7 +32,8 @@ class Choices:
     def __iter__(self) -> Iterator[str]:
         """Import the module, and list the names."""
         known: Any = getattr(importlib.import_module(self._module), self._name)
-        return iter(known() if callable(known) else known)
+        names: Any = known() if callable(known) else known
+        return iter(names)
 
     def __contains__(self, value: object) -> bool:
         """Import the module, and look the name up."""

@@ -1,4 +1,4 @@
-"""The main experiment on faces of nobody, with nothing to download."""
+"""The main experiment on synthetic faces, with nothing to download."""
 
 from prefiqs_jax.demo.run import DemoReport, demo, is_demo, report_demo
 from prefiqs_jax.demo.settings import DemoSettings

@@ -1,4 +1,4 @@
-"""The pictures of a demo: people, clean photographs, degraded ones, known severity."""
+"""The images of a demo: people, clean photographs, degraded ones, known severity."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ MARKER = "demo.json"
 PICTURES = "images"
 CLEAN_NAME = "clean"
 # The experiment that trains the embedded backbone draws its people from the streams 1
-# (to train) and 2 (to test) of its seeds: nobody here was trained on.
+# (to train) and 2 (to test) of its seeds: no person here was trained on.
 STREAM = 4
 # Degradations of one demo draw from seeds that no other demo uses.
 _SEEDS = 1_000_000
@@ -37,7 +37,7 @@ _GOLDEN = (5**0.5 - 1) / 2
 
 
 class Plan(NamedTuple):
-    """One picture to make."""
+    """One image to make."""
 
     person: int
     shot: int
@@ -47,7 +47,7 @@ class Plan(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Path below the folder of the pictures."""
+        """Path below the folder of the images."""
         what = self.degradation
         if self.severity > 0:
             what = f"{what}_{self.severity:g}"
@@ -55,11 +55,11 @@ class Plan(NamedTuple):
 
 
 def plan(settings: DemoSettings) -> list[Plan]:
-    """List the pictures, person by person.
+    """List the images, person by person.
 
     Degradations are dealt out in turn, so that each occurs as often as any other, give
-    or take one. Severities fill (0, worst rung] evenly, for each degradation, too: they
-    step by the golden section.
+    or take one. Severities fill (0, highest level] evenly, for each degradation, too:
+    they step by the golden section.
     """
     names, worst = list(DEGRADATIONS), max(settings.severities)
     pictures = []
@@ -81,7 +81,7 @@ def photograph(settings: DemoSettings) -> np.ndarray:
     Returns
     -------
     ndarray
-        Shape (pictures, 112, 112, 3), uint8, RGB.
+        Shape (images, 112, 112, 3), uint8, RGB.
     """
     root = jax.random.fold_in(jax.random.key(settings.seed), STREAM)
     identity, capture = jax.random.split(root)
@@ -93,12 +93,12 @@ def photograph(settings: DemoSettings) -> np.ndarray:
 
 
 def open_benchmark(settings: DemoSettings, out: Path) -> ImageFolder:
-    """Make the pictures below ``out``, or find those of an earlier call.
+    """Make the images below ``out``, or find those of an earlier call.
 
     Parameters
     ----------
     settings
-        Of the demo.
+        Settings of the demo.
     out
         Folder of the demo: new, empty, or one with the same settings.
 
@@ -123,7 +123,7 @@ def open_benchmark(settings: DemoSettings, out: Path) -> ImageFolder:
         clear_partial(root)
         _claim(settings, out)
         names = [shot.name for shot in plan(settings)]
-        # Written last: with it, all pictures are there.
+        # Written last: with it, all images are there.
         if (root / IDENTITY_TABLE).exists():
             check_outputs(root, [*names, IDENTITY_TABLE])
         else:
@@ -136,7 +136,7 @@ def open_benchmark(settings: DemoSettings, out: Path) -> ImageFolder:
 
 
 def _make_pictures(settings: DemoSettings) -> dict[str, str | bytes]:
-    """Make the files of every picture, and last the table."""
+    """Make the files of every image, and last the table."""
     pictures = photograph(settings)
     files: dict[str, str | bytes] = {}
     lines = [f"file,identity,{','.join(Plan._fields[2:])}"]
@@ -151,7 +151,7 @@ def _make_pictures(settings: DemoSettings) -> dict[str, str | bytes]:
 
 
 def read_plan(out: Path) -> "pd.DataFrame":
-    """Read the table of the pictures: image, identity, degradation, severity."""
+    """Read the table of the images: image, identity, degradation, severity."""
     import pandas as pd
 
     table = pd.read_csv(out / PICTURES / IDENTITY_TABLE)

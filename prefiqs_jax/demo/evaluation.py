@@ -1,6 +1,5 @@
-"""Ask whether the quality of a demo's pictures predicts its network's errors."""
+"""Ask whether the quality of a demo's images predicts its network's errors."""
 
-import contextlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +16,6 @@ from prefiqs_jax.fiqa import (
     fnmr_at,
     threshold_at_fmr,
 )
-from prefiqs_jax.images import ImageFolder, load_batches
 from prefiqs_jax.sensitivity import drift_of, unit
 from prefiqs_jax.types import Params
 
@@ -66,22 +64,8 @@ class DemoEmbedder:
         return unit(raw)
 
 
-def load_all(folder: ImageFolder, backbone: Backbone) -> np.ndarray:
-    """Decode every picture of a folder, in the order of its names."""
-    pixels = backbone.preprocessing
-    batches = load_batches(
-        folder,
-        height=pixels.height,
-        width=pixels.width,
-        batch_size=_BATCH,
-        needed_by=backbone.name,
-    )
-    with contextlib.closing(batches):
-        return np.concatenate([batch.pixels for batch in batches])
-
-
 def verify(embeddings: np.ndarray, pictures: "pd.DataFrame") -> "pd.DataFrame":
-    """Count the verification errors: of the clean pictures, and of all.
+    """Count the verification errors of the clean images, and of all.
 
     Parameters
     ----------
@@ -93,7 +77,7 @@ def verify(embeddings: np.ndarray, pictures: "pd.DataFrame") -> "pd.DataFrame":
     Returns
     -------
     pandas.DataFrame
-        Columns pictures (``clean`` or ``all``), images, mated, non_mated, eer, fmr,
+        Columns images (``clean`` or ``all``), images, mated, non_mated, eer, fmr,
         threshold and fnmr.
     """
     import pandas as pd
@@ -127,14 +111,14 @@ def discard_curves(
     replicates: int,
     seed: int,
 ) -> dict[str, EDCBand]:
-    """Compute the error-versus-discard curves of four qualities on all pictures.
+    """Compute the error-versus-discard curves of four qualities on all images.
 
     Parameters
     ----------
     embeddings, pictures
         As for :func:`verify`.
     rows
-        Of the sweep, at the sparsity of the quality, in the order of the pictures.
+        Rows of the sweep at the sparsity of the quality, in the order of the images.
     replicates, seed
         Replicates of the intervals by identity, and the key of their draws and of the
         random quality.

@@ -1,4 +1,4 @@
-"""Figures of a demo: its faces, its ladders, its errors."""
+"""Figures of a demo: its faces, its degradations, its errors."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from prefiqs_jax.demo.settings import QUALITY_SPARSITY
 from prefiqs_jax.demo.summary import few_people
 from prefiqs_jax.fiqa import EDCBand
 from prefiqs_jax.images.degrade import DEGRADATIONS, degrade
-from prefiqs_jax.report.figures import Drawing
+from prefiqs_jax.plots import Drawing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,20 +20,20 @@ _SHEET_PEOPLE = 6
 _MOST_DISCARDED = 0.6
 
 
-def face_sheet(pixels: np.ndarray, pictures: "pd.DataFrame") -> Drawing:
-    """Draw every picture of the first people.
+def face_sheet(pixels: np.ndarray, table: "pd.DataFrame") -> Drawing:
+    """Draw every image of the first people.
 
     Parameters
     ----------
     pixels
         Shape (images, height, width, 3), uint8.
-    pictures
+    table
         In the same order, person by person, with columns identity and severity.
     """
-    shots = int((pictures["identity"] == pictures["identity"].iloc[0]).sum())
-    people = min(_SHEET_PEOPLE, len(pictures) // shots)
+    shots = int((table["identity"] == table["identity"].iloc[0]).sum())
+    people = min(_SHEET_PEOPLE, len(table) // shots)
     sheet = pixels[: people * shots].reshape(people, shots, *pixels.shape[1:])
-    clean = int((pictures["severity"].iloc[:shots] == 0).sum())
+    clean = int((table["severity"].iloc[:shots] == 0).sum())
     figure = plots.picture_sheet(
         Figure(figsize=(plots.PAGE_IN, 2)),
         sheet,
@@ -44,42 +44,40 @@ def face_sheet(pixels: np.ndarray, pictures: "pd.DataFrame") -> Drawing:
     return Drawing(
         "synthetic_faces",
         figure,
-        "People who do not exist",
-        f"All pictures of the first {people} people. Pose, expression, light, "
-        "background and camera differ from picture to picture.",
-        "Sheet of synthetic faces, one row per person, clean and degraded pictures.",
+        "Synthetic faces",
+        f"All images of the first {people} people. Pose, expression, light, "
+        "background and camera differ from image to image.",
+        "Sheet of synthetic faces, one row per person, clean and degraded images.",
         ("pictures",),
     )
 
 
-def ladder_sheet(face: np.ndarray, severities: tuple[float, ...], seed: int) -> Drawing:
-    """Draw one face on every rung of every ladder; ``face`` is (height, width, 3)."""
-    rungs = (0.0, *severities)
-    sheet = np.stack(
-        [
-            np.stack([degrade(face, name, rung, seed=seed) for rung in rungs])
-            for name in DEGRADATIONS
-        ]
-    )
+def degradation_sheet(
+    face: np.ndarray, severities: tuple[float, ...], seed: int
+) -> Drawing:
+    """Draw one face, (height, width, 3), at every severity of every degradation."""
+    levels = (0.0, *severities)
+    sheet = [
+        [degrade(face, name, s, seed=seed) for s in levels] for name in DEGRADATIONS
+    ]
     figure = plots.picture_sheet(
         Figure(figsize=(plots.PAGE_IN, 2)),
-        sheet,
+        np.array(sheet),
         rows=[name.replace("_", " ") for name in DEGRADATIONS],
-        columns=[f"{rung:g}" for rung in rungs],
+        columns=[f"{severity:g}" for severity in levels],
         blocks=2,
     )
     return Drawing(
         "degradation_ladder",
         figure,
         "Every degradation at every severity",
-        "One face; severity above each column, 0 is the clean picture. A severity "
+        "One face; severity above each column, 0 is the clean image. A severity "
         "means the same for one degradation at any face, not for two degradations.",
         "Sheet of one face, degraded in fourteen ways, severity rising to the right.",
-        (),
     )
 
 
-def ladder_curves(table: "pd.DataFrame") -> Drawing:
+def severity_curves(table: "pd.DataFrame") -> Drawing:
     """Draw the mean drift over severity."""
     figure = plots.drift_against_severity(Figure(figsize=(plots.PAGE_IN, 4)), table)
     faces = int(table["faces"].iloc[0])
@@ -98,18 +96,16 @@ def ladder_curves(table: "pd.DataFrame") -> Drawing:
 def discard(bands: Mapping[str, EDCBand]) -> Drawing:
     """Draw the error-versus-discard curves."""
     figure = Figure(figsize=(4.6, 3.4))
-    plots.edc_panel(
-        figure.add_subplot(), bands, max_discard=_MOST_DISCARDED, bounds=False
-    )
+    plots.edc_panel(figure.add_subplot(), bands, max_discard=_MOST_DISCARDED)
     return Drawing(
         "error_versus_discard",
         figure,
         "Error versus discard",
         "False non-match rate of the mated comparisons that are left when those of "
         "lowest quality are discarded; a comparison is as good as the worse of its "
-        "pictures, and the threshold stays that of all pictures. Bands are 95 % "
+        "images, and the threshold stays that of all images. Bands are 95 % "
         f"{next(iter(bands.values())).method} intervals by identity. First order needs "
-        "no pruned network; the known severity is what was done to each picture; "
+        "no pruned network; the known severity is what was done to each image; "
         f"random is one random order.{few_people(bands)}",
         "Error-versus-discard curves of four qualities.",
         ("edc", "verification"),

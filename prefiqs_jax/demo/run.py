@@ -1,4 +1,4 @@
-"""The whole demo: pictures, sweep, errors, report."""
+"""The whole demo: images, sweep, errors, report."""
 
 import os
 from collections.abc import Sequence
@@ -21,22 +21,21 @@ from prefiqs_jax.demo.evaluation import (
     DemoEmbedder,
     curve_table,
     discard_curves,
-    load_all,
     verify,
 )
-from prefiqs_jax.demo.ladder import climb, summarise_ladder
 from prefiqs_jax.demo.settings import (
-    LADDER_PEOPLE,
+    MOST_FACES,
     QUALITY_SPARSITY,
     SPARSITIES,
     DemoSettings,
 )
+from prefiqs_jax.demo.severities import measure_levels, summarise_levels
 from prefiqs_jax.demo.summary import summary
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.images import read_folder
+from prefiqs_jax.images import load_batches, read_folder
 from prefiqs_jax.masks import mask_named
+from prefiqs_jax.plots import Drawing
 from prefiqs_jax.report import Supplement, write_report
-from prefiqs_jax.report.figures import Drawing
 from prefiqs_jax.statistics import summarise
 from prefiqs_jax.sweep import SweepOptions, sweep
 from prefiqs_jax.trees import weight_count
@@ -47,7 +46,7 @@ if TYPE_CHECKING:
 BACKBONE = "demo"
 MASK = "global/magnitude"
 REPLICATES = 1000
-"""Of the bootstrap of the discard curves."""
+"""Bootstrap replicates of the discard curves."""
 
 
 class DemoReport(NamedTuple):
@@ -71,9 +70,9 @@ def demo(
     command: list[str] | None = None,
     progress: bool = True,
 ) -> DemoReport:
-    """Run the experiment on faces of nobody, by the embedded network.
+    """Run the experiment on synthetic faces, by the embedded network.
 
-    Renders people, degrades pictures to known severity, sweeps nine sparsities, and
+    Renders people, degrades images to known severity, sweeps nine sparsities, and
     asks whether the quality predicts verification errors. The same settings give the
     same rows; a demo that was killed goes on where it stopped.
 
@@ -83,7 +82,7 @@ def demo(
         Folder: new, empty, or a demo of the same settings. It becomes a run that
         :func:`prefiqs_jax.results.read` reads, with ``images`` and ``report`` in it.
     settings
-        Of the pictures.
+        What the images are.
     command
         Words of the command line, for run.json.
     progress
@@ -144,9 +143,9 @@ def report_demo(
     out = Path(out)
     settings = read_settings(out)
     rows = results.read(out)
-    pictures = read_plan(out)
+    planned = read_plan(out)
     folder = read_folder(out / PICTURES)
-    if len(rows) != len(pictures) * len(SPARSITIES):
+    if len(rows) != len(planned) * len(SPARSITIES):
         message = f"{out} is not finished; run prefiqs demo --out {out} to go on"
         raise InputError(message)
 
@@ -154,9 +153,17 @@ def report_demo(
     mask = masks.globally(masks.magnitude)(backbone.params, QUALITY_SPARSITY)
     pruned = masks.apply_mask(backbone.params, mask)
     embedder = DemoEmbedder(backbone, pruned, progress=progress)
-    pixels = load_all(folder, backbone)
+    size = backbone.preprocessing
+    (loaded,) = load_batches(
+        folder,
+        height=size.height,
+        width=size.width,
+        batch_size=len(folder.names),
+        needed_by=backbone.name,
+    )
+    pixels = loaded.pixels
     embeddings = embedder.dense(pixels)
-    ordered = pictures.set_index("image").loc[list(folder.names)].reset_index()
+    ordered = planned.set_index("image").loc[list(folder.names)].reset_index()
     chosen = rows.loc[rows["sparsity"] == QUALITY_SPARSITY].set_index("image")
     bands = discard_curves(
         embeddings,
@@ -168,10 +175,10 @@ def report_demo(
     verification = verify(embeddings, ordered)
     is_clean = (ordered["severity"] == 0).to_numpy(np.bool_)
     firsts = np.flatnonzero(is_clean & ~ordered["identity"].duplicated().to_numpy())
-    faces = pixels[firsts[:LADDER_PEOPLE]]
-    rungs = tuple(settings.severities)
-    ladder_faces = climb(faces, rungs, embedder.drift, seed=settings.seed)
-    ladder = summarise_ladder(ladder_faces)
+    faces = pixels[firsts[:MOST_FACES]]
+    severities = tuple(settings.severities)
+    of_faces = measure_levels(faces, severities, embedder.drift, seed=settings.seed)
+    levels = summarise_levels(of_faces)
     clean_rows = rows.loc[rows["image"].isin(ordered["image"][is_clean])]
     within_clean = summarise(clean_rows)
 
@@ -184,7 +191,7 @@ def report_demo(
             statistics=statistics,
             within_clean=within_clean,
             verification=verification,
-            ladder=ladder,
+            levels=levels,
             bands=bands,
         )
         return told
@@ -192,8 +199,8 @@ def report_demo(
     def draw() -> list[Drawing]:
         return [
             figures.face_sheet(pixels, ordered),
-            figures.ladder_sheet(faces[0], rungs, settings.seed),
-            figures.ladder_curves(ladder),
+            figures.degradation_sheet(faces[0], severities, settings.seed),
+            figures.severity_curves(levels),
             figures.discard(bands),
         ]
 
@@ -201,8 +208,8 @@ def report_demo(
         "pictures": ordered,
         "verification": verification,
         "edc": curve_table(bands),
-        "ladder": ladder,
-        "ladder_faces": ladder_faces,
+        "ladder": levels,
+        "ladder_faces": of_faces,
         "statistics_clean": within_clean,
     }
     page = write_report(

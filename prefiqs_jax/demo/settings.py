@@ -1,4 +1,4 @@
-"""What a demo shows: how many people, how bad the pictures."""
+"""What a demo shows: how many people, how degraded the images."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ DISCARD = 0.2
 """Fraction of comparisons that the summary discards."""
 CLEAN = 6
 DEGRADED = 4
-"""Pictures of each person, without and with a degradation."""
-LADDER_PEOPLE = 40
-"""People, at most, whose first clean picture climbs every ladder."""
+"""Images of each person, without and with a degradation."""
+MOST_FACES = 40
+"""People, at most, whose first clean image is degraded to every severity level."""
 MOST_PEOPLE = MOST_IMAGES // (CLEAN + DEGRADED)
 
 
@@ -27,12 +27,12 @@ class DemoSettings:
     Attributes
     ----------
     seed
-        Of people, photographs and degradations; the default is 0.
+        Seed of people, photographs and degradations.
     people
-        How many, 2 to 1000, each with six clean and four degraded pictures.
+        How many, 2 to 1000, each with six clean and four degraded images.
     severities
-        Rungs of the ladder of every degradation, ascending, each in (0, 1]. Degraded
-        pictures of the benchmark have any severity up to the largest.
+        Severity levels of every degradation, ascending, each in (0, 1]. Degraded
+        images of the benchmark have any severity up to the largest.
 
     Raises
     ------
@@ -49,7 +49,7 @@ class DemoSettings:
         if not 2 <= self.people <= MOST_PEOPLE:
             message = (
                 f"{self.people} people; give 2 to {MOST_PEOPLE}, since recognition "
-                "compares different people, and every picture with every other one"
+                "compares different people, and every image with every other one"
             )
             raise InputError(message)
         if self.seed < 0:
@@ -59,13 +59,13 @@ class DemoSettings:
             # A NaN is in no interval.
             if not 0 <= severity <= 1:
                 message = (
-                    f"severity {severity:g} is outside [0, 1]: 0 leaves a picture as "
+                    f"severity {severity:g} is outside [0, 1]: 0 leaves an image as "
                     "it is, 1 all but destroys it"
                 )
                 raise InputError(message)
-        # Clean pictures are the rung 0 of every ladder already.
-        rungs = tuple(sorted({float(s) for s in self.severities if s > 0}))
-        if not rungs:
+        # Clean images are severity 0 of every degradation already.
+        levels = tuple(sorted({float(s) for s in self.severities if s > 0}))
+        if not levels:
             message = "no severity above 0; give some, such as 0.4,0.7,1"
             raise InputError(message)
-        object.__setattr__(self, "severities", rungs)
+        object.__setattr__(self, "severities", levels)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from prefiqs_jax.demo.evaluation import FIRST_ORDER, PREFIQS, RANDOM, SEVERITY
-from prefiqs_jax.demo.ladder import rising
 from prefiqs_jax.demo.settings import DISCARD, QUALITY_SPARSITY
+from prefiqs_jax.demo.severities import rising
 from prefiqs_jax.fiqa import EDCBand, few_told
-from prefiqs_jax.report.page import with_interval
+from prefiqs_jax.report.values import with_interval
 from prefiqs_jax.statistics import gathered
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def summary(
     statistics: "pd.DataFrame",
     within_clean: "pd.DataFrame",
     verification: "pd.DataFrame",
-    ladder: "pd.DataFrame",
+    levels: "pd.DataFrame",
     bands: Mapping[str, EDCBand],
 ) -> list[str]:
     """Write what a demo found.
@@ -34,8 +34,8 @@ def summary(
     network
         Name of the network and number of its weights.
     statistics, within_clean
-        Agreement of first order and drift: of all pictures, and of the clean ones.
-    verification, ladder, bands
+        Agreement of first order and drift: of all images, and of the clean ones.
+    verification, levels, bands
         As the parts of the demo return them.
 
     Returns
@@ -57,22 +57,22 @@ def summary(
     )
     warned = "".join(f" {sentence}" for sentence in gathered(statistics))
     in_clean = _as_number(within_clean, "spearman", _TOLD[-1])
-    rise, fall = rising(ladder)
+    rise, fall = rising(levels)
     but = f"; not of {_listed(fall)}" if fall else ""
     kept = {name: _after_discard(band) for name, band in bands.items()}
     told = few_people(bands)
     return [
-        f"{int(every['images'])} pictures of people who do not exist, "
+        f"{int(every['images'])} images of synthetic people, "
         f"{int(clean['images'])} of them clean; network {network}.",
         f"Recognition: equal error rate {_percent(clean['eer'])} on the clean "
-        f"pictures, {_percent(every['eer'])} on all.",
+        f"images, {_percent(every['eer'])} on all.",
         "The first order misses of the change of the embedding (median relative "
         f"residual [95 % interval] at sparsity): {missed}.{warned}",
         f"In rank (Spearman's ρ of first order and drift): {ranked}; within the clean "
         f"images alone {in_clean} at {_TOLD[-1]:g}.",
         f"At sparsity {QUALITY_SPARSITY:g} the mean drift rises with severity at every "
         f"step for {len(rise)} of {len(rise) + len(fall)} degradations{but}.",
-        f"False non-match rate at FMR {every['fmr']:g}, all pictures: "
+        f"False non-match rate at FMR {every['fmr']:g}, all images: "
         f"{_percent(every['fnmr'])}.",
         f"Without the {100 * DISCARD:g} % of comparisons of lowest PreFIQs quality: "
         f"{kept[PREFIQS]}.{told}",

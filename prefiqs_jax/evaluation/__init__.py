@@ -1,6 +1,6 @@
 """The whole evaluation: networks, benchmarks and qualities in; tables and figures out.
 
-A network embeds and scores the pictures of benchmarks; qualities of every origin are
+A network embeds and scores the images of benchmarks; qualities of every origin are
 held against its recognition errors, and those of other networks, with intervals.
 """
 

@@ -27,7 +27,7 @@ def open_benchmarks(
     kind, images, identity_level
         As for :func:`prefiqs_jax.benchmarks.read_benchmark`.
     degraded
-        Degraded copies of every picture.
+        Degraded copies of every image.
     seed
         For the degradations.
 

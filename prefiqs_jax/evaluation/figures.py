@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
@@ -10,6 +9,8 @@ from prefiqs_jax import plots
 from prefiqs_jax.evaluation.benchmarks import as_folder
 from prefiqs_jax.evaluation.compare import Comparison
 from prefiqs_jax.fiqa import DET
+from prefiqs_jax.plots import Drawing
+from prefiqs_jax.plots.shared import panels
 
 SHOWN_SPARSITY = 0.4
 """Of several sparsities, the one nearest to it stands for the method among others."""
@@ -24,12 +25,20 @@ _TITLES = {
 _SHOWN_OUTPUT = {"grafiqs": "grafiqs/image"}
 
 
-class Drawn(NamedTuple):
-    """A figure and the words that go with it."""
+def title(found: Comparison) -> str:
+    """Name what was compared: benchmark, network that verifies, network that scores."""
+    return f"{found.benchmark}, {found.verifier} verifies, {found.scorer} scores"
 
-    name: str
-    figure: Figure
-    caption: str
+
+def draw_figures(found: Sequence[Comparison], max_discard: float) -> list[Drawing]:
+    """Draw all figures of an evaluation. Call inside ``plots.theme()``."""
+    drawings = [
+        drawing for each in found for drawing in _draw_comparison(each, max_discard)
+    ]
+    for benchmark in dict.fromkeys(each.benchmark for each in found):
+        its = {each.verifier: each.det for each in found if each.benchmark == benchmark}
+        drawings.append(_draw_det(benchmark, its))
+    return drawings
 
 
 def group_qualities(names: Sequence[str]) -> dict[str, list[str]]:
@@ -38,7 +47,7 @@ def group_qualities(names: Sequence[str]) -> dict[str, list[str]]:
     Parameters
     ----------
     names
-        Of qualities, such as ``prefiqs/0.4``.
+        Names of qualities, such as ``prefiqs/0.4``.
 
     Returns
     -------
@@ -81,57 +90,56 @@ def _representative(method: str, members: Sequence[str]) -> str:
     )
 
 
-def draw_comparison(found: Comparison, max_discard: float) -> list[Drawn]:
-    """Draw the curves at each false match rate, and the areas.
-
-    Call inside ``plots.theme()``.
-    """
-    drawings = []
-    who = f"{found.benchmark}, {found.verifier} verifies, {found.scorer} scores"
+def _draw_comparison(found: Comparison, max_discard: float) -> list[Drawing]:
+    """Draw the curves at each false match rate, and the areas."""
+    who = title(found)
     stem = as_folder(f"{found.benchmark}_{found.verifier}_{found.scorer}")
-    for fmr, curves in found.curves.items():
-        bands = found.bands.get(fmr, {})
-        panels = group_qualities(list(curves))
-        columns = min(2, len(panels))
-        lines = math.ceil(len(panels) / columns)
-        # Legends stand above the axes, two names a line.
-        tallest = max(math.ceil(len(names) / 2) for names in panels.values())
-        figure = Figure(
-            figsize=(plots.PAGE_IN * columns / 2, lines * (2.2 + 0.16 * tallest))
+    drawings = [
+        Drawing(
+            f"edc_{stem}_fmr{fmr:g}",
+            _draw_curves(found, fmr, max_discard),
+            f"Error versus discard at FMR {fmr:g}",
+            f"Error versus discard at FMR {fmr:g}: {who}. {_about(found, fmr)}",
+            f"Error-versus-discard curves of qualities on {found.benchmark}.",
+            ("curves",),
         )
-        axes = figure.subplots(lines, columns, squeeze=False).ravel()
-        for ax, (title, names) in zip(axes, panels.items(), strict=False):
-            # One band: several that overlap cannot be told apart.
-            shown = {name: curves[name] for name in names}
-            shown |= {name: bands[name] for name in names[:1] if name in bands}
-            plots.edc_panel(ax, shown, max_discard=max_discard)
-            if fmr in found.silent:
-                plots.note(ax, "cannot tell:\ntoo few errors")
-            legend = ax.get_legend()
-            assert legend is not None
-            legend.set_title(title)
-        for ax in axes[len(panels) :]:
-            ax.set_axis_off()
-        drawings.append(
-            Drawn(
-                f"edc_{stem}_fmr{fmr:g}",
-                figure,
-                f"Error versus discard at FMR {fmr:g}: {who}. {_about(found, fmr)}",
-            )
-        )
+        for fmr in found.curves
+    ]
     figure = plots.pauc_intervals(Figure(figsize=(plots.PAGE_IN, 3)), found.areas)
-    drawings.append(
-        Drawn(
-            f"pauc_{stem}",
-            figure,
-            f"Areas under the curves up to {max_discard:g}: {who}. {found.about_bands} "
-            "The diamond is the reference; a filled marker says that a quality differs "
-            "from it: the interval of the difference excludes 0, adjusted for all of "
-            "this figure together (max-t)."
-            + "".join(f" FMR {r:g} cannot tell: {f}." for r, f in found.silent.items()),
-        )
+    silent = "".join(f" FMR {r:g} cannot tell: {f}." for r, f in found.silent.items())
+    areas = Drawing(
+        f"pauc_{stem}",
+        figure,
+        "Areas under the curves",
+        f"Areas under the curves up to {max_discard:g}: {who}. {found.about_bands} "
+        "The diamond is the reference; a filled marker says that a quality differs "
+        "from it: the interval of the difference excludes 0, adjusted for all of "
+        f"this figure together (max-t).{silent}",
+        f"Areas under error-versus-discard curves on {found.benchmark}, by quality.",
+        ("areas",),
     )
-    return drawings
+    return [*drawings, areas]
+
+
+def _draw_curves(found: Comparison, fmr: float, max_discard: float) -> Figure:
+    curves, bands = found.curves[fmr], found.bands.get(fmr, {})
+    groups = group_qualities(list(curves))
+    columns = min(2, len(groups))
+    lines = math.ceil(len(groups) / columns)
+    # Legends stand above the axes, two names a line.
+    tallest = max(math.ceil(len(names) / 2) for names in groups.values())
+    size = (plots.PAGE_IN * columns / 2, lines * (2.2 + 0.16 * tallest))
+    figure = Figure(figsize=size)
+    axes = panels(figure, len(groups), columns)
+    for ax, (heading, names) in zip(axes, groups.items(), strict=True):
+        # One band: several that overlap cannot be told apart.
+        shown = {name: curves[name] for name in names}
+        shown |= {name: bands[name] for name in names[:1] if name in bands}
+        plots.edc_panel(ax, shown, max_discard=max_discard)
+        if fmr in found.silent:
+            plots.note(ax, "cannot tell:\ntoo few errors")
+        ax.get_legend().set_title(heading)
+    return figure
 
 
 def _about(found: Comparison, fmr: float) -> str:
@@ -143,12 +151,15 @@ def _about(found: Comparison, fmr: float) -> str:
     )
 
 
-def draw_det(benchmark: str, curves: Mapping[str, DET]) -> Drawn:
+def _draw_det(benchmark: str, curves: Mapping[str, DET]) -> Drawing:
     """Draw what each network's errors are before anything is discarded."""
     figure = Figure(figsize=(plots.COLUMN_IN, 2.9))
     plots.det_panel(figure.add_subplot(), curves)
-    return Drawn(
+    return Drawing(
         as_folder(f"det_{benchmark}"),
         figure,
+        "Detection error trade-off",
         f"Detection error trade-off on {benchmark}, nothing discarded.",
+        f"Detection error trade-off curves on {benchmark}, one per network.",
+        ("verification",),
     )

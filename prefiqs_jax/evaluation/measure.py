@@ -1,6 +1,6 @@
-"""Go through a benchmark's pictures once: their embeddings, their scores, on disk.
+"""Go through a benchmark's images once: their embeddings, their scores, on disk.
 
-A network takes every picture once for all that is wanted of it. Each batch is a part on
+A network takes every image once for all that is wanted of it. Each batch is a part on
 disk, so a killed evaluation loses at most the batch in flight.
 """
 
@@ -44,21 +44,21 @@ IMAGE, EMBEDDING = "image", "embedding"
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """What is wanted of one network on the pictures of one benchmark.
+    """What is wanted of one network on the images of one benchmark.
 
     Attributes
     ----------
     backbone
         The network.
     images
-        The pictures.
+        The images.
     scorers
         Qualities to compute.
     flip
-        Whether an embedding is that of the picture and of its mirror image, one after
+        Whether an embedding is that of the image and of its mirror image, one after
         the other, each of unit norm (CR-FIQA's evaluation, 2 · dim numbers).
     batch_size
-        Pictures of one part.
+        Images of one part.
     precision
         Precision of matrix products and convolutions.
     on_bad_image
@@ -101,10 +101,10 @@ class Task:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Measured:
-    """What a network gave, one entry a picture, in the order of the benchmark."""
+    """What a network gave, one entry an image, in the order of the benchmark."""
 
     names: tuple[str, ...]
-    """Pictures; those skipped are absent."""
+    """Images; those skipped are absent."""
     embeddings: Float[np.ndarray, "images dim"]
     """Rows of float32, each half of unit norm if flipped."""
     scores: dict[str, Float[np.ndarray, " images"]]
@@ -123,7 +123,7 @@ def measure(
     command: list[str] | None = None,
     progress: bool = True,
 ) -> Measured:
-    """Embed and score every picture, or go on where an earlier call stopped.
+    """Embed and score every image, or go on where an earlier call stopped.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def measure(
     Raises
     ------
     InputError
-        If a picture cannot be used, an embedding is zero or not finite, or the folder
+        If an image cannot be used, an embedding is zero or not finite, or the folder
         holds something else or cannot be written. Finished parts are kept.
     """
     opened = assign(

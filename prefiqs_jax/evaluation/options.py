@@ -50,13 +50,13 @@ class EvaluationOptions:
     seed
         For the replicates, and for methods that draw.
     flip
-        Whether to embed pictures and their mirror images.
+        Whether to embed images and their mirror images.
     template_quality
         How a template's quality comes from its images'.
     precision
         Precision of matrix products and convolutions.
     batch_size
-        Pictures of a batch; None = chosen.
+        Images of a batch; None = chosen.
     on_bad_image
         ``"fail"`` or ``"skip"``.
     command

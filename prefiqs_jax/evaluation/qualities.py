@@ -1,7 +1,7 @@
-"""Bring the qualities of a benchmark's pictures together, each in its order.
+"""Bring the qualities of a benchmark's images together, each in its order.
 
 They come from the networks at hand, from score files of others, from runs of
-``prefiqs sweep``, from what is known of the pictures. Higher is better in all of them.
+``prefiqs sweep``, from what is known of the images. Higher is better in all of them.
 """
 
 import dataclasses
@@ -47,11 +47,11 @@ class ScoreSource:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Quality:
-    """One quality of the pictures of one benchmark."""
+    """One quality of the images of one benchmark."""
 
     name: str
     values: Float[np.ndarray, " images"]
-    """Higher = better, in the order of the pictures."""
+    """Higher = better, in the order of the images."""
     source: str
     """Where it comes from, in words."""
     notes: tuple[str, ...] = ()
@@ -70,7 +70,7 @@ def from_severity(severity: Float[np.ndarray, " images"] | None) -> list[Quality
     """Take minus the known severity for a quality, where it is known."""
     if severity is None or np.ptp(severity) == 0:
         return []
-    return [Quality(SEVERITY, -severity, "known of the pictures")]
+    return [Quality(SEVERITY, -severity, "known of the images")]
 
 
 def from_source(source: ScoreSource, images: ImageFolder) -> list[Quality]:

@@ -66,7 +66,7 @@ def evaluate(
     verifiers
         Networks; the first one's qualities are those of the cross-model protocol.
     benchmarks
-        Pictures and comparisons, under names that differ.
+        Images and comparisons, under names that differ.
     out
         Folder for ``measured`` (parts; the same call goes on where it was killed),
         ``tables``, ``figures`` and ``summary.md``.
@@ -87,7 +87,7 @@ def evaluate(
     Raises
     ------
     InputError
-        If a benchmark, picture, score, setting or network cannot be used. What has been
+        If a benchmark, image, score, setting or network cannot be used. What has been
         measured is kept.
     """
     options = options or EvaluationOptions()
@@ -99,7 +99,7 @@ def evaluate(
         raise InputError(message)
     if methods:
         check_methods(methods)
-    given = {  # before any picture is embedded
+    given = {  # before any image is embedded
         benchmark.name: [
             quality
             for source in sources

@@ -24,14 +24,14 @@ from prefiqs_jax.fiqa.verification.templates import Pooling
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Units:
-    """The units of a benchmark whose pictures could be used.
+    """The units of a benchmark whose images could be used.
 
     Attributes
     ----------
     benchmark
         Where they come from.
     images
-        Index of each usable picture in the benchmark, in order.
+        Index of each usable image in the benchmark, in order.
     kept
         Index of each usable unit in the benchmark, in order.
     members
@@ -69,7 +69,7 @@ class Units:
         Parameters
         ----------
         embeddings
-            Shape (usable pictures, dim): raw, or two halves of one norm.
+            Shape (usable images, dim): raw, or two halves of one norm.
         """
         rows = embeddings
         if self.members is not None:
@@ -84,7 +84,7 @@ class Units:
         return Pairs(self.first, self.second, similarity, self.mated)
 
     def _of_two_captures(self, pairs: Pairs) -> Pairs:
-        """Leave out comparisons of a picture with a copy of itself."""
+        """Leave out comparisons of an image with a copy of itself."""
         if self.benchmark.capture is None:
             return pairs
         capture = self.benchmark.capture[self.images]
@@ -100,7 +100,7 @@ def usable_units(benchmark: Benchmark, names: Sequence[str]) -> Units:
     benchmark
         The benchmark.
     names
-        Pictures that could be used, in its order.
+        Images that could be used, in its order.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def usable_units(benchmark: Benchmark, names: Sequence[str]) -> Units:
     identities = None if any(each is None for each in who) else np.array(who, str)
     notes: list[str] = []
     if len(images) < len(every):
-        notes.append(f"{len(every) - len(images)} of {len(every)} pictures left out")
+        notes.append(f"{len(every) - len(images)} of {len(every)} images left out")
     if benchmark.first is None or benchmark.second is None or benchmark.mated is None:
         if identities is None:
             unknown = who.index(None)
@@ -145,8 +145,8 @@ def usable_units(benchmark: Benchmark, names: Sequence[str]) -> Units:
     if mated.all() or not mated.any():
         kind = "non-mated" if mated.all() else "mated"
         message = (
-            f"{benchmark.name}: no {kind} comparison is left, as pictures were left "
-            "out; mend the pictures that cannot be used"
+            f"{benchmark.name}: no {kind} comparison is left, as images were left "
+            "out; mend the images that cannot be used"
         )
         raise InputError(message)
     return Units(

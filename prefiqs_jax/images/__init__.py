@@ -1,4 +1,4 @@
-"""Face pictures: a folder of them, their pixels, and batches for a network."""
+"""Face images: a folder of them, their pixels, and batches for a network."""
 
 from prefiqs_jax.images.assembling import LoadedBatch
 from prefiqs_jax.images.decode import Decoded, decode

@@ -13,23 +13,23 @@ Transform = Callable[[np.ndarray], np.ndarray]
 """Map pixels (n, height, width, 3), uint8, to what the network takes."""
 
 Outcome = tuple[str, ...] | BadImage
-"""The conversions that a picture needed, or why it cannot be used."""
+"""The conversions that an image needed, or why it cannot be used."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LoadedBatch:
-    """One batch of decoded pictures; n may be less than the batch size, or 0."""
+    """One batch of decoded images; n may be less than the batch size, or 0."""
 
     index: int
     """Covers ``names[index * batch_size : (index + 1) * batch_size]`` of the folder."""
     names: tuple[str, ...]
-    """The n pictures that are here."""
+    """The n images that are here."""
     identities: tuple[str | None, ...]
     """The person in each of them, None where unknown."""
     pixels: np.ndarray
     """Shape (n, height, width, 3), uint8, RGB."""
     skipped: tuple[tuple[str, str], ...]
-    """(name, reason) of the pictures left out."""
+    """(name, reason) of the images left out."""
     conversions: dict[str, tuple[str, ...]]
     """Conversion, such as ``"grey to RGB"``, to the names that needed it."""
     images: np.ndarray | None = None
@@ -44,25 +44,25 @@ def decode_into(
     stopped: Callable[[], bool] = lambda: False,
     store: Store = FILES,
 ) -> list[Outcome]:
-    """Open, check and decode pictures, each into its row of an array.
+    """Open, check and decode images, each into its row of an array.
 
     Parameters
     ----------
     pixels
-        Shape (n, height, width, 3), uint8: written to, except where a picture is bad.
+        Shape (n, height, width, 3), uint8: written to, except where an image is bad.
     root, names
-        The n pictures: names are below the root.
+        The n images: names are below the root.
     needed
-        Size that every picture must have.
+        Size that every image must have.
     stopped
-        Asked before every picture; once true, the rest is left undone.
+        Asked before every image; once true, the rest is left undone.
     store
-        What gives the pictures by their names.
+        What gives the images by their names.
 
     Returns
     -------
     list of Outcome
-        One for each picture, in order.
+        One for each image, in order.
     """
     outcomes: list[Outcome] = []
     for row, name in zip(pixels, names, strict=True):
@@ -86,27 +86,27 @@ def assemble(
     skip: bool,
     transform: Transform | None,
 ) -> LoadedBatch:
-    """Put a batch together, without its bad pictures.
+    """Put a batch together, without its bad images.
 
     Parameters
     ----------
     index
         Of the batch.
     people
-        (name, identity) of its n pictures.
+        (name, identity) of its n images.
     pixels
-        Shape (n, height, width, 3), uint8; rows of bad pictures hold anything.
+        Shape (n, height, width, 3), uint8; rows of bad images hold anything.
     outcomes
-        Of each picture.
+        Of each image.
     skip
-        Leave bad pictures out, or else raise the first.
+        Leave bad images out, or else raise the first.
     transform
         Applied to the pixels that stay, if any do.
 
     Raises
     ------
     BadImage
-        The first bad picture, unless `skip`.
+        The first bad image, unless `skip`.
     """
     kept: list[int] = []
     skipped: list[tuple[str, str]] = []

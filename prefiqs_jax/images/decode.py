@@ -1,4 +1,4 @@
-"""Decode one picture to 8-bit RGB and name every conversion on the way."""
+"""Decode one image to 8-bit RGB and name every conversion on the way."""
 
 import dataclasses
 import io
@@ -55,7 +55,7 @@ _PNG_16_BIT_READINGS = {
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Decoded:
-    """Pixels of one picture and what was changed to get them."""
+    """Pixels of one image and what was changed to get them."""
 
     pixels: np.ndarray
     """Shape (height, width, 3), uint8, RGB."""
@@ -63,28 +63,8 @@ class Decoded:
     """Such as ``"grey to RGB"``; empty for plain 8-bit RGB."""
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Prepared:
-    """A picture whose header is parsed; its pixels may still be undecoded."""
-
-    name: str
-    readings: tuple[ImageFile.ImageFile, ...]
-    """One reading of Pillow, or two where 16 bits need them; none of a plain file."""
-    reading_mode: str = ""
-    """Pillow's name of the sample layout in a 16-bit PNG, else empty."""
-    sixteen_bits: bool = False
-    several_frames: bool = False
-    orientation: int = 1
-    margin: int = 0
-    """Columns to cut on either side, once upright."""
-    plain: bytes = b""
-    """The content of a plain file, which OpenCV decodes."""
-    grey: bool = False
-    """Whether a plain file is grey."""
-
-
 def decode(path: str | os.PathLike[str]) -> Decoded:
-    """Decode a picture to 8-bit RGB, upright.
+    """Decode an image to 8-bit RGB, upright.
 
     Grey is repeated to three channels; 16 bits become 8 as round(x / 257); alpha is
     dropped, not blended; palette, CMYK and YCbCr become RGB; the EXIF orientation is
@@ -103,37 +83,39 @@ def decode(path: str | os.PathLike[str]) -> Decoded:
     Raises
     ------
     BadImage
-        If the file is unreadable, empty, truncated, no picture or suspiciously large,
+        If the file is unreadable, empty, truncated, no image or suspiciously large,
         or holds floating-point or 32-bit samples, whose white level is undefined.
     """
     with quiet_pillow():
-        return to_rgb(prepare(path, os.fspath(path)))
+        return decode_file(path, os.fspath(path))
 
 
-def prepare(
+def decode_file(
     path: str | os.PathLike[str], name: str, needed: NeededSize | None = None
-) -> Prepared:
-    """Read a file and parse its header: the part that may warn.
+) -> Decoded:
+    """Decode a file, of the needed size if one is given.
 
-    Runs inside `quiet_pillow`, or in a thread after `silence_pillow`; `to_rgb` does the
-    rest anywhere.
+    Runs inside `quiet_pillow`, or in a thread after `silence_pillow`.
     """
     with regular_file(path, name, buffered=False) as file:
         data = file.read()
-    return prepare_bytes(data, name, needed)
+    return decode_bytes(data, name, needed)
 
 
-def prepare_bytes(data: bytes, name: str, needed: NeededSize | None = None) -> Prepared:
-    """Do what `prepare` does, for the content of a file."""
+def decode_bytes(data: bytes, name: str, needed: NeededSize | None = None) -> Decoded:
+    """Do what `decode_file` does, for the content of a file."""
     found = plain_header(data)
     if found is None:
-        return _parse(data, name, needed)
-    size = (found.width, found.height)
-    margin = check_size(name, size, needed) if needed else 0
-    return Prepared(name, (), margin=margin, plain=data, grey=found.channels == 1)
+        return _by_pillow(data, name, needed)
+    margin = check_size(name, found[:2], needed) if needed else 0
+    pixels = decode_plain(data)
+    if pixels is None:
+        # Pillow says what is wrong, or decodes what it takes for harmless.
+        return _by_pillow(data, name, needed)
+    return _cut(Decoded(pixels, _TO_RGB["L"] if found.channels == 1 else ()), margin)
 
 
-def _parse(data: bytes, name: str, needed: NeededSize | None) -> Prepared:
+def _by_pillow(data: bytes, name: str, needed: NeededSize | None) -> Decoded:
     image = open_header(io.BytesIO(data), name)
     with pillow_errors(name):
         several_frames = getattr(image, "is_animated", False)
@@ -148,47 +130,27 @@ def _parse(data: bytes, name: str, needed: NeededSize | None) -> Prepared:
                     for raw_mode in _PNG_16_BIT_READINGS[reading_mode]
                 )
                 image = readings[0]
-        # EXIF data behind the pixels of a PNG, and the tags of a TIFF, are parsed while
-        # the pixels are decoded, and that may warn. Both are rare: so decode them here.
+        # EXIF data behind the pixels of a PNG is parsed while these are decoded.
         if image.format == "PNG" and b"eXIf" in data and "exif" not in image.info:
             image.load()
         margin = check_size(name, upright_size(image), needed) if needed else 0
         turn = orientation(image)
-        if image.format == "TIFF":
-            image.load()
-    return Prepared(
-        name, readings, reading_mode, sixteen_bits, several_frames, turn, margin
-    )
-
-
-def to_rgb(prepared: Prepared) -> Decoded:
-    """Decode the pixels of a prepared picture; safe in a worker thread."""
-    if prepared.plain:
-        pixels = decode_plain(prepared.plain)
-        if pixels is not None:
-            grey = _TO_RGB["L"] if prepared.grey else ()
-            return _cut(Decoded(pixels, grey), prepared.margin)
-        # Pillow says what is wrong, or decodes what it takes for harmless.
-        parsed = _parse(prepared.plain, prepared.name, None)
-        prepared = dataclasses.replace(parsed, margin=prepared.margin)
-    image = prepared.readings[0]
-    with pillow_errors(prepared.name):
-        for reading in prepared.readings:
+        for reading in readings:
             reading.load()
     conversions = []
-    if prepared.several_frames:
+    if several_frames:
         conversions.append("first of several frames")
-    if prepared.sixteen_bits:
+    if sixteen_bits:
         conversions.append("16 bits to 8")
     if image.mode in ("LA", "RGBA") or "transparency" in image.info:
         conversions.append("alpha dropped")
         # Else Pillow would warn about it, or keep the alpha of a palette.
         image.info.pop("transparency", None)
-    if prepared.reading_mode == "LA;16B":
+    if reading_mode == "LA;16B":
         conversions.append("grey to RGB")
         upright = Image.fromarray(_to_8_bits(_joined(np.asarray(image)[..., :2])))
-    elif prepared.reading_mode:
-        high, low = (np.asarray(reading)[..., :3] for reading in prepared.readings)
+    elif reading_mode:
+        high, low = (np.asarray(reading)[..., :3] for reading in readings)
         upright = Image.fromarray(_to_8_bits(_joined(np.stack([high, low], -1))))
     elif image.mode == "I" or image.mode.startswith("I;16"):
         conversions.append("grey to RGB")
@@ -198,15 +160,15 @@ def to_rgb(prepared: Prepared) -> Decoded:
         upright = image
     else:
         reason = f"has the colour mode {image.mode}, not supported; save it as RGB"
-        raise BadImage(prepared.name, reason)
-    if prepared.orientation != 1:
+        raise BadImage(name, reason)
+    if turn != 1:
         conversions.append("EXIF orientation applied")
         # Pillow turns a TIFF while decoding it.
         if image.format != "TIFF":
-            upright = upright.transpose(_TURNS[prepared.orientation])
+            upright = upright.transpose(_TURNS[turn])
     # Converting RGB to RGB would copy it.
     pixels = np.array(upright if upright.mode == "RGB" else upright.convert("RGB"))
-    return _cut(Decoded(pixels, tuple(conversions)), prepared.margin)
+    return _cut(Decoded(pixels, tuple(conversions)), margin)
 
 
 def fit(decoded: Decoded, name: str, needed: NeededSize | None) -> Decoded:

@@ -1,4 +1,4 @@
-"""Encode pictures."""
+"""Encode images."""
 
 import io
 
@@ -7,7 +7,7 @@ from PIL import Image
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
-    """Encode a picture as PNG, without loss.
+    """Encode an image as PNG, without loss.
 
     Parameters
     ----------
@@ -17,7 +17,7 @@ def encode_png(pixels: np.ndarray) -> bytes:
     Returns
     -------
     bytes
-        Content of the file; the same picture gives the same bytes.
+        Content of the file; the same image gives the same bytes.
     """
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, format="PNG")

@@ -1,10 +1,9 @@
-"""A folder of pictures: their names, in a fixed order, and who is in them.
+"""A folder of images: their names, in a fixed order, and who is in them.
 
-The pictures need not be files of the size that a network takes: what the names stand
+The images need not be files of the size that a network takes: what the names stand
 for is the folder's store (:mod:`prefiqs_jax.images.stores`).
 """
 
-import csv
 import dataclasses
 import hashlib
 import json
@@ -21,6 +20,7 @@ from prefiqs_jax.images.identities import (
     level_question,
 )
 from prefiqs_jax.images.stores import FILES, Store
+from prefiqs_jax.images.tables import csv_rows, image_named, open_table
 
 EXTENSIONS = (
     ".png",
@@ -43,21 +43,21 @@ _NOT_TEXT = ("Cc", "Cs", "Zl", "Zp")
 
 @dataclasses.dataclass(frozen=True)
 class ImageFolder:
-    """Pictures below a folder, in the order in which a run takes them."""
+    """Images below a folder, in the order in which a run takes them."""
 
     root: Path
-    """The folder, or the file that holds all pictures."""
+    """The folder, or the file that holds all images."""
     names: tuple[str, ...]
-    """Paths below root, with forward slashes: each picture's key, no two alike."""
+    """Paths below root, with forward slashes: each image's key, no two alike."""
     identities: tuple[str | None, ...]
-    """The person in each picture, None where unknown."""
+    """The person in each image, None where unknown."""
     identity_source: str | None
     """Where the identities come from, such as ``"images.csv"`` or ``"folders"``; None
     if there are none."""
     notes: tuple[str, ...]
     """What the user should know, one line each."""
     store: Store = FILES
-    """What gives the pictures by their names."""
+    """What gives the images by their names."""
 
     @property
     def names_sha256(self) -> str:
@@ -78,7 +78,7 @@ class ImageFolder:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def take(self, places: Iterable[int]) -> "ImageFolder":
-        """Give a folder of some of the pictures, in the order of these indices."""
+        """Give a folder of some of the images, in the order of these indices."""
         chosen = tuple(places)
         return dataclasses.replace(
             self,
@@ -104,22 +104,22 @@ def read_folder(
     *,
     identities_matter: bool = True,
 ) -> ImageFolder:
-    """List the pictures below a folder and find out who is in them.
+    """List the images below a folder and find out who is in them.
 
     Hidden files and folders are left out. Linked files and folders are followed, each
     real folder once. Identities come from ``images.csv`` in the folder, with columns
     ``file`` and ``identity``; without that file, from the names of the subfolders, if
-    every picture lies in one and there are at least two.
+    every image lies in one and there are at least two.
 
     Parameters
     ----------
     root
-        The folder; pictures may lie in subfolders.
+        The folder; images may lie in subfolders.
     identity_level
-        How many of the folders above a picture name the person, from the first on, in
+        How many of the folders above an image name the person, from the first on, in
         place of ``images.csv``; 0 = unknown.
     identities_matter
-        Whether to ask for the level where pictures lie two or more folders deep; else
+        Whether to ask for the level where images lie two or more folders deep; else
         identities are unknown there, which is a note.
 
     Returns
@@ -130,16 +130,16 @@ def read_folder(
     Raises
     ------
     InputError
-        If the folder is missing, unreadable or without pictures, a name is not UTF-8 or
+        If the folder is missing, unreadable or without images, a name is not UTF-8 or
         breaks a line, ``images.csv`` cannot be understood, or nothing says which of
-        several folders above a picture is the person's.
+        several folders above an image is the person's.
     """
     root = Path(root)
     if not os.path.exists(root):
-        message = f"there is no folder {root}; give a folder of pictures"
+        message = f"there is no folder {root}; give a folder of images"
         raise InputError(message)
     if not os.path.isdir(root):
-        message = f"{root} is a file; give the folder that holds the pictures"
+        message = f"{root} is a file; give the folder that holds the images"
         raise InputError(message)
     names, notes = [], []
     for name in _walk(root, notes):
@@ -156,7 +156,7 @@ def read_folder(
             names.append(name)
     if not names:
         known = " ".join(EXTENSIONS)
-        message = f"{root} has no pictures; known extensions are {known}"
+        message = f"{root} has no images; known extensions are {known}"
         raise InputError(message)
     names.sort()
     if identity_level is None and os.path.lexists(root / IDENTITY_TABLE):
@@ -215,48 +215,36 @@ def _from_table(
     table = root / IDENTITY_TABLE
     identity_of: dict[str, str | None] = {}
     nobody: dict[str, int] = {}
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, skipinitialspace=True)
-            columns = [column.strip() for column in reader.fieldnames or ()]
-            reader.fieldnames = columns
-            if "file" not in columns:
-                found = ", ".join(columns) or "none"
+    with open_table(table) as file:
+        columns, rows = csv_rows(file)
+        if "file" not in columns:
+            found = ", ".join(columns) or "none"
+            message = (
+                f"{table} has no column named file (columns: {found}); "
+                "it needs file and identity, with commas between"
+            )
+            raise InputError(message)
+        for column in ("file", "identity"):
+            if columns.count(column) > 1:
+                message = f"{table} has two columns named {column}; keep one"
+                raise InputError(message)
+        if "identity" not in columns:
+            notes.append(f"{IDENTITY_TABLE} has no column named identity")
+            return (None,) * len(names)
+        for row in rows:
+            name = image_named(row)
+            if not name:
+                continue
+            who = (row["identity"] or "").strip() or None
+            if who and who.lower() in _NOBODY:
+                nobody[who] = nobody.get(who, 0) + 1
+                who = None
+            if identity_of.setdefault(name, who) != who:
                 message = (
-                    f"{table} has no column named file (columns: {found}); "
-                    "it needs file and identity, with commas between"
+                    f"{table} lists {name} twice, as {identity_of[name]} and as "
+                    f"{who}; keep one row"
                 )
                 raise InputError(message)
-            for column in ("file", "identity"):
-                if columns.count(column) > 1:
-                    message = f"{table} has two columns named {column}; keep one"
-                    raise InputError(message)
-            if "identity" not in columns:
-                notes.append(f"{IDENTITY_TABLE} has no column named identity")
-                return (None,) * len(names)
-            for row in reader:
-                name = (row["file"] or "").replace("\\", "/").removeprefix("./")
-                if not name:
-                    continue
-                who = (row["identity"] or "").strip() or None
-                if who and who.lower() in _NOBODY:
-                    nobody[who] = nobody.get(who, 0) + 1
-                    who = None
-                if identity_of.setdefault(name, who) != who:
-                    message = (
-                        f"{table} lists {name} twice, as {identity_of[name]} and as "
-                        f"{who}; keep one row"
-                    )
-                    raise InputError(message)
-    except OSError as error:
-        message = f"cannot read {table}: {error.strerror}"
-        raise InputError(message) from None
-    except UnicodeDecodeError:
-        message = f"{table} is not UTF-8 text; save it as CSV UTF-8"
-        raise InputError(message) from None
-    except csv.Error as error:
-        message = f"{table} is no valid CSV ({error}); export it again"
-        raise InputError(message) from None
     notes += [
         f"{IDENTITY_TABLE}: the identity {word!r} of {count} images counts as unknown"
         for word, count in nobody.items()
@@ -267,12 +255,12 @@ def _from_table(
     absent = [name for name in identity_of if name not in present]
     if absent:
         notes.append(
-            f"{IDENTITY_TABLE} lists {len(absent)} absent pictures (first: {absent[0]})"
+            f"{IDENTITY_TABLE} lists {len(absent)} absent images (first: {absent[0]})"
         )
     unlisted = [name for name in names if name not in identity_of]
     if unlisted:
         notes.append(
-            f"{IDENTITY_TABLE} does not list {len(unlisted)} of the pictures "
+            f"{IDENTITY_TABLE} does not list {len(unlisted)} of the images "
             f"(first: {unlisted[0]})"
         )
     return tuple(identity_of.get(name) for name in names)

@@ -1,4 +1,4 @@
-"""Check every picture of a folder by its header, before a long run begins."""
+"""Check every image of a folder by its header, before a long run begins."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,10 +8,10 @@ from prefiqs_jax.images.folder import ImageFolder
 from prefiqs_jax.images.opening import BadImage, NeededSize, silence_pillow
 
 # Threads wait together for a file system that answers slowly, as those of clusters do.
-# With a fast one they gain little and cost nothing (0.07 ms a picture on one core): for
+# With a fast one they gain little and cost nothing (0.07 ms an image on one core): for
 # most of that time, parsing holds the interpreter's lock.
 _WORKERS = 8
-# Pictures that a thread takes at once.
+# Images that a thread takes at once.
 _PIECE = 256
 _NAMED = 3
 
@@ -19,24 +19,24 @@ _NAMED = 3
 def check_headers(
     folder: ImageFolder, height: int, width: int, needed_by: str = "the network"
 ) -> list[tuple[str, str]]:
-    """Find the pictures that cannot be used, without decoding any.
+    """Find the images that cannot be used, without decoding any.
 
     Opens each file and parses its header, in threads, in about a tenth of the time of
-    decoding. Damage further down in a file shows only when the picture is decoded.
+    decoding. Damage further down in a file shows only when the image is decoded.
 
     Parameters
     ----------
     folder
-        Pictures to check.
+        Images to check.
     height, width
-        Size that every picture must have, in pixels.
+        Size that every image must have, in pixels.
     needed_by
         Who needs this size, for the reason.
 
     Returns
     -------
     list of (name, reason)
-        Every bad picture in the folder's order; the reason reads on from the name.
+        Every bad image in the folder's order; the reason reads on from the name.
     """
     needed = NeededSize(height, width, needed_by)
     silence_pillow()
@@ -56,13 +56,13 @@ def check_headers(
 
 
 def refuse_bad(folder: ImageFolder, height: int, width: int, needed_by: str) -> None:
-    """Raise InputError if `check_headers` finds a picture that cannot be used."""
+    """Raise InputError if `check_headers` finds an image that cannot be used."""
     if bad := check_headers(folder, height, width, needed_by):
         raise InputError(describe_bad(bad))
 
 
 def describe_bad(bad: Sequence[tuple[str, str]]) -> str:
-    """Say in one line which pictures are bad, why, and what to do.
+    """Say in one line which images are bad, why, and what to do.
 
     Parameters
     ----------
@@ -79,12 +79,18 @@ def describe_bad(bad: Sequence[tuple[str, str]]) -> str:
     >>> describe_bad([("a.png", "is an empty file (0 bytes)")])
     'a.png is an empty file (0 bytes). Fix it, or leave it out with --on-bad-image skip'
     """
+    cure = "Fix it, or leave it out with --on-bad-image skip"
+    if len(bad) > 1:
+        cure = "Fix or align them, or leave them out with --on-bad-image skip"
+    return f"{list_bad(bad)}. {cure}"
+
+
+def list_bad(bad: Sequence[tuple[str, str]], done: str = "used") -> str:
+    """Name the first three images that cannot be used, and say why the first cannot."""
     first, reason = bad[0]
     if len(bad) == 1:
-        cure = "Fix it, or leave it out with --on-bad-image skip"
-        return f"{first} {reason}. {cure}"
+        return f"{first} {reason}"
     names = ", ".join(name for name, _ in bad[:_NAMED])
     if len(bad) > _NAMED:
         names += f" and {len(bad) - _NAMED} more"
-    cure = "Fix or align them, or leave them out with --on-bad-image skip"
-    return f"{len(bad)} pictures cannot be used: {names}. {first} {reason}. {cure}"
+    return f"{len(bad)} images cannot be {done}: {names}. {first} {reason}"

@@ -25,6 +25,10 @@ _PIECE = 256  # files that a thread takes at once
 _DELAY_S = 2.0
 
 
+Times = tuple[int, int, int]
+"""Size of a file in bytes, and when its content and its entry changed, in ns."""
+
+
 class Content(NamedTuple):
     """What is known of one file.
 
@@ -136,6 +140,17 @@ def refuse_changed(
         raise InputError(message)
 
 
+def file_times(status: os.stat_result) -> Times:
+    """Give what tells a file from what was under its name before."""
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def file_sha256(path: Path) -> str:
+    """Digest the content of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _look_at(piece: list[tuple[Path, Content]]) -> dict[Path, Content]:
     return {path: _look(path, known) for path, known in piece}
 
@@ -143,10 +158,7 @@ def _look_at(piece: list[tuple[Path, Content]]) -> dict[Path, Content]:
 def _look(path: Path, known: Content) -> Content:
     """Compare a file with what is known of it, and read it if that differs."""
     try:
-        status = os.stat(path)
-        times = (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-        if times == known[:3]:
-            return known
-        return Content(*times, hashlib.sha256(path.read_bytes()).hexdigest())
+        times = file_times(os.stat(path))
+        return known if times == known[:3] else Content(*times, file_sha256(path))
     except OSError:
         return NOTHING  # whoever loads the image says what is wrong

@@ -1,6 +1,6 @@
-"""Load a folder's pictures in fixed batches, read ahead by threads, in order.
+"""Load a folder's images in fixed batches, read ahead by threads, in order.
 
-Measured with 5,000 pictures on two cores (``experiments/timings/pipeline.py``):
+Measured with 5,000 images on two cores (``experiments/timings/pipeline.py``):
 threads load 2,900 PNG or 3,100 JPEG a second, grain's threads 1,900 or 2,100, its
 processes 2,800 or 5,000. A device that sweeps 1,000 images/s waits 0.3 % of its time
 for these threads, so grain would add its dependencies and no speed; one that scores
@@ -19,7 +19,6 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.threads import usable_cores
 from prefiqs_jax.images.assembling import (
     LoadedBatch,
-    Outcome,
     Transform,
     assemble,
     decode_into,
@@ -30,15 +29,15 @@ from prefiqs_jax.images.opening import NeededSize, silence_pillow
 _BATCHES_AHEAD = 2
 # Where two batches are more than this, one is read ahead.
 _BYTES_AHEAD = 2**30
-# A picture holds the interpreter's lock for a quarter (PNG) to a half (JPEG) of its
+# An image holds the interpreter's lock for a quarter (PNG) to a half (JPEG) of its
 # time: more threads only wait for it, and 8 load less than 2 on two cores.
 _MOST_WORKERS = 4
-# Pictures that a worker takes at once: few, so that all share the first batch.
+# Images that a worker takes at once: few, so that all share the first batch.
 _PIECE = 16
 
 
 def batch_count(folder: ImageFolder, batch_size: int) -> int:
-    """Return how many batches the folder's pictures fill, the last maybe partly."""
+    """Return how many batches the folder's images fill, the last maybe partly."""
     return -(-len(folder.names) // batch_size)
 
 
@@ -57,25 +56,25 @@ def load_batches(
     """Load batches in order, the next two under way while the caller computes.
 
     Batch i always covers the same names, so that a run can stop after any batch and
-    resume with the next; a skipped picture leaves its batch smaller.
+    resume with the next; a skipped image leaves its batch smaller.
 
     Everything is done in threads: reading, decoding, checking, transforming. The caller
     only waits. At most three batches exist here at a time, the one handed over and two
     ahead (one, if two are more than 1 GiB with the transform's float32), however many
-    pictures there are.
+    images there are.
 
     Parameters
     ----------
     folder
-        Pictures to load.
+        Images to load.
     height, width
-        Size that every picture must have, in pixels.
+        Size that every image must have, in pixels.
     batch_size
-        Pictures in a batch.
+        Images in a batch.
     needed_by
         Who needs this size, for the error message.
     on_bad_image
-        ``"fail"`` raises at the first bad picture; ``"skip"`` leaves it out.
+        ``"fail"`` raises at the first bad image; ``"skip"`` leaves it out.
     batches
         Indices of the batches to load, in this order; None for all.
     transform
@@ -92,7 +91,7 @@ def load_batches(
     Raises
     ------
     BadImage
-        While iterating, if a picture is unreadable or of another size and
+        While iterating, if an image is unreadable or of another size and
         `on_bad_image` is ``"fail"``.
     InputError
         If a setting or the index of a batch is out of range.
@@ -153,7 +152,14 @@ def _generate(
             for first in range(0, len(names), piece)
         ]
         people = list(zip(names, identities, strict=True))
-        return pool.submit(_join, index, people, pixels, pieces, skip, transform)
+
+        def join() -> LoadedBatch:
+            # The pool takes tasks in their order: the pieces are done or under way in
+            # other threads when this waits for them, even if there is one thread only.
+            outcomes = [outcome for piece in pieces for outcome in piece.result()]
+            return assemble(index, people, pixels, outcomes, skip, transform)
+
+        return pool.submit(join)
 
     try:
         for index in batches:
@@ -174,17 +180,3 @@ def _batches_ahead(
     # The transform's result is taken for float32.
     bytes_of_batch = values * (1 + 4 * (transform is not None))
     return _BATCHES_AHEAD if _BATCHES_AHEAD * bytes_of_batch <= _BYTES_AHEAD else 1
-
-
-def _join(
-    index: int,
-    people: Sequence[tuple[str, str | None]],
-    pixels: np.ndarray,
-    pieces: Sequence[Future[list[Outcome]]],
-    skip: bool,
-    transform: Transform | None,
-) -> LoadedBatch:
-    # The pool takes tasks in their order: a batch's pieces are done or under way in
-    # other threads when this waits for them, even if there is one thread only.
-    outcomes = [outcome for piece in pieces for outcome in piece.result()]
-    return assemble(index, people, pixels, outcomes, skip, transform)

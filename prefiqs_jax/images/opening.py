@@ -1,4 +1,4 @@
-"""Open a picture as far as its header, without warnings and with one kind of error."""
+"""Open an image as far as its header, without warnings and with one kind of error."""
 
 import contextlib
 import os
@@ -19,12 +19,12 @@ _SIDEWAYS = (5, 6, 7, 8)
 
 
 class BadImage(InputError):
-    """A picture that cannot be used; the message is ``name reason``, one line.
+    """An image that cannot be used; the message is ``name reason``, one line.
 
     Attributes
     ----------
     name
-        The picture, as the caller named it.
+        The image, as the caller named it.
     reason
         What is wrong with it, to be read after the name.
     """
@@ -45,7 +45,7 @@ ARCFACE_SIZE, NARROW_SIZE = (112, 112), (96, 112)
 
 
 class NeededSize(NamedTuple):
-    """The size that pictures must have, in pixels, and who needs it."""
+    """The size that images must have, in pixels, and who needs it."""
 
     height: int
     width: int
@@ -84,9 +84,9 @@ def pillow_errors(name: str) -> Iterator[None]:
         raise
     except UnidentifiedImageError:
         known = ", ".join(FORMATS)
-        raise BadImage(name, f"is not a picture that can be read ({known})") from None
+        raise BadImage(name, f"is not an image that can be read ({known})") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise BadImage(name, f"is too large to be a face picture: {error}") from None
+        raise BadImage(name, f"is too large to be a face image: {error}") from None
     # Pillow's decoders raise a dozen types on damaged files, some of them undocumented.
     except Exception as error:
         what = str(error) or type(error).__name__
@@ -115,7 +115,7 @@ def regular_file(
 
 
 def open_header(file: BinaryIO, name: str) -> ImageFile.ImageFile:
-    """Parse a picture's header; pixels stay undecoded.
+    """Parse an image's header; pixels stay undecoded.
 
     Run it inside `quiet_pillow`, or in a thread after `silence_pillow`.
     """

@@ -30,7 +30,7 @@ def alternatives(stored: Preprocessing, *, grey: bool) -> list[Preprocessing]:
     stored
         What belongs to the weights.
     grey
-        Whether all pictures are grey: then the order of the channels is left alone.
+        Whether all images are grey: then the order of the channels is left alone.
 
     Returns
     -------
@@ -40,7 +40,7 @@ def alternatives(stored: Preprocessing, *, grey: bool) -> list[Preprocessing]:
     Notes
     -----
     (x - 127.5) / 128 differs from (x - 127.5) / 127.5 by 0.4 % of contrast, which no
-    set of pictures can tell apart; whichever of them is stored stands for both.
+    set of images can tell apart; whichever of them is stored stands for both.
 
     Examples
     --------

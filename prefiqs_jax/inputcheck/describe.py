@@ -6,17 +6,12 @@ from prefiqs_jax.inputcheck.fits import PreprocessingComparison, PreprocessingFi
 
 _EVIDENCE = {
     "identities": "the same person against others",
-    "mirrors": "mirror images of a picture against those of others",
+    "mirrors": "mirror images of an image against those of others",
 }
 
 
 def table(found: PreprocessingComparison) -> list[str]:
     """Write the fits as lines of aligned columns, the stored one first.
-
-    Parameters
-    ----------
-    found
-        What was compared.
 
     Returns
     -------
@@ -49,28 +44,23 @@ def table(found: PreprocessingComparison) -> list[str]:
 
 
 def verdict(found: PreprocessingComparison) -> list[str]:
-    """Say which preprocessing fits, on how many pictures, and what remains open.
-
-    Parameters
-    ----------
-    found
-        What was compared.
+    """Say which preprocessing fits, on how many images, and what remains open.
 
     Returns
     -------
     list of str
         The conclusion, and remarks that limit it, a line each.
     """
-    pictures = _count(found.images, "picture")
+    images = _count(found.images)
     if found.evidence is None:
         return [
-            f"cannot be told apart on {pictures}: give at least 10, or five people "
+            f"cannot be told apart on {images}: give at least 10, or five people "
             "with two each; the norm alone is weak evidence",
             *_remarks(found),
         ]
     if found.people:
-        pictures += f" of {found.people} people"
-    how = f"{pictures}, {_EVIDENCE[found.evidence]}"
+        images += f" of {found.people} people"
+    how = f"{images}, {_EVIDENCE[found.evidence]}"
     if not found.fits:
         better = f"{_words(found.best.preprocessing, found)} fits clearly better"
         stored = _words(found.stored.preprocessing, found)
@@ -91,36 +81,36 @@ def verdict(found: PreprocessingComparison) -> list[str]:
 def _remarks(found: PreprocessingComparison) -> list[str]:
     remarks = []
     if found.grey == found.images:
-        remarks.append("all pictures are grey: they cannot tell RGB from BGR")
+        remarks.append("all images are grey: they cannot tell RGB from BGR")
     elif found.grey:
         remarks.append(
-            f"{_count(found.grey, 'picture')} of {found.images} are grey and cannot "
+            f"{_count(found.grey)} of {found.images} are grey and cannot "
             "tell RGB from BGR"
         )
     if found.evidence == "mirrors":
         remarks.append(
-            "without five people of two pictures each only gross errors show, such as "
+            "without five people of two images each only gross errors show, such as "
             "pixels that are not scaled; swapped channels do not"
         )
     if found.skipped:
         name, reason = found.skipped[0]
         remarks.append(
-            f"left out {_count(len(found.skipped), 'picture')} (first: {name} {reason})"
+            f"left out {_count(len(found.skipped))} (first: {name} {reason})"
         )
     return remarks
 
 
 def _words(pixels: Preprocessing, found: PreprocessingComparison) -> str:
-    grey = found.grey == found.images
-    return scaling(pixels) if grey else f"{pixels.channels} {scaling(pixels)}"
+    is_grey = found.grey == found.images
+    return scaling(pixels) if is_grey else f"{pixels.channels} {scaling(pixels)}"
 
 
 def _listed(rows: list[PreprocessingFit], found: PreprocessingComparison) -> str:
     return ", ".join(_words(row.preprocessing, found) for row in rows)
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def _count(images: int) -> str:
+    return "1 image" if images == 1 else f"{images} images"
 
 
 def _number(value: float | None, form: str) -> str:

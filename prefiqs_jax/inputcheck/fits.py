@@ -8,19 +8,19 @@ from prefiqs_jax.backbones import Preprocessing
 
 @dataclasses.dataclass(frozen=True)
 class PreprocessingFit:
-    """How well pictures fit a network under one preprocessing.
+    """How well images fit a network under one preprocessing.
 
     Attributes
     ----------
     preprocessing
-        Of the input.
+        What the input was made by.
     norm, norm_spread
         Mean norm of the raw embeddings, and their standard deviation over that mean.
     separation
-        d' of mated against non-mated similarities; None without enough pictures.
+        d' of mated against non-mated similarities; None without enough images.
     low, high
         Interval of how far ``separation`` is above that of the best, bootstrapped by
-        person or picture; its level allows for the number of alternatives.
+        person or image; its level allows for the number of alternatives.
     eer, fnmr
         Equal error rate, and FNMR at the comparison's ``fmr``; None if unknown.
     clearly_worse
@@ -45,19 +45,19 @@ class PreprocessingComparison:
     Attributes
     ----------
     rows
-        One fit each; the stored preprocessing is the first.
+        One fit for each preprocessing, the stored one first.
     evidence
-        ``"identities"``: the same person against others. ``"mirrors"``: a picture's
-        mirror image against those of other pictures, which shows gross errors only.
-        None: too few pictures for either.
+        ``"identities"``: the same person against others. ``"mirrors"``: an image's
+        mirror image against those of other images, which shows gross errors only.
+        None: too few images for either.
     images, people
         How many were compared; 0 people where that does not matter.
     fmr
         False match rate of the column FNMR; None without identities.
     grey
-        How many of the pictures are grey.
+        How many of the images are grey.
     skipped
-        (name, reason) of pictures left out.
+        (name, reason) of images left out.
     """
 
     rows: tuple[PreprocessingFit, ...]
@@ -83,7 +83,7 @@ class PreprocessingComparison:
 
     @property
     def alike(self) -> tuple[PreprocessingFit, ...]:
-        """Alternatives that the pictures cannot tell from the best fit."""
+        """Alternatives that the images cannot tell from the best fit."""
         return tuple(row for row in self.rows[1:] if not row.clearly_worse)
 
     @property

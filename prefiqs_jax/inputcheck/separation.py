@@ -1,6 +1,4 @@
-"""How far mated and non-mated similarities lie apart, and how surely."""
-
-from typing import NamedTuple
+"""How far mated and non-mated similarities lie apart (d'), and how surely."""
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -9,50 +7,28 @@ from numpy.typing import NDArray
 from prefiqs_jax.statistics import bootstrap_weights
 
 
-class Moments(NamedTuple):
-    """Sums of powers 0, 1 and 2 of similarities, by cluster."""
-
-    mated: Float[np.ndarray, "3 clusters"]
-    non_mated: Float[np.ndarray, "3 clusters clusters"]
-
-
 def moments(
     first: Int[np.ndarray, " comparisons"],
     second: Int[np.ndarray, " comparisons"],
     similarity: Float[np.ndarray, " comparisons"],
     clusters: int,
-) -> Moments:
-    """Sum up comparisons by the clusters of their two images.
+) -> Float[np.ndarray, "3 clusters clusters"]:
+    """Sum powers 0, 1 and 2 of similarities by the clusters of the two images.
 
-    Parameters
-    ----------
-    first, second
-        Cluster of either image, from 0. Comparisons inside a cluster are mated.
-    similarity
-        Higher = more alike.
-    clusters
-        How many there are.
-
-    Returns
-    -------
-    Moments
-        All that d-prime of any bootstrap replicate needs.
+    That is all that d' of any bootstrap replicate needs. Comparisons inside a cluster,
+    on the diagonal, are mated.
     """
     place = first * clusters + second
-    tables = np.stack(
-        [
-            np.bincount(place, weights=similarity**power, minlength=clusters**2)
-            for power in range(3)
-        ]
-    ).reshape(3, clusters, clusters)
-    diagonal = np.arange(clusters)
-    mated = tables[:, diagonal, diagonal].copy()
-    tables[:, diagonal, diagonal] = 0
-    return Moments(mated, tables)
+    sums = [
+        np.bincount(place, weights=similarity**power, minlength=clusters**2)
+        for power in range(3)
+    ]
+    return np.stack(sums).reshape(3, clusters, clusters)
 
 
 def d_prime(
-    found: Moments, weights: Float[np.ndarray, "replicates clusters"]
+    sums: Float[np.ndarray, "3 clusters clusters"],
+    weights: Float[np.ndarray, "replicates clusters"],
 ) -> NDArray[np.float64]:
     """Compute d' of the comparisons, each cluster weighted.
 
@@ -60,8 +36,8 @@ def d_prime(
 
     Parameters
     ----------
-    found
-        Sums by cluster.
+    sums
+        Those of :func:`moments`.
     weights
         How often each cluster is drawn. A mated comparison of cluster i counts w_i
         times, a non-mated one of i and j counts w_i · w_j times, as in
@@ -83,9 +59,10 @@ def d_prime(
     >>> d_prime(sums, np.ones((1, 2)))
     array([4.24264069])
     """
-    mated = np.einsum("pi,ri->pr", found.mated, weights)
+    inside = np.eye(sums.shape[1], dtype=np.bool_)
+    mated = np.einsum("pi,ri->pr", sums[:, inside], weights)
     non_mated = np.stack(
-        [np.einsum("ri,ri->r", weights @ table, weights) for table in found.non_mated]
+        [np.einsum("ri,ri->r", weights @ table, weights) for table in sums * ~inside]
     )
     means, variances = zip(*(map(_mean_and_variance, (mated, non_mated))), strict=True)
     spread = np.sqrt((variances[0] + variances[1]) / 2)
@@ -103,23 +80,23 @@ def _mean_and_variance(
 
 
 def d_prime_replicates(
-    candidates: list[Moments], replicates: int, seed: int
+    candidates: list[NDArray[np.float64]], replicates: int, seed: int
 ) -> NDArray[np.float64]:
-    """Compute d' of each candidate on the same bootstrap replicates.
+    """Compute d' of each candidate on the same bootstrap replicates of the clusters.
 
     Parameters
     ----------
     candidates
-        Of the same comparisons, in the same clusters.
+        The :func:`moments` of each, of the same comparisons in the same clusters.
     replicates, seed
-        Of the bootstrap, which draws clusters with replacement.
+        How many times clusters are drawn with replacement, and the seed of the draws.
 
     Returns
     -------
     ndarray
         Shape (1 + replicates, candidates): first the value on all, then the replicates.
     """
-    clusters = candidates[0].mated.shape[1]
+    clusters = candidates[0].shape[1]
     drawn = bootstrap_weights(
         np.arange(clusters), replicates, np.random.default_rng(seed)
     )

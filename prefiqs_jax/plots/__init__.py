@@ -1,4 +1,8 @@
-"""Figures: data in, ``Axes`` in, ``Axes`` out; nothing is computed, shown or saved."""
+"""Figures: data in, ``Axes`` in, ``Axes`` out; nothing is computed or shown.
+
+Every function returns the axes, or the figure, that it was given. A figure is given
+empty; its height is set to fit, its width stays.
+"""
 
 from prefiqs_jax.plots.agreement import agreement_panels, statistic_against_sparsity
 from prefiqs_jax.plots.alignment import alignment_panels
@@ -9,19 +13,21 @@ from prefiqs_jax.plots.edc import edc_panel
 from prefiqs_jax.plots.face_grid import Face, face_tile, stability_grid
 from prefiqs_jax.plots.label_optimisation import optimisation_panels
 from prefiqs_jax.plots.layer_sparsity import layer_sparsity_map
-from prefiqs_jax.plots.notes import note
 from prefiqs_jax.plots.pauc import pauc_intervals
 from prefiqs_jax.plots.picture_sheet import picture_sheet
 from prefiqs_jax.plots.residual import (
     relative_residual_against_sparsity,
     residual_against_sparsity,
 )
+from prefiqs_jax.plots.saving import Drawing, figure_files
 from prefiqs_jax.plots.severity import drift_against_severity
+from prefiqs_jax.plots.shared import note
 from prefiqs_jax.plots.theme import COLUMN_IN, PAGE_IN, theme
 
 __all__ = [
     "COLUMN_IN",
     "PAGE_IN",
+    "Drawing",
     "Face",
     "agreement_panels",
     "alignment_panels",
@@ -32,6 +38,7 @@ __all__ = [
     "drift_panels",
     "edc_panel",
     "face_tile",
+    "figure_files",
     "layer_sparsity_map",
     "note",
     "optimisation_panels",

@@ -3,16 +3,17 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from prefiqs_jax.plots.labels import IDEAL, SPARSITY, STATISTICS, achieved, plain
-from prefiqs_jax.plots.theme import CYCLE, GREY, MARKERS
+from prefiqs_jax.plots.shared import few_ticks, floats, line_with_band, panels
+from prefiqs_jax.plots.theme import GREY, look
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_COLUMNS = 4
 
 
 def statistic_against_sparsity(
@@ -37,70 +38,46 @@ def statistic_against_sparsity(
         Name of the run in a legend.
     style
         Number of the run: its colour and marker.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The same axes.
     """
     chosen = table.loc[table["statistic"] == statistic].sort_values("sparsity")
-    sparsity = achieved(chosen)
-    value, low, high = (
-        chosen[name].to_numpy(np.float64) for name in ("value", "low", "high")
+    values = floats(chosen, "value", "low", "high")
+    line_with_band(
+        ax, achieved(chosen), *values, whiskers=True, label=label, **look(style)
     )
-    color = CYCLE[style % len(CYCLE)]
-    marker = MARKERS[(style + style // len(CYCLE)) % len(MARKERS)]
-    ax.fill_between(sparsity, low, high, color=color, alpha=0.25, lw=0)
-    # A band needs two neighbours; whiskers show the interval of a lone sparsity too.
-    ax.vlines(sparsity, low, high, color=color, lw=0.8, alpha=0.8)
-    ax.plot(sparsity, value, marker=marker, color=color, label=label)
     ax.set_ylabel(STATISTICS[statistic])
-    ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    few_ticks(ax.yaxis)
     return ax
 
 
 def agreement_panels(
-    figure: Figure,
-    tables: Sequence["pd.DataFrame"],
-    labels: Sequence[str] = (),
-    *,
-    columns: int = 4,
+    figure: Figure, tables: Sequence["pd.DataFrame"], labels: Sequence[str] = ()
 ) -> Figure:
     """Fill a figure with panels: every statistic against sparsity.
 
     Parameters
     ----------
     figure
-        Empty figure; its height is set to fit, its width stays.
+        Empty figure.
     tables
         One summary table per run.
     labels
         Names of the runs; a legend appears if there are two or more.
-    columns
-        Panels side by side.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The same figure.
     """
-    lines = -(-len(STATISTICS) // columns)
+    lines = -(-len(STATISTICS) // _COLUMNS)
     # A line of the legend per two names, so that long ones fit.
     legend_lines = -(-len(tables) // 2) if len(tables) > 1 else 0
-    height = 1.7 * lines + 0.3 + 0.2 * legend_lines
-    figure.set_figheight(height)
-    grid = figure.subplots(lines, columns, squeeze=False, sharex=True)
-    for place in range(len(STATISTICS), grid.size):
-        grid.ravel()[place].remove()
-        # With nothing below it, the panel above needs the ticks of its column.
-        grid.ravel()[place - columns].tick_params(labelbottom=True)
-    for ax, statistic in zip(grid.ravel(), STATISTICS, strict=False):
+    figure.set_figheight(1.7 * lines + 0.3 + 0.2 * legend_lines)
+    axes = panels(figure, len(STATISTICS), _COLUMNS, sharex=True)
+    for ax in axes[-_COLUMNS:]:
+        # With nothing below it, a panel needs the ticks of its column.
+        ax.tick_params(labelbottom=True)
+    for ax, statistic in zip(axes, STATISTICS, strict=True):
         ax.axhline(IDEAL[statistic], color=GREY, lw=0.8, ls="--", zorder=1)
         for i, table in enumerate(tables):
             label = plain(labels[i]) if labels else None
             statistic_against_sparsity(ax, table, statistic, label=label, style=i)
     figure.supxlabel(SPARSITY, fontsize=8)
     if legend_lines:
-        handles, names = grid[0, 0].get_legend_handles_labels()
+        handles, names = axes[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside upper center", ncols=2)
     return figure

@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
+from prefiqs_jax.plots.shared import few_ticks, floats, line_with_band
 from prefiqs_jax.plots.theme import DENSITY_MAP, GREY, MARKERS
 
 if TYPE_CHECKING:
@@ -41,17 +41,12 @@ def alignment_panels(figure: Figure, table: "pd.DataFrame") -> Figure:
     Parameters
     ----------
     figure
-        Empty figure; its height is set to fit, its width stays.
+        Empty figure.
     table
         Columns kind (a key of :data:`ERRORS`), amount, sparsity, statistic (those of
         :data:`ROWS` are drawn), value, low, high, images, clusters and resampled_by
         (identity or image). A sparsity of NaN says that the statistic needs no pruned
         network.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The same figure.
     """
     kinds = [kind for kind in ERRORS if kind in set(table["kind"])]
     rows = [name for name in ROWS if name in set(table["statistic"])]
@@ -67,7 +62,7 @@ def alignment_panels(figure: Figure, table: "pd.DataFrame") -> Figure:
             if statistic in _NEUTRAL:
                 ax.axhline(_NEUTRAL[statistic], color=GREY, lw=0.6, ls="--", zorder=1)
             _lines(ax, table.loc[of_kind], sparsities)
-            ax.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
+            few_ticks(ax.yaxis, 4)
         line[0].set_ylabel(ROWS[statistic])
     for ax, kind in zip(grid[-1], kinds, strict=True):
         ax.set_xlabel(ERRORS[kind])
@@ -107,15 +102,11 @@ def _lines(ax: Axes, chosen: "pd.DataFrame", sparsities: np.ndarray) -> None:
         points = chosen.loc[same].sort_values("amount")
         if points.empty:
             continue
-        amount, value, low, high = (
-            points[name].to_numpy(np.float64)
-            for name in ("amount", "value", "low", "high")
-        )
-        ax.fill_between(amount, low, high, color=color, alpha=0.15, lw=0)
-        ax.plot(
-            amount,
-            value,
+        line_with_band(
+            ax,
+            *floats(points, "amount", "value", "low", "high"),
             color=color,
+            alpha=0.15,
             marker=marker,
             ms=2.2,
             lw=1,

@@ -1,7 +1,6 @@
 """Detection error trade-off curves: FNMR over FMR, one line per network or quality."""
 
 from collections.abc import Mapping
-from typing import Literal, get_args
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,13 +12,9 @@ from scipy.special import ndtr, ndtri
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.fiqa import DET
 from prefiqs_jax.plots.labels import plain
-from prefiqs_jax.plots.notes import note
-from prefiqs_jax.plots.theme import CYCLE, GREY
+from prefiqs_jax.plots.shared import legend_above, note
+from prefiqs_jax.plots.theme import CYCLE, GREY, LINES
 
-Scale = Literal["probit", "log"]
-
-# Lines must be told apart without colour.
-_LINES = ("-", (0, (4, 1.2)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (8, 1.5)))
 # More than a page has dots would only make a large file.
 _MOST_CELLS = 1500
 # Names that are longer have a line of the legend each.
@@ -27,41 +22,31 @@ _WIDE_NAME = 16
 _TICKS = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99)
 
 
-def det_panel(
-    ax: Axes,
-    curves: Mapping[str, DET],
-    *,
-    scale: Scale = "probit",
-    fmr_range: tuple[float, float] | None = None,
-    fnmr_range: tuple[float, float] | None = None,
-) -> Axes:
+def det_panel(ax: Axes, curves: Mapping[str, DET]) -> Axes:
     """Draw FNMR over FMR, lower left is better, and where the two are equal.
+
+    Both axes are probit: similarities of normal distribution give straight lines. They
+    run from the finest rate that comparisons resolve, one over their number, to 0.5.
 
     Parameters
     ----------
     ax
         Axes to draw on.
     curves
-        By name, of :func:`prefiqs_jax.fiqa.det`: of several networks, say, or of the
-        comparisons that several qualities leave.
-    scale
-        "probit" on both axes, where similarities of normal distribution give straight
-        lines; or "log" on both.
-    fmr_range, fnmr_range
-        Ends of the axes, inside (0, 1). By default, from the finest rate that the
-        comparisons resolve, one over their number, to 0.5.
+        Curves of :func:`prefiqs_jax.fiqa.det` by name: of several networks, say, or of
+        the comparisons that several qualities leave.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The same axes, with a legend above it. A rate of 0 has no place on either scale:
-        a curve ends at one over the number of comparisons, and one that has no point
-        with both rates above 0 is named in the axes instead.
+        The same axes, with a legend above it. A rate of 0 has no place on the scale: a
+        curve ends at one over the number of comparisons, and one that has no point with
+        both rates above 0 is named in the axes instead.
 
     Raises
     ------
     InputError
-        If there are no curves, the scale is unknown, or a range is not inside (0, 1).
+        If there are no curves.
 
     References
     ----------
@@ -79,17 +64,14 @@ def det_panel(
     if not curves:
         message = "no curves to draw; give at least one"
         raise InputError(message)
-    if scale not in get_args(Scale):
-        message = f"unknown scale {scale!r}; known: {', '.join(get_args(Scale))}"
-        raise InputError(message)
-    non_mated = max(curve.non_mated_count for curve in curves.values())
-    mated = max(curve.mated_count for curve in curves.values())
-    x_range = _checked_range("fmr_range", fmr_range, non_mated)
-    y_range = _checked_range("fnmr_range", fnmr_range, mated)
-    _set_scale(ax, scale)
+    for axis, set_scale in ((ax.xaxis, ax.set_xscale), (ax.yaxis, ax.set_yscale)):
+        set_scale(FuncScale(axis, functions=(_probit, _rate)))
+        axis.set_major_locator(FixedLocator(_TICKS))
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(FuncFormatter(_tick))
     absent = []
     for place, (name, curve) in enumerate(curves.items()):
-        x, y = _drawable(curve, scale)
+        x, y = _drawable(curve)
         if len(x) == 0:
             absent.append(name)
             continue
@@ -99,49 +81,21 @@ def det_panel(
             # One point makes no line.
             marker="o" if len(x) == 1 else "",
             color=CYCLE[place % len(CYCLE)],
-            ls=_LINES[place % len(_LINES)],
+            ls=LINES[place % len(LINES)],
             label=plain(name),
         )
     if absent:
         words = ":\nno threshold has errors of both kinds,\nso there is no curve"
         note(ax, ", ".join(absent) + words)
-    both = (max(x_range[0], y_range[0]), min(x_range[1], y_range[1]))
-    if both[0] < both[1]:
-        line = np.geomspace(*both, 200)
-        ax.plot(line, line, color=GREY, lw=0.6, ls=(0, (1, 2)), label="FMR = FNMR")
-    ax.set(xlim=x_range, ylim=y_range)
+    finest_x = min(1 / max(curve.non_mated_count for curve in curves.values()), 0.25)
+    finest_y = min(1 / max(curve.mated_count for curve in curves.values()), 0.25)
+    line = np.geomspace(max(finest_x, finest_y), 0.5, 200)
+    ax.plot(line, line, color=GREY, lw=0.6, ls=(0, (1, 2)), label="FMR = FNMR")
+    ax.set(xlim=(finest_x, 0.5), ylim=(finest_y, 0.5))
     ax.set(xlabel="false match rate (FMR)", ylabel="false non-match rate (FNMR)")
     ax.grid(color="0.9", lw=0.4)
-    columns = 2 if max(map(len, curves)) <= _WIDE_NAME else 1
-    place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}
-    ax.legend(**place, ncols=columns, handlelength=3)
+    legend_above(ax, 2 if max(map(len, curves)) <= _WIDE_NAME else 1)
     return ax
-
-
-def _checked_range(
-    name: str, ends: tuple[float, float] | None, count: int
-) -> tuple[float, float]:
-    if ends is None:
-        return min(1 / count, 0.25), 0.5
-    if not 0 < ends[0] < ends[1] < 1:
-        message = f"{name}={ends} must rise inside (0, 1)"
-        raise InputError(message)
-    return ends
-
-
-def _set_scale(ax: Axes, scale: Scale) -> None:
-    for axis in (ax.xaxis, ax.yaxis):
-        if scale == "probit":
-            both = (_probit, _rate)
-            set_scale = ax.set_xscale if axis is ax.xaxis else ax.set_yscale
-            set_scale(FuncScale(axis, functions=both))
-            axis.set_major_locator(FixedLocator(_TICKS))
-            axis.set_minor_locator(NullLocator())
-            axis.set_major_formatter(FuncFormatter(_tick))
-        elif axis is ax.xaxis:
-            ax.set_xscale("log")
-        else:
-            ax.set_yscale("log")
 
 
 def _probit(rate: ArrayLike) -> NDArray[np.float64]:
@@ -166,13 +120,13 @@ def _tick(value: float, _: int | None = None) -> str:
     return f"{value:g}"
 
 
-def _drawable(curve: DET, scale: Scale) -> tuple[np.ndarray, np.ndarray]:
+def _drawable(curve: DET) -> tuple[np.ndarray, np.ndarray]:
     """Leave out rates that have no place, and points that share a dot of the page."""
     inside = (curve.fmr > 0) & (curve.fnmr > 0) & (curve.fmr < 1) & (curve.fnmr < 1)
     x, y = curve.fmr[inside], curve.fnmr[inside]
     if len(x) <= _MOST_CELLS:
         return x, y
-    place = _probit(x) if scale == "probit" else np.log(x)
+    place = _probit(x)
     cell = np.floor(_MOST_CELLS * (place - place.min()) / np.ptp(place))
     # The first and last of each cell: rates are monotone, so the envelope stays.
     is_end = np.ones(len(x), np.bool_)

@@ -7,12 +7,12 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from prefiqs_jax.plots.labels import (
-    NOTHING_MOVED,
     QUANTITIES,
     SPARSITY,
     achieved,
     level_tick,
 )
+from prefiqs_jax.plots.shared import nothing_moved
 from prefiqs_jax.plots.theme import SKY
 
 if TYPE_CHECKING:
@@ -40,9 +40,7 @@ def drift_distribution(ax: Axes, rows: "pd.DataFrame") -> Axes:
     kept = rows.loc[(rows["drift"] > 0) & ~rows["below_rounding"]]
     ax.set(xlabel=SPARSITY, ylabel=f"{QUANTITIES['drift']} (no unit)")
     if len(kept) == 0:
-        ax.set(xticks=[], yticks=[])
-        ax.text(0.5, 0.5, NOTHING_MOVED, ha="center", transform=ax.transAxes)
-        return ax
+        return nothing_moved(ax)
     levels = np.unique(kept["sparsity"].to_numpy(np.float64))
     samples = [
         kept.loc[kept["sparsity"] == level, "drift"].to_numpy(np.float64)

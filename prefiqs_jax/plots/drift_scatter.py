@@ -12,6 +12,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from prefiqs_jax.plots.labels import QUANTITIES, achieved, level_label, number
+from prefiqs_jax.plots.shared import floats, panels
 from prefiqs_jax.plots.theme import DENSITY_MAP
 
 if TYPE_CHECKING:
@@ -79,9 +80,7 @@ def drift_against_first_order(
     return ax
 
 
-def drift_panels(
-    figure: Figure, rows: "pd.DataFrame", table: "pd.DataFrame", *, columns: int = 0
-) -> Figure:
+def drift_panels(figure: Figure, rows: "pd.DataFrame", table: "pd.DataFrame") -> Figure:
     """Fill a figure with one drift scatter per sparsity.
 
     Parameters
@@ -94,29 +93,17 @@ def drift_panels(
         one network and mask.
     table
         Summary table of that run, for Spearman and Pearson in the titles.
-    columns
-        Panels side by side; by default as many as stay about 1.6 in wide.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The same figure.
     """
     levels = np.unique(rows["sparsity"].to_numpy(np.float64))
-    columns = columns or _columns(len(levels), figure.get_figwidth())
+    columns = _columns(len(levels), figure.get_figwidth())
     lines = math.ceil(len(levels) / columns)
     # Ticks and the colour bar take their part of the width; square panels the rest.
     side = min((figure.get_figwidth() - 1.1) / columns - 0.35, 3.0)
     figure.set_size_inches(columns * (side + 0.35) + 1.1, lines * (side + 0.62) + 0.25)
-    grid = figure.subplots(lines, columns, squeeze=False).ravel()
-    for ax in grid[len(levels) :]:
-        ax.remove()
-    for ax, level in zip(grid, levels, strict=False):
+    axes = panels(figure, len(levels), columns)
+    for ax, level in zip(axes, levels, strict=True):
         chosen = rows.loc[rows["sparsity"] == level]
-        values = [
-            chosen[name].to_numpy(np.float64)
-            for name in ("first_order", "drift", "density")
-        ]
+        values = floats(chosen, "first_order", "drift", "density")
         drift_against_first_order(ax, *values)
         found = {
             name: number(_value(table, level, name)) for name in ("spearman", "pearson")
@@ -129,7 +116,7 @@ def drift_panels(
         f"{QUANTITIES['first_order']} (no unit);   dashed: y = x", fontsize=8
     )
     figure.supylabel(f"{QUANTITIES['drift']} (no unit)", fontsize=8)
-    _density_bar(figure, list(grid[: len(levels)]))
+    _density_bar(figure, list(axes))
     return figure
 
 

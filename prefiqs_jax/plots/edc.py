@@ -5,15 +5,13 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.fiqa import EDC, EDCBand, Protocol, best_fnmr_after_discard
+from prefiqs_jax.fiqa import EDC, EDCBand, Protocol
 from prefiqs_jax.plots.labels import plain
-from prefiqs_jax.plots.theme import CYCLE, GREY, MARKERS
+from prefiqs_jax.plots.shared import few_ticks, legend_above
+from prefiqs_jax.plots.theme import LINES, look
 
-# Lines must be told apart without colour, where they are too dense for markers.
-_LINES = ("-", (0, (4, 1.2)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (8, 1.5)))
 _DISCARDED = {
     "pooled": "comparisons",
     "mated": "mated comparisons",
@@ -31,7 +29,6 @@ def edc_panel(
     curves: Mapping[str, EDC | EDCBand],
     *,
     max_discard: float | None = None,
-    bounds: bool = False,
 ) -> Axes:
     """Draw FNMR over the fraction of comparisons discarded, one line per quality.
 
@@ -47,11 +44,6 @@ def edc_panel(
         Curves by name, all of one protocol and FMR.
     max_discard
         Right end of the axis; by default, all is shown.
-    bounds
-        Draw in grey the FNMR of a quality without information, which is that before any
-        discard, and the lowest that any quality reaches. Only where mated comparisons
-        are discarded by themselves at a fixed threshold, as with "fiqat" and
-        "proportional".
 
     Returns
     -------
@@ -61,8 +53,7 @@ def edc_panel(
     Raises
     ------
     InputError
-        If there are no curves, they differ in protocol or FMR, or bounds are asked for
-        where they are not known.
+        If there are no curves, or they differ in protocol or FMR.
 
     Examples
     --------
@@ -75,13 +66,6 @@ def edc_panel(
     """
     switches, source, protocol = _shared(curves)
     is_step = switches.interpolation == "step"
-    has_bounds = switches.discard != "pooled" and switches.threshold == "fixed"
-    if bounds and not has_bounds:
-        message = (
-            "bounds are known only where mated comparisons are discarded at a fixed "
-            'threshold; use protocol="fiqat" or bounds=False'
-        )
-        raise InputError(message)
     last = max(float(curve.discard_fraction[-1]) for curve in curves.values())
     end = last if max_discard is None else max_discard
     highest = 0.0
@@ -89,7 +73,8 @@ def edc_panel(
     drawstyle = "steps-post" if is_step else "default"
     for place, (name, curve) in enumerate(curves.items()):
         x, y, low, high = _columns(curve, end)
-        color, line = CYCLE[place % len(CYCLE)], _LINES[place % len(_LINES)]
+        color, marker = look(place).values()
+        line = LINES[place % len(LINES)]
         if isinstance(curve, EDCBand):
             ax.fill_between(
                 x, low, high, step=step, color=color, alpha=0.16, lw=0, zorder=1
@@ -99,7 +84,6 @@ def edc_panel(
                 thin = {"lw": 0.5, "alpha": 0.7, "zorder": 2}
                 ax.plot(x, edge, ds=drawstyle, ls=line, color=color, **thin)
         has_markers = not is_step and len(x) <= _MOST_MARKERS
-        marker = MARKERS[(place + place // len(CYCLE)) % len(MARKERS)]
         ax.plot(
             x,
             y,
@@ -112,20 +96,15 @@ def edc_panel(
             zorder=3,
         )
         highest = max(highest, float(np.nanmax(high, initial=0)))
-    if bounds:
-        first = next(iter(curves.values()))
-        start = float(_columns(first, end)[1][0])
-        _draw_bounds(ax, start, end)
     # Room for a line along 0 and for markers at the ends.
     top = highest if highest > 0 else 1.0
     ax.set(xlim=(-0.015 * end, 1.015 * end), ylim=(-0.02 * top, 1.05 * top))
     kind = _DISCARDED[switches.discard]
     # On two lines, so that three panels have room side by side.
     ax.set(xlabel=f"fraction of {kind}\ndiscarded ({protocol})", ylabel=_rate(source))
-    ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-    # Above the axes: within them there is no place that every set of curves spares.
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, handlelength=3)
+    few_ticks(ax.xaxis, 6)
+    few_ticks(ax.yaxis)
+    legend_above(ax)
     return ax
 
 
@@ -182,20 +161,3 @@ def _columns(curve: EDC | EDCBand, end: float) -> list[Float[np.ndarray, " point
     grid = np.linspace(0, x[-1], _MOST_STEPS)
     places = np.searchsorted(x, grid, side="right") - 1
     return [grid, *(column[places] for column in columns[1:])]
-
-
-def _draw_bounds(ax: Axes, start: float, end: float) -> None:
-    fraction = np.linspace(0, min(end, 1 - 1e-9), 200)
-    best = best_fnmr_after_discard(start, fraction)
-    ax.axhline(
-        start, color=GREY, lw=0.8, ls=(0, (6, 3)), zorder=1.5, label="no information"
-    )
-    ax.plot(
-        fraction,
-        best,
-        color=GREY,
-        lw=0.8,
-        ls=(0, (1, 2)),
-        zorder=1.5,
-        label="best possible",
-    )

@@ -1,4 +1,4 @@
-"""Grid of pictures with scores: the faces that pruning moves least and most."""
+"""Grid of images with scores: the faces that pruning moves least and most."""
 
 import math
 from collections.abc import Sequence
@@ -9,10 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from prefiqs_jax.plots.labels import plain, shorten
+from prefiqs_jax.plots.shared import panels
 
 
 class Face(NamedTuple):
-    """One picture and what was measured on it."""
+    """One image and what was measured on it."""
 
     pixels: np.ndarray
     """Shape (height, width, 3) RGB or (height, width) grey, uint8."""
@@ -22,19 +23,14 @@ class Face(NamedTuple):
 
 
 def face_tile(ax: Axes, face: Face) -> Axes:
-    """Show one picture with its name, quality and drift under it.
+    """Show one image with its name, quality and drift under it.
 
     Parameters
     ----------
     ax
         Axes to draw on; loses its ticks and frame.
     face
-        Picture, name, quality and drift.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The same axes.
+        Image, name, quality and drift.
     """
     ax.imshow(face.pixels, cmap="gray", vmin=0, vmax=255, interpolation="lanczos")
     ax.set(xticks=[], yticks=[])
@@ -62,18 +58,13 @@ def stability_grid(
     Parameters
     ----------
     figure
-        Empty figure; its height is set to fit, its width stays.
+        Empty figure.
     most_stable, least_stable
         Faces, the most extreme first. A group without faces is left out.
     sparsity
         Sparsity at which quality and drift were measured.
     columns
-        Pictures side by side.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The same figure.
+        Images side by side.
     """
     groups = [
         (f"{word} stable at sparsity {sparsity:g} ({order} drift first)", faces)
@@ -89,13 +80,9 @@ def stability_grid(
     parts = figure.subfigures(
         len(groups), 1, squeeze=False, height_ratios=lines, hspace=0
     )
-    for part, (title, faces), line_count in zip(
-        parts.ravel(), groups, lines, strict=True
-    ):
+    for part, (title, faces) in zip(parts.ravel(), groups, strict=True):
         part.suptitle(title, fontsize=8, x=0.01, ha="left")
-        grid = part.subplots(line_count, columns, squeeze=False).ravel()
-        for ax, face in zip(grid, faces, strict=False):
+        axes = panels(part, len(faces), columns)
+        for ax, face in zip(axes, faces, strict=True):
             face_tile(ax, face)
-        for ax in grid[len(faces) :]:
-            ax.set_axis_off()
     return figure

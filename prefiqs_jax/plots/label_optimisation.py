@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullLocator
+from matplotlib.ticker import NullLocator
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.plots.labels import plain
+from prefiqs_jax.plots.shared import few_ticks, floats, panels
 from prefiqs_jax.plots.theme import BLUE, GREY, VERMILION
 
 if TYPE_CHECKING:
@@ -16,24 +17,21 @@ if TYPE_CHECKING:
 
 _TIMES = 1e3
 _SIDE = 1.07
+_COLUMNS = 3
 
 
-def optimisation_panels(
-    figure: Figure, table: "pd.DataFrame", *, columns: int = 3
-) -> Figure:
+def optimisation_panels(figure: Figure, table: "pd.DataFrame") -> Figure:
     """Fill a figure with a panel for each score, on axes that they share.
 
     Parameters
     ----------
     figure
-        Empty figure; its height is set to fit, its width stays.
+        Empty figure.
     table
         Columns score, labels (by what they were optimised: two kinds, first the one
         without the tested comparisons), step, difference, low, high, fmr and
         max_discard: the area with optimised labels minus that with the score itself,
         and its 95 % interval.
-    columns
-        Most panels side by side.
 
     Returns
     -------
@@ -49,21 +47,19 @@ def optimisation_panels(
         message = "no differences to draw; give at least one score"
         raise InputError(message)
     scores = list(table["score"].unique())
-    lines = -(-len(scores) // columns)
+    lines = -(-len(scores) // _COLUMNS)
     columns = -(-len(scores) // lines)
     figure.set_figheight(1.0 + 1.7 * lines)
-    panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
-    for ax, score in zip(panels.ravel(), scores, strict=False):
+    axes = panels(figure, len(scores), columns, sharex=True, sharey=True)
+    for ax, score in zip(axes, scores, strict=True):
         _draw_panel(ax, table.loc[table["score"] == score])
         ax.set_title(plain(str(score)), pad=3)
         ax.tick_params(labelbottom=True)
-    for ax in panels.ravel()[len(scores) :]:
-        ax.set_axis_off()
     first = table.iloc[0]
     figure.supxlabel("step ε of the optimisation", fontsize=8)
     figure.supylabel("change of pAUC × 10³ (below 0: better)", fontsize=8)
     figure.legend(
-        *panels[0, 0].get_legend_handles_labels(),
+        *axes[0].get_legend_handles_labels(),
         title=f"pAUC: FNMR at FMR {first['fmr']:g}, mated comparisons discarded up to "
         f"{first['max_discard']:g}; bars: 95 % intervals; labels optimised by",
         title_fontsize=7,
@@ -79,10 +75,7 @@ def _draw_panel(ax: Axes, rows: "pd.DataFrame") -> None:
     kinds = list(rows["labels"].unique())
     for kind, (color, marker, line, shift) in zip(kinds, looks, strict=False):
         part = rows.loc[rows["labels"] == kind].sort_values("step")
-        step, value, low, high = (
-            part[name].to_numpy(np.float64)
-            for name in ("step", "difference", "low", "high")
-        )
+        step, value, low, high = floats(part, "step", "difference", "low", "high")
         # A percentile interval need not hold the value, a bar must start at it.
         bars = np.maximum([value - low, high - value], 0) * _TIMES
         ax.errorbar(
@@ -103,4 +96,4 @@ def _draw_panel(ax: Axes, rows: "pd.DataFrame") -> None:
     ax.set_xticks(steps, [f"{step:g}" for step in steps])
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_xlim(steps[0] / 1.8, steps[-1] * 1.8)
-    ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    few_ticks(ax.yaxis)

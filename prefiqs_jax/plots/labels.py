@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
 SPARSITY = "sparsity (fraction of weights set to zero)"
 
-NOTHING_MOVED = "no change above rounding"
-
 QUANTITIES = {
     "first_order": r"first-order drift $\|J\delta\|$",
     "drift": r"drift $\|z(\theta+\delta)-z(\theta)\|$",
@@ -72,7 +70,7 @@ def level_tick(sparsity: float, reached: float) -> str:
 
 
 def shorten(name: str, length: int = 18) -> str:
-    """Cut the middle out of a long name; the end tells pictures of one person apart.
+    """Cut the middle out of a long name; the end tells images of one person apart.
 
     Examples
     --------
@@ -98,12 +96,12 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def number(value: float) -> str:
-    """Write a statistic with three decimals, a dash where it is not defined.
+def number(value: float, form: str = ".3f") -> str:
+    """Write a statistic, with three decimals, or a dash where it is not defined.
 
     Examples
     --------
     >>> number(0.99321), number(float("nan"))
     ('0.993', '–')
     """
-    return f"{value:.3f}" if np.isfinite(value) else "–"
+    return format(value, form) if np.isfinite(value) else "–"

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.plots.labels import plain
+from prefiqs_jax.plots.shared import few_ticks
 from prefiqs_jax.plots.theme import BLUE, GREY, VERMILION
 
 if TYPE_CHECKING:
@@ -27,16 +27,11 @@ def pauc_intervals(figure: Figure, table: "pd.DataFrame") -> Figure:
     Parameters
     ----------
     figure
-        Empty figure; its height is set to fit, its width stays.
+        Empty figure.
     table
         Columns quality, fmr, pauc, low, high, is_reference, differs and tells, one row
         for each quality and rate; the areas of one benchmark, network and protocol. Low
         and high may be NaN, where there are no intervals.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The same figure.
 
     Raises
     ------
@@ -71,7 +66,7 @@ def pauc_intervals(figure: Figure, table: "pd.DataFrame") -> Figure:
         few = "" if tells else ": cannot tell, too few errors"
         ax.set_title(f"FMR {rate:g}{few}", pad=3)
         ax.grid(axis="y", color="0.9", lw=0.5)
-        ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+        few_ticks(ax.xaxis)
         # Narrow panels have no room for four-digit numbers side by side.
         ax.tick_params(axis="x", labelsize=6.5)
         ax.margins(x=0.06)

@@ -1,4 +1,4 @@
-"""Sheet of pictures in rows and columns, with words at the left and at the top."""
+"""Sheet of images in rows and columns, with words at the left and at the top."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from prefiqs_jax.plots.labels import plain
 
-# Between pictures, of their width.
+# Between images, in widths of one.
 _GAP = 0.05
 
 
@@ -21,12 +21,12 @@ def picture_sheet(
     label_in: float = 0.9,
     blocks: int = 1,
 ) -> Figure:
-    """Fill a figure with pictures.
+    """Fill a figure with images.
 
     Parameters
     ----------
     figure
-        Empty figure; its height is set to fit, its width stays.
+        Empty figure.
     pictures
         Shape (rows, columns, height, width, 3), uint8, RGB.
     rows, columns
@@ -35,11 +35,6 @@ def picture_sheet(
         Room for the words of the rows, inches.
     blocks
         Parts of the sheet, of some rows each, that stand side by side.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The same figure.
 
     Raises
     ------
@@ -56,7 +51,7 @@ def picture_sheet(
     if len(rows) != pictures.shape[0] or len(columns) != pictures.shape[1]:
         message = (
             f"{len(rows)} × {len(columns)} words for {pictures.shape[0]} × "
-            f"{pictures.shape[1]} pictures"
+            f"{pictures.shape[1]} images"
         )
         raise ValueError(message)
     width = figure.get_figwidth()
@@ -66,7 +61,7 @@ def picture_sheet(
     lines = math.ceil(len(rows) / blocks)
     height = top + tile * lines
     figure.set_figheight(height)
-    # Placed by hand, one image a block: axes for each picture would take seconds.
+    # Placed by hand, one image a block: axes for each image would take seconds.
     figure.set_layout_engine("none")
     for block in range(blocks):
         chosen = slice(block * lines, (block + 1) * lines)
@@ -90,7 +85,7 @@ def picture_sheet(
 
 
 def _tiled(pictures: np.ndarray) -> np.ndarray:
-    """Lay pictures (rows, columns, height, width, 3) out as one, white between them."""
+    """Lay images (rows, columns, height, width, 3) out as one, white between them."""
     rows, columns, height, width, channels = pictures.shape
     gap = max(1, round(_GAP * width))
     framed = np.full(

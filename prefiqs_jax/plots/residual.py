@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
-from prefiqs_jax.plots.labels import NOTHING_MOVED, QUANTITIES, SPARSITY, achieved
+from prefiqs_jax.plots.labels import QUANTITIES, SPARSITY, achieved
+from prefiqs_jax.plots.shared import floats, line_with_band, nothing_moved
 from prefiqs_jax.plots.theme import BLUE, GREY, VERMILION
 
 if TYPE_CHECKING:
@@ -27,11 +28,6 @@ def relative_residual_against_sparsity(
         q05 and q95 of the quantity relative_residual.
     statistics
         Summary table of that run, for the median and its interval.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The same axes.
     """
     spread = quantiles.loc[quantiles["quantity"] == "relative_residual"].dropna()
     spread = spread.sort_values("sparsity")
@@ -40,13 +36,11 @@ def relative_residual_against_sparsity(
     ].sort_values("sparsity")
     ax.set(xlabel=SPARSITY, ylabel=QUANTITIES["relative_residual"])
     if len(spread) == 0:
-        return _nothing(ax)
-    low, high = (spread[name].to_numpy(np.float64) for name in ("q05", "q95"))
+        return nothing_moved(ax)
+    low, high = floats(spread, "q05", "q95")
     ax.axhline(1, color=GREY, lw=0.8, ls="--", zorder=1)
     ax.fill_between(achieved(spread), low, high, color=VERMILION, alpha=0.2, lw=0)
-    value, low, high = (
-        medians[name].to_numpy(np.float64) for name in ("value", "low", "high")
-    )
+    value, low, high = floats(medians, "value", "low", "high")
     ax.vlines(achieved(medians), low, high, color=VERMILION, lw=0.9)
     ax.plot(achieved(medians), value, marker="s", color=VERMILION)
     ax.set_ylim(0, None)
@@ -64,42 +58,30 @@ def residual_against_sparsity(ax: Axes, quantiles: "pd.DataFrame") -> Axes:
         Table of :func:`prefiqs_jax.statistics.quantiles` of one network and mask, with
         q05, q50 and q95 of the quantities drift and residual. What is zero has no place
         on a log axis and is left out.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The same axes.
     """
     shown = set()
     for quantity, color, marker in (("drift", BLUE, "o"), ("residual", VERMILION, "s")):
-        chosen = quantiles.loc[quantiles["quantity"] == quantity].sort_values(
-            "sparsity"
-        )
+        chosen = quantiles.loc[quantiles["quantity"] == quantity]
+        chosen = chosen.loc[(achieved(chosen) > 0) & (chosen["q05"] > 0)]
+        chosen = chosen.sort_values("sparsity")
         sparsity = achieved(chosen)
-        low, middle, high = (
-            chosen[name].to_numpy(np.float64) for name in ("q05", "q50", "q95")
-        )
-        # A NaN, where all changes are rounding, is not above zero either.
-        kept = (sparsity > 0) & (low > 0)
-        sparsity, low, middle, high = (v[kept] for v in (sparsity, low, middle, high))
         shown.update(sparsity.tolist())
-        ax.fill_between(sparsity, low, high, color=color, alpha=0.2, lw=0)
-        ax.vlines(sparsity, low, high, color=color, lw=0.8, alpha=0.8)
-        ax.plot(
-            sparsity, middle, marker=marker, color=color, label=QUANTITIES[quantity]
+        line_with_band(
+            ax,
+            sparsity,
+            *floats(chosen, "q50", "q05", "q95"),
+            color=color,
+            alpha=0.2,
+            whiskers=True,
+            marker=marker,
+            label=QUANTITIES[quantity],
         )
     ax.set(xlabel=SPARSITY, ylabel="distance (no unit)")
     if not shown:
-        return _nothing(ax)
+        return nothing_moved(ax)
     ax.set(xscale="log", yscale="log")
     _label_sparsities(ax, sorted(shown))
     ax.legend(loc="best", title="median, band 5–95 % of images", alignment="left")
-    return ax
-
-
-def _nothing(ax: Axes) -> Axes:
-    ax.set(xticks=[], yticks=[])
-    ax.text(0.5, 0.5, NOTHING_MOVED, ha="center", transform=ax.transAxes)
     return ax
 
 

@@ -17,6 +17,8 @@ BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"
 PURPLE, ORANGE, SKY = "#CC79A7", "#E69F00", "#56B4E9"
 CYCLE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 MARKERS = ("o", "s", "^", "D", "v", "P")
+# Lines must be told apart without colour, where they are too dense for markers.
+LINES = ("-", (0, (4, 1.2)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (8, 1.5)))
 GREY = "0.35"
 DENSITY_MAP = "viridis"
 
@@ -57,3 +59,15 @@ def theme() -> Iterator[None]:
     """
     with mpl.rc_context(_STYLE):
         yield
+
+
+def look(place: int) -> dict[str, Any]:
+    """Give colour and marker of the nth curve; they differ for 36 of them.
+
+    Examples
+    --------
+    >>> look(1)
+    {'color': '#D55E00', 'marker': 's'}
+    """
+    marker = MARKERS[(place + place // len(CYCLE)) % len(MARKERS)]
+    return {"color": CYCLE[place % len(CYCLE)], "marker": marker}

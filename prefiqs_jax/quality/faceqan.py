@@ -53,7 +53,7 @@ def similarities(
     apply_fn
         ``(params, images) -> raw embeddings``.
     pixels
-        How the network's input is scaled: the noise is one of pictures.
+        How the network's input is scaled: the noise is one of images.
     samples, steps
         k copies of an image, l similarities of each.
     epsilon
@@ -71,7 +71,7 @@ def similarities(
     -----
     As in the authors' code the first of the l similarities is that of the uniform noise
     alone, so that there are l - 1 moves and as many gradients; and pixels are clipped
-    to [-1, 1], although none of a picture is below 0.
+    to [-1, 1], although none of an image is below 0.
     """
     size = 255 / pixels.std
 

@@ -76,7 +76,7 @@ def score(
     Raises
     ------
     InputError
-        If the sparsity or a picture cannot be used, an embedding is zero or not finite,
+        If the sparsity or an image cannot be used, an embedding is zero or not finite,
         or the file cannot be written.
     """
     keep_programs()

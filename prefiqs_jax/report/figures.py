@@ -1,10 +1,12 @@
-"""Draw the figures of a report."""
+"""Draw the figures of a run, for its report or the columns of a paper."""
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from matplotlib.figure import Figure
 
 from prefiqs_jax import plots
+from prefiqs_jax.plots import Drawing
 from prefiqs_jax.report.pictures import StableFaces
 from prefiqs_jax.report.tables import layer_matrix
 
@@ -12,59 +14,56 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class Drawing(NamedTuple):
-    """One figure of the report and the words that go with it."""
+class Sizes(NamedTuple):
+    """How large figures are, in inches; what is not here fits its content."""
 
-    name: str
-    figure: Figure
-    title: str
-    caption: str
-    alt: str
-    tables: tuple[str, ...]
-    """Tables that hold its numbers."""
+    curve: tuple[float, float]
+    violins: tuple[float, float]
+    highest: float
+    """Most height of the map of layers."""
+
+
+ON_SCREEN = Sizes((4.6, 3.1), (plots.PAGE_IN, 2.9), 12.0)
+IN_PRINT = Sizes((plots.COLUMN_IN, 2.7), (plots.COLUMN_IN, 2.4), 9.0)
 
 
 def draw_figures(
-    images: "pd.DataFrame",
-    statistics: "pd.DataFrame",
-    quantiles: "pd.DataFrame",
-    layers: "pd.DataFrame",
-    faces: StableFaces,
-    faces_sparsity: float | None,
+    tables: "Mapping[str, pd.DataFrame]", sizes: Sizes = ON_SCREEN
 ) -> list[Drawing]:
-    """Draw every figure of a report. Call inside ``plots.theme()``.
+    """Draw every figure of a run's tables. Call inside ``plots.theme()``.
 
     Parameters
     ----------
-    images
-        Table of :func:`prefiqs_jax.report.tables.image_table` of one run.
-    statistics, quantiles, layers
-        Tables of that run; layers may be empty.
-    faces
-        Pictures of the grid; without any, the grid is left out.
-    faces_sparsity
-        Sparsity of the grid, None if no image moved.
+    tables
+        Those of :func:`prefiqs_jax.report.tables.run_tables`; layers may be empty.
+    sizes
+        How large they are.
 
     Returns
     -------
     list of Drawing
         In the order of the page.
     """
+    images, statistics = tables["images"], tables["statistics"]
     # Where only rounding moved, a panel would show rounding.
     moved = images.loc[~images["below_rounding"]]
-    drawings = [_relative(quantiles, statistics)]
+    drawings = [_relative(tables["quantiles"], statistics, sizes)]
     if len(moved):
         drawings.append(_scatter(moved, statistics))
-    drawings += [_agreement(statistics), _residual(quantiles), _distribution(images)]
-    if len(layers):
-        drawings.append(_layers(layers))
-    if faces_sparsity is not None and (faces.most_stable or faces.least_stable):
-        drawings.append(_faces(faces, faces_sparsity))
+    drawings += [
+        draw_agreement([statistics]),
+        _residual(tables["quantiles"], sizes),
+        _distribution(images, sizes),
+    ]
+    if len(tables["layers"]):
+        drawings.append(draw_layers(tables["layers"], sizes))
     return drawings
 
 
-def _relative(quantiles: "pd.DataFrame", statistics: "pd.DataFrame") -> Drawing:
-    figure = Figure(figsize=(4.6, 3.1))
+def _relative(
+    quantiles: "pd.DataFrame", statistics: "pd.DataFrame", sizes: Sizes
+) -> Drawing:
+    figure = Figure(figsize=sizes.curve)
     plots.relative_residual_against_sparsity(
         figure.add_subplot(), quantiles, statistics
     )
@@ -82,10 +81,9 @@ def _relative(quantiles: "pd.DataFrame", statistics: "pd.DataFrame") -> Drawing:
 
 
 def _scatter(rows: "pd.DataFrame", statistics: "pd.DataFrame") -> Drawing:
-    figure = plots.drift_panels(Figure(figsize=(plots.PAGE_IN, 2)), rows, statistics)
     return Drawing(
         "drift_against_first_order",
-        figure,
+        plots.drift_panels(Figure(figsize=(plots.PAGE_IN, 2)), rows, statistics),
         "Drift against first order",
         "Each point is one image. On the dashed line y = x the first order predicts "
         "how far the embedding moves exactly; which way it moves is not shown. Above "
@@ -98,11 +96,14 @@ def _scatter(rows: "pd.DataFrame", statistics: "pd.DataFrame") -> Drawing:
     )
 
 
-def _agreement(statistics: "pd.DataFrame") -> Drawing:
-    figure = plots.agreement_panels(Figure(figsize=(plots.PAGE_IN, 3.7)), [statistics])
+def draw_agreement(
+    statistics: "Sequence[pd.DataFrame]", labels: Sequence[str] = ()
+) -> Drawing:
+    """Draw every statistic over sparsity, of one run or of several with their names."""
+    figure = Figure(figsize=(plots.PAGE_IN, 3.7))
     return Drawing(
         "statistics_against_sparsity",
-        figure,
+        plots.agreement_panels(figure, statistics, labels),
         "Each statistic against sparsity",
         "Points are the value over all images, bands and whiskers the 95 % interval. "
         "The dashed line is the value of an exact first order. Rank says which images "
@@ -114,8 +115,8 @@ def _agreement(statistics: "pd.DataFrame") -> Drawing:
     )
 
 
-def _residual(quantiles: "pd.DataFrame") -> Drawing:
-    figure = Figure(figsize=(4.6, 3.1))
+def _residual(quantiles: "pd.DataFrame", sizes: Sizes) -> Drawing:
+    figure = Figure(figsize=sizes.curve)
     plots.residual_against_sparsity(figure.add_subplot(), quantiles)
     return Drawing(
         "residual_against_sparsity",
@@ -130,8 +131,8 @@ def _residual(quantiles: "pd.DataFrame") -> Drawing:
     )
 
 
-def _distribution(images: "pd.DataFrame") -> Drawing:
-    figure = Figure(figsize=(plots.PAGE_IN, 2.9))
+def _distribution(images: "pd.DataFrame", sizes: Sizes) -> Drawing:
+    figure = Figure(figsize=sizes.violins)
     plots.drift_distribution(figure.add_subplot(), images)
     return Drawing(
         "distribution_of_drift",
@@ -145,11 +146,14 @@ def _distribution(images: "pd.DataFrame") -> Drawing:
     )
 
 
-def _layers(layers: "pd.DataFrame") -> Drawing:
-    names, sizes, sparsities, achieved = layer_matrix(layers)
-    height = min(12.0, 1.2 + 0.135 * len(names))
+def draw_layers(layers: "pd.DataFrame", sizes: Sizes = ON_SCREEN) -> Drawing:
+    """Draw the sparsity of each layer at each sparsity of the whole network."""
+    names, weight_counts, sparsities, achieved = layer_matrix(layers)
+    height = min(sizes.highest, 1.2 + 0.135 * len(names))
     figure = Figure(figsize=(plots.PAGE_IN, height))
-    plots.layer_sparsity_map(figure.add_subplot(), names, sizes, sparsities, achieved)
+    plots.layer_sparsity_map(
+        figure.add_subplot(), names, weight_counts, sparsities, achieved
+    )
     return Drawing(
         "layer_sparsity",
         figure,
@@ -162,7 +166,8 @@ def _layers(layers: "pd.DataFrame") -> Drawing:
     )
 
 
-def _faces(faces: StableFaces, sparsity: float) -> Drawing:
+def draw_faces(faces: StableFaces, sparsity: float) -> Drawing:
+    """Draw the faces that pruning to a sparsity moves least and most."""
     figure = plots.stability_grid(
         Figure(figsize=(plots.PAGE_IN, 2)),
         faces.most_stable,
@@ -175,6 +180,6 @@ def _faces(faces: StableFaces, sparsity: float) -> Drawing:
         "Most and least stable faces",
         f"The images that pruning to sparsity {sparsity:g} moves least and most. "
         f"Quality is 1 - drift / 2. {faces.note}".strip(),
-        "Grid of face pictures with quality and drift under each.",
+        "Grid of face images with quality and drift under each.",
         ("faces",),
     )

@@ -1,223 +1,78 @@
-"""The self-contained page: numbers and settings into the template."""
+"""The one writer of pages, of runs and of evaluations: tables, figures, a page."""
 
 import base64
-import json
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import jinja2
-import numpy as np
 
-from prefiqs_jax.plots.labels import level_label, number
-from prefiqs_jax.report.finding import finding
-from prefiqs_jax.report.rounded import precision_note, rounding_of
-from prefiqs_jax.statistics import FEWEST_CLUSTERS, STATISTICS, gathered
+from prefiqs_jax.plots import Drawing, figure_files
 from prefiqs_jax.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_HEADINGS = {
-    "median_relative_residual": "Median relative residual",
-    "spearman": "Rank: Spearman ρ",
-    "kendall": "Rank: Kendall τ-b",
-    "pearson": "Norm: Pearson r",
-    "slope": "Norm: slope",
-    "median_norm_error": "Norm: median error",
-    "mean_cosine": "Direction: mean cosine",
-}
-# In every stratum; the table has all statistics.
-_WITHIN = ("median_relative_residual", "spearman")
-# Shown in their own places on the page, not among the settings.
-_OWN_PLACE = ("backbone", "mask", "sparsities")
+# On a wide screen, so that one inch of any figure is as wide as of any other.
+_SCREEN_PX_PER_INCH = 130
 
 
-class Picture(NamedTuple):
-    """A figure as the page shows it."""
-
-    name: str
-    title: str
-    caption: str
-    alt: str
-    tables: tuple[str, ...]
-    png: bytes
-    width_px: int
-    """On a wide screen; one inch of any figure is as wide as of any other."""
-
-
-def render_page(
-    manifest: dict[str, Any],
-    statistics: "pd.DataFrame",
-    strata: "pd.DataFrame",
-    pictures: Sequence[Picture],
+def page_files(
+    page: str,
+    values: Mapping[str, Any],
+    tables: "Mapping[str, pd.DataFrame]",
+    drawings: Sequence[Drawing],
     *,
-    mask: "pd.DataFrame",
-    images_done: int,
-    images_expected: int,
-    notes: Sequence[str],
-    in_short: Sequence[str] = (),
-) -> str:
-    """Fill the template.
+    float_format: str | None = None,
+) -> dict[str, str | bytes]:
+    """Make all files of a page. Call inside ``plots.theme()``.
 
     Parameters
     ----------
-    manifest
-        ``run.json``; keys that are missing leave their line out.
-    statistics
-        Summary table of the run.
-    strata
-        Table of :func:`prefiqs_jax.statistics.within_strata`; may be empty.
-    pictures
-        Figures in the order of the page.
-    mask
-        Table of :func:`prefiqs_jax.report.tables.mask_table`.
-    images_done, images_expected
-        Images with every sparsity, and all that the run is to have.
-    notes
-        Sentences on what the report could not show.
-    in_short
-        Sentences at the head of the page.
+    page
+        Name of the page: that of a template in this folder, without ``.j2``. It sees
+        ``values``, ``version`` and ``pictures``, the drawings with the fields ``png``
+        (base64) and ``width_px``.
+    values
+        What the page shows beside tables and figures.
+    tables, drawings
+        By name, and in the order of the page.
+    float_format
+        How tables write numbers; None for every digit.
 
     Returns
     -------
-    str
-        HTML that needs no other file.
+    dict
+        ``tables/NAME.csv``, ``figures/NAME.png`` and ``.pdf``, and the page.
     """
+    figures = figure_files(drawings, "figures/")
+    pictures = [
+        {
+            **drawing._asdict(),
+            "png": base64.b64encode(figures[f"figures/{drawing.name}.png"]).decode(),
+            "width_px": round(_SCREEN_PX_PER_INCH * drawing.figure.get_figwidth()),
+        }
+        for drawing in drawings
+    ]
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("prefiqs_jax", "report"),
-        autoescape=True,
+        autoescape=page.endswith(".html"),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    first = statistics.iloc[0]
-    return environment.get_template("template.html.j2").render(
-        backbone=first["backbone"],
-        mask=first["mask"],
-        version=__version__,
-        resampled_by=first["resampled_by"],
-        clusters=int(np.max(statistics["clusters"].to_numpy())),
-        images_done=images_done,
-        images_expected=images_expected,
-        fewest=FEWEST_CLUSTERS,
-        rounding=f"{rounding_of(manifest):g}",
-        notes=[*precision_note(manifest), *gathered(statistics), *notes],
-        in_short=in_short,
-        finding=finding(statistics),
-        headings=list(_HEADINGS.values()),
-        lines=_lines(statistics, mask),
-        strata=_strata(statistics, strata),
-        settings=_settings(manifest),
-        sessions=[_session(s) for s in manifest.get("sessions") or []],
-        skipped=manifest.get("skipped") or [],
-        pictures=[
-            {**p._asdict(), "data": base64.b64encode(p.png).decode()} for p in pictures
-        ],
+    text = environment.get_template(f"{page}.j2").render(
+        **values, version=__version__, pictures=pictures
     )
+    return {**table_files(tables, "tables/", float_format), **figures, page: text}
 
 
-def with_interval(value: float, low: float, high: float) -> str:
-    """Write a value with its interval.
-
-    Examples
-    --------
-    >>> with_interval(0.9934, 0.988, 0.996)
-    '0.993 [0.988, 0.996]'
-    >>> with_interval(0.5, float("nan"), float("nan"))
-    '0.500'
-    """
-    if not np.isfinite(value):
-        return "–"
-    if not np.isfinite(low):
-        return number(value)
-    return f"{number(value)} [{number(low)}, {number(high)}]"
-
-
-def _lines(statistics: "pd.DataFrame", mask: "pd.DataFrame") -> list[dict[str, Any]]:
-    lines = []
-    for taken in mask.to_dict("records"):
-        group = statistics.loc[statistics["sparsity"] == taken["sparsity"]]
-        cells = group.set_index("statistic")
-        images = int(group["images"].iloc[0])
-        lines.append(
-            {
-                "sparsity": level_label(taken["sparsity"], taken["achieved_sparsity"]),
-                "delta": _three_digits(taken["delta_norm_relative"]),
-                "images": images,
-                "cells": [_cell(cells.loc[name]) for name in STATISTICS],
-                "nothing": "" if images else group["caution"].iloc[0],
-            }
-        )
-    return lines
-
-
-def _three_digits(value: float) -> str:
-    return f"{value:.3g}" if np.isfinite(value) else "–"
-
-
-def _cell(line: "pd.Series") -> str:
-    return with_interval(*line[["value", "low", "high"]].tolist())
-
-
-def _strata(statistics: "pd.DataFrame", strata: "pd.DataFrame") -> list[dict[str, Any]]:
-    """Lay the strata out: a table for each column and statistic, the pooled first."""
-    import pandas as pd
-
-    if len(strata) == 0:
-        return []
-    found = []
-    sparsities = sorted(set(statistics["sparsity"]))
-    for column, chosen in strata.groupby("strata", sort=False):
-        both = pd.concat([statistics.assign(stratum="all (pooled)"), chosen])
-        for name in _WITHIN:
-            of_it = both.loc[both["statistic"] == name]
-            heads, columns = [], []
-            for stratum, group in of_it.groupby("stratum", sort=False):
-                cells = group.set_index("sparsity")
-                columns.append(
-                    [
-                        _cell(cells.loc[s]) if s in cells.index else "–"
-                        for s in sparsities
-                    ]
-                )
-                counts = (int(group[which].max()) for which in ("images", "clusters"))
-                heads.append((stratum, *counts))
-            lines = [f"{sparsity:g}" for sparsity in sparsities]
-            found.append(
-                {
-                    "column": column,
-                    "statistic": _HEADINGS[name],
-                    "heads": heads,
-                    "lines": list(zip(lines, *columns, strict=True)),
-                    "few": [head[0] for head in heads if head[2] < FEWEST_CLUSTERS],
-                }
-            )
-    return found
-
-
-def _settings(manifest: dict[str, Any]) -> list[tuple[str, str]]:
-    entries = {
-        key: value
-        for key, value in (manifest.get("settings") or {}).items()
-        if key not in _OWN_PLACE
-    }
-    for section in ("weights", "images"):
-        for key, value in (manifest.get(section) or {}).items():
-            entries[f"{section}: {key}"] = value
-    return [
-        (key.replace("_", " "), value if isinstance(value, str) else json.dumps(value))
-        for key, value in entries.items()
-        if value is not None
-    ]
-
-
-def _session(session: dict[str, Any]) -> dict[str, str]:
-    versions = session.get("versions") or {}
-    device = session.get("device", "not recorded")
-    command = session.get("command") or "called from Python"
+def table_files(
+    tables: "Mapping[str, pd.DataFrame]",
+    stem: str = "",
+    float_format: str | None = None,
+) -> dict[str, str]:
+    """Write tables as the text of ``STEM + NAME.csv``, without their index."""
     return {
-        "started": str(session.get("started", "not recorded")),
-        "device": device if isinstance(device, str) else json.dumps(device),
-        "command": command if isinstance(command, str) else " ".join(map(str, command)),
-        "versions": ", ".join(f"{name} {v}" for name, v in versions.items()),
+        f"{stem}{name}.csv": table.to_csv(index=False, float_format=float_format)
+        for name, table in tables.items()
     }

@@ -1,22 +1,29 @@
-"""Choose the most and least stable faces of a run and open their pictures."""
+"""Choose the most and least stable faces of a run and open their images."""
 
 from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from prefiqs_jax.benchmarks import copy_named, degraded_folder
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.images import ImageFolder, Inventory, read_folder, take_inventory
-from prefiqs_jax.images.stores import FILES
+from prefiqs_jax.images import (
+    BadImage,
+    ImageFolder,
+    Inventory,
+    read_folder,
+    take_inventory,
+)
+from prefiqs_jax.images.opening import quiet_pillow
+from prefiqs_jax.images.stores import FILES, Store
 from prefiqs_jax.plots import Face
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Twice the size on the page, so that a zoom shows the picture and not its pixels.
+# Twice the size on the page, so that a zoom shows the image and not its pixels.
 _LONGEST_SIDE_PX = 224
 
 
@@ -70,7 +77,7 @@ def choose_faces(
 
 
 def find_folder(manifest: dict[str, Any], images: Path | None) -> Path | None:
-    """Give the folder of the pictures: as asked for, or as the run recorded it.
+    """Give the folder of the images: as asked for, or as the run recorded it.
 
     Raises
     ------
@@ -79,7 +86,7 @@ def find_folder(manifest: dict[str, Any], images: Path | None) -> Path | None:
     """
     if images is not None:
         if not images.is_dir():
-            message = f"{images} is no folder; give the folder of the run's pictures"
+            message = f"{images} is no folder; give the folder of the run's images"
             raise InputError(message)
         return images
     recorded = (manifest.get("images") or {}).get("folder")
@@ -90,15 +97,6 @@ def degraded_copies(
     rows: "pd.DataFrame", folder: Path | None, manifest: dict[str, Any]
 ) -> ImageFolder | None:
     """Deal the degraded copies of a run out again, to see what the network saw.
-
-    Parameters
-    ----------
-    rows
-        Rows of one run.
-    folder
-        Folder of the originals, None if it is gone.
-    manifest
-        ``run.json``, for the seed.
 
     Returns
     -------
@@ -123,16 +121,16 @@ def open_faces(
     copies: ImageFolder | None = None,
     measured: Inventory | None = None,
 ) -> StableFaces:
-    """Open the pictures of the chosen images.
+    """Open the chosen images.
 
     Parameters
     ----------
     chosen
         Table of :func:`choose_faces`.
     folder
-        Folder below which the images lie, None if it is gone.
+        Folder of the images, None if it is gone.
     copies
-        Of :func:`degraded_copies`.
+        What :func:`degraded_copies` gives.
     measured
         What the images' files held when they were measured; None if unknown.
 
@@ -144,20 +142,18 @@ def open_faces(
     ends: dict[str, list[Face]] = {"most stable": [], "least stable": []}
     if folder is None:
         note = (
-            "The pictures of this run are not where it read them; write the report "
-            "again with the folder they are in to see them."
+            "The images of this run are not where it read them; write the report again "
+            "with the folder they are in to see them."
         )
         return StableFaces([], [], note)
     missing = []
-    changed = _changed(chosen["image"].tolist(), folder, copies, measured)
+    store = FILES if copies is None else copies.store
+    changed = _changed(chosen["image"].tolist(), folder, store, measured)
     for row in chosen.to_dict("records"):
         name = row["image"]
         if name in changed:
             continue
-        if copies is not None and copy_named(name) is not None:
-            pixels = copies.store.load(copies.root, name, None).pixels
-        else:
-            pixels = _open(folder, name)
+        pixels = _open(store, folder, name)
         if pixels is None:
             missing.append(name)
             continue
@@ -166,29 +162,29 @@ def open_faces(
         label = f"{PurePosixPath(file).stem}{tilde}{what}"
         face = Face(pixels, label, quality=row["quality"], drift=row["drift"])
         ends[row["end"]].append(face)
-    note = ""
+    notes = []
     if missing:
         first = missing[0] + (", …" if len(missing) > 1 else ".")
-        note = f"Pictures of the grid that could not be opened: {len(missing)}, {first}"
+        notes.append(
+            f"Images of the grid that could not be opened: {len(missing)}, {first}"
+        )
     if changed:
-        note += (
-            f" Images of the grid whose content is no longer what was measured: "
+        notes.append(
+            "Images of the grid whose content is no longer what was measured: "
             f"{len(changed)}, such as {min(changed)}."
         )
-        note = note.strip()
-    return StableFaces(ends["most stable"], ends["least stable"], note)
+    return StableFaces(ends["most stable"], ends["least stable"], " ".join(notes))
 
 
 def _changed(
     names: list[str],
     folder: Path,
-    copies: ImageFolder | None,
+    store: Store,
     measured: Inventory | None,
 ) -> set[str]:
     """List the images whose files are there, but hold something else now."""
     if measured is None:
         return set()
-    store = FILES if copies is None else copies.store
     now = ImageFolder(folder, tuple(names), (None,) * len(names), None, (), store)
     found = take_inventory(now, measured)
     there = {
@@ -199,15 +195,15 @@ def _changed(
     return there & set(found.changed_since(measured))
 
 
-def _open(folder: Path, name: str) -> np.ndarray | None:
+def _open(store: Store, folder: Path, name: str) -> np.ndarray | None:
     relative = PurePosixPath(name)
     # A run may come from elsewhere: its names must not lead out of the folder.
     if relative.is_absolute() or ".." in relative.parts:
         return None
     try:
-        with Image.open(folder / relative) as picture:
-            upright = ImageOps.exif_transpose(picture).convert("RGB")
-            upright.thumbnail((_LONGEST_SIDE_PX, _LONGEST_SIDE_PX))
-            return np.asarray(upright)
-    except (OSError, ValueError, Image.DecompressionBombError):
+        with quiet_pillow():
+            image = Image.fromarray(store.load(folder, name, None).pixels)
+    except BadImage:
         return None
+    image.thumbnail((_LONGEST_SIDE_PX, _LONGEST_SIDE_PX))
+    return np.asarray(image)

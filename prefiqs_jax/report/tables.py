@@ -1,17 +1,60 @@
 """Tables of a report: every number that a figure shows."""
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from prefiqs_jax.statistics import ROUNDING, point_density, with_derived
+from prefiqs_jax.report.rounded import rounding_of
+from prefiqs_jax.statistics import (
+    ROUNDING,
+    point_density,
+    quantiles,
+    summarise,
+    with_derived,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
 LAYER_COLUMNS = ("layer", "size", "sparsity", "achieved_sparsity")
 _NORMS = ("delta_norm", "delta_norm_relative")
+
+
+def run_tables(
+    rows: "pd.DataFrame",
+    known: "pd.DataFrame",
+    manifest: dict[str, Any],
+    on_progress: Callable[[int], object] | None = None,
+) -> "dict[str, pd.DataFrame]":
+    """Make the tables that the figures of a run are drawn from.
+
+    Parameters
+    ----------
+    rows
+        Rows of one network and mask.
+    known
+        The same with what is known of the images, which say who is in them; see
+        :func:`prefiqs_jax.results.with_image_columns`.
+    manifest
+        ``run.json``.
+    on_progress
+        Called with 1 after each sparsity.
+
+    Returns
+    -------
+    dict
+        Tables statistics, quantiles, images, mask and layers (may be empty).
+    """
+    rounding = rounding_of(manifest)
+    return {
+        "statistics": summarise(known, rounding=rounding, on_progress=on_progress),
+        "quantiles": quantiles(rows),
+        "images": image_table(rows, rounding),
+        "mask": mask_table(rows, manifest),
+        "layers": layer_table(manifest),
+    }
 
 
 def image_table(rows: "pd.DataFrame", rounding: float = ROUNDING) -> "pd.DataFrame":

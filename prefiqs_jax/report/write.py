@@ -1,8 +1,9 @@
 """From a run to its report folder."""
 
+import dataclasses
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,9 @@ from tqdm import tqdm
 from prefiqs_jax import plots, results
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.outputs import write_outputs
-from prefiqs_jax.plots.saving import render
-from prefiqs_jax.report.figures import draw_figures
-from prefiqs_jax.report.page import Picture, render_page
+from prefiqs_jax.plots import Drawing
+from prefiqs_jax.report.figures import draw_faces, draw_figures
+from prefiqs_jax.report.page import page_files
 from prefiqs_jax.report.pictures import (
     StableFaces,
     choose_faces,
@@ -23,22 +24,37 @@ from prefiqs_jax.report.pictures import (
     open_faces,
 )
 from prefiqs_jax.report.rounded import rounding_of
-from prefiqs_jax.report.supplement import Supplement
-from prefiqs_jax.report.tables import (
-    image_table,
-    layer_table,
-    mask_table,
-    progress_of,
-)
+from prefiqs_jax.report.tables import progress_of, run_tables
+from prefiqs_jax.report.values import run_values
 from prefiqs_jax.results.inventory import read_inventory
-from prefiqs_jax.statistics import quantiles, summarise, within_strata
+from prefiqs_jax.statistics import within_strata
 
+PAGE = "report.html"
+FLOAT_FORMAT = "%.9g"
+"""How the tables of a run write numbers."""
 FACES_SPARSITY = 0.4
 """The grid of faces is drawn at the run's sparsity nearest to this one."""
 
 _DEFAULT_STRATA = ("severity", "degradation")
 
-_SCREEN_PX_PER_INCH = 130
+
+@dataclasses.dataclass(frozen=True)
+class Supplement:
+    """What a run has to tell beyond its rows.
+
+    Attributes
+    ----------
+    lines
+        Sentences at the head of the page, given the table of statistics.
+    tables
+        Written beside the others, by name.
+    draw
+        Draws figures that come before the others; called inside ``plots.theme()``.
+    """
+
+    lines: Callable[[pd.DataFrame], Sequence[str]]
+    tables: Mapping[str, pd.DataFrame]
+    draw: Callable[[], Sequence[Drawing]]
 
 
 def write_report(
@@ -56,7 +72,7 @@ def write_report(
     run
         Run folder, finished or not.
     images
-        Folder of the pictures, if they are no longer where the run read them.
+        Folder of the images, if they are no longer where the run read them.
     strata
         Columns to look within, see :func:`prefiqs_jax.statistics.within_strata`: of
         the rows, or of ``images.csv`` in the folder of the images. None = severity or
@@ -86,7 +102,6 @@ def write_report(
         raise InputError(message)
 
     known = results.with_image_columns(rows, folder)
-    rounding = rounding_of(manifest)
     if strata is None:
         strata = [name for name in _DEFAULT_STRATA if name in known][:1]
     bar = tqdm(
@@ -98,66 +113,37 @@ def write_report(
         dynamic_ncols=True,
     )
     with bar:
-        statistics = summarise(known, rounding=rounding, on_progress=bar.update)
-    within = within_strata(known, strata, rounding=rounding)
-    images_table = image_table(rows, rounding)
-    sparsity = _faces_sparsity(images_table)
-    tables = {
-        "statistics": statistics,
-        "quantiles": quantiles(rows),
-        "images": images_table,
-        "mask": mask_table(rows, manifest),
-        "layers": layer_table(manifest),
-    }
+        tables = run_tables(rows, known, manifest, bar.update)
+    within = within_strata(known, strata, rounding=rounding_of(manifest))
     if len(within):
         tables["strata"] = within
+    sparsity = _faces_sparsity(tables["images"])
     faces = StableFaces([], [], "No image moved above rounding: no face to show.")
     if sparsity is not None:
         tables["faces"] = choose_faces(rows, sparsity)
         copies = degraded_copies(rows, folder, manifest)
         faces = open_faces(tables["faces"], folder, copies, read_inventory(run))
-    if supplement is not None:
-        tables |= supplement.tables
-
-    files: dict[str, str | bytes] = {
-        f"tables/{name}.csv": table.to_csv(index=False, float_format="%.9g")
-        for name, table in tables.items()
-    }
-    pictures = []
-    with plots.theme():
-        drawings = [] if supplement is None else list(supplement.draw())
-        drawings += draw_figures(
-            tables["images"],
-            statistics,
-            tables["quantiles"],
-            tables["layers"],
-            faces,
-            sparsity,
-        )
-        for drawing in drawings:
-            png, pdf = render(drawing.figure)
-            files[f"figures/{drawing.name}.png"] = png
-            files[f"figures/{drawing.name}.pdf"] = pdf
-            words = (drawing.title, drawing.caption, drawing.alt, drawing.tables)
-            width_px = round(_SCREEN_PX_PER_INCH * drawing.figure.get_figwidth())
-            pictures.append(Picture(drawing.name, *words, png, width_px))
-
+    has_faces = bool(faces.most_stable or faces.least_stable)
     done, expected = progress_of(rows, manifest)
-    grid_is_missing = all(d.name != "most_and_least_stable_faces" for d in drawings)
-    files["report.html"] = render_page(
+    values = run_values(
         manifest,
-        statistics,
+        tables["statistics"],
         within,
-        pictures,
-        mask=tables["mask"],
+        tables["mask"],
         images_done=done,
         images_expected=expected,
-        notes=[faces.note] if grid_is_missing and faces.note else [],
-        in_short=[] if supplement is None else supplement.lines(statistics),
+        notes=[faces.note] if faces.note and not has_faces else [],
+        in_short=supplement.lines(tables["statistics"]) if supplement else [],
     )
+    with plots.theme():
+        drawings = [*(supplement.draw() if supplement else ()), *draw_figures(tables)]
+        if sparsity is not None and has_faces:
+            drawings.append(draw_faces(faces, sparsity))
+        tables |= supplement.tables if supplement else {}
+        files = page_files(PAGE, values, tables, drawings, float_format=FLOAT_FORMAT)
     out = Path(run) / "report"
     write_outputs(out, files, all_of_it=True)
-    return out / "report.html"
+    return out / PAGE
 
 
 def _faces_sparsity(rows: pd.DataFrame) -> float | None:

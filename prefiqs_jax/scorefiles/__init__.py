@@ -1,7 +1,7 @@
-"""Score files of other programs: read them, match them to pictures, check them.
+"""Score files of other programs: read them, match them to images, check them.
 
 The way of a file: :func:`read_scores` gives its rows as they stand there, :func:`match`
-one quality for each picture of a benchmark, :func:`check_direction` a warning if
+one quality for each image of a benchmark, :func:`check_direction` a warning if
 that quality looks reversed.
 """
 

@@ -1,38 +1,22 @@
-"""Which columns of a table name the pictures, and which one holds their scores."""
+"""Which columns of a table name the images, and which one holds their scores."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.scorefiles.numerals import is_meant_as_number, is_number
-from prefiqs_jax.scorefiles.paths import without_ending
+from prefiqs_jax.scorefiles.pairing import without_ending
 from prefiqs_jax.scorefiles.scores import Direction
 from prefiqs_jax.weights.wording import listed, shown
 
 NAME_COLUMNS = (
-    "image",
-    "file",
-    "filename",
-    "path",
-    "image_path",
-    "img_path",
-    "image_name",
-    "img",
-    "name",
-    "image_id",
-    "img_id",
-    "id",
-    "key",
+    *("image", "file", "filename", "path", "image_path", "img_path", "image_name"),
+    *("img", "name", "image_id", "img_id", "id", "key"),
 )
-"""What columns of pictures are called, in lower case; the first that is there."""
+"""What columns of images are called, in lower case; the first that is there."""
 SCORE_COLUMNS = (
-    "unifiedqualityscore.scalar",
-    "unifiedqualityscore",
-    "quality",
-    "quality_score",
-    "qualityscore",
-    "score",
-    "scores",
+    *("unifiedqualityscore.scalar", "unifiedqualityscore", "quality"),
+    *("quality_score", "qualityscore", "score", "scores"),
 )
 """What columns of scores are called, in lower case; the first that is there."""
 OWN_COLUMNS = ("image", "quality", "drift")
@@ -52,48 +36,47 @@ class Header(NamedTuple):
     """Positions of those that hold numbers, or are meant to: bad cells do not count a
     column out, lest another one be taken in its place."""
     paths: tuple[int, ...]
-    """Positions of those that hold nothing but paths of pictures."""
+    """Positions of those that hold nothing but paths of images."""
+
+    @property
+    def name(self) -> int:
+        """Position of the column of the images."""
+        lower = [column.lower() for column in self.columns]
+        known = (lower.index(each) for each in NAME_COLUMNS if each in lower)
+        texts = (n for n, each in enumerate(lower) if n not in self.numeric and each)
+        return next(known, next(iter(self.paths), next(texts, 0)))
+
+    @property
+    def scores(self) -> tuple[int, ...]:
+        """Positions of the named columns meant to hold numbers, but for the images'."""
+        return tuple(n for n in self.numeric if n != self.name and self.columns[n])
 
 
 class Choice(NamedTuple):
     """What is read of a table."""
 
-    name: int
-    """Position of the column of the pictures."""
     value: int
     """Position of the column of the scores."""
-    assessed: int | None
-    """Position of the column that is -1 where OFIQ could not assess a picture."""
     why: str
     """Why that column, in words."""
-    method: str | None
+    assessed: int | None = None
+    """Position of the column that is -1 where OFIQ could not assess an image."""
+    method: str | None = None
     """The method of quality assessment, where the columns tell."""
-    direction: Direction | None
+    direction: Direction | None = None
     """Which scores are the better ones, where the columns tell."""
 
 
 class SeveralColumns(InputError):
-    """Several columns could be meant; ``positions`` says which."""
-
-    def __init__(self, message: str, positions: tuple[int, ...]) -> None:
-        super().__init__(message)
-        self.positions = positions
+    """Several columns could be meant."""
 
 
 def read_header(rows: Sequence[Sequence[str]]) -> Header | None:
     """Find the columns of a table from its first rows.
 
-    Parameters
-    ----------
-    rows
-        Cells of the first rows, not empty.
-
-    Returns
-    -------
-    Header or None
-        None if they are not the rows of a table with numbers in it: shorter than two
-        cells, or, where no column is known by its name, of different lengths or without
-        a column that is meant to hold numbers.
+    None if they are not the rows of a table with numbers in it: shorter than two cells,
+    or, where no column is known by its name, of different lengths or without a column
+    that is meant to hold numbers.
 
     Examples
     --------
@@ -122,20 +105,9 @@ def read_header(rows: Sequence[Sequence[str]]) -> Header | None:
 
 
 def choose_columns(header: Header, column: str | None) -> Choice:
-    """Choose the columns of pictures and of scores.
+    """Choose the column of scores.
 
-    Parameters
-    ----------
-    header
-        Of the table.
-    column
-        The column of the scores; None for the one that is known or the only one.
-
-    Returns
-    -------
-    Choice
-        Pictures are in the first column that is called so, else in the first of
-        nothing but paths, else in the first that holds no numbers, else in the first.
+    That of the name that was asked for; without one, the one that is known or the only.
 
     Raises
     ------
@@ -149,30 +121,23 @@ def choose_columns(header: Header, column: str | None) -> Choice:
     application of OFIQ writes each measure as it is and, with ``.scalar`` behind its
     name, mapped to 0 to 100, or -1 where it could not be assessed.
     """
-    name = _name_column(header)
     columns = header.columns
-    value, why = _score_column(header, name, column)
+    value, why = _score_column(header, column)
     chosen = columns[value]
-    method: str | None = None
-    direction: Direction | None = None
-    assessed = None
     if columns == OWN_COLUMNS:
-        method, direction = "prefiqs", "lower" if chosen == "drift" else "higher"
-    elif OFIQ_COLUMN in columns:
-        measure = chosen.removesuffix(SCALAR)
-        method = f"OFIQ {measure}"
-        if measure + SCALAR in columns:
-            assessed = columns.index(measure + SCALAR)
-        if chosen == OFIQ_COLUMN or chosen.endswith(SCALAR):
-            direction = "higher"
-    return Choice(name, value, assessed, why, method, direction)
-
-
-def score_columns(header: Header) -> tuple[str, ...]:
-    """Give the named columns meant to hold numbers, without that of the pictures."""
-    name = _name_column(header)
-    found = (header.columns[n] for n in header.numeric if n != name)
-    return tuple(column for column in found if column)
+        better = "lower" if chosen == "drift" else "higher"
+        return Choice(value, why, method="prefiqs", direction=better)
+    if OFIQ_COLUMN not in columns:
+        return Choice(value, why)
+    measure = chosen.removesuffix(SCALAR)
+    mapped = measure + SCALAR
+    return Choice(
+        value,
+        why,
+        columns.index(mapped) if mapped in columns else None,
+        f"OFIQ {measure}",
+        "higher" if chosen in (OFIQ_COLUMN, mapped) else None,
+    )
 
 
 def fits(row: Sequence[str], first: Sequence[str]) -> bool:
@@ -218,23 +183,14 @@ def _is_header(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
 
 
 def _is_path(cell: str) -> bool:
-    if without_ending(cell) != cell:
-        return True
     letters = any(map(str.isalpha, cell)) and ("/" in cell or "\\" in cell)
-    return letters and not is_meant_as_number(cell)
+    return without_ending(cell) != cell or (letters and not is_meant_as_number(cell))
 
 
-def _name_column(header: Header) -> int:
-    lower = [column.lower() for column in header.columns]
-    known = (lower.index(each) for each in NAME_COLUMNS if each in lower)
-    texts = (n for n, each in enumerate(lower) if n not in header.numeric and each)
-    return next(known, next(iter(header.paths), next(texts, 0)))
-
-
-def _score_column(header: Header, name: int, column: str | None) -> tuple[int, str]:
+def _score_column(header: Header, column: str | None) -> tuple[int, str]:
     """Give the position of the column of the scores, and why it is this one."""
-    found = score_columns(header)
-    columns = list(header.columns)
+    columns = header.columns
+    found = [columns[n] for n in header.scores]
     if column is not None:
         if column not in columns:
             message = (
@@ -242,32 +198,31 @@ def _score_column(header: Header, name: int, column: str | None) -> tuple[int, s
                 f"{listed(found, 40)}"
             )
             raise InputError(message)
-        if columns.index(column) == name:
-            message = f"column {shown(column)} names the pictures; choose another one"
+        if columns.index(column) == header.name:
+            message = f"column {shown(column)} names the images; choose another one"
             raise InputError(message)
         return _only(columns, column), "the one that was asked for"
-    columns = [each.lower().replace(" ", "_").replace("-", "_") for each in columns]
-    known = [each for each in SCORE_COLUMNS if each in columns]
-    if known:
-        return _only(columns, known[0]), "named so"
+    plain = [each.lower().replace(" ", "_").replace("-", "_") for each in columns]
+    if known := [each for each in SCORE_COLUMNS if each in plain]:
+        return _only(plain, known[0]), "named so"
     if len(found) == 1:
-        return _only(header.columns, found[0]), "the only one meant to hold numbers"
+        return _only(columns, found[0]), "the only one meant to hold numbers"
     if not found:
         message = "holds no scores below its header"
         raise InputError(message)
-    positions = tuple(n for n in header.numeric if n != name and header.columns[n])
     message = (
         f"{len(found)} columns are meant to hold numbers, {listed(found, 40)}; choose "
         "one (--column NAME=COLUMN), or call the right one quality"
     )
-    raise SeveralColumns(message, positions)
+    raise SeveralColumns(message)
 
 
 def _only(columns: Sequence[str], column: str) -> int:
-    if columns.count(column) > 1:
+    count = list(columns).count(column)
+    if count > 1:
         message = (
-            f"{columns.count(column)} columns are called {shown(column)}; rename all "
-            "but the one with the scores"
+            f"{count} columns are called {shown(column)}; rename all but the one with "
+            "the scores"
         )
         raise InputError(message)
     return columns.index(column)
@@ -275,9 +230,8 @@ def _only(columns: Sequence[str], column: str) -> int:
 
 def _meant_as_numbers(cells: Sequence[str]) -> bool:
     """Return whether one cell is a number, or all are numbers with signs or missing."""
-    return any(map(_is_numeric, cells)) or all(map(is_meant_as_number, cells))
-
-
-def _is_numeric(cell: str) -> bool:
     # Of numbers with a decimal comma the reader says what is wrong with them.
-    return is_number(cell) or is_number(cell.replace(",", ".", 1))
+    plain = any(
+        is_number(cell) or is_number(cell.replace(",", ".", 1)) for cell in cells
+    )
+    return plain or all(map(is_meant_as_number, cells))

@@ -1,4 +1,4 @@
-"""One quality for each picture of a benchmark, from the rows of a score file."""
+"""One quality for each image of a benchmark, from the rows of a score file."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -11,14 +11,14 @@ from prefiqs_jax.scorefiles.pairing import Pairing, pair_rows
 from prefiqs_jax.scorefiles.scores import Direction, Scores
 from prefiqs_jax.weights.wording import listed, shown
 
-# Of what is said of one picture: two paths and two numbers.
+# The longest that is said of one image: two paths and two numbers.
 _WIDTH = 300
-# Pictures without a score are all named, for somebody has to score them; to a limit.
+# Images without a score are all named, for somebody has to score them; to a limit.
 _MOST_MISSING = 1000
 
 
 class Matched(NamedTuple):
-    """The quality of each picture of a benchmark, from a file of scores."""
+    """The quality of each image of a benchmark, from a file of scores."""
 
     quality: Float[np.ndarray, " images"]
     """Shape (images,), float64, finite; higher = better."""
@@ -29,11 +29,11 @@ class Matched(NamedTuple):
 def match(
     scores: Scores, names: Sequence[str], *, direction: Direction | None = None
 ) -> Matched:
-    """Give each picture its score, found by the longest part of its path that tells it.
+    """Give each image its score, found by the longest part of its path that tells it.
 
-    A row belongs to a picture if one path ends with the other, folders being compared
-    whole; or, since people keep the same pictures in different places, if they do so
-    without the folders that all rows, or all pictures, have in common (a note says so).
+    A row belongs to an image if one path ends with the other, folders being compared
+    whole; or, since people keep the same images in different places, if they do so
+    without the folders that all rows, or all images, have in common (a note says so).
     Of several such rows, those count that agree on the most folders. Endings such as
     ``.png`` may differ or be absent; rows that agree in them go first.
 
@@ -42,7 +42,7 @@ def match(
     scores
         As :func:`read_scores` gives them.
     names
-        Of the pictures, such as ``ann/01.png``.
+        Names of the images, such as ``ann/01.png``.
     direction
         Which scores are the better ones: ``"lower"`` negates them. By default as the
         file declares, and ``"higher"`` where it does not.
@@ -50,13 +50,13 @@ def match(
     Returns
     -------
     Matched
-        Quality in the order of the names. Rows that belong to no picture are a note.
+        Quality in the order of the names. Rows that belong to no image are a note.
 
     Raises
     ------
     InputError
-        If a picture has no row, or several rows with different scores, or shares one
-        with another picture, or its score is not finite: how many, and the first few.
+        If an image has no row, or several rows with different scores, or shares one
+        with another image, or its score is not finite: how many, and the first few.
 
     Notes
     -----
@@ -67,7 +67,7 @@ def match(
     --------
     >>> from pathlib import Path
     >>> rows = ("/data/ann/01.jpg", "/data/bob/01.jpg"), np.array([1.5, 0.5])
-    >>> scores = Scores(Path("mine.txt"), "lines", None, *rows, None, None, ())
+    >>> scores = Scores(Path("mine.txt"), "lines", *rows)
     >>> match(scores, ["bob/01.png", "ann/01.png"]).quality
     array([0.5, 1.5])
     """
@@ -92,73 +92,70 @@ def match(
 
 
 def _problems(scores: Scores, names: Sequence[str], pairing: Pairing) -> Iterator[str]:
-    """Yield what keeps the pictures from having one finite score each."""
-    missing = [n for n, rows in enumerate(pairing.rows) if not rows]
-    if missing:
+    """Yield what keeps the images from having one finite score each."""
+    rows_of = list(enumerate(pairing.rows))
+    of_all = f"of {len(names)} images"
+    if missing := [names[n] for n, rows in rows_of if not rows]:
         yield (
-            f"no score for {_some(len(missing), names)} "
-            f"({listed([names[n] for n in missing], _MOST_MISSING)}; the file's first "
-            f"is {shown(scores.names[0])}), score them or leave them out"
+            f"no score for {len(missing)} {of_all} ({listed(missing, _MOST_MISSING)}; "
+            f"the file's first is {shown(scores.names[0])}), score them or leave them "
+            "out"
         )
     if pairing.shared:
         found = [
             f"{shown(scores.names[row])} fits {listed([names[n] for n in numbers])}"
-            for row, numbers in pairing.shared[:3]
+            for row, numbers in pairing.shared
         ]
         yield (
-            f"{len(pairing.shared)} rows fit several pictures "
-            f"({_first(found, len(pairing.shared))}), write paths with their folders"
+            f"{len(found)} rows fit several images ({_first(found)}), write paths with "
+            "their folders"
         )
-    several = [
-        (n, rows)
-        for n, rows in enumerate(pairing.rows)
-        if len(rows) > 1 and _differ(scores, rows)
-    ]
-    if several:
-        found = [_both(scores, names[n], rows) for n, rows in several[:3]]
+    if several := [
+        _both(scores, names[n], rows) for n, rows in rows_of if _differ(scores, rows)
+    ]:
         yield (
-            f"several scores for {_some(len(several), names)} "
-            f"({_first(found, len(several))}), keep one row of each"
+            f"several scores for {len(several)} {of_all} ({_first(several)}), keep one "
+            "row of each"
         )
-    bad_rows = set(np.flatnonzero(~np.isfinite(scores.values)).tolist())
-    odd = [
-        (n, rows[0])
-        for n, rows in enumerate(pairing.rows)
-        if rows and rows[0] in bad_rows
-    ]
-    if odd:
-        found = [f"{shown(names[n])}: {scores.values[row]}" for n, row in odd[:3]]
+    bad = set(np.flatnonzero(~np.isfinite(scores.values)).tolist())
+    if odd := [
+        f"{shown(names[n])}: {scores.values[rows[0]]}"
+        for n, rows in rows_of
+        if rows and rows[0] in bad
+    ]:
         yield (
-            f"no finite score for {_some(len(odd), names)} "
-            f"({_first(found, len(odd))}), leave them out or score them on purpose"
+            f"no finite score for {len(odd)} {of_all} ({_first(odd)}), leave them out "
+            "or score them on purpose"
         )
 
 
 def _notes(scores: Scores, names: Sequence[str], pairing: Pairing) -> Iterator[str]:
-    """Yield what the user should know about pictures that do have a score."""
+    """Yield what the user should know about images that do have a score."""
     used = {row for rows in pairing.rows for row in rows}
     extra = [row for row in range(len(scores.names)) if row not in used]
     if extra:
         yield (
             f"{scores.source}: {len(extra)} of {len(scores.names)} rows belong to no "
-            f"picture (first: {shown(scores.names[extra[0]])})"
+            f"image (first: {shown(scores.names[extra[0]])})"
         )
     if pairing.elsewhere:
         n = pairing.elsewhere[0]
         yield (
-            f"{scores.source}: {_some(len(pairing.elsewhere), names)} are in other "
-            f"folders there (first: {shown(names[n])} has the score of "
+            f"{scores.source}: {len(pairing.elsewhere)} of {len(names)} images are in "
+            f"other folders there (first: {shown(names[n])} has the score of "
             f"{shown(scores.names[pairing.rows[n][0]])})"
         )
 
 
 def _differ(scores: Scores, rows: Sequence[int]) -> bool:
+    if len(rows) < 2:
+        return False
     values = scores.values[list(rows)]
     return not np.array_equal(values, np.full_like(values, values[0]), equal_nan=True)
 
 
 def _both(scores: Scores, name: str, rows: Sequence[int]) -> str:
-    """Say of one picture which of its rows have different scores."""
+    """Say of one image which of its rows have different scores."""
     first = scores.values[rows[0]]
     other = next(row for row in rows if scores.values[row] != first)
     return (
@@ -167,11 +164,7 @@ def _both(scores: Scores, name: str, rows: Sequence[int]) -> str:
     )
 
 
-def _some(count: int, names: Sequence[str]) -> str:
-    return f"{count} of {len(names)} pictures"
-
-
-def _first(found: Sequence[str], count: int) -> str:
+def _first(found: Sequence[str]) -> str:
     """Join what is said of the first few, and count the others."""
-    text = "; ".join(shown(each, _WIDTH) for each in found)
-    return f"{text}; and {count - len(found)} more" if count > len(found) else text
+    text = "; ".join(shown(each, _WIDTH) for each in found[:3])
+    return f"{text}; and {len(found) - 3} more" if len(found) > 3 else text

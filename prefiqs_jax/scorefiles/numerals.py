@@ -16,11 +16,9 @@ _DECORATED = re.compile(
 )
 # Two numbers, or one with a remark: 0.5±0.1, 5/10, 0.9 good, 12:30.
 _REMARKED = re.compile(r"\d+(?:\.\d+)?\s*(?:[±/:]\s*\d+(?:\.\d+)?|\s[a-z ]+)", re.I)
-_MISSING = frozenset(
-    ["", "-", "--", "—", "?", ".", "none", "null", "nil", "na", "n/a", "#n/a"]
-)
-_BAD = _MISSING | frozenset(
-    ["missing", "failed", "failure", "fail", "error", "true", "false", "#div/0!"]
+_MISSING = (
+    *("", "-", "--", "—", "?", ".", "none", "null", "nil", "na", "n/a", "#n/a"),
+    *("missing", "failed", "failure", "fail", "error", "true", "false", "#div/0!"),
 )
 
 
@@ -29,24 +27,13 @@ def parse_numbers(
 ) -> Float[np.ndarray, " rows"]:
     """Convert text to float64, each to the number nearest to it.
 
-    Parameters
-    ----------
-    texts
-        Of the numbers; ``nan`` and ``inf`` are numbers here.
-    lines
-        The line of the file in which each stands, from 1, for the message.
-    names
-        Of the pictures, for the message.
-
-    Returns
-    -------
-    ndarray
-        Shape (rows,).
+    ``nan`` and ``inf`` are numbers here. ``lines`` are those of the file, from 1, and
+    ``names`` those of the images, for the message.
 
     Raises
     ------
     InputError
-        If one is no number: its line, its picture and what stands there.
+        If one is no number: its line, its image and what stands there.
 
     Examples
     --------
@@ -64,7 +51,7 @@ def parse_numbers(
     cure = "correct or remove the line"
     if ends_in_decimal_comma(texts[row]):
         cure = "write numbers with a decimal point"
-    elif texts[row].strip().lower() not in _BAD and is_meant_as_number(texts[row]):
+    elif texts[row].strip().lower() not in _MISSING and is_meant_as_number(texts[row]):
         cure = "write plain numbers, such as 0.87"
     message = (
         f"line {lines[row]}: the score of {shown(names[row])} is {found}, no number; "
@@ -99,12 +86,8 @@ def is_meant_as_number(text: str) -> bool:
     [False, False, False]
     """
     text = text.strip()
-    return (
-        is_number(text)
-        or text.lower() in _BAD
-        or _DECORATED.fullmatch(text) is not None
-        or _REMARKED.fullmatch(text) is not None
-    )
+    decorated = _DECORATED.fullmatch(text) or _REMARKED.fullmatch(text)
+    return is_number(text) or text.lower() in _MISSING or bool(decorated)
 
 
 def ends_in_decimal_comma(line: str) -> bool:
@@ -115,6 +98,5 @@ def ends_in_decimal_comma(line: str) -> bool:
     >>> ends_in_decimal_comma("a.png 0,53"), ends_in_decimal_comma("a.png,53")
     (True, False)
     """
-    return (
-        _DECIMAL_COMMA.fullmatch(line.split()[-1] if line.split() else "") is not None
-    )
+    fields = line.split()
+    return bool(fields and _DECIMAL_COMMA.fullmatch(fields[-1]))

@@ -1,51 +1,53 @@
-"""Which rows of a score file belong to which picture, by their paths alone."""
+"""Which rows of a score file belong to which image, by their paths alone."""
 
+import os
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from itertools import takewhile
+from typing import NamedTuple, TypeAlias
 
-from prefiqs_jax.scorefiles.paths import (
-    common_folders,
-    depth,
-    normal,
-    suffix,
-    without_ending,
-)
+from prefiqs_jax.images.folder import EXTENSIONS
+
+Parts: TypeAlias = tuple[str, ...]
+"""A path: folders and file, without ``.`` folders."""
+
+ENDINGS = frozenset((*EXTENSIONS, ".pgm", ".jp2", ".gif", ".npy"))
+"""Endings of image files, and of the arrays into which some people turn them."""
 
 
 class Pairing(NamedTuple):
-    """Rows by picture."""
+    """Rows by image."""
 
     rows: list[tuple[int, ...]]
-    """For each picture the rows that fit it best; none, one or several."""
+    """For each image the rows that fit it best; none, one or several."""
     shared: list[tuple[int, list[int]]]
-    """Rows that fit several pictures, and these pictures."""
+    """Rows that fit several images, and these images."""
     elsewhere: list[int]
-    """Pictures whose row lies in another folder, so that only the ends agree."""
+    """Images whose row lies in another folder, so that only the ends agree."""
 
 
 class _Paths(NamedTuple):
-    """Paths of one side, in their normal form."""
+    """Paths of one side."""
 
-    paths: list[str]
-    depths: list[int]
+    paths: list[Parts]
     common: int
     """How many leading folders all of them share."""
 
 
 def pair_rows(names: Sequence[str], row_names: Sequence[str]) -> Pairing:
-    """Find the rows of each picture by the longest end of its path.
+    """Find the rows of each image by the longest end of its path.
 
     Parameters
     ----------
     names
-        Of the pictures.
+        Names of the images.
     row_names
-        Of the rows.
+        Names of the rows.
 
     Returns
     -------
     Pairing
-        A row fits a picture if their paths agree from the end on, up to the start of
+        A row fits an image if their paths agree from the end on, up to the start of
         one of them, or up to the folders that all paths of a side share. Among those
         that fit, the best agree on the most parts, then in the ending, then have no
         other parts before them.
@@ -55,85 +57,97 @@ def pair_rows(names: Sequence[str], row_names: Sequence[str]) -> Pairing:
     >>> pair_rows(["ann/1.png", "bob/1.png"], ["/x/bob/1.jpg", "/x/ann/1.jpg"]).rows
     [(1,), (0,)]
     """
-    pictures, rows = _paths(names), _paths(row_names)
+    images, rows = _paths(names), _paths(row_names)
     found: list[tuple[int, ...]] = [()] * len(names)
     waiting = list(range(len(names)))
-    for parts in range(max(pictures.depths, default=0), 0, -1):
-        for form in (_same, without_ending):
-            waiting = _fill(found, waiting, pictures, rows, parts, form)
-    owner: dict[str, int] = {}
+    for depth in range(max(map(len, images.paths), default=0), 0, -1):
+        for form in (tuple, _stem):
+            waiting = _fill(found, waiting, images, rows, depth, form)
+    owner: dict[Parts, int] = {}
     shared: dict[int, list[int]] = {}
-    for number, each in enumerate(found):
+    elsewhere = []
+    for image, each in enumerate(found):
         if each:
-            first = owner.setdefault(rows.paths[each[0]], number)
-            if first != number:
-                shared.setdefault(first, [first]).append(number)
-    elsewhere = [
-        number
-        for number, each in enumerate(found)
-        if each and _contradict(pictures.paths[number], rows.paths[each[0]])
-    ]
+            row = rows.paths[each[0]]
+            first = owner.setdefault(row, image)
+            if first != image:
+                shared.setdefault(first, [first]).append(image)
+            if _contradict(images.paths[image], row):
+                elsewhere.append(image)
     return Pairing(
-        found, [(found[first][0], each) for first, each in shared.items()], elsewhere
+        found, [(found[n][0], each) for n, each in shared.items()], elsewhere
     )
 
 
+def without_ending(path: str) -> str:
+    """Take the ending of an image off, as often as it is there.
+
+    Examples
+    --------
+    >>> without_ending("ann/01.PNG"), without_ending("ann/John_F._Kennedy")
+    ('ann/01', 'ann/John_F._Kennedy')
+    >>> without_ending("01.jpg.jpg"), without_ending("ann/.png")
+    ('01', 'ann/.png')
+    """
+    stem, ending = os.path.splitext(path)
+    return without_ending(stem) if ending.lower() in ENDINGS else path
+
+
 def _paths(names: Iterable[str]) -> _Paths:
-    paths = [normal(name) for name in names]
-    return _Paths(paths, [depth(path) for path in paths], common_folders(paths))
+    r"""Take paths apart, whatever slashes they have.
+
+    Examples
+    --------
+    >>> _paths([r"C:\faces\ann\1.png", "C:/faces/./bob//1.png"])
+    _Paths(paths=[('C:', 'faces', 'ann', '1.png'), ('C:', 'faces', 'bob', '1.png')],
+           common=2)
+    """
+    paths = [
+        tuple(
+            part for part in name.replace("\\", "/").split("/") if part not in ("", ".")
+        )
+        for name in names
+    ]
+    # What the first and the last in order share, all between them share.
+    first, last = min(paths, default=()), max(paths, default=())
+    folders = zip(first[:-1], last[:-1], strict=False)
+    shared = list(takewhile(lambda pair: pair[0] == pair[1], folders))
+    return _Paths(paths, len(shared) if first != last else 0)
 
 
-def _same(path: str) -> str:
-    return path
+def _stem(path: Parts) -> Parts:
+    return (*path[:-1], without_ending(path[-1]))
 
 
 def _fill(
     found: list[tuple[int, ...]],
     waiting: list[int],
-    pictures: _Paths,
+    images: _Paths,
     rows: _Paths,
-    parts: int,
-    form: Callable[[str], str],
+    depth: int,
+    form: Callable[[Parts], Parts],
 ) -> list[int]:
-    """Fill in the rows that agree on so many parts; return who still waits."""
-    asking = [n for n in waiting if pictures.depths[n] >= parts]
+    """Fill in the rows that agree on so many parts; return which images still wait."""
+    asking = [n for n in waiting if len(images.paths[n]) >= depth]
     if not asking:
         return waiting
-    by_end = _rows_by_end(rows, parts, form)
+    by_end: dict[Parts, list[int]] = defaultdict(list)
+    for row, path in enumerate(rows.paths):
+        if len(path) >= depth:
+            by_end[form(path[-depth:])].append(row)
     for n in asking:
-        fitting = by_end(form(suffix(pictures.paths[n], parts)))
-        if parts < pictures.depths[n] - pictures.common:
-            fitting = [r for r in fitting if parts >= rows.depths[r] - rows.common]
+        path = images.paths[n]
+        fitting = by_end.get(form(path[-depth:]), [])
+        if depth < len(path) - images.common:
+            fitting = [r for r in fitting if depth >= len(rows.paths[r]) - rows.common]
         # Of two that agree, the one that is the whole path and no more.
-        if len(fitting) > 1 and pictures.depths[n] == parts:
-            whole = [r for r in fitting if rows.depths[r] == parts]
-            fitting = whole or fitting
+        if len(fitting) > 1 and len(path) == depth:
+            fitting = [r for r in fitting if len(rows.paths[r]) == depth] or fitting
         found[n] = tuple(fitting)
     return [n for n in waiting if not found[n]]
 
 
-def _rows_by_end(
-    rows: _Paths, parts: int, form: Callable[[str], str]
-) -> Callable[[str], Sequence[int]]:
-    """Give what looks up the rows whose paths end in so many parts."""
-    # Most ends have one row: a list for each would cost more than all the rest.
-    first: dict[str, int] = {}
-    others: dict[str, list[int]] = {}
-    for row, path in enumerate(rows.paths):
-        if rows.depths[row] >= parts:
-            end = form(suffix(path, parts))
-            if first.setdefault(end, row) != row:
-                others.setdefault(end, []).append(row)
-
-    def look_up(end: str) -> Sequence[int]:
-        return (first[end], *others.get(end, ())) if end in first else ()
-
-    return look_up
-
-
-def _contradict(one: str, other: str) -> bool:
+def _contradict(one: Parts, other: Parts) -> bool:
     """Return whether neither path ends with the other, whatever their endings."""
-    if f"/{one}".endswith(f"/{other}") or f"/{other}".endswith(f"/{one}"):
-        return False
-    parts = min(depth(one), depth(other))
-    return without_ending(suffix(one, parts)) != without_ending(suffix(other, parts))
+    depth = min(len(one), len(other))
+    return _stem(one[-depth:]) != _stem(other[-depth:])

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.scorefiles.pickle_machine import PROTOCOLS, run_pickle
-from prefiqs_jax.scorefiles.pickle_numbers import CURE, OneNumber, Pairs
 from prefiqs_jax.scorefiles.scores import Scores
+from prefiqs_jax.unpickle import Array, Pairs, read_pickle
 from prefiqs_jax.weights.wording import shown
 
 KIND = "a pickled dict of scores by path"
+CURE = "save a dict {path: float(score)}"
 MOST_BYTES = 2**28
 """Two million scores with long paths."""
 
@@ -29,14 +29,14 @@ def is_pickle(start: bytes) -> bool:
     return start[:1] == b"\x80" or start[:3] in (b"(dp", b"(lp", b"}q\x00")
 
 
-def read_pickle(path: Path) -> Scores:
+def read_pickled_scores(path: Path) -> Scores:
     """Read a pickled dict of numbers by path, without running anything in it.
 
     Parameters
     ----------
     path
-        A pickle of protocol 2 to 5, of Python 2 or 3. Keys are text or bytes in UTF-8;
-        values are Python's numbers, or NumPy's, also in arrays of one number.
+        A pickle of Python 2 or 3. Keys are text or bytes in UTF-8; values are Python's
+        numbers, or NumPy's, also in arrays of one number.
 
     Returns
     -------
@@ -47,48 +47,22 @@ def read_pickle(path: Path) -> Scores:
     ------
     InputError
         If there is anything else in it, it is damaged, or longer than ``MOST_BYTES``.
-
-    Notes
-    -----
-    A pickle is a program, and Python's own loader runs what it calls. Here, only the
-    instructions are followed with which such dicts are written; see
-    :mod:`prefiqs_jax.scorefiles.pickle_machine`.
     """
-    size = path.stat().st_size
-    if size > MOST_BYTES:
-        message = f"has {size / 1e9:.1f} GB, more than scores need; {CURE}"
-        raise InputError(message)
-    content = path.read_bytes()
-    if content[:1] != b"\x80":
-        message = "is a pickle of protocol 0 or 1; save it again with protocol 2 or up"
-        raise InputError(message)
-    if content[1:2] not in PROTOCOLS:
-        message = "is no pickle of protocol 2 to 5; save it again with one of them"
-        raise InputError(message)
-    pairs = run_pickle(content)
-    if not isinstance(pairs, Pairs):
+    cure = f"where you trust it, load it yourself and {CURE}"
+    found = read_pickle(path, MOST_BYTES, cure)
+    if not isinstance(found, Pairs):
         message = f"holds a pickle, but not of a dict; {CURE}"
         raise InputError(message)
-    names = [_name(key) for key, _ in pairs]
-    values = [
-        _number(name, value) for name, (_, value) in zip(names, pairs, strict=True)
-    ]
-    return Scores(
-        source=path,
-        kind=KIND,
-        method=None,
-        names=tuple(names),
-        values=np.array(values, np.float64),
-        direction=None,
-        column=None,
-        columns=(),
-    )
+    names = [_name(key) for key, _ in found.items]
+    values = [_number(_name(key), value) for key, value in found.items]
+    return Scores(path, KIND, tuple(names), np.array(values, np.float64))
 
 
 def _name(key: object) -> str:
     if isinstance(key, str):
         return key
-    if isinstance(key, bytes):
+    # No path is longer, and a pickle may name one text many times.
+    if isinstance(key, bytes) and len(key) < 2**12:
         try:
             return key.decode()
         except UnicodeDecodeError:
@@ -99,16 +73,19 @@ def _name(key: object) -> str:
 
 
 def _number(name: str, value: object) -> float:
-    if isinstance(value, OneNumber):
-        value = value.number
-    # Of bool, which Python counts among the integers, no quality is made.
-    if type(value) is float:
+    if isinstance(value, Array):
+        if value.values.size != 1:
+            message = f"holds an array of several numbers, or of none; {CURE}"
+            raise InputError(message)
+        value = value.values.item()
+    if isinstance(value, float):
         return value
-    if type(value) is int:
+    # Of bool, which Python counts among the integers, no quality is made.
+    if isinstance(value, int) and not isinstance(value, bool):
         # Longer ones than a float can hold are no scores, but must not stop us here.
         return float(value) if value.bit_length() < 1024 else math.inf
     # Of what is no plain value, only the type: see _name.
-    plain = value is None or type(value) in (bool, str)
+    plain = value is None or isinstance(value, bool | str)
     what = shown(value) if plain else f"of the type {type(value).__name__}"
     message = f"the score of {shown(name)} is {what}, no number; {CURE}"
     raise InputError(message)

@@ -4,16 +4,16 @@ import os
 from pathlib import Path
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.scorefiles.feature_lines import (
+from prefiqs_jax.scorefiles.json_dict import read_json
+from prefiqs_jax.scorefiles.lines import (
     LEAST_DIM,
     read_feature_lines,
+    read_score_lines,
     trailing_numbers,
 )
-from prefiqs_jax.scorefiles.json_dict import read_json
-from prefiqs_jax.scorefiles.pickled import is_pickle, read_pickle
+from prefiqs_jax.scorefiles.pickled import is_pickle, read_pickled_scores
 from prefiqs_jax.scorefiles.scores import Scores
 from prefiqs_jax.scorefiles.table import find_table, read_table
-from prefiqs_jax.scorefiles.text_lines import read_text_lines
 from prefiqs_jax.weights.wording import naming
 
 # Some tens of lines of 512 numbers, some thousands of a path and a score.
@@ -47,7 +47,7 @@ def read_scores(path: str | os.PathLike[str], *, column: str | None = None) -> S
     ------
     InputError
         If the file is missing, unreadable, empty or damaged, is written in no such way,
-        holds something else than a number for a picture (with the line), or a pickle
+        holds something else than a number for an image (with the line), or a pickle
         would do anything but hold numbers; if no column or several could be meant.
 
     Examples
@@ -78,31 +78,22 @@ def _read(path: Path, column: str | None) -> Scores:
     with open(path, "rb") as file:
         start = file.read(_SAMPLE)
     if is_pickle(start):
-        scores = read_pickle(path)
+        scores = read_pickled_scores(path)
     elif start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"["):
         scores = read_json(path)
     else:
-        return _read_text(path, _whole_lines(start), column)
-    _refuse_column(column, scores)
-    return scores
-
-
-def _read_text(path: Path, lines: list[str], column: str | None) -> Scores:
-    dim = trailing_numbers(lines)
-    if dim >= LEAST_DIM:
-        scores = read_feature_lines(path, dim)
-    elif table := find_table(lines):
-        return read_table(path, table, column)
-    else:
-        scores = read_text_lines(path)
-    _refuse_column(column, scores)
-    return scores
-
-
-def _refuse_column(column: str | None, scores: Scores) -> None:
+        lines = _whole_lines(start)
+        dim = trailing_numbers(lines)
+        if dim >= LEAST_DIM:
+            scores = read_feature_lines(path, dim)
+        elif table := find_table(lines):
+            return read_table(path, table, column)
+        else:
+            scores = read_score_lines(path)
     if column is not None:
         message = f"holds {scores.kind}, no table; leave out column {column}"
         raise InputError(message)
+    return scores
 
 
 def _whole_lines(start: bytes) -> list[str]:

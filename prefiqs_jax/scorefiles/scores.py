@@ -1,4 +1,4 @@
-"""Scores that other programs wrote: one number for each of their pictures."""
+"""Scores that other programs wrote: one number for each of their images."""
 
 import dataclasses
 from pathlib import Path
@@ -19,17 +19,17 @@ class Scores:
     """The file."""
     kind: str
     """What it was taken for, in words."""
-    method: str | None
-    """The method of quality assessment, where the file tells."""
     names: tuple[str, ...]
-    """What the file calls its pictures: paths on somebody's disk, or parts of them."""
+    """What the file calls its images: paths on somebody's disk, or parts of them."""
     values: Float[np.ndarray, " rows"]
     """Shape (rows,), float64; whatever the file says, NaN and infinities included."""
-    direction: Direction | None
+    method: str | None = None
+    """The method of quality assessment, where the file tells."""
+    direction: Direction | None = None
     """As the file declares by its form; None if it does not tell."""
-    column: str | None
+    column: str | None = None
     """The column that was read, of a table with named columns."""
-    columns: tuple[str, ...]
+    columns: tuple[str, ...] = ()
     """All columns that hold numbers, of a table with named columns."""
     notes: tuple[str, ...] = ()
     """What the user should know, one line each."""

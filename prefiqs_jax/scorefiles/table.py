@@ -10,12 +10,12 @@ import numpy as np
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.scorefiles.columns import (
     OWN_COLUMNS,
+    SCALAR,
     Header,
     SeveralColumns,
     choose_columns,
     fits,
     read_header,
-    score_columns,
 )
 from prefiqs_jax.scorefiles.numerals import (
     ends_in_decimal_comma,
@@ -36,27 +36,10 @@ class Table(NamedTuple):
     header: Header
 
 
-class _Cells(NamedTuple):
-    """Some columns of a table, without its header."""
-
-    lines: list[int]
-    """The line of each row."""
-    cells: list[list[str]]
-    """Column by column."""
-
-
 def find_table(lines: Sequence[str]) -> Table | None:
     """Find out whether lines are those of a table, and how it is written.
 
-    Parameters
-    ----------
-    lines
-        The first lines of a file, none of them empty.
-
-    Returns
-    -------
-    Table or None
-        None if no delimiter gives rows with a column of numbers.
+    None if no delimiter gives rows with a column of numbers.
 
     Examples
     --------
@@ -81,6 +64,69 @@ def find_table(lines: Sequence[str]) -> Table | None:
     return None
 
 
+def read_table(path: Path, table: Table, column: str | None) -> Scores:
+    """Read one column of a table: that of the scores, which may be named.
+
+    Returns
+    -------
+    Scores
+        With method and direction, if the table is of this package or of OFIQ. Where
+        OFIQ could not assess an image, its mapped measures are -1, the worst, and the
+        others NaN.
+
+    Raises
+    ------
+    InputError
+        If the column is missing or several could be meant, a row is longer or shorter
+        than the header, or a score is no number.
+    """
+    header = table.header
+    try:
+        choice = choose_columns(header, column)
+    except SeveralColumns as error:
+        error.args = (f"{error}{_first_bad(path, table)}",)
+        raise
+    assessed = [] if choice.assessed is None else [choice.assessed]
+    wanted = [header.name, choice.value, *assessed]
+    lines, names, texts, *mapped = _read_cells(path, table, wanted)
+    if "" in names:
+        message = (
+            f"line {lines[names.index('')]} names no image; name it or remove the line"
+        )
+        raise InputError(message)
+    values = parse_numbers(texts, lines, names)
+    chosen = header.columns[choice.value]
+    notes = [
+        f"{path}: scores from column {shown(chosen)} ({choice.why}), "
+        f"images from column {shown(header.columns[header.name])}"
+    ]
+    for each in mapped:
+        failed = parse_numbers(each, lines, names) == -1
+        if failed.any():
+            scalar = chosen.endswith(SCALAR)
+            notes.append(
+                f"OFIQ could not assess {failed.sum()} images (first: "
+                f"{shown(names[int(np.argmax(failed))])}): "
+                + (f"{chosen} is -1 there, the worst" if scalar else f"no {chosen}")
+            )
+        if choice.assessed != choice.value:
+            values = np.where(failed, np.nan, values)
+    ours = header.columns == OWN_COLUMNS
+    return Scores(
+        source=path,
+        kind="a table of prefiqs score"
+        if ours
+        else f"a table with {DELIMITERS[table.delimiter]}",
+        names=tuple(names),
+        values=values,
+        method=choice.method,
+        direction=choice.direction,
+        column=chosen,
+        columns=tuple(header.columns[n] for n in header.scores),
+        notes=tuple(notes),
+    )
+
+
 def _reader(lines: Iterable[str], delimiter: str) -> Any:
     return csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter == " ")
 
@@ -96,76 +142,10 @@ def _has_blanks_only_between(rows: Sequence[Sequence[str]], header: Header) -> b
     )
 
 
-def read_table(path: Path, table: Table, column: str | None) -> Scores:
-    """Read one column of a table.
-
-    Parameters
-    ----------
-    path
-        UTF-8 text.
-    table
-        How it is written.
-    column
-        The column of the scores; None for the one that is known or the only one.
-
-    Returns
-    -------
-    Scores
-        Of a table of this package or of OFIQ, with method and direction. Where OFIQ
-        could not assess a picture, its mapped measures are -1, the worst; of the
-        others, the score is NaN.
-
-    Raises
-    ------
-    InputError
-        If the column is missing or several could be meant, a row is longer or shorter
-        than the header, or a score is no number.
-    """
-    try:
-        choice = choose_columns(table.header, column)
-    except SeveralColumns as error:
-        error.args = (f"{error}{_first_bad(path, table, error.positions)}",)
-        raise
-    wanted = [choice.name, choice.value]
-    if choice.assessed is not None:
-        wanted.append(choice.assessed)
-    lines, (names, texts, *assessments) = _read_cells(path, table, wanted)
-    for line, name in zip(lines, names, strict=True):
-        if not name:
-            message = f"line {line} names no picture; name it or remove the line"
-            raise InputError(message)
-    values = parse_numbers(texts, lines, names)
-    name, value = (shown(table.header.columns[n]) for n in wanted[:2])
-    notes = (
-        f"{path}: scores from column {value} ({choice.why}), pictures from column "
-        f"{name}",
-    )
-    for each in assessments:
-        assessed = parse_numbers(each, lines, names) != -1
-        notes += _not_assessed(names, assessed, table.header.columns[choice.value])
-        if choice.assessed != choice.value:
-            values = np.where(assessed, values, np.nan)
-    columns = table.header.columns
-    ours = columns == OWN_COLUMNS
-    delimiter = DELIMITERS[table.delimiter]
-    return Scores(
-        source=path,
-        kind="a table of prefiqs score" if ours else f"a table with {delimiter}",
-        method=choice.method,
-        names=tuple(names),
-        values=values,
-        direction=choice.direction,
-        column=columns[choice.value],
-        columns=score_columns(table.header),
-        notes=notes,
-    )
-
-
-def _read_cells(path: Path, table: Table, columns: Sequence[int]) -> _Cells:
-    """Read the chosen columns, in their order, and the line of each row."""
+def _read_cells(path: Path, table: Table, columns: Sequence[int]) -> list[list[Any]]:
+    """Give the line of each row below the header, and the cells of some columns."""
     header = table.header
-    cells: list[list[str]] = [[] for _ in columns]
-    lines: list[int] = []
+    found: list[list[Any]] = [[] for _ in (0, *columns)]
     with open(path, encoding="utf-8-sig", newline="") as file:
         reader = _reader(file, table.delimiter)
         try:
@@ -179,40 +159,22 @@ def _read_cells(path: Path, table: Table, columns: Sequence[int]) -> _Cells:
                         f"quotes around what has {DELIMITERS[table.delimiter]} in it"
                     )
                     raise InputError(message)
-                lines.append(reader.line_num)
-                for column, found in zip(columns, cells, strict=True):
-                    found.append(row[column].strip() if column < len(row) else "")
+                found[0].append(reader.line_num)
+                for column, cells in zip(columns, found[1:], strict=True):
+                    cells.append(row[column].strip() if column < len(row) else "")
         except csv.Error as error:
             message = f"line {reader.line_num} is no valid CSV ({error}); export again"
             raise InputError(message) from error
-    start = int(header.named)
-    return _Cells(lines[start:], [found[start:] for found in cells])
+    return [cells[int(header.named) :] for cells in found]
 
 
-def _first_bad(path: Path, table: Table, columns: Sequence[int]) -> str:
-    """Say which of the cells of some columns is the first that is no number."""
-    lines, cells = _read_cells(path, table, columns)
-    for line, *row in zip(lines, *cells, strict=True):
+def _first_bad(path: Path, table: Table) -> str:
+    """Say which cell of the columns of scores is the first that is no number."""
+    columns = table.header.scores
+    for line, *row in zip(*_read_cells(path, table, columns), strict=True):
         for column, cell in zip(columns, row, strict=True):
             if not is_number(cell):
                 name = shown(table.header.columns[column])
-                return (
-                    f"; in line {line}, {name} is {shown(cell) if cell else 'nothing'}"
-                )
+                what = shown(cell) if cell else "nothing"
+                return f"; in line {line}, {name} is {what}"
     return ""
-
-
-def _not_assessed(
-    names: Sequence[str], assessed: np.ndarray, column: str
-) -> tuple[str, ...]:
-    count = int(np.sum(~assessed))
-    if count == 0:
-        return ()
-    first = shown(names[int(np.argmin(assessed))])
-    note = (
-        f"OFIQ could not assess {count} pictures (first: {first}): "
-        f"{column} is -1 there, the worst"
-    )
-    if not column.endswith(".scalar"):
-        note = f"OFIQ could not assess {count} pictures (first: {first}): no {column}"
-    return (note,)

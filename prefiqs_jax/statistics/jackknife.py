@@ -84,4 +84,4 @@ def jackknife_interval(
     low, high = center - reach, center + reach
     if scale == "fisher":
         low, high = np.tanh(low), np.tanh(high)
-    return np.asarray(low), np.asarray(high)
+    return low, high

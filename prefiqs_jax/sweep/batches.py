@@ -1,7 +1,7 @@
 """The loop of a run: load, measure and write batch after batch, each ahead of the next.
 
 While the devices work on one batch, the next is decoded and handed over; only then are
-the numbers of the first fetched. So a device waits only where pictures come too slowly.
+the numbers of the first fetched. So a device waits only where images come too slowly.
 """
 
 import contextlib
@@ -46,7 +46,7 @@ class Work:
     folder
         Images.
     batch_size
-        Pictures of one part.
+        Images of one part.
     on_bad_image
         ``"fail"`` or ``"skip"``.
     """
@@ -97,9 +97,9 @@ def measure_batches(
     out
         Run folder.
     record
-        Gets the skipped pictures, and how long the devices waited for pictures.
+        Gets the skipped images, and how long the devices waited for images.
     done_images
-        Pictures of this process that were done before, for the bar.
+        Images of this process that were done before, for the bar.
     progress
         Show a bar with rate and time left on standard error.
     say
@@ -147,7 +147,7 @@ def measure_batches(
             try:
                 batch = next(loaded, None)
             except InputError:
-                while queue:  # what came before the bad picture is good
+                while queue:  # what came before the bad image is good
                     finish()
                 raise
             if queue and all(not flight or flight.is_ready() for _, flight in queue):
@@ -168,7 +168,7 @@ def measure_batches(
 def _rows(
     work: Work, batch: LoadedBatch, executor: Executor, flight: InFlight | None
 ) -> dict[str, Any]:
-    """Fetch a batch as rows; one in which every picture was skipped has none."""
+    """Fetch a batch as rows; one in which every image was skipped has none."""
     compared = Agreement(*[np.zeros((len(work.masks.sparsities), 0))] * 4)
     if flight is not None:
         measured = executor.finish(flight)

@@ -1,4 +1,4 @@
-"""How far a lower precision moves a run's numbers, measured on its own pictures."""
+"""How far a lower precision moves a run's numbers, measured on its own images."""
 
 import dataclasses
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a run says about itself while it goes on: sessions and skipped pictures.
+"""What a run says about itself while it goes on: sessions and skipped images.
 
 The first process of a launch writes run.json. Another writes a file of its own beside
 it, so that two never write the same one; ``results.read_manifest`` reads them together.
@@ -64,8 +64,8 @@ class RunRecord:
             write_inventory(self._out, inventory)
 
     def skip(self, pictures: Iterable[tuple[str, str]]) -> None:
-        """Add (name, reason) of pictures that are left out, and write."""
-        # A picture may be known already, as after a kill between here and its part.
+        """Add (name, reason) of images that are left out, and write."""
+        # An image may be known already, as after a kill between here and its part.
         known = {entry["image"] for entry in self._manifest["skipped"]}
         self._manifest["skipped"] += [
             {"image": name, "reason": reason}

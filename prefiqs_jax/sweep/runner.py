@@ -62,7 +62,7 @@ class SweepOptions:
         Whether this is one of several processes that
         :func:`prefiqs_jax.sweep.distributed.join` has brought together.
     on_bad_image
-        ``"fail"`` stops at a picture that cannot be used, ``"skip"`` leaves it out.
+        ``"fail"`` stops at an image that cannot be used, ``"skip"`` leaves it out.
     command
         Words of the command line, for run.json.
     progress
@@ -216,7 +216,7 @@ def _sweep(
     record.session["seconds"] = round(time.monotonic() - started, 1)
     manifest = record.end(range(batch_count(folder, size)))
     if manifest["skipped"]:
-        _say(options, f"left out {len(manifest['skipped'])} pictures, see run.json")
+        _say(options, f"left out {len(manifest['skipped'])} images, see run.json")
     if manifest["finished"] is None:
         _say(options, "this share is done; other processes have still to end theirs")
 
@@ -271,7 +271,7 @@ def _executor(
 def _precision_error(
     work: Work, batches: Sequence[int], executor: Executor, options: SweepOptions
 ) -> dict[str, Any] | None:
-    """Measure it on the first batch that has a picture; None if all are skipped."""
+    """Measure it on the first batch that has an image; None if all are skipped."""
     with contextlib.closing(work.load(batches)) as loaded:
         every = (batch.images for batch in loaded)
         images = next((found for found in every if found is not None), None)

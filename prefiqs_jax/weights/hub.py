@@ -165,6 +165,12 @@ def _explain(place: HubFile, error: Exception) -> NoReturn:
     """Say in a line what went wrong and what to do."""
     from huggingface_hub import errors
 
+    kinds = (
+        # The hub does not tell a private repository from one that does not exist.
+        (errors.RepositoryNotFoundError, "public repository"),
+        (errors.RevisionNotFoundError, "revision"),
+        (errors.EntryNotFoundError, "file"),
+    )
     if isinstance(error, errors.LocalEntryNotFoundError):
         told = _not_reached(error.__cause__)
     elif isinstance(error, errors.GatedRepoError):
@@ -172,13 +178,8 @@ def _explain(place: HubFile, error: Exception) -> NoReturn:
             "access is restricted; accept the terms on its page and get the file by "
             "hand, then give it with --weights FILE"
         )
-    elif isinstance(error, errors.RepositoryNotFoundError):
-        # The hub does not tell a private repository from one that does not exist.
-        told = f"there is no such public repository; tell the maintainers, {_OWN_FILE}"
-    elif isinstance(error, errors.RevisionNotFoundError):
-        told = f"there is no such revision; tell the maintainers, {_OWN_FILE}"
-    elif isinstance(error, errors.EntryNotFoundError):
-        told = f"there is no such file; tell the maintainers, {_OWN_FILE}"
+    elif absent := [what for kind, what in kinds if isinstance(error, kind)]:
+        told = f"there is no such {absent[0]}; tell the maintainers, {_OWN_FILE}"
     elif isinstance(error, errors.HfHubHTTPError):
         told = f"the hub answers {_status(error)}; try again later, {_OWN_FILE}"
     elif _is_full(error):

@@ -41,31 +41,28 @@ class MappingError(InputError):
         Names by kind of problem, in the order of `KINDS`; kinds without any are empty.
     """
 
+    missing: list[str]
+    unexpected: list[str]
+    misshapen: list[str]
+    duplicated: list[str]
+    unfilled: list[str]
+    non_finite: list[str]
+
     def __init__(self, problems: Mapping[str, Sequence[str]]) -> None:
-        self.missing = list(problems.get("missing", ()))
-        self.unexpected = list(problems.get("unexpected", ()))
-        self.misshapen = list(problems.get("misshapen", ()))
-        self.duplicated = list(problems.get("duplicated", ()))
-        self.unfilled = list(problems.get("unfilled", ()))
-        self.non_finite = list(problems.get("non_finite", ()))
-        super().__init__(self._message())
+        parts = []
+        for kind, words in KINDS.items():
+            names = list(problems.get(kind, ()))
+            setattr(self, kind, names)
+            if names:
+                # Only the first part needs the noun: "2 tensors missing, 1 unexpected".
+                noun = "" if parts else " tensor" if len(names) == 1 else " tensors"
+                parts.append(f"{len(names)}{noun} {words} ({listed(names)})")
+        super().__init__(f"{', '.join(parts)}; {self._cure()}")
 
     @property
     def count(self) -> int:
         """Number of problems."""
         return sum(len(getattr(self, kind)) for kind in KINDS)
-
-    def _message(self) -> str:
-        parts = []
-        for kind, words in KINDS.items():
-            names = getattr(self, kind)
-            if names:
-                parts.append(f"{len(names)} {words} ({listed(names)})")
-        # Only the first part needs the noun: "2 tensors missing, 1 unexpected".
-        count, _, rest = parts[0].partition(" ")
-        noun = "tensor" if count == "1" else "tensors"
-        parts[0] = f"{count} {noun} {rest}"
-        return f"{', '.join(parts)}; {self._cure()}"
 
     def _cure(self) -> str:
         if self.missing or self.unexpected or self.misshapen:

@@ -20,7 +20,9 @@ References
 import math
 import mmap
 import os
+import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +37,6 @@ DTYPES = ("<f4", "<f8", "<f2", "u1", "<i4", "i1", "<i8")
 MAX_AXES = 32
 # LResNet100 has 1,000. A file of many millions would be objects more than values.
 MAX_ARRAYS = 2**16
-ROLES = ("arg:", "aux:")
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
@@ -59,84 +60,74 @@ def read(path: Path) -> dict[str, np.ndarray]:
         The file is damaged, has arrays that are sparse or without names, or has two of
         the same name.
     """
+    tensors: dict[str, np.ndarray] = {}
     with naming(path), parsing(), open(path, "rb") as opened:
         # The arrays keep the mapping alive, which outlives the opened file.
         file = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
-        if _word(file, 8) != MAGIC:
-            message = f"no .params file of MXNet; {AGAIN}"
-            raise InputError(message)
-        _word(file, 8)
+        _require(_take(file, "QQ")[0] == MAGIC, f"no .params file of MXNet; {AGAIN}")
         arrays = [_array(file) for _ in range(_count(file, "arrays"))]
         names = [_name(file) for _ in range(_count(file, "names"))]
         left = len(file) - file.tell()
-        if left:
-            message = f"has {left} bytes more than it says; {AGAIN}"
-            raise InputError(message)
-        if len(names) != len(arrays):
-            message = (
-                f"has {len(arrays)} arrays and {len(names)} names; "
-                "save it by names, with Module.save_checkpoint"
-            )
-            raise InputError(message)
-    tensors: dict[str, np.ndarray] = {}
-    for name, array in zip(names, arrays, strict=True):
-        if name in tensors:
-            message = f"{path}: has two arrays of the name {shown(name)}; {AGAIN}"
-            raise InputError(message)
-        tensors[name] = as_float32(array)
+        _require(not left, f"has {left} bytes more than it says; {AGAIN}")
+        _require(
+            len(names) == len(arrays),
+            f"has {len(arrays)} arrays and {len(names)} names; "
+            "save it by names, with Module.save_checkpoint",
+        )
+        for name, array in zip(names, arrays, strict=True):
+            twice = f"has two arrays of the name {shown(name)}; {AGAIN}"
+            _require(name not in tensors, twice)
+            tensors[name] = as_float32(array)
     return tensors
+
+
+def _require(condition: object, message: str) -> None:
+    if not condition:
+        raise InputError(message)
 
 
 def _skip(file: mmap.mmap, size: int) -> int:
     """Move on by so many bytes, never past the end; return where they start."""
     start = file.tell()
-    if size > len(file) - start:
-        message = f"cut off, or its sizes are damaged (at byte {start}); {AGAIN}"
-        raise InputError(message)
+    inside = size <= len(file) - start
+    _require(inside, f"cut off, or its sizes are damaged (at byte {start}); {AGAIN}")
     file.seek(size, os.SEEK_CUR)
     return start
 
 
-def _word(file: mmap.mmap, size: int, *, signed: bool = False) -> int:
-    start = _skip(file, size)
-    return int.from_bytes(file[start : start + size], "little", signed=signed)
+def _take(file: mmap.mmap, form: str) -> tuple[Any, ...]:
+    """Read numbers, in the letters of `struct`."""
+    form = f"<{form}"
+    return struct.unpack_from(form, file, _skip(file, struct.calcsize(form)))
 
 
 def _count(file: mmap.mmap, what: str) -> int:
-    count = _word(file, 8)
-    if count > MAX_ARRAYS:
-        message = f"claims to hold {count} {what}; {AGAIN}"
-        raise InputError(message)
+    (count,) = _take(file, "Q")
+    _require(count <= MAX_ARRAYS, f"claims to hold {count} {what}; {AGAIN}")
     return count
 
 
 def _array(file: mmap.mmap) -> np.ndarray:
-    magic = _word(file, 4)
-    if magic in (V2, V3) and _word(file, 4, signed=True) != 0:
-        message = "has sparse arrays; save them dense: array.tostype('default')"
-        raise InputError(message)
+    (magic,) = _take(file, "I")
+    sparse = magic in (V2, V3) and _take(file, "i") != (0,)
+    _require(not sparse, "has sparse arrays; save them dense: array.tostype('default')")
     known = magic in (V1, V2, V3)
-    axes, width = (_word(file, 4, signed=True), 8) if known else (magic, 4)
-    if not 0 <= axes <= MAX_AXES or (axes == 0 and magic != V3):
-        message = f"has an array without values or of {axes} axes; {AGAIN}"
-        raise InputError(message)
-    shape = tuple(_word(file, width, signed=known) for _ in range(axes))
-    if any(size < 0 for size in shape):
-        message = f"has an array of the shape {shape}; {AGAIN}"
-        raise InputError(message)
-    _skip(file, 8)  # where it was: the type and the number of the device
-    flag = _word(file, 4, signed=True)
-    if not 0 <= flag < len(DTYPES):
-        message = f"has an array of the unknown type {flag}; save it as float32"
-        raise InputError(message)
-    dtype = np.dtype(DTYPES[flag])
-    size = math.prod(shape)
+    axes = _take(file, "i")[0] if known else magic
+    some = 0 <= axes <= MAX_AXES and (axes or magic == V3)
+    _require(some, f"has an array without values or of {axes} axes; {AGAIN}")
+    shape = _take(file, f"{axes}{'q' if known else 'I'}")
+    _require(min(shape, default=0) >= 0, f"has an array of the shape {shape}; {AGAIN}")
+    # First where it was: the type and the number of the device.
+    *_, flag = _take(file, "iii")
+    some = 0 <= flag < len(DTYPES)
+    _require(some, f"has an array of the unknown type {flag}; save it as float32")
+    dtype, size = np.dtype(DTYPES[flag]), math.prod(shape)
     start = _skip(file, size * dtype.itemsize)
     return np.frombuffer(file, dtype, size, start).reshape(shape)
 
 
 def _name(file: mmap.mmap) -> str:
-    length = _word(file, 8)
+    (length,) = _take(file, "Q")
     start = _skip(file, length)
     name = file[start : start + length].decode("utf-8")
-    return name[4:] if name.startswith(ROLES) else name
+    return name[4:] if name.startswith(("arg:", "aux:")) else name

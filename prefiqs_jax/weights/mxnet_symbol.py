@@ -6,9 +6,8 @@ weights of an epoch). Only the graph says which scales MXNet ignores.
 
 import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.weights.wording import AGAIN, naming, parsing, shown
@@ -17,12 +16,10 @@ from prefiqs_jax.weights.wording import AGAIN, naming, parsing, shown
 MAX_BYTES = 4 * 2**20
 # The attributes of a node have been renamed twice.
 ATTRIBUTES = ("attrs", "attr", "param")
-TRUTH = {"True": True, "true": True, "1": True}
-TRUTH |= {"False": False, "false": False, "0": False}
+TRUE, FALSE = ("True", "true", "1"), ("False", "false", "0")
 
 
-@dataclass(frozen=True)
-class Norm:
+class Norm(NamedTuple):
     """One BatchNorm of the graph.
 
     Attributes
@@ -33,9 +30,8 @@ class Norm:
         Added to the variance.
     """
 
-    # MXNet's defaults.
-    fix_gamma: bool = True
-    epsilon: float = 1e-3
+    fix_gamma: bool
+    epsilon: float
 
 
 def symbol_beside(path: Path) -> Path | None:
@@ -55,11 +51,6 @@ def symbol_beside(path: Path) -> Path | None:
 
 def batch_norms(path: Path) -> dict[str, Norm]:
     """Read every BatchNorm of a symbol file.
-
-    Parameters
-    ----------
-    path
-        A ``…-symbol.json`` file of any version of MXNet.
 
     Returns
     -------
@@ -85,8 +76,9 @@ def batch_norms(path: Path) -> dict[str, Norm]:
 
 def _norm(node: dict[str, Any]) -> Norm:
     stated = next((node[key] for key in ATTRIBUTES if key in node), {})
-    fixed = str(stated.get("fix_gamma", Norm.fix_gamma))
-    if fixed not in TRUTH:
+    # The defaults are MXNet's.
+    fixed = str(stated.get("fix_gamma", True))
+    if fixed not in TRUE + FALSE:
         message = f"{shown(node['name'])} has fix_gamma = {shown(fixed)}; {AGAIN}"
         raise InputError(message)
-    return Norm(TRUTH[fixed], float(stated.get("eps", Norm.epsilon)))
+    return Norm(fixed in TRUE, float(stated.get("eps", 1e-3)))

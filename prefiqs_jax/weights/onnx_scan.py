@@ -9,50 +9,44 @@ References
 Protocol Buffers, "Encoding": https://protobuf.dev/programming-guides/encoding/
 """
 
-from collections.abc import Mapping
+import functools
 from typing import Any, NoReturn
-
-import numpy as np
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.weights.wording import AGAIN
 
 # A network of 2,000 nodes has 150,000 fields.
 MAX_FIELDS = 2**20
-# What packed numbers of variable length may take, beyond a multiple of the file.
-# Weights of float16 as such numbers grow by a third, bytes by 2.7, zeros by 8.
+# What packed numbers of 64 bits may take, beyond a multiple of the file; those of 32
+# bits, as which some files have their half-precision weights, take 4 times their bytes
+# at most.
 MAX_UNPACKED = 2**26
-MAX_GROWTH = 3
+MAX_GROWTH = 4
 # Protobuf itself stops at 100.
 MAX_DEPTH = 64
-# Fewer numbers than this are not worth a look; no more are looked at at once.
-SHORT, CHUNK = 64, 2**20
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 
-# Field number to the table of the messages it holds, or to the bytes that one packed
-# number of variable length takes. What takes no more than in the file is left out.
-Table = Mapping[int, Any]
 
-
-def check_size(data: Any, table: Table) -> None:
-    """Refuse a file of which protobuf would make far more than its size.
+def check_size(data: Any) -> None:
+    """Refuse an ONNX file of which protobuf would make far more than its size.
 
     Parameters
     ----------
     data
         The bytes; a memory map, for instance.
-    table
-        Of the outermost message, as :func:`field_table` makes it.
 
     Raises
     ------
     InputError
         It has too many fields, nests them too deeply, or is damaged.
     """
-    waiting = [(0, len(data), table, 0)]
+    from onnx import ModelProto
+
+    waiting = [(0, len(data), ModelProto.DESCRIPTOR, 0)]
     fields, budget = 0, MAX_UNPACKED + MAX_GROWTH * len(data)
     while waiting:
-        at, end, known, depth = waiting.pop()
+        at, end, message, depth = waiting.pop()
+        known = _unpacked(message)
         while at < end:
             fields += 1
             tag, at = _varint(data, at, end)
@@ -61,7 +55,7 @@ def check_size(data: Any, table: Table) -> None:
                 length, at = _varint(data, at, end)
                 inner = known.get(tag >> 3)
                 if isinstance(inner, int):
-                    budget -= inner * _count(data, at, min(length, end - at))
+                    budget -= inner * length
                 elif inner is not None:
                     waiting.append((at, at + length, inner, depth + 1))
                 at += length
@@ -78,8 +72,9 @@ def check_size(data: Any, table: Table) -> None:
                 raise InputError(message)
 
 
-def field_table(message: Any) -> Table:
-    """Tell which fields of a message, and of those inside, protobuf unpacks.
+@functools.cache
+def _unpacked(message: Any) -> dict[int, Any]:
+    """List the fields of a message that protobuf unpacks.
 
     Parameters
     ----------
@@ -89,36 +84,15 @@ def field_table(message: Any) -> Table:
     Returns
     -------
     dict
-        Messages may hold others of their own kind, so the table may hold itself.
+        Field number to the descriptor of the messages in the field, or to the bytes
+        that one of its packed numbers may take.
     """
-    some = message.fields[0]
-    flat = (some.CPPTYPE_FLOAT, some.CPPTYPE_DOUBLE, some.CPPTYPE_STRING)
-    tables: dict[str, dict[int, Any]] = {}
-
-    def fill(descriptor: Any) -> dict[int, Any]:
-        name = descriptor.full_name
-        if name not in tables:
-            tables[name] = {}
-            for field in descriptor.fields:
-                if field.message_type is not None:
-                    tables[name][field.number] = fill(field.message_type)
-                elif field.cpp_type not in flat:
-                    wide = field.cpp_type in (some.CPPTYPE_INT64, some.CPPTYPE_UINT64)
-                    tables[name][field.number] = 8 if wide else 4
-        return tables[name]
-
-    return fill(message)
-
-
-def _count(data: Any, at: int, length: int) -> int:
-    """Count packed numbers, each of which ends in a byte below 128."""
-    if length <= SHORT:
-        return length
-    return sum(
-        int(np.count_nonzero(np.frombuffer(data, np.int8, size, start) >= 0))
-        for start in range(at, at + length, CHUNK)
-        if (size := min(CHUNK, at + length - start))
-    )
+    return {
+        field.number: field.message_type or 8
+        for field in message.fields
+        if field.message_type is not None
+        or field.cpp_type in (field.CPPTYPE_INT64, field.CPPTYPE_UINT64)
+    }
 
 
 def _varint(data: Any, at: int, end: int) -> tuple[int, int]:

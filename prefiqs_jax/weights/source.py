@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,38 +40,21 @@ class Source:
     sha256: str
     format: str
     tensors: dict[str, np.ndarray]
-    ignored: dict[str, str]
-    metadata: dict[str, str]
+    ignored: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
     users: dict[str, onnx_file.User] = field(default_factory=dict)
 
 
-def _read_onnx(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str], dict, dict]:
-    tensors, ignored, users = onnx_file.read(path)
-    return tensors, ignored, {}, users
-
-
-def _read_torch(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str], dict]:
-    tensors, ignored = torch_file.read(path)
-    return tensors, ignored, {}
-
-
-def _read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict, dict[str, str]]:
-    tensors, metadata = store.load(path)
-    return tensors, {}, metadata
-
-
-def _read_mxnet(path: Path) -> tuple[dict[str, np.ndarray], dict, dict]:
-    return mxnet_file.read(path), {}, {}
-
-
-READERS: dict[str, tuple[str, Callable]] = {
-    ".onnx": ("onnx", _read_onnx),
-    ".pth": ("torch", _read_torch),
-    ".pt": ("torch", _read_torch),
-    ".ckpt": ("torch", _read_torch),
-    ".safetensors": ("safetensors", _read_safetensors),
-    ".params": ("mxnet", _read_mxnet),
+_TORCH = ("torch", torch_file.read, ("tensors", "ignored"))
+READERS: dict[str, tuple[str, Callable[[Path], Any], tuple[str, ...]]] = {
+    ".onnx": ("onnx", onnx_file.read, ("tensors", "ignored", "users")),
+    ".pth": _TORCH,
+    ".pt": _TORCH,
+    ".ckpt": _TORCH,
+    ".safetensors": ("safetensors", store.load, ("tensors", "metadata")),
+    ".params": ("mxnet", lambda path: [mxnet_file.read(path)], ("tensors",)),
 }
+"""By extension: the format, what reads it, and what the reader gives of a `Source`."""
 
 
 def file_sha256(path: Path | str) -> str:
@@ -104,8 +88,8 @@ def read_source(path: Path | str) -> Source:
     """
     path = Path(path)
     sha256 = checked_digest(path)
-    form, read = READERS[path.suffix.lower()]
-    return Source(path, sha256, form, *read(path))
+    form, read, parts = READERS[path.suffix.lower()]
+    return Source(path, sha256, form, **dict(zip(parts, read(path), strict=True)))
 
 
 def checked_digest(path: Path) -> str:

@@ -17,22 +17,13 @@ from prefiqs_jax.weights.wording import AGAIN, naming, parsing, shown
 FORMAT = "prefiqs-jax 1"
 # That of iResNet-100 has 0.1 MB; what JSON makes of a file may be 30 times its size.
 MAX_HEADER = 4 * 2**20
-_NAMES = {
-    "float32": "F32",
-    "float64": "F64",
-    "float16": "F16",
-    "int64": "I64",
-    "int32": "I32",
-    "int8": "I8",
-    "uint8": "U8",
-    "bool": "BOOL",
+_DTYPES = {
+    **{f"F{8 * size}": np.dtype(f"f{size}") for size in (2, 4, 8)},
+    **{f"I{8 * size}": np.dtype(f"i{size}") for size in (1, 2, 4, 8)},
+    **{f"U{8 * size}": np.dtype(f"u{size}") for size in (1, 2, 4, 8)},
+    "BOOL": np.dtype(bool),
 }
-_DTYPES = {name: np.dtype(dtype) for dtype, name in _NAMES.items()} | {
-    "I16": np.dtype(np.int16),
-    "U16": np.dtype(np.uint16),
-    "U32": np.dtype(np.uint32),
-    "U64": np.dtype(np.uint64),
-}
+_NAMES = {dtype.name: name for name, dtype in _DTYPES.items()}
 
 
 def is_own(metadata: Mapping[str, str]) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.weights.containers import unwrap
-from prefiqs_jax.weights.torch_check import RESAVE, check_legacy, check_zip
+from prefiqs_jax.weights.torch_check import RESAVE, asked_names
 from prefiqs_jax.weights.wording import naming, parsing, shown
 
 # What training frameworks leave beside the weights: PyTorch Lightning before 1.5 keys
@@ -73,42 +73,37 @@ def _torch() -> Any:
 def _load(torch: Any, path: Path) -> Any:
     with open(path, "rb") as file:
         zipped = file.read(4) == b"PK\x03\x04"
-    check = check_zip if zipped else check_legacy
-    check(path)
-    stand_ins: list[Any] = []
-    while True:
-        try:
-            with (
-                torch.serialization.safe_globals(stand_ins),
-                warnings.catch_warnings(),
-                parsing(),
-            ):
-                # About another pickle protocol, which loads or fails all the same.
-                warnings.filterwarnings("ignore", "Detected pickle protocol")
-                return torch.load(
-                    str(path), map_location="cpu", weights_only=True, mmap=zipped
-                )
-        except InputError as error:
-            # torch states the cause in the midst of a long message.
-            cause = str(error.__cause__)
-            refused = re.search(r"GLOBAL ([\w.]+)", cause)
-            if refused is None and cause.startswith("Weights only load failed"):
-                # Its own first line advises to load without this protection.
-                message = (
-                    "damaged, no PyTorch file, or not of plain weights; "
-                    f"get the file again, or {RESAVE}"
-                )
-                raise InputError(message) from error
-            if refused is None:
-                raise
-            name = refused[1].rstrip(".")
-            if len(stand_ins) == MAX_STAND_INS or not BYSTANDER.fullmatch(name):
-                message = (
-                    f"refused, since loading it could run code (it asks for "
-                    f"{shown(name)}); where you trust it, load it yourself and {RESAVE}"
-                )
-                raise InputError(message) from error
-            stand_ins.append(_stand_in(name))
+    bystanders = sorted(filter(BYSTANDER.fullmatch, asked_names(path, zipped)))
+    stand_ins: list[Any] = [_stand_in(name) for name in bystanders[:MAX_STAND_INS]]
+    try:
+        with (
+            torch.serialization.safe_globals(stand_ins),
+            warnings.catch_warnings(),
+            parsing(),
+        ):
+            # About another pickle protocol, which loads or fails all the same.
+            warnings.filterwarnings("ignore", "Detected pickle protocol")
+            return torch.load(
+                str(path), map_location="cpu", weights_only=True, mmap=zipped
+            )
+    except InputError as error:
+        # torch states the cause in the midst of a long message.
+        cause = str(error.__cause__)
+        if refused := re.search(r"GLOBAL ([\w.]+)", cause):
+            message = (
+                f"refused, since loading it could run code (it asks for "
+                f"{shown(refused[1].rstrip('.'))}); where you trust it, load it "
+                f"yourself and {RESAVE}"
+            )
+        elif cause.startswith("Weights only load failed"):
+            # Its own first line advises to load without this protection.
+            message = (
+                "damaged, no PyTorch file, or not of plain weights; "
+                f"get the file again, or {RESAVE}"
+            )
+        else:
+            raise
+        raise InputError(message) from error
 
 
 def _stand_in(name: str) -> type:

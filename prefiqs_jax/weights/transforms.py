@@ -24,30 +24,6 @@ def conv_kernel(weight: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(weight.transpose(2, 3, 1, 0))
 
 
-def depthwise_kernel(weight: np.ndarray) -> np.ndarray:
-    """Turn a depthwise kernel from (C, 1, height, width) to (height, width, 1, C).
-
-    Parameters
-    ----------
-    weight
-        Shape (channels, 1, height, width).
-
-    Returns
-    -------
-    kernel
-        Shape (height, width, 1, channels), for ``feature_group_count=channels``.
-
-    Raises
-    ------
-    ValueError
-        A group has more than one input channel.
-    """
-    if weight.ndim != 4 or weight.shape[1] != 1:
-        message = f"a depthwise kernel is (C, 1, H, W), not {weight.shape}"
-        raise ValueError(message)
-    return conv_kernel(weight)
-
-
 def linear_kernel(weight: np.ndarray) -> np.ndarray:
     """Turn the matrix of a linear layer from (out, in) to (in, out)."""
     return np.ascontiguousarray(weight.T)

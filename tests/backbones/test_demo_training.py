@@ -187,7 +187,7 @@ def test_augment_shifts_whole_pictures(script):
 
 @pytest.fixture
 def tiny(script):
-    """Train the toy on random pictures; give the losses and the state at the end."""
+    """Train the toy on random images; give the losses and the state at the end."""
     arcface = script("arcface")
     rng = np.random.default_rng(0)
     pictures = jnp.asarray(rng.integers(0, 256, (12, 8, 8, 3), np.uint8))
@@ -329,7 +329,7 @@ def test_collect(script, records, tmp_path):
 
 @pytest.mark.slow
 def test_the_script(script, tmp_path, monkeypatch, capsys):
-    """Of random pictures, a few steps of the real network, to files and back."""
+    """Of random images, a few steps of the real network, to files and back."""
     module = script("train_demo_backbone")
 
     def faces(identity_keys, capture_keys):

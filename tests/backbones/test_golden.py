@@ -71,7 +71,7 @@ def official_weights(golden_weights, manifest, shared, folder):
 
 
 class Golden:
-    """One network with its official weights, pictures and outputs."""
+    """One network with its official weights, images and outputs."""
 
     def __init__(self, name, golden_weights, shared, folder):
         path = shared(f"golden/{name}.manifest.json")

@@ -1,6 +1,6 @@
 """Write simulated benchmarks in the layouts of the real ones, from scratch.
 
-People are random patterns; a person's pictures share the pattern, so that a network of
+People are random patterns; a person's images share the pattern, so that a network of
 any weights finds the mated ones more alike.
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-# ArcFace's template in a picture of 112×112, as published.
+# ArcFace's template in an image of 112×112, as published.
 TEMPLATE = np.array(
     [
         [38.2946, 51.6963],
@@ -30,7 +30,7 @@ def listed(benchmark):
 
 
 def person_picture(person, shot, size=112):
-    """Give picture number ``shot`` of a person: (size, size, 3), uint8."""
+    """Give image number ``shot`` of a person: (size, size, 3), uint8."""
     cells = np.random.default_rng([7, person]).integers(0, 256, (7, 7, 3))
     pattern = np.kron(cells, np.ones((size // 7, size // 7, 1)))
     noise = np.random.default_rng([8, person, shot]).normal(0, 20, (size, size, 1))
@@ -38,20 +38,20 @@ def person_picture(person, shot, size=112):
 
 
 def encoded(pixels, kind="JPEG"):
-    """Give the content of a picture file."""
+    """Give the content of an image file."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, kind)
     return file.getvalue()
 
 
 def save(path, pixels):
-    """Write a picture, in the format that the extension names."""
+    """Write an image, in the format that the extension names."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path)
 
 
 def write_people(root, people=4, shots=3, size=112):
-    """Write a folder per person; return the names of the pictures, sorted."""
+    """Write a folder per person; return the names of the images, sorted."""
     names = []
     for person in range(people):
         for shot in range(shots):
@@ -92,7 +92,7 @@ LFW_PEOPLE = ("Ann_Lee", "Bob_St.-Jo", "Cy_O'Neil", "Dee")
 
 
 def write_lfw(root, layout="folders", extension="jpg", size=112):
-    """Write LFW: three pictures of four people, and pairs.txt; return its lines."""
+    """Write LFW: three images of four people, and pairs.txt; return its lines."""
     for person, name in enumerate(LFW_PEOPLE):
         for shot in range(3):
             file = f"{name}_{shot + 1:04d}.{extension}"
@@ -105,7 +105,7 @@ def write_lfw(root, layout="folders", extension="jpg", size=112):
 
 
 def bin_pictures(comparisons=6, size=112):
-    """Give (pictures, labels) of a .bin: half of the comparisons are mated."""
+    """Give (images, labels) of a .bin: half of the comparisons are mated."""
     pictures, labels = [], []
     for each in range(comparisons):
         mated = each % 2 == 0
@@ -117,7 +117,7 @@ def bin_pictures(comparisons=6, size=112):
 
 
 def python2_pickle(pictures, labels):
-    """Pickle (pictures, labels) as Python 2 did with its highest protocol, 2.
+    """Pickle (images, labels) as Python 2 did with its highest protocol, 2.
 
     Its ``str`` became BINSTRING, or SHORT_BINSTRING below 256 bytes, which Python 3
     never writes.
@@ -198,7 +198,7 @@ def write_ijbc(root, people=5, probes=3, prefix="ijbc"):
 
 
 def _put(root, name, pixels, number):
-    """Put an aligned face somewhere into a larger picture; write where its points are.
+    """Put an aligned face somewhere into a larger image; write where its points are.
 
     The file is a PNG whatever its name, so that not a pixel changes.
     """

@@ -12,7 +12,7 @@ from benchmarks.benchmark_writers import (
     write_people,
 )
 
-from prefiqs_jax.benchmarks import mated_groups, read_benchmark, with_degraded
+from prefiqs_jax.benchmarks import read_benchmark, with_degraded
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import check_headers, decode, load_batches
 from prefiqs_jax.images.degrade import DEGRADATIONS, degrade
@@ -49,7 +49,6 @@ def test_all_pairs(people):
     assert people.non_mated_count == 48
     assert people.identity_source == "folders"
     assert people.severity is None
-    assert mated_groups(people).tolist() == [0] * 4 + [1] * 4 + [2] * 4
 
 
 def test_adience_names_say_who_it_is(tmp_path):
@@ -79,7 +78,7 @@ def test_pictures_without_identity_are_left_out(tmp_path):
     (tmp_path / "images.csv").write_text("file,identity\n" + rows)
     benchmark = read_benchmark(tmp_path)
     assert benchmark.images.names == tuple(names)
-    assert any("1 picture without identity" in note for note in benchmark.notes)
+    assert any("1 image without identity" in note for note in benchmark.notes)
 
 
 def test_known_severity_is_read(tmp_path):
@@ -88,22 +87,20 @@ def test_known_severity_is_read(tmp_path):
     (tmp_path / "images.csv").write_text("file,identity, severity\n" + rows)
     assert severity_of(read_benchmark(tmp_path)) == [0, 0.25, 0.5, 0.75]
     (tmp_path / "images.csv").write_text("file,identity,severity\n" + rows + "x,y,2\n")
-    read_benchmark(tmp_path)  # of a picture that is not here
+    read_benchmark(tmp_path)  # of an image that is not here
     bad = rows.replace("0.25", "bad").replace("0.75", "7")
     (tmp_path / "images.csv").write_text("file,identity,severity\n" + bad)
-    with pytest.raises(
-        InputError, match=r"severity of 2 pictures is no number .*1\.png"
-    ):
+    with pytest.raises(InputError, match=r"severity of 2 images is no number .*1\.png"):
         read_benchmark(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("names", "reason"),
     [
-        (["a.png", "b.png"], "does not say who is in its pictures"),
-        (["x/a.png", "y/b.png"], "one picture of each person"),
+        (["a.png", "b.png"], "does not say who is in its images"),
+        (["x/a.png", "y/b.png"], "one image of each person"),
         (["x/a.png", "x/b.png"], "does not say who"),
-        ([], "has no pictures"),
+        ([], "has no images"),
     ],
 )
 def test_folders_without_comparisons(tmp_path, names, reason):
@@ -137,7 +134,7 @@ def test_degraded_copies_follow_their_originals(people):
             what = f"{recipe.degradation}_{recipe.severity:g}"
             assert name == f"{original}~{what}"
     assert len(set(worse.images.names)) == 36
-    assert worse.mated_count == 3 * (12 * 11 // 2 - 4 * 3)  # no picture and its copy
+    assert worse.mated_count == 3 * (12 * 11 // 2 - 4 * 3)  # no image and its copy
     assert worse.images.identities == worse.identities
     assert "with 24 degraded copies" in worse.notes[-1]
 

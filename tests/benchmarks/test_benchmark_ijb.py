@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from benchmarks.benchmark_writers import listed, save, write_ijbc
 
-from prefiqs_jax.benchmarks import columns, mated_groups, read_benchmark
+from prefiqs_jax.benchmarks import columns, read_benchmark
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import check_headers, load_batches
 from prefiqs_jax.images.stores import FILES
@@ -73,7 +73,6 @@ def test_comparisons_are_those_of_the_file(original):
 def test_groups_of_mated_templates_stand_for_people(original):
     benchmark = read_benchmark(original[0])
     person = [(int(name) - 11) // 4 for name in templates_of(benchmark).names]
-    assert mated_groups(benchmark).tolist() == person
     assert benchmark.identities == tuple(f"group_{each}" for each in person)
     assert benchmark.identity_source == "mated comparisons"
     assert any("the 5 groups of templates" in note for note in benchmark.notes)
@@ -173,7 +172,7 @@ def test_landmarks_decide_the_digest(ijbc):
 def test_names_that_look_like_numbers_stay_names(tmp_path):
     (tmp_path / "a.txt").write_text("001 1e3\n01 1000\n")
     one, other = columns.read_columns(tmp_path / "a.txt", {"a": "name", "b": "name"})
-    assert (one.distinct, other.distinct) == (["001", "01"], ["1e3", "1000"])
+    assert [each.tolist() for each in (one, other)] == [["001", "01"], ["1e3", "1000"]]
 
 
 def test_pieces_of_a_long_file_fit_together(original, monkeypatch):
@@ -193,7 +192,7 @@ def test_pieces_of_a_long_file_fit_together(original, monkeypatch):
     [
         (MEMBERS, "1.jpg 11", "line 3: 2 columns in place of 3; each line is: image"),
         (MEMBERS, "1.jpg x 500", "line 3: 'x' is not a whole number"),
-        (MEMBERS, "777.jpg 11 500", "names 1 picture that .*not hold: 777.jpg"),
+        (MEMBERS, "777.jpg 11 500", "names 1 image that .*not hold: 777.jpg"),
         (COMPARISONS, "11 12", "line 3: 2 columns in place of 3"),
         (COMPARISONS, "11 12 2", "line 3: '2' is not 1 .mated. or 0"),
         (COMPARISONS, "11 99 0", "compares 1 template without images: 99"),
@@ -208,7 +207,7 @@ def test_pieces_of_a_long_file_fit_together(original, monkeypatch):
         ),
         (POINTS, "3.jpg" + " nan" * 10 + " 1", "line 3: 'nan' is not a finite number"),
         (POINTS, "4.jpg" + " 1" * 11, "lists 4.jpg more than once"),
-        (POINTS, "99.jpg" + " 1" * 11, "has no points of 1 picture: 3.jpg"),
+        (POINTS, "99.jpg" + " 1" * 11, "has no points of 1 image: 3.jpg"),
     ],
 )
 def test_bad_lines_are_named(ijbc, file, line, reason):

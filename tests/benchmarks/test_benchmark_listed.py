@@ -1,4 +1,4 @@
-"""Benchmarks that list comparisons of pictures: LFW, XQLFW, CR-FIQA, tables."""
+"""Benchmarks that list comparisons of images: LFW, XQLFW, CR-FIQA, tables."""
 
 import dataclasses
 
@@ -14,13 +14,13 @@ from benchmarks.benchmark_writers import (
     write_people,
 )
 
-from prefiqs_jax.benchmarks import mated_groups, read_benchmark
+from prefiqs_jax.benchmarks import read_benchmark
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import decode, load_batches
 
 
 def stems(benchmark):
-    """Give each comparison as the stems of its two pictures, and whether mated."""
+    """Give each comparison as the stems of its two images, and whether mated."""
     names = [
         name.rpartition("/")[2].rpartition(".")[0] for name in benchmark.images.names
     ]
@@ -88,7 +88,7 @@ def test_xqlfw_finds_its_pictures(tmp_path):
 def test_pictures_elsewhere(tmp_path):
     write_lfw(tmp_path, size=14)
     (tmp_path / "lfw").rename(tmp_path / "crops")
-    assert "12 pictures" not in refusal(tmp_path / "absent")
+    assert "12 images" not in refusal(tmp_path / "absent")
     benchmark = read_benchmark(tmp_path, images=tmp_path / "crops")
     assert benchmark.images.root == tmp_path / "crops"
 
@@ -108,7 +108,7 @@ def edit(path, number, line):
         (3, "Dee\t1", "line 3: 'Dee.t1' is not NAME"),
         (6, "Dee\t1\tDee\t2", "line 6: .* is not NAME I J .mated. or"),
         (3, "Dee\t1\t1", "compares Dee_0001 with itself"),
-        (3, "Zoe\t1\t2", "names 2 pictures that .* not hold: Zoe_0001, Zoe_0002"),
+        (3, "Zoe\t1\t2", "names 2 images that .* not hold: Zoe_0001, Zoe_0002"),
     ],
 )
 def test_bad_lines_of_pairs_txt(tmp_path, number, line, reason):
@@ -150,7 +150,6 @@ def test_crfiqa_folder(tmp_path):
     assert stems(benchmark) == [(a, b, bool(int(same))) for a, b, same in words]
     assert benchmark.identities == (None,) * 6
     assert benchmark.identity_source is None
-    assert mated_groups(benchmark).tolist() == [0, 0, 1, 1, 2, 3]
     assert any("red and blue swapped" in note for note in benchmark.notes)
 
 
@@ -163,7 +162,7 @@ def test_crfiqa_folder_of_all_pairs(tmp_path):
     people = tuple(f"group_{place // 2}" for place in range(6))
     assert benchmark.identities == benchmark.images.identities == people
     assert benchmark.identity_source == "mated comparisons"
-    assert any("the 3 groups of mated pictures" in note for note in benchmark.notes)
+    assert any("the 3 groups of mated images" in note for note in benchmark.notes)
 
 
 def test_all_pairs_with_labels_that_contradict_stay_a_list(tmp_path):
@@ -187,7 +186,7 @@ def test_crfiqa_names_with_extension(tmp_path):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", "is empty; each line is: picture other_picture mated"),
+        ("", "is empty; each line is: image other_image mated"),
         ("00000 00001 1\n\n00000 00002\n", "line 3: 2 columns in place of 3"),
         ("00000 00001 1\n00000 00002 0 0\n", "line 2: 4 columns in place of 3"),
         ("00000 00001 1\n00000 00002 2\n", "line 2: '2' is not 1 .mated. or 0"),
@@ -198,7 +197,7 @@ def test_crfiqa_names_with_extension(tmp_path):
         ("00000 00001 1\n00002 00002 0\n", "compares 00002 with itself"),
         (
             "00000 00001 1\n00000 00099 0\n00098 00097 0\n00096 00095 0",
-            "names 5 pictures .*not hold: 00095, 00096, 00097 and 2 more; .*--images",
+            "names 5 images .*not hold: 00095, 00096, 00097 and 2 more; .*--images",
         ),
         ("00000 00001 1\n00000 \udce9 0\n", "is not UTF-8"),
         ("00000 00001 x\n00000 \udce9 0\n", "is not UTF-8|line 1: 'x' is not 1"),
@@ -215,7 +214,7 @@ def test_bad_pair_lists(tmp_path, text, reason):
 
 def test_a_list_of_templates_is_not_taken_for_pictures(tmp_path):
     write_crfiqa(tmp_path / "IJBC", size=14)
-    assert "compares templates, not pictures" in refusal(tmp_path / "IJBC")
+    assert "compares templates, not images" in refusal(tmp_path / "IJBC")
 
 
 def test_repeated_comparisons_count_as_listed(tmp_path):
@@ -267,7 +266,7 @@ def test_identities_that_a_table_contradicts_are_unknown(tmp_path):
         (b"image_a,image_b,mated\n", "lists no comparisons"),
         (b"image_a,image_b,mated\n0,1,1\n0,2,maybe\n", "line 3: 'maybe' does not say"),
         (b"image_a,image_b,mated\n0,1,1\n\n0,2,\n", "line 4: '' does not say"),
-        (b"image_a,image_b,mated\n0,1,1\n0,,0\n", "line 3: a picture is missing"),
+        (b"image_a,image_b,mated\n0,1,1\n0,,0\n", "line 3: an image is missing"),
         (b"image_a,image_b,mated\n0,1,1\n0,2,0,7\n", "no valid CSV .*line 3"),
         (b"image_a,image_b,mated\n0,\xe9,1\n", "is not UTF-8"),
     ],

@@ -15,7 +15,8 @@ from benchmarks.benchmark_writers import (
     python2_pickle,
 )
 
-from prefiqs_jax.benchmarks import pickled, read_benchmark
+from prefiqs_jax import unpickle
+from prefiqs_jax.benchmarks import packed, read_benchmark
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import check_headers, decode, load_batches
 
@@ -38,7 +39,7 @@ def refusal(path, content, **how):
 
 
 def check(benchmark, pictures, labels):
-    """Compare a benchmark with what was pickled, picture by picture."""
+    """Compare a benchmark with what was pickled, image by image."""
     names = benchmark.images.names
     compared = listed(benchmark)
     assert compared.mated.tolist() == [bool(each) for each in labels]
@@ -121,13 +122,13 @@ def test_pictures_stream_from_memory(tmp_path):
 
 def test_bad_pictures_are_named(tmp_path):
     pictures, labels = bin_pictures(4, SMALL)
-    pictures[2], pictures[5] = b"", b"no picture"
+    pictures[2], pictures[5] = b"", b"no image"
     folder = read_benchmark(write(tmp_path / "a.bin", (pictures, labels))).images
     assert check_headers(folder, SMALL, SMALL) == [
         ("00002.jpg", "is empty (0 bytes)"),
         (
             "00005.jpg",
-            "is not a picture that can be read (PNG, JPEG, BMP, WEBP, TIFF, PPM)",
+            "is not an image that can be read (PNG, JPEG, BMP, WEBP, TIFF, PPM)",
         ),
     ]
 
@@ -139,7 +140,7 @@ def test_equal_pictures_are_one_image(tmp_path):
     assert len(benchmark.images.names) == len(benchmark.identities) == 7
     assert "00006.jpg" not in benchmark.images.names
     check(benchmark, pictures, labels)
-    assert any("8 places hold 7 different pictures" in n for n in benchmark.notes)
+    assert any("8 places hold 7 different images" in n for n in benchmark.notes)
 
 
 def test_oddities_of_published_files_are_noted(tmp_path):
@@ -149,8 +150,8 @@ def test_oddities_of_published_files_are_noted(tmp_path):
     notes = " ".join(
         read_benchmark(write(tmp_path / "a.bin", (pictures, labels))).notes
     )
-    assert "1 comparison of a picture with the same picture" in notes
-    assert "1 pair of pictures listed both as mated and as non-mated" in notes
+    assert "1 comparison of an image with the same image" in notes
+    assert "1 pair of images listed both as mated and as non-mated" in notes
 
 
 def test_counts_are_compared_with_the_published(tmp_path):
@@ -194,12 +195,15 @@ class Call:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (([b"x"], [True], Command()), r"holds \w+\.system, not only pictures"),
-        (Call(eval, "1"), r"holds (__builtin__|builtins)\.eval"),
-        (([b"a", b"b"], {"a": True}), "holds a step EMPTY_DICT"),
-        (([b"a", b"b"], [1.0]), "holds a step BINFLOAT"),
-        (Call(bytearray, 10**12), r"holds (__builtin__|builtins)\.bytearray"),
-        (np.dtype(object), "pickle of something else"),
+        (
+            ([b"x"], [True], Command()),
+            r"asks for '\w+\.system'\); a benchmark holds images",
+        ),
+        (Call(eval, "1"), r"asks for '(__builtin__|builtins)\.eval'"),
+        (([b"a", b"b"], {"a": True}), "does not end with labels"),
+        (([b"a", b"b"], [1.0]), "label 0 is no truth value"),
+        (Call(bytearray, 10**12), r"asks for '(__builtin__|builtins)\.bytearray'"),
+        (np.dtype(object), "holds NumPy values of the type 'O8'"),
     ],
 )
 @pytest.mark.parametrize("protocol", [2, 4])
@@ -235,12 +239,12 @@ def test_bombs_are_refused(tmp_path, bomb):
         (b"\xff\xd8\xff\xe0 a JPEG file", "is no complete pickle"),
         (b"version https://git-lfs", "is no complete pickle"),
         (([b"a", b"b"],), "is a pickle of something else"),
-        ((b"ab", [True]), "does not begin with a list of pictures"),
-        (([b"a", "b"], [True]), "picture 1 is no bytes"),
-        (([b"a", b"b"], b"1"), "does not end with a list of labels"),
+        ((b"ab", [True]), "does not begin with a list of images"),
+        (([b"a", "b"], [True]), "image 1 is no bytes"),
+        (([b"a", b"b"], b"1"), "does not end with labels"),
         (([b"a", b"b"], [2]), "label 0 is no truth value"),
         (([b"a", b"b"], [None]), "label 0 is no truth value"),
-        (([b"a", b"b", b"c"], [True]), "has 3 pictures and 1 label"),
+        (([b"a", b"b", b"c"], [True]), "has 3 images and 1 label"),
         (([b"a", b"b"], [True]), "none of them is non-mated"),
         (([], []), "lists no comparisons"),
     ],
@@ -267,10 +271,19 @@ def test_a_flipped_byte_is_no_crash(tmp_path):
 
 
 def test_too_many_steps(tmp_path, monkeypatch):
-    monkeypatch.setattr(pickled, "MAX_OPCODES", 10)
+    monkeypatch.setattr(unpickle, "MAX_STEPS", 10)
     assert "more than 10 steps" in refusal(tmp_path / "a.bin", bin_pictures(4, SMALL))
-    monkeypatch.setattr(pickled, "MAX_BYTES", 10)
-    assert "is no benchmark" in refusal(tmp_path / "a.bin", bin_pictures(4, SMALL))
+    monkeypatch.setattr(packed, "MAX_BYTES", 10)
+    assert "more than this needs" in refusal(tmp_path / "a.bin", bin_pictures(4, SMALL))
+
+
+def test_a_text_that_is_encoded_many_times_counts_as_often(tmp_path, monkeypatch):
+    monkeypatch.setattr(unpickle, "MAX_STEPS", 1000)
+    start = b"\x80\x02]X\x00\x00\x01\x00" + b"a" * 2**16 + b"q\x00a("
+    encode = b"c_codecs\nencode\nh\x00X\x06\0\0\0latin1\x86R"
+    end = b"e](\x88e\x86."
+    for count, said in ((2, "image 0 is no bytes"), (8, "more than 1,000 steps")):
+        assert said in refusal(tmp_path / "a.bin", start + encode * count + end)
 
 
 def test_images_beside_a_bin_are_refused(tmp_path):

@@ -1,4 +1,4 @@
-"""Pictures of benchmarks go through a sweep and get scores, as files do."""
+"""Images of benchmarks go through a sweep and get scores, as files do."""
 
 import csv
 import pickle
@@ -21,7 +21,7 @@ MASK = "layerwise/magnitude"
 
 
 def drifts(folder, out):
-    """Score the pictures of a folder with the toy network."""
+    """Score the images of a folder with the toy network."""
     score(toy_backbone(size=SIZE), folder, mask_named(MASK), out, progress=False)
     with open(out, newline="") as file:
         return {row["image"]: float(row["drift"]) for row in csv.DictReader(file)}
@@ -53,7 +53,7 @@ def test_a_sweep_of_degraded_copies_knows_its_pictures(tmp_path):
     assert len(set(rows["drift"])) == 8
     before = rows["drift"].to_numpy()
     np.testing.assert_array_equal(results.read(run(benchmark.images))["drift"], before)
-    # Other degradations under the run's settings are other pictures.
+    # Other degradations under the run's settings are other images.
     other = with_degraded(read_benchmark(tmp_path / "faces"), seed=1)
     with pytest.raises(InputError, match="images_sha256"):
         run(other.images)

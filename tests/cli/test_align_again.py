@@ -34,7 +34,7 @@ def refused(*words):
 
 
 def paint(path, seed, row=0):
-    """Save a picture in which the detector finds a face."""
+    """Save an image in which the detector finds a face."""
     pixels = np.random.default_rng(seed).integers(0, 100, (120, 100, 3), np.uint8)
     pixels[8 * row : 8 * row + 8, 48:56] = (255, 0, 0)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -101,7 +101,7 @@ def test_a_changed_picture_is_aligned_again(given, tmp_path, capsys, keeps_times
         os.utime(picture, ns=(old.st_atime_ns, old.st_mtime_ns))
     capsys.readouterr()
     run(*given)
-    assert capsys.readouterr().out.endswith(", 1 made again: their pictures changed\n")
+    assert capsys.readouterr().out.endswith(", 1 made again: their images changed\n")
     after = everything(given[1])
     assert changes(before, after) == {NAMES[1]}
     assert after == fresh(given, tmp_path)
@@ -146,11 +146,11 @@ def test_pictures_that_are_too_new_are_read_again(given):
 
 def test_a_picture_that_cannot_be_aligned_any_more(given, tmp_path, capsys):
     run(*given)
-    (given[0] / NAMES[1]).write_bytes(b"no picture")
-    assert "is not a picture" in refused(*given)
+    (given[0] / NAMES[1]).write_bytes(b"no image")
+    assert "is not an image" in refused(*given)
     assert not (given[1] / "images.csv").exists()  # nothing tells of a finished folder
     run(*given, "--on-bad-image", "skip")
-    assert "1 pictures left out" in capsys.readouterr().out
+    assert "1 images left out" in capsys.readouterr().out
     assert not (given[1] / NAMES[1]).exists()
     after = everything(given[1])
     run(given[0], tmp_path / "fresh", *given[2:], "--on-bad-image", "skip")
@@ -183,7 +183,7 @@ def test_crops_of_other_pictures_are_refused(given, tmp_path, gone):
         text = (tmp_path / "table.csv").read_text().replace(NAMES[0], "carl/1.png")
         (tmp_path / "table.csv").write_text(text)
     told = refused(source, *given[1:])
-    assert "is the crop of a picture that is not, or no longer, aligned" in told
+    assert "is the crop of an image that is not, or no longer, aligned" in told
     assert everything(given[1]) == before
 
 
@@ -218,7 +218,7 @@ def test_other_settings_are_refused_even_where_no_crop_is(given, tmp_path, finis
         for name in NAMES:
             (given[1] / name).unlink()
     else:
-        (given[0] / NAMES[0]).write_bytes(b"no picture")
+        (given[0] / NAMES[0]).write_bytes(b"no image")
         refused(*given)
         paint(given[0] / NAMES[0], seed=0)
     shutil.rmtree(given[1] / "bert", ignore_errors=True)

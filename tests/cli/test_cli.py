@@ -176,7 +176,7 @@ def test_help():
 
 
 def test_main_path_on_a_real_network(shared, tmp_path, capsys):
-    """Convert, sweep without naming the backbone, report, score; half-grey pictures."""
+    """Convert, sweep without naming the backbone, report, score; half-grey images."""
     source = shared(SFACE)
     faces = tmp_path / "faces"
     faces.mkdir()

@@ -33,7 +33,7 @@ def refused(*words):
 
 @pytest.fixture
 def source(tmp_path):
-    """Give a folder of three pictures in which the detector finds a face each."""
+    """Give a folder of three images in which the detector finds a face each."""
     rng = np.random.default_rng(0)
     root = tmp_path / "source"
     for index, name in enumerate(NAMES):
@@ -151,11 +151,11 @@ def test_pictures_without_landmarks_are_counted_or_left_out(
     out = tmp_path / "out"
     given = (source, out, "--landmarks", table, "--quiet")
     told = refused(*given)
-    assert told.startswith("2 pictures cannot be aligned: anna/2.png, bert/1.jpg.")
+    assert told.startswith("2 images cannot be aligned: anna/2.png, bert/1.jpg.")
     assert not out.exists()
     run(*given, "--on-bad-image", "skip")
     told = capsys.readouterr()
-    assert told.out.endswith("112×112), 2 pictures left out\n")
+    assert told.out.endswith("112×112), 2 images left out\n")
     assert told.err.splitlines() == [
         "left out anna/2.png: has no landmarks",
         "left out bert/1.jpg: has no landmarks",
@@ -164,15 +164,15 @@ def test_pictures_without_landmarks_are_counted_or_left_out(
 
 
 def test_bad_pictures(source, table, tmp_path, capsys):
-    (source / "anna/1.jpg").write_bytes(b"no picture")
+    (source / "anna/1.jpg").write_bytes(b"no image")
     Image.new("RGB", (30, 20)).save(source / "bert/1.jpg")
     out = tmp_path / "out"
     given = (source, out, "--landmarks", table, "--quiet")
-    assert refused(*given).startswith("anna/1.jpg is not a picture")
+    assert refused(*given).startswith("anna/1.jpg is not an image")
     assert not (out / "images.csv").exists()
     run(*given, "--on-bad-image", "skip")
     err = capsys.readouterr().err
-    assert "left out anna/1.jpg: is not a picture" in err
+    assert "left out anna/1.jpg: is not an image" in err
     assert "left out bert/1.jpg: cannot be aligned: no landmark lies in" in err
     assert read_folder(out).names == ("anna/2.png",)
 
@@ -186,7 +186,7 @@ def test_no_face(source, tmp_path, capsys):
     for name in NAMES:
         Image.new("RGB", (50, 40)).save(source / name)
     told = refused(source, tmp_path / "none", *given[2:], "--on-bad-image", "skip")
-    assert told.startswith("none of the pictures in ")
+    assert told.startswith("none of the images in ")
     assert not (tmp_path / "none/images.csv").exists()
 
 

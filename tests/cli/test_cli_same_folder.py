@@ -64,7 +64,7 @@ EDC_CHANGES = {
     "--weights": ("{scaled}", "other weights: weights_sha256"),
     "--pixels": ("BGR,127.5,127.5", "was made with pixels"),
     "--benchmark": ("{moved_as_faces}", "other images: images_sha256"),
-    "--identity-level": ("0", "does not say who is in its pictures"),
+    "--identity-level": ("0", "does not say who is in its images"),
     "--degraded": ("1", "image_count 8, not 16"),
     "--methods": ("norm,random", "was made with scores"),
     "--mask": ("layerwise/magnitude", "mask global/magnitude, not layerwise/magnitude"),
@@ -221,7 +221,7 @@ def test_sweep_again(places, capsys, option, value, told):
 
 @pytest.mark.parametrize(("option", "value", "told"), cases(EDC_CHANGES))
 def test_edc_again(places, capsys, monkeypatch, option, value, told):
-    monkeypatch.setattr("prefiqs_jax.evaluation.page._write_figures", lambda *_: [])
+    monkeypatch.setattr("prefiqs_jax.evaluation.page.draw_figures", lambda *_: [])
     measured = places["out"] / "measured"
     before, everything = state(measured), state(places["out"])
     capsys.readouterr()

@@ -17,7 +17,7 @@ PREFIQS = [sys.executable, "-m", "prefiqs_jax.cli"]
 
 @pytest.fixture
 def words(tmp_path):
-    """Give the words of a sweep of four pictures by the embedded network."""
+    """Give the words of a sweep of four images by the embedded network."""
     rng = np.random.default_rng(0)
     (tmp_path / "faces").mkdir()
     for index in range(4):
@@ -102,7 +102,7 @@ def test_two_processes(words, tmp_path):
     for column in ("first_order", "drift"):
         assert np.abs(rows[column] - alone[column]).max() <= 1e-6
     manifest = results.read_manifest(tmp_path / "run")
-    assert manifest["settings"]["batch_size"] == 2  # two pictures for each
+    assert manifest["settings"]["batch_size"] == 2  # two images for each
     assert [session["device"][:3] for session in manifest["sessions"]] == ["2 ×"] * 2
 
 

@@ -33,8 +33,8 @@ def counted(act):
 if left:
     os.replace, os.fsync = counted(os.replace), counted(os.fsync)
     fcntl.flock = counted(fcntl.flock)
-import prefiqs_jax.report.write  # of which drawing takes most of the time
-prefiqs_jax.report.write.render = lambda figure: (b"png" * 1000, b"pdf" * 1000)
+import prefiqs_jax.plots.saving  # of which drawing takes most of the time
+prefiqs_jax.plots.saving.render = lambda figure: (b"png" * 1000, b"pdf" * 1000)
 from prefiqs_jax.cli import main
 sys.exit(main(sys.argv[2:]))
 """

@@ -23,7 +23,7 @@ from prefiqs_jax.fiqa import PROTOCOLS, all_pairs, edc, pair_quality
 
 @pytest.fixture
 def pictures():
-    """Give 12 people, two clean and two bad pictures each; bad ones look alike."""
+    """Give 12 people, two clean and two bad images each; bad ones look alike."""
     who = np.repeat(np.arange(12), 4)
     return pd.DataFrame(
         {
@@ -127,7 +127,7 @@ def test_summary_says_what_the_tables_hold(embeddings, pictures, rows):
         high=[0.011, 0.022, 0.043],
     )
     statistics = pd.concat([spearman, residual], ignore_index=True)
-    ladder = pd.DataFrame(
+    levels = pd.DataFrame(
         {
             "degradation": ["jpeg", "jpeg", "face_mask", "face_mask"],
             "rises": [True, True, True, False],
@@ -138,12 +138,12 @@ def test_summary_says_what_the_tables_hold(embeddings, pictures, rows):
         statistics=statistics,
         within_clean=spearman.assign(value=0.5),
         verification=verification,
-        ladder=ladder,
+        levels=levels,
         bands=bands,
     )
     text = "\n".join(lines)
     assert len(lines) == 9
-    assert "48 pictures" in text
+    assert "48 images" in text
     assert "24 of them clean" in text
     assert "1.0 % [0.9, 1.1] at 0.1, 2.0 % [1.8, 2.2] at 0.2, 4.0 % [3.7, 4.3]" in text
     assert "0.990 [0.900, 1.000] at 0.1" in text

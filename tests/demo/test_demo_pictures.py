@@ -1,4 +1,4 @@
-"""Settings and pictures of a demo: refused where senseless, made once, found again."""
+"""Settings and images of a demo: refused where senseless, made once, found again."""
 
 import os
 
@@ -18,7 +18,7 @@ SMALL = DemoSettings(seed=3, people=2, severities=(0.5, 1.0))
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
-    """Give the folder of a small demo's pictures."""
+    """Give the folder of a small demo's images."""
     out = tmp_path_factory.mktemp("demo") / "out"
     open_benchmark(SMALL, out)
     return out
@@ -43,7 +43,7 @@ def test_senseless_settings_are_refused(wrong, told):
     assert "\n" not in str(error.value)
 
 
-def test_severities_are_sorted_and_clean_is_no_rung():
+def test_severities_are_sorted_and_clean_is_no_level():
     assert DemoSettings(severities=[1, 0, 0.5, 0.5]).severities == (0.5, 1.0)
 
 
@@ -159,7 +159,7 @@ def test_pictures_that_the_user_changed_or_added(tmp_path):
     with pytest.raises(InputError, match=r"mine\.png is missing, or not of the demo"):
         open_benchmark(SMALL, out)
     (first.parent / "mine.png").unlink()
-    # As a process that was killed while it made the pictures leaves it.
+    # As a process that was killed while it made the images leaves it.
     (out / "images" / "images.csv").unlink()
     first.unlink()
     leftovers = [out / ".demo.json.host-1-0123abcd.partial"]

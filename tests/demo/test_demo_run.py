@@ -46,7 +46,7 @@ def test_ten_lines(finished):
     out, printed = finished
     lines = printed.strip().splitlines()
     assert len(lines) == 10
-    assert f"{IMAGES} pictures of people who do not exist" in lines[0]
+    assert f"{IMAGES} images of synthetic people" in lines[0]
     assert "relative residual" in lines[2]
     assert "[" in lines[2]
     assert f"{PEOPLE} people: with fewer than 8 the intervals miss" in lines[2]

@@ -15,7 +15,7 @@ METHODS = ("norm", "random")
 
 @pytest.fixture(scope="session")
 def network():
-    """Make the toy network, of another seed if asked for, for pictures of 14×14."""
+    """Make the toy network, of another seed if asked for, for images of 14×14."""
     return lambda seed=0, name="toy", size=SIZE: toy_backbone(
         seed=seed, size=size, name=name
     )
@@ -23,7 +23,7 @@ def network():
 
 @pytest.fixture
 def people(tmp_path):
-    """Write twelve people, four pictures each; return the folder."""
+    """Write twelve people, four images each; return the folder."""
     rng = np.random.default_rng(3)
     for person in range(12):
         for shot in range(4):
@@ -41,7 +41,7 @@ def run(network, people, tmp_path, monkeypatch):
 
     def run(out="out", *, verifiers=None, benchmarks=None, sources=(), **options):
         if not options.pop("figures", False):
-            draws = "prefiqs_jax.evaluation.page._write_figures"
+            draws = "prefiqs_jax.evaluation.page.draw_figures"
             monkeypatch.setattr(draws, lambda *_: [])
         methods = options.pop("methods", METHODS)
         sparsities = options.pop("sparsities", (0.2, 0.4))

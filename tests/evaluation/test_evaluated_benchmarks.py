@@ -39,7 +39,7 @@ def test_options_are_those_of_the_library(capsys):
 
 @pytest.fixture
 def big(network):
-    """Make a toy network for pictures of 112×112."""
+    """Make a toy network for images of 112×112."""
     return [Verifier(network(size=112))]
 
 
@@ -67,7 +67,7 @@ def test_templates(run, big, tmp_path):
     quality = rng.random(len(embeddings))
     assert (units.quality(quality, "min") == template_quality(quality, members)).all()
 
-    # Without one picture its template has the others, or is gone with its comparisons.
+    # Without one image its template has the others, or is gone with its comparisons.
     gone = [name for name in benchmark.images.names if name != "1.jpg"]
     fewer = usable_units(benchmark, gone)
     assert len(fewer.kept) == len(units.kept)
@@ -144,8 +144,8 @@ def test_the_command(faces, tmp_path, capsys):
     assert edc(faces, tmp_path, "--scores", str(mine)) == 0
     told, warned = capsys.readouterr()
     assert f"More: {tmp_path / 'out' / 'summary.md'}" in told
-    taken = f"{mine}: scores from column score (named so), pictures from column image"
-    rest = f"{mine}: 1 of 19 rows belong to no picture (first: x.png)"
+    taken = f"{mine}: scores from column score (named so), images from column image"
+    rest = f"{mine}: 1 of 19 rows belong to no image (first: x.png)"
     assert warned.splitlines() == [taken, rest]  # even if asked to be quiet
     assert list(tables(tmp_path / "out", "areas")["quality"]) == ["norm", "mine"]
 

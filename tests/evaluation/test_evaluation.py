@@ -186,11 +186,11 @@ def test_a_reversed_score_is_told(run, tmp_path, people, monkeypatch, capsys):
 
 
 def test_skipped_pictures_leave_their_comparisons_out(run, people, tmp_path):
-    (people / "person_03" / "1.png").write_bytes(b"no picture")
+    (people / "person_03" / "1.png").write_bytes(b"no image")
     with pytest.raises(InputError, match=r"person_03/1\.png"):
         run("strict")
     lines, _ = run("skip", on_bad_image="skip")
-    assert "1 of 48 pictures left out" in lines
+    assert "1 of 48 images left out" in lines
     found = pd.read_csv(tmp_path / "skip" / "tables" / "verification.csv")
     assert found["mated_count"].tolist() == [12 * 6 - 3]
 

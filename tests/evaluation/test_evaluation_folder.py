@@ -39,7 +39,7 @@ def files(folder):
 @pytest.fixture
 def run_mask(network, people, tmp_path, monkeypatch):
     """Evaluate PreFIQs with a mask object."""
-    monkeypatch.setattr("prefiqs_jax.evaluation.page._write_figures", lambda *_: [])
+    monkeypatch.setattr("prefiqs_jax.evaluation.page.draw_figures", lambda *_: [])
 
     def run(mask, **options):
         return evaluate(
@@ -73,7 +73,7 @@ def test_a_folder_of_the_users_is_left_alone(run, tmp_path, name):
 
 def test_nothing_is_left_of_an_evaluation_that_could_not_begin(run, people, tmp_path):
     next(people.rglob("*.png")).write_bytes(b"no image")
-    with pytest.raises(InputError, match=r"\.png is not a picture"):
+    with pytest.raises(InputError, match=r"\.png is not an image"):
         run("new")
     assert not (tmp_path / "new").exists()
 

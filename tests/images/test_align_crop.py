@@ -29,7 +29,7 @@ FACE = TEMPLATES["arcface"].points
 
 @pytest.fixture(scope="module")
 def lfw(shared):
-    """Give (source pictures, landmarks, aligned faces) of 20 of the 100 faces."""
+    """Give (source images, landmarks, aligned faces) of 20 of the 100 faces."""
     table = read_landmarks(shared("faces/lfw100/images.csv"))
     sources, faces = shared("faces/lfw100_source"), shared("faces/lfw100")
     chosen = range(0, 100, 5)
@@ -82,7 +82,7 @@ def test_black_outside_the_picture():
 
 
 def test_bilinear_interpolation():
-    """A picture that is linear in x and y is linear in the crop."""
+    """An image that is linear in x and y is linear in the crop."""
     y, x = np.mgrid[0:200, 0:200]
     picture = np.stack([x, y, (x + y) // 2], axis=-1).astype(np.uint8)
     rng = np.random.default_rng(3)
@@ -125,7 +125,7 @@ def test_sizes():
         (np.zeros((112, 112, 4), np.uint8), "uint8, RGB"),
         (np.zeros((112, 112, 3), np.float32), "float32"),
         (np.zeros((0, 112, 3), np.uint8), r"\(0, 112, 3\)"),
-        (noise(20, 20), "no landmark lies in the picture of 20×20"),
+        (noise(20, 20), "no landmark lies in the image of 20×20"),
     ],
 )
 def test_pictures_that_cannot_be_aligned(picture, told):

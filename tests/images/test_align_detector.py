@@ -23,7 +23,7 @@ ROW = [10, 20, 30, 40, 15, 30, 35, 31, 25, 40, 17, 52, 33, 53, 0.9]
 
 
 class Fake:
-    """Answers for each size of picture asked for."""
+    """Answers for each size of image asked for."""
 
     def __init__(self, answers):
         self.answers = answers
@@ -65,7 +65,7 @@ def test_the_largest_central_face_is_chosen():
     assert choose([large, corner], 100, 100) is corner
     near = box(45, 45, 9, 9)
     assert choose([box(0, 0, 10, 10), near], 100, 100) is near
-    # Only what lies in the picture counts.
+    # Only what lies in the image counts.
     assert choose([box(-80, -80, 100, 100), middle], 100, 100) is middle
     twins = [box(20, 40, 20, 20), box(60, 40, 20, 20)]
     assert choose(twins, 100, 100) is twins[0]

@@ -159,7 +159,7 @@ def test_a_turned_face_is_a_face(degrees):
 
 def test_landmarks_outside_the_picture():
     check_landmarks(FACE - 60, (112, 112))  # one or two are enough
-    with pytest.raises(InputError, match="no landmark lies in the picture of 30×40"):
+    with pytest.raises(InputError, match="no landmark lies in the image of 30×40"):
         check_landmarks(FACE, (40, 30))
 
 

@@ -82,7 +82,7 @@ def test_what_is_no_number_is_unusable(write, tmp_path):
 @pytest.mark.parametrize(
     ("lines", "told"),
     [
-        ([HEADER], "lists no pictures"),
+        ([HEADER], "lists no images"),
         (["file,identity,left_eye_x"], "no column left_eye_y, right_eye_x"),
         (["a.png 1 2 3"], "has no column file, left_eye_x"),
         ([HEADER, f"a.png,A,{VALUES}x"], "mouth_right_y of a.png is '92.2041x'"),
@@ -98,7 +98,7 @@ def test_bad_tables(write, lines, told):
 def test_files_that_are_none(tmp_path):
     with pytest.raises(InputError, match="there is no table of landmarks"):
         read_landmarks(tmp_path / "gone.csv")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="cannot read"):
         read_landmarks(tmp_path)
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="not UTF-8"):
@@ -145,7 +145,7 @@ def test_all_unusable_pictures_are_counted(tmp_path):
     _, unusable = plan_crops(folder(tmp_path, *names), table)
     told = describe_unusable(table, unusable)
     assert told.startswith(
-        "5 pictures cannot be aligned: b.png, c.png, d.png and 2 more. b.png has no "
+        "5 images cannot be aligned: b.png, c.png, d.png and 2 more. b.png has no "
         "landmarks; correct"
     )
     assert "left eye" in describe_unusable(table, unusable[-1:])

@@ -8,7 +8,7 @@ from scipy import linalg, ndimage
 
 from prefiqs_jax.images.degrade import degrade, pixels
 
-LADDER = (0.2, 0.4, 0.6, 0.8, 1)
+LEVELS = (0.2, 0.4, 0.6, 0.8, 1)
 SEEDS = range(12)
 
 
@@ -130,7 +130,7 @@ def test_jpeg_gets_smaller_not_only_different():
         blocks = made.reshape(14, 8, 14, 8)
         return (blocks - blocks.mean((1, 3), keepdims=True)).std()
 
-    details = [block_detail(severity) for severity in LADDER]
+    details = [block_detail(severity) for severity in LEVELS]
     assert np.diff(details).max() < 0
     assert details[-1] < 0.6 * details[0]
 
@@ -150,8 +150,8 @@ def test_low_resolution_leaves_the_pixels_it_says():
 @pytest.mark.parametrize("level", [0, 128, 255])
 def test_what_covers_grows_and_moves_nowhere(name, level):
     for seed in SEEDS:
-        ladder = [changed(grey(level), name, s, seed) for s in LADDER]
-        for less, more in itertools.pairwise(ladder):
+        levels = [changed(grey(level), name, s, seed) for s in LEVELS]
+        for less, more in itertools.pairwise(levels):
             assert (more >= less).all()
             assert more.sum() > less.sum()
 
@@ -163,7 +163,7 @@ def test_block_covers_the_area_it_says_with_one_colour():
         assert share.max() == pytest.approx((0.4 * 84) ** 2, rel=0.02)
 
 
-def test_mask_climbs_from_the_chin_over_the_mouth_to_the_nose():
+def test_mask_rises_from_the_chin_over_the_mouth_to_the_nose():
     def covered(severity, y, x):
         return changed(grey(128), "face_mask", severity)[round(y), round(x)] > 10
 
@@ -203,7 +203,7 @@ def test_glasses_and_mask_sit_at_the_same_place_in_every_size():
         )
 
 
-@pytest.mark.parametrize("severity", LADDER)
+@pytest.mark.parametrize("severity", LEVELS)
 def test_translation_moves_by_the_distance_it_says(severity):
     for seed in SEEDS:
         made = degrade(spot(55.5, 55.5), "translation", severity, seed=seed)
@@ -211,7 +211,7 @@ def test_translation_moves_by_the_distance_it_says(severity):
         assert moved == pytest.approx(0.08 * 112 * severity, abs=0.1)
 
 
-@pytest.mark.parametrize("severity", LADDER)
+@pytest.mark.parametrize("severity", LEVELS)
 def test_rotation_turns_by_the_angle_it_says(severity):
     signs = set()
     for seed in SEEDS:
@@ -225,7 +225,7 @@ def test_rotation_turns_by_the_angle_it_says(severity):
     assert signs == {-1, 1}
 
 
-@pytest.mark.parametrize("severity", LADDER)
+@pytest.mark.parametrize("severity", LEVELS)
 def test_scaling_is_by_the_factor_it_says(severity):
     factors = set()
     for seed in SEEDS:
@@ -240,7 +240,7 @@ def test_scaling_is_by_the_factor_it_says(severity):
 @pytest.mark.parametrize("name", ["translation", "rotation", "scaling"])
 def test_nothing_dark_and_no_second_face_enters_at_the_borders(name):
     for seed in SEEDS:
-        # An even picture has no border to be seen.
+        # An even image has no border to be seen.
         np.testing.assert_array_equal(degrade(grey(90), name, 1, seed=seed), grey(90))
         # A mirrored border would show a second mouth, here a spot.
         made = degrade(spot(100, 56, 2), name, 1, seed=seed)[..., 0]

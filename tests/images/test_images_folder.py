@@ -153,8 +153,8 @@ def test_identities_from_table(tmp_path, encoding):
     assert folder.identity_source == "images.csv"
     assert folder.identity_count == 2
     assert folder.notes == (
-        "images.csv lists 2 absent pictures (first: gone.png)",
-        "images.csv does not list 1 of the pictures (first: e.png)",
+        "images.csv lists 2 absent images (first: gone.png)",
+        "images.csv does not list 1 of the images (first: e.png)",
     )
 
 

@@ -45,7 +45,7 @@ def test_check_headers_finds_samples_without_a_white_level(tmp_path):
 def test_describe_bad():
     bad = [(f"{n}.png", "is an empty file (0 bytes)") for n in range(5)]
     assert describe_bad(bad) == (
-        "5 pictures cannot be used: 0.png, 1.png, 2.png and 2 more. 0.png is an empty "
+        "5 images cannot be used: 0.png, 1.png, 2.png and 2 more. 0.png is an empty "
         "file (0 bytes). Fix or align them, or leave them out with --on-bad-image skip"
     )
     assert "0.png, 1.png. 0.png is" in describe_bad(bad[:2])

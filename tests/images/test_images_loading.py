@@ -32,7 +32,7 @@ def load_threads():
 
 @pytest.fixture
 def folder(tmp_path):
-    """Give ten pictures, each filled with its number."""
+    """Give ten images, each filled with its number."""
     for number in range(10):
         Image.new("RGB", (8, 8), (number,) * 3).save(tmp_path / f"{number}.png")
     rows = "".join(f"{number}.png,p{number % 3}\n" for number in range(10))
@@ -59,13 +59,13 @@ def test_batches_are_a_fixed_partition_in_order(folder, workers):
 
 
 def test_order_is_kept_when_decoding_times_differ(folder, monkeypatch):
-    original = files.to_rgb
+    original = files.decode_file
 
-    def slow(prepared):
-        time.sleep(0.02 * (10 - int(prepared.name[0])) / 10)
-        return original(prepared)
+    def slow(path, name, needed):
+        time.sleep(0.02 * (10 - int(name[0])) / 10)
+        return original(path, name, needed)
 
-    monkeypatch.setattr(files, "to_rgb", slow)
+    monkeypatch.setattr(files, "decode_file", slow)
     loaded = list(load(folder, batch_size=3, workers=4))
     assert [n for batch in loaded for n in numbers(batch)] == list(range(10))
 
@@ -164,13 +164,13 @@ def test_size_counts_once_upright(tmp_path, extension):
 
 def test_at_most_two_batches_are_decoded_ahead(folder, monkeypatch):
     done = []
-    original = files.to_rgb
+    original = files.decode_file
 
-    def counted(prepared):
-        done.append(prepared.name)
-        return original(prepared)
+    def counted(path, name, needed):
+        done.append(name)
+        return original(path, name, needed)
 
-    monkeypatch.setattr(files, "to_rgb", counted)
+    monkeypatch.setattr(files, "decode_file", counted)
     batches = load(folder, batch_size=1)
     assert done == [], "nothing starts before the first batch is asked for"
     next(batches)
@@ -181,14 +181,13 @@ def test_at_most_two_batches_are_decoded_ahead(folder, monkeypatch):
 
 def test_the_caller_opens_and_decodes_nothing(folder, monkeypatch):
     seen = set()
-    for each in ("prepare", "to_rgb"):
-        original = getattr(files, each)
+    original = files.decode_file
 
-        def noted(*args, original=original):
-            seen.add(threading.current_thread().name.partition("_")[0])
-            return original(*args)
+    def noted(*args):
+        seen.add(threading.current_thread().name.partition("_")[0])
+        return original(*args)
 
-        monkeypatch.setattr(files, each, noted)
+    monkeypatch.setattr(files, "decode_file", noted)
 
     def transform(pixels):
         seen.add(threading.current_thread().name.partition("_")[0])
@@ -224,7 +223,7 @@ def test_a_transform_gets_the_pictures_that_stay(folder):
         return pixels[..., ::-1].astype(np.float32) / 255
 
     loaded = list(load(folder, batch_size=2, on_bad_image="skip", transform=transform))
-    assert loaded[-1].images is None, "both pictures of this batch are bad"
+    assert loaded[-1].images is None, "both images of this batch are bad"
     for batch in loaded[:-1]:
         assert batch.images is not None
         expected = (batch.pixels[..., ::-1] / 255).astype(np.float32)
@@ -251,7 +250,7 @@ def test_large_batches_are_read_one_ahead():
 
     ahead = loading._batches_ahead
     needed = loading.NeededSize(112, 112, "net")
-    # A byte and a float32 for each value: 2 × 2,853 pictures fill 1 GiB.
+    # A byte and a float32 for each value: 2 × 2,853 images fill 1 GiB.
     assert ahead(2853, needed, transform) == 2
     assert ahead(2854, needed, transform) == 1
     assert ahead(2854, needed, None) == 2
@@ -262,7 +261,7 @@ def test_memory_does_not_grow_with_the_pictures(tmp_path):
         Image.new("RGB", (112, 112), (number,) * 3).save(tmp_path / f"{number:02}.bmp")
     folder = read_folder(tmp_path)
     peaks = []
-    for count in (6, 15):  # batches of four pictures
+    for count in (6, 15):  # batches of four images
         tracemalloc.start()
         batches = load_batches(
             folder, height=112, width=112, batch_size=4, batches=range(count)
@@ -307,28 +306,28 @@ def test_a_picture_of_very_many_pixels_is_refused_whatever_the_filters(
 
 
 def test_workers_default_to_the_usable_cores(folder, monkeypatch):
-    original = files.to_rgb
+    assert 1 <= loading.usable_cores() <= (os.cpu_count() or 1)
+    original = files.decode_file
 
-    def slow(prepared):
+    def slow(path, name, needed):
         time.sleep(0.01)
-        return original(prepared)
+        return original(path, name, needed)
 
-    monkeypatch.setattr(files, "to_rgb", slow)
+    monkeypatch.setattr(files, "decode_file", slow)
     for cores, threads in ((3, 3), (64, 4)):
         monkeypatch.setattr(loading, "usable_cores", lambda cores=cores: cores)
         with contextlib.closing(load(folder, batch_size=5)) as batches:
             next(batches)
             assert len(load_threads()) == threads
-    assert 1 <= loading.usable_cores() <= (os.cpu_count() or 1)
 
 
 @pytest.mark.parametrize("how", ["close", "drop", "exception", "closing"])
 def test_stopping_early_ends_the_threads(folder, monkeypatch, how):
-    def slow(prepared):
+    def slow(path, name, needed):
         time.sleep(0.05)
-        return decode(folder.root / prepared.name)
+        return decode(folder.root / name)
 
-    monkeypatch.setattr(files, "to_rgb", slow)
+    monkeypatch.setattr(files, "decode_file", slow)
     batches = load(folder, batch_size=3, workers=2)
     next(batches)
     assert load_threads()
@@ -348,10 +347,10 @@ def test_stopping_early_ends_the_threads(folder, monkeypatch, how):
 
 
 def test_bugs_are_not_taken_for_bad_pictures(folder, monkeypatch):
-    def broken(prepared):
-        raise ZeroDivisionError(prepared.name)
+    def broken(path, name, needed):
+        raise ZeroDivisionError(name)
 
-    monkeypatch.setattr(files, "to_rgb", broken)
+    monkeypatch.setattr(files, "decode_file", broken)
     with pytest.raises(ZeroDivisionError):
         next(load(folder, batch_size=3, on_bad_image="skip"))
     assert not load_threads()

@@ -15,11 +15,11 @@ import pytest
 from PIL import Image, ImageCms
 
 from prefiqs_jax.images import BadImage, decode
-from prefiqs_jax.images.decode import prepare_bytes, to_rgb
+from prefiqs_jax.images.decode import decode_bytes
 from prefiqs_jax.images.opening import NeededSize, quiet_pillow
 from prefiqs_jax.images.plain import decode_plain, plain_header
 
-DECODE = sys.modules[prepare_bytes.__module__]  # whose face has a function called so
+DECODE = sys.modules[decode_bytes.__module__]  # whose face has a function called so
 FLAGS = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 
 
@@ -46,7 +46,7 @@ def by_pillow(data):
 
 def decoded(data):
     with quiet_pillow():
-        return to_rgb(prepare_bytes(data, "x"))
+        return decode_bytes(data, "x")
 
 
 SIZES = [(112, 112), (112, 96), (113, 111), (16, 33), (1, 1), (250, 187), (5, 64)]
@@ -260,12 +260,12 @@ def test_plain_files_go_to_opencv_and_keep_their_checks(monkeypatch):
     monkeypatch.setattr(cv2, "imdecode", noted)
     png = SOURCES[0]
     needed = NeededSize(112, 96, "narrow")
-    cut = to_rgb(prepare_bytes(png, "x", needed))
+    cut = decode_bytes(png, "x", needed)
     assert seen == [FLAGS]
     np.testing.assert_array_equal(cut.pixels, by_pillow(png)[:, 8:-8])
     assert cut.conversions == ("cut to the 96 wide template",)
     with pytest.raises(BadImage, match="x is 112×112 pixels, but arcface needs 64×64"):
-        prepare_bytes(png, "x", NeededSize(64, 64, "arcface"))
+        decode_bytes(png, "x", NeededSize(64, 64, "arcface"))
     assert decoded(SOURCES[1]).pixels.flags.writeable
 
 
@@ -273,7 +273,7 @@ def test_huge_plain_files_are_still_refused(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
     for data in SOURCES[:2]:
         assert plain_header(data) is None
-        with pytest.raises(BadImage, match="too large to be a face picture"):
+        with pytest.raises(BadImage, match="too large to be a face image"):
             decoded(data)
 
 

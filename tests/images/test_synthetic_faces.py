@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.images.geometry import TEMPLATES
 from prefiqs_jax.images.synthetic import (
     SIDE_PX,
     draw_capture,
@@ -22,7 +23,7 @@ def keys(seed, count):
 
 @pytest.fixture(scope="module")
 def portraits():
-    """Give pictures of six people, four photographs each."""
+    """Give images of six people, four photographs each."""
     people, photographs = keys(0, 6), keys(1, 24)
     pictures = faces(people[np.repeat(np.arange(6), 4)], photographs)
     return np.asarray(pictures).reshape(6, 4, SIDE_PX, SIDE_PX, 3)
@@ -79,7 +80,7 @@ def test_landmarks_meet_the_template():
         return jnp.stack([a * x - b * y + x_px, b * x + a * y + y_px], axis=1)
 
     found = np.asarray(jax.jit(jax.vmap(in_pixels))(people, captures))
-    template = np.array(geometry.TEMPLATE_PX)
+    template = TEMPLATES["arcface"].points
     # People differ from the template as its own examples do, but not on average.
     assert np.abs(found.mean(axis=0) - template).max() < 3.0
     assert np.abs(found - template).max() < 12.0
@@ -99,7 +100,7 @@ def test_alignment_is_the_least_squares_similarity():
     rows = np.concatenate(
         [np.stack([x, -y, ones, zeros], axis=1), np.stack([y, x, zeros, ones], axis=1)]
     )
-    template = np.array(geometry.TEMPLATE_PX)
+    template = TEMPLATES["arcface"].points
     wanted, *_ = np.linalg.lstsq(rows, template.T.ravel(), rcond=None)
     found = jax.jit(geometry.align, static_argnums=2)(person, capture, SIDE_PX)
     np.testing.assert_allclose(np.asarray(found), wanted, rtol=1e-4)
@@ -157,7 +158,7 @@ def test_another_size_shows_the_same_face():
     other = np.asarray(faces(person, photograph, side_px=side_px))[0].astype(float)
     assert other.shape == (side_px, side_px, 3)
 
-    # Means of a grid of eight by eight: the same picture, finer or coarser.
+    # Means of a grid of eight by eight: the same image, finer or coarser.
     def coarse(picture):
         parts = np.array_split(picture, 8)
         return np.array(

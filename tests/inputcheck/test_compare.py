@@ -18,9 +18,9 @@ PEOPLE, EACH = 20, 3
 
 
 @pytest.fixture(scope="module")
-def nobody(tmp_path_factory):
+def synthetic(tmp_path_factory):
     """Write synthetic faces, a folder per person."""
-    root = tmp_path_factory.mktemp("nobody")
+    root = tmp_path_factory.mktemp("synthetic")
     people = jax.random.split(jax.random.key(1), PEOPLE)
     captures = jax.random.split(jax.random.key(2), PEOPLE * EACH)
     pixels = np.asarray(faces(people[np.arange(PEOPLE).repeat(EACH)], captures))
@@ -46,8 +46,8 @@ def anonymous(folder):
     )
 
 
-def test_demo_fits(demo, nobody):
-    found = compare_preprocessing(demo, read_folder(nobody))
+def test_demo_fits(demo, synthetic):
+    found = compare_preprocessing(demo, read_folder(synthetic))
     assert found.evidence == "identities"
     assert (found.images, found.people) == (PEOPLE * EACH, PEOPLE)
     assert found.fits
@@ -57,24 +57,24 @@ def test_demo_fits(demo, nobody):
     lines = table(found)
     assert len(lines) == 7
     assert lines[1].startswith("stored")
-    again = compare_preprocessing(demo, read_folder(nobody), batch_size=7)
+    again = compare_preprocessing(demo, read_folder(synthetic), batch_size=7)
     for one, other in zip(found.rows, again.rows, strict=True):
         np.testing.assert_allclose(one.norm, other.norm, rtol=1e-5)
         assert one.separation == pytest.approx(other.separation, rel=1e-4)
 
 
 @pytest.mark.parametrize("fields", [{"channels": "BGR"}, {"mean": 0.0, "std": 1.0}])
-def test_a_wrong_input_is_caught(demo, nobody, fields):
+def test_a_wrong_input_is_caught(demo, synthetic, fields):
     wrong = changed(demo, **fields)
-    found = compare_preprocessing(wrong, read_folder(nobody))
+    found = compare_preprocessing(wrong, read_folder(synthetic))
     assert not found.fits
     assert found.best.preprocessing.channels == "RGB"
     assert found.best.preprocessing.std != 1
     assert verdict(found)[0].startswith("another preprocessing fits better")
 
 
-def test_one_person_and_one_picture(demo, nobody, tmp_path):
-    folder = read_folder(nobody)
+def test_one_person_and_one_picture(demo, synthetic, tmp_path):
+    folder = read_folder(synthetic)
     one = [name for name in folder.names if name.startswith("p0/")]
     some = dataclasses.replace(folder, names=(*one,), identities=("p0",) * len(one))
     found = compare_preprocessing(demo, some)
@@ -82,15 +82,15 @@ def test_one_person_and_one_picture(demo, nobody, tmp_path):
     assert found.fits
     assert found.best is found.stored
     assert found.stored.norm > 0
-    assert "cannot be told apart on 3 pictures" in verdict(found)[0]
+    assert "cannot be told apart on 3 images" in verdict(found)[0]
     some = dataclasses.replace(folder, names=(one[0],), identities=(None,))
     found = compare_preprocessing(demo, some)
-    assert "on 1 picture:" in verdict(found)[0]
+    assert "on 1 image:" in verdict(found)[0]
     assert len(table(found)) == 7
 
 
-def test_unknown_people_show_gross_errors_only(demo, nobody):
-    folder = anonymous(read_folder(nobody))
+def test_unknown_people_show_gross_errors_only(demo, synthetic):
+    folder = anonymous(read_folder(synthetic))
     found = compare_preprocessing(demo, folder)
     assert found.evidence == "mirrors"
     assert found.fits
@@ -98,8 +98,8 @@ def test_unknown_people_show_gross_errors_only(demo, nobody):
     assert any("swapped channels do not" in line for line in verdict(found))
 
 
-def test_grey_faces_leave_the_channels_open(demo, nobody, tmp_path):
-    for path in sorted(nobody.glob("*/*.png")):
+def test_grey_faces_leave_the_channels_open(demo, synthetic, tmp_path):
+    for path in sorted(synthetic.glob("*/*.png")):
         folder = tmp_path / path.parent.name
         folder.mkdir(exist_ok=True)
         picture = np.random.default_rng(len(path.name)).integers(0, 256, (112, 112, 1))
@@ -109,28 +109,28 @@ def test_grey_faces_leave_the_channels_open(demo, nobody, tmp_path):
     found = compare_preprocessing(demo, read_folder(tmp_path))
     assert found.grey == found.images
     assert len(found.rows) == 3
-    assert "all pictures are grey: they cannot tell RGB from BGR" in verdict(found)
+    assert "all images are grey: they cannot tell RGB from BGR" in verdict(found)
     assert "grey" in table(found)[1]
 
 
 @pytest.mark.parametrize(
     "settings", [{"max_images": 0}, {"max_images": 5000}, {"batch_size": 0}]
 )
-def test_numbers_out_of_range(demo, nobody, settings):
+def test_numbers_out_of_range(demo, synthetic, settings):
     with pytest.raises(InputError, match=next(iter(settings))):
-        compare_preprocessing(demo, read_folder(nobody), **settings)
+        compare_preprocessing(demo, read_folder(synthetic), **settings)
 
 
-def test_embeddings_that_are_all_zero(demo, nobody):
+def test_embeddings_that_are_all_zero(demo, synthetic):
     dead = dataclasses.replace(
         demo, apply_fn=lambda params, images: demo.apply_fn(params, images) * 0.0
     )
     with pytest.raises(InputError, match="zero or not finite"):
-        compare_preprocessing(dead, read_folder(nobody))
+        compare_preprocessing(dead, read_folder(synthetic))
 
 
-def test_command(nobody, capsys):
-    words = ["check", "--backbone", "demo", "--images", str(nobody), "--quiet"]
+def test_command(synthetic, capsys):
+    words = ["check", "--backbone", "demo", "--images", str(synthetic), "--quiet"]
     assert main(words) == 0
     out = capsys.readouterr().out
     assert out.count("RGB") >= 3

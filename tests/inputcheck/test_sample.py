@@ -1,11 +1,11 @@
-"""Pictures are taken evenly, and a person's together."""
+"""Images are taken evenly, and a person's together."""
 
 from pathlib import Path
 
 import numpy as np
 
 from prefiqs_jax.images import ImageFolder
-from prefiqs_jax.inputcheck.sample import sample
+from prefiqs_jax.inputcheck.compare import sample
 
 
 def folder(identities):

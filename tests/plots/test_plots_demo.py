@@ -1,4 +1,4 @@
-"""Figures of the demo: nothing cut off, every picture in its place."""
+"""Figures of the demo: nothing cut off, every image in its place."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ from prefiqs_jax import plots
 
 
 @pytest.fixture
-def ladder():
+def levels():
     lines = [
         (name, severity, drift, 0.9 * drift, 1.2 * drift, rises)
         for name, drifts in {"calm": (1, 1.1, 1.05), "wild": (1, 5, 40)}.items()
@@ -22,9 +22,9 @@ def ladder():
     return pd.DataFrame(lines, columns=names)
 
 
-def test_every_point_and_band_is_within_its_panel(ladder):
+def test_every_point_and_band_is_within_its_panel(levels):
     with plots.theme():
-        figure = plots.drift_against_severity(Figure(figsize=(7, 2)), ladder)
+        figure = plots.drift_against_severity(Figure(figsize=(7, 2)), levels)
     assert [ax.get_title() for ax in figure.axes[:2]] == ["calm", "wild"]
     for ax in figure.axes[:2]:
         low, high = ax.get_ylim()
@@ -35,9 +35,9 @@ def test_every_point_and_band_is_within_its_panel(ladder):
         assert right > 1
 
 
-def test_only_what_falls_has_a_cross(ladder):
+def test_only_what_falls_has_a_cross(levels):
     with plots.theme():
-        figure = plots.drift_against_severity(Figure(figsize=(7, 2)), ladder)
+        figure = plots.drift_against_severity(Figure(figsize=(7, 2)), levels)
     crosses = [
         [tuple(point) for point in np.asarray(line.get_xydata())]
         for ax in figure.axes[:2]
@@ -81,7 +81,7 @@ def test_blocks_stand_side_by_side():
 
 
 def test_words_must_be_as_many_as_pictures():
-    with pytest.raises(ValueError, match="1 × 2 words for 2 × 2 pictures"):
+    with pytest.raises(ValueError, match="1 × 2 words for 2 × 2 images"):
         plots.picture_sheet(
             Figure(),
             np.zeros((2, 2, 4, 4, 3), np.uint8),

@@ -1,4 +1,4 @@
-"""The panel draws the curve that it is given, on both scales, thinned or not."""
+"""The panel draws the curve that it is given, thinned or not."""
 
 import numpy as np
 import pytest
@@ -15,18 +15,17 @@ def _curve(count=500, seed=0, gap=2.0):
     return det(rng.normal(size=count) + gap * mated, mated)
 
 
-def _panel(curves, **options):
+def _panel(curves):
     figure = Figure(layout="constrained")
     ax = figure.add_subplot()
-    assert plots.det_panel(ax, curves, **options) is ax
+    assert plots.det_panel(ax, curves) is ax
     figure.draw_without_rendering()
     return ax
 
 
-@pytest.mark.parametrize("scale", ["probit", "log"])
-def test_the_line_holds_the_curve(scale):
+def test_the_line_holds_the_curve():
     curve = _curve()
-    ax = _panel({"a $5 one": curve}, scale=scale)
+    ax = _panel({"a $5 one": curve})
     line, equal = ax.lines
     x, y = (np.asarray(part) for part in line.get_data())
     inside = (curve.fmr > 0) & (curve.fnmr > 0) & (curve.fmr < 1) & (curve.fnmr < 1)
@@ -42,8 +41,9 @@ def test_the_line_holds_the_curve(scale):
 
 
 def test_normal_similarities_are_straight_on_probit_axes():
-    ax = _panel({"one": _curve(60_000)}, fmr_range=(1e-3, 0.5))
+    ax = _panel({"one": _curve(60_000)})
     points = np.transpose(np.asarray(ax.lines[0].get_data()))
+    points = points[points[:, 0] >= 1e-3]  # below, few errors are left
     x, y = ax.transData.transform(points).T
     shown = (x > ax.bbox.x0) & (y > ax.bbox.y0) & (x < ax.bbox.x1) & (y < ax.bbox.y1)
     x, y = x[shown], y[shown]
@@ -51,11 +51,10 @@ def test_normal_similarities_are_straight_on_probit_axes():
     assert np.abs(y - start - slope * x).max() < 0.04 * ax.bbox.height
 
 
-@pytest.mark.parametrize("scale", ["probit", "log"])
-def test_long_curves_are_thinned_on_their_steps(scale):
+def test_long_curves_are_thinned_on_their_steps():
     curve = _curve(200_000, gap=1.0)
     assert len(curve.fmr) > 20_000
-    line = _panel({"one": curve}, scale=scale).lines[0]
+    line = _panel({"one": curve}).lines[0]
     x, y = (np.asarray(part) for part in line.get_data())
     assert len(x) <= 3000
     points = set(zip(curve.fmr, curve.fnmr, strict=True))
@@ -89,8 +88,3 @@ def test_a_curve_without_errors_is_named_and_not_in_the_legend():
 def test_what_cannot_be_drawn():
     with pytest.raises(InputError, match="no curves to draw"):
         _panel({})
-    with pytest.raises(InputError, match="unknown scale 'linear'; known: probit, log"):
-        _panel({"one": _curve()}, scale="linear")
-    for ends in ((0, 0.5), (0.5, 0.1), (0.1, 1.0)):
-        with pytest.raises(InputError, match=r"fmr_range=.* must rise inside \(0, 1\)"):
-            _panel({"one": _curve()}, fmr_range=ends)

@@ -92,7 +92,7 @@ def test_bands_hold_their_intervals(sample):
 )
 def test_bands_name_their_protocol(sample, protocol, label):
     bands = edc_intervals(*sample, fmr=0.01, protocol=protocol, replicates=10)
-    ax = _panel(bands, bounds=protocol == "proportional")
+    ax = _panel(bands)
     assert ax.get_xlabel() == label
     assert ax.get_ylabel() == "FNMR at FMR 0.01"
     line = next(line for line in ax.lines if line.get_label() == "good")
@@ -150,21 +150,6 @@ def test_legend_lies_above_the_axes(sample):
     assert [text.get_text() for text in legend.get_texts()] == [r"a \$5 one"]
 
 
-def test_bounds_enclose_the_best_quality(sample):
-    pairs, _, _ = sample
-    best = edc(
-        pairs.similarity, pairs.mated, pairs.similarity, fmr=0.01, protocol="fiqat"
-    )
-    ax = _panel({"best": best}, max_discard=0.4, bounds=True)
-    labels = [line.get_label() for line in ax.lines]
-    assert labels == ["best", "no information", "best possible"]
-    assert np.asarray(ax.lines[1].get_ydata())[0] == best.fnmr[0]
-    x, y = (np.asarray(ax.lines[2].get_data()[i]) for i in (0, 1))
-    np.testing.assert_allclose(
-        np.interp(best.discard_fraction[:60], x, y), best.fnmr[:60], atol=2e-4
-    )
-
-
 def test_long_curves_are_thinned_on_their_steps():
     rng = np.random.default_rng(0)
     mated = np.arange(20_000) < 15_000
@@ -185,5 +170,3 @@ def test_what_does_not_belong_on_one_panel(sample):
         mixed = {"one": curves["good"], "two": other["good"]}
         with pytest.raises(InputError, match="curve 'two' has another protocol or FMR"):
             _panel(mixed)
-    with pytest.raises(InputError, match="bounds are known only"):
-        _panel(curves, bounds=True)

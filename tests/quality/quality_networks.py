@@ -54,7 +54,7 @@ def tiny_iresnet(
 
 
 def pictures(count, size=(112, 112), dtype: DTypeLike = np.float32, seed=0):
-    """Draw preprocessed pictures, smooth enough that the network's means matter."""
+    """Draw preprocessed images, smooth enough that the network's means matter."""
     rng = np.random.default_rng(seed)
     coarse = rng.uniform(-1, 1, (count, 7, 7, 3))
     rows, columns = (np.arange(n) * 7 // n for n in size)

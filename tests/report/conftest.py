@@ -94,7 +94,7 @@ def make_run(tmp_path):
                     "device": "cpu",
                 }
             ],
-            "skipped": [{"image": "bad<b>.png", "reason": "not a picture"}],
+            "skipped": [{"image": "bad<b>.png", "reason": "not an image"}],
         }
         (run / "run.json").write_text(json.dumps(manifest))
         return run

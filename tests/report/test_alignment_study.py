@@ -27,7 +27,7 @@ TINY = Template(8, 8, TEMPLATES["arcface"].points / 14)
 
 
 def network(params, images, maximum):
-    """Embed the means of 4×4 cells of a picture by two dense layers."""
+    """Embed the means of 4×4 cells of an image by two dense layers."""
     count, side = images.shape[:2]
     cells = images.reshape(count, 4, side // 4, 4, side // 4, 3).mean((2, 4))
     first, second = params["first"]["kernel"], params["second"]["kernel"]
@@ -65,7 +65,7 @@ def script():
 
 @pytest.fixture
 def faces(tmp_path):
-    """Give four pictures of 40×30 pixels of two people, and their tasks."""
+    """Give four images of 40×30 pixels of two people, and their tasks."""
     rng = np.random.default_rng(0)
     tasks = []
     for index in range(4):
@@ -226,7 +226,7 @@ def test_aligned_faces_from_the_command_line(script, tmp_path, monkeypatch):
         (["--sparsities", "1"], "sparsity 1 is not a number in [0, 1)"),
         (["--backbone", "gone"], "gone"),
         ([], "there is no table of landmarks"),
-        (["--aligned"], "0.png cannot be used: a picture of 40×30 pixels"),
+        (["--aligned"], "0.png cannot be used: an image of 40×30 pixels"),
     ],
 )
 def test_bad_input_ends_in_one_line(script, tmp_path, capsys, words, told):

@@ -53,7 +53,7 @@ class _Page(html.parser.HTMLParser):
 @pytest.fixture
 def quick(monkeypatch):
     """Leave the rendering out, which takes most of the time, where words are tested."""
-    monkeypatch.setattr("prefiqs_jax.report.write.render", lambda _: (b"png", b"pdf"))
+    monkeypatch.setattr("prefiqs_jax.plots.saving.render", lambda _: (b"png", b"pdf"))
 
 
 def _figures(report):
@@ -95,7 +95,7 @@ def test_page_shows_settings_and_provenance(make_run):
         "global/magnitude",
         "by the jackknife over images, identities unknown",
         "bad&lt;b&gt;.png",
-        "not a picture",
+        "not an image",
     ):
         assert shown in text
     assert "Unfinished" not in text
@@ -171,11 +171,9 @@ def test_pictures_that_moved(make_run, tmp_path):
 def test_a_damaged_picture_is_left_out(make_run, tmp_path):
     run = make_run(8, (0.4,))
     pictures = sorted((tmp_path / "run_pictures").iterdir())
-    pictures[0].write_bytes(b"no picture")
+    pictures[0].write_bytes(b"no image")
     text = write_report(run).read_text(encoding="utf-8")
-    assert (
-        f"Pictures of the grid that could not be opened: 1, {pictures[0].name}" in text
-    )
+    assert f"Images of the grid that could not be opened: 1, {pictures[0].name}" in text
 
 
 def test_names_do_not_lead_out_of_the_folder(make_run, tmp_path):

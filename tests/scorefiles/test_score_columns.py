@@ -96,14 +96,14 @@ def test_the_first_bad_cell_may_come_late(write):
 
 
 TAKEN = {
-    "image,quality\na.png,0.5": "column quality (named so), pictures from column image",
-    "image;time;QUALITY\na.png;7;0.5": "column QUALITY (named so), pictures from colum",
+    "image,quality\na.png,0.5": "column quality (named so), images from column image",
+    "image;time;QUALITY\na.png;7;0.5": "column QUALITY (named so), images from colum",
     "path,yaw,Quality Score\na.png,7,0.5": "column Quality Score (named so)",
     "face,mine\na.png,0.5": "column mine (the only one meant to hold numbers), "
-    "pictures from column face",
-    "who,face,mine\nann,a.png,0.5": "(the only one meant to hold numbers), pictures "
+    "images from column face",
+    "who,face,mine\nann,a.png,0.5": "(the only one meant to hold numbers), images "
     "from column face",
-    "a.png\t0.5\nb.png\t0.7": "column 2 (the only one meant to hold numbers), pictures "
+    "a.png\t0.5\nb.png\t0.7": "column 2 (the only one meant to hold numbers), images "
     "from column 1",
     "0.5,a.png\n0.7,b.png": "scores from column 1 (the only one meant to hold numbers)",
     "a.png 0.5\nb.png 0.7": "scores from the last field of each line",

@@ -138,7 +138,7 @@ def test_ofiq(write):
     assert (scores.method, scores.direction) == ("OFIQ UnifiedQualityScore", "higher")
     assert scores.values.tolist() == [51, -1, 30]
     _, note = scores.notes
-    assert "could not assess 1 pictures (first: faces/b.png)" in note
+    assert "could not assess 1 images (first: faces/b.png)" in note
 
 
 def test_ofiq_measures_as_they_are(write):
@@ -186,7 +186,7 @@ BAD = {
     "a.png 0.5\nb.png\n": "line 2 has one field, b.png",
     "a.png 1_000\nb.png 0.5": "line 1: the score of a.png is 1_000, no number",
     "image,quality\na.png,0.5\nb.png,\n": "line 3: the score of b.png is nothing",
-    "image,quality\na.png,0.5\n,0.5\n": "line 3 names no picture",
+    "image,quality\na.png,0.5\n,0.5\n": "line 3 names no image",
     "image;quality\na.png;0,5\nb.png;0,7": "write numbers with a decimal point",
     "image,a,b\nx.png,1,2\ny.png,3,4\n": "2 columns are meant to hold numbers, a, b; ",
     "image,quality,drift\n": "holds no scores",
@@ -226,7 +226,7 @@ def test_columns(write):
     table = write("image,a,b\nx.png,1,2\ny.png,3,4\n")
     assert read_scores(table, column="b").values.tolist() == [2, 4]
     assert "has no column c; those with numbers are a, b" in refused(table, column="c")
-    assert "names the pictures" in refused(table, column="image")
+    assert "names the images" in refused(table, column="image")
     lines = write("x.png 0.5\ny.png 0.7", "lines")
     assert "and a score, no table; leave out column b" in refused(lines, column="b")
 

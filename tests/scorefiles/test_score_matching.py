@@ -1,4 +1,4 @@
-"""Rows of score files against the names of a benchmark's pictures."""
+"""Rows of score files against the names of a benchmark's images."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images.folder import EXTENSIONS
 from prefiqs_jax.scorefiles import Scores, check_direction, match, read_scores
-from prefiqs_jax.scorefiles.paths import ENDINGS
+from prefiqs_jax.scorefiles.pairing import ENDINGS
 
 
 def scores_of(rows, direction=None):
@@ -64,15 +64,15 @@ def test_other_folders_above_are_said():
     matched = match(scores_of(rows), names)
     assert matched.quality.tolist() == [1, 2]
     assert matched.notes == (
-        "theirs.txt: 1 of 3 rows belong to no picture (first: lfw/images/3.jpg)",
-        "theirs.txt: 2 of 2 pictures are in other folders there (first: aligned/1.png "
+        "theirs.txt: 1 of 3 rows belong to no image (first: lfw/images/3.jpg)",
+        "theirs.txt: 2 of 2 images are in other folders there (first: aligned/1.png "
         "has the score of lfw/images/1.jpg)",
     )
 
 
 def test_folders_that_tell_pictures_apart_are_not_passed_over():
     rows = [("ann/01.png", 1), ("carl/01.png", 2)]
-    with pytest.raises(InputError, match=r"no score for 1 of 2 pictures \(bob/01"):
+    with pytest.raises(InputError, match=r"no score for 1 of 2 images \(bob/01"):
         match(scores_of(rows), ["ann/01.png", "bob/01.png"])
 
 
@@ -103,14 +103,14 @@ def message_of(rows, names):
 def test_missing_pictures_are_named_and_counted():
     names = [f"ann/{n:02d}.png" for n in range(10)]
     text = message_of([("x/ann/00.png", 1), ("x/ann/77.png", 1)], names)
-    assert "no score for 9 of 10 pictures" in text
+    assert "no score for 9 of 10 images" in text
     assert all(name in text for name in names[1:])
     assert "first is x/ann/00.png" in text
 
 
 def test_rows_that_disagree_are_named():
     text = message_of([("a.png", 1), ("a.png", 2), ("b.png", 1)], ["a.png", "b.png"])
-    assert "several scores for 1 of 2 pictures" in text
+    assert "several scores for 1 of 2 images" in text
     assert "a.png: 1 of a.png, 2 of a.png" in text
     text = message_of([("x/a.png", 1), ("y/a.png", 2)], ["a.png"])
     assert "a.png: 1 of x/a.png, 2 of y/a.png" in text
@@ -127,13 +127,13 @@ def test_rows_that_agree_are_fine():
 def test_rows_that_fit_several_pictures():
     names = ["ann/01.png", "bob/01.png", "bob/02.png"]
     text = message_of([("01.png", 1), ("02.png", 1)], names)
-    assert "1 rows fit several pictures (01.png fits ann/01.png, bob/01.png)" in text
+    assert "1 rows fit several images (01.png fits ann/01.png, bob/01.png)" in text
 
 
 def test_scores_that_are_not_finite():
     rows = [("a", np.nan), ("b", 1), ("c", -np.inf), ("never asked for", np.nan)]
     text = message_of(rows, ["a.png", "b.png", "c.png"])
-    assert "no finite score for 2 of 3 pictures (a.png: nan; c.png: -inf)" in text
+    assert "no finite score for 2 of 3 images (a.png: nan; c.png: -inf)" in text
     assert match(scores_of(rows), ["b.png"]).quality.tolist() == [1]
 
 

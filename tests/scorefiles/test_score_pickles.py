@@ -1,6 +1,7 @@
 """Pickles that are no dict of numbers: refused by name, and nothing of them run."""
 
 import collections
+import io
 import os
 import pickle
 import pickletools
@@ -11,7 +12,9 @@ import numpy as np
 import pytest
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.scorefiles.pickled import MOST_BYTES, is_pickle, read_pickle
+from prefiqs_jax.scorefiles import read_scores
+from prefiqs_jax.scorefiles.pickled import MOST_BYTES, is_pickle, read_pickled_scores
+from prefiqs_jax.unpickle import CALLS, Unpickler
 
 
 class Runs:
@@ -30,8 +33,9 @@ def refusal(tmp_path):
         path = tmp_path / "scores.pkl"
         path.write_bytes(content)
         with pytest.raises(InputError) as caught:
-            read_pickle(path)
+            read_scores(path)
         message = str(caught.value)
+        assert message.startswith(f"{path}: ")
         assert len(message.splitlines()) == 1
         return message
 
@@ -41,7 +45,7 @@ def refusal(tmp_path):
 def test_nothing_is_run(tmp_path, refusal):
     for protocol in (2, 3, 4, 5):
         content = pickle.dumps({"a.png": Runs(tmp_path / "ran")}, protocol)
-        assert f"asks for {os.mkdir.__module__}.mkdir" in refusal(content)
+        assert f"asks for '{os.mkdir.__module__}.mkdir'" in refusal(content)
     assert not (tmp_path / "ran").exists()
     pickle.loads(content)
     assert (tmp_path / "ran").exists()  # so that it would have
@@ -50,23 +54,23 @@ def test_nothing_is_run(tmp_path, refusal):
 @pytest.mark.parametrize(
     ("value", "part"),
     [
-        ({"a": [0.5]}, "instruction EMPTY_LIST"),
+        ({"a": [0.5]}, "the score of a is of the type list, no number"),
         ({"a": {"b": 0.5}}, "the score of a is of the type Pairs, no number"),
         ({"a": None}, "the score of a is None, no number"),
         ({"a": True}, "the score of a is True, no number"),
         ({"a": "87%"}, "the score of a is 87%, no number"),
-        ({"a": np.array(0.5, object)}, "instruction EMPTY_LIST"),
+        ({"a": np.array(0.5, object)}, "NumPy values of the type 'O8'"),
         ({"a": np.array([0.5, 0.7])}, "array of several numbers"),
-        ({"a": np.array("x")}, "NumPy values of the type U1"),
-        ({"a": np.float64(1).astype(complex)}, "NumPy values of the type c16"),
+        ({"a": np.array("x")}, "NumPy values of the type 'U1'"),
+        ({"a": np.float64(1).astype(complex)}, "NumPy values of the type 'c16'"),
         ({1: 0.5}, "a key is no path but of the type int"),
         ({("a", 1): 0.5}, "a key is no path but of the type tuple"),
         ({b"\xff": 0.5}, "a key is no path but of the type bytes"),
-        ({0.5}, "EMPTY_SET"),
-        (["a", 0.5], "EMPTY_LIST"),
+        ({0.5}, "pickle step EMPTY_SET"),
+        (["a", 0.5], "not of a dict"),
         (0.5, "not of a dict"),
         (np.float64(0.5), "not of a dict"),
-        (collections.Counter(a=1), "asks for collections.Counter"),
+        (collections.Counter(a=1), "asks for 'collections.Counter'"),
         ({"a": 10**400}, None),
     ],
     ids=repr,
@@ -76,7 +80,7 @@ def test_other_content(value, part, refusal, tmp_path):
         content = pickle.dumps(value, protocol)
         if part is None:
             (tmp_path / "ok.pkl").write_bytes(content)
-            assert read_pickle(tmp_path / "ok.pkl").values.tolist() == [np.inf]
+            assert read_pickled_scores(tmp_path / "ok.pkl").values.tolist() == [np.inf]
         else:
             assert part in refusal(content)
 
@@ -84,16 +88,18 @@ def test_other_content(value, part, refusal, tmp_path):
 def test_ordered_dicts(tmp_path):
     path = tmp_path / "scores.pkl"
     path.write_bytes(pickle.dumps(collections.OrderedDict(b=1.5, a=2.5), 4))
-    scores = read_pickle(path)
+    scores = read_pickled_scores(path)
     assert (scores.names, scores.values.tolist()) == (("b", "a"), [1.5, 2.5])
 
 
-def test_protocols(refusal):
+def test_protocols(tmp_path, refusal):
+    path = tmp_path / "old.pkl"
     for protocol in (0, 1):
-        content = pickle.dumps({"a": 0.5}, protocol)
+        content = pickle.dumps({"a": 0.5, "b": np.float32(0.25)}, protocol)
         assert is_pickle(content)
-        assert "protocol 0 or 1" in refusal(content)
-    assert "protocol 2 to 5" in refusal(b"\x80\x06}.")
+        path.write_bytes(content)
+        assert read_pickled_scores(path).values.tolist() == [0.5, 0.25]
+    assert "unsupported pickle protocol: 6" in refusal(b"\x80\x06}.")
 
 
 def _hostile():
@@ -132,6 +138,23 @@ def test_hostile(content, refusal):
     refusal(content)
 
 
+_NAMED = [name.rpartition(".")[::2] for name in (*CALLS, "_codecs.encode")]
+_BUILT = [f"c{module}\n{name}\n".encode() for module, name in _NAMED]
+_PLAIN = [b"}", b"]", b")", b"K\x01", b"X\x01\0\0\0a", b"C\x01a", b"\x88"]
+_ITEMS = b"}X\x01\0\0\0aK\x01s"
+_STATES = [_ITEMS, b"N" + _ITEMS + b"\x86", _ITEMS * 2 + b"\x86", b"]K\x01a", b"K\x01"]
+
+
+@pytest.mark.parametrize("state", _STATES)
+@pytest.mark.parametrize("thing", _BUILT + _PLAIN)
+def test_no_state_is_set(thing, state):
+    before = [dict(getattr(each, "__dict__", {})) for each in CALLS.values()]
+    content = b"\x80\x04" + thing + state + b"b."
+    with pytest.raises((AttributeError, TypeError, ValueError)):
+        Unpickler(io.BytesIO(content)).load()
+    assert before == [dict(getattr(each, "__dict__", {})) for each in CALLS.values()]
+
+
 def test_damaged_anywhere(tmp_path):
     """Flip and cut bytes: either numbers come out, or one line that says why not."""
     values = {"ann/1.png": 0.5, "bob/2.png": np.float32(0.25), "c": np.array([2.0])}
@@ -145,7 +168,7 @@ def test_damaged_anywhere(tmp_path):
             damaged[rng.randrange(2, len(damaged))] = rng.randrange(256)
             path.write_bytes(damaged[: rng.choice([len(whole), rng.randrange(2, 99)])])
             try:
-                read_pickle(path)
+                read_pickled_scores(path)
             except InputError as error:
                 refused.append(str(error))
     assert len(refused) > 600
@@ -162,5 +185,5 @@ def test_the_limit_of_size(tmp_path, monkeypatch):
     path = tmp_path / "scores.pkl"
     with open(path, "wb") as file:
         file.truncate(MOST_BYTES + 1)  # a hole: no disk, and it is not read
-    with pytest.raises(InputError, match="more than scores need"):
-        read_pickle(path)
+    with pytest.raises(InputError, match="more than this needs"):
+        read_pickled_scores(path)

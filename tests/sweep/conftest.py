@@ -1,4 +1,4 @@
-"""A toy backbone with toy pictures, so that whole sweeps take a second."""
+"""A toy backbone with toy images, so that whole sweeps take a second."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def pictures(tmp_path):
 
 @pytest.fixture
 def run_sweep(backbone, pictures, tmp_path):
-    """Sweep the toy pictures into a folder; keywords override."""
+    """Sweep the toy images into a folder; keywords override."""
 
     def run(out="run", *, mask="global/magnitude", sparsities=SPARSITIES, **options):
         seed = options.pop("seed", 0)

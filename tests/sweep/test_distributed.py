@@ -75,8 +75,8 @@ def assert_same(ours, theirs):
 
 
 def test_two_processes_give_the_rows_of_one(launch, run_sweep, pictures, tmp_path):
-    (pictures / "person0" / "000bad.png").write_bytes(b"no picture")
-    (pictures / "person2" / "bad.png").write_bytes(b"no picture")
+    (pictures / "person0" / "000bad.png").write_bytes(b"no image")
+    (pictures / "person2" / "bad.png").write_bytes(b"no image")
     both = launch({}, {}, on_bad_image="skip")
     assert [outcome(process) for process in both] == [(0, []), (0, [])]
     run = tmp_path / "run"
@@ -166,7 +166,7 @@ def test_a_lost_process_is_repaired_by_the_same_command(
 @pytest.mark.slow
 def test_all_stop_where_one_must(launch, pictures, tmp_path):
     bad = pictures / "person1" / "bad.png"
-    bad.write_bytes(b"no picture")
+    bad.write_bytes(b"no image")
     first, second = map(outcome, launch({}, {}))
     assert first[0] == second[0] == 2
     assert len(first[1]) == len(second[1]) == 1

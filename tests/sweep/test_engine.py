@@ -132,7 +132,7 @@ def test_slices_where_memory_sets_the_pace():
     for wrap in (jax.jit, jax.checkpoint):
         found = estimate(_prepared(wrap(conv), kernel), (6, 7, 2), "f4")
         assert found.operations == 2 * 6 * 7 * 5 * 3 * 3 * 2
-    assert found.residuals == 6 * 7 * 2 * 4  # the pictures alone
+    assert found.residuals == 6 * 7 * 2 * 4  # the images alone
     assert found.intensity == found.operations / found.residuals
     assert default_strategy(4, 16, 99.0) == Strategy(1, slice_size=8)
     assert default_strategy(4, 28, 99.0) == Strategy(1, slice_size=7)

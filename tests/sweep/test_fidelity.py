@@ -63,7 +63,7 @@ def test_unknown_precision(run_sweep, tmp_path):
 
 def test_where_every_picture_is_skipped(run_sweep, pictures):
     for path in pictures.rglob("*.png"):
-        path.write_bytes(b"no picture")
+        path.write_bytes(b"no image")
     run = run_sweep(precision="fast", on_bad_image="skip")
     manifest = results.read_manifest(run)
     assert manifest["sessions"][0]["precision_error"] is None

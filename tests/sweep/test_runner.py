@@ -1,4 +1,4 @@
-"""Whole sweeps on toy pictures: rows, resuming, refusing."""
+"""Whole sweeps on toy images: rows, resuming, refusing."""
 
 import dataclasses
 import errno
@@ -125,7 +125,7 @@ def test_a_complete_run_is_left_alone(run_sweep, monkeypatch):
 
 
 def test_a_skipped_picture_is_named_once(run_sweep, pictures):
-    (pictures / "person0" / "bad.png").write_bytes(b"no picture")
+    (pictures / "person0" / "bad.png").write_bytes(b"no image")
     run = run_sweep(on_bad_image="skip")
     for part in run.glob("part-*"):
         part.unlink()
@@ -220,9 +220,9 @@ def test_sparsities_that_cannot_be_used(run_sweep, tmp_path, sparsities, words):
 
 
 def test_bad_pictures(run_sweep, pictures, tmp_path):
-    (pictures / "person0" / "bad.png").write_bytes(b"no picture")
+    (pictures / "person0" / "bad.png").write_bytes(b"no image")
     Image.new("RGB", (9, 8)).save(pictures / "person1" / "wide.png")
-    with pytest.raises(InputError, match=r"2 pictures .*bad\.png.*--on-bad-image skip"):
+    with pytest.raises(InputError, match=r"2 images .*bad\.png.*--on-bad-image skip"):
         run_sweep()
     assert not (tmp_path / "run").exists()
     run = run_sweep(on_bad_image="skip")
@@ -236,7 +236,7 @@ def test_bad_pictures(run_sweep, pictures, tmp_path):
 
 def test_only_bad_pictures_in_a_batch(run_sweep, pictures):
     for index in range(4):
-        (pictures / "person0" / f"000{index}.png").write_bytes(b"no picture")
+        (pictures / "person0" / f"000{index}.png").write_bytes(b"no image")
     run = run_sweep(on_bad_image="skip", batch_size=2)
     assert len(results.read(run)) == 11 * 3
 

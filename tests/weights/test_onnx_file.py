@@ -7,7 +7,6 @@ from onnx import TensorProto, helper, numpy_helper
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.weights import onnx_file
-from prefiqs_jax.weights.onnx_fold import dequantise
 
 RNG = np.random.default_rng(0)
 ADD = helper.make_node("Add", ["x", "w"], ["y"])
@@ -177,21 +176,36 @@ def test_a_file_cannot_unpack_to_far_more_than_its_size(path):
         onnx_file.read(path)
 
 
-def test_a_block_longer_than_the_axis_allocates_nothing():
-    x, scale = np.ones((2, 3), np.int8), np.ones((2, 1), np.float32)
-    values = dequantise(x, scale, axis=1, block_size=2**40)
-    np.testing.assert_array_equal(values, np.ones((2, 3), np.float32))
+def write_scaled(path, scale, zero=None, **attributes):
+    """Write a network whose weight is (2, 3) ones with scales of a shape."""
+    weights = {"q": np.ones((2, 3), np.int8), "s": np.ones(scale, np.float32)}
+    if zero is not None:
+        weights["z"] = np.ones(zero, np.int8)
+    node = helper.make_node("DequantizeLinear", list(weights), ["w"], **attributes)
+    return write(path, [node, ADD], weights)
+
+
+def test_a_block_longer_than_the_axis_allocates_nothing(path):
+    write_scaled(path, (2, 1), axis=1, block_size=2**40)
+    tensors, *_ = onnx_file.read(path)
+    np.testing.assert_array_equal(tensors["w"], np.ones((2, 3), np.float32))
 
 
 @pytest.mark.parametrize(
-    ("scale", "axis", "block"),
-    [((3,), 0, 0), ((2, 2), 1, 1), ((2, 3), 5, 1), ((2, 3), 1, -1), ((1, 2), 1, 2)],
+    ("scale", "zero", "axis", "block"),
+    [
+        ((3,), None, 0, 0),
+        ((2, 2), None, 1, 1),
+        ((2, 3), None, 5, 1),
+        ((2, 3), None, 1, -1),
+        ((1, 2), None, 1, 2),
+        ((3,), (2,), 1, 0),
+    ],
 )
-def test_scales_that_do_not_fit_are_refused(scale, axis, block):
-    with pytest.raises(InputError, match="do not fit"):
-        dequantise(
-            np.ones((2, 3), np.int8), np.ones(scale), axis=axis, block_size=block
-        )
+def test_scales_that_do_not_fit_are_refused(path, scale, zero, axis, block):
+    write_scaled(path, scale, zero, axis=axis, block_size=block)
+    with pytest.raises(InputError, match=r"net\.onnx: DequantizeLinear w .*do not fit"):
+        onnx_file.read(path)
 
 
 def test_half_precision_and_bfloat16_come_as_float32(path):

@@ -10,7 +10,6 @@ RNG = np.random.default_rng(0)
     ("transform", "shape"),
     [
         (transforms.conv_kernel, (4, 3, 5, 2)),
-        (transforms.depthwise_kernel, (4, 1, 3, 2)),
         (transforms.linear_kernel, (4, 3)),
         (transforms.flatten_kernel(2, 3, 4), (5, 24)),
     ],
@@ -29,7 +28,7 @@ def test_layouts():
     weight = RNG.normal(size=(4, 3, 5, 2))
     assert transforms.conv_kernel(weight)[1, 0, 2, 3] == weight[3, 2, 1, 0]
     weight = RNG.normal(size=(4, 1, 3, 2))
-    assert transforms.depthwise_kernel(weight)[2, 1, 0, 3] == weight[3, 0, 2, 1]
+    assert transforms.conv_kernel(weight)[2, 1, 0, 3] == weight[3, 0, 2, 1]
     weight = RNG.normal(size=(4, 3))
     assert transforms.linear_kernel(weight)[2, 3] == weight[3, 2]
 
@@ -40,8 +39,3 @@ def test_a_linear_layer_behind_a_flatten_gives_the_same():
     kernel = transforms.flatten_kernel(2, 3, 4)(weight)
     channels_last = maps.transpose(0, 2, 3, 1).reshape(6, -1)
     np.testing.assert_allclose(channels_last @ kernel, maps.reshape(6, -1) @ weight.T)
-
-
-def test_wrong_shapes_are_refused():
-    with pytest.raises(ValueError, match="depthwise"):
-        transforms.depthwise_kernel(np.zeros((4, 2, 3, 3)))

@@ -1,104 +1,136 @@
-"""An ONNX graph as plain records: the nodes that the embedding needs, in order."""
+"""What of an ONNX file is run: image, embedding, and the nodes between them.
+
+Whatever cannot be run is said here, before anything is computed.
+"""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
-import numpy as np
-
+from prefiqs_jax.backbones.onnx_graph.operators.table import OPERATORS
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.weights.onnx_tensor import to_array
+from prefiqs_jax.weights.onnx_constants import Constants, constants
+from prefiqs_jax.weights.onnx_model import Model, Node
 from prefiqs_jax.weights.wording import listed, shown
 
 OLDEST_OPSET = 7
 # A ResNet of 200 layers has 700 nodes, and tracing one takes about a millisecond.
 MAX_NODES = 20_000
+# The ArcFace template: what a network of any size is given.
+USUAL_SIZE = 112
 
 
-@dataclasses.dataclass(frozen=True)
-class Node:
-    """One operator with its connections.
+class ImageInput(NamedTuple):
+    """The input of a network.
 
     Attributes
     ----------
-    operator
-        Its type; with the domain in front (``com.microsoft.Gelu``) if it is not ONNX's
-        own.
     name
-        May be empty.
-    inputs, outputs
-        Names of values; an optional one that is left out is empty.
-    attributes
-        Numbers, strings, arrays, or tuples of them. Floats are the float32 of the
-        file: 0.001 is 0.0010000000474974513, in whatever type the network then runs.
-    opset
-        Version of the operator set that gives the operator its meaning.
+        As the graph calls it.
+    size
+        Height and width.
+    channels_first
+        Whether the file has (batch, 3, height, width), as all but TensorFlow's have.
     """
 
-    operator: str
     name: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    attributes: Mapping[str, Any]
-    opset: int
-
-    def refusal(self, why: str) -> InputError:
-        """Make the error that names this node."""
-        return InputError(
-            f"{shown(self.operator)} {shown(self.name or self.outputs[0])} {why}"
-        )
+    size: tuple[int, int]
+    channels_first: bool
 
 
-@dataclasses.dataclass(frozen=True)
-class Known:
-    """Constants of a graph.
+def select(model: Model) -> tuple[ImageInput, str, Constants]:
+    """Find image, embedding and the nodes between them.
 
-    Attributes
-    ----------
-    values
-        Every one by its name, in the order of the file.
-    makers
-        The node that computes it; stored ones have none.
-    """
-
-    values: Mapping[str, np.ndarray]
-    makers: Mapping[str, Node]
-
-
-def opset_of(model: Any) -> int:
-    """Return the version of ONNX's own operators; raise InputError if too old."""
-    versions = [o.version for o in model.opset_import if o.domain in ("", "ai.onnx")]
-    opset = max(versions, default=0)
-    if opset < OLDEST_OPSET:
-        message = (
-            f"has operator set {opset}, but {OLDEST_OPSET} is the oldest that is read; "
-            "convert it with onnx.version_converter.convert_version"
-        )
-        raise InputError(message)
-    return opset
-
-
-def node_of(proto: Any, opset: int) -> Node:
-    """Turn an ``onnx.NodeProto`` into a record."""
-    own = proto.domain in ("", "ai.onnx")
-    return Node(
-        operator=proto.op_type if own else f"{proto.domain}.{proto.op_type}",
-        name=proto.name,
-        inputs=_trimmed(proto.input),
-        outputs=_trimmed(proto.output),
-        attributes={a.name: _attribute(a) for a in proto.attribute},
-        opset=opset,
-    )
-
-
-def needed(nodes: Sequence[Node], output: str) -> tuple[Node, ...]:
-    """Drop the nodes that an output does not depend on.
+    Returns
+    -------
+    image, output
+        Where the image goes in, and the name of the embedding.
+    known
+        The constants, with the nodes that remain, in order.
 
     Raises
     ------
     InputError
-        There are more nodes than any network of the field has.
+        There is not one image or not one embedding, or the nodes are too old, too many,
+        out of order, or not read.
     """
+    if model.opset < OLDEST_OPSET:
+        message = (
+            f"has operator set {model.opset}, but {OLDEST_OPSET} is the oldest that is "
+            "read; convert it with onnx.version_converter.convert_version"
+        )
+        raise InputError(message)
+    known = constants(model)
+    image, output = _image_input(model, known), _embedding_output(model.graph)
+    nodes = _needed(known.layers, output)
+    _check_forms(nodes, output)
+    _check_order(nodes, {image.name, *known.values}, output)
+    return image, output, dataclasses.replace(known, layers=nodes)
+
+
+def _image_input(model: Model, known: Constants) -> ImageInput:
+    """Find the one input that is an image; weights may be listed as inputs, too."""
+    made = {name for node in model.nodes for name in node.outputs} | {*known.values}
+    used = {name for node in model.nodes for name in node.inputs} - made
+    inputs = {v.name: _sizes(v) for v in model.graph.input if v.name in used}
+    if len(inputs) != 1:
+        message = (
+            f"has {len(inputs)} inputs ({_listed(inputs, 8)}), but must have one, the "
+            "image; export the network alone"
+        )
+        raise InputError(message)
+    ((name, sizes),) = inputs.items()
+    for channels_first, axis in ((True, 1), (False, 3)):
+        if sizes is not None and len(sizes) == 4 and sizes[axis] == 3:
+            rows, columns = sizes[2:] if channels_first else sizes[1:3]
+            size = (rows or USUAL_SIZE, columns or USUAL_SIZE)
+            return ImageInput(name, size, channels_first)
+    message = (
+        f"takes {shown(name)} of shape {_shown(sizes)}, but must take images "
+        "(batch, 3, height, width) or (batch, height, width, 3); export it with a shape"
+    )
+    raise InputError(message)
+
+
+def _embedding_output(graph: Any) -> str:
+    """Find the one output that is a table of embeddings, of rank 2."""
+    sizes = {value.name: _sizes(value) for value in graph.output}
+    # AdaFace's networks give the norm, (batch, 1), too.
+    fitting = [
+        name
+        for name, size in sizes.items()
+        if len(sizes) == 1 or size is None or (len(size) == 2 and size[1] != 1)
+    ]
+    if len(fitting) != 1:
+        message = (
+            f"has the outputs {_listed(sizes, 16)}, but must have one of shape "
+            "(batch, dim), the embedding; export it with that alone"
+        )
+        raise InputError(message)
+    return fitting[0]
+
+
+def _sizes(value: Any) -> tuple[int, ...] | None:
+    """Return a declared shape, 0 where a size is open; None if there is none."""
+    tensor = value.type.tensor_type
+    if not tensor.HasField("shape"):
+        return None
+    return tuple(max(0, size.dim_value) for size in tensor.shape.dim)
+
+
+def _shown(sizes: Sequence[int] | None) -> str:
+    if sizes is None:
+        return "unknown"
+    return "(" + ", ".join(str(size or "?") for size in sizes[:8]) + ")"
+
+
+def _listed(values: dict[str, tuple[int, ...] | None], limit: int) -> str:
+    return listed([f"{shown(n)} {_shown(sizes)}" for n, sizes in values.items()], limit)
+
+
+def _needed(nodes: Sequence[Node], output: str) -> tuple[Node, ...]:
+    """Drop the nodes that an output does not depend on."""
     wanted, kept = {output}, []
     # Every node stands after those that it takes from.
     for node in reversed(nodes):
@@ -111,9 +143,42 @@ def needed(nodes: Sequence[Node], output: str) -> tuple[Node, ...]:
     return tuple(reversed(kept))
 
 
-def check_order(nodes: Sequence[Node], known: set[str], output: str) -> None:
+def _check_forms(nodes: Sequence[Node], output: str) -> None:
+    """Raise InputError that lists every operator that cannot be computed."""
+    wanted = {output} | {name for node in nodes for name in node.inputs}
+    refused: Counter[str] = Counter()
+    for node in nodes:
+        why = _refusal(node, wanted)
+        if why is not None:
+            refused[f"{shown(node.operator)} {why}".rstrip()] += 1
+    if refused:
+        kinds = [f"{kind} ({count})" for kind, count in sorted(refused.items())]
+        message = (
+            f"has operators that are not read: {listed(kinds, len(kinds))}; export it "
+            "with others, or add them to operators/table.py"
+        )
+        raise InputError(message)
+
+
+def _refusal(node: Node, wanted: set[str]) -> str | None:
+    """Say why a node cannot be computed: '' = unknown, None = it can."""
+    if node.operator == "DequantizeLinear":
+        return "of an activation"
+    if node.operator not in OPERATORS:
+        return ""
+    if not any(node.outputs):
+        return "without output"
+    if node.operator == "BatchNormalization":
+        # Before opset 14 the outputs tell.
+        training = node.attributes.get("training_mode", 0) or len(node.outputs) > 1
+        return "in training mode" if training else None
+    if node.operator != "Split" and wanted.intersection(node.outputs[1:]):
+        return "with a second output"
+    return None
+
+
+def _check_order(nodes: Sequence[Node], known: set[str], output: str) -> None:
     """Raise InputError if something is taken before, or without, being computed."""
-    known = set(known)
     for node in nodes:
         absent = [name for name in node.inputs if name and name not in known]
         if absent:
@@ -127,25 +192,3 @@ def check_order(nodes: Sequence[Node], known: set[str], output: str) -> None:
     if output not in known:
         message = f"computes no {shown(output)}, its output; export it again"
         raise InputError(message)
-
-
-def _trimmed(names: Sequence[str]) -> tuple[str, ...]:
-    """Drop empty names at the end: as good as not there."""
-    kept = list(names)
-    while kept and not kept[-1]:
-        kept.pop()
-    return tuple(kept)
-
-
-def _attribute(proto: Any) -> Any:
-    from onnx import AttributeProto, helper
-
-    value = helper.get_attribute_value(proto)
-    match proto.type:
-        case AttributeProto.STRING:
-            return value.decode("utf-8", "replace")
-        case AttributeProto.INTS | AttributeProto.FLOATS:
-            return tuple(value)
-        case AttributeProto.TENSOR:
-            return to_array(value)
-    return value

@@ -12,22 +12,11 @@ import numpy as np
 from jax import Array
 
 from prefiqs_jax.backbones.functional import unflatten
-from prefiqs_jax.backbones.onnx_graph.arithmetic import fold_arithmetic
-from prefiqs_jax.backbones.onnx_graph.forms import check_forms
-from prefiqs_jax.backbones.onnx_graph.graph import (
-    Known,
-    check_order,
-    needed,
-    node_of,
-    opset_of,
-)
-from prefiqs_jax.backbones.onnx_graph.leaves import Leaves, collect
-from prefiqs_jax.backbones.onnx_graph.pixels import is_folded, scales_pixels
-from prefiqs_jax.backbones.onnx_graph.ports import embedding_output, image_input
-from prefiqs_jax.backbones.onnx_graph.run import Program, embed
-from prefiqs_jax.weights.onnx_constants import constants, memory_budget
-from prefiqs_jax.weights.onnx_file import User
-from prefiqs_jax.weights.onnx_model import open_model
+from prefiqs_jax.backbones.onnx_graph.graph import select
+from prefiqs_jax.backbones.onnx_graph.leaves import collect
+from prefiqs_jax.backbones.onnx_graph.run import Program, embed, fold
+from prefiqs_jax.backbones.onnx_graph.traits import is_folded, scales_pixels
+from prefiqs_jax.weights.onnx_model import Node, open_model
 from prefiqs_jax.weights.wording import naming, parsing
 
 
@@ -65,7 +54,7 @@ class OnnxNetwork:
 
     tensors: Mapping[str, np.ndarray]
     uses: tuple[str, ...]
-    users: tuple[User, ...]
+    users: tuple[Node, ...]
     apply: Callable[[Any, Any, Any], Array]
     input_size: tuple[int, int]
     embedding_dim: int
@@ -103,52 +92,40 @@ def read_network(path: Path) -> OnnxNetwork:
     path = Path(path)
     model = open_model(path)
     with naming(path), parsing():
-        program, leaves = _program(model, memory_budget(path))
-        apply = functools.partial(embed, program)
+        image, output, known = select(model)
+        known = fold(known, model.budget)
+        nodes = known.layers
+        tensors, uses = collect(known)
+        taken = {
+            name
+            for number, node in enumerate(nodes)
+            for position, name in enumerate(node.inputs)
+            if name in known.values and (number, position) not in uses
+        }
+        fixed = {name: known.values[name] for name in taken}
+        apply = functools.partial(embed, Program(nodes, fixed, uses, image, output))
         return OnnxNetwork(
-            tensors=leaves.tensors,
-            uses=tuple(use.path for use in leaves.uses.values()),
-            users=tuple(
-                User(program.nodes[n].operator, program.nodes[n].attributes)
-                for n, _ in leaves.uses
-            ),
+            tensors=tensors,
+            uses=tuple(use.path for use in uses.values()),
+            users=tuple(nodes[number] for number, _ in uses),
             apply=apply,
-            input_size=program.image.size,
-            embedding_dim=_embedding_dim(apply, leaves, program.image.size),
-            scales_pixels=scales_pixels(program.nodes, program.image.name),
-            folded=is_folded(program.nodes, leaves.uses),
-            operators=Counter(node.operator for node in program.nodes),
+            input_size=image.size,
+            embedding_dim=_embedding_dim(apply, tensors, image.size),
+            scales_pixels=scales_pixels(nodes, image.name),
+            folded=is_folded(nodes, uses),
+            operators=Counter(node.operator for node in nodes),
         )
 
 
-def _program(model: Any, budget: int) -> tuple[Program, Leaves]:
-    opset, graph = opset_of(model), model.graph
-    stored = constants(graph, budget)
-    image, output = image_input(graph, stored), embedding_output(graph)
-    nodes = needed([node_of(proto, opset) for proto in stored.layers], output)
-    makers = {name: node_of(proto, opset) for name, proto in stored.makers.items()}
-    known = Known(stored.values, makers)
-    check_forms(nodes, output)
-    check_order(nodes, {image.name, *known.values}, output)
-    nodes, known = fold_arithmetic(nodes, known, budget)
-    leaves = collect(nodes, known)
-    taken = {
-        name
-        for number, node in enumerate(nodes)
-        for position, name in enumerate(node.inputs)
-        if name and (number, position) not in leaves.uses
-    }
-    fixed = {name: a for name, a in known.values.items() if name in taken}
-    return Program(nodes, fixed, leaves.uses, image, output), leaves
-
-
 def _embedding_dim(
-    apply: Callable[..., Array], leaves: Leaves, size: tuple[int, int]
+    apply: Callable[..., Array],
+    tensors: Mapping[str, np.ndarray],
+    size: tuple[int, int],
 ) -> int:
     """Trace the network without computing it: every shape is checked on the way."""
     shapes = {
         path: jax.ShapeDtypeStruct(array.shape, np.float32)
-        for path, array in leaves.tensors.items()
+        for path, array in tensors.items()
     }
     tree = {"params": {}, "statistics": {}} | unflatten(shapes)
     images = jax.ShapeDtypeStruct((2, *size, 3), np.float32)

@@ -11,10 +11,9 @@ from jax import Array
 
 from prefiqs_jax.backbones.functional import as_stored
 from prefiqs_jax.backbones.onnx_graph.call import Call
-from prefiqs_jax.backbones.onnx_graph.graph import Node
+from prefiqs_jax.backbones.onnx_graph.graph import ImageInput
 from prefiqs_jax.backbones.onnx_graph.leaves import Use
-from prefiqs_jax.backbones.onnx_graph.operators.table import OPERATORS
-from prefiqs_jax.backbones.onnx_graph.ports import ImageInput
+from prefiqs_jax.backbones.onnx_graph.operators.table import ON_KNOWN, OPERATORS
 from prefiqs_jax.backbones.onnx_graph.values import (
     MAX_ELEMENTS,
     MAX_KNOWN,
@@ -27,6 +26,8 @@ from prefiqs_jax.backbones.onnx_graph.values import (
 )
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.types import Params
+from prefiqs_jax.weights.onnx_constants import Constants, check_budget
+from prefiqs_jax.weights.onnx_model import Node
 from prefiqs_jax.weights.wording import one_line
 
 # What NumPy and JAX raise on shapes and types that do not go together.
@@ -99,25 +100,48 @@ def embed(program: Program, params: Params, statistics: Params, images: Any) -> 
     return jax.vmap(lambda image: _run(program, trees, image[None], count)[0])(images)
 
 
-def evaluate(call: Call) -> dict[str, Any]:
-    """Compute one node.
+def fold(known: Constants, budget: int) -> Constants:
+    """Compute the nodes that depend on constants alone.
 
-    Returns
-    -------
-    outputs
-        Name to value.
+    So a weight is what a layer consumes (W·c, say), not what the file stores.
+
+    Parameters
+    ----------
+    known
+        Constants of the graph so far, and its nodes.
+    budget
+        Bytes that the new constants may take.
 
     Raises
     ------
     InputError
-        The operands do not fit the operator, or each other.
+        They take more than the budget, or a node does not fit its inputs.
     """
+    values, makers = dict(known.values), dict(known.makers)
+    kept = []
+    for node in known.layers:
+        constant = all(name in values for name in node.inputs if name)
+        if not (constant and node.operator in ON_KNOWN):
+            kept.append(node)
+            continue
+        operands = tuple(values[name] if name else None for name in node.inputs)
+        for name, array in _evaluate(Call(node, operands, np.float32)).items():
+            budget -= array.nbytes
+            values[name], makers[name] = array, node
+        check_budget(budget)
+    return Constants(values, makers, tuple(kept))
+
+
+def _evaluate(call: Call) -> dict[str, Any]:
+    """Compute one node; return the values of its outputs by name."""
     node = call.node
     try:
         with np.errstate(all="ignore"):
             result = OPERATORS[node.operator](call)
     except InputError as error:
-        raise _naming(node, error) from error
+        # The node stands in front, unless the error has it.
+        named = str(error).startswith(node.operator)
+        raise (error if named else node.refusal(str(error))) from error
     except MISFITS as error:
         why = f"does not fit its inputs ({one_line(error)}); export it again"
         raise node.refusal(why) from error
@@ -133,7 +157,6 @@ def evaluate(call: Call) -> dict[str, Any]:
 
 def _run(program: Program, trees: Mapping[str, Any], image: Array, count: int) -> Array:
     """Run one image (1, height, width, 3) to its raw embedding (1, dim)."""
-    dtype = image.dtype
     values: dict[str, Value] = dict(program.constants)
     first = FeatureMap(image) if program.image.channels_first else image
     values[program.image.name] = first
@@ -145,7 +168,7 @@ def _run(program: Program, trees: Mapping[str, Any], image: Array, count: int) -
             else (values[name] if name else None)
             for position, name in enumerate(node.inputs)
         )
-        outputs = evaluate(Call(node, operands, dtype, count))
+        outputs = _evaluate(Call(node, operands, image.dtype, count))
         values |= outputs
         room -= sum(v.size for v in outputs.values() if isinstance(v, np.ndarray))
         if room < 0:
@@ -160,9 +183,3 @@ def _run(program: Program, trees: Mapping[str, Any], image: Array, count: int) -
         )
         raise InputError(message)
     return result.reshape(1, -1)
-
-
-def _naming(node: Node, error: InputError) -> InputError:
-    """Put the node in front, unless the error has it."""
-    text = str(error)
-    return error if text.startswith(node.operator) else node.refusal(text)

@@ -2,8 +2,8 @@
 
 import re
 
-from prefiqs_jax.backbones.onnx_graph.graph import Node
 from prefiqs_jax.weights.onnx_file import plain_name
+from prefiqs_jax.weights.onnx_model import Node
 
 # What stands after a layer's name: which of its tensors it is.
 TENSOR = re.compile(
@@ -24,7 +24,7 @@ def scope_of(name: str, node: Node) -> str:
     Parameters
     ----------
     name
-        Of the constant.
+        The constant.
     node
         The first that uses it.
 

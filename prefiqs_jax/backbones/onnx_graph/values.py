@@ -27,6 +27,10 @@ class FeatureMap:
 
     array: Array
 
+    def held(self, axis: int) -> int:
+        """Return where an axis of the file, counted from the front, is held."""
+        return {0: 0, 1: self.array.ndim - 1}.get(axis, axis - 1)
+
 
 Value: TypeAlias = Array | np.ndarray | FeatureMap
 
@@ -80,28 +84,29 @@ def combine(function: Callable[..., Any], values: Sequence[Value], dtype: Any) -
     Parameters
     ----------
     function
-        Of arrays whose shapes broadcast.
+        Takes arrays whose shapes broadcast.
     values
         Its arguments; if all are known, so is the result.
     dtype
-        Of the network's arithmetic, which known numbers take on.
+        Type of the network's arithmetic, which known numbers take on.
     """
-    shape = np.broadcast_shapes(*(shape_of(value) for value in values))
-    if all(is_known(value) for value in values):
+    shape = np.broadcast_shapes(*map(shape_of, values))
+    if all(map(is_known, values)):
         check_room(shape)
         return np.asarray(function(*values))
     values = [lift(value, values, dtype) for value in values]
     maps = [value for value in values if isinstance(value, FeatureMap)]
-    if not maps or len(shape) > maps[0].array.ndim:
-        return function(*(plain(value) for value in values))
+    held = bool(maps) and len(shape) <= maps[0].array.ndim
 
-    def turned(value: Value) -> Any:
-        if isinstance(value, FeatureMap):
+    def aligned(value: Value) -> Any:
+        if held and isinstance(value, FeatureMap):
             return value.array
-        ones = (1,) * (len(shape) - value.ndim)
-        return jnp.moveaxis(value.reshape(ones + value.shape), 1, -1)
+        array = plain(value)
+        array = array.reshape((1,) * (len(shape) - array.ndim) + array.shape)
+        return jnp.moveaxis(array, 1, -1) if held else array
 
-    return FeatureMap(function(*(turned(value) for value in values)))
+    result = function(*map(aligned, values))
+    return FeatureMap(result) if held else result
 
 
 def check_room(shape: Sequence[int], limit: int = MAX_KNOWN) -> None:

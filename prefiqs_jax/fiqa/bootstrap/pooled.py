@@ -33,7 +33,7 @@ class PooledOrder(NamedTuple):
     one: Int[np.ndarray, " comparisons"]
     other: Int[np.ndarray, " comparisons"]
     """In that order, the units whose weights multiply to that of the comparison."""
-    group_start: Int[np.ndarray, " groups_1"]
+    group_start: Int[np.ndarray, " starts"]
     """Where each group of equal quality starts, and how many comparisons there are."""
 
     def weighted(

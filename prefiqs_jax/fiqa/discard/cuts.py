@@ -102,7 +102,7 @@ class Cut(NamedTuple):
 class Order(NamedTuple):
     """Comparisons by rising quality, and how their weights add up."""
 
-    group_start: Int[np.ndarray, " groups_1"]
+    group_start: Int[np.ndarray, " starts"]
     """Where each group of equal quality starts, and how many comparisons there are."""
     total: float
     """Weight of all."""
@@ -112,7 +112,7 @@ class Order(NamedTuple):
     """Weights to the comparison in which a discard of so much ends."""
 
 
-def group_bounds(in_order: NDArray[np.number]) -> Int[np.ndarray, " groups_1"]:
+def group_bounds(in_order: NDArray[np.number]) -> Int[np.ndarray, " starts"]:
     """Find where groups of equal values start, and the last one ends.
 
     Examples

@@ -10,8 +10,6 @@ from prefiqs_jax.images.align.detector import (
 )
 from prefiqs_jax.images.align.earlier import (
     Earlier,
-    Times,
-    crop_times,
     find_earlier,
     refuse_other_settings,
 )
@@ -42,6 +40,8 @@ from prefiqs_jax.images.geometry import (
     transform,
     warp,
 )
+from prefiqs_jax.images.inventory import Times
+from prefiqs_jax.images.inventory import file_times as crop_times
 
 __all__ = [
     "ALIGNED",

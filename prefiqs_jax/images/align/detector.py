@@ -13,7 +13,7 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.images.geometry.opencv import opencv
 
 LARGEST_SIDE_PX = 640
-"""Pictures are shrunk to it before detection; twice as far if no face is found."""
+"""Images are shrunk to it before detection; twice as far if no face is found."""
 
 _FILES = (
     "face_detection_yunet_2023mar.onnx (OpenCV 4) or face_detection_yunet_2026may.onnx "
@@ -28,7 +28,7 @@ _DECIMALS = 3
 
 
 class Detection(NamedTuple):
-    """One face in a picture; places and sizes in pixels."""
+    """One face in an image; places and sizes in pixels."""
 
     box: tuple[float, float, float, float]
     """x and y of the upper left corner, width, height."""
@@ -39,7 +39,7 @@ class Detection(NamedTuple):
 
 
 Detect = Callable[[UInt8[np.ndarray, "height width 3"]], list[Detection]]
-"""Find the faces in a picture, (height, width, 3), uint8, RGB."""
+"""Find the faces in an image, (height, width, 3), uint8, RGB."""
 
 
 def open_detector(
@@ -52,15 +52,15 @@ def open_detector(
     path
         ONNX file of the detector, from the OpenCV model zoo:
         ``face_detection_yunet_2023mar.onnx`` for OpenCV 4, and for OpenCV 5 the same
-        network for pictures of any size, ``face_detection_yunet_2026may.onnx``.
+        network for images of any size, ``face_detection_yunet_2026may.onnx``.
     score_threshold
         Faces of a lower score are left out.
 
     Returns
     -------
     callable
-        Gives the faces of a picture, the one of highest score first. It keeps the size
-        of the last picture, so every thread needs its own.
+        Gives the faces of an image, the one of highest score first. It keeps the size
+        of the last image, so every thread needs its own.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def open_detector(
 
     Notes
     -----
-    YuNet is trained for faces of 10 to 300 pixels. Pictures are shrunk to
+    YuNet is trained for faces of 10 to 300 pixels. Images are shrunk to
     :data:`LARGEST_SIDE_PX`; one without a face is shrunk again, by 2 and by 4.
 
     References
@@ -91,7 +91,7 @@ def open_detector(
         network = cv2.FaceDetectorYN.create(
             str(path), "", size, score_threshold, _OVERLAP, _CANDIDATES
         )
-        # A network with other outputs loads, and fails at the first picture.
+        # A network with other outputs loads, and fails at the first image.
         find_faces(network, np.zeros((*size, 3), np.uint8))
     except cv2.error as error:
         message = (
@@ -107,7 +107,7 @@ def open_detector(
 def find_faces(
     network: Any, pixels: UInt8[np.ndarray, "height width 3"]
 ) -> list[Detection]:
-    """Run a detector with the interface of ``cv2.FaceDetectorYN`` on a picture.
+    """Run a detector with the interface of ``cv2.FaceDetectorYN`` on an image.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def find_faces(
     Returns
     -------
     list of Detection
-        In pixels of the picture as given; empty if there is no face at any scale.
+        In pixels of the image as given; empty if there is no face at any scale.
     """
     cv2 = opencv()
     height, width = pixels.shape[:2]
@@ -175,18 +175,18 @@ def read_rows(rows: np.ndarray | None) -> list[Detection]:
 
 
 def choose(found: Sequence[Detection], height: int, width: int) -> Detection | None:
-    """Choose the face that a picture is of: large and near the middle.
+    """Choose the face that an image is of: large and near the middle.
 
-    The largest product of the box's area, as far as it lies in the picture, and its
-    centredness: 1 with its centre in the middle of the picture, falling in a straight
+    The largest product of the box's area, as far as it lies in the image, and its
+    centredness: 1 with its centre in the middle of the image, falling in a straight
     line to 0 at a corner. Between equal ones, the first.
 
     Parameters
     ----------
     found
-        Faces of the picture.
+        Faces of the image.
     height, width
-        Of the picture, in pixels.
+        Of the image, in pixels.
 
     Returns
     -------

@@ -1,7 +1,6 @@
-"""Which crops of an earlier call are still those of their pictures."""
+"""Which crops of an earlier call are still those of their images."""
 
 import contextlib
-import hashlib
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -17,11 +16,9 @@ from prefiqs_jax.images.align.stamp import (
     pixels_sha256,
     read_stamp,
 )
-from prefiqs_jax.images.decode import prepare, to_rgb
+from prefiqs_jax.images.decode import decode_file
+from prefiqs_jax.images.inventory import Times, file_sha256, file_times
 from prefiqs_jax.images.opening import BadImage, silence_pillow
-
-Times = tuple[int, int, int]
-"""Size of a file in bytes, and when its content and its entry changed, in ns."""
 
 # Two changes within this time may bear the same one, on file systems that round it.
 _COARSEST_CLOCK_NS = 2 * 10**9
@@ -33,21 +30,16 @@ class Earlier(NamedTuple):
     landmarks: dict[str, tuple[tuple[float, ...], ...]]
     """Of the crops that need not be made again, by name."""
     outdated: list[str]
-    """Crops whose picture has changed, by name."""
+    """Crops whose image has changed, by name."""
     times: dict[str, tuple[Times | None, Times]]
-    """Of the picture and of the crop, by name of the crop."""
+    """Of the image and of the crop, by name of the crop."""
 
 
 def times_of(status: os.stat_result) -> Times | None:
     """Tell files of one name apart; None for one that was changed just now."""
     if time.time_ns() - status.st_ctime_ns < _COARSEST_CLOCK_NS:
         return None
-    return crop_times(status)
-
-
-def crop_times(status: os.stat_result) -> Times:
-    """Give the times of a file that nobody else writes to."""
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    return file_times(status)
 
 
 def find_earlier(
@@ -65,7 +57,7 @@ def find_earlier(
     Parameters
     ----------
     source, root
-        Folder of the pictures, and of the crops.
+        Folder of the images, and of the crops.
     tasks
         From :func:`~prefiqs_jax.images.align.plan_crops`.
     wanted
@@ -76,7 +68,7 @@ def find_earlier(
     Raises
     ------
     InputError
-        If a file is there that was made in another way, of a picture that is not to be
+        If a file is there that was made in another way, of an image that is not to be
         aligned, by something else, or was changed since.
     """
     stamps = _read_stamps(root, tasks, wanted)
@@ -86,7 +78,7 @@ def find_earlier(
             picture = None
             with contextlib.suppress(OSError):  # then it is read, which names it
                 picture = times_of(os.stat(source / task.name))
-            now[task.crop] = picture, crop_times(os.stat(root / task.crop))
+            now[task.crop] = picture, file_times(os.stat(root / task.crop))
     unsure = [
         task
         for task in tasks
@@ -144,7 +136,7 @@ def _read_stamps(root: Path, tasks: Sequence[Task], wanted: Stamp) -> dict[str, 
         crop = path.relative_to(root).as_posix()
         if crop not in planned and read_stamp(path) is not None:
             message = (
-                f"{path} is the crop of a picture that is not, or no longer, aligned; "
+                f"{path} is the crop of an image that is not, or no longer, aligned; "
                 "give another folder, or delete it"
             )
             raise InputError(message)
@@ -152,12 +144,12 @@ def _read_stamps(root: Path, tasks: Sequence[Task], wanted: Stamp) -> dict[str, 
 
 
 def _digests(source: Path, root: Path, task: Task) -> tuple[str, str]:
-    """Digest the file of a picture and the pixels of its crop; empty if unreadable."""
+    """Digest the file of an image and the pixels of its crop; empty if unreadable."""
     picture = pixels = ""
-    with contextlib.suppress(OSError), open(source / task.name, "rb") as file:
-        picture = hashlib.file_digest(file, "sha256").hexdigest()
+    with contextlib.suppress(OSError):
+        picture = file_sha256(source / task.name)
     with contextlib.suppress(BadImage):
-        pixels = pixels_sha256(to_rgb(prepare(root / task.crop, task.crop)).pixels)
+        pixels = pixels_sha256(decode_file(root / task.crop, task.crop).pixels)
     return picture, pixels
 
 

@@ -1,4 +1,4 @@
-"""Align the pictures of a folder, in threads and in order."""
+"""Align the images of a folder, in threads and in order."""
 
 import hashlib
 import os
@@ -16,31 +16,32 @@ from jaxtyping import Float, UInt8
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.threads import usable_cores
 from prefiqs_jax.images.align.detector import Detect, choose
-from prefiqs_jax.images.align.earlier import Times, times_of
+from prefiqs_jax.images.align.earlier import times_of
 from prefiqs_jax.images.align.plan import Task, as_stamped
 from prefiqs_jax.images.align.stamp import Stamp, encode_stamped
-from prefiqs_jax.images.decode import prepare_bytes, to_rgb
+from prefiqs_jax.images.decode import decode_bytes
 from prefiqs_jax.images.geometry import align
+from prefiqs_jax.images.inventory import Times
 from prefiqs_jax.images.opening import BadImage, regular_file, silence_pillow
 
 WriteCrop = Callable[[str, bytes], None]
 """Write a crop: its name, and the content of the file. Called in several threads."""
 
 _MOST_WORKERS = 8
-# Pictures under way for each thread.
+# Images under way for each thread.
 _AHEAD = 4
 
 
 class Crop(NamedTuple):
-    """What came of one picture."""
+    """What came of one image."""
 
     task: Task
     landmarks: tuple[tuple[float, ...], ...] | None
-    """Those used; None if the picture was left out."""
+    """Those used; None if the image was left out."""
     reason: str
     """Why it was left out, to be read after its name; else empty."""
     source_times: Times | None = None
-    """Of the picture as it was read."""
+    """Of the image as it was read."""
 
 
 def align_pictures(
@@ -53,12 +54,12 @@ def align_pictures(
     skip: bool = False,
     workers: int | None = None,
 ) -> Generator[Crop, None, None]:
-    """Read, locate, crop, encode and write pictures; give what came of each, in order.
+    """Read, locate, crop, encode and write images; give what came of each, in order.
 
     Parameters
     ----------
     root
-        Folder of the source pictures.
+        Folder of the source images.
     tasks
         From :func:`~prefiqs_jax.images.align.plan_crops`.
     stamp
@@ -68,7 +69,7 @@ def align_pictures(
     open_detector
         Makes a detector, once for each thread; needed where a task has no landmarks.
     skip
-        Leave out a picture that cannot be used, or else raise.
+        Leave out an image that cannot be used, or else raise.
     workers
         Threads; None for one per usable core, at most 8.
 
@@ -80,7 +81,7 @@ def align_pictures(
     Raises
     ------
     BadImage
-        While iterating, if a picture cannot be read, shows no face or does not contain
+        While iterating, if an image cannot be read, shows no face or does not contain
         its landmarks, and `skip` is false.
     """
     workers = workers or min(usable_cores(), _MOST_WORKERS)
@@ -122,7 +123,7 @@ def align_pictures(
 def locate(
     name: str, pixels: UInt8[np.ndarray, "height width 3"], detect: Detect
 ) -> Float[np.ndarray, "5 2"]:
-    """Find the landmarks of the face that a picture is of.
+    """Find the landmarks of the face that an image is of.
 
     Raises
     ------
@@ -146,7 +147,7 @@ def _make(
     with regular_file(root / task.name, task.name, buffered=False) as file:
         times = times_of(os.fstat(file.fileno()))
         data = file.read()
-    pixels = to_rgb(prepare_bytes(data, task.name)).pixels
+    pixels = decode_bytes(data, task.name).pixels
     points = task.landmarks
     if points is None:
         if detect is None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import hashlib
 import io
 import json
 import os
@@ -17,8 +16,6 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.files import atomic, clear_partial, lock_folder, make_folder
 from prefiqs_jax.images.align.detector import open_detector
 from prefiqs_jax.images.align.earlier import (
-    Times,
-    crop_times,
     find_earlier,
     refuse_other_settings,
 )
@@ -33,6 +30,7 @@ from prefiqs_jax.images.align.table import (
 )
 from prefiqs_jax.images.folder import IDENTITY_TABLE, ImageFolder
 from prefiqs_jax.images.geometry import template_named
+from prefiqs_jax.images.inventory import Times, file_sha256, file_times
 from prefiqs_jax.outputs import check_outputs, is_unused, write_outputs
 
 MARKER = "align.json"
@@ -120,7 +118,7 @@ def _locate_by(
     """Find out where landmarks come from: a table, or the digest of a detector."""
     if detector:
         open_detector(Path(detector))  # a bad file is refused before anything is done
-        return None, hashlib.sha256(Path(detector).read_bytes()).hexdigest()
+        return None, file_sha256(Path(detector))
     table = landmarks or source / IDENTITY_TABLE
     if not landmarks and not has_landmarks(Path(table)):
         message = (
@@ -179,7 +177,7 @@ def _run(
     def write(name: str, content: bytes) -> None:
         with atomic(out / name) as temporary:
             temporary.write_bytes(content)
-        written[name] = crop_times(os.stat(out / name))
+        written[name] = file_times(os.stat(out / name))
 
     def marker() -> str:
         return json.dumps(

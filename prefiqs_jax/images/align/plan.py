@@ -1,4 +1,4 @@
-"""Which pictures of a folder to align, and where their crops go."""
+"""Which images of a folder to align, and where their crops go."""
 
 from collections.abc import Sequence
 from pathlib import PurePosixPath
@@ -11,12 +11,11 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.images.align.table import LandmarkTable, match
 from prefiqs_jax.images.folder import ImageFolder
 from prefiqs_jax.images.geometry import check_landmarks
-
-_NAMED = 3
+from prefiqs_jax.images.headers import list_bad
 
 
 class Task(NamedTuple):
-    """One picture to align."""
+    """One image to align."""
 
     name: str
     """Of the source, below its folder."""
@@ -24,18 +23,18 @@ class Task(NamedTuple):
     """Of the PNG, below the folder of crops."""
     identity: str | None
     landmarks: Float[np.ndarray, "5 2"] | None
-    """In the source picture; None if the detector is to find them."""
+    """In the source image; None if the detector is to find them."""
 
 
 def plan_crops(
     folder: ImageFolder, table: LandmarkTable | None
 ) -> tuple[list[Task], list[tuple[str, str]]]:
-    """List the pictures to align.
+    """List the images to align.
 
     Parameters
     ----------
     folder
-        Source pictures.
+        Source images.
     table
         Landmarks of them, by name with or without extension; None if a detector is to
         find them.
@@ -45,13 +44,13 @@ def plan_crops(
     tasks
         In the folder's order. The table's identities go before the folder's.
     unusable
-        (name, reason) of the pictures whose landmarks the table lacks, or that have
+        (name, reason) of the images whose landmarks the table lacks, or that have
         those of no face.
 
     Raises
     ------
     InputError
-        If two pictures would have one crop, or the table is ambiguous.
+        If two images would have one crop, or the table is ambiguous.
     """
     rows = match(table, folder.names) if table else {}
     tasks: list[Task] = []
@@ -78,7 +77,7 @@ def plan_crops(
 
 
 def describe_unusable(table: LandmarkTable, unusable: Sequence[tuple[str, str]]) -> str:
-    """Say in one line which pictures the table does not align, why, and what to do.
+    """Say in one line which images the table does not align, why, and what to do.
 
     Parameters
     ----------
@@ -87,15 +86,8 @@ def describe_unusable(table: LandmarkTable, unusable: Sequence[tuple[str, str]])
     unusable
         At least one, from :func:`plan_crops`.
     """
-    name, reason = unusable[0]
-    cure = f"correct {table.path}, or leave such pictures out with --on-bad-image skip"
-    if len(unusable) == 1:
-        return f"{name} {reason}; {cure}"
-    names = ", ".join(name for name, _ in unusable[:_NAMED])
-    if len(unusable) > _NAMED:
-        names += f" and {len(unusable) - _NAMED} more"
-    start = f"{len(unusable)} pictures cannot be aligned: {names}"
-    return f"{start}. {name} {reason}; {cure}"
+    cure = f"correct {table.path}, or leave such images out with --on-bad-image skip"
+    return f"{list_bad(unusable, 'aligned')}; {cure}"
 
 
 def as_stamped(landmarks: Float[np.ndarray, "5 2"]) -> tuple[tuple[float, ...], ...]:
@@ -104,7 +96,7 @@ def as_stamped(landmarks: Float[np.ndarray, "5 2"]) -> tuple[tuple[float, ...], 
 
 
 def _why_not(table: LandmarkTable, row: int | None) -> str:
-    """Say why a picture cannot be aligned, to be read after its name; else nothing."""
+    """Say why an image cannot be aligned, to be read after its name; else nothing."""
     if row is None:
         return "has no landmarks"
     try:

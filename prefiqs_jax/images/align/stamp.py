@@ -1,4 +1,4 @@
-"""What made an aligned picture, kept as a line of text in its PNG file."""
+"""What made an aligned image, kept as a line of text in its PNG file."""
 
 import hashlib
 import io
@@ -39,9 +39,9 @@ class Stamp(NamedTuple):
     opencv: str
     """First number of OpenCV's version: 4 and 5 interpolate differently."""
     landmarks: tuple[tuple[float, ...], ...]
-    """x and y of the five points in the source picture, in pixels."""
+    """x and y of the five points in the source image, in pixels."""
     source_sha256: str
-    """Of the file of the source picture."""
+    """Of the file of the source image."""
     pixels_sha256: str = ""
     """Of the crop's pixels, row by row; filled in when it is encoded."""
 

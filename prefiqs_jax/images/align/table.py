@@ -1,9 +1,8 @@
 """Tables of landmarks: ``images.csv``, and the lines of IJB-C."""
 
-import csv
 import dataclasses
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -11,6 +10,7 @@ from jaxtyping import Float
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images.geometry import LANDMARKS
+from prefiqs_jax.images.tables import csv_rows, image_named, open_table
 
 LANDMARK_COLUMNS = tuple(f"{name}_{axis}" for name in LANDMARKS for axis in "xy")
 """Columns of ``images.csv``: left_eye_x, left_eye_y, …, mouth_right_y."""
@@ -20,16 +20,16 @@ _IJBC_FIELDS = 12
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LandmarkTable:
-    """Landmarks of pictures, by the name of the file."""
+    """Landmarks of images, by the name of the file."""
 
     path: Path
     """Of the table."""
     files: tuple[str, ...]
-    """Paths below the folder of the pictures, with forward slashes."""
+    """Paths below the folder of the images, with forward slashes."""
     identities: tuple[str | None, ...] | None
-    """The person in each picture, None where unknown; None without that column."""
-    points: Float[np.ndarray, "pictures 5 2"]
-    """In pixels of the upright source picture, in the order of LANDMARKS; NaN where the
+    """The person in each image, None where unknown; None without that column."""
+    points: Float[np.ndarray, "images 5 2"]
+    """In pixels of the upright source image, in the order of LANDMARKS; NaN where the
     table has no finite number."""
 
 
@@ -53,27 +53,16 @@ def read_landmarks(path: str | os.PathLike[str]) -> LandmarkTable:
     ------
     InputError
         If the file cannot be read, lacks columns, or holds a text that is no number, or
-        a picture twice with different values.
+        an image twice with different values.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
+    if not path.exists():
         message = f"there is no table of landmarks {path}; give a CSV file"
-        raise InputError(message) from None
-    except OSError as error:
-        message = f"{path} cannot be read: {error.strerror}"
-        raise InputError(message) from None
-    except UnicodeDecodeError:
-        message = f"{path} is not UTF-8 text; save it as CSV UTF-8"
-        raise InputError(message) from None
-    lines = text.splitlines()
-    if path.suffix == ".txt":
-        return _collect(path, _ijbc_rows(path, lines), with_identity=False)
-    reader = csv.DictReader(lines, skipinitialspace=True)
-    try:
-        columns = [column.strip() for column in reader.fieldnames or ()]
-        reader.fieldnames = columns
+        raise InputError(message)
+    with open_table(path) as file:
+        if path.suffix == ".txt":
+            return _collect(path, _ijbc_rows(path, file), with_identity=False)
+        columns, rows = csv_rows(file)
         missing = [c for c in ("file", *LANDMARK_COLUMNS) if c not in columns]
         if missing:
             found = ", ".join(columns) or "none"
@@ -82,10 +71,7 @@ def read_landmarks(path: str | os.PathLike[str]) -> LandmarkTable:
                 f"file, identity, {LANDMARK_COLUMNS[0]}, … {LANDMARK_COLUMNS[-1]}"
             )
             raise InputError(message)
-        return _collect(path, reader, with_identity="identity" in columns)
-    except csv.Error as error:
-        message = f"{path} is no valid CSV ({error}); export it again"
-        raise InputError(message) from None
+        return _collect(path, rows, with_identity="identity" in columns)
 
 
 def has_landmarks(path: str | os.PathLike[str]) -> bool:
@@ -98,9 +84,9 @@ def has_landmarks(path: str | os.PathLike[str]) -> bool:
 
 
 def match(table: LandmarkTable, names: Sequence[str]) -> dict[str, int]:
-    """Find the row of each picture.
+    """Find the row of each image.
 
-    A picture is looked up by its name, and then by its name without extension: a
+    An image is looked up by its name, and then by its name without extension: a
     table often names the aligned PNG of a JPEG.
 
     Parameters
@@ -108,12 +94,12 @@ def match(table: LandmarkTable, names: Sequence[str]) -> dict[str, int]:
     table
         Landmarks.
     names
-        Of the pictures, below their folder.
+        Of the images, below their folder.
 
     Returns
     -------
     dict
-        Name to row of the table; pictures without a row are not in it.
+        Name to row of the table; images without a row are not in it.
     """
     by_name = {file: row for row, file in enumerate(table.files)}
     by_stem: dict[str, list[int]] = {}
@@ -137,7 +123,7 @@ def _stem(name: str) -> str:
     return str(PurePosixPath(name).with_suffix(""))
 
 
-def _ijbc_rows(path: Path, lines: Sequence[str]) -> Iterator[dict[str, str]]:
+def _ijbc_rows(path: Path, lines: Iterable[str]) -> Iterator[dict[str, str | None]]:
     for number, line in enumerate(lines, 1):
         words = line.split()
         if not words:
@@ -153,11 +139,11 @@ def _ijbc_rows(path: Path, lines: Sequence[str]) -> Iterator[dict[str, str]]:
 
 
 def _collect(
-    path: Path, rows: Iterable[Mapping[str, str | None]], *, with_identity: bool
+    path: Path, rows: Iterable[dict[str, str | None]], *, with_identity: bool
 ) -> LandmarkTable:
     known: dict[str, tuple[str | None, tuple[float | None, ...]]] = {}
     for row in rows:
-        name = (row["file"] or "").strip().replace("\\", "/").removeprefix("./")
+        name = image_named(row)
         if not name:
             continue
         who = ((row["identity"] or "").strip() or None) if with_identity else None
@@ -167,7 +153,7 @@ def _collect(
             message = f"{path} lists {name} twice, with different values; keep one row"
             raise InputError(message)
     if not known:
-        message = f"{path} lists no pictures; give one row for each"
+        message = f"{path} lists no images; give one row for each"
         raise InputError(message)
     # None becomes NaN.
     points = np.array([values for _, values in known.values()], np.float64)

@@ -1,6 +1,5 @@
-"""Make face pictures worse by a known amount: ground truth for quality measures."""
+"""Degrade face images by a known severity: ground truth for quality measures."""
 
-from prefiqs_jax.images.degrade.contract import Degradation
-from prefiqs_jax.images.degrade.ladder import DEGRADATIONS, degrade
+from prefiqs_jax.images.degrade.apply import DEGRADATIONS, Degradation, degrade
 
 __all__ = ["DEGRADATIONS", "Degradation", "degrade"]

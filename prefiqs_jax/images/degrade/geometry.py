@@ -1,6 +1,6 @@
 """Errors of alignment: a face off its place, turned, or of the wrong size.
 
-What enters at the borders repeats the outermost pixels. A wider crop of a real picture
+What enters at the borders repeats the outermost pixels. A wider crop of a real image
 would show hair, neck and background there, and no second face: a mirrored border would
 show another mouth and chin, or eyes, to which networks respond; a black one, an edge
 that no real crop has.
@@ -36,7 +36,7 @@ def translation(
 def rotation(
     picture: np.ndarray, severity: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Turn the face about the picture's centre, to a random side.
+    """Turn the face about the image's centre, to a random side.
 
     By 15° at severity 1.
     """
@@ -45,7 +45,7 @@ def rotation(
     height, width = picture.shape[:2]
     # No corner is further from the centre than half the diagonal.
     margin = int(np.ceil(np.hypot(height, width) / 2 - min(height, width) / 2)) + 1
-    # Maps x and y of the result to x and y of the extended picture, in two rows.
+    # Maps x and y of the result to x and y of the extended image, in two rows.
     matrix = (
         cos, -sin, width / 2 + margin - cos * width / 2 + sin * height / 2,
         sin, cos, height / 2 + margin - sin * width / 2 - cos * height / 2,
@@ -64,7 +64,7 @@ def rotation(
 def scaling(
     picture: np.ndarray, severity: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Enlarge or shrink the face about the picture's centre, at random one of the two.
+    """Enlarge or shrink the face about the image's centre, at random one of the two.
 
     By a factor of 1.2 at severity 1.
     """
@@ -77,7 +77,7 @@ def scaling(
 def _crop(
     picture: np.ndarray, left: float, top: float, right: float, bottom: float
 ) -> np.ndarray:
-    """Fill the picture's size with a box of it, which may reach over its borders.
+    """Fill the image's size with a box of it, which may reach over its borders.
 
     Edges in pixels. Pillow's filters interpolate where the box is enlarged and average
     where it is shrunk, so that nothing aliases.

@@ -17,13 +17,13 @@ _LINEAR = _srgb_decoded(np.arange(256.0)).astype(np.float32)
 
 
 def side_px(picture: np.ndarray) -> float:
-    """Return the side of the square with the area of a picture, in pixels."""
+    """Return the side of the square with the area of an image, in pixels."""
     height, width = picture.shape[:2]
     return float(np.sqrt(height * width))
 
 
 def template_grid(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Give the centres of a picture's pixels in pixels of the ArcFace template.
+    """Give the centres of an image's pixels in pixels of the ArcFace template.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def template_grid(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     -------
     x, y
         Shapes (1, width) and (height, 1), float32; they run from 0 to 111 if the
-        picture has the size of the template.
+        image has the size of the template.
     """
     height, width = picture.shape[:2]
     x = (np.arange(width, dtype=np.float32) + 0.5) * (TEMPLATE / width) - 0.5
@@ -77,21 +77,21 @@ def from_linear(light: np.ndarray) -> np.ndarray:
 
 
 def blend(picture: np.ndarray, over: np.ndarray, opacity: np.ndarray) -> np.ndarray:
-    """Lay colours over a picture.
+    """Lay colours over an image.
 
     Parameters
     ----------
     picture
         Shape (height, width, 3), uint8.
     over
-        Colours on 0 to 255; broadcasts to the picture.
+        Colours on 0 to 255; broadcasts to the image.
     opacity
-        Shape (height, width), in [0, 1]; where it is 0 the picture stays exactly.
+        Shape (height, width), in [0, 1]; where it is 0 the image stays exactly.
 
     Returns
     -------
     np.ndarray
-        Same shape as the picture, float32.
+        Same shape as the image, float32.
     """
     below = picture.astype(np.float32)
     return below + opacity[..., None] * (over - below)

@@ -1,4 +1,4 @@
-"""Cut an aligned face out of a picture."""
+"""Cut an aligned face out of an image."""
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -34,12 +34,12 @@ def align(
     -------
     ndarray
         Shape (height, width, 3) of the template, uint8, RGB. Black where the crop
-        reaches over the edge of the picture.
+        reaches over the edge of the image.
 
     Raises
     ------
     InputError
-        If the landmarks are not those of an upright face in this picture, there is no
+        If the landmarks are not those of an upright face in this image, there is no
         such template or size, or OpenCV is not installed.
 
     Notes
@@ -47,7 +47,7 @@ def align(
     The transform is :func:`~prefiqs_jax.images.geometry.similarity`, the interpolation
     OpenCV's bilinear ``warpAffine``, as in insightface. OpenCV 5 interpolates at the
     exact place, OpenCV 4 at the nearest of 32 × 32 places of a pixel, which moves
-    about one sample in fifteen by one grey level, seldom by two or three. A picture
+    about one sample in fifteen by one grey level, seldom by two or three. An image
     much larger than its crop is sampled, not averaged.
 
     References
@@ -65,14 +65,14 @@ def align(
 def warp(
     pixels: UInt8[np.ndarray, "height width 3"], matrix: Matrix, height: int, width: int
 ) -> UInt8[np.ndarray, "crop_height crop_width 3"]:
-    """Resample a picture bilinearly, black outside it.
+    """Resample an image bilinearly, black outside it.
 
     Parameters
     ----------
     pixels
         Shape (height, width, 3), uint8.
     matrix
-        Shape (2, 3): takes places of the picture to places of the crop.
+        Shape (2, 3): takes places of the image to places of the crop.
     height, width
         Of the crop, in pixels.
     """
@@ -91,7 +91,7 @@ def _check_pixels(pixels: np.ndarray) -> np.ndarray:
     shape, kind = np.shape(pixels), np.asarray(pixels).dtype
     if len(shape) != 3 or shape[2] != 3 or 0 in shape or kind != np.uint8:
         message = (
-            f"the picture has shape {shape} and type {kind}; give (height, width, 3), "
+            f"the image has shape {shape} and type {kind}; give (height, width, 3), "
             "uint8, RGB"
         )
         raise InputError(message)

@@ -1,4 +1,4 @@
-"""Whether five points can be the landmarks of an upright face in a picture."""
+"""Whether five points can be the landmarks of an upright face in an image."""
 
 import numpy as np
 from jaxtyping import Float
@@ -21,13 +21,13 @@ def check_landmarks(
         Shape (5, 2): x and y in pixels, in the order of
         :data:`~prefiqs_jax.images.geometry.LANDMARKS`.
     size
-        (height, width) of the picture, if known: at least one landmark must lie in it.
+        (height, width) of the image, if known: at least one landmark must lie in it.
 
     Raises
     ------
     InputError
         If they have another shape, are not finite, coincide, lie on one line, are in
-        another order, or all lie outside the picture.
+        another order, or all lie outside the image.
 
     Notes
     -----
@@ -49,8 +49,8 @@ def check_landmarks(
         inside = (points >= -0.5) & (points <= (width - 0.5, height - 0.5))
         if not inside.all(axis=1).any():
             message = (
-                f"no landmark lies in the picture of {width}×{height} pixels; "
-                "give landmarks of the picture in this size"
+                f"no landmark lies in the image of {width}×{height} pixels; "
+                "give landmarks of the image in this size"
             )
             raise InputError(message)
 

@@ -114,7 +114,7 @@ def error_matrix(error: Misalignment, template: Template) -> Matrix:
         turn = amount * turn
     elif kind == "rotation":
         sine, cosine = math.sin(math.radians(amount)), math.cos(math.radians(amount))
-        # y points down, so this is clockwise for who looks at the picture.
+        # y points down, so this is clockwise for who looks at the image.
         turn = np.array([[cosine, -sine], [sine, cosine]])
     elif kind in ("shift_x", "shift_y"):
         shift[int(kind == "shift_y")] = amount
@@ -133,16 +133,16 @@ def misaligned_crops(
     template: Template,
     errors: Sequence[Misalignment],
 ) -> tuple[UInt8[np.ndarray, "errors rows columns 3"], list[bool]]:
-    """Cut one face with each error, in one step from the picture.
+    """Cut one face with each error, in one step from the image.
 
-    Nothing is interpolated twice, and no border appears where the picture goes on.
+    Nothing is interpolated twice, and no border appears where the image goes on.
 
     Parameters
     ----------
     pixels
         Shape (height, width, 3), uint8, RGB.
     landmarks
-        Of the face, shape (5, 2), in pixels of the picture; None for a picture that is
+        Of the face, shape (5, 2), in pixels of the image; None for an image that is
         aligned already, which the errors are then cut from.
     template
         Of the crops.
@@ -154,19 +154,19 @@ def misaligned_crops(
     crops
         Shape (errors, height, width, 3), uint8.
     over_the_edge
-        Whether each crop reaches over the edge of the picture and so has black in it.
+        Whether each crop reaches over the edge of the image and so has black in it.
 
     Raises
     ------
     InputError
-        If a picture without landmarks has not the size of the template.
+        If an image without landmarks has not the size of the template.
     """
     aligned = np.eye(2, 3)
     if landmarks is not None:
         aligned = similarity(landmarks, template.points)
     elif pixels.shape[:2] != template[:2]:
         message = (
-            f"a picture of {pixels.shape[1]}×{pixels.shape[0]} pixels is not aligned "
+            f"an image of {pixels.shape[1]}×{pixels.shape[0]} pixels is not aligned "
             f"to {template.width}×{template.height} (width×height); give its landmarks"
         )
         raise InputError(message)

@@ -1,4 +1,4 @@
-"""Where the five landmarks of a face lie in an aligned picture."""
+"""Where the five landmarks of a face lie in an aligned image."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ LANDMARKS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
 
 
 class Template(NamedTuple):
-    """A size of picture and the places of the five landmarks in it."""
+    """A size of image and the places of the five landmarks in it."""
 
     height: int
     """In pixels."""
@@ -24,7 +24,7 @@ class Template(NamedTuple):
 
 _WIDE_PX, _SIDE_PX = 112, 128
 _MARGIN_PX = 8
-# Given for a picture that is 96 wide; ArcFace's has 8 columns more on either side.
+# Given for an image that is 96 wide; ArcFace's has 8 columns more on either side.
 _NARROW = (
     (30.2946, 51.6963),
     (65.5318, 51.5014),
@@ -62,7 +62,7 @@ def template_named(name: str, size: int | None = None) -> Template:
     name
         One of :data:`TEMPLATES`.
     size
-        Height of the picture in pixels; None for the template's own. A multiple of 112
+        Height of the image in pixels; None for the template's own. A multiple of 112
         scales the template. A multiple of 128, for ``arcface`` only, adds a margin as
         insightface does: with r = size / 128, points times r, and 8 r more in x.
 
@@ -82,7 +82,7 @@ def template_named(name: str, size: int | None = None) -> Template:
     CVPR. Points and rule of sizes are those of its reference implementation.
 
     Liu et al. (2017). SphereFace: Deep Hypersphere Embedding for Face Recognition.
-    CVPR. Points of the 96 wide picture.
+    CVPR. Points of the 96 wide image.
 
     Examples
     --------

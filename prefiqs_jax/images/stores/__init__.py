@@ -1,4 +1,4 @@
-"""Where the pictures of a folder come from: files, or bytes, crops, worse copies."""
+"""Where the images of a folder come from: files, or bytes, crops, degraded copies."""
 
 from prefiqs_jax.images.stores.contract import Store
 from prefiqs_jax.images.stores.degraded import Degraded, Recipe

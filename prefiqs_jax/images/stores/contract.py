@@ -9,7 +9,7 @@ from prefiqs_jax.images.opening import NeededSize
 
 @runtime_checkable
 class Store(Protocol):
-    """Gives pictures by their names, one at a time, to many threads at once.
+    """Gives images by their names, one at a time, to many threads at once.
 
     A frozen record: nothing that is decoded stays in it.
     """
@@ -27,23 +27,23 @@ class Store(Protocol):
         ...
 
     def check(self, root: Path, name: str, needed: NeededSize | None) -> None:
-        """Find out, without decoding, whether a picture can be used.
+        """Find out, without decoding, whether an image can be used.
 
         Parameters
         ----------
         root, name
-            The folder's root and the picture's name.
+            The folder's root and the image's name.
         needed
-            Size that the picture must have; None for any.
+            Size that the image must have; None for any.
 
         Raises
         ------
         BadImage
-            If the picture is absent, unreadable or of another size. Damage below its
+            If the image is absent, unreadable or of another size. Damage below its
             header shows only in `load`.
         """
         ...
 
     def load(self, root: Path, name: str, needed: NeededSize | None) -> Decoded:
-        """Decode a picture; parameters and errors as those of `check`."""
+        """Decode an image; parameters and errors as those of `check`."""
         ...

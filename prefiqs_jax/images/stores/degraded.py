@@ -1,4 +1,4 @@
-"""Pictures that are worse copies of others, made while they are loaded."""
+"""Images that are degraded copies of others, made while they are loaded."""
 
 import dataclasses
 import hashlib
@@ -16,7 +16,7 @@ class Recipe(NamedTuple):
     """How one copy is made; see :func:`prefiqs_jax.images.degrade.degrade`."""
 
     original: str
-    """Name of the picture that is degraded."""
+    """Name of the image that is degraded."""
     degradation: str
     severity: float
     """In [0, 1]."""
@@ -27,7 +27,7 @@ class Recipe(NamedTuple):
 class Degraded:
     """Names that have a recipe are copies; all others are as the store behind has them.
 
-    Pictures are degraded before they are cut to a narrower template, as masks and
+    Images are degraded before they are cut to a narrower template, as masks and
     glasses sit right on faces aligned to the ArcFace template.
     """
 

@@ -1,9 +1,9 @@
-"""Pictures that are plain files below the folder's root."""
+"""Images that are plain files below the folder's root."""
 
 import dataclasses
 from pathlib import Path
 
-from prefiqs_jax.images.decode import Decoded, prepare, to_rgb
+from prefiqs_jax.images.decode import Decoded, decode_file
 from prefiqs_jax.images.opening import (
     NeededSize,
     check_size,
@@ -35,7 +35,7 @@ class Files:
 
     def load(self, root: Path, name: str, needed: NeededSize | None) -> Decoded:
         """Decode a file; errors as :class:`Store` says."""
-        return to_rgb(prepare(root / name, name, needed))
+        return decode_file(root / name, name, needed)
 
 
 FILES = Files()

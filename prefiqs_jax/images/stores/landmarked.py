@@ -1,4 +1,4 @@
-"""Pictures of faces anywhere, aligned by their five points while they are loaded."""
+"""Images of faces anywhere, aligned by their five points while they are loaded."""
 
 import dataclasses
 import hashlib
@@ -18,20 +18,20 @@ from prefiqs_jax.images.stores.files import FILES
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Landmarked:
-    """Every name has a picture of any size and the landmarks of one face in it.
+    """Every name has an image of any size and the landmarks of one face in it.
 
     What comes out is aligned to the ArcFace template, 112×112 pixels. Any five points
     that differ will do, as in the protocols that give them: a detector may place those
     of a profile or of a face upside down in another order.
     """
 
-    landmarks: Float[np.ndarray, "pictures 5 2"]
+    landmarks: Float[np.ndarray, "images 5 2"]
     """x and y in pixels of left eye, right eye, nose, left and right corner of the
     mouth, left and right as they are seen."""
     row: Mapping[str, int]
     """Row of `landmarks` by name."""
     store: Store = FILES
-    """Where the pictures themselves are."""
+    """Where the images themselves are."""
 
     @property
     def sha256(self) -> str:
@@ -54,7 +54,7 @@ class Landmarked:
             check_size(name, ARCFACE_SIZE, needed)
 
     def load(self, root: Path, name: str, needed: NeededSize | None) -> Decoded:
-        """Decode and align a picture; errors as :class:`Store` says."""
+        """Decode and align an image; errors as :class:`Store` says."""
         points = self._points(name)
         if needed:
             check_size(name, ARCFACE_SIZE, needed)

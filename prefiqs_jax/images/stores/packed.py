@@ -1,4 +1,4 @@
-"""Pictures whose encoded bytes are in memory, as they were in one large file."""
+"""Images whose encoded bytes are in memory, as they were in one large file."""
 
 import dataclasses
 import hashlib
@@ -6,7 +6,7 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
-from prefiqs_jax.images.decode import Decoded, prepare_bytes, to_rgb
+from prefiqs_jax.images.decode import Decoded, decode_bytes
 from prefiqs_jax.images.opening import (
     BadImage,
     NeededSize,
@@ -21,7 +21,7 @@ class Packed:
     """Every name has bytes: those of a JPEG or PNG file, say."""
 
     pictures: Mapping[str, bytes]
-    """Encoded pictures by name."""
+    """Encoded images by name."""
 
     @property
     def sha256(self) -> str:
@@ -42,7 +42,7 @@ class Packed:
 
     def load(self, root: Path, name: str, needed: NeededSize | None) -> Decoded:
         """Decode the bytes; errors as :class:`Store` says."""
-        return to_rgb(prepare_bytes(self._data(root, name), name, needed))
+        return decode_bytes(self._data(root, name), name, needed)
 
     def _data(self, root: Path, name: str) -> bytes:
         if name not in self.pictures:

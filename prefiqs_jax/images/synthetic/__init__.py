@@ -1,4 +1,4 @@
-"""Faces of nobody: people and photographs drawn from random keys."""
+"""Synthetic faces: people and photographs drawn from random keys."""
 
 from prefiqs_jax.images.synthetic.captures import Capture, draw_capture
 from prefiqs_jax.images.synthetic.people import Identity, draw_identity

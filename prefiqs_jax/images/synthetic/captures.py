@@ -15,7 +15,7 @@ class Capture(NamedTuple):
     """One photograph of anybody. Scalars are float32 arrays of shape ()."""
 
     yaw: Array
-    """Radians; positive turns the face to the right of the picture."""
+    """Radians; positive turns the face to the right of the image."""
     pitch: Array
     """Radians; positive looks down."""
     roll: Array

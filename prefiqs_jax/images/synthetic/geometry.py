@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from prefiqs_jax.images.geometry import TEMPLATES
 from prefiqs_jax.images.synthetic.captures import Capture
 from prefiqs_jax.images.synthetic.people import Identity
 from prefiqs_jax.images.synthetic.soft import blob, bump, step
@@ -18,16 +19,7 @@ from prefiqs_jax.images.synthetic.soft import blob, bump, step
 DEPTH = 1.12
 """Half the head from face to nape, in head units."""
 
-# Five points of the 112×112 template of ArcFace (insightface): eyes, nose, mouth
-# corners, as they lie in the picture from left to right.
-TEMPLATE_PX = (
-    (38.2946, 51.6963),
-    (73.5318, 51.5014),
-    (56.0252, 71.7366),
-    (41.5493, 92.3655),
-    (70.7299, 92.2041),
-)
-TEMPLATE_SIDE_PX = 112
+_TEMPLATE = TEMPLATES["arcface"]
 
 
 class Surface(NamedTuple):
@@ -152,8 +144,8 @@ def align(person: Identity, capture: Capture, side_px: int) -> Similarity:
     Least squares over the five landmarks (Umeyama 1991, as ArcFace's crops are made),
     then the roll, shift and scale that this photograph's alignment left over.
     """
-    ratio = side_px / TEMPLATE_SIDE_PX
-    seen, wanted = landmarks(person, capture), jnp.array(TEMPLATE_PX, jnp.float32)
+    ratio = side_px / _TEMPLATE.height
+    seen, wanted = landmarks(person, capture), jnp.array(_TEMPLATE.points, jnp.float32)
     wanted = wanted * ratio
     seen_at, wanted_at = seen.mean(axis=0), wanted.mean(axis=0)
     p, q = seen - seen_at[None], wanted - wanted_at[None]

@@ -1,7 +1,7 @@
 """What makes a person: geometry of head and features, skin, hair, irises.
 
 Lengths are in head units: the mean head is 2 units wide, about 15 cm. u points to the
-right of the picture, v down, both from the centre of the head.
+right of the image, v down, both from the centre of the head.
 """
 
 from typing import NamedTuple

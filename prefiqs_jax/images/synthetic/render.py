@@ -16,8 +16,8 @@ from prefiqs_jax.images.synthetic.people import Identity, draw_identity
 from prefiqs_jax.images.synthetic.soft import Layer, blob, paint, step, to_srgb
 
 SIDE_PX = 112
-# Pictures in a step. Larger ones fall out of a processor's cache: 64 at once take twice
-# as long a picture as 16.
+# Images in a step. Larger ones fall out of a processor's cache: 64 at once take twice
+# as long an image as 16.
 _CHUNK = 16
 # Of linear light: what a camera takes for grey, and how far it goes towards it.
 _GREY, _METERING = 0.24, 0.7
@@ -31,7 +31,7 @@ def faces(
     variation: float | Array = 1.0,
     side_px: int = SIDE_PX,
 ) -> Array:
-    """Photograph people who do not exist.
+    """Render photographs of synthetic people.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def faces(
         Spread of the circumstances: 0 is a passport photograph, 1 everyday life, and
         beyond it people get hard to tell.
     side_px
-        Side of the pictures in pixels.
+        Side of the images in pixels.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def faces(
     --------
     >>> people = jax.random.split(jax.random.key(0), 2)
     >>> photographs = jax.random.split(jax.random.key(1), 2)
-    >>> pictures = faces(people, photographs)
+    >>> images = faces(people, photographs)
     >>> pictures.shape, pictures.dtype
     ((2, 112, 112, 3), dtype('uint8'))
     """
@@ -83,7 +83,7 @@ def render(people: Identity, captures: Capture, *, side_px: int = SIDE_PX) -> Ar
         Batches of the records that :func:`draw_identity` and :func:`draw_capture`
         give: every field has a leading axis. Change them by hand as you like.
     side_px
-        Side of the pictures in pixels; the ArcFace template scales with it.
+        Side of the images in pixels; the ArcFace template scales with it.
 
     Returns
     -------
@@ -111,9 +111,9 @@ def render(people: Identity, captures: Capture, *, side_px: int = SIDE_PX) -> Ar
 def _in_chunks(
     make: Callable[..., Array], batch: tuple[Any, Any], counts: tuple[int, int]
 ) -> Array:
-    """Make pictures in steps of one size: nothing compiles twice, whatever the batch.
+    """Make images in steps of one size: nothing compiles twice, whatever the batch.
 
-    So a picture is the same, bit for bit, alone and in any batch.
+    So an image is the same, bit for bit, alone and in any batch.
     """
     people, captures = counts
     if people == 0 or people != captures:
@@ -124,7 +124,7 @@ def _in_chunks(
         raise InputError(message)
     parts = []
     for start in range(0, people, _CHUNK):
-        # The last picture fills the last step.
+        # The last image fills the last step.
         rows = np.minimum(np.arange(start, start + _CHUNK), people - 1)
         parts.append(make(*jax.tree.map(lambda field, rows=rows: field[rows], batch)))
     return jnp.concatenate(parts)[:people]
@@ -156,7 +156,7 @@ class _View(NamedTuple):
 
 
 class _Coats(NamedTuple):
-    """What lies where in a picture."""
+    """What lies where in an image."""
 
     behind: list[Layer]
     """Beside the head and behind it."""

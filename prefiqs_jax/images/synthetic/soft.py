@@ -45,7 +45,7 @@ class Layer(NamedTuple):
 
 
 def paint(picture: Array, layers: Sequence[Layer]) -> Array:
-    """Lay coats over a picture, (height, width, 3), the first one first."""
+    """Lay coats over an image, (height, width, 3), the first one first."""
     for cover, colour, shade in layers:
         coat = colour[None, None]
         if shade is not None:

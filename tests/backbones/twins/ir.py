@@ -137,7 +137,7 @@ def curricularface_ir(
     Parameters
     ----------
     blocks, widths
-        Residual blocks and channels of each stage; every stage halves the picture.
+        Residual blocks and channels of each stage; every stage halves the image.
     se
         With squeeze-and-excitation as the last part of every residual branch.
     stem
@@ -177,7 +177,7 @@ def adaface_ir(
     Parameters
     ----------
     blocks, widths
-        Residual blocks and channels of each stage; every stage halves the picture.
+        Residual blocks and channels of each stage; every stage halves the image.
         None = 64 to 512, with bottlenecks 256 to 2048.
     bottleneck
         Blocks of IR-152 and IR-200.

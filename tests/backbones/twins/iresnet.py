@@ -122,7 +122,7 @@ def iresnet(
     Parameters
     ----------
     blocks, widths
-        Residual blocks and channels of each stage; every stage halves the picture.
+        Residual blocks and channels of each stage; every stage halves the image.
     epsilon
         Of every batch norm: 1e-5, MagFace 2e-5.
     embedding_dim

@@ -1,6 +1,7 @@
 """Operators that act on each number alone, with the derivatives that PyTorch has."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -19,63 +20,107 @@ from prefiqs_jax.backbones.onnx_graph.values import (
 Operator = Callable[[Call], Value]
 
 
-def pointwise(function: Callable[..., Any], known: Any = None) -> Operator:
-    """Make an operator of a function of arrays that broadcast.
-
-    Parameters
-    ----------
-    function
-        Of JAX arrays.
-    known
-        The same of NumPy arrays, for shapes and constants; None = `function`.
-    """
-
-    def operator(call: Call) -> Value:
-        values = [call.operand(i) for i in range(max(1, len(call.operands)))]
-        chosen = function
-        if known is not None and all(is_known(value) for value in values):
-            chosen = known
-        return combine(chosen, values, call.dtype)
-
-    return operator
-
-
-def variadic(function: Callable[..., Any], known: Any) -> Operator:
-    """Make an operator of any number of inputs of a function of two."""
-
-    def operator(call: Call) -> Value:
-        total = call.operand(0)
-        for i in range(1, len(call.operands)):
-            pair = [total, call.operand(i)]
-            chosen = known if all(is_known(value) for value in pair) else function
-            total = combine(chosen, pair, call.dtype)
-        return total
-
-    return operator
-
-
-def absolute(x: Any) -> Any:
+def absolute(module: Any, x: Any) -> Any:
     """Return |x|; the derivative at 0 is 0, as in PyTorch, where JAX has 1."""
-    return jnp.where(x < 0, -x, jnp.where(x > 0, x, 0 * x))
+    return x * module.sign(x)
 
 
-def divide(call: Call) -> Value:
+def divide(module: Any, a: Any, b: Any) -> Any:
     """Divide; integers are truncated towards zero, as in C."""
-    values = [call.operand(0), call.operand(1)]
-
-    def quotient(a: Any, b: Any) -> Any:
-        if a.dtype.kind in "iu":
-            return np.sign(a) * np.sign(b) * (np.abs(a) // np.abs(b))
-        return a / b
-
-    known = all(is_known(value) for value in values)
-    return combine(quotient if known else jnp.divide, values, call.dtype)
+    if a.dtype.kind in "iu":
+        return module.sign(a) * module.sign(b) * (abs(a) // abs(b))
+    return a / b
 
 
-def modulo(call: Call) -> Value:
-    """Take the remainder, with the sign of the divisor or, as in C, of the dividend."""
-    name = "fmod" if call.attribute("fmod", 0) else "mod"
-    return pointwise(getattr(jnp, name), getattr(np, name))(call)
+def limited(x: Any, low: Any, high: Any) -> Any:
+    """Limit to [low, high]; at the limits the derivative is 0, as of PyTorch's ReLU6.
+
+    A limit is one number, or None for none.
+    """
+    if low is not None:
+        x = jnp.where(x <= low, jnp.full_like(x, low), x)
+    if high is not None:
+        x = jnp.where(x >= high, jnp.full_like(x, high), x)
+    return x
+
+
+def _gelu(x: Any, approximate: str) -> Any:
+    return jax.nn.gelu(x, approximate={"none": False, "tanh": True}[approximate])
+
+
+# Either the name that NumPy and JAX have in common, or a function of that module, the
+# inputs and the attributes of the node.
+ELEMENTWISE: Mapping[str, str | Callable[..., Any]] = {
+    "Abs": absolute,
+    "Add": "add",
+    "And": "logical_and",
+    "Ceil": "ceil",
+    "Div": divide,
+    "Equal": "equal",
+    "Exp": "exp",
+    "Floor": "floor",
+    "Greater": "greater",
+    "GreaterOrEqual": "greater_equal",
+    "Less": "less",
+    "LessOrEqual": "less_equal",
+    "Log": "log",
+    "Max": lambda module, *x: functools.reduce(module.maximum, x),
+    "Min": lambda module, *x: functools.reduce(module.minimum, x),
+    # With the sign of the divisor or, as in C, of the dividend.
+    "Mod": lambda module, a, b, fmod: (module.fmod if fmod else module.mod)(a, b),
+    "Mul": "multiply",
+    "Neg": "negative",
+    "Not": "logical_not",
+    "Or": "logical_or",
+    "Reciprocal": lambda _, x: 1 / x,
+    "Sqrt": "sqrt",
+    "Sub": "subtract",
+    "Sum": lambda module, *x: functools.reduce(module.add, x),
+    "Where": "where",
+}
+# Functions of one activation and the attributes of the node.
+ACTIVATIONS: Mapping[str, Callable[..., Any]] = {
+    "Celu": lambda x, alpha: jax.nn.celu(x, alpha),
+    "Cos": jnp.cos,
+    "Elu": lambda x, alpha: jax.nn.elu(x, alpha),
+    "Erf": jax.scipy.special.erf,
+    "Gelu": _gelu,
+    "HardSigmoid": lambda x, alpha, beta: limited(alpha * x + beta, 0, 1),
+    "HardSwish": lambda x: x * limited(x / 6 + 0.5, 0, 1),
+    "LeakyRelu": lambda x, alpha: jnp.where(x > 0, x, alpha * x),
+    "Mish": jax.nn.mish,
+    "Relu": jax.nn.relu,
+    "Selu": lambda x, alpha, gamma: gamma * jax.nn.elu(x, alpha),
+    "Sigmoid": jax.nn.sigmoid,
+    "Sin": jnp.sin,
+    "Softplus": jax.nn.softplus,
+    "Softsign": jax.nn.soft_sign,
+    "Tanh": jnp.tanh,
+}
+
+
+def elementwise(function: str | Callable[..., Any]) -> Operator:
+    """Make an operator of an entry of `ELEMENTWISE`."""
+
+    def operator(call: Call) -> Value:
+        chosen = (
+            getattr(call.module, function)
+            if isinstance(function, str)
+            else functools.partial(function, call.module, **call.node.attributes)
+        )
+        return combine(chosen, call.all_operands(), call.dtype)
+
+    return operator
+
+
+def activation(function: Callable[..., Any]) -> Operator:
+    """Make an operator of an entry of `ACTIVATIONS`."""
+
+    def operator(call: Call) -> Value:
+        applied = functools.partial(function, **call.node.attributes)
+        return combine(applied, [call.lifted(0)], call.dtype)
+
+    return operator
 
 
 def power(call: Call) -> Value:
@@ -88,14 +133,7 @@ def power(call: Call) -> Value:
             return combine(jnp.sqrt, [call.operand(0)], call.dtype)
         if y.is_integer() and abs(y) <= 16:
             return combine(lambda x: x ** int(y), [call.operand(0)], call.dtype)
-    return pointwise(jnp.power, np.power)(call)
-
-
-def where(call: Call) -> Value:
-    """Choose by a condition; what is not chosen gives no derivative."""
-    values = [call.operand(i) for i in range(3)]
-    chosen = np.where if all(is_known(value) for value in values) else jnp.where
-    return combine(chosen, values, call.dtype)
+    return elementwise("power")(call)
 
 
 def cast(call: Call) -> Value:
@@ -106,7 +144,7 @@ def cast(call: Call) -> Value:
     from onnx import helper
 
     value = call.operand(0)
-    dtype = np.dtype(helper.tensor_dtype_to_np_dtype(call.attribute("to", 1)))
+    dtype = np.dtype(helper.tensor_dtype_to_np_dtype(call.attribute("to")))
     if dtype.kind not in "fiub" or dtype.itemsize < 1:
         why = f"casts to {dtype}; export it in float32"
         raise call.node.refusal(why)
@@ -117,23 +155,18 @@ def cast(call: Call) -> Value:
 
 
 def clip(call: Call) -> Value:
-    """Limit to [min, max]; at the limits the derivative is 0, as of PyTorch's ReLU6."""
-    low = call.attribute("min", call.known(1))
-    high = call.attribute("max", call.known(2))
+    """Limit to [min, max], attributes or, in later opsets, inputs."""
     value = call.operand(0)
+    low, high = (
+        None if limit is None else np.asarray(limit).item()
+        for limit in (
+            call.attribute("min", call.known(1)),
+            call.attribute("max", call.known(2)),
+        )
+    )
     if isinstance(value, np.ndarray):
         return np.clip(value, low, high).astype(value.dtype)
-
-    def limited(x: Any) -> Any:
-        if low is not None:
-            least = jnp.asarray(low, x.dtype).reshape(())
-            x = jnp.where(x <= least, least, x)
-        if high is not None:
-            most = jnp.asarray(high, x.dtype).reshape(())
-            x = jnp.where(x >= most, most, x)
-        return x
-
-    return combine(limited, [value], call.dtype)
+    return combine(lambda x: limited(x, low, high), [value], call.dtype)
 
 
 def prelu(call: Call) -> Value:
@@ -144,70 +177,3 @@ def prelu(call: Call) -> Value:
         # MXNet's exporter left these without the axes of the pixels.
         slope = plain(slope).reshape(-1, *(1 for _ in shape[2:]))
     return combine(lambda x, a: jnp.where(x > 0, x, a * x), [x, slope], call.dtype)
-
-
-def activation(make: Callable[[Call], Callable[[Any], Any]]) -> Operator:
-    """Make an operator of one input whose attributes are numbers of its formula."""
-
-    def operator(call: Call) -> Value:
-        return combine(make(call), [call.operand(0)], call.dtype)
-
-    return operator
-
-
-def leaky_relu(call: Call) -> Callable[[Any], Any]:
-    """Keep x where positive, α·x elsewhere."""
-    alpha = call.attribute("alpha", 0.01)
-    return lambda x: jnp.where(x > 0, x, alpha * x)
-
-
-def elu(call: Call) -> Callable[[Any], Any]:
-    """Keep x where positive, α (exp(x) - 1) elsewhere."""
-    return _exponential_unit(call.attribute("alpha", 1.0), 1.0)
-
-
-def celu(call: Call) -> Callable[[Any], Any]:
-    """Keep x where positive, α (exp(x / α) - 1) elsewhere."""
-    alpha = call.attribute("alpha", 1.0)
-    return _exponential_unit(alpha, alpha)
-
-
-def selu(call: Call) -> Callable[[Any], Any]:
-    """Take γ times ELU."""
-    unit = _exponential_unit(call.attribute("alpha", 1.67326319217681884765625), 1.0)
-    gamma = call.attribute("gamma", 1.05070102214813232421875)
-    return lambda x: gamma * unit(x)
-
-
-def hard_sigmoid(call: Call) -> Callable[[Any], Any]:
-    """α x + β, limited to [0, 1]."""
-    alpha, beta = call.attribute("alpha", 0.2), call.attribute("beta", 0.5)
-    return lambda x: _unit(alpha * x + beta)
-
-
-def hard_swish(_: Call) -> Callable[[Any], Any]:
-    """Multiply x by x / 6 + 1/2, limited to [0, 1]."""
-    return lambda x: x * _unit(x / 6 + 0.5)
-
-
-def gelu(call: Call) -> Callable[[Any], Any]:
-    """Multiply x by Φ(x), or its approximation by a tanh."""
-    form = call.attribute("approximate", "none")
-    if form not in ("none", "tanh"):
-        why = f"approximates by {form}; export it with erf or tanh"
-        raise call.node.refusal(why)
-    return lambda x: jax.nn.gelu(x, approximate=form == "tanh")
-
-
-def _exponential_unit(alpha: float, width: float) -> Callable[[Any], Any]:
-    def unit(x: Any) -> Any:
-        # The inner choice keeps the exponential of a large x out of the derivative.
-        negative = jnp.where(x > 0, jnp.zeros_like(x), x)
-        return jnp.where(x > 0, x, alpha * jnp.expm1(negative / width))
-
-    return unit
-
-
-def _unit(x: Any) -> Any:
-    x = jnp.where(x <= 0, jnp.zeros_like(x), x)
-    return jnp.where(x >= 1, jnp.ones_like(x), x)

@@ -1,5 +1,6 @@
-"""Means and maxima over windows and over whole maps."""
+"""Means and maxima over windows and whole maps, and blocks of pixels as channels."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -8,76 +9,65 @@ import numpy as np
 
 from prefiqs_jax.backbones.onnx_graph.call import Call
 from prefiqs_jax.backbones.onnx_graph.operators.windows import Window, window, with_ceil
-from prefiqs_jax.backbones.onnx_graph.values import (
-    Value,
-    channels_last,
-    check_room,
-    lift,
-    like,
-)
+from prefiqs_jax.backbones.onnx_graph.values import Value, like
 
 MAX_EXTENT = 256
 
 
-def global_average_pool(call: Call) -> Value:
-    """Mean over all pixels; the spatial axes stay, with size 1."""
-    value, x = _input(call)
-    return like(value, jnp.mean(x, tuple(range(1, x.ndim - 1)), keepdims=True))
+def global_pool(function: Callable[..., Any]) -> Callable[[Call], Value]:
+    """Make the operator that reduces all pixels; their axes stay, with size 1."""
 
+    def operator(call: Call) -> Value:
+        value, x = _input(call)
+        return like(value, function(x, tuple(range(1, x.ndim - 1)), keepdims=True))
 
-def global_max_pool(call: Call) -> Value:
-    """Maximum over all pixels; the spatial axes stay, with size 1."""
-    value, x = _input(call)
-    return like(value, jnp.max(x, tuple(range(1, x.ndim - 1)), keepdims=True))
+    return operator
 
 
 def average_pool(call: Call) -> Value:
     """Mean over each window; padding counts only if the node says so."""
     value, x = _input(call)
-    sizes = x.shape[1:-1]
-    declared = _window(call, sizes)
-    found = with_ceil(call, sizes, declared)
-    dilations, pads = (1, *found.dilations, 1), ((0, 0), *found.pads, (0, 0))
-    total = jax.lax.reduce_window(
-        x,
-        np.zeros((), x.dtype),
-        jax.lax.add,
-        (1, *found.kernel, 1),
-        (1, *found.strides, 1),
-        pads,
-        window_dilation=dilations,
-    )
-    included = bool(call.attribute("count_include_pad", 0))
-    check_room(total.shape[1:-1])
-    counts = np.ones(())
-    for axis, size in enumerate(sizes):
-        counted = _counts(found, declared, axis, size, included)
-        counts = counts[..., None] * counted
-    return like(value, total / jnp.asarray(counts[..., None], x.dtype))
+    declared, found = _windows(call, x)
+
+    def total(y: Any, pads: Any) -> Any:
+        return jax.lax.reduce_window(
+            y,
+            np.zeros((), y.dtype),
+            jax.lax.add,
+            (1, *found.kernel, 1),
+            (1, *found.strides, 1),
+            ((0, 0), *pads, (0, 0)),
+            window_dilation=(1, *found.dilations, 1),
+        )
+
+    ones, pads = jnp.ones((1, *x.shape[1:-1], 1), x.dtype), found.pads
+    if call.attribute("count_include_pad"):
+        # What ceil_mode adds at the end is never counted.
+        counted = ((0, 0), *declared.pads, (0, 0))
+        ones = jnp.pad(ones, counted, constant_values=1)
+        pads = np.subtract(found.pads, declared.pads).tolist()
+    return like(value, total(x, found.pads) / total(ones, pads))
 
 
 def max_pool(call: Call) -> Value:
     """Maximum over each window; of equal ones the first gives the derivative."""
     value, x = _input(call)
-    found = with_ceil(call, x.shape[1:-1], _window(call, x.shape[1:-1]))
-    if max(found.kernel) > MAX_EXTENT:
-        why = f"has a window of more than {MAX_EXTENT} pixels"
-        raise call.node.refusal(why)
+    _, found = _windows(call, x)
+    small = max(found.kernel) <= MAX_EXTENT
+    call.require(small, f"has a window of more than {MAX_EXTENT} pixels")
     widths = [(0, 0), *found.pads, (0, 0)]
     x = jnp.pad(x, widths, constant_values=-np.inf)
     # One axis after the other, the last first: the first maximum in reading order wins.
     for axis in reversed(range(len(found.kernel))):
-        x = _running_maximum(x, axis + 1, found, axis)
+        x = _running_maximum(x, found, axis)
     return like(value, x)
 
 
-def _running_maximum(x: Any, array_axis: int, found: Window, axis: int) -> Any:
+def _running_maximum(x: Any, found: Window, axis: int) -> Any:
     stride, extent = found.strides[axis], found.extents[axis]
-    count = (x.shape[array_axis] - extent) // stride + 1
+    last = (x.shape[axis + 1] - extent) // stride * stride + 1
     parts = [
-        jax.lax.slice_in_dim(
-            x, start, start + (count - 1) * stride + 1, stride, array_axis
-        )
+        jax.lax.slice_in_dim(x, start, start + last, stride, axis + 1)
         for start in range(0, extent, found.dilations[axis])
     ]
     best = parts[0]
@@ -87,53 +77,32 @@ def _running_maximum(x: Any, array_axis: int, found: Window, axis: int) -> Any:
     return best
 
 
-def _counts(
-    found: Window, declared: Window, axis: int, size: int, included: bool
-) -> np.ndarray:
-    """Count what each window along an axis averages over."""
-    before, last = found.pads[axis]
-    total = before + size + last
-    places = range(0, total - found.extents[axis] + 1, found.strides[axis])
-    check_room((len(places), found.kernel[axis]))
-    starts = np.fromiter(places, int)[:, None] - before
-    touched = starts + np.arange(found.kernel[axis]) * found.dilations[axis]
-    low, high = 0, size
-    if included:
-        # What ceil_mode adds at the end is never counted.
-        low, high = -before, size + declared.pads[axis][1]
-    return ((touched >= low) & (touched < high)).sum(1)
-
-
 def _input(call: Call) -> tuple[Value, Any]:
-    value = lift(call.operand(0), [], call.dtype)
-    x = channels_last(value)
-    if x.ndim < 3:
-        why = "pools what is no image; export it again"
-        raise call.node.refusal(why)
+    value, x = call.feature_map()
+    call.require(x.ndim >= 3, "pools what is no image")
     return value, x
 
 
-def _window(call: Call, sizes: tuple[int, ...]) -> Window:
-    kernel = call.attribute("kernel_shape")
-    if kernel is None:
-        why = "has no kernel_shape; export it again"
-        raise call.node.refusal(why)
-    return window(call, sizes, tuple(kernel))
+def _windows(call: Call, x: Any) -> tuple[Window, Window]:
+    """Return the window as the node declares it, and as ``ceil_mode`` pads it."""
+    kernel, sizes = call.attribute("kernel_shape"), x.shape[1:-1]
+    call.require(kernel is not None, "has no kernel_shape")
+    declared = window(call, sizes, tuple(kernel))
+    return declared, with_ceil(call, sizes, declared)
 
 
 def depth_to_space(call: Call) -> Value:
     """Spread channels over blocks of pixels."""
     value, x = _input(call)
     block = _block(call)
-    batch, height, width, channels = x.shape
-    rest = channels // block**2
-    if call.attribute("mode", "DCR") == "DCR":
-        split = x.reshape(batch, height, width, block, block, rest)
+    batch, height, width, _ = x.shape
+    if call.attribute("mode") != "CRD":
+        split = x.reshape(batch, height, width, block, block, -1)
         spread = split.transpose(0, 1, 3, 2, 4, 5)
     else:
-        split = x.reshape(batch, height, width, rest, block, block)
+        split = x.reshape(batch, height, width, -1, block, block)
         spread = split.transpose(0, 1, 4, 2, 5, 3)
-    return like(value, spread.reshape(batch, height * block, width * block, rest))
+    return like(value, spread.reshape(batch, height * block, width * block, -1))
 
 
 def space_to_depth(call: Call) -> Value:
@@ -141,15 +110,13 @@ def space_to_depth(call: Call) -> Value:
     value, x = _input(call)
     block = _block(call)
     batch, height, width, channels = x.shape
-    split = x.reshape(batch, height // block, block, width // block, block, channels)
+    rows, columns = height // block, width // block
+    split = x.reshape(batch, rows, block, columns, block, channels)
     gathered = split.transpose(0, 1, 3, 2, 4, 5)
-    shape = (batch, height // block, width // block, block**2 * channels)
-    return like(value, gathered.reshape(shape))
+    return like(value, gathered.reshape(batch, rows, columns, -1))
 
 
 def _block(call: Call) -> int:
     block = int(call.attribute("blocksize", 0))
-    if block < 1:
-        why = "has no blocksize; export it again"
-        raise call.node.refusal(why)
+    call.require(block >= 1, "has no blocksize")
     return block

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+import jax
+
 from prefiqs_jax.backbones.onnx_graph.call import Call
 
 
@@ -39,28 +41,23 @@ def window(call: Call, sizes: tuple[int, ...], kernel: tuple[int, ...]) -> Windo
     rank = len(sizes)
     strides = tuple(call.attribute("strides") or (1,) * rank)
     dilations = tuple(call.attribute("dilations") or (1,) * rank)
-    if {len(strides), len(dilations), len(kernel)} != {rank} or min(
-        (*strides, *dilations, *kernel, 1)
-    ) < 1:
-        why = "has a window that does not fit; export it again"
-        raise call.node.refusal(why)
+    fits = {len(strides), len(dilations), len(kernel)} == {rank}
+    fits = fits and min((*strides, *dilations, *kernel, 1)) == 1
+    call.require(fits, "has a window that does not fit")
     found = Window(kernel, strides, dilations, ())
     pads = _pads(call, sizes, found)
-    found = found._replace(pads=pads)
     for size, extent, (before, after) in zip(sizes, found.extents, pads, strict=True):
         # A pad as large as the image is no network's, but would take its memory.
-        if max(before, after) > max(size, extent):
-            why = "pads more than its image; export it again"
-            raise call.node.refusal(why)
-        if before + size + after < extent:
-            why = "has a kernel larger than its image; export again"
-            raise call.node.refusal(why)
-    return found
+        small = max(before, after) <= max(size, extent)
+        call.require(small, "pads more than its image")
+        fits = before + size + after >= extent
+        call.require(fits, "has a kernel larger than its image")
+    return found._replace(pads=pads)
 
 
 def with_ceil(call: Call, sizes: tuple[int, ...], found: Window) -> Window:
     """Pad at the end for the last, incomplete window of ``ceil_mode``."""
-    if not call.attribute("ceil_mode", 0):
+    if not call.attribute("ceil_mode"):
         return found
     pads = []
     for size, extent, stride, (before, after) in zip(
@@ -78,25 +75,18 @@ def _pads(
     call: Call, sizes: tuple[int, ...], found: Window
 ) -> tuple[tuple[int, int], ...]:
     rank = len(sizes)
-    match call.attribute("auto_pad", "NOTSET"):
+    match call.attribute("auto_pad"):
         case "NOTSET" | "":
             numbers = tuple(call.attribute("pads") or (0,) * (2 * rank))
-            if len(numbers) != 2 * rank or min(numbers) < 0:
-                why = "has pads that do not fit; export it again"
-                raise call.node.refusal(why)
+            fits = len(numbers) == 2 * rank and min(numbers) >= 0
+            call.require(fits, "has pads that do not fit")
             return tuple(zip(numbers[:rank], numbers[rank:], strict=True))
         case "VALID":
             return ((0, 0),) * rank
         case "SAME_UPPER" | "SAME_LOWER" as mode:
-            pads = []
-            for size, extent, stride in zip(
-                sizes, found.extents, found.strides, strict=True
-            ):
-                total = max((-(-size // stride) - 1) * stride + extent - size, 0)
-                half = total // 2
-                pair = (half, total - half)
-                pads.append(pair if mode == "SAME_UPPER" else pair[::-1])
-            return tuple(pads)
+            same = mode.removesuffix("_UPPER")
+            extents, strides = found.extents, found.strides
+            return tuple(jax.lax.padtype_to_pads(sizes, extents, strides, same))
         case other:
             why = f"has the auto_pad {other}; export it again"
             raise call.node.refusal(why)

@@ -1,20 +1,61 @@
-"""The degradation ladder: pictures at known severities, with nothing else changed."""
+"""Images degraded by a known severity, with nothing else changed."""
 
 import operator
 from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from prefiqs_jax.errors import InputError, check_choice
 from prefiqs_jax.images.degrade.blur import gaussian_blur, motion_blur
-from prefiqs_jax.images.degrade.compression import jpeg
-from prefiqs_jax.images.degrade.contract import Degradation
+from prefiqs_jax.images.degrade.covers import (
+    block_occlusion,
+    face_mask,
+    sunglasses,
+)
+from prefiqs_jax.images.degrade.detail import jpeg, low_resolution
 from prefiqs_jax.images.degrade.geometry import rotation, scaling, translation
-from prefiqs_jax.images.degrade.light import darkness, low_contrast, over_exposure
-from prefiqs_jax.images.degrade.occlusion import block_occlusion
-from prefiqs_jax.images.degrade.resolution import low_resolution
-from prefiqs_jax.images.degrade.sensor import sensor_noise
-from prefiqs_jax.images.degrade.worn import face_mask, sunglasses
+from prefiqs_jax.images.degrade.light import (
+    darkness,
+    low_contrast,
+    over_exposure,
+    sensor_noise,
+)
+
+
+@runtime_checkable
+class Degradation(Protocol):
+    """A function that degrades one image, the more so the higher the severity.
+
+    The first line of its docstring says what it does; the rest says what a severity of
+    1 means. Lengths scale with the side of the image, so that a severity looks alike
+    in every size.
+    """
+
+    def __call__(
+        self, picture: np.ndarray, severity: float, rng: np.random.Generator, /
+    ) -> np.ndarray:
+        """Degrade one image.
+
+        Parameters
+        ----------
+        picture
+            Shape (height, width, 3), uint8, RGB. Must not be changed.
+        severity
+            In (0, 1]: 0 never gets here, as the image then stays as it is.
+        rng
+            In the same state at every severity: draw first, in an order and number that
+            do not depend on the severity, and let the severity only scale what was
+            drawn. Then images at several severities differ in nothing else.
+
+        Returns
+        -------
+        np.ndarray
+            Same shape, any real dtype, on the scale of 0 to 255; `degrade` rounds to
+            the nearest integer and clips.
+        """
+        ...
+
 
 DEGRADATIONS: dict[str, Degradation] = {
     "gaussian_blur": gaussian_blur,
@@ -42,28 +83,28 @@ def degrade(
     *,
     seed: int | Sequence[int] | np.ndarray = 0,
 ) -> np.ndarray:
-    """Degrade pictures by a known severity.
+    """Degrade images by a known severity.
 
     What is random in a degradation, such as the direction of a blur or the field of a
-    noise, is drawn alike at every severity: calls that differ only in `severity` make a
-    ladder, whose rungs differ only in severity.
+    noise, is drawn alike at every severity: calls that differ only in `severity` give
+    images that differ in nothing else.
 
     Parameters
     ----------
     pictures
-        Shape (batch, height, width, 3) or, for one picture, (height, width, 3); uint8,
+        Shape (batch, height, width, 3) or, for one image, (height, width, 3); uint8,
         RGB. Masks and glasses sit right on faces aligned to the ArcFace template.
     name
         One of `DEGRADATIONS`.
     severity
-        In [0, 1]; one number, or one per picture. At 0 a picture stays as it is, bit
+        In [0, 1]; one number, or one per image. At 0 an image stays as it is, bit
         for bit; at 1 a face recogniser misses most mated pairs, but for masks and
         glasses, which leave it enough of the face, and errors of alignment, which stay
         within what detectors do.
     seed
-        At least 0. One number: a picture's draws then depend on its place in the batch,
-        too. One per picture: they depend on nothing else, and ``seed=[s]`` for a batch
-        of one, as well as ``seed=s`` for one picture, gives what ``s`` gave in any
+        At least 0. One number: an image's draws then depend on its place in the batch,
+        too. One per image: they depend on nothing else, and ``seed=[s]`` for a batch
+        of one, as well as ``seed=s`` for one image, gives what ``s`` gave in any
         batch.
 
     Returns
@@ -74,9 +115,9 @@ def degrade(
     Raises
     ------
     InputError
-        If the name is unknown, the pictures are of another shape or dtype, a severity
+        If the name is unknown, the images are of another shape or dtype, a severity
         is not in [0, 1], a seed is not a whole number of at least 0, or there is
-        neither one of these nor one per picture.
+        neither one of these nor one per image.
 
     Notes
     -----
@@ -85,11 +126,12 @@ def degrade(
 
     Examples
     --------
-    >>> picture = np.full((4, 4, 3), 200, np.uint8)
-    >>> [int(degrade(picture, "over_exposure", s).max()) for s in (0, 0.1, 1)]
+    >>> image = np.full((4, 4, 3), 200, np.uint8)
+    >>> [int(degrade(image, "over_exposure", s).max()) for s in (0, 0.1, 1)]
     [200, 230, 255]
     """
-    function = _function(name)
+    check_choice("degradation", name, DEGRADATIONS)
+    function = DEGRADATIONS[name]
     single = np.ndim(pictures) == 3
     batch = _checked(pictures)[None] if single else _checked(pictures)
     severities = _severities(severity, len(batch))
@@ -103,24 +145,19 @@ def degrade(
     return degraded[0] if single else degraded
 
 
-def _function(name: str) -> Degradation:
-    check_choice("degradation", name, DEGRADATIONS)
-    return DEGRADATIONS[name]
-
-
 def _checked(pictures: np.ndarray) -> np.ndarray:
     pictures = np.asarray(pictures)
     if pictures.ndim not in (3, 4) or pictures.shape[-1] != 3:
         message = (
-            f"pictures have the shape {pictures.shape}; it must be (batch, height, "
+            f"images have the shape {pictures.shape}; it must be (batch, height, "
             "width, 3) or (height, width, 3)"
         )
         raise InputError(message)
     if 0 in pictures.shape[-3:]:
-        message = f"pictures have the shape {pictures.shape}; they have no pixels"
+        message = f"images have the shape {pictures.shape}; they have no pixels"
         raise InputError(message)
     if pictures.dtype != np.uint8:
-        message = f"pictures are {pictures.dtype}; they must be uint8, from 0 to 255"
+        message = f"images are {pictures.dtype}; they must be uint8, from 0 to 255"
         raise InputError(message)
     return pictures
 
@@ -140,7 +177,7 @@ def _severities(severity: float | Sequence[float] | np.ndarray, n: int) -> np.nd
 
 
 def _seeds(seed: int | Sequence[int] | np.ndarray, n: int) -> list[tuple[int, int]]:
-    """Give (seed, place) of each picture; its own seed leaves no role to its place."""
+    """Give (seed, place) of each image; its own seed leaves no role to its place."""
     # As objects, so that one number with a fraction does not change the others.
     seeds = np.asarray(seed, object)
     if seeds.ndim == 0:
@@ -164,7 +201,7 @@ def _whole(seed: object) -> int:
 def _check_count(what: str, shape: tuple[int, ...], n: int) -> None:
     if shape not in ((), (n,)):
         given = f"{shape[0]} of {what}" if len(shape) == 1 else f"{what} of {shape}"
-        message = f"{given} for {n} pictures; give one number, or one per picture"
+        message = f"{given} for {n} images; give one number, or one per image"
         raise InputError(message)
 
 

@@ -1,10 +1,15 @@
-"""Things that people wear in front of the face, placed at the template's landmarks."""
+"""Things in front of the face: a block, a mask, glasses; placed on the template."""
 
 import numpy as np
 
 from prefiqs_jax.images.degrade.pixels import TEMPLATE, blend, template_grid
 
 # All lengths in px of the template, 112 wide.
+# Of the block: where its centre may be, and its side at severity 1.
+_CENTRE = (36.0, 76.0)
+_SIDE = 84.0
+# Greatest ratio of width to height, and its inverse the smallest.
+_ASPECT = 1.5
 _EYES = ((38.3, 51.7), (73.5, 51.5))
 _NOSE_X = 56.0
 # Where the mask ends at severity 1: on the bridge of the nose, lower on the cheeks.
@@ -21,6 +26,25 @@ _LENS_OUT = 1.5
 _LENS_DOWN = 1.0
 _EARS = (12.0, 100.0)
 _SOFT_PX = 1.0
+
+
+def block_occlusion(
+    picture: np.ndarray, severity: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Cover a rectangle of one random colour, about a random point of the face.
+
+    Its side, the root of its area, grows to 75 % of the image's at severity 1; a part
+    may lie outside. A block of a higher severity covers that of a lower one.
+    """
+    centre_x, centre_y = rng.uniform(*_CENTRE, 2)
+    aspect = _ASPECT ** rng.uniform(-1, 1)
+    colour = rng.uniform(0, 255, 3).astype(np.float32)
+    side = _SIDE * severity
+    x, y = template_grid(picture)
+    # Half a pixel more or less at the edge is covered in part: smooth in severity.
+    across = np.clip(side * np.sqrt(aspect) / 2 - abs(x - centre_x) + 0.5, 0, 1)
+    down = np.clip(side / np.sqrt(aspect) / 2 - abs(y - centre_y) + 0.5, 0, 1)
+    return blend(picture, colour, across * down)
 
 
 def face_mask(
@@ -89,6 +113,6 @@ def _soft(inside: np.ndarray) -> np.ndarray:
 
 
 def _brightness(picture: np.ndarray) -> float:
-    """Give a factor for white cloth in the light of this picture."""
+    """Give a factor for white cloth in the light of this image."""
     # White cloth is somewhat brighter than the brightest tenth of a well-lit face.
     return float(np.clip(np.quantile(picture[::4, ::4], 0.9) / 210, 0.25, 1.1))

@@ -1,9 +1,10 @@
 """Traits of a graph that its users must know: scaling of the pixels, folded norms."""
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 
-from prefiqs_jax.backbones.onnx_graph.graph import Node
 from prefiqs_jax.backbones.onnx_graph.scopes import is_made_up
+from prefiqs_jax.weights.onnx_model import Node
 
 SHIFTS, FACTORS = frozenset(("Sub", "Add")), frozenset(("Mul", "Div"))
 PASSING = frozenset(("Identity", "Cast", "Transpose"))
@@ -17,17 +18,14 @@ def scales_pixels(nodes: Sequence[Node], image: str) -> bool:
     """
     seen: set[str] = set()
     name = image
-    while True:
-        users = [node for node in nodes if name in node.inputs]
-        if len(users) != 1:
-            break
-        (node,) = users
-        if node.operator == "BatchNormalization":
+    while len(users := [node for node in nodes if name in node.inputs]) == 1:
+        operator = users[0].operator
+        if operator == "BatchNormalization":
             return True
-        if node.operator not in SHIFTS | FACTORS | PASSING:
+        if operator not in SHIFTS | FACTORS | PASSING:
             break
-        seen.add(node.operator)
-        name = node.outputs[0]
+        seen.add(operator)
+        name = users[0].outputs[0]
     return bool(seen & SHIFTS) and bool(seen & FACTORS)
 
 
@@ -55,31 +53,25 @@ def is_folded(
         exporter names what it merges anew, and a bias that was always there keeps its
         own. None, not known, in every other case.
     """
-    names: dict[int, list[str]] = {}
+    names, users = defaultdict(list), defaultdict(list)
     for number, position in weights:
-        names.setdefault(number, []).append(nodes[number].inputs[position])
-    kept = any(not is_made_up(name) for own in names.values() for name in own)
-    users: dict[str, list[int]] = {}
+        names[number].append(nodes[number].inputs[position])
     for number, node in enumerate(nodes):
         for name in node.inputs:
-            users.setdefault(name, []).append(number)
+            users[name].append(number)
     biased = []
     for number, node in enumerate(nodes):
-        behind = users.get(node.outputs[0], [])
+        behind = users[node.outputs[0]]
         operators = {nodes[n].operator for n in behind}
         if node.operator != "Conv" or "BatchNormalization" in operators:
             continue
-        own = names.get(number, [])
         # Some exporters write the bias as an addition of its own.
-        added = [
-            name
-            for n in behind
-            if nodes[n].operator == "Add"
-            for name in names.get(n, [])
-        ]
-        if len(own) > 1 or added:
-            biased.append(own + added)
+        adding = [n for n in behind if nodes[n].operator == "Add"]
+        added = [name for n in adding for name in names[n]]
+        if len(names[number]) > 1 or added:
+            biased.append(names[number] + added)
     if not biased:
         return False
+    kept = any(not is_made_up(name) for own in names.values() for name in own)
     made_up = any(all(map(is_made_up, own)) for own in biased)
     return True if made_up and kept else None

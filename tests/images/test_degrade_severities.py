@@ -39,13 +39,13 @@ RANDOM = [
     "rotation",
     "scaling",
 ]
-LADDER = (0, 0.2, 0.4, 0.6, 0.8, 1)
+LEVELS = (0, 0.2, 0.4, 0.6, 0.8, 1)
 
 every_degradation = pytest.mark.parametrize("name", NAMES)
 
 
 def smooth(count, height=112, width=112):
-    """Give pictures of soft blobs, from black to white, none like another."""
+    """Give images of soft blobs, from black to white, none like another."""
     rng = np.random.default_rng(7)
     noise = rng.normal(size=(count, height, width, 3))
     sigma = np.sqrt(height * width) / 28
@@ -68,9 +68,9 @@ def faces(shared):
 
 
 def differences(pictures, name):
-    """Give the mean absolute difference to the original at each rung, in levels."""
+    """Give the mean absolute difference to the original at each severity, of 255."""
     original = pictures.astype(float)
-    return [abs(degrade(pictures, name, s) - original).mean() for s in LADDER]
+    return [abs(degrade(pictures, name, s) - original).mean() for s in LEVELS]
 
 
 def test_names():
@@ -165,8 +165,8 @@ def test_same_in_another_process():
     program = (
         "import hashlib, numpy as np\n"
         "from prefiqs_jax.images.degrade import DEGRADATIONS, degrade\n"
-        "picture = np.arange(24 * 24 * 3).reshape(24, 24, 3).astype(np.uint8)\n"
-        "made = [degrade(picture, name, 0.5, seed=2) for name in DEGRADATIONS]\n"
+        "image = np.arange(24 * 24 * 3).reshape(24, 24, 3).astype(np.uint8)\n"
+        "made = [degrade(image, name, 0.5, seed=2) for name in DEGRADATIONS]\n"
         "print(hashlib.sha256(np.stack(made)).hexdigest())"
     )
     digests = {
@@ -201,7 +201,7 @@ def test_nothing_else_depends_on_the_seed(pictures, name):
 @every_degradation
 def test_draws_the_same_number_at_every_severity(pictures, name):
     states = []
-    for severity in LADDER[1:]:
+    for severity in LEVELS[1:]:
         rng = np.random.default_rng(1)
         DEGRADATIONS[name](pictures[0], severity, rng)
         states.append(rng.bit_generator.state)
@@ -243,9 +243,9 @@ def test_one_seed_does_not_look_at_the_batch_mates(pictures):
 
 
 def test_one_severity_per_picture(pictures):
-    severities = np.array(LADDER)
+    severities = np.array(LEVELS)
     made = degrade(pictures, "motion_blur", severities)
-    for index, severity in enumerate(LADDER):
+    for index, severity in enumerate(LEVELS):
         alone = degrade(pictures, "motion_blur", severity)[index]
         np.testing.assert_array_equal(made[index], alone)
 
@@ -296,17 +296,17 @@ PICTURES = np.zeros((2, 8, 8, 3), np.uint8)
         (
             (PICTURES, "jpeg", [0.1, 0.2, 0.3]),
             {},
-            "3 of severity for 2 pictures; give one number, or one per picture",
+            "3 of severity for 2 images; give one number, or one per image",
         ),
         (
             (PICTURES, "jpeg", [[0.1, 0.2]]),
             {},
-            "severity of (1, 2) for 2 pictures; give one number, or one per picture",
+            "severity of (1, 2) for 2 images; give one number, or one per image",
         ),
         (
             (PICTURES, "jpeg", 0.5),
             {"seed": [1]},
-            "1 of seed for 2 pictures; give one number, or one per picture",
+            "1 of seed for 2 images; give one number, or one per image",
         ),
         (
             (PICTURES, "jpeg", 0.5),
@@ -321,24 +321,24 @@ PICTURES = np.zeros((2, 8, 8, 3), np.uint8)
         (
             (PICTURES / 255, "jpeg", 0.5),
             {},
-            "pictures are float64; they must be uint8, from 0 to 255",
+            "images are float64; they must be uint8, from 0 to 255",
         ),
         (
             (PICTURES[..., :1], "jpeg", 0.5),
             {},
-            "pictures have the shape (2, 8, 8, 1); it must be (batch, height, width, "
+            "images have the shape (2, 8, 8, 1); it must be (batch, height, width, "
             "3) or (height, width, 3)",
         ),
         (
             (PICTURES[0, 0], "jpeg", 0.5),
             {},
-            "pictures have the shape (8, 3); it must be (batch, height, width, 3) or "
+            "images have the shape (8, 3); it must be (batch, height, width, 3) or "
             "(height, width, 3)",
         ),
         (
             (PICTURES[:, :0], "jpeg", 0.5),
             {},
-            "pictures have the shape (2, 0, 8, 3); they have no pixels",
+            "images have the shape (2, 0, 8, 3); they have no pixels",
         ),
     ],
 )

@@ -1,0 +1,39 @@
+"""CSV tables about images: opened with errors of one line."""
+
+import contextlib
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from prefiqs_jax.errors import InputError
+
+
+@contextlib.contextmanager
+def open_table(path: Path) -> Iterator[TextIO]:
+    """Open a text file; InputError if it cannot be read, is no UTF-8 or no CSV."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            yield file
+    except OSError as error:
+        message = f"cannot read {path}: {error.strerror}"
+        raise InputError(message) from None
+    except UnicodeDecodeError:
+        message = f"{path} is not UTF-8 text; save it as CSV UTF-8"
+        raise InputError(message) from None
+    except csv.Error as error:
+        message = f"{path} is no valid CSV ({error}); export it again"
+        raise InputError(message) from None
+
+
+def csv_rows(file: TextIO) -> tuple[list[str], Iterator[dict[str, str | None]]]:
+    """Give the columns of a CSV file, and its rows by column."""
+    reader = csv.DictReader(file, skipinitialspace=True)
+    columns = [column.strip() for column in reader.fieldnames or ()]
+    reader.fieldnames = columns
+    return columns, reader
+
+
+def image_named(row: dict[str, str | None]) -> str:
+    """Give the image that a row's column ``file`` names; empty if none."""
+    return (row["file"] or "").strip().replace("\\", "/").removeprefix("./")

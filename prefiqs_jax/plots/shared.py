@@ -1,0 +1,94 @@
+"""What several figures share: panels, lines with intervals, ticks, legends, notes."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import FigureBase
+from matplotlib.text import Text
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from prefiqs_jax.plots.labels import plain
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def floats(table: "pd.DataFrame", *names: str) -> list[NDArray[np.float64]]:
+    """Give columns of a table as arrays."""
+    return [table[name].to_numpy(np.float64) for name in names]
+
+
+def panels(
+    figure: FigureBase, count: int, columns: int, **shared: Any
+) -> NDArray[np.object_]:
+    """Add axes line by line; places that are left over in the last line stay empty."""
+    lines = -(-count // columns)
+    axes = figure.subplots(lines, columns, squeeze=False, **shared).ravel()
+    for ax in axes[count:]:
+        ax.remove()
+    return axes[:count]
+
+
+def line_with_band(
+    ax: Axes,
+    x: NDArray[np.float64],
+    value: NDArray[np.float64],
+    low: NDArray[np.float64],
+    high: NDArray[np.float64],
+    *,
+    color: Any,
+    alpha: float = 0.25,
+    whiskers: bool = False,
+    **look: Any,
+) -> None:
+    """Draw a line over its band; all arrays have the shape (points,).
+
+    Whiskers show the interval of a lone point too, where a band needs two neighbours.
+    """
+    ax.fill_between(x, low, high, color=color, alpha=alpha, lw=0)
+    if whiskers:
+        ax.vlines(x, low, high, color=color, lw=0.8, alpha=0.8)
+    ax.plot(x, value, color=color, **look)
+
+
+def few_ticks(axis: Axis, count: int = 5) -> None:
+    """Put at most so many round numbers, and one more, on an axis."""
+    axis.set_major_locator(MaxNLocator(count, steps=[1, 2, 2.5, 5, 10]))
+
+
+def legend_above(ax: Axes, columns: int = 2) -> None:
+    """Put the legend above the axes: within them no place is free of every curve."""
+    place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}
+    ax.legend(**place, ncols=columns, handlelength=3)
+
+
+def note(ax: Axes, words: str) -> Text:
+    """Write words in the middle of the axes, in front of what is drawn there.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> note(Figure().add_subplot(), "no errors").get_text()
+    'no errors'
+    """
+    return ax.text(
+        0.5,
+        0.5,
+        plain(words),
+        transform=ax.transAxes,
+        ha="center",
+        va="center",
+        fontsize=7,
+        zorder=5,
+        bbox={"fc": "white", "ec": "0.6", "lw": 0.5, "alpha": 0.85},
+    )
+
+
+def nothing_moved(ax: Axes) -> Axes:
+    """Say on empty axes that every change is rounding; return the same axes."""
+    ax.set(xticks=[], yticks=[])
+    note(ax, "no change above rounding")
+    return ax
