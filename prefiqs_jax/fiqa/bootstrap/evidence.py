@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Integer
 from numpy.typing import ArrayLike
 
 from prefiqs_jax.fiqa.bootstrap.resampling import Unit, find_units
@@ -81,7 +81,7 @@ def error_evidence(pairs: Pairs, identities: ArrayLike | None, curve: EDC) -> Ev
     return Evidence(len(rows), int(pairs.mated.sum()), units.kind, count)
 
 
-def _fewest(sides: Int[np.ndarray, "errors 2"]) -> int:
+def _fewest(sides: Integer[np.ndarray, "errors 2"]) -> int:
     """Bound from below how many units it takes to have one in every error."""
     for count in range(FEWEST_UNITS):
         if _are_of(sides, count):
@@ -90,7 +90,7 @@ def _fewest(sides: Int[np.ndarray, "errors 2"]) -> int:
     return max(FEWEST_UNITS, -(-len(sides) // most))
 
 
-def _are_of(sides: Int[np.ndarray, "errors 2"], count: int) -> bool:
+def _are_of(sides: Integer[np.ndarray, "errors 2"], count: int) -> bool:
     """Tell whether so many units have one in every error."""
     if not len(sides):
         return True

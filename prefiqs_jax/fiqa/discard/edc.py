@@ -320,6 +320,6 @@ def _by_fmr(
         ones = np.ones(len(top.row), np.intp)
         similar = Counted(top.similarity, ones, plan.place[top.row])
         rate = Rate(fmr, switches, top.is_all)
-        found = step_errors(mated, similar, plan.cuts, others, count, rate)
+        found = step_errors(mated, similar, plan.cuts, others, float(count), rate)
         length *= 2
     return found

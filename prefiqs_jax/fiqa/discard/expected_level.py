@@ -84,7 +84,7 @@ def level_at_step(
     found = find_level(
         top.keep(rows, weight),
         mated.keep(mated_rows, mated_weight),
-        int(certain * size + tied * kept),
+        float(int(certain * size + tied * kept)),
         rate,
     )
     return None if found is None else found._replace(errors=found.errors / mated_size)

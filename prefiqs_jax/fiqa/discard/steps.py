@@ -50,7 +50,7 @@ def step_errors(
     if rate.switches.threshold == "fixed":
         level = float("nan")
         if non_mated:
-            found = find_level(top, mated, non_mated, rate)
+            found = find_level(top, mated, float(non_mated), rate)
             if found is None:
                 return None
             level = found.threshold
