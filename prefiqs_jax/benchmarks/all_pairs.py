@@ -61,7 +61,7 @@ def read_all_pairs(
     known = [place for place, who in enumerate(folder.identities) if who is not None]
     unknown = len(folder.names) - len(known)
     if known and unknown:
-        what = counted(unknown, "picture")
+        what = counted(unknown, "image")
         notes.append(f"left out: {what} without identity")
         folder = folder.take(known)
     _check_identities(folder)
