@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from prefiqs_jax.plots.labels import plain, shorten
-from prefiqs_jax.plots.shared import panels
 
 
 class Face(NamedTuple):
@@ -76,13 +75,18 @@ def stability_grid(
     ]
     lines = [math.ceil(len(faces) / columns) for _, faces in groups]
     tile = figure.get_figwidth() / columns
-    figure.set_figheight(sum(lines) * (tile + 0.31) + 0.22 * len(groups))
+    figure.set_figheight(sum(lines) * (tile + 0.37) + 0.22 * len(groups))
     parts = figure.subfigures(
         len(groups), 1, squeeze=False, height_ratios=lines, hspace=0
     )
-    for part, (title, faces) in zip(parts.ravel(), groups, strict=True):
+    for part, line_count, (title, faces) in zip(
+        parts.ravel(), lines, groups, strict=True
+    ):
         part.suptitle(title, fontsize=8, x=0.01, ha="left")
-        axes = panels(part, len(faces), columns)
-        for ax, face in zip(axes, faces, strict=True):
+        axes = part.subplots(line_count, columns, squeeze=False).ravel()
+        for ax, face in zip(axes, faces, strict=False):
             face_tile(ax, face)
+        # Places without a face keep their width, so that all faces are of one size.
+        for ax in axes[len(faces) :]:
+            ax.set_axis_off()
     return figure
