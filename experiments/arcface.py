@@ -90,7 +90,7 @@ def margin_logits(
     turned = own * jnp.cos(margin) - sine * jnp.sin(margin)
     beyond = own - margin * jnp.sin(margin)
     moved = jnp.where(own > -jnp.cos(margin), turned, beyond)
-    is_own = labels[:, None] == jnp.arange(centres.shape[0], dtype=labels.dtype)
+    is_own = labels[:, None] == jnp.arange(len(centres), dtype=labels.dtype)[None]
     return scale * jnp.where(is_own, moved, cosines), cosines
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from prefiqs_jax.errors import InputError, unknown
 from prefiqs_jax.masks.allocation import RankedMask, globally, layerwise
 from prefiqs_jax.masks.scores import find_score, score_names
@@ -32,7 +34,7 @@ class NamedMask(NamedTuple):
     """``(params, sparsity) -> mask``, True = keep."""
     source_sha256: str | None = None
     """Digest of the Python file it came from, if any."""
-    seed: int | None = None
+    seed: int | np.integer | None = None
     """Key of random scores."""
     prunable: Prunable = is_prunable
     """Leaves that may be pruned, of which the achieved sparsity is a fraction."""
@@ -61,7 +63,7 @@ def mask_names() -> dict[str, str]:
 
 
 def mask_named(
-    name: str, *, seed: int = 0, prunable: Prunable = is_prunable
+    name: str, *, seed: int | np.integer = 0, prunable: Prunable = is_prunable
 ) -> NamedMask:
     """Find a mask by name.
 
@@ -90,7 +92,7 @@ def mask_named(
             ranked = make(function, prunable)
             return NamedMask(name, ranked, digest, seed, prunable)
         if score in score_names():
-            ranked = make(find_score(score).make(seed), prunable)
+            ranked = make(find_score(score).make(int(seed)), prunable)
             return NamedMask(name, ranked, None, seed, prunable)
     elif ".py:" in name:
         function, digest = _function_in_file(name)

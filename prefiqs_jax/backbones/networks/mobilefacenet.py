@@ -91,7 +91,7 @@ class Shift(nnx.Module):
         self.bias = nnx.Param(jnp.zeros((channels,), jnp.float32))
 
     def __call__(self, x: Array) -> Array:
-        return x + self.bias[...]
+        return x + self.bias[...][None, None, None]
 
 
 class ConvBlock(Layers):

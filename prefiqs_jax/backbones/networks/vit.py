@@ -61,7 +61,8 @@ class LayerNorm(nnx.Module):
         centred = x - x.mean(-1, keepdims=True)
         variance = jnp.square(centred).mean(-1, keepdims=True)
         unit = centred * jax.lax.rsqrt(variance + self.epsilon)
-        return unit * self.scale[...] + self.bias[...]
+        scale, bias = (leaf[...][None, None] for leaf in (self.scale, self.bias))
+        return unit * scale + bias
 
 
 class Patches(nnx.Module):
@@ -81,7 +82,8 @@ class Patches(nnx.Module):
         read = images[:, : rows * patch, : columns * patch]
         split = read.reshape(batch, rows, patch, columns, patch, channels)
         pixels = split.transpose(0, 1, 3, 2, 4, 5).reshape(batch, rows * columns, -1)
-        return pixels @ kernel.reshape(-1, kernel.shape[-1]) + self.bias[...]
+        tokens = pixels @ kernel.reshape(-1, kernel.shape[-1])
+        return tokens + self.bias[...][None, None]
 
 
 class PatchEmbed(nnx.Module):

@@ -62,7 +62,7 @@ def faces(
     >>> people = jax.random.split(jax.random.key(0), 2)
     >>> photographs = jax.random.split(jax.random.key(1), 2)
     >>> images = faces(people, photographs)
-    >>> pictures.shape, pictures.dtype
+    >>> images.shape, images.dtype
     ((2, 112, 112, 3), dtype('uint8'))
     """
 
