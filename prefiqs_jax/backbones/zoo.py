@@ -67,9 +67,10 @@ def architecture(name: str) -> Architecture:
     found = ARCHITECTURES.get(name) or ARCHITECTURES.get(
         _SPELLINGS.get(_spelling(name), "")
     )
-    if found is None and name in (added := plugin_names(PLUGINS, ARCHITECTURES)):
-        return load_plugin(PLUGINS, name, Architecture)
     if found is None:
+        added = plugin_names(PLUGINS, ARCHITECTURES)
+        if name in added:
+            return load_plugin(PLUGINS, name, Architecture)
         listed = "; ".join([", ".join([_all_names(), *added]), OTHERWISE])
         error = unknown("backbone", name, [*ARCHITECTURES, ONNX, *added], listed)
         raise error
