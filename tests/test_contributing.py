@@ -106,6 +106,7 @@ def test_a_built_in_score_is_one_file_and_its_test(package):
     assert {"global/largest", "layerwise/largest"} <= set(run(code).split())
 
 
+@pytest.mark.slow
 def test_a_quality_is_one_file_and_a_word_and_its_test(package):
     copied, run = package
     (copied / "quality" / "contrast.py").write_text(RECIPES[QUALITY][1])

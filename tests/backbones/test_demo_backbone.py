@@ -109,6 +109,7 @@ def test_without_a_file():
     assert backbone.preprocessing == DEMO.preprocessing
 
 
+@pytest.mark.slow
 def test_one_face_alone_has_the_embedding_that_it_has_in_a_batch():
     backbone = load_backbone("demo")
     rng = np.random.default_rng(0)
@@ -159,6 +160,7 @@ def test_it_is_listed(capsys):
     assert "128-d" in line
 
 
+@pytest.mark.slow
 def test_a_trained_network_is_what_its_file_holds(tmp_path):
     """The evaluating half of a training and a loaded backbone are one function."""
     network = trainable(DEMO.build, 0)

@@ -118,6 +118,7 @@ def test_the_own_logit_falls_with_the_angle(script):
     assert (np.diff(logits[:, 0]) < 0).all()
 
 
+@pytest.mark.slow
 def test_statistics_move_in_training_only():
     network = trainable(build, 0)
     images = jnp.asarray(

@@ -31,6 +31,7 @@ def relative(ours, expected):
     return np.abs(ours - expected).max() / np.abs(expected).max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shape", "kernel_shape", "stride", "padding"), SHAPES)
 def test_derivatives_are_those_of_the_grouped_convolution(
     shape, kernel_shape, stride, padding

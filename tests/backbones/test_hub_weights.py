@@ -84,6 +84,7 @@ def test_pixels_have_the_last_word(hub):
     assert load_backbone("demo", "hub", pixels="RGB,0,1").preprocessing.std == 1
 
 
+@pytest.mark.slow
 def test_command(hub, tmp_path, capsys):
     faces = tmp_path / "faces"
     faces.mkdir()

@@ -23,6 +23,7 @@ COUNTS = {  # FIELD: parameters and tensors of the published code
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("extent", [7, 8])
 def test_depthwise_equals_the_grouped_convolution(stride, extent):
@@ -55,6 +56,7 @@ def relative(ours, expected):
 SIZES = [(2, 8, 8, 5), (1, 7, 9, 4), (3, 6, 5, 1), (2, 1, 2, 3)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SIZES)
 def test_winograd_is_a_convolution(shape):
     x, kernel = draw(shape, (3, 3, shape[-1], 6))
@@ -68,6 +70,7 @@ def test_winograd_in_single_precision():
     assert relative(single.astype(np.float64), direct(x, kernel)) < 2e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moving", [(0,), (1,), (0, 1)])
 def test_derivatives_of_winograd(moving):
     """Forward, reverse and linearised, in the input, in the filters, in both."""
@@ -98,6 +101,7 @@ def test_derivatives_of_winograd(moving):
         assert relative(pulled, reference) < 1e-13
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "kernel", "stride", "padding"),
     [
@@ -180,6 +184,7 @@ def test_statistics_are_no_parameters():
     assert names == {"kernel", "bias", "scale", "slope"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epsilon", [1e-5, 2e-5])
 def test_iresnet_equals_a_pytorch_twin(epsilon):
     """A tiny network of random weights, layer for layer as the original, in float64."""
@@ -252,6 +257,7 @@ def test_iresnet_equals_a_pytorch_twin(epsilon):
     assert np.abs(ours - expected).max() <= 1e-12 * np.abs(expected).max()
 
 
+@pytest.mark.slow
 def test_split_network_is_what_flax_computes():
     rngs = nnx.Rngs(0)
     module = IResNet((1, 1, 1, 1), rngs=rngs)

@@ -144,6 +144,7 @@ def to_torch(value):
     return torch.from_numpy(value.copy()) if isinstance(value, np.ndarray) else value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CONTAINERS)
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
 def test_every_container_gives_the_same_network(
@@ -161,6 +162,7 @@ def keys(name):
     return list(table(name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_every_prefix_of_every_family(name, prefix):

@@ -109,6 +109,7 @@ def assert_equal(ours, reference):
     assert np.abs(ours - reference).max() <= 1e-12 * np.abs(reference).max()
 
 
+@pytest.mark.slow
 def test_equals_mxnets_graph(plan, weights):
     assert np.ptp(weights["fc1_gamma"]) > 0.1  # what MXNet ignores
     pixels, ours = embed(plan, weights, lresnet.mxnet_entries(plan.shapes))

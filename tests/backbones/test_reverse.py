@@ -9,6 +9,7 @@ from prefiqs_jax.backbones.convolutions.depthwise import shifted_depthwise
 from prefiqs_jax.backbones.convolutions.reverse import depthwise_for_reverse
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("length", "size", "stride", "padding"),
     [(6, 3, 1, 1), (6, 3, 2, 1), (7, 3, 2, 1), (9, 5, 3, 2), (8, 3, 2, 0)],

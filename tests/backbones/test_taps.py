@@ -39,6 +39,7 @@ def seen_of(name, folded=False):
 
 # BatchNorm2d of the published code, counted by hand: three a block, one a projection,
 # and those of the stem and the tail.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "norms", "features"),
     [

@@ -175,6 +175,7 @@ def test_help():
         assert command in text
 
 
+@pytest.mark.slow
 def test_main_path_on_a_real_network(shared, tmp_path, capsys):
     """Convert, sweep without naming the backbone, report, score; half-grey images."""
     source = shared(SFACE)

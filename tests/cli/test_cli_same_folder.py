@@ -203,6 +203,7 @@ def cases(changes):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("option", "value", "told"), cases(SWEEP_CHANGES))
 def test_sweep_again(places, capsys, option, value, told):
     before, rows = state(places["run"]), results.read(places["run"])
@@ -219,6 +220,7 @@ def test_sweep_again(places, capsys, option, value, told):
         assert told in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("option", "value", "told"), cases(EDC_CHANGES))
 def test_edc_again(places, capsys, monkeypatch, option, value, told):
     monkeypatch.setattr("prefiqs_jax.evaluation.page.draw_figures", lambda *_: [])

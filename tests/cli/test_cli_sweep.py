@@ -106,6 +106,7 @@ def test_two_processes(words, tmp_path):
     assert [session["device"][:3] for session in manifest["sessions"]] == ["2 ×"] * 2
 
 
+@pytest.mark.slow
 def test_precision_of_scores(words, tmp_path, capsys):
     drifts = {}
     for precision in ("highest", "fast"):

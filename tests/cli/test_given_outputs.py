@@ -43,6 +43,7 @@ def expected(words, tmp_path):
     return path.read_bytes()
 
 
+@pytest.mark.slow
 def test_one_file(words, expected, tmp_path, capsys):
     folder = tmp_path / "given"
     folder.mkdir()
@@ -125,6 +126,7 @@ def test_the_folder_of_a_demo(tmp_path, capsys, kind):
     assert kind != "other files" or os.listdir(out) == ["images"]
 
 
+@pytest.mark.slow
 def test_the_result_of_a_benchmark(tmp_path):
     """Our own is replaced, and keeps its mode; another file of the name is not."""
     code = (

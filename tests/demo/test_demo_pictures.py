@@ -67,6 +67,7 @@ def test_degradations_and_severities_are_dealt_evenly():
         assert len(set(kinds)) == len(kinds)
 
 
+@pytest.mark.slow
 def test_folder_names_people_and_severities(small):
     table = read_plan(small)
     assert list(table.columns) == ["image", "identity", "degradation", "severity"]

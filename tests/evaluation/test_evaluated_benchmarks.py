@@ -136,6 +136,7 @@ def edc(faces, tmp_path, *words):
     return main(["edc", "--backbone", "demo", *benchmark, *common, *out, *words])
 
 
+@pytest.mark.slow
 def test_the_command(faces, tmp_path, capsys):
     names = read_benchmark(faces).images.names
     text = "\n".join(f"{name},{place}" for place, name in enumerate(names))

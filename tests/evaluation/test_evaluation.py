@@ -61,6 +61,7 @@ def test_areas_are_those_of_the_definitions(run, network, people, tmp_path):
     assert set(found["drawn"]) == {"identity"}
 
 
+@pytest.mark.slow
 def test_what_it_writes(run, tmp_path):
     lines, page = run(figures=True)
     text = page.read_text()
@@ -82,6 +83,7 @@ def test_what_it_writes(run, tmp_path):
         assert f"figures/{stem}.png" in text
 
 
+@pytest.mark.slow
 def test_a_killed_evaluation_goes_on(run, tmp_path, monkeypatch):
     run()
     folder = tmp_path / "out" / "measured" / "faces" / "toy"
@@ -110,6 +112,7 @@ def test_another_measurement_in_the_same_folder(run):
         run(methods=("norm",))
 
 
+@pytest.mark.slow
 def test_scorer_and_verifier_differ(run, network, tmp_path):
     other = network(seed=1, name="other")
     first, second = Verifier(network()), Verifier(other, scores=False)
@@ -155,6 +158,7 @@ def test_score_files(run, people, tmp_path, capsys):
     assert not (tmp_path / "few").exists()
 
 
+@pytest.mark.slow
 def test_a_reversed_score_is_told(run, tmp_path, people, monkeypatch, capsys):
     """Qualities opposed to what makes comparisons match."""
     benchmark = with_degraded(read_benchmark(people), copies=1, seed=1)
@@ -219,6 +223,7 @@ def separated(people, monkeypatch):
     return separated
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("failing", "words"),
     [

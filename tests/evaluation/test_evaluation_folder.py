@@ -91,6 +91,7 @@ def test_what_is_not_written_again_goes_and_the_users_files_stay(run, tmp_path):
     assert (out / "notes.txt").read_text() == "my own"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["summary.md", "evaluation.json"])
 def test_what_the_user_changed_is_not_lost(run, tmp_path, name):
     run()
@@ -151,6 +152,7 @@ def test_images_replaced_under_their_names_are_refused(run, people):
         run()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["copied", "truncated", "foreign"])
 def test_a_bad_part_is_measured_again(run, network, tmp_path, capsys, how):
     run()
@@ -169,6 +171,7 @@ def test_a_bad_part_is_measured_again(run, network, tmp_path, capsys, how):
     pd.testing.assert_frame_equal(pd.read_csv(areas), before)
 
 
+@pytest.mark.slow
 def test_what_scorers_draw_is_their_identity():
     demo = load_backbone("demo")
 

@@ -147,6 +147,7 @@ def test_tangents_are_rounded_like_values(problem):
     assert relative(tangent, x @ dp) > 1e-4
 
 
+@pytest.mark.slow
 def test_derivatives_in_every_precision(problem):
     params, images = problem
     rng = np.random.default_rng(5)
@@ -229,6 +230,7 @@ def test_products_of_integers_are_left_alone():
     assert at_precision(real, "fast")(p, x) == 4
 
 
+@pytest.mark.slow
 def test_a_network_of_the_package():
     apply_fn, params, images = toy_network(np.float32)
     exact = at_precision(apply_fn, "highest")(params, images)

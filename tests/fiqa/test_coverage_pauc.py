@@ -5,11 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from prefiqs_jax.fiqa import FEW_UNITS
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "coverage_pauc.py"
 
 
+@pytest.mark.slow
 def test_it_runs(tmp_path):
     out = tmp_path / "coverage.json"
     command = [sys.executable, str(SCRIPT), "--quick", "--processes", "1"]

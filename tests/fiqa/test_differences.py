@@ -45,6 +45,7 @@ def replicates(sample):
     )
 
 
+@pytest.mark.slow
 def test_one_row_for_each_difference(replicates):
     table = difference_table(replicates, simultaneous=False)
     assert len(table) == 2 * 2 * 2 * 3
@@ -119,6 +120,7 @@ def test_areas_are_those_of_the_bands(replicates):
                 assert row[["pauc", "low", "high"]].tolist() == list(band.pauc)
 
 
+@pytest.mark.slow
 def test_equal_qualities_are_seldom_marked():
     marked = 0
     for seed in range(40):

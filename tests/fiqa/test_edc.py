@@ -72,6 +72,7 @@ def _crfiqa_by_hand(similarity, mated, quality, fmr):
     return np.array(values).T
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fmr", [0.5, 0.1, 0.02, 0.015, 1e-4])
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("digits", [1, 2, 12])

@@ -30,6 +30,7 @@ def _shuffled(data, protocol, fmr, orders, seed=1):
     return np.array(curves)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mated", "others", "levels", "fmr"),
     [
@@ -92,6 +93,7 @@ def test_the_listed_order_is_what_the_curve_was_before():
         np.testing.assert_allclose(flat.fnmr, flat.fnmr[0], rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", ["grid", "all"])
 @pytest.mark.parametrize("discard", ["mated", "proportional"])
 def test_it_is_exact_where_either_kind_goes_by_itself(discard, steps):
@@ -153,6 +155,7 @@ def _orders(similarity, mated, quality, switches, count):
     return np.array([one.fnmr for one in found]), [one.threshold for one in found]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*tie in quality")
 @pytest.mark.parametrize(
     ("rule", "operator"),

@@ -93,6 +93,7 @@ SETTINGS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("fmr", [0.001, 0.02, 0.3, 1 / 32])  # 33 of 1056, exactly
 @pytest.mark.parametrize(
@@ -255,6 +256,7 @@ def test_settings_are_what_each_alone_would_be():
                 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["fiqat", "crfiqa"])
 @pytest.mark.parametrize("numbers", [1, 5000])
 def test_chunks_and_slices_change_nothing(monkeypatch, numbers, protocol):
@@ -293,6 +295,7 @@ def test_differences_are_paired():
         assert (band.fnmr.low <= band.fnmr.high)[known].all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("protocol", "simulations", "replicates"), [("fiqat", 60, 200), ("crfiqa", 20, 80)]
 )
@@ -433,6 +436,7 @@ def test_few_comparisons_or_images_are_drawn_and_told():
     assert few_told("identity", 20, "people") is None
 
 
+@pytest.mark.slow
 def test_few_comparisons_cover_better_by_the_bootstrap():
     rng = np.random.default_rng(2)
     grid, fmr, n = np.array([0.0]), 0.1, 50

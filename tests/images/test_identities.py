@@ -200,6 +200,7 @@ def score(root, tmp_path, *words):
     return main(["score", "--backbone", "demo", *given, *words])
 
 
+@pytest.mark.slow
 def test_scores_need_no_identities(sessions, tmp_path, capsys):
     assert score(sessions, tmp_path) == 0
     told = capsys.readouterr().err
@@ -215,6 +216,7 @@ def test_scores_need_no_identities(sessions, tmp_path, capsys):
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_a_sweep_says_and_records_who_is_there(sessions, tmp_path, capsys):
     out = ["--images", str(sessions), "--out", str(tmp_path / "run")]
     words = ["sweep", "--backbone", "demo", *out, "--sparsities", "0.4"]

@@ -37,6 +37,7 @@ def one(draw, seed, *arguments):
     return jax.tree.map(lambda field: field[0], stack(draw, keys(seed, 1), *arguments))
 
 
+@pytest.mark.slow
 def test_pictures_are_of_the_kind_that_backbones_take(portraits):
     assert portraits.dtype == np.uint8
     assert portraits.min() < 40
@@ -70,6 +71,7 @@ def test_photographs_of_a_person_differ_less_than_people(portraits):
     assert np.abs(everyday[:, 0] - everyday[:, 1]).mean() > 2 * within
 
 
+@pytest.mark.slow
 def test_landmarks_meet_the_template():
     people = stack(draw_identity, keys(7, 64))
     captures = stack(draw_capture, keys(8, 64), 0.0)
@@ -90,6 +92,7 @@ def test_landmarks_meet_the_template():
     )
 
 
+@pytest.mark.slow
 def test_alignment_is_the_least_squares_similarity():
     person, capture = one(draw_identity, 9), one(draw_capture, 10, 0.0)
     landmarks = jax.jit(geometry.landmarks)(person, capture)
@@ -120,6 +123,7 @@ def test_turning_moves_the_nose_against_the_eyes():
     assert nose_between_eyes(straight._replace(yaw=jnp.float32(-0.4))) < 0.35
 
 
+@pytest.mark.slow
 def test_a_pixel_sees_the_point_that_projects_to_it():
     person = one(draw_identity, 13)
     capture = one(draw_capture, 14, 0.0)._replace(
@@ -140,6 +144,7 @@ def test_a_pixel_sees_the_point_that_projects_to_it():
     assert np.quantile(error[inner], 0.9) < 0.0024
 
 
+@pytest.mark.slow
 def test_variation_widens_the_captures():
     def spread(variation):
         captures = stack(draw_capture, keys(15, 400), variation)
@@ -151,6 +156,7 @@ def test_variation_widens_the_captures():
     np.testing.assert_allclose(wild, np.multiply(2, everyday), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_another_size_shows_the_same_face():
     side_px = 56
     person, photograph = keys(16, 1), keys(17, 1)

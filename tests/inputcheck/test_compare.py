@@ -46,6 +46,7 @@ def anonymous(folder):
     )
 
 
+@pytest.mark.slow
 def test_demo_fits(demo, synthetic):
     found = compare_preprocessing(demo, read_folder(synthetic))
     assert found.evidence == "identities"
@@ -63,6 +64,7 @@ def test_demo_fits(demo, synthetic):
         assert one.separation == pytest.approx(other.separation, rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fields", [{"channels": "BGR"}, {"mean": 0.0, "std": 1.0}])
 def test_a_wrong_input_is_caught(demo, synthetic, fields):
     wrong = changed(demo, **fields)
@@ -73,6 +75,7 @@ def test_a_wrong_input_is_caught(demo, synthetic, fields):
     assert verdict(found)[0].startswith("another preprocessing fits better")
 
 
+@pytest.mark.slow
 def test_one_person_and_one_picture(demo, synthetic, tmp_path):
     folder = read_folder(synthetic)
     one = [name for name in folder.names if name.startswith("p0/")]
@@ -89,6 +92,7 @@ def test_one_person_and_one_picture(demo, synthetic, tmp_path):
     assert len(table(found)) == 7
 
 
+@pytest.mark.slow
 def test_unknown_people_show_gross_errors_only(demo, synthetic):
     folder = anonymous(read_folder(synthetic))
     found = compare_preprocessing(demo, folder)
@@ -121,6 +125,7 @@ def test_numbers_out_of_range(demo, synthetic, settings):
         compare_preprocessing(demo, read_folder(synthetic), **settings)
 
 
+@pytest.mark.slow
 def test_embeddings_that_are_all_zero(demo, synthetic):
     dead = dataclasses.replace(
         demo, apply_fn=lambda params, images: demo.apply_fn(params, images) * 0.0
@@ -129,6 +134,7 @@ def test_embeddings_that_are_all_zero(demo, synthetic):
         compare_preprocessing(dead, read_folder(synthetic))
 
 
+@pytest.mark.slow
 def test_command(synthetic, capsys):
     words = ["check", "--backbone", "demo", "--images", str(synthetic), "--quiet"]
     assert main(words) == 0

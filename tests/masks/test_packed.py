@@ -79,6 +79,7 @@ SPARSITIES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sparsities", SPARSITIES)
 @pytest.mark.parametrize("allocation", [globally, layerwise])
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ def expected_by_definition(backbone, images, mask_fn):
     return expected | {"norm": np.linalg.norm(raw, axis=1)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "methods",
     [
@@ -99,6 +100,7 @@ def test_quality_head(toy_images):
     assert len(found) == 2 + len(SPARSITIES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "methods", "size"),
     [

@@ -184,6 +184,7 @@ def test_without_identities_images_are_drawn(script):
     assert set(table["clusters"]) == {12}
 
 
+@pytest.mark.slow
 def test_it_writes_tables_and_the_figure(script, tmp_path):
     rows = invented()
     summary = script.summarise(rows)
@@ -200,6 +201,7 @@ def test_it_writes_tables_and_the_figure(script, tmp_path):
     assert len(pd.read_parquet(tmp_path / "out/alignment_rows.parquet")) == len(rows)
 
 
+@pytest.mark.slow
 def test_aligned_faces_from_the_command_line(script, tmp_path, monkeypatch):
     monkeypatch.setattr(script, "load_backbone", lambda *_: tiny_backbone(112))
     rng = np.random.default_rng(0)

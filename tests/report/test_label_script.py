@@ -144,6 +144,7 @@ def folder(tmp_path):
     return tmp_path / "faces"
 
 
+@pytest.mark.slow
 def test_from_pictures_and_a_score_file(script, folder, tmp_path, capsys):
     names = [f"{who}/{shot}" for who in ("ann", "bob", "eve") for shot in range(4)]
     scores = tmp_path / "theirs.txt"

@@ -60,6 +60,7 @@ def _figures(report):
     return {path.stem for path in (report.parent / "figures").iterdir()}
 
 
+@pytest.mark.slow
 def test_report_is_complete_and_self_contained(make_run):
     run = make_run(12, (0.1, 0.4), people=4)
     report = write_report(run)
@@ -124,6 +125,7 @@ def test_tables_hold_what_the_rows_say(make_run):
     assert faces["image"].is_unique
 
 
+@pytest.mark.slow
 def test_same_run_same_files(make_run):
     run = make_run(5, (0.1, 0.4))
     first = write_report(run)
@@ -132,6 +134,7 @@ def test_same_run_same_files(make_run):
     assert {p for p, old in kept.items() if p.read_bytes() != old} == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("images", [1, 3])
 @pytest.mark.parametrize("sparsities", [(0.0, 0.1, 0.4), (0.3,)])
 def test_small_runs_and_sparsity_zero(make_run, images, sparsities):
@@ -140,6 +143,7 @@ def test_small_runs_and_sparsity_zero(make_run, images, sparsities):
     assert "–" in report.read_text(encoding="utf-8") or images == 3
 
 
+@pytest.mark.slow
 def test_sparsity_zero_alone(make_run):
     report = write_report(make_run(4, (0.0,)))
     missing = {"drift_against_first_order", "most_and_least_stable_faces"}
@@ -176,6 +180,7 @@ def test_a_damaged_picture_is_left_out(make_run, tmp_path):
     assert f"Images of the grid that could not be opened: 1, {pictures[0].name}" in text
 
 
+@pytest.mark.slow
 def test_names_do_not_lead_out_of_the_folder(make_run, tmp_path):
     run = make_run(4, (0.4,))
     rows = results.read(run)
@@ -228,6 +233,7 @@ def test_killed_report_leaves_no_half_file(make_run, monkeypatch):
     assert left == set()
 
 
+@pytest.mark.slow
 def test_dollar_signs_in_names_are_no_formulae(make_run, tmp_path):
     run = make_run(3, (0.4,))
     manifest = json.loads((run / "run.json").read_text())
@@ -245,6 +251,7 @@ def test_dollar_signs_in_names_are_no_formulae(make_run, tmp_path):
     assert _figures(report) == FIGURES
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(
     "name", ["report.html", "tables/statistics.csv", "figures/layer_sparsity.pdf"]
@@ -314,6 +321,7 @@ def test_the_finding_leads_with_the_relative_residual(make_run):
     np.testing.assert_allclose(images["relative_residual"], 0.38)
 
 
+@pytest.mark.slow
 def test_a_mask_that_prunes_nothing_has_no_numbers(make_run):
     run = make_run(9, (0.1, 0.5), people=9)
 
@@ -354,6 +362,7 @@ def test_a_run_in_which_nothing_moves_still_has_a_page(make_run):
     assert '<p class="finding">' not in text
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(
     ("people", "says"),

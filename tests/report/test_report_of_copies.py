@@ -59,6 +59,7 @@ def swept(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_rows_of_copies_know_what_was_done_to_them(swept):
     rows = results.read(swept / "run")
     assert len(set(rows["image"])) == 16
@@ -117,6 +118,7 @@ def test_run_json_has_the_norm_of_the_pruning_direction(swept):
     assert table["delta_norm"].iloc[1] == pytest.approx(gone**0.5)
 
 
+@pytest.mark.slow
 def test_copies_of_unknown_people_are_no_further_images(swept, tmp_path):
     faces = tmp_path / "faces"
     faces.mkdir()

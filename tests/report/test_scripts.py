@@ -59,6 +59,7 @@ def test_layer_numbers_are_in_order():
     np.testing.assert_allclose(achieved[:, 1], np.array([1, 3, 0, 2]) / 8)
 
 
+@pytest.mark.slow
 def test_draw_compares_runs(make_run, tmp_path, draw):
     runs = [make_run(8, (0.0, 0.1, 0.4), name=name) for name in ("first", "second")]
     out = tmp_path / "out"
@@ -93,6 +94,7 @@ OWN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", OWN)
 def test_files_of_the_user_stay(make_run, tmp_path, capsys, request, script):
     run, out = make_run(4, (0.1, 0.4)), tmp_path / "out"

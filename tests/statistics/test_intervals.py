@@ -97,6 +97,7 @@ def test_very_many_people_are_left_out_in_groups():
     assert errors[1] == pytest.approx(errors[0], rel=0.15)
 
 
+@pytest.mark.slow
 def test_the_coverage_experiment_runs_and_its_record_holds(tmp_path):
     out = tmp_path / "coverage.json"
     script = ROOT / "experiments" / "coverage.py"

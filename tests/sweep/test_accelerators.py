@@ -35,6 +35,7 @@ def program(network, backend, precision):
     ).mlir_module()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", PLATFORM)
 @pytest.mark.parametrize("network", ["sface", "arcface_vit_t"])
 @pytest.mark.parametrize("precision", ["highest", "high", "fast"])

@@ -27,6 +27,7 @@ def with_eight_devices(*arguments):
     ).stdout
 
 
+@pytest.mark.slow
 def test_devices_change_no_row(run_sweep, pictures, tmp_path):
     runs = {
         "all": {"batch_size": 8},  # 8 and 3: fewer images than devices at the end
@@ -114,6 +115,7 @@ print(found(jax.jit(talking).lower(jnp.zeros(8)).compile()))
 """
 
 
+@pytest.mark.slow
 def test_the_program_holds_no_collective():
     *ours, control = with_eight_devices("-c", COLLECTIVES).splitlines()
     assert ours == ["[]", "[]"]

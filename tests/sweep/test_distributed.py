@@ -74,6 +74,7 @@ def assert_same(ours, theirs):
         assert np.abs(ours[column] - theirs[column]).max() <= 1e-6
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_rows_of_one(launch, run_sweep, pictures, tmp_path):
     (pictures / "person0" / "000bad.png").write_bytes(b"no image")
     (pictures / "person2" / "bad.png").write_bytes(b"no image")
@@ -182,6 +183,7 @@ def test_all_stop_where_one_must(launch, pictures, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_processes_with_different_settings(launch, tmp_path):
     first, second = map(outcome, launch({}, {"sparsities": [0.1, 0.3]}))
     assert first == second
@@ -191,6 +193,7 @@ def test_processes_with_different_settings(launch, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_processes_with_images_of_different_content(launch, pictures, tmp_path):
     """As where each has a copy of the data set of its own."""
     other = tmp_path / "copy" / "faces"

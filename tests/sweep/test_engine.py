@@ -94,6 +94,7 @@ def test_no_copy_of_the_weights_for_each_sparsity(problem):
     assert temporaries[32] - temporaries[4] < 4 * weights
 
 
+@pytest.mark.slow
 def test_plan_fits_its_limit(problem):
     *_, prepared = problem
     generous = Planner(prepared, (8, 8, 3), 100, memory_limit=10**9).plan()

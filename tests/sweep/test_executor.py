@@ -124,6 +124,7 @@ def test_it_says_so_once(monkeypatch):
     assert (first.compared.drift == second.compared.drift).all()
 
 
+@pytest.mark.slow
 def test_a_step_stays_below_the_limit():
     apply_fn, params, _ = toy_network(np.float32)
     masks = pack_masks(globally(magnitude), params, [0.2, 0.5])

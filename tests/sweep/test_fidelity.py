@@ -9,6 +9,7 @@ from prefiqs_jax.sweep import engine, planner
 from prefiqs_jax.sweep.fidelity import describe_error
 
 
+@pytest.mark.slow
 def test_the_error_is_that_of_the_rows(run_sweep, capsys):
     exact = results.read(run_sweep("exact"))
     run = run_sweep("fast", precision="fast", progress=True)

@@ -395,6 +395,7 @@ def break_part(part, how, run_mask, tmp_path):
         pq.write_table(table, part)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "words"),
     [
@@ -518,6 +519,7 @@ sweep(toy_backbone(), read_folder({images!r}), mask_named("global/random", seed=
 """
 
 
+@pytest.mark.slow
 def test_one_process_at_a_time(run_mask, pictures, tmp_path):
     hold, run = tmp_path / "hold", tmp_path / "run"
     hold.touch()
@@ -546,6 +548,7 @@ def test_one_process_at_a_time(run_mask, pictures, tmp_path):
     assert not list(run.glob(".*"))
 
 
+@pytest.mark.slow
 def test_two_processes_that_begin_at_once(pictures, tmp_path):
     """Whoever comes second is refused, whether its settings are the same or not."""
     tests, run = os.path.dirname(os.path.dirname(__file__)), tmp_path / "run"

@@ -80,6 +80,7 @@ def test_independent_of_the_batch_size(run_sweep):
         assert np.abs(one[column] - many[column]).max() <= 1e-6
 
 
+@pytest.mark.slow
 def test_a_second_batch_does_not_recompile(run_sweep):
     compiled = []
     run_sweep("warm")
@@ -133,6 +134,7 @@ def test_a_skipped_picture_is_named_once(run_sweep, pictures):
     assert len(results.read_manifest(run)["skipped"]) == 1
 
 
+@pytest.mark.slow
 def test_survives_sigkill(run_sweep, pictures, tmp_path):
     script = f"""
 import sys, time
@@ -241,6 +243,7 @@ def test_only_bad_pictures_in_a_batch(run_sweep, pictures):
     assert len(results.read(run)) == 11 * 3
 
 
+@pytest.mark.slow
 def test_zero_embedding_names_image_and_sparsity(run_sweep, backbone, tmp_path):
     def vanishing(params, images):
         raw = backbone.apply_fn(params, images)

@@ -65,6 +65,7 @@ def clock(monkeypatch):
     return timed
 
 
+@pytest.mark.slow
 def test_always_measures_and_says_what(evidence_of, cache):
     evidence, chosen = evidence_of("run", tune="always")
     assert evidence["source"] == "measured in this session"
@@ -91,6 +92,7 @@ def test_what_was_measured_is_not_measured_again(evidence_of, monkeypatch):
         assert strategy == chosen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "damage",
     [
@@ -136,6 +138,7 @@ def test_auto_ends_when_its_time_is_up(plan, clock, monkeypatch):
     assert len(clock) == 1
 
 
+@pytest.mark.slow
 def test_what_was_measured_for_a_smaller_step_is_found_again(plan, clock):
     limit = plan(8, memory_limit=10**9).predicted_bytes - 1
     small = plan(8, memory_limit=limit, tune="always")

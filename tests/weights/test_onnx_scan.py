@@ -45,6 +45,7 @@ def nested(depth: int) -> bytes:
     return field(GRAPH, graph)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", BOMBS)
 def test_bombs_are_refused_before_they_are_parsed(tmp_path, kind):
     path = tmp_path / "bomb.onnx"

@@ -140,6 +140,7 @@ def direction(params):
     return jax.tree.map(lambda p: RNG.normal(0, 1, p.shape), params)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TAILS)
 def test_jvp_equals_the_central_difference(name, tmp_path, write, ours):
     network = network_of(name, tmp_path, write, ours)

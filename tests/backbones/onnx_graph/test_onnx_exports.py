@@ -160,6 +160,7 @@ def pictures():
 NETWORKS = [IResNet, MobileFaceNet, ViT]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dynamic", [False, True], ids=["fixed", "dynamic"])
 @pytest.mark.parametrize("opset", [11, 17])
 @pytest.mark.parametrize("make", NETWORKS)
@@ -181,6 +182,7 @@ def test_equals_pytorch(make, opset, dynamic, tmp_path, pictures, ours, session)
         np.testing.assert_allclose(found, alone, rtol=0, atol=1e-6 * size)
 
 
+@pytest.mark.slow
 def test_names_are_those_of_the_modules(tmp_path, ours):
     torch.manual_seed(0)
     files = {
