@@ -34,7 +34,7 @@ def with_degraded(
     benchmark
         Of all pairs.
     copies
-        Of each image, from 1 to the number of degradations.
+        Copies of each image, from 1 to the number of degradations.
     seed
         Decides who gets what, and what is random in a degradation.
     worst

@@ -97,7 +97,7 @@ def assemble(
     pixels
         Shape (n, height, width, 3), uint8; rows of bad images hold anything.
     outcomes
-        Of each image.
+        What came of each image.
     skip
         Leave bad images out, or else raise the first.
     transform

@@ -28,16 +28,19 @@ def method_names() -> list[str]:
 
 def find_method(name: str) -> Method:
     """Find a method by its name; InputError, with the nearest, if there is none."""
+    if name in METHODS:
+        return METHODS[name]
     check_choice("method", name, method_names())
-    return METHODS.get(name) or load_plugin(PLUGINS, name, Method)
+    return load_plugin(PLUGINS, name, Method)
 
 
 def check_methods(names: Sequence[str]) -> None:
     """Raise InputError unless every name is that of a method, and there only once."""
+    known = method_names()
     for name in names:
-        check_choice("method", name, method_names())
+        check_choice("method", name, known)
     if not names:
-        message = f"no method is given; choose from {', '.join(method_names())}"
+        message = f"no method is given; choose from {', '.join(known)}"
         raise InputError(message)
     twice = sorted({name for name in names if list(names).count(name) > 1})
     if twice:

@@ -186,7 +186,7 @@ def choose(found: Sequence[Detection], height: int, width: int) -> Detection | N
     found
         Faces of the image.
     height, width
-        Of the image, in pixels.
+        Size of the image, in pixels.
 
     Returns
     -------

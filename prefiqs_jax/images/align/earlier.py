@@ -32,7 +32,7 @@ class Earlier(NamedTuple):
     outdated: list[str]
     """Crops whose image has changed, by name."""
     times: dict[str, tuple[Times | None, Times]]
-    """Of the image and of the crop, by name of the crop."""
+    """Times of the image and of the crop, by name of the crop."""
 
 
 def times_of(status: os.stat_result) -> Times | None:

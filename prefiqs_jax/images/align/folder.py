@@ -41,7 +41,7 @@ class Crop(NamedTuple):
     reason: str
     """Why it was left out, to be read after its name; else empty."""
     source_times: Times | None = None
-    """Of the image as it was read."""
+    """Times of the image's file as it was read."""
 
 
 def align_pictures(

@@ -94,7 +94,7 @@ def match(table: LandmarkTable, names: Sequence[str]) -> dict[str, int]:
     table
         Landmarks.
     names
-        Of the images, below their folder.
+        Paths of the images, below their folder.
 
     Returns
     -------

@@ -142,7 +142,7 @@ def misaligned_crops(
     pixels
         Shape (height, width, 3), uint8, RGB.
     landmarks
-        Of the face, shape (5, 2), in pixels of the image; None for an image that is
+        Landmarks, shape (5, 2), in pixels of the image; None for an image that is
         aligned already, which the errors are then cut from.
     template
         Of the crops.

@@ -34,8 +34,10 @@ def score_names() -> list[str]:
 
 def find_score(name: str) -> ScoreEntry:
     """Find a score by its name; InputError, with the nearest, if there is none."""
+    if name in SCORES:
+        return SCORES[name]
     check_choice("score", name, score_names())
-    return SCORES.get(name) or load_plugin(PLUGINS, name, ScoreEntry)
+    return load_plugin(PLUGINS, name, ScoreEntry)
 
 
 __all__ = ["SCORES", "ScoreEntry", "find_score", "score_names"]
