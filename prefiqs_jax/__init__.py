@@ -34,7 +34,14 @@ if TYPE_CHECKING:
         trees,
         weights,
     )
+    from prefiqs_jax.backbones.function import (
+        from_equinox,
+        from_function,
+        from_linen,
+        from_nnx,
+    )
     from prefiqs_jax.backbones.load import load_backbone
+    from prefiqs_jax.sweep.arrays import sweep_arrays
 
 __all__ = [
     "__version__",
@@ -43,6 +50,10 @@ __all__ = [
     "demo",
     "evaluation",
     "fiqa",
+    "from_equinox",
+    "from_function",
+    "from_linen",
+    "from_nnx",
     "images",
     "load_backbone",
     "masks",
@@ -54,15 +65,25 @@ __all__ = [
     "sensitivity",
     "statistics",
     "sweep",
+    "sweep_arrays",
     "trees",
     "weights",
 ]
+_FUNCTIONS = {
+    "from_equinox": "backbones.function",
+    "from_function": "backbones.function",
+    "from_linen": "backbones.function",
+    "from_nnx": "backbones.function",
+    "load_backbone": "backbones.load",
+    "sweep_arrays": "sweep.arrays",
+}
 moved.install()
 
 
 def __getattr__(name: str) -> Any:
-    if name == "load_backbone":
-        return importlib.import_module("prefiqs_jax.backbones.load").load_backbone
+    if name in _FUNCTIONS:
+        module = importlib.import_module(f"prefiqs_jax.{_FUNCTIONS[name]}")
+        return getattr(module, name)
     if name in __all__:
         return importlib.import_module(f"prefiqs_jax.{name}")
     message = f"module 'prefiqs_jax' has no attribute {name!r}"

@@ -1,11 +1,13 @@
 """Named leaves of parameter trees: what may be pruned, and how much of it there is."""
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 
 from prefiqs_jax.types import Params, Prunable
 
@@ -147,3 +149,13 @@ def weight_count(params: Params, prunable: Prunable = is_prunable) -> int:
     12
     """
     return sum(leaf.size for name, leaf in named_leaves(params) if prunable(name, leaf))
+
+
+def params_digest(params: Params) -> str:
+    """Compute the SHA-256 of a tree's names, shapes, types and numbers."""
+    digest = hashlib.sha256()
+    for name, leaf in named_leaves(params):
+        array = np.asarray(leaf)
+        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).view(np.uint8).data)
+    return digest.hexdigest()

@@ -24,8 +24,9 @@ LAYERS = [
     "outputs",
     "trees",
     "execution",
-    "masks",
+    "user_code",
     "sensitivity",
+    "masks",
     "statistics",
     "fiqa",
     "images",
@@ -45,7 +46,15 @@ LAYERS = [
 ]
 # The maths runs on a toy: it knows nothing of networks, images, files or figures.
 MATHS = {
-    "masks": {"errors", "plugins", "types", "trees"},
+    "masks": {
+        "errors",
+        "plugins",
+        "types",
+        "trees",
+        "user_code",
+        "execution",
+        "sensitivity",
+    },
     "sensitivity": {"errors", "types", "trees"},
     "statistics": {"errors"},
     "fiqa": {"errors", "statistics", "execution"},

@@ -1,6 +1,7 @@
 """What tells one network from another, whatever it is called: all it computes with."""
 
 import contextlib
+import dataclasses
 import functools
 import hashlib
 import types
@@ -11,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from prefiqs_jax.backbones.backbone import Backbone
+from prefiqs_jax.backbones.backbone import Backbone, Provenance
 from prefiqs_jax.trees import named_leaves
 
 # Code and objects of these packages are told by the versions in run.json, and what
@@ -48,6 +49,14 @@ def weights_digest(backbone: Backbone) -> str:
         digest.update(f"{array.dtype} {array.shape}\n".encode())
         digest.update(np.ascontiguousarray(array).view(np.uint8).data)
     return digest.hexdigest()
+
+
+def with_digest(backbone: Backbone, provenance: Provenance | None = None) -> Backbone:
+    """State the digest of what a network computes with in its provenance."""
+    provenance = provenance or backbone.provenance
+    backbone = dataclasses.replace(backbone, provenance=provenance)
+    stated = dataclasses.replace(provenance, weights_sha256=weights_digest(backbone))
+    return dataclasses.replace(backbone, provenance=stated)
 
 
 def network_settings(backbone: Backbone) -> dict[str, str]:

@@ -12,7 +12,8 @@ import numpy as np
 
 from prefiqs_jax.backbones.architecture import Architecture
 from prefiqs_jax.backbones.backbone import Backbone, Provenance
-from prefiqs_jax.backbones.identity import weights_digest
+from prefiqs_jax.backbones.function import from_file
+from prefiqs_jax.backbones.identity import weights_digest, with_digest
 from prefiqs_jax.backbones.official import OFFICIAL
 from prefiqs_jax.backbones.preprocessing import Preprocessing
 from prefiqs_jax.backbones.quality import quality_head
@@ -39,7 +40,9 @@ def load_backbone(
     ----------
     name
         As ``prefiqs backbones`` lists it; ``onnx`` for any network in an ONNX file,
-        run by its graph. May be left out for a file that :func:`convert_weights` wrote.
+        run by its graph; ``FILE.py:FUNCTION`` for a function of your own that returns a
+        backbone, given ``weights`` if it takes an argument. May be left out for a file
+        that :func:`convert_weights` wrote.
     weights
         ``.onnx``, ``.pth``, ``.pt``, ``.ckpt``, ``.params`` or ``.safetensors`` file,
         or ``hub`` to fetch the official one. May be left out for a network whose
@@ -60,6 +63,12 @@ def load_backbone(
         to another architecture; or a weight is NaN or infinite. One line names the file
         and every tensor that does not fit.
     """
+    if is_own(name):
+        own = from_file(str(name), weights)
+        if pixels is None:
+            return own
+        preprocessing = own.preprocessing.with_pixels(pixels)
+        return dataclasses.replace(own, preprocessing=preprocessing)
     network = _read(name, weights, pixels)
     params, apply_fn = network.bind(network.tensors)
     backbone = Backbone(
@@ -72,10 +81,12 @@ def load_backbone(
         quality_head(network.tensors),
         network.taps(network.tensors),
     )
-    provenance = dataclasses.replace(
-        network.provenance, weights_sha256=weights_digest(backbone)
-    )
-    return dataclasses.replace(backbone, provenance=provenance)
+    return with_digest(backbone)
+
+
+def is_own(name: str | None) -> bool:
+    """Tell whether a name is ``FILE.py:FUNCTION`` of the user's."""
+    return name is not None and ".py:" in name
 
 
 def check_choice(
@@ -98,6 +109,8 @@ def check_choice(
     InputError
         If the name is unknown, the weights are missing, or the hub has none.
     """
+    if is_own(name):
+        return None
     found = None if name in (None, ONNX) else architecture(str(name))
     if weights == HUB:
         _check_on_hub(name, found)

@@ -12,7 +12,10 @@ def add_lists(commands: Any) -> None:
     )
     backbones.add_argument("name", nargs="?", metavar="NAME")
     backbones.set_defaults(run=_backbones)
-    masks = commands.add_parser("masks", help="list the sparsity masks")
+    masks = commands.add_parser(
+        "masks", help="list the sparsity masks, or say all about one"
+    )
+    masks.add_argument("name", nargs="?", metavar="NAME")
     masks.set_defaults(run=_masks)
 
 
@@ -23,12 +26,22 @@ def _backbones(options: argparse.Namespace) -> None:
 
 
 def _masks(options: argparse.Namespace) -> None:
-    del options
-    from prefiqs_jax.masks import mask_names
+    from prefiqs_jax.masks import ALLOCATIONS
+    from prefiqs_jax.masks.named import describe_mask
+    from prefiqs_jax.masks.scores import find_score, score_names
 
-    _print_table(list(mask_names().items()))
-    print("ALLOCATION/FILE.py:SCORE  your own score: a function of (name, weights)")
-    print("FILE.py:MASK  your own mask: a function of (params, sparsity)")
+    if options.name:
+        _print_table(describe_mask(options.name))
+        return
+    print("A mask is ALLOCATION/SCORE, such as global/magnitude.\n\nallocations")
+    _print_table([(f"  {a.name}", a.description) for a in ALLOCATIONS.values()])
+    print("  N:M, blocksRxC  the same with other numbers\n\nscores")
+    entries = [find_score(name) for name in score_names()]
+    _print_table([(f"  {e.name}", e.description, f"[{e.cost}]") for e in entries])
+    print(
+        "  FILE.py:SCORE  your own: a function of (name, weights) or (name, weights, "
+    )
+    print("\nFILE.py:MASK  your own rule: a function of (params, sparsity)")
 
 
 def _print_table(rows: Sequence[Sequence[str]]) -> None:

@@ -105,6 +105,21 @@ def add_mask(command: "argparse._ActionsContainer") -> None:
     )
 
 
+def add_calibration(command: "argparse._ActionsContainer") -> None:
+    """Add the options that say what masks with data are made from."""
+    command.add_argument(
+        "--calibration",
+        metavar="DIR",
+        help="aligned faces for masks that need data, see prefiqs masks; at most 256 "
+        "are taken, evenly spread (default: those of --images)",
+    )
+    command.add_argument(
+        "--earlier",
+        metavar="FILE",
+        help="weights of an earlier checkpoint of the network, for movement",
+    )
+
+
 def add_seed(command: "argparse._ActionsContainer") -> None:
     """Add the option that sets the seed."""
     command.add_argument("--seed", type=natural, default=0, help="default: 0")

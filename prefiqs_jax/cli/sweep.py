@@ -6,6 +6,7 @@ from typing import Any
 
 from prefiqs_jax.cli.options import (
     Choices,
+    add_calibration,
     add_faces,
     add_mask,
     add_precision,
@@ -32,6 +33,14 @@ def add_sweep(commands: Any) -> None:
     )
     add_faces(sweep)
     add_mask(sweep)
+    add_calibration(sweep)
+    sweep.add_argument(
+        "--delta",
+        metavar="FILE",
+        help="instead of a mask, another change of the weights: a checkpoint of the "
+        "same network (pruned elsewhere, fine-tuned, quantised), or int8, int4, … for "
+        "rounding to so many bits",
+    )
     add_seed(sweep)
     sweep.add_argument(
         "--sparsities",
@@ -121,6 +130,7 @@ def _sweep(options: argparse.Namespace) -> None:
 
         folder = degraded_folder(folder, options.degraded, seed=options.seed)[0]
     from prefiqs_jax.backbones import load_backbone
+    from prefiqs_jax.backbones.changes import read_delta
     from prefiqs_jax.masks import mask_named
     from prefiqs_jax.sweep import SweepOptions, sweep
 
@@ -131,10 +141,18 @@ def _sweep(options: argparse.Namespace) -> None:
         join(*cluster)
         together = abort_all_on_error()
     with together:
-        mask = mask_named(options.mask, seed=options.seed, prunable=prunable)
+        mask: Any = mask_named(options.mask, seed=options.seed, prunable=prunable)
         backbone = load_backbone(
             options.backbone, options.weights, pixels=options.pixels
         )
+        earlier = None
+        if options.earlier is not None:
+            earlier = load_backbone(options.backbone, options.earlier).params
+        calibration = None
+        if options.calibration is not None:
+            calibration = read_folder(options.calibration, identities_matter=False)
+        if options.delta is not None:
+            mask, sparsities = read_delta(options.delta, backbone, prunable), []
     sweep(
         backbone,
         folder,
@@ -151,6 +169,8 @@ def _sweep(options: argparse.Namespace) -> None:
             on_bad_image=options.on_bad_image,
             command=options.words,
             progress=not options.quiet,
+            calibration=calibration,
+            earlier=earlier,
         ),
     )
     print(f"rows in {options.out}; next: prefiqs report {options.out}")

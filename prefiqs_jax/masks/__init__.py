@@ -10,24 +10,67 @@
 [[True, False], [True, False]]
 """
 
-from prefiqs_jax.masks.allocation import RankedMask, globally, layerwise
+from prefiqs_jax.masks.allocation import Allocation, Leaf, RankedMask
+from prefiqs_jax.masks.allocations import (
+    ALLOCATIONS,
+    blocks,
+    blocks_of,
+    budgets,
+    channels,
+    erk,
+    filters,
+    globally,
+    inner_layers,
+    lamp,
+    layerwise,
+    n_m,
+    per_output,
+)
+from prefiqs_jax.masks.changes import (
+    delta_between,
+    mask_between,
+    noise,
+    quantised,
+)
+from prefiqs_jax.masks.context import Context, instance_discrimination
 from prefiqs_jax.masks.direction import achieved_sparsity, apply_mask, pruning_delta
-from prefiqs_jax.masks.named import mask_named, mask_names
+from prefiqs_jax.masks.named import NamedDelta, NamedMask, mask_named, mask_names
 from prefiqs_jax.masks.scores import SCORES, ScoreEntry
 from prefiqs_jax.masks.scores.magnitude import magnitude
 from prefiqs_jax.masks.scores.random import random
 
 __all__ = [
+    "ALLOCATIONS",
     "SCORES",
+    "Allocation",
+    "Context",
+    "Leaf",
+    "NamedDelta",
+    "NamedMask",
     "RankedMask",
     "ScoreEntry",
     "achieved_sparsity",
     "apply_mask",
+    "blocks",
+    "blocks_of",
+    "budgets",
+    "channels",
+    "delta_between",
+    "erk",
+    "filters",
     "globally",
+    "inner_layers",
+    "instance_discrimination",
+    "lamp",
     "layerwise",
     "magnitude",
+    "mask_between",
     "mask_named",
     "mask_names",
+    "n_m",
+    "noise",
+    "per_output",
     "pruning_delta",
+    "quantised",
     "random",
 ]

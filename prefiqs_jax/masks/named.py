@@ -1,27 +1,27 @@
 """Masks by the name that the command line gives them: ``ALLOCATION/SCORE``."""
 
-import hashlib
-import importlib.util
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, NamedTuple
+import dataclasses
+import functools
+import inspect
+from typing import Any
 
 import numpy as np
 
 from prefiqs_jax.errors import InputError, unknown
-from prefiqs_jax.masks.allocation import RankedMask, globally, layerwise
+from prefiqs_jax.masks.allocation import Allocation, RankedMask
+from prefiqs_jax.masks.allocations import ALLOCATIONS, find_allocation
+from prefiqs_jax.masks.context import Context
 from prefiqs_jax.masks.scores import find_score, score_names
 from prefiqs_jax.trees import describe_prunable, is_prunable
-from prefiqs_jax.types import Mask, MaskFn, Params, Prunable, Score
+from prefiqs_jax.types import Delta, Mask, MaskFn, Params, Prunable
+from prefiqs_jax.user_code import load_function
 
-# A new one is one line here: its name, what makes it, and a line for `prefiqs masks`.
-ALLOCATIONS: dict[str, tuple[Callable[[Score, Prunable], RankedMask], str]] = {
-    "global": (globally, "one ranking of all prunable weights"),
-    "layerwise": (layerwise, "the same fraction of every layer"),
-}
+PER_FILTER = frozenset(("l1", "l2"))
+"""Scores of whole filters, which allocations within them cannot take."""
 
 
-class NamedMask(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class NamedMask:
     """A mask function with all that identifies it.
 
     A run is continued only with the same identity and the same masks, see
@@ -48,18 +48,77 @@ class NamedMask(NamedTuple):
             "prunable": describe_prunable(self.prunable),
         }
 
-    def __call__(self, params: Params, sparsity: float) -> Mask:
+    def __call__(
+        self, params: Params, sparsity: float, context: Context | None = None
+    ) -> Mask:
         """Return the mask, True = keep."""
-        return self.mask_fn(params, sparsity)
+        bound = self if context is None else self.bind(context)
+        return bound.mask_fn(params, sparsity)
+
+    @property
+    def needs_data(self) -> bool:
+        """Whether calibration images decide which weights go."""
+        if isinstance(self.mask_fn, RankedMask):
+            return self.mask_fn.needs_data
+        return _wants_context(self.mask_fn)
+
+    @property
+    def uses_network(self) -> bool:
+        """Whether it can use a context: for data, or to tell inputs from outputs."""
+        if isinstance(self.mask_fn, RankedMask):
+            return self.mask_fn.uses_network
+        return self.needs_data
+
+    def bind(self, context: Context) -> "NamedMask":
+        """Give the mask its network and calibration images."""
+        mask_fn: MaskFn = self.mask_fn
+        if isinstance(mask_fn, RankedMask):
+            mask_fn = dataclasses.replace(mask_fn, context=context)
+        elif self.needs_data:
+            mask_fn = functools.partial(mask_fn, context=context)
+        return dataclasses.replace(self, mask_fn=mask_fn)
+
+
+@dataclasses.dataclass(frozen=True)
+class NamedDelta:
+    """A change of the weights that is no mask, such as quantisation, with its name."""
+
+    name: str
+    """For rows, figures and run.json."""
+    delta: Delta
+    """Change δ: same structure, shapes and types as the weights."""
+    source_sha256: str | None = None
+    """Digest of the file it came from, if any."""
+    prunable: Prunable = is_prunable
+    """Leaves of which the achieved sparsity is a fraction."""
+
+    def describe(self) -> dict[str, Any]:
+        """List what identifies the change, for run.json."""
+        return {
+            "mask": self.name,
+            "mask_file_sha256": self.source_sha256,
+            "seed": None,
+            "prunable": describe_prunable(self.prunable),
+        }
 
 
 def mask_names() -> dict[str, str]:
-    """List the masks, those of installed packages included, with a line on each."""
+    """List the masks, those of installed packages included, with a line on each.
+
+    Pairs that make no sense, such as whole filters within groups of four, are left out.
+    """
     return {
-        f"{allocation}/{score}": f"{where}; {find_score(score).description}"
-        for allocation, (_, where) in ALLOCATIONS.items()
+        f"{allocation.name}/{score}": f"{allocation.description}; "
+        f"{find_score(score).description}"
+        for allocation in ALLOCATIONS.values()
         for score in score_names()
+        if makes_sense(allocation, score)
     }
+
+
+def makes_sense(allocation: Allocation, score: str) -> bool:
+    """Tell whether an allocation can cut a score's ranking."""
+    return not (allocation.needs_score_per_weight and score in PER_FILTER)
 
 
 def mask_named(
@@ -84,26 +143,74 @@ def mask_named(
     InputError
         If there is no such mask, file or function.
     """
-    allocation, slash, score = name.partition("/")
-    if slash and allocation in ALLOCATIONS:
-        make, _ = ALLOCATIONS[allocation]
+    before, slash, score = name.partition("/")
+    allocation = find_allocation(before) if slash else None
+    if allocation is not None:
         if ".py:" in score:
-            function, digest = _function_in_file(score)
-            ranked = make(function, prunable)
+            function, digest = load_function(score, "mask")
+            ranked = allocation(function, prunable)
             return NamedMask(name, ranked, digest, seed, prunable)
         if score in score_names():
-            ranked = make(find_score(score).make(int(seed)), prunable)
+            _check_pair(allocation, score)
+            ranked = allocation(find_score(score).make(int(seed)), prunable)
             return NamedMask(name, ranked, None, seed, prunable)
     elif ".py:" in name:
-        function, digest = _function_in_file(name)
+        function, digest = load_function(name, "mask")
         return NamedMask(name, function, digest, seed, prunable)
     if name.endswith(".py"):
         message = f"mask {name} names a file; say which function of it: {name}:FUNCTION"
         raise InputError(message)
-    known = mask_names()
-    own = "or your own score as ALLOCATION/FILE.py:FUNCTION"
-    error = unknown("mask", name, known, ", ".join([*known, own]))
+    told = (
+        f"ALLOCATION/SCORE of the allocations {', '.join(ALLOCATIONS)} (any N:M and "
+        f"blocksRxC) and the scores {', '.join(score_names())}, or your own score as "
+        "ALLOCATION/FILE.py:FUNCTION"
+    )
+    error = unknown("mask", name, mask_names(), told)
     raise error
+
+
+def describe_mask(name: str) -> list[tuple[str, str]]:
+    """List what there is to know of a mask, an allocation or a score.
+
+    Parameters
+    ----------
+    name
+        ``ALLOCATION/SCORE``, or one of the two alone.
+
+    Returns
+    -------
+    list of (str, str)
+        Formula, source and cost.
+
+    Raises
+    ------
+    InputError
+        If there is none of the name.
+    """
+    before, slash, after = name.partition("/")
+    allocation = find_allocation(before)
+    score = after if slash else before
+    rows = []
+    if allocation is not None:
+        rows += [
+            ("allocation", f"{allocation.name}: {allocation.description}"),
+            ("  formula", allocation.formula),
+            ("  source", allocation.source),
+        ]
+    if score in score_names():
+        entry = find_score(score)
+        rows += [
+            ("score", f"{entry.name}: {entry.description}"),
+            ("  formula", entry.formula),
+            ("  source", entry.source),
+            ("  cost", entry.cost),
+        ]
+    if not rows or (slash and (allocation is None or score not in score_names())):
+        known = [*mask_names(), *ALLOCATIONS, *score_names()]
+        told = f"{', '.join(ALLOCATIONS)}; {', '.join(score_names())}"
+        error = unknown("mask", name, known, told)
+        raise error
+    return [(key, value) for key, value in rows if value]
 
 
 def as_named(mask: NamedMask | MaskFn) -> NamedMask:
@@ -115,24 +222,18 @@ def as_named(mask: NamedMask | MaskFn) -> NamedMask:
     return NamedMask(name, mask, prunable=prunable)
 
 
-def _function_in_file(reference: str) -> tuple[Any, str]:
-    file, _, attribute = reference.rpartition(":")
-    path = Path(file)
-    if not path.is_file():
-        message = f"mask file {file} does not exist"
+def _check_pair(allocation: Allocation, score: str) -> None:
+    if not makes_sense(allocation, score):
+        message = (
+            f"{allocation.name}/{score} makes no sense: {allocation.name} compares "
+            f"weights within a filter, and {score} scores whole filters; use "
+            f"{allocation.name}/magnitude or filters/{score}"
+        )
         raise InputError(message)
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        message = f"mask file {file} cannot be imported: is it Python?"
-        raise InputError(message)
-    module = importlib.util.module_from_spec(spec)
+
+
+def _wants_context(mask_fn: MaskFn) -> bool:
     try:
-        spec.loader.exec_module(module)
-    except (SyntaxError, ImportError, NameError) as error:
-        message = f"mask file {file} cannot be imported: {error}"
-        raise InputError(message) from error
-    function = getattr(module, attribute, None)
-    if not callable(function):
-        message = f"mask file {file} has no function {attribute}"
-        raise InputError(message)
-    return function, hashlib.sha256(path.read_bytes()).hexdigest()
+        return "context" in inspect.signature(mask_fn).parameters
+    except (TypeError, ValueError):  # of a function in C nothing is known
+        return False

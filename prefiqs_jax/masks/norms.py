@@ -55,6 +55,11 @@ def delta_norms(
         if name not in masks.layers:
             continue
         flat = np.asarray(jax.device_get(weights)).ravel()
+        if planes is not None and planes.dtype != np.uint8:
+            changes = planes.reshape(count, -1).astype(np.float64)
+            squares[name] = np.einsum("ij,ij->i", changes, changes)
+            wholes[name] = float(np.square(flat, dtype=np.float64).sum())
+            continue
         rows = [] if planes is None else planes.reshape(len(planes), -1)
         square, whole = np.zeros(count), 0.0
         cut = [in_blocks([row]) for row in rows]

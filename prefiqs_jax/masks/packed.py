@@ -2,13 +2,15 @@
 
 A sweep over S sparsities never holds S copies of the weights: it holds ⌈S / 8⌉ bytes a
 weight, from which each direction is made where it is used. Any mask function packs,
-nested or not.
+nested or not. Changes that are no masks, such as quantisation, are packed as they are,
+and go the same way from there.
 """
 
 import dataclasses
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,21 +18,23 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
+from prefiqs_jax.errors import InputError
 from prefiqs_jax.masks.allocation import RankedMask, Ranking, check_sparsity
 from prefiqs_jax.masks.blocks import in_blocks
 from prefiqs_jax.masks.direction import check_mask, dropped_fractions
+from prefiqs_jax.sensitivity import check_delta
 from prefiqs_jax.trees import is_prunable, named_leaves
-from prefiqs_jax.types import MaskFn, Params, Prunable
+from prefiqs_jax.types import Delta, MaskFn, Params, Prunable
 
 
 @dataclasses.dataclass(frozen=True)
 class PackedMasks:
-    """Masks of all sparsities of a sweep.
+    """Masks of all sparsities of a sweep, or other changes of the weights.
 
     Attributes
     ----------
     sparsities
-        As requested, S of them.
+        As requested, S of them; of a change that is no mask, as counted.
     achieved
         Counted over all prunable weights, S of them.
     layers
@@ -39,15 +43,29 @@ class PackedMasks:
         Weights in each prunable leaf.
     planes
         Per leaf of the parameters, in tree order: uint8 of shape
-        (⌈S / 8⌉, *leaf shape), bit s set where the weight goes at sparsity s; None for
-        a leaf that keeps all its weights.
+        (⌈S / 8⌉, *leaf shape), bit s set where the weight goes at sparsity s; of
+        changes, the S changes themselves, (S, *leaf shape) in the leaf's own type; None
+        for a leaf that nothing changes.
+    names
+        Name of the mask of each of the S.
     """
 
     sparsities: tuple[float, ...]
     achieved: tuple[float, ...]
     layers: dict[str, tuple[float, ...]]
     sizes: dict[str, int]
-    planes: tuple[NDArray[np.uint8] | None, ...]
+    planes: tuple[NDArray[Any] | None, ...]
+    names: tuple[str, ...]
+
+    @property
+    def emptied(self) -> list[tuple[str, float, str]]:
+        """Layers that lose all their weights: (mask, sparsity, layer name)."""
+        return [
+            (self.names[index], self.sparsities[index], layer)
+            for index in range(len(self.sparsities))
+            for layer, fractions in self.layers.items()
+            if fractions[index] >= 1
+        ]
 
     @property
     def sha256(self) -> str:
@@ -66,6 +84,8 @@ def pack_masks(
     params: Params,
     sparsities: Sequence[float],
     prunable: Prunable = is_prunable,
+    *,
+    name: str | None = None,
 ) -> PackedMasks:
     """Make the masks of all sparsities and pack them.
 
@@ -79,12 +99,15 @@ def pack_masks(
         Each in [0, 1), in any order.
     prunable
         Leaves that the achieved sparsity is a fraction of.
+    name
+        Name of the mask; None = the function's own.
 
     Raises
     ------
     InputError
         If a sparsity is outside [0, 1) or a mask does not fit the parameters.
     """
+    name = name or getattr(mask_fn, "__name__", type(mask_fn).__name__)
     for sparsity in sparsities:
         check_sparsity(sparsity)
     leaves = named_leaves(params)
@@ -93,17 +116,148 @@ def pack_masks(
         packed = [_pack_levels(ranking, n, np.shape(w), sparsities) for n, w in leaves]
     else:
         packed = _pack_each(mask_fn, params, sparsities)
+    return _counted(params, packed, sparsities, prunable, [name] * len(sparsities))
+
+
+def _counted(
+    params: Params,
+    packed: "list[_PackedLeaf]",
+    sparsities: Sequence[float] | None,
+    prunable: Prunable,
+    masks: Sequence[str],
+) -> PackedMasks:
+    """Count what each leaf loses; where no sparsities were asked for, they are that."""
+    leaves = named_leaves(params)
     counted = [
         dropped_fractions(params, [leaf.dropped[index] for leaf in packed], prunable)
-        for index in range(len(sparsities))
+        for index in range(len(masks))
     ]
+    achieved = tuple(total for total, _ in counted)
     names = [name for name, _ in leaves if any(name in la for _, la in counted)]
     return PackedMasks(
-        sparsities=tuple(sparsities),
-        achieved=tuple(total for total, _ in counted),
+        sparsities=achieved if sparsities is None else tuple(sparsities),
+        achieved=achieved,
         layers={n: tuple(la.get(n, 0.0) for _, la in counted) for n in names},
         sizes={n: int(np.size(w)) for n, w in leaves if n in names},
         planes=tuple(leaf.planes for leaf in packed),
+        names=tuple(masks),
+    )
+
+
+def pack_deltas(
+    deltas: Mapping[str, Delta], params: Params, prunable: Prunable = is_prunable
+) -> PackedMasks:
+    """Pack changes of the weights of any kind: quantisation, fine-tuning, noise.
+
+    Parameters
+    ----------
+    deltas
+        Name to change δ, each with the parameters' structure, shapes and types.
+    params
+        Tree of weights θ.
+    prunable
+        Leaves that the achieved sparsity is a fraction of: of their weights that are
+        not zero, those that θ + δ makes zero.
+
+    Returns
+    -------
+    PackedMasks
+        One for each change; its sparsity is the achieved one, 0 for noise.
+
+    Raises
+    ------
+    InputError
+        If there is none, one does not fit the parameters or is not finite.
+    """
+    if not deltas:
+        message = "no change of the weights given; give at least one"
+        raise InputError(message)
+    for name, delta in deltas.items():
+        try:
+            check_delta(params, delta)
+        except InputError as error:
+            message = f"{name}: {error}"
+            raise InputError(message) from error
+    packed = []
+    rows = [[np.asarray(leaf) for leaf in jax.tree.leaves(d)] for d in deltas.values()]
+    for (leaf, weights), *changes in zip(named_leaves(params), *rows, strict=True):
+        for name, change in zip(deltas, changes, strict=True):
+            if not np.isfinite(change).all():
+                message = f"{name}: the change of {leaf} is not finite"
+                raise InputError(message)
+        own = np.asarray(weights)
+        gone = [int(np.count_nonzero((own != 0) & (own + c == 0))) for c in changes]
+        moved = any(change.any() for change in changes)
+        packed.append(_PackedLeaf(np.stack(changes) if moved else None, gone))
+    return _counted(params, packed, None, prunable, list(deltas))
+
+
+def join_masks(parts: Sequence[PackedMasks]) -> PackedMasks:
+    """Pack the masks of several rules for one sweep, in their order.
+
+    Parameters
+    ----------
+    parts
+        Of the same parameters; masks all of them, or changes all of them.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    bits = all(
+        plane is None or plane.dtype == np.uint8
+        for part in parts
+        for plane in part.planes
+    )
+    layers = {name: part.sizes[name] for part in parts for name in part.layers}
+    return PackedMasks(
+        sparsities=sum((part.sparsities for part in parts), ()),
+        achieved=sum((part.achieved for part in parts), ()),
+        layers={
+            name: sum(
+                (
+                    part.layers.get(name, (0.0,) * len(part.sparsities))
+                    for part in parts
+                ),
+                (),
+            )
+            for name in layers
+        },
+        sizes=layers,
+        planes=tuple(
+            (_join_bits if bits else _join_changes)(
+                [
+                    (plane, len(part.sparsities))
+                    for plane, part in zip(of, parts, strict=True)
+                ]
+            )
+            for of in zip(*(part.planes for part in parts), strict=True)
+        ),
+        names=sum((part.names for part in parts), ()),
+    )
+
+
+def _join_bits(planes: Sequence[tuple[NDArray | None, int]]) -> NDArray | None:
+    """Move the bits of several leaves' planes beside each other."""
+    known = [plane for plane, _ in planes if plane is not None]
+    if not known:
+        return None
+    total = sum(count for _, count in planes)
+    joined = np.zeros((-(-total // 8), *known[0].shape[1:]), np.uint8)
+    place = 0
+    for plane, count in planes:
+        for index in range(count if plane is not None else 0):
+            bit = plane[index // 8] >> np.uint8(index % 8) & np.uint8(1)
+            joined[(place + index) // 8] |= bit << np.uint8((place + index) % 8)
+        place += count
+    return joined
+
+
+def _join_changes(planes: Sequence[tuple[NDArray | None, int]]) -> NDArray | None:
+    known = [plane for plane, _ in planes if plane is not None]
+    if not known:
+        return None
+    zero = np.zeros_like(known[0][:1])
+    return np.concatenate(
+        [np.repeat(zero, n, axis=0) if p is None else p for p, n in planes]
     )
 
 
@@ -111,7 +265,7 @@ def pack_masks(
 class _PackedLeaf:
     """Planes of one leaf, and how many of its weights go at each sparsity."""
 
-    planes: NDArray[np.uint8] | None
+    planes: NDArray[Any] | None
     dropped: list[int]
 
 
@@ -171,15 +325,18 @@ def delta_at(weights: Array, planes: Array, index: Array | int) -> Array:
     weights
         Leaf of the parameters.
     planes
-        Its packed masks, shape (⌈S / 8⌉, *weights.shape).
+        Its packed masks, uint8 of shape (⌈S / 8⌉, *weights.shape), or the changes
+        themselves, (S, *weights.shape).
     index
-        Which sparsity; may be traced.
+        Which of the S; may be traced.
 
     Returns
     -------
     Array
-        -θ where the weight goes, else 0.
+        -θ where the weight goes, else 0; or that change.
     """
+    if planes.dtype != jnp.uint8:
+        return jax.lax.dynamic_index_in_dim(planes, index, keepdims=False)
     plane = jax.lax.dynamic_index_in_dim(planes, index // 8, keepdims=False)
     goes = (plane >> jnp.asarray(index % 8, jnp.uint8)) & jnp.uint8(1)
     return jnp.where(goes.astype(bool), -weights, jnp.zeros_like(weights))

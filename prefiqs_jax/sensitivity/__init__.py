@@ -18,12 +18,13 @@ from prefiqs_jax.sensitivity.first_order import (
     embedding_jvps,
     first_order,
 )
-from prefiqs_jax.sensitivity.linearise import Linearised, linearise
+from prefiqs_jax.sensitivity.linearise import Linearised, check_delta, linearise
 
 __all__ = [
     "Agreement",
     "Linearised",
     "agreement",
+    "check_delta",
     "check_norms",
     "displacement",
     "drift",

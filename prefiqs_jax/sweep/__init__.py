@@ -4,10 +4,11 @@ import importlib
 import warnings
 from typing import Any
 
+from prefiqs_jax.sweep.arrays import sweep_arrays
 from prefiqs_jax.sweep.rows import measure_images
 from prefiqs_jax.sweep.runner import SweepOptions, sweep
 
-__all__ = ["SweepOptions", "measure_images", "sweep"]
+__all__ = ["SweepOptions", "measure_images", "sweep", "sweep_arrays"]
 
 
 def __getattr__(name: str) -> Any:

@@ -41,8 +41,8 @@ class Work:
 
     Attributes
     ----------
-    backbone, mask, masks
-        Network, and its masks by name and packed.
+    backbone, masks
+        Network, and its packed masks.
     folder
         Images.
     batch_size
@@ -52,7 +52,6 @@ class Work:
     """
 
     backbone: Backbone
-    mask: str
     masks: PackedMasks
     folder: ImageFolder
     batch_size: int
@@ -172,11 +171,10 @@ def _rows(
     compared = Agreement(*[np.zeros((len(work.masks.sparsities), 0))] * 4)
     if flight is not None:
         measured = executor.finish(flight)
-        check_measured(batch.names, work.masks.sparsities, measured)
+        check_measured(batch.names, work.masks, measured)
         compared = measured.compared
     return as_columns(
         work.backbone.name,
-        work.mask,
         batch.names,
         batch.identities,
         work.masks,

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision
-from prefiqs_jax.masks.named import NamedMask, as_named
+from prefiqs_jax.masks import Context, NamedMask
+from prefiqs_jax.masks.named import as_named
 from prefiqs_jax.masks.packed import PackedMasks, pack_masks
 from prefiqs_jax.sensitivity import Agreement, check_norms
 from prefiqs_jax.sweep.engine import Measured, prepare
@@ -43,7 +44,8 @@ def measure_images(
     params
         Dense weights θ.
     mask
-        ``(params, sparsity) -> mask``, True = keep.
+        ``(params, sparsity) -> mask``, True = keep. One that needs data is calibrated
+        on these images.
     sparsities
         Each in [0, 1).
     images
@@ -66,21 +68,64 @@ def measure_images(
         If a sparsity or mask cannot be used, names and images differ in number, or an
         embedding is zero or not finite.
     """
-    import pandas as pd
-
     images = np.asarray(images)
-    names = [str(i) for i in range(len(images))] if names is None else list(names)
-    people = [None] * len(images) if identities is None else list(identities)
-    if not len(images) == len(names) == len(people) > 0:
+    names, people = check_names(len(images), names, identities)
+    mask = as_named(mask)
+    if mask.uses_network:
+        mask = mask.bind(Context(apply_fn, images))
+    masks = pack_masks(mask.mask_fn, params, sparsities, mask.prunable, name=mask.name)
+    return measure_packed(
+        apply_fn,
+        params,
+        masks,
+        images,
+        names,
+        people,
+        backbone=backbone,
+        batch_size=batch_size,
+        memory_limit=memory_limit,
+        precision=precision,
+    )
+
+
+def check_names(
+    count: int,
+    names: Sequence[str] | None,
+    identities: Sequence[str | None] | None,
+) -> tuple[list[str], list[str | None]]:
+    """Give images names, by default their index; InputError where numbers differ."""
+    names = [str(i) for i in range(count)] if names is None else list(names)
+    people = [None] * count if identities is None else list(identities)
+    if not count == len(names) == len(people) > 0:
         message = (
-            f"{len(images)} images, {len(names)} names, {len(people)} identities: give "
+            f"{count} images, {len(names)} names, {len(people)} identities: give "
             "at least one image, and one name and identity each"
         )
         raise InputError(message)
-    mask = as_named(mask)
-    masks = pack_masks(mask.mask_fn, params, sparsities, mask.prunable)
-    problem = prepare(apply_fn, params, masks, precision=precision)
+    return names, people
 
+
+def measure_packed(
+    apply_fn: ApplyFn,
+    params: Params,
+    masks: PackedMasks,
+    images: NDArray,
+    names: Sequence[str],
+    identities: Sequence[str | None],
+    *,
+    backbone: str,
+    batch_size: int | None = None,
+    memory_limit: int | None = None,
+    precision: Precision = DEFAULT_PRECISION,
+) -> "pd.DataFrame":
+    """Measure packed masks or changes on preprocessed images in memory.
+
+    Arguments, rows and errors as for :func:`measure_images`; all masks share one dense
+    pass over each batch.
+    """
+    import pandas as pd
+
+    problem = prepare(apply_fn, params, masks, precision=precision)
     executor = Executor(
         Planner(
             problem,
@@ -96,9 +141,9 @@ def measure_images(
     for start in range(0, len(images), size):
         part = slice(start, start + size)
         measured = executor.finish(executor.start(images[part]))
-        check_measured(names[part], sparsities, measured)
+        check_measured(names[part], masks, measured)
         columns = as_columns(
-            backbone, mask.name, names[part], people[part], masks, measured.compared
+            backbone, names[part], identities[part], masks, measured.compared
         )
         tables.append(pd.DataFrame(columns))
     return pd.concat(tables, ignore_index=True)
@@ -106,7 +151,6 @@ def measure_images(
 
 def as_columns(
     backbone: str,
-    mask: str,
     names: Sequence[str],
     identities: Sequence[str | None],
     masks: PackedMasks,
@@ -121,7 +165,7 @@ def as_columns(
     drift = by_image(compared.drift)
     return {
         "backbone": [backbone] * (count * levels),
-        "mask": [mask] * (count * levels),
+        "mask": list(masks.names) * count,
         "image": [name for name in names for _ in range(levels)],
         "identity": [who for who in identities for _ in range(levels)],
         "sparsity": np.tile(masks.sparsities, count),
@@ -135,9 +179,12 @@ def as_columns(
 
 
 def check_measured(
-    names: Sequence[str], sparsities: Sequence[float], measured: Measured
+    names: Sequence[str], masks: PackedMasks, measured: Measured
 ) -> None:
     """Refuse embeddings without a direction; InputError names image and sparsity."""
     check_norms(names, measured.dense_norm, " before pruning (sparsity 0)")
-    for sparsity, found in zip(sparsities, measured.pruned_norm, strict=True):
-        check_norms(names, found, f" at sparsity {sparsity:g}")
+    several = len(set(masks.names)) > 1
+    each = zip(masks.names, masks.sparsities, measured.pruned_norm, strict=True)
+    for mask, sparsity, found in each:
+        of = f" of {mask}" if several else ""
+        check_norms(names, found, f" at sparsity {sparsity:g}{of}")

@@ -20,14 +20,16 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.compilation import keep_programs
 from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision
 from prefiqs_jax.images import ImageFolder, batch_count
-from prefiqs_jax.masks.named import NamedMask, as_named
+from prefiqs_jax.masks import NamedDelta, NamedMask
+from prefiqs_jax.masks.named import as_named
 from prefiqs_jax.masks.norms import delta_norms
-from prefiqs_jax.masks.packed import PackedMasks, pack_masks
+from prefiqs_jax.masks.packed import PackedMasks, join_masks, pack_deltas, pack_masks
 from prefiqs_jax.results import ARROW_SCHEMA
 from prefiqs_jax.results.provenance import now, session_record
 from prefiqs_jax.results.run_folder import FORMAT, write_manifest
 from prefiqs_jax.sweep.assignment import Assignment, assign
 from prefiqs_jax.sweep.batches import Work, measure_batches
+from prefiqs_jax.sweep.calibration import calibrate
 from prefiqs_jax.sweep.distributed import abort_all_on_error
 from prefiqs_jax.sweep.engine import prepare
 from prefiqs_jax.sweep.executor import Executor
@@ -35,7 +37,8 @@ from prefiqs_jax.sweep.fidelity import describe_error, precision_error
 from prefiqs_jax.sweep.planner import Planner
 from prefiqs_jax.sweep.record import RunRecord
 from prefiqs_jax.sweep.tuning import Tune
-from prefiqs_jax.types import MaskFn
+from prefiqs_jax.trees import params_digest
+from prefiqs_jax.types import MaskFn, Params
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +72,11 @@ class SweepOptions:
         Show a bar with rate and time left on standard error.
     beside
         Names of files and folders that a new run may find in its folder.
+    calibration
+        Images for scores that need data; None = those of the sweep. Of more than 256,
+        256 are taken, evenly spread.
+    earlier
+        Weights of an earlier checkpoint of the network, for movement.
     """
 
     batch_size: int | None = None
@@ -81,12 +89,14 @@ class SweepOptions:
     command: list[str] | None = None
     progress: bool = True
     beside: frozenset[str] = frozenset()
+    calibration: ImageFolder | None = None
+    earlier: Params | None = None
 
 
 def sweep(
     backbone: Backbone,
     folder: ImageFolder,
-    mask: NamedMask | MaskFn,
+    mask: NamedMask | MaskFn | Sequence[NamedMask | MaskFn] | NamedDelta,
     sparsities: Sequence[float],
     out: str | os.PathLike[str],
     *,
@@ -105,9 +115,11 @@ def sweep(
         Aligned faces of the size the network expects.
     mask
         From :func:`prefiqs_jax.masks.mask_named`, or any mask function. Its name, seed
-        and prunable leaves, and the masks that it makes, are the run's.
+        and prunable leaves, and the masks that it makes, are the run's. Several share
+        one dense pass over each batch, and the column ``mask`` tells their rows apart.
+        Or another change of the weights, a :class:`prefiqs_jax.masks.NamedDelta`.
     sparsities
-        Each in [0, 1), no two alike.
+        Each in [0, 1), no two alike; none for a change that is no mask.
     out
         Folder of the run: new, empty, or a run with the same settings, masks, weights
         and images (their content, not their names only).
@@ -127,19 +139,16 @@ def sweep(
         cannot be written. Finished parts are kept.
     """
     options = options or SweepOptions()
-    mask = as_named(mask)
     started = time.monotonic()
-    sparsities = sorted(sparsities)
     keep_programs()
     with abort_all_on_error() if options.distributed else contextlib.nullcontext():
-        _check_sparsities(sparsities)
         devices = _devices(options.devices)
-        masks = pack_masks(mask.mask_fn, backbone.params, sparsities, mask.prunable)
+        masks, identity = _packed(backbone, folder, mask, sorted(sparsities), options)
     opened = assign(
         backbone,
         folder,
         out,
-        _settings(backbone, folder, mask, masks, options),
+        _settings(backbone, folder, identity, masks, options),
         ARROW_SCHEMA,
         device_count=len(devices),
         on_bad_image=options.on_bad_image,
@@ -150,15 +159,72 @@ def sweep(
         progress=options.progress,
     )
     with opened as todo:
-        named = (mask.name, masks)
-        _sweep(backbone, folder, named, Path(out), todo, devices, started, options)
+        _sweep(backbone, folder, masks, Path(out), todo, devices, started, options)
     return Path(out)
+
+
+def _packed(
+    backbone: Backbone,
+    folder: ImageFolder,
+    mask: NamedMask | MaskFn | Sequence[NamedMask | MaskFn] | NamedDelta,
+    sparsities: Sequence[float],
+    options: SweepOptions,
+) -> tuple[PackedMasks, dict[str, Any]]:
+    """Make what is to be measured, and say what identifies it."""
+    if isinstance(mask, NamedDelta):
+        if sparsities:
+            message = f"{mask.name} is no mask, so it has no sparsities; give none"
+            raise InputError(message)
+        packed = pack_deltas({mask.name: mask.delta}, backbone.params, mask.prunable)
+        return packed, mask.describe()
+    _check_sparsities(sparsities)
+    masks = [
+        as_named(each) for each in (mask if isinstance(mask, list | tuple) else [mask])
+    ]
+    _check_names(masks)
+    bound, calibrated = calibrate(
+        masks,
+        backbone,
+        options.calibration or folder,
+        source="the swept images" if options.calibration is None else "--calibration",
+        seed=int(masks[0].seed or 0),
+        earlier=options.earlier,
+        on_bad_image=options.on_bad_image,
+    )
+    packed = join_masks(
+        [
+            pack_masks(m.mask_fn, backbone.params, sparsities, m.prunable, name=m.name)
+            for m in bound
+        ]
+    )
+    for name, sparsity, layer in packed.emptied:
+        _say(options, f"note: {name} at sparsity {sparsity:g} prunes all of {layer}")
+    identity = masks[0].describe()
+    if len(masks) > 1:
+        identity = {"mask": ", ".join(m.name for m in masks)}
+        identity["masks"] = [m.describe() for m in masks]
+    if calibrated is not None:
+        identity["calibration"] = calibrated
+    if options.earlier is not None:
+        identity["earlier_sha256"] = params_digest(options.earlier)
+    return packed, identity
+
+
+def _check_names(masks: Sequence[NamedMask]) -> None:
+    if not masks:
+        message = "no mask given; give at least one, such as global/magnitude"
+        raise InputError(message)
+    names = [mask.name for mask in masks]
+    for name in names:
+        if names.count(name) > 1:
+            message = f"mask {name} is given twice; name them apart"
+            raise InputError(message)
 
 
 def _sweep(
     backbone: Backbone,
     folder: ImageFolder,
-    named: tuple[str, PackedMasks],
+    masks: PackedMasks,
     out: Path,
     todo: Assignment,
     devices: list[Any],
@@ -166,7 +232,6 @@ def _sweep(
     options: SweepOptions,
 ) -> None:
     """Do what this process has to do of an opened run."""
-    mask, masks = named
     manifest, size = todo.manifest, todo.settings["batch_size"]
     if todo.complete:
         _say(options, f"{out} is complete already")
@@ -181,7 +246,6 @@ def _sweep(
 
     work = Work(
         backbone,
-        mask,
         masks,
         folder,
         size,
@@ -224,14 +288,14 @@ def _sweep(
 def _settings(
     backbone: Backbone,
     folder: ImageFolder,
-    mask: NamedMask,
+    identity: dict[str, Any],
     masks: PackedMasks,
     options: SweepOptions,
 ) -> dict[str, Any]:
     """List what decides the rows: another value is another run."""
     return {
         **network_settings(backbone),
-        **mask.describe(),
+        **identity,
         "masks_sha256": masks.sha256,
         "sparsities": [float(sparsity) for sparsity in masks.sparsities],
         "precision": options.precision,
@@ -317,6 +381,7 @@ def _new_manifest(
             "identities": folder.identity_count or None,
             "identity_source": folder.identity_source,
         },
+        "masks": list(masks.names),
         "achieved_sparsity": list(masks.achieved),
         **total._asdict(),
         "layers": [

@@ -10,6 +10,7 @@ import numpy as np
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.weights import mxnet_file, onnx_file, store, torch_file
+from prefiqs_jax.weights.pruned import merge_pruned
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,13 @@ def read_source(path: Path | str) -> Source:
     path = Path(path)
     sha256 = checked_digest(path)
     form, read, parts = READERS[path.suffix.lower()]
-    return Source(path, sha256, form, **dict(zip(parts, read(path), strict=True)))
+    found = dict(zip(parts, read(path), strict=True))
+    try:
+        found["tensors"] = merge_pruned(found["tensors"])
+    except InputError as error:
+        message = f"{path}: {error}"
+        raise InputError(message) from error
+    return Source(path, sha256, form, **found)
 
 
 def checked_digest(path: Path) -> str:

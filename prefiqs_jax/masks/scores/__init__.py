@@ -19,7 +19,12 @@ def _built_in() -> dict[str, ScoreEntry]:
         importlib.import_module(f"{__name__}.{found.name}")
         for found in pkgutil.iter_modules(__path__)
     ]
-    entries = [module.ENTRY for module in modules if hasattr(module, "ENTRY")]
+    entries = [
+        entry
+        for module in modules
+        for entry in (*getattr(module, "ENTRIES", ()), getattr(module, "ENTRY", None))
+        if entry is not None
+    ]
     return {entry.name: entry for entry in entries}
 
 

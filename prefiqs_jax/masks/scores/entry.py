@@ -18,8 +18,17 @@ class ScoreEntry:
         One line: which weights go first.
     make
         ``seed -> score``.
+    formula
+        Score of a weight w, in a line; the lowest go first.
+    source
+        Paper and equation.
+    cost
+        Passes over the calibration images, in forward passes an image.
     """
 
     name: str
     description: str
     make: Callable[[int], Score]
+    formula: str = ""
+    source: str = ""
+    cost: str = "none: the weights alone"

@@ -15,5 +15,9 @@ def magnitude(name: str, weights: NDArray) -> NDArray:  # noqa: ARG001 (a Score'
 
 
 ENTRY = ScoreEntry(
-    "magnitude", "smallest absolute values go first (PreFIQs)", lambda _: magnitude
+    "magnitude",
+    "smallest absolute values go first (PreFIQs)",
+    lambda _: magnitude,
+    "|w|",
+    "Han et al. (2015), arXiv:1506.02626; Kolf et al. (2026), arXiv:2605.13396",
 )

@@ -43,4 +43,6 @@ def random(seed: int) -> Score:
     return score
 
 
-ENTRY = ScoreEntry("random", "random weights go, keyed by --seed", random)
+ENTRY = ScoreEntry(
+    "random", "random weights go, keyed by --seed", random, "a random number of w alone"
+)

@@ -1,0 +1,57 @@
+"""Changes of a network's weights, read from another checkpoint of it."""
+
+import hashlib
+import re
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from prefiqs_jax.backbones.backbone import Backbone
+from prefiqs_jax.backbones.load import load_backbone
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.masks import NamedDelta, delta_between, quantised
+from prefiqs_jax.trees import is_prunable
+from prefiqs_jax.types import Prunable
+
+
+def read_delta(
+    source: str, backbone: Backbone, prunable: Prunable = is_prunable
+) -> NamedDelta:
+    """Read how a checkpoint differs from a network, or round the network's weights.
+
+    Parameters
+    ----------
+    source
+        File of weights of the same network: pruned elsewhere (zeros, or PyTorch's
+        ``weight_orig`` and ``weight_mask``), fine-tuned or quantised. Or ``int8``,
+        ``int4``, … for rounding to so many bits.
+    backbone
+        The dense network.
+    prunable
+        Leaves that are rounded, and of which the achieved sparsity is a fraction.
+
+    Returns
+    -------
+    NamedDelta
+        Named after the file without its extension, or ``int8``.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read as that network, or holds the same weights.
+    """
+    if bits := re.fullmatch(r"int(\d{1,2})", source):
+        delta = quantised(backbone.params, int(bits[1]), prunable)
+        return NamedDelta(source, delta, prunable=prunable)
+    other = load_backbone(backbone.name, source)
+    try:
+        delta = delta_between(backbone.params, other.params)
+    except InputError as error:
+        message = f"{source} is no other checkpoint of {backbone.name}: {error}"
+        raise InputError(message) from error
+    if not any(np.asarray(leaf).any() for leaf in jax.tree.leaves(delta)):
+        message = f"{source} holds the weights of --weights themselves; give others"
+        raise InputError(message)
+    digest = hashlib.sha256(Path(source).read_bytes()).hexdigest()
+    return NamedDelta(Path(source).stem, delta, digest, prunable)

@@ -1,0 +1,295 @@
+"""Any JAX function as a backbone: your own, a Flax module's, an equinox module's."""
+
+import hashlib
+import inspect
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+
+from prefiqs_jax.backbones.backbone import Backbone, Provenance
+from prefiqs_jax.backbones.identity import with_digest
+from prefiqs_jax.backbones.preprocessing import Preprocessing
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.types import ApplyFn, Params
+from prefiqs_jax.user_code import load_function
+
+SHAPE = (112, 112, 3)
+PIXELS = "RGB,127.5,127.5"
+
+
+def from_function(
+    apply_fn: ApplyFn,
+    params: Params,
+    input_shape: Sequence[int] = SHAPE,
+    name: str = "function",
+    *,
+    pixels: str = PIXELS,
+) -> Backbone:
+    """Take any JAX function for a network.
+
+    Parameters
+    ----------
+    apply_fn
+        Maps (params, images) to raw embeddings, shape (batch, dim), image by image.
+    params
+        Its weights: any tree of arrays. Those of two axes or more can be pruned, but
+        position embeddings, tokens and biases, by their names.
+    input_shape
+        (height, width, channels) of the images that it takes.
+    name
+        For rows, figures and messages.
+    pixels
+        How ``preprocess`` turns RGB images of 0 to 255 into what it takes: channel
+        order, mean and scale.
+
+    Returns
+    -------
+    Backbone
+        A run tells it from another by its weights, its code and what that closes over.
+
+    Raises
+    ------
+    InputError
+        If the function cannot be traced for such images, or gives no embeddings.
+
+    Examples
+    --------
+    >>> def apply_fn(params, images):
+    ...     return images.reshape(len(images), -1) @ params["fc"]
+    >>> from_function(apply_fn, {"fc": jnp.ones((12, 4))}, (2, 2, 3)).embedding_dim
+    4
+    """
+    if len(input_shape) != 3 or min(input_shape) < 1:
+        message = (
+            f"input_shape {tuple(input_shape)} is not (height, width, channels); give "
+            "it as (112, 112, 3)"
+        )
+        raise InputError(message)
+    height, width, _ = map(int, input_shape)
+    preprocessing = Preprocessing(height, width).with_pixels(pixels)
+    image = jax.ShapeDtypeStruct((2, *input_shape), jnp.float32)
+    try:
+        found = jax.eval_shape(apply_fn, params, image)
+    except (TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
+        said = str(error).strip().partition("\n")[0]
+        message = (
+            f"{name}: the function cannot be traced for images of shape "
+            f"{image.shape}: {said}"
+        )
+        raise InputError(message) from error
+    shape = getattr(found, "shape", None)
+    if shape is None or len(shape) != 2 or shape[0] != 2:
+        message = (
+            f"{name}: the function gives {shape or type(found).__name__} for two "
+            "images; it must give embeddings of shape (2, dim)"
+        )
+        raise InputError(message)
+    provenance = Provenance(name, "", name, "", "function", folded=None)
+    return with_digest(
+        Backbone(name, params, apply_fn, shape[1], preprocessing, provenance)
+    )
+
+
+def from_nnx(
+    module: nnx.Module,
+    input_shape: Sequence[int] = SHAPE,
+    name: str | None = None,
+    *,
+    pixels: str = PIXELS,
+) -> Backbone:
+    """Take a Flax NNX module for a network.
+
+    Parameters
+    ----------
+    module
+        Maps images to raw embeddings. It is set to evaluation: running statistics are
+        used, dropout is off. Only its ``nnx.Param`` can be pruned or get a derivative.
+    input_shape, name, pixels
+        As in :func:`from_function`; the name is by default the class's.
+
+    Raises
+    ------
+    InputError
+        As :func:`from_function` does.
+    """
+    graph, params, rest = nnx.split(module, nnx.Param, ...)
+
+    def apply_fn(params: Params, images: Array) -> Array:
+        built = nnx.merge(graph, nnx.State(params), rest)
+        built.eval()
+        return built(images)
+
+    return from_function(
+        apply_fn,
+        nnx.to_pure_dict(params),
+        input_shape,
+        name or type(module).__name__,
+        pixels=pixels,
+    )
+
+
+def from_linen(
+    module: Any,
+    variables: Any,
+    input_shape: Sequence[int] = SHAPE,
+    name: str | None = None,
+    *,
+    pixels: str = PIXELS,
+    **arguments: Any,
+) -> Backbone:
+    """Take a Flax Linen module and its variables for a network.
+
+    Parameters
+    ----------
+    module
+        The module.
+    variables
+        As ``module.init`` gives them: ``params``, and running statistics and the like
+        beside them, which cannot be pruned.
+    input_shape, name, pixels
+        As in :func:`from_function`; the name is by default the class's.
+    **arguments
+        Of the module's call, such as ``train=False``.
+
+    Raises
+    ------
+    InputError
+        If there are no ``params``, and as :func:`from_function` does.
+    """
+    if "params" not in variables:
+        message = f"variables hold {', '.join(variables)}, but no params; give both"
+        raise InputError(message)
+    rest = {kind: held for kind, held in variables.items() if kind != "params"}
+
+    def apply_fn(params: Params, images: Array) -> Array:
+        return module.apply({"params": params, **rest}, images, **arguments)
+
+    return from_function(
+        apply_fn,
+        variables["params"],
+        input_shape,
+        name or type(module).__name__,
+        pixels=pixels,
+    )
+
+
+def from_equinox(
+    module: Any,
+    state: Any = None,
+    input_shape: Sequence[int] = SHAPE,
+    name: str | None = None,
+    *,
+    pixels: str = PIXELS,
+    channels_first: bool = True,
+) -> Backbone:
+    """Take an equinox module for a network.
+
+    Parameters
+    ----------
+    module
+        Maps one image to its raw embedding. It is set to inference. Its arrays of
+        floating point can be pruned as those of any tree, but what a ``StateIndex``
+        holds.
+    state
+        ``equinox.nn.State`` of a module that takes one, such as with BatchNorm; it
+        stays as it is.
+    input_shape, name, pixels
+        As in :func:`from_function`; the name is by default the class's.
+    channels_first
+        Whether an image is given as (channels, height, width), as equinox's
+        convolutions take it.
+
+    Raises
+    ------
+    InputError
+        If equinox is not installed, and as :func:`from_function` does.
+    """
+    try:
+        import equinox as eqx
+    except ImportError as error:
+        message = "equinox is not installed; pip install equinox"
+        raise InputError(message) from error
+    module = eqx.nn.inference_mode(module)
+    trained = jax.tree.map(
+        lambda leaf: eqx.is_inexact_array(leaf),
+        module,
+        is_leaf=lambda leaf: isinstance(leaf, eqx.nn.StateIndex),
+    )
+    params, rest = eqx.partition(module, trained)
+
+    def apply_fn(params: Params, images: Array) -> Array:
+        network = eqx.combine(params, rest)
+
+        def one(image: Array) -> Array:
+            if channels_first:
+                image = jnp.moveaxis(image, -1, 0)
+            if state is None:
+                return network(image)
+            return network(image, state)[0]
+
+        return jax.vmap(one, axis_name="batch")(images)
+
+    return from_function(
+        apply_fn, params, input_shape, name or type(module).__name__, pixels=pixels
+    )
+
+
+def from_file(
+    reference: str, weights: str | os.PathLike[str] | None = None
+) -> Backbone:
+    """Call the function ``FILE.py:FUNCTION``, which builds a network.
+
+    Parameters
+    ----------
+    reference
+        File and function. The file is run.
+    weights
+        Given to the function, if it takes an argument.
+
+    Returns
+    -------
+    Backbone
+        What the function returned; digests of its file and of the weights are added.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, function or weights, it raises, or returns something
+        else; names the file's own line.
+    """
+    build, digest = load_function(reference, "backbone")
+    if weights is not None and not Path(weights).exists():
+        message = f"{weights} does not exist; give the file of the weights"
+        raise InputError(message)
+    found = build(weights) if _takes_argument(build) else build()
+    if not isinstance(found, Backbone):
+        message = (
+            f"{reference} returned a {type(found).__name__}; return a Backbone, as "
+            "prefiqs_jax.from_function(apply_fn, params) makes it"
+        )
+        raise InputError(message)
+    file = reference.rpartition(":")[0]
+    if weights is not None and Path(weights).is_file():
+        held = hashlib.sha256(digest.encode())
+        held.update(Path(weights).read_bytes())
+        digest = held.hexdigest()
+    provenance = Provenance(
+        Path(file).name,
+        digest,
+        Path(weights or file).name,
+        digest,
+        "function",
+        folded=None,
+    )
+    return with_digest(found, provenance)
+
+
+def _takes_argument(build: Callable[..., Any]) -> bool:
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return any(p.kind in kinds for p in inspect.signature(build).parameters.values())
