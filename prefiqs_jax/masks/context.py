@@ -11,7 +11,7 @@ from jax import Array
 from numpy.typing import ArrayLike, NDArray
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.masks.inputs import input_squares, leaf_axes, trace_inputs
+from prefiqs_jax.masks.inputs import input_squares, leaf_axes, trace_inputs, wide
 from prefiqs_jax.sensitivity import embed
 from prefiqs_jax.trees import named_leaves
 from prefiqs_jax.types import ApplyFn, Params
@@ -257,13 +257,13 @@ class Context:
             ) -> tuple[tuple[Params, Params], None]:
                 image, index, own = (value[None] for value in each)
                 grad = jax.grad(self._weighted(image, index, own))(params)
-                square = jax.tree.map(lambda s, g: s + g**2, carry[0], grad)
+                square = jax.tree.map(lambda s, g: s + wide(g) ** 2, carry[0], grad)
                 return (
                     square,
-                    jax.tree.map(lambda s, g: s + abs(g), carry[1], grad),
+                    jax.tree.map(lambda s, g: s + abs(wide(g)), carry[1], grad),
                 ), None
 
-            zeros = jax.tree.map(jnp.zeros_like, params)
+            zeros = _zeros(params)
             return jax.lax.scan(one, (zeros, zeros), (x, indices, weight))[0]
 
         squares, sizes = self._summed(step)
@@ -307,14 +307,17 @@ class Context:
                         z = embed(self.apply_fn, p, image[None])[0]
                         return jax.random.rademacher(key, z.shape, z.dtype) @ z
 
-                    return jax.tree.map(lambda g: own * g**2, jax.grad(inner)(params))
+                    slope = jax.grad(inner)(params)
+                    return jax.tree.map(
+                        lambda g: own.astype(wide(g).dtype) * wide(g) ** 2, slope
+                    )
 
                 def add(probe: Any, carry: Params) -> Params:
                     return jax.tree.map(jnp.add, carry, probed(probe))
 
                 return jax.lax.fori_loop(0, self._probes, add, carry), None
 
-            zeros = jax.tree.map(jnp.zeros_like, params)
+            zeros = _zeros(params)
             return jax.lax.scan(one, zeros, (x, indices, weight))[0]
 
         mean = self._summed(step)
@@ -360,9 +363,11 @@ class Context:
                     )
                 )
                 product = jax.jvp(slope, (params,), (signs,))[1]
-                return jax.tree.map(lambda c, v, h: c + v * h, carry, signs, product)
+                return jax.tree.map(
+                    lambda c, v, h: c + wide(v * h), carry, signs, product
+                )
 
-            zeros = jax.tree.map(jnp.zeros_like, params)
+            zeros = _zeros(params)
             return jax.lax.fori_loop(0, self._probes, add, zeros)
 
         mean = self._summed(step)
@@ -457,7 +462,7 @@ class Context:
 
         def total(params: Params) -> Array:
             losses = loss(embed(self.apply_fn, params, x), indices)
-            return jnp.sum(losses * weight)
+            return jnp.sum(losses * weight.astype(losses.dtype))
 
         return total
 
@@ -508,6 +513,10 @@ class Context:
                 )
                 raise InputError(message)
         return found
+
+
+def _zeros(params: Params) -> Params:
+    return jax.tree.map(lambda w: jnp.zeros_like(wide(jnp.asarray(w))), params)
 
 
 def _pairs(one: Any, other: Any) -> Any:

@@ -135,7 +135,7 @@ class _Tracer:
                     factor = 1 / factor
                 seen = [known.times(factor)]
                 return out, seen, [False]
-            if depends and name in _PRODUCTS:
+            if depends and name in _PRODUCTS and not of_images[place]:
                 found = _PRODUCTS[name](equation, values, place)
                 if found is not None:
                     squares, outputs, inputs = found
@@ -168,11 +168,10 @@ PLAIN_CALLS = frozenset(
 
 
 def _bind(equation: Any, values: Sequence[Any]) -> list[Any]:
-    found = equation.primitive.bind(
-        *equation.primitive.get_bind_params(equation.params)[0],
-        *values,
-        **equation.primitive.get_bind_params(equation.params)[1],
-    )
+    # Before JAX 0.9 functions that an equation calls came beside its parameters.
+    given = equation.primitive.get_bind_params(equation.params)
+    functions, params = given if isinstance(given, tuple) else ((), given)
+    found = equation.primitive.bind(*functions, *values, **params)
     return list(found) if equation.primitive.multiple_results else [found]
 
 
@@ -183,13 +182,19 @@ def _step(equation: Any, rest: Sequence[Any]) -> Callable[[Any], Any]:
     return lambda w: _bind(equation, [w, *rest])[0]
 
 
+def wide(values: Array) -> Array:
+    """Give half floats as float32: their squares would be zero or infinite."""
+    short = jnp.finfo(values.dtype).bits < 32
+    return values.astype(jnp.float32) if short else values
+
+
 def _of_dot(equation: Any, values: Any, place: int) -> Any:
     (contract, batch) = equation.params["dimension_numbers"]
     x, w = values[1 - place], values[place]
     own_contract, own_batch = contract[place], batch[place]
     its_contract, its_batch = contract[1 - place], batch[1 - place]
     free = [i for i in range(x.ndim) if i not in (*its_contract, *its_batch)]
-    squares = jnp.sum(jnp.square(x), axis=tuple(free))
+    squares = jnp.sum(jnp.square(wide(x)), axis=tuple(free))
     left = sorted((*its_contract, *its_batch))
     # From x's order of what is left to the operand's, with ones for its outputs.
     partner = dict(
@@ -212,7 +217,7 @@ def _of_conv(equation: Any, values: Any, place: int) -> Any:
     out_axis, in_axis = numbers.rhs_spec[0], numbers.rhs_spec[1]
     shape = list(w.shape)
     shape[out_axis] = groups
-    squared = jnp.square(x)
+    squared = jnp.square(wide(x))
 
     def convolve(kernel: Array) -> Array:
         return jax.lax.conv_general_dilated(
@@ -226,8 +231,8 @@ def _of_conv(equation: Any, values: Any, place: int) -> Any:
             groups,
         )
 
-    kernel = jnp.zeros(shape, x.dtype)
-    ones = jnp.ones(jax.eval_shape(convolve, kernel).shape, x.dtype)
+    kernel = jnp.zeros(shape, squared.dtype)
+    ones = jnp.ones(jax.eval_shape(convolve, kernel).shape, squared.dtype)
     (squares,) = jax.linear_transpose(convolve, kernel)(ones)
     each = w.shape[out_axis] // groups
     squares = jnp.repeat(squares, each, axis=out_axis) if groups > 1 else squares
@@ -236,7 +241,11 @@ def _of_conv(equation: Any, values: Any, place: int) -> Any:
 
 def _of_mul(equation: Any, values: Any, place: int) -> Any:
     del equation
-    return jnp.square(values[1 - place]), None, None
+    squares, own = jnp.square(wide(values[1 - place])), values[place].shape
+    shared = [
+        i for i, (n, m) in enumerate(zip(own, squares.shape, strict=True)) if n < m
+    ]
+    return jnp.sum(squares, axis=tuple(shared), keepdims=True), None, None
 
 
 _PRODUCTS = {

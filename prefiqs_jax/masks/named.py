@@ -9,7 +9,7 @@ import numpy as np
 
 from prefiqs_jax.errors import InputError, unknown
 from prefiqs_jax.masks.allocation import Allocation, RankedMask
-from prefiqs_jax.masks.allocations import ALLOCATIONS, find_allocation
+from prefiqs_jax.masks.allocations import ALLOCATIONS, channels, find_allocation
 from prefiqs_jax.masks.context import Context
 from prefiqs_jax.masks.scores import find_score, score_names
 from prefiqs_jax.trees import describe_prunable, is_prunable
@@ -118,7 +118,8 @@ def mask_names() -> dict[str, str]:
 
 def makes_sense(allocation: Allocation, score: str) -> bool:
     """Tell whether an allocation can cut a score's ranking."""
-    return not (allocation.needs_score_per_weight and score in PER_FILTER)
+    within = allocation.needs_score_per_weight or allocation is channels
+    return not (within and score in PER_FILTER)
 
 
 def mask_named(
@@ -225,8 +226,8 @@ def as_named(mask: NamedMask | MaskFn) -> NamedMask:
 def _check_pair(allocation: Allocation, score: str) -> None:
     if not makes_sense(allocation, score):
         message = (
-            f"{allocation.name}/{score} makes no sense: {allocation.name} compares "
-            f"weights within a filter, and {score} scores whole filters; use "
+            f"{allocation.name}/{score} makes no sense: {allocation.name} compares what "
+            f"lies within a filter, and {score} scores whole filters; use "
             f"{allocation.name}/magnitude or filters/{score}"
         )
         raise InputError(message)

@@ -31,10 +31,14 @@ def filter_norm(name, w):
     return np.sqrt((np.asarray(w) ** 2).sum(tuple(range(w.ndim - 1)), keepdims=True))
 
 
+TOY = toy_network()
+"""One for all: what scores ask of it is computed once."""
+
+
 def all_masks():
     """Every allocation with every score that makes sense with it, and one of ours."""
-    toy = toy_network()
-    context = Context(toy[0], toy[2], 0, earlier=toy_network(seed=1)[1])
+    apply_fn, _, images = TOY
+    context = Context(apply_fn, images, 0, earlier=toy_network(seed=1)[1])
     for allocation in ALLOCATIONS.values():
         if allocation.name in ("1:4", "4:8", "uniform+"):
             continue  # the same code as 2:4; no layer lies between the toy's ends
@@ -48,7 +52,7 @@ def all_masks():
                 dataclasses.replace(mask, context=context),
                 id=f"{allocation.name}/{name}",
             )
-        if not allocation.needs_score_per_weight:
+        if makes_sense(allocation, "l1"):
             yield pytest.param(allocation(filter_norm), id=f"{allocation.name}/own")
 
 
@@ -66,14 +70,14 @@ def reachable(mask_fn):
 
 
 @every_mask
-def test_contract(toy, mask_fn):
-    _, params, _ = toy
+def test_contract(mask_fn):
+    _, params, _ = TOY
     check_mask(mask_fn, params, sparsities=reachable(mask_fn))
 
 
 @every_mask
-def test_one_ranking_for_all_sparsities(toy, mask_fn):
-    _, params, _ = toy
+def test_one_ranking_for_all_sparsities(mask_fn):
+    _, params, _ = TOY
     sparsities = reachable(mask_fn)
     for mask, sparsity in zip(
         mask_fn.sweep(params, sparsities), sparsities, strict=True
@@ -82,6 +86,7 @@ def test_one_ranking_for_all_sparsities(toy, mask_fn):
         assert all(map(np.array_equal, *map(jax.tree.leaves, (mask, alone))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCORES)
 def test_scores_in_every_float_type(name):
     allocations = [

@@ -153,7 +153,7 @@ def test_synflow_scales_what_overflows():
 
 @pytest.fixture
 def default_loss():
-    z = np.asarray(embed(linear, LINEAR, INPUTS))
+    z = np.asarray(embed(linear, LINEAR, jnp.asarray(INPUTS)))
     return instance_discrimination(jnp.asarray(z))
 
 
@@ -181,7 +181,7 @@ def dense_hessian(default_loss):
     flat, back = jax.flatten_util.ravel_pytree(LINEAR)
 
     def mean(vector):
-        z = embed(linear, back(vector), INPUTS)
+        z = embed(linear, back(vector), jnp.asarray(INPUTS))
         return default_loss(z, jnp.arange(len(INPUTS))).mean()
 
     return jax.grad(mean)(flat), jax.hessian(mean)(flat), back
@@ -213,11 +213,11 @@ def test_obd_is_exact_where_the_hessian_is_diagonal():
 
     def net(params, x):
         # Unit embedding is x * w / ‖·‖; a fixed huge entry keeps the norm out of it.
-        y = x * params["w"][0]
+        y = x * params["w"]
         return jnp.concatenate([y, jnp.full((len(x), 1), 1e6)], axis=1)
 
     def loss(z, _):
-        return jnp.sum((1e6 * z[:, :4] - target) ** 2, axis=1)
+        return jnp.sum((1e6 * z[:, :4] - target[None]) ** 2, axis=1)
 
     x = RNG.standard_normal((3, 4))
     params = {"w": RNG.standard_normal((1, 4))}
@@ -284,7 +284,7 @@ def test_bad_contexts():
     zero = Context(linear, np.zeros((2, 5))).bind(LINEAR)
     with pytest.raises(InputError, match="calibration image 0 is zero"):
         _ = zero.gradients
-    with pytest.raises(InputError, match=r"output/wanda needs .* Context\("):
+    with pytest.raises(InputError, match=r"output/wanda needs .*Context\("):
         masks.per_output(find_score("wanda").make(0))(LINEAR, 0.5)
 
 

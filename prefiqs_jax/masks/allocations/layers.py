@@ -105,7 +105,7 @@ def _rank_inner(
     ends = {int(np.argmin(places)), int(np.argmax(places))}
     rates = [0.0 if i in ends else 1.0 for i in range(len(leaves))]
     return _rank_rates(
-        leaves, sparsities, rates, "uniform+ keeps the first and the last layer"
+        leaves, sparsities, rates, "uniform+: the layers between the first and the last"
     )
 
 

@@ -39,7 +39,9 @@ def synflow(name: str, weights: NDArray, context: Context) -> NDArray:
 
 def _slopes(context: Context) -> Mapping[str, NDArray]:
     """Compute ∂R/∂|w| of every leaf."""
-    ones = jnp.ones((1, *context.images.shape[1:]), context.images.dtype)
+    images = context.images
+    ones = jnp.ones((1, *images.shape[1:]), images.dtype)
+    leaves = [(n, np.asarray(w)) for n, w in named_leaves(context.params)]
 
     @jax.jit
     def slopes(params: Params, scale: Array) -> Params:
@@ -52,10 +54,15 @@ def _slopes(context: Context) -> Mapping[str, NDArray]:
 
         return jax.grad(flow)(jax.tree.map(positive, params))
 
+    largest = max(float(np.abs(leaf).max(initial=0)) for _, leaf in leaves)
     for exponent in range(0, 33, 2):
-        found = dict(named_leaves(slopes(context.params, jnp.float32(2.0**-exponent))))
-        if all(bool(jnp.isfinite(leaf).all()) for leaf in found.values()):
-            return {name: np.asarray(leaf) for name, leaf in found.items()}
+        found = slopes(context.params, jnp.float32(2.0**-exponent))
+        top = max(
+            float(jnp.abs(leaf).max(initial=0)) for leaf in jax.tree.leaves(found)
+        )
+        # The score is the slope times the weight.
+        if top * largest < float(jnp.finfo(images.dtype).max):
+            return {name: np.asarray(leaf) for name, leaf in named_leaves(found)}
     message = "synflow: the flow through the weights is not finite; use another score"
     raise InputError(message)
 
