@@ -34,6 +34,14 @@ from prefiqs_jax.masks.changes import (
 )
 from prefiqs_jax.masks.context import Context, instance_discrimination
 from prefiqs_jax.masks.direction import achieved_sparsity, apply_mask, pruning_delta
+from prefiqs_jax.masks.learned import (
+    Learned,
+    Moved,
+    best_agreement,
+    learn_mask,
+    least_drift,
+    separation,
+)
 from prefiqs_jax.masks.named import NamedDelta, NamedMask, mask_named, mask_names
 from prefiqs_jax.masks.scores import SCORES, ScoreEntry
 from prefiqs_jax.masks.scores.magnitude import magnitude
@@ -45,12 +53,15 @@ __all__ = [
     "Allocation",
     "Context",
     "Leaf",
+    "Learned",
+    "Moved",
     "NamedDelta",
     "NamedMask",
     "RankedMask",
     "ScoreEntry",
     "achieved_sparsity",
     "apply_mask",
+    "best_agreement",
     "blocks",
     "blocks_of",
     "budgets",
@@ -63,6 +74,8 @@ __all__ = [
     "instance_discrimination",
     "lamp",
     "layerwise",
+    "learn_mask",
+    "least_drift",
     "magnitude",
     "mask_between",
     "mask_named",
@@ -73,4 +86,5 @@ __all__ = [
     "pruning_delta",
     "quantised",
     "random",
+    "separation",
 ]

@@ -233,9 +233,13 @@ class RankedMask:
         by_name = dict(zip([n for n, _ in chosen], levels, strict=True))
         return Ranking(tuple(ascending), by_name)
 
-    def _scored(self, name: str, weights: NDArray, context: Context | None) -> Leaf:
+    def score_of(self, name: str, weights: NDArray, context: Context | None) -> NDArray:
+        """Score one leaf; InputError if what the score gives cannot be ranked."""
         data = (context,) if context_use(self.score) != "none" else ()
-        scores = _checked(name, self.score(name, weights, *data), weights)
+        return _checked(name, self.score(name, weights, *data), weights)
+
+    def _scored(self, name: str, weights: NDArray, context: Context | None) -> Leaf:
+        scores = self.score_of(name, weights, context)
         last = weights.ndim - 1
         axes = (last, last - 1)
         if context is not None and self.allocation.uses_axes:

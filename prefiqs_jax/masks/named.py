@@ -226,8 +226,8 @@ def as_named(mask: NamedMask | MaskFn) -> NamedMask:
 def _check_pair(allocation: Allocation, score: str) -> None:
     if not makes_sense(allocation, score):
         message = (
-            f"{allocation.name}/{score} makes no sense: {allocation.name} compares what "
-            f"lies within a filter, and {score} scores whole filters; use "
+            f"{allocation.name}/{score} makes no sense: {allocation.name} compares "
+            f"within a filter, and {score} scores whole filters; use "
             f"{allocation.name}/magnitude or filters/{score}"
         )
         raise InputError(message)
