@@ -31,7 +31,8 @@ from prefiqs_jax.evaluation.qualities import (
 )
 from prefiqs_jax.evaluation.units import usable_units
 from prefiqs_jax.execution.compilation import keep_programs
-from prefiqs_jax.masks.named import NamedMask, as_named
+from prefiqs_jax.masks import NamedMask
+from prefiqs_jax.masks.named import as_named
 from prefiqs_jax.quality import Scorer, check_methods, make_scorers
 from prefiqs_jax.sweep.planner import default_batch_size
 from prefiqs_jax.types import MaskFn

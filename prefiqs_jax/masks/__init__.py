@@ -32,7 +32,7 @@ from prefiqs_jax.masks.changes import (
     noise,
     quantised,
 )
-from prefiqs_jax.masks.context import Context, instance_discrimination
+from prefiqs_jax.masks.context import Context
 from prefiqs_jax.masks.direction import achieved_sparsity, apply_mask, pruning_delta
 from prefiqs_jax.masks.learned import (
     Learned,
@@ -42,6 +42,7 @@ from prefiqs_jax.masks.learned import (
     least_drift,
     separation,
 )
+from prefiqs_jax.masks.losses import instance_discrimination
 from prefiqs_jax.masks.named import NamedDelta, NamedMask, mask_named, mask_names
 from prefiqs_jax.masks.scores import SCORES, ScoreEntry
 from prefiqs_jax.masks.scores.magnitude import magnitude

@@ -1,8 +1,8 @@
 """What scores may ask about a network and its data: computed once, image by image."""
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,48 +11,22 @@ from jax import Array
 from numpy.typing import ArrayLike, NDArray
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.masks.inputs import input_squares, leaf_axes, trace_inputs, wide
-from prefiqs_jax.sensitivity import embed
+from prefiqs_jax.masks.derivatives import (
+    Stream,
+    dense_embeddings,
+    gradient_moments,
+    hessian_diagonal,
+    hessian_product,
+    highest,
+    jvp_norms,
+    mean_gradient,
+)
+from prefiqs_jax.masks.inputs import input_squares, leaf_axes, trace_inputs
+from prefiqs_jax.masks.losses import Loss, instance_discrimination
 from prefiqs_jax.trees import named_leaves
 from prefiqs_jax.types import ApplyFn, Params
 
-Loss: TypeAlias = Callable[[Array, Array], Array]
-"""``(unit embeddings (batch, dim), their indices among the calibration images (batch,))
--> losses (batch,)``."""
-
-TEMPERATURE = 0.1
 BATCH = 16
-
-
-def instance_discrimination(
-    prototypes: Array, temperature: float = TEMPERATURE
-) -> Loss:
-    """Make the loss that stands in for the training's where images have no labels.
-
-    Each calibration image is a class of its own, and its dense embedding the centre of
-    that class: cross-entropy of the softmax over the similarities to all centres. That
-    is what an ArcFace head does with people. A distance to the dense embedding alone
-    would not do, for its gradient at the dense weights is zero.
-
-    Parameters
-    ----------
-    prototypes
-        Dense embeddings, unit rows, shape (images, dim).
-    temperature
-        By which similarities are divided.
-
-    References
-    ----------
-    Wu et al. (2018). Unsupervised feature learning via non-parametric instance
-    discrimination. CVPR. arXiv:1805.01978, Equation 2.
-    """
-
-    def loss(embeddings: Array, indices: Array) -> Array:
-        logits = embeddings @ prototypes.T / temperature
-        own = jnp.take_along_axis(logits, indices[:, None], axis=1)[:, 0]
-        return jax.nn.logsumexp(logits, axis=1) - own
-
-    return loss
 
 
 class ByLeaf(dict[str, Any]):
@@ -139,8 +113,8 @@ class Context:
         self.params = params
         self._loss = loss
         self._earlier = earlier
-        self._probes = probes
-        self._batch = max(1, min(batch_size, len(self.images)))
+        size = max(1, min(batch_size, len(self.images)))
+        self._stream = Stream(apply_fn, self.images, size, self.key, probes)
         self._bound: list[Context] = []
 
     def bind(self, params: Params) -> "Context":
@@ -157,9 +131,9 @@ class Context:
             self.images,
             self.key,
             loss=self._loss,
-            probes=self._probes,
+            probes=self._stream.probes,
             earlier=self._earlier,
-            batch_size=self._batch,
+            batch_size=self._stream.batch_size,
             params=params,
         )
         self._bound.append(made)
@@ -178,13 +152,7 @@ class Context:
     @functools.cached_property
     def embeddings(self) -> NDArray:
         """Dense unit embeddings of the calibration images, shape (images, dim)."""
-        step = jax.jit(lambda p, x: embed(self.apply_fn, p, x))
-        params = self._params()
-        with _highest():
-            parts = [
-                np.asarray(step(params, self._at(i)))[w > 0] for i, w in self._batches()
-            ]
-        found = np.concatenate(parts)
+        found = dense_embeddings(self._stream, self._params())
         bad = np.flatnonzero(~np.isfinite(found).all(axis=1))
         if bad.size:
             message = (
@@ -193,6 +161,11 @@ class Context:
             )
             raise InputError(message)
         return found
+
+    @functools.cached_property
+    def loss(self) -> Loss:
+        """Per-image loss of unit embeddings: as given, or instance discrimination."""
+        return self._loss or instance_discrimination(jnp.asarray(self.embeddings))
 
     @functools.cached_property
     def input_norms(self) -> Mapping[str, NDArray]:
@@ -211,8 +184,8 @@ class Context:
         params = self._params()
         step = jax.jit(functools.partial(input_squares, self.apply_fn))
         total: list[Any] | None = None
-        size = self._batch
-        with _highest():
+        size = self._stream.batch_size
+        with highest():
             for start in range(0, len(self.images), size):
                 found = step(params, jnp.asarray(self.images[start : start + size]))
                 total = (
@@ -239,34 +212,13 @@ class Context:
     @functools.cached_property
     def gradients(self) -> Mapping[str, NDArray]:
         """Gradient of the mean loss over the images. Shaped as the weights."""
-
-        def step(params: Params, x: Array, indices: Array, weight: Array) -> Params:
-            return jax.grad(self._weighted(x, indices, weight))(params)
-
-        return self._by_leaf("gradient", self._summed(step))
+        found = mean_gradient(self._stream, self._params(), self.loss)
+        return self._by_leaf("gradient", found)
 
     @functools.cached_property
     def _moments(self) -> tuple[Mapping[str, NDArray], Mapping[str, NDArray]]:
         """Mean square and mean absolute value of per-example gradients."""
-
-        def step(
-            params: Params, x: Array, indices: Array, weight: Array
-        ) -> tuple[Params, Params]:
-            def one(
-                carry: tuple[Params, Params], each: tuple[Array, Array, Array]
-            ) -> tuple[tuple[Params, Params], None]:
-                image, index, own = (value[None] for value in each)
-                grad = jax.grad(self._weighted(image, index, own))(params)
-                square = jax.tree.map(lambda s, g: s + wide(g) ** 2, carry[0], grad)
-                return (
-                    square,
-                    jax.tree.map(lambda s, g: s + abs(wide(g)), carry[1], grad),
-                ), None
-
-            zeros = _zeros(params)
-            return jax.lax.scan(one, (zeros, zeros), (x, indices, weight))[0]
-
-        squares, sizes = self._summed(step)
+        squares, sizes = gradient_moments(self._stream, self._params(), self.loss)
         return (
             self._by_leaf("second moment", squares),
             self._by_leaf("absolute gradient", sizes),
@@ -293,47 +245,15 @@ class Context:
         vector ε, E (∂⟨ε, z⟩/∂θ_k)² is the squared norm (Hutchinson), and ``probes`` of
         them are drawn for each image. Shaped as the weights.
         """
-
-        def step(params: Params, x: Array, indices: Array, weight: Array) -> Params:
-            def one(
-                carry: Params, each: tuple[Array, Array, Array]
-            ) -> tuple[Params, None]:
-                image, index, own = each
-
-                def probed(probe: Array) -> Params:
-                    key = self._probe_key(index, probe)
-
-                    def inner(p: Params) -> Array:
-                        z = embed(self.apply_fn, p, image[None])[0]
-                        return jax.random.rademacher(key, z.shape, z.dtype) @ z
-
-                    slope = jax.grad(inner)(params)
-                    return jax.tree.map(
-                        lambda g: own.astype(wide(g).dtype) * wide(g) ** 2, slope
-                    )
-
-                def add(probe: Any, carry: Params) -> Params:
-                    return jax.tree.map(jnp.add, carry, probed(probe))
-
-                return jax.lax.fori_loop(0, self._probes, add, carry), None
-
-            zeros = _zeros(params)
-            return jax.lax.scan(one, zeros, (x, indices, weight))[0]
-
-        mean = self._summed(step)
-        roots = jax.tree.map(lambda s: np.sqrt(s / self._probes), mean)
-        return self._by_leaf("JVP contribution", roots)
+        found = jvp_norms(self._stream, self._params())
+        return self._by_leaf("JVP contribution", found)
 
     @functools.cached_property
     def hessian_gradient(self) -> Mapping[str, NDArray]:
         """Hessian of the mean loss times its gradient. Shaped as the weights."""
-        gradient = self._tree(self.gradients)
-
-        def step(params: Params, x: Array, indices: Array, weight: Array) -> Params:
-            slope = jax.grad(self._weighted(x, indices, weight))
-            return jax.jvp(slope, (params,), (gradient,))[1]
-
-        return self._by_leaf("Hessian-gradient product", self._summed(step))
+        direction = self._tree(self.gradients)
+        found = hessian_product(self._stream, self._params(), self.loss, direction)
+        return self._by_leaf("Hessian-gradient product", found)
 
     @functools.cached_property
     def curvature(self) -> Mapping[str, NDArray]:
@@ -347,33 +267,8 @@ class Context:
         Bekas, Kokiopoulou and Saad (2007). An estimator for the diagonal of a matrix.
         Applied Numerical Mathematics 57.
         """
-
-        def step(params: Params, x: Array, indices: Array, weight: Array) -> Params:
-            slope = jax.grad(self._weighted(x, indices, weight))
-            leaves, structure = jax.tree.flatten(params)
-
-            def add(probe: Any, carry: Params) -> Params:
-                key = jax.random.fold_in(
-                    jax.random.fold_in(self.key, indices[0]), probe
-                )
-                signs = structure.unflatten(
-                    jax.random.rademacher(k, jnp.shape(w), jnp.result_type(w))
-                    for k, w in zip(
-                        jax.random.split(key, len(leaves)), leaves, strict=True
-                    )
-                )
-                product = jax.jvp(slope, (params,), (signs,))[1]
-                return jax.tree.map(
-                    lambda c, v, h: c + wide(v * h), carry, signs, product
-                )
-
-            zeros = _zeros(params)
-            return jax.lax.fori_loop(0, self._probes, add, zeros)
-
-        mean = self._summed(step)
-        return self._by_leaf(
-            "curvature", jax.tree.map(lambda s: s / self._probes, mean)
-        )
+        found = hessian_diagonal(self._stream, self._params(), self.loss)
+        return self._by_leaf("curvature", found)
 
     @functools.cached_property
     def earlier(self) -> Mapping[str, NDArray]:
@@ -451,48 +346,6 @@ class Context:
         places = {named[index][0]: place for place, index in enumerate(order)}
         return axes, places, [named[index][0] for index in lost]
 
-    def _probe_key(self, image: Array, probe: Array) -> Array:
-        return jax.random.fold_in(jax.random.fold_in(self.key, image), probe)
-
-    def _weighted(
-        self, x: Array, indices: Array, weight: Array
-    ) -> Callable[[Params], Array]:
-        """Sum the losses of a batch; padding has weight 0."""
-        loss = self._loss or instance_discrimination(jnp.asarray(self.embeddings))
-
-        def total(params: Params) -> Array:
-            losses = loss(embed(self.apply_fn, params, x), indices)
-            return jnp.sum(losses * weight.astype(losses.dtype))
-
-        return total
-
-    def _summed(self, step: Callable[..., Any]) -> Any:
-        """Mean over the images of what a step sums over a batch, on the host."""
-        params = self._params()
-        if self._loss is None:
-            _ = self.embeddings  # outside the trace
-        compiled = jax.jit(step)
-        total = None
-        with _highest():
-            for indices, weight in self._batches():
-                found = compiled(params, self._at(indices), indices, weight)
-                total = found if total is None else jax.tree.map(jnp.add, total, found)
-        count = len(self.images)
-        return jax.tree.map(
-            lambda leaf: np.asarray(leaf) / np.asarray(count, leaf.dtype), total
-        )
-
-    def _batches(self) -> Iterator[tuple[NDArray, NDArray]]:
-        """Yield indices, the last of them repeated to fill a batch, and weights."""
-        count, size = len(self.images), self._batch
-        kind = self.images.dtype if self.images.dtype.kind == "f" else np.float32
-        for start in range(0, count, size):
-            indices = np.arange(start, start + size)
-            yield np.minimum(indices, count - 1), (indices < count).astype(kind)
-
-    def _at(self, indices: NDArray) -> NDArray:
-        return self.images[indices]
-
     def _params(self) -> Params:
         if self.params is None:
             message = "the context has no weights yet; call context.bind(params)"
@@ -515,18 +368,9 @@ class Context:
         return found
 
 
-def _zeros(params: Params) -> Params:
-    return jax.tree.map(lambda w: jnp.zeros_like(wide(jnp.asarray(w))), params)
-
-
 def _pairs(one: Any, other: Any) -> Any:
     return zip(one, other, strict=True)
 
 
 def _same(one: Any, other: Any) -> bool:
     return one is other
-
-
-def _highest() -> Any:
-    # TF32 would reorder scores between devices.
-    return jax.default_matmul_precision("highest")

@@ -9,7 +9,7 @@ import numpy as np
 
 from prefiqs_jax.errors import InputError, unknown
 from prefiqs_jax.masks.allocation import Allocation, RankedMask
-from prefiqs_jax.masks.allocations import ALLOCATIONS, channels, find_allocation
+from prefiqs_jax.masks.allocations import ALLOCATIONS, channels, find_allocation, lamp
 from prefiqs_jax.masks.context import Context
 from prefiqs_jax.masks.scores import find_score, score_names
 from prefiqs_jax.trees import describe_prunable, is_prunable
@@ -118,6 +118,8 @@ def mask_names() -> dict[str, str]:
 
 def makes_sense(allocation: Allocation, score: str) -> bool:
     """Tell whether an allocation can cut a score's ranking."""
+    if allocation is lamp:
+        return not find_score(score).signed
     within = allocation.needs_score_per_weight or allocation is channels
     return not (within and score in PER_FILTER)
 
@@ -225,6 +227,12 @@ def as_named(mask: NamedMask | MaskFn) -> NamedMask:
 
 def _check_pair(allocation: Allocation, score: str) -> None:
     if not makes_sense(allocation, score):
+        if allocation is lamp:
+            message = (
+                f"lamp/{score} makes no sense: lamp adds up squared scores, and {score} "
+                "may be negative; use another allocation, such as global"
+            )
+            raise InputError(message)
         message = (
             f"{allocation.name}/{score} makes no sense: {allocation.name} compares "
             f"within a filter, and {score} scores whole filters; use "

@@ -10,9 +10,9 @@ from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision
 from prefiqs_jax.execution.slices import default_slice, network_intensity
-from prefiqs_jax.masks import globally, magnitude
+from prefiqs_jax.masks import NamedMask, globally, magnitude
 from prefiqs_jax.masks.allocation import check_sparsity
-from prefiqs_jax.masks.named import NamedMask, as_named
+from prefiqs_jax.masks.named import as_named
 from prefiqs_jax.masks.packed import PackedMasks, pack_masks
 from prefiqs_jax.quality.draws import Draws
 from prefiqs_jax.quality.first_order import both_scorer, first_order_scorer

@@ -20,7 +20,7 @@ from prefiqs_jax.images import (
     refuse_bad,
 )
 from prefiqs_jax.images.folder import IDENTITY_TABLE
-from prefiqs_jax.masks.named import NamedMask
+from prefiqs_jax.masks import NamedMask
 from prefiqs_jax.quality.make import DEFAULT_SPARSITY, make_scorers
 from prefiqs_jax.quality.scorer import score_images
 from prefiqs_jax.quality.shared import PREFIQS

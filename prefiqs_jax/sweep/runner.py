@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import itertools
 import os
 import sys
 import time
@@ -21,23 +20,21 @@ from prefiqs_jax.execution.compilation import keep_programs
 from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision
 from prefiqs_jax.images import ImageFolder, batch_count
 from prefiqs_jax.masks import NamedDelta, NamedMask
-from prefiqs_jax.masks.named import as_named
 from prefiqs_jax.masks.norms import delta_norms
-from prefiqs_jax.masks.packed import PackedMasks, join_masks, pack_deltas, pack_masks
+from prefiqs_jax.masks.packed import PackedMasks
 from prefiqs_jax.results import ARROW_SCHEMA
 from prefiqs_jax.results.provenance import now, session_record
 from prefiqs_jax.results.run_folder import FORMAT, write_manifest
 from prefiqs_jax.sweep.assignment import Assignment, assign
 from prefiqs_jax.sweep.batches import Work, measure_batches
-from prefiqs_jax.sweep.calibration import calibrate
 from prefiqs_jax.sweep.distributed import abort_all_on_error
 from prefiqs_jax.sweep.engine import prepare
 from prefiqs_jax.sweep.executor import Executor
 from prefiqs_jax.sweep.fidelity import describe_error, precision_error
+from prefiqs_jax.sweep.packing import pack_changes
 from prefiqs_jax.sweep.planner import Planner
 from prefiqs_jax.sweep.record import RunRecord
 from prefiqs_jax.sweep.tuning import Tune
-from prefiqs_jax.trees import params_digest
 from prefiqs_jax.types import MaskFn, Params
 
 
@@ -143,7 +140,16 @@ def sweep(
     keep_programs()
     with abort_all_on_error() if options.distributed else contextlib.nullcontext():
         devices = _devices(options.devices)
-        masks, identity = _packed(backbone, folder, mask, sorted(sparsities), options)
+        masks, identity = pack_changes(
+            backbone,
+            mask,
+            sorted(sparsities),
+            options.calibration or folder,
+            source="the swept images" if options.calibration is None else "given",
+            earlier=options.earlier,
+            on_bad_image=options.on_bad_image,
+            say=lambda line: _say(options, line),
+        )
     opened = assign(
         backbone,
         folder,
@@ -161,64 +167,6 @@ def sweep(
     with opened as todo:
         _sweep(backbone, folder, masks, Path(out), todo, devices, started, options)
     return Path(out)
-
-
-def _packed(
-    backbone: Backbone,
-    folder: ImageFolder,
-    mask: NamedMask | MaskFn | Sequence[NamedMask | MaskFn] | NamedDelta,
-    sparsities: Sequence[float],
-    options: SweepOptions,
-) -> tuple[PackedMasks, dict[str, Any]]:
-    """Make what is to be measured, and say what identifies it."""
-    if isinstance(mask, NamedDelta):
-        if sparsities:
-            message = f"{mask.name} is no mask, so it has no sparsities; give none"
-            raise InputError(message)
-        packed = pack_deltas({mask.name: mask.delta}, backbone.params, mask.prunable)
-        return packed, mask.describe()
-    _check_sparsities(sparsities)
-    masks = [
-        as_named(each) for each in (mask if isinstance(mask, list | tuple) else [mask])
-    ]
-    _check_names(masks)
-    bound, calibrated = calibrate(
-        masks,
-        backbone,
-        options.calibration or folder,
-        source="the swept images" if options.calibration is None else "--calibration",
-        seed=int(masks[0].seed or 0),
-        earlier=options.earlier,
-        on_bad_image=options.on_bad_image,
-    )
-    packed = join_masks(
-        [
-            pack_masks(m.mask_fn, backbone.params, sparsities, m.prunable, name=m.name)
-            for m in bound
-        ]
-    )
-    for name, sparsity, layer in packed.emptied:
-        _say(options, f"note: {name} at sparsity {sparsity:g} prunes all of {layer}")
-    identity = masks[0].describe()
-    if len(masks) > 1:
-        identity = {"mask": ", ".join(m.name for m in masks)}
-        identity["masks"] = [m.describe() for m in masks]
-    if calibrated is not None:
-        identity["calibration"] = calibrated
-    if options.earlier is not None:
-        identity["earlier_sha256"] = params_digest(options.earlier)
-    return packed, identity
-
-
-def _check_names(masks: Sequence[NamedMask]) -> None:
-    if not masks:
-        message = "no mask given; give at least one, such as global/magnitude"
-        raise InputError(message)
-    names = [mask.name for mask in masks]
-    for name in names:
-        if names.count(name) > 1:
-            message = f"mask {name} is given twice; name them apart"
-            raise InputError(message)
 
 
 def _sweep(
@@ -352,16 +300,6 @@ def _devices(count: int | None) -> list[Any]:
         message = f"{count} devices asked for; this process has {len(found)}"
         raise InputError(message)
     return found[:count]
-
-
-def _check_sparsities(sparsities: Sequence[float]) -> None:
-    if not sparsities:
-        message = "no sparsities given; give some in [0, 1), such as 0.1,0.4"
-        raise InputError(message)
-    for one, other in itertools.pairwise(sparsities):
-        if one == other:
-            message = f"sparsity {one:g} is given twice"
-            raise InputError(message)
 
 
 def _new_manifest(

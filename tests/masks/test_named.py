@@ -2,10 +2,17 @@ import numpy as np
 import pytest
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.masks import globally, magnitude, mask_named, mask_names
+from prefiqs_jax.masks import Context, globally, magnitude, mask_named, mask_names
 from prefiqs_jax.trees import prunable_matching
 
 PARAMS = {"a": np.arange(1.0, 7).reshape(2, 3), "b": np.arange(6.0).reshape(3, 2)}
+
+
+CONTEXT = Context(
+    lambda p, x: x @ p["a"] @ p["b"],
+    np.ones((2, 2)) + np.eye(2),
+    earlier={k: v + 1 for k, v in PARAMS.items()},
+)
 
 
 def test_every_listed_mask_exists():
@@ -16,7 +23,10 @@ def test_every_listed_mask_exists():
         "layerwise/random",
     }
     for name in mask_names():
-        assert mask_named(name).mask_fn(PARAMS, 0.5)["a"].dtype == bool
+        assert mask_named(name).name == name
+        if not name.startswith(("uniform+", "2:4", "1:4", "4:8")):
+            bound = mask_named(name).bind(CONTEXT)
+            assert bound.mask_fn(PARAMS, 0.5)["a"].dtype == bool
 
 
 def test_name_means_what_it_says():

@@ -46,5 +46,6 @@ ENTRIES = (
         "-|w| ‖J e_w‖",
         "after Kolf et al. (2026), arXiv:2605.13396",
         "4 forwards an image, one image at a time",
+        signed=True,
     ),
 )

@@ -24,6 +24,8 @@ class ScoreEntry:
         Paper and equation.
     cost
         Passes over the calibration images, in forward passes an image.
+    signed
+        Whether scores may be negative.
     """
 
     name: str
@@ -32,3 +34,4 @@ class ScoreEntry:
     formula: str = ""
     source: str = ""
     cost: str = "none: the weights alone"
+    signed: bool = False

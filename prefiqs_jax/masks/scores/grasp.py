@@ -28,4 +28,5 @@ ENTRY = ScoreEntry(
     "w (H g), g and H gradient and Hessian of the loss on calibration images",
     "Wang et al. (2020), ICLR, arXiv:2002.07376, Equation 8",
     "12 forwards an image",
+    signed=True,
 )

@@ -29,4 +29,5 @@ ENTRY = ScoreEntry(
     "w (w - w₀), w₀ of the earlier checkpoint",
     "Sanh et al. (2020), NeurIPS, arXiv:2005.07683, Equation 3",
     "none: two checkpoints",
+    signed=True,
 )

@@ -28,4 +28,5 @@ ENTRY = ScoreEntry(
     "w² H_kk / 2, H the Hessian of the loss on calibration images",
     "LeCun et al. (1990), NeurIPS, Equation 5",
     "8 forwards an image",
+    signed=True,
 )

@@ -12,7 +12,7 @@ def snip(name: str, weights: NDArray, context: Context) -> NDArray:
 
     Shape as ``weights``. Connection sensitivity, but for the factor that normalises it
     over the network. Without labels, L is instance discrimination
-    (:func:`prefiqs_jax.masks.context.instance_discrimination`): it asks of embeddings
+    (:func:`prefiqs_jax.masks.instance_discrimination`): it asks of embeddings
     what recognition asks, that images stay apart, and unlike the distance to the dense
     embedding its gradient at the dense weights is not zero.
 

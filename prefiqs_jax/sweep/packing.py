@@ -1,0 +1,112 @@
+"""Make what a sweep measures: the masks of one rule or several, or another change."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+from prefiqs_jax.backbones import Backbone
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.images import ImageFolder
+from prefiqs_jax.masks import NamedDelta, NamedMask
+from prefiqs_jax.masks.named import as_named
+from prefiqs_jax.masks.packed import PackedMasks, join_masks, pack_deltas, pack_masks
+from prefiqs_jax.sweep.calibration import calibrate
+from prefiqs_jax.trees import params_digest
+from prefiqs_jax.types import MaskFn, Params
+
+
+def pack_changes(
+    backbone: Backbone,
+    mask: NamedMask | MaskFn | Sequence[NamedMask | MaskFn] | NamedDelta,
+    sparsities: Sequence[float],
+    calibration: ImageFolder,
+    *,
+    source: str,
+    earlier: Params | None,
+    on_bad_image: Literal["fail", "skip"],
+    say: Callable[[str], None],
+) -> tuple[PackedMasks, dict[str, Any]]:
+    """Make the masks, or the other change, that a sweep measures.
+
+    Parameters
+    ----------
+    backbone, mask
+        As in :func:`prefiqs_jax.sweep.sweep`.
+    sparsities
+        Ascending.
+    calibration, source
+        Images for masks that need data, and what they are, for the record.
+    earlier, on_bad_image
+        As in :class:`prefiqs_jax.sweep.SweepOptions`.
+    say
+        Is told of layers that a mask prunes whole.
+
+    Returns
+    -------
+    packed : PackedMasks
+    identity : dict
+        What identifies them, for run.json.
+
+    Raises
+    ------
+    InputError
+        If a sparsity, mask or change cannot be used.
+    """
+    if isinstance(mask, NamedDelta):
+        if sparsities:
+            message = f"{mask.name} is no mask, so it has no sparsities; give none"
+            raise InputError(message)
+        packed = pack_deltas({mask.name: mask.delta}, backbone.params, mask.prunable)
+        return packed, mask.describe()
+    _check_sparsities(sparsities)
+    masks = [
+        as_named(each) for each in (mask if isinstance(mask, list | tuple) else [mask])
+    ]
+    _check_names(masks)
+    bound, calibrated = calibrate(
+        masks,
+        backbone,
+        calibration,
+        source=source,
+        seed=int(masks[0].seed or 0),
+        earlier=earlier,
+        on_bad_image=on_bad_image,
+    )
+    packed = join_masks(
+        [
+            pack_masks(m.mask_fn, backbone.params, sparsities, m.prunable, name=m.name)
+            for m in bound
+        ]
+    )
+    for name, sparsity, layer in packed.emptied:
+        say(f"note: {name} at sparsity {sparsity:g} prunes all of {layer}")
+    identity = masks[0].describe()
+    if len(masks) > 1:
+        identity = {"mask": ", ".join(m.name for m in masks)}
+        identity["masks"] = [m.describe() for m in masks]
+    if calibrated is not None:
+        identity["calibration"] = calibrated
+    if earlier is not None:
+        identity["earlier_sha256"] = params_digest(earlier)
+    return packed, identity
+
+
+def _check_names(masks: Sequence[NamedMask]) -> None:
+    if not masks:
+        message = "no mask given; give at least one, such as global/magnitude"
+        raise InputError(message)
+    names = [mask.name for mask in masks]
+    for name in names:
+        if names.count(name) > 1:
+            message = f"mask {name} is given twice; name them apart"
+            raise InputError(message)
+
+
+def _check_sparsities(sparsities: Sequence[float]) -> None:
+    if not sparsities:
+        message = "no sparsities given; give some in [0, 1), such as 0.1,0.4"
+        raise InputError(message)
+    for one, other in itertools.pairwise(sparsities):
+        if one == other:
+            message = f"sparsity {one:g} is given twice"
+            raise InputError(message)
