@@ -229,8 +229,8 @@ def _check_pair(allocation: Allocation, score: str) -> None:
     if not makes_sense(allocation, score):
         if allocation is lamp:
             message = (
-                f"lamp/{score} makes no sense: lamp adds up squared scores, and {score} "
-                "may be negative; use another allocation, such as global"
+                f"lamp/{score} makes no sense: lamp adds up squares, and {score} may "
+                "be negative; use another allocation, such as global"
             )
             raise InputError(message)
         message = (

@@ -46,8 +46,6 @@ def all_masks():
             if not makes_sense(allocation, name):
                 continue
             mask = allocation(SCORES[name].make(3))
-            if allocation.name == "lamp" and name in SIGNED:
-                continue
             yield pytest.param(
                 dataclasses.replace(mask, context=context),
                 id=f"{allocation.name}/{name}",
@@ -56,8 +54,6 @@ def all_masks():
             yield pytest.param(allocation(filter_norm), id=f"{allocation.name}/own")
 
 
-SIGNED = {"grasp", "obd", "movement", "inverse-contribution"}
-"""Scores that may be negative, whose squares lamp cannot add up."""
 WHOLE = {"l1", "l2", "filter_norm"}
 MASKS = list(all_masks())
 SPARSITIES = [0.0, 0.05, 0.1, 0.3, 0.5, 0.77, 0.999]
