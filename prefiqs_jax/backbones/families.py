@@ -1,5 +1,7 @@
 """Entries of the zoo: families that differ in little more than a depth, and others."""
 
+import itertools
+
 from prefiqs_jax.backbones.architecture import Architecture, Folded
 from prefiqs_jax.backbones.mirror import pytorch_entries
 from prefiqs_jax.backbones.networks import (
@@ -11,12 +13,12 @@ from prefiqs_jax.backbones.networks import (
     vit,
 )
 from prefiqs_jax.backbones.preprocessing import Preprocessing
+from prefiqs_jax.plugins import held_by_files
 
 ARCFACE_PIXELS = Preprocessing()
 MAGFACE_PIXELS = Preprocessing(channels="BGR", mean=0.0, std=255.0)
 ADAFACE_PIXELS = Preprocessing(channels="BGR")
 MXNET_PIXELS = Preprocessing(std=128.0)
-SFACE_PIXELS = Preprocessing(std=128.0)
 XIAOCCER_PIXELS = Preprocessing(width=96, std=128.0)
 
 INSIGHTFACE = "code MIT, weights non-commercial"
@@ -227,19 +229,8 @@ ENTRIES = [
         "insightface_mobilefacenet",
         "MobileFaceNet of InsightFace, exported (w600k_mbf): weights folded",
     ),
-    Architecture(
-        name="sface",
-        description="SFace of OpenCV Zoo: separable convolutions",
-        build=lambda rngs: sface.SFace(rngs=rngs),
-        entries=sface.onnx_entries,
-        anchors=(),
-        ignorable=sface.IGNORABLE,
-        preprocessing=SFACE_PIXELS,
-        embedding_dim=sface.EMBEDDING_DIM,
-        licence=APACHE,
-        recognises=lambda names: "conv_1_conv2d_weight" in set(names),
-        check=sface.check_scaling,
-    ),
+    # Of networks whose file has them, such as sface.py.
+    *itertools.chain(*held_by_files("prefiqs_jax.backbones.networks", "ENTRIES")),
     Architecture(
         name="demo",
         description="small iResNet, weights included, trained on synthetic people",

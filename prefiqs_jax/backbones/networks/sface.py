@@ -16,6 +16,7 @@ import numpy as np
 from flax import nnx
 from jax import Array
 
+from prefiqs_jax.backbones.architecture import Architecture
 from prefiqs_jax.backbones.networks.layers import (
     BatchNorm,
     DepthwiseConv,
@@ -24,6 +25,7 @@ from prefiqs_jax.backbones.networks.layers import (
     dense,
     per_image,
 )
+from prefiqs_jax.backbones.preprocessing import Preprocessing
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.weights import transforms
 from prefiqs_jax.weights.mapping import Entry
@@ -146,3 +148,20 @@ def _norm_entries(
 
 def _separable() -> list[tuple[str, tuple[int, int]]]:
     return [(f"conv_{i}", plan) for i, plan in enumerate(SEPARABLE, start=2)]
+
+
+ENTRIES = (
+    Architecture(
+        name="sface",
+        description="SFace of OpenCV Zoo: separable convolutions",
+        build=lambda rngs: SFace(rngs=rngs),
+        entries=onnx_entries,
+        anchors=(),
+        ignorable=IGNORABLE,
+        preprocessing=Preprocessing(std=128.0),
+        embedding_dim=EMBEDDING_DIM,
+        licence="Apache-2.0",
+        recognises=lambda names: "conv_1_conv2d_weight" in set(names),
+        check=check_scaling,
+    ),
+)
