@@ -11,6 +11,7 @@ import numpy as np
 from prefiqs_jax.benchmarks.benchmark import Benchmark, Comparisons
 from prefiqs_jax.benchmarks.columns import numbered, reading
 from prefiqs_jax.benchmarks.comparisons import counted
+from prefiqs_jax.benchmarks.format import Format
 from prefiqs_jax.benchmarks.pictures import Compared, compared_images
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import ImageFolder
@@ -145,3 +146,12 @@ def _agreeing(found: Compared) -> tuple[ImageFolder, tuple[str, ...]]:
         f"{what} contradict {folder.identity_source}: identities are taken as unknown"
     )
     return unknown, (note,)
+
+
+FORMAT = Format(
+    kind="pairs",
+    description="a table pairs.csv: image_a,image_b,mated",
+    mark="pairs.csv",
+    ending=".csv",
+    read=read_pairs_table,
+)
