@@ -89,6 +89,11 @@ def test_report_is_complete_and_self_contained(make_run):
 
 
 @pytest.mark.usefixtures("quick")
+def test_every_figure_is_there(make_run):
+    assert _figures(write_report(make_run(4, (0.1, 0.4)))) == FIGURES
+
+
+@pytest.mark.usefixtures("quick")
 def test_page_shows_settings_and_provenance(make_run):
     text = write_report(make_run(6, (0.4,))).read_text(encoding="utf-8")
     for shown in (
