@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import types
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,7 +72,7 @@ class Addition(NamedTuple):
     """What is done beside writing the blocks, and what must hold then."""
 
     most_files: int
-    edits: dict[str, tuple[str, str]]
+    edits: Mapping[str, tuple[str, str | Callable[[re.Match[str]], str]]]
     """File to a pattern and what takes its place."""
     tests: list[str]
     """Words for pytest."""
