@@ -52,10 +52,8 @@ class Comparison:
 
     Attributes
     ----------
-    benchmark, kind
-        Name, and kind as in :data:`prefiqs_jax.benchmarks.KINDS`.
-    verifier, scorer
-        Networks.
+    benchmark, kind, verifier, scorer
+        Names, and the kind as in :data:`prefiqs_jax.benchmarks.KINDS`.
     curves, bands
         False match rate to curves by quality, and to those with intervals, if any.
     points, areas, verification
@@ -67,10 +65,8 @@ class Comparison:
     silent
         False match rates at which there are too few errors to tell qualities apart,
         and how few there are, in words.
-    about_bands
-        What the intervals are, in words.
-    notes
-        What the user should know, one line each.
+    about_bands, notes
+        What the intervals are, and what the user should know, in words.
     """
 
     benchmark: str
@@ -104,10 +100,8 @@ def compare(
         What is compared, and how similar the verifier finds it.
     qualities
         Qualities of the usable images.
-    verifier, scorer
-        Names of the networks.
-    options
-        How.
+    verifier, scorer, options
+        Names of the networks, and how to compare.
 
     Raises
     ------
@@ -236,15 +230,6 @@ def reversed_qualities(
 
     An image's mean mated similarity is no quality, as it needs other images of the
     person, but no quality should be opposed to it.
-
-    Parameters
-    ----------
-    units, pairs
-        What is compared, by the first network.
-    qualities
-        That others declared the direction of.
-    options
-        How templates get their quality.
     """
     reference, known = _mean_mated_similarity(pairs, len(units.kept))
     lines = (

@@ -25,16 +25,8 @@ def marker() -> dict[str, str]:
 def claim_evaluation(out: str | os.PathLike[str]) -> Iterator[None]:
     """Make the folder of an evaluation, or go on with one, alone.
 
-    Parameters
-    ----------
-    out
-        Folder: new, empty, or one that an evaluation made.
-
-    Raises
-    ------
-    InputError
-        If it is a file, holds anything else, cannot be written, or another process
-        works there.
+    Raises InputError if it is a file, holds anything else, cannot be written, or
+    another process works there.
     """
     out = Path(out)
     _check(out)

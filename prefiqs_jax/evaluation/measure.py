@@ -46,23 +46,8 @@ IMAGE, EMBEDDING = "image", "embedding"
 class Task:
     """What is wanted of one network on the images of one benchmark.
 
-    Attributes
-    ----------
-    backbone
-        The network.
-    images
-        The images.
-    scorers
-        Qualities to compute.
-    flip
-        Whether an embedding is that of the image and of its mirror image, one after
-        the other, each of unit norm (CR-FIQA's evaluation, 2 · dim numbers).
-    batch_size
-        Images of one part.
-    precision
-        Precision of matrix products and convolutions.
-    on_bad_image
-        ``"fail"`` or ``"skip"``.
+    With ``flip``, an embedding is that of the image and of its mirror image, one after
+    the other, each of unit norm (CR-FIQA's evaluation, 2 · dim numbers).
     """
 
     backbone: Backbone
@@ -125,27 +110,9 @@ def measure(
 ) -> Measured:
     """Embed and score every image, or go on where an earlier call stopped.
 
-    Parameters
-    ----------
-    task
-        What to measure.
-    out
-        Folder of the parts; new, empty, or one of the same task.
-    command
-        Words of the command line, for its run.json.
-    progress
-        Show a bar with rate and time left on standard error.
-
-    Returns
-    -------
-    Measured
-        Embeddings and scores of all images.
-
-    Raises
-    ------
-    InputError
-        If an image cannot be used, an embedding is zero or not finite, or the folder
-        holds something else or cannot be written. Finished parts are kept.
+    ``out`` is new, empty, or has parts of the same task. Raises InputError if an image
+    cannot be used, an embedding is zero or not finite, or the folder holds something
+    else or cannot be written; finished parts are kept.
     """
     opened = assign(
         task.backbone,

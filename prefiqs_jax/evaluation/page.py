@@ -31,28 +31,10 @@ def write_page(
     methods: Sequence[str],
     options: EvaluationOptions,
 ) -> tuple[list[str], Path]:
-    """Write tables, figures and summary.
+    """Write tables, figures and summary into a folder that the caller has locked.
 
-    Parameters
-    ----------
-    out
-        Folder of the evaluation, locked by the caller.
-    found
-        What was compared.
-    verifiers, methods, options
-        What was asked for.
-
-    Returns
-    -------
-    lines : list of str
-        What is worth a line on the terminal.
-    page : Path
-        ``OUT/summary.md``.
-
-    Raises
-    ------
-    InputError
-        If a file cannot be written, or one of the user's has its name.
+    Gives what is worth a line on the terminal, and the path of the summary. Raises
+    InputError if a file cannot be written, or one of the user's has its name.
     """
     import pandas as pd
 

@@ -76,19 +76,9 @@ def from_severity(severity: Float[np.ndarray, " images"] | None) -> list[Quality
 def from_source(source: ScoreSource, images: ImageFolder) -> list[Quality]:
     """Read a score file, or the folder of a sweep, for the images of a benchmark.
 
-    Parameters
-    ----------
-    source
-        What the user names.
-    images
-        Images of the benchmark.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read, images have no score or two that differ, a score is not
-        finite, or a sweep was made with other content of an image; the message names
-        them.
+    Raises InputError if it cannot be read, images have no score or two that differ, a
+    score is not finite, or a sweep was made with other content of an image; it names
+    them.
     """
     if source.path.is_dir():
         _check_content(source, images)

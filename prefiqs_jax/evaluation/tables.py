@@ -58,8 +58,6 @@ def paper_table(areas: "pd.DataFrame", fmr: float, verifier: str) -> "pd.DataFra
 def markdown(table: "pd.DataFrame", digits: int = 3) -> list[str]:
     r"""Write a table as lines of Markdown, its index first.
 
-    Examples
-    --------
     >>> import pandas as pd
     >>> table = pd.DataFrame({"lfw": [1.5]}, index=pd.Index(["norm"], name="quality"))
     >>> print("\n".join(markdown(table)))

@@ -26,23 +26,11 @@ from prefiqs_jax.fiqa.verification.templates import Pooling
 class Units:
     """The units of a benchmark whose images could be used.
 
-    Attributes
-    ----------
-    benchmark
-        Where they come from.
-    images
-        Index of each usable image in the benchmark, in order.
-    kept
-        Index of each usable unit in the benchmark, in order.
-    members
-        Members of the templates, in places of ``images`` and ``kept``; None if images
-        are compared.
-    identities
-        The person of each unit; None if of some it is not known.
-    first, second, mated
-        Comparisons in places of ``kept``; None for all pairs.
-    notes
-        What was left out, one line each.
+    ``images`` and ``kept`` are indices of the usable images and units in the benchmark,
+    in order. ``members`` of templates are in places of these two; None if images are
+    compared. ``identities`` are those of the units; None if some are unknown.
+    ``first``, ``second`` and ``mated`` are comparisons in places of ``kept``; None for
+    all pairs. ``notes`` say what was left out.
     """
 
     benchmark: Benchmark
@@ -64,13 +52,7 @@ class Units:
         return template_quality(image_quality, self.members, pooling)
 
     def pairs(self, embeddings: NDArray[np.float32]) -> Pairs:
-        """Compare the units.
-
-        Parameters
-        ----------
-        embeddings
-            Shape (usable images, dim): raw, or two halves of one norm.
-        """
+        """Compare the units by embeddings of the usable images, raw or in halves."""
         rows = embeddings
         if self.members is not None:
             rows = pool_templates(rows, self.members)
@@ -93,19 +75,9 @@ class Units:
 
 
 def usable_units(benchmark: Benchmark, names: Sequence[str]) -> Units:
-    """Find what of a benchmark can be compared.
+    """Find what can be compared of a benchmark whose images ``names`` could be used.
 
-    Parameters
-    ----------
-    benchmark
-        The benchmark.
-    names
-        Images that could be used, in its order.
-
-    Raises
-    ------
-    InputError
-        If no mated or no non-mated comparison is left.
+    Raises InputError if no mated or no non-mated comparison is left.
     """
     every = benchmark.images.names
     # One network may skip what another one takes.

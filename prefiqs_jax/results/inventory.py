@@ -11,13 +11,7 @@ INVENTORY = "images.parquet"
 
 
 def write_inventory(run: str | os.PathLike[str], inventory: Inventory) -> None:
-    """Write name, size, times and digest of every image's file in one step.
-
-    Raises
-    ------
-    InputError
-        If it cannot be written.
-    """
+    """Write name, size, times and digest of every image's file in one step."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -17,17 +17,7 @@ PACKAGES = ("jax", "jaxlib", "flax", "numpy", "pyarrow", "pillow")
 def session_record(
     command: list[str] | None, precision: str, devices: Sequence[Any] | None = None
 ) -> dict[str, Any]:
-    """Describe this process for run.json.
-
-    Parameters
-    ----------
-    command
-        Words of the command line; None for a call from Python.
-    precision
-        Matrix precision of the computation.
-    devices
-        That compute; None = all of this process.
-    """
+    """Describe this process for run.json; of no command from Python, on all devices."""
     devices = devices or jax.local_devices()
     return {
         "started": now(),

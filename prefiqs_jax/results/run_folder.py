@@ -48,30 +48,13 @@ def open_run(
     *,
     beside: Collection[str] = (),
 ) -> dict[str, Any] | None:
-    """Look whether a folder is a new run or one with the same settings.
+    """Look whether a folder is a new run or one with the same settings; write nothing.
 
-    Nothing is written.
-
-    Parameters
-    ----------
-    run
-        Folder of the run.
-    settings
-        What decides the rows. A ``batch_size`` of None means "as the run has it"; the
-        content of images is compared by :func:`check_setting`.
-    beside
-        Names of files and folders that a new run may find in its folder.
-
-    Returns
-    -------
-    dict or None
-        The manifest of the run that is continued; None for a new one.
-
-    Raises
-    ------
-    InputError
-        If the folder holds something else, or the run has other settings or another
-        format; the message names the first difference.
+    ``settings`` decide the rows. A ``batch_size`` of None means "as the run has it";
+    the content of images is compared by :func:`check_setting`. A new run may find files
+    and folders named in ``beside``. Gives the manifest of the run that is continued;
+    None for a new one. Raises InputError if the folder holds something else, or the run
+    has other settings or another format; it names the first difference.
     """
     run = Path(run)
     if run.exists() and not run.is_dir():
@@ -114,22 +97,12 @@ def claim_run(
     *,
     beside: Collection[str] = (),
 ) -> Iterator[dict[str, Any] | None]:
-    """Open a run and keep every other process out of its folder.
+    """Open a run as :func:`open_run` and keep every other process out of its folder.
 
     What processes that were killed left half-written is removed. If the caller fails
-    before it has written anything, a folder that was made here is removed again.
-
-    Parameters
-    ----------
-    run, settings, beside
-        As for :func:`open_run`, and so is what is given.
-    doing
-        What this process does, for the message of others.
-
-    Raises
-    ------
-    InputError
-        As :func:`open_run`, or if another process works on the run.
+    before it has written anything, a folder that was made here is removed again. Raises
+    InputError as :func:`open_run`, or if another process works on the run, which reads
+    there what it is ``doing``.
     """
     run = Path(run)
     open_run(run, settings, beside=beside)  # before anything is written
@@ -163,21 +136,9 @@ def check_setting(
 def write_manifest(
     run: str | os.PathLike[str], manifest: Mapping[str, Any], *, process: int = 0
 ) -> None:
-    """Write run.json in one step, making the folder if need be.
+    """Write what a process knows of a run in one step, making the folder if need be.
 
-    Parameters
-    ----------
-    run
-        Folder of the run.
-    manifest
-        What the process knows of the run.
-    process
-        Index of the process; all but the first have a file of their own.
-
-    Raises
-    ------
-    InputError
-        If it cannot be written.
+    All processes but the first (0) have a file of their own beside run.json.
     """
     text = json.dumps(manifest, indent=1, ensure_ascii=False, sort_keys=True)
     write_text(make_folder(run) / _account(process), text + "\n")

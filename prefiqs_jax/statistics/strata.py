@@ -134,8 +134,6 @@ def _strata(
 def _told_apart(numbers: Iterable[float], digits: int) -> list[str]:
     """Write numbers with as many digits as it takes to tell them apart.
 
-    Examples
-    --------
     >>> _told_apart([0.5, 2.0], 3), _told_apart([20240101, 20240102], 6)
     (['0.5', '2'], ['20240101', '20240102'])
     """

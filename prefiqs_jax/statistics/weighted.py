@@ -12,8 +12,6 @@ from jaxtyping import Float, Int, Num
 def tie_labels(values: Num[np.ndarray, " images"]) -> Int[np.ndarray, " images"]:
     """Give each value the number of its group of equal ones, from the smallest.
 
-    Examples
-    --------
     >>> tie_labels(np.array([3.0, 1.0, 3.0]))
     array([1, 0, 1])
     """
@@ -36,25 +34,11 @@ def midranks(
     values: Num[np.ndarray, " images"],
     weights: Num[np.ndarray, "replicates images"],
 ) -> Float[np.ndarray, "replicates images"]:
-    """Rank the images of each replicate; ties share the mean of their ranks.
+    """Rank the images of each replicate from 1; ties share the mean of their ranks.
 
     A group of total weight w whose last copy has rank r holds ranks r - w + 1 to r, so
-    its mean rank is r - (w - 1) / 2.
+    its mean rank is r - (w - 1) / 2. Ranks where the weight is zero mean nothing.
 
-    Parameters
-    ----------
-    values
-        Shape (images,), without NaN.
-    weights
-        Shape (replicates, images), non-negative integers.
-
-    Returns
-    -------
-    ndarray
-        Shape (replicates, images), from 1. Meaningless where the weight is zero.
-
-    Examples
-    --------
     >>> midranks(np.array([5.0, 2.0, 5.0]), np.array([[1, 1, 1], [1, 2, 0]]))[0]
     array([2.5, 1. , 2.5])
     """
@@ -109,8 +93,6 @@ def ratio(
 ) -> Float[np.ndarray, " replicates"]:
     """Divide, with NaN and no warning where the denominator is zero.
 
-    Examples
-    --------
     >>> ratio(np.array([1.0, 1.0]), np.array([2.0, 0.0]))
     array([0.5, nan])
     """

@@ -217,29 +217,13 @@ def interval(
 ) -> Interval:
     """Take the first as the value, and make an interval of its replicates.
 
-    Parameters
-    ----------
-    values
-        Shape (1 + replicates,) or (1 + replicates, points). Bootstrap replicates that
-        are NaN are left out; one of the jackknife makes the interval NaN.
-    level
-        Coverage, in (0, 1).
-    method
-        That made the replicates: "jackknife" for its interval with Student's quantile,
-        "bootstrap" for percentiles.
-    kind
-        What it is. The jackknife interval of an area is that of its logarithm, whose
-        distribution is nearer to symmetric, where none is 0. Areas are at least 0 and
-        rates at most 1: there an interval ends, which does not change what it covers.
+    Bootstrap replicates that are NaN are left out of their percentiles; one of the
+    jackknife makes its interval, with Student's quantile, NaN. That of an area is the
+    interval of its logarithm, whose distribution is nearer to symmetric, where none is
+    0. Areas are at least 0 and rates at most 1: there an interval ends, which does not
+    change what it covers. An area or rate that is 0, and so in the replicates, has NaN
+    for ends: without an error, none of them shows how many there might be.
 
-    Returns
-    -------
-    Interval
-        Shape () or (points,). An area or rate that is 0, and so in the replicates, has
-        NaN for ends: without an error, none of them shows how many there might be.
-
-    Examples
-    --------
     >>> replicates = np.array([49.0, *range(101)])
     >>> [float(x) for x in interval(replicates, 0.5, "bootstrap", "area")]
     [49.0, 25.0, 75.0]

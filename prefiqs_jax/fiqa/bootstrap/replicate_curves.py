@@ -144,20 +144,9 @@ def curves_of_quality(
 ) -> Float[np.ndarray, "draws settings columns"]:
     """Compute the curves of one quality for every setting, on every replicate.
 
-    Parameters
-    ----------
-    evaluation
-        Comparisons, settings, draws, and where to read.
-    image_quality
-        Shape (images,), higher = better.
-    totals
-        As ``total_weights`` gives them; None if a setting is pooled, which tells.
-
-    Returns
-    -------
-    ndarray
-        Shape (1 + replicates, settings, points + limits): FNMR, then areas; first, on
-        the comparisons as they are.
+    ``totals`` are those of ``total_weights``; None if a setting is pooled, which knows
+    them. Columns are FNMR at the grid, then areas; the first draw is the comparisons as
+    they are.
     """
     pairs, units = evaluation.pairs, evaluation.units
     sample = _sample(evaluation, image_quality)

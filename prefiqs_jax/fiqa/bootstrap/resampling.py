@@ -54,27 +54,11 @@ class Units(NamedTuple):
 
 
 def find_units(pairs: Pairs, identities: ArrayLike | None) -> Units:
-    """Say what to draw: identities if they are known, else images, or comparisons.
+    """Find what to draw: identities if they are known, else images, or comparisons.
 
-    Parameters
-    ----------
-    pairs
-        Comparisons of images, or of templates.
-    identities
-        Shape (images,): who is on each image (template), or None if unknown.
+    Raises InputError if the comparisons contradict the identities, or name images
+    beyond them. Only units that occur in the comparisons count.
 
-    Returns
-    -------
-    Units
-        Only those that occur in the comparisons.
-
-    Raises
-    ------
-    InputError
-        If the comparisons contradict the identities, or name images beyond them.
-
-    Examples
-    --------
     >>> pairs = Pairs(*np.array([[0, 1], [1, 2]]), np.ones(2), np.array([True, False]))
     >>> find_units(pairs, None).kind, find_units(pairs, ["ann", "ann", "bob"]).size
     ('image', 2)
@@ -121,18 +105,6 @@ def sides(
     A copy of an identity is a person of its own, with that person's own mated
     comparisons, and none with another copy: a mated one weighs w_i, not w_i². Its other
     side is the unit after the last, whose weight is always 1.
-
-    Parameters
-    ----------
-    pairs, units
-        Comparisons, and what is drawn.
-    rows
-        Which comparisons.
-
-    Returns
-    -------
-    tuple of ndarray
-        Numbers of units for the first and second side of each.
     """
     if units.kind == "comparison":
         if isinstance(rows, slice):
@@ -148,21 +120,9 @@ def sides(
 def weight_chunks(
     units: Units, draws: Draws, size: int
 ) -> Iterator[Float[np.ndarray, "replicates units"]]:
-    """Give the weights of the units: all 1 first, then those of the replicates.
+    """Yield the weights of the units: all 1 first, then those of the replicates.
 
-    Parameters
-    ----------
-    units
-        What is resampled.
-    draws
-        How; the weights do not depend on ``size``.
-    size
-        Replicates of a chunk.
-
-    Yields
-    ------
-    ndarray
-        Shape (replicates, units + 1), float32; the last column is 1.
+    They do not depend on ``size``, the replicates of a chunk; the last column is 1.
     """
     yield np.ones((1, units.size + 1), np.float32)
     rng = np.random.default_rng(draws.seed)

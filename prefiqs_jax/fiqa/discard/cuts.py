@@ -68,12 +68,7 @@ class Cut(NamedTuple):
     ) -> tuple[Num[np.ndarray, " steps"], Num[np.ndarray, " steps"]]:
         """Weigh those that stay for sure at each step, and those tied at its cut.
 
-        Parameters
-        ----------
-        place
-            Shape (comparisons,): places in the order of quality, in any order.
-        weight
-            Shape (comparisons,); 1 each by default.
+        ``place`` are the places of some comparisons in the order of quality.
         """
         cuts = np.stack([self.start, self.end])
         if weight is None:
@@ -115,8 +110,6 @@ class Order(NamedTuple):
 def group_bounds(in_order: NDArray[np.number]) -> Int[np.ndarray, " starts"]:
     """Find where groups of equal values start, and the last one ends.
 
-    Examples
-    --------
     >>> group_bounds(np.array([1, 1, 4]))
     array([0, 2, 3])
     """
@@ -164,17 +157,10 @@ def discard_steps(
 
 
 def cut_at(order: Order, gone: NDArray[np.intp], ties: str) -> Cut:
-    """Find where discards of given weights end.
+    """Find where discards of the weights ``gone`` end, with ``ties`` as in a Protocol.
 
-    Parameters
-    ----------
-    order
-        The comparisons.
-    gone
-        Shape (steps,): weight to discard.
-    ties
-        As in a :class:`Protocol`. If "listed", a cut may end between the copies of one
-        comparison, which then stays in part; if "group", less may go.
+    If "listed", a cut may end between the copies of one comparison, which then stays in
+    part; if "group", less may go.
     """
     start = order.place_of(gone)
     end = np.minimum(start + 1, order.group_start[-1])

@@ -41,27 +41,9 @@ def level_at_step(
 ) -> Level | None:
     """Find the threshold on what a step keeps, and the false non-matches there.
 
-    Parameters
-    ----------
-    top
-        The most similar non-mated comparisons, by falling similarity.
-    mated
-        All mated ones, by rising similarity.
-    cuts
-        What the steps discard of the mated, and of the non-mated ones.
-    step
-        Which step.
-    others
-        Weight of the non-mated comparisons that stay for sure, and of those tied at the
-        cut.
-    rate
-        What sets the threshold.
-
-    Returns
-    -------
-    Level or None
-        Means over the orders of ties if these are "expected"; None if ``top`` is too
-        short.
+    As :func:`~prefiqs_jax.fiqa.discard.steps.step_errors`, with the weights in
+    ``others`` at this step. Means over the orders of ties if these are "expected"; None
+    if ``top`` is too short.
     """
     mated_cut, cut = cuts
     certain, tied = others
@@ -95,26 +77,9 @@ def expected_level(
 ) -> Level | None:
     """Compute the mean threshold and the mean weight of the false non-matches.
 
-    Parameters
-    ----------
-    top
-        The most similar non-mated comparisons, in falling order.
-    mated
-        All mated comparisons, in rising order.
-    tie
-        The group of ties.
-    rate
-        What sets the threshold.
-    seed
-        For the orders, where similarities tie.
+    ``top`` are the most similar non-mated comparisons, in falling order, ``mated`` all
+    mated ones, in rising order. None if ``top`` ends before the threshold is known.
 
-    Returns
-    -------
-    Level or None
-        None if the list ends before the threshold is known; give a longer one.
-
-    Notes
-    -----
     Exact but for this: how many of the ties that stay are non-mated enters by its mean
     where two numbers of them allow the same number of false matches; and the mated
     comparison that a threshold may lie on is sought among the next 16. Where non-mated

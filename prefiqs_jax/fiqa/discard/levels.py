@@ -43,8 +43,6 @@ class MostSimilar(NamedTuple):
 def first_length(fmr: float, non_mated_count: int) -> int:
     """Say how many of the most similar non-mated comparisons to look at first.
 
-    Examples
-    --------
     >>> first_length(1e-3, 1_000_000), first_length(1e-3, 100)
     (2256, 100)
     """
@@ -56,22 +54,11 @@ def most_similar(
     mated: Bool[np.ndarray, " comparisons"],
     length: int,
 ) -> MostSimilar:
-    """Find the non-mated comparisons of highest similarity.
+    """Find at least so many of the most similar non-mated comparisons, falling.
 
-    Parameters
-    ----------
-    similarity, mated
-        All comparisons.
-    length
-        How many to find, at least; those tied with the last come with it.
+    Those tied with the last come with it. The similarities are searched once, not
+    sorted.
 
-    Returns
-    -------
-    MostSimilar
-        In falling order. The similarities are searched once, not sorted.
-
-    Examples
-    --------
     >>> similarity, mated = np.array([0.1, 0.9, 0.5, 0.3]), np.array([0, 1, 0, 0], bool)
     >>> most_similar(similarity, mated, 2).row
     array([2, 3])
@@ -103,21 +90,9 @@ def find_level(
 ) -> Level | None:
     """Find the threshold on comparisons that count as often as their weights say.
 
-    Parameters
-    ----------
-    top
-        The most similar non-mated comparisons, in falling order.
-    mated
-        The mated comparisons, in rising order.
-    non_mated_count
-        Total weight of all non-mated comparisons, above zero, those not listed too.
-    rate
-        What sets the threshold.
-
-    Returns
-    -------
-    Level or None
-        None if the list ends before the threshold is known; give a longer one.
+    ``top`` are the most similar non-mated ones, in falling order; ``mated`` all mated
+    ones, in rising order; ``non_mated_count`` is the weight of all non-mated ones,
+    above zero. None if ``top`` ends before the threshold is known; give a longer one.
     """
     fmr, switches, is_all = rate
     reached = np.cumsum(top.weight)

@@ -89,23 +89,9 @@ operator="ge")``.
 def find_protocol(protocol: str | Protocol) -> tuple[str, Protocol]:
     """Find a protocol by name, or check one of your own.
 
-    Parameters
-    ----------
-    protocol
-        A key of ``PROTOCOLS``, or the record itself.
+    Gives name and record; your own is called "custom", unless it equals a preset.
+    Raises InputError if a name or switch is unknown, or the switches are at odds.
 
-    Returns
-    -------
-    tuple
-        Name and record; the name of your own is "custom", unless it equals a preset.
-
-    Raises
-    ------
-    InputError
-        If the name or the value of a switch is unknown, or the switches are at odds.
-
-    Examples
-    --------
     >>> find_protocol("fiqat")[1].discard
     'mated'
     """

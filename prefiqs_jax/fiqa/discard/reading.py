@@ -14,24 +14,11 @@ def read_curve(
     at: NDArray[np.float64],
     interpolation: str,
 ) -> Float[np.ndarray, " places"]:
-    """Read a curve between its points.
+    """Read a curve at some places, from its first to its last ``x``.
 
-    Parameters
-    ----------
-    x, y
-        Shape (points,), ``x`` rising from 0; of equal ones, the last counts.
-    at
-        Shape (places,), from the first to the last ``x``.
-    interpolation
-        "linear", or "step": constant up to the next point.
+    ``x`` rises from 0; of equal ones, the last counts. Between the points lie lines if
+    ``interpolation`` is "linear", or "step": constant up to the next point.
 
-    Returns
-    -------
-    ndarray
-        Shape (places,).
-
-    Examples
-    --------
     >>> x, y = np.array([0.0, 0.5]), np.array([1.0, 3.0])
     >>> read_curve(x, y, np.array([0.25]), "linear")
     array([2.])
@@ -57,22 +44,6 @@ def area_under(
 ) -> float:
     """Integrate a curve from 0 to ``end``; NaN if a value on the way is.
 
-    Parameters
-    ----------
-    x, y
-        Shape (points,), ``x`` rising from 0.
-    end
-        Upper limit, above 0 and at most the last ``x``.
-    interpolation
-        "linear", or "step".
-
-    Returns
-    -------
-    float
-        The area.
-
-    Examples
-    --------
     >>> x, y = np.array([0.0, 0.5]), np.array([1.0, 3.0])
     >>> area_under(x, y, 0.5, "linear"), area_under(x, y, 0.5, "step")
     (1.0, 0.5)

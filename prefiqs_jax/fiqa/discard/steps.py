@@ -24,27 +24,11 @@ def step_errors(
 ) -> tuple[Float[np.ndarray, " steps"], Num[np.ndarray, " steps"]] | None:
     """Find the threshold of each step, and the weight of the false non-matches left.
 
-    Parameters
-    ----------
-    mated
-        All mated comparisons, by rising similarity.
-    top
-        The most similar non-mated ones, by falling similarity.
-    cuts
-        What the steps discard of the mated, and of the non-mated ones.
-    others
-        Weight of the non-mated comparisons that each step leaves for sure, and of those
-        tied at its cut.
-    non_mated
-        Weight of all non-mated ones.
-    rate
-        What sets the threshold.
-
-    Returns
-    -------
-    tuple of ndarray, or None
-        NaN where no non-mated comparison sets a threshold; None if ``top`` is too
-        short.
+    ``mated`` are all mated comparisons, by rising similarity, ``top`` the most similar
+    non-mated ones, by falling similarity, and ``cuts`` say what the steps discard of
+    either kind. ``others`` weigh the non-mated comparisons that each step leaves for
+    sure, and those tied at its cut, ``non_mated`` all of them. NaN where none sets a
+    threshold; None if ``top`` is too short.
     """
     count = len(cuts[0].start)
     if rate.switches.threshold == "fixed":

@@ -149,23 +149,9 @@ def group_images(
     clusters: int,
     rng: np.random.Generator,
 ) -> Grouping:
-    """Cluster the unit embeddings of each identity.
+    """Cluster the unit embeddings of each identity, of those whose code is not below 0.
 
-    Parameters
-    ----------
-    embeddings
-        Shape (images, dim).
-    codes
-        Shape (images,): the identity of each, from 0; below 0 where it is unknown.
-    clusters
-        How many of each identity.
-    rng
-        Generator of the starts of K-means, identity by identity.
-
-    Returns
-    -------
-    Grouping
-        The images whose identity is known.
+    ``rng`` starts K-means, identity by identity; ``clusters`` are those of each.
     """
     order = np.argsort(codes, kind="stable")[np.sum(codes < 0) :]
     ends = np.cumsum(np.bincount(codes[order]))
@@ -190,17 +176,7 @@ def draw_partners(
 ) -> tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]]:
     """Draw for each image one image from each other cluster of its identity.
 
-    Parameters
-    ----------
-    grouping
-        The images.
-    rng
-        Generator of the draw.
-
-    Returns
-    -------
-    first, second
-        Places in the grouping, shape (pairs,), sorted by the first.
+    Gives places in the grouping, sorted by the first.
     """
     starts, sizes = grouping.cluster_start, np.diff(grouping.cluster_start)
     per_identity = np.diff(grouping.identity_start)
@@ -217,27 +193,10 @@ def draw_partners(
 def known_codes(
     identities: Sequence[object], images: int
 ) -> Int[np.ndarray, " images"]:
-    """Give each identity a number, from 0 as they appear, and -1 to unknown ones.
+    """Give each identity a number, from 0 as they appear, and -1 to None and NaN.
 
-    Parameters
-    ----------
-    identities
-        Names or numbers; None or NaN where unknown.
-    images
-        How many there must be.
+    Raises InputError if there are not as many as images, or no identity has two images.
 
-    Returns
-    -------
-    ndarray
-        Shape (images,).
-
-    Raises
-    ------
-    InputError
-        If there are more or fewer, or no identity has two images.
-
-    Examples
-    --------
     >>> known_codes(["bob", None, "ann", "bob"], 4)
     array([ 0, -1,  1,  0])
     """
