@@ -1,4 +1,4 @@
-"""What the weighted statistics share: tie groups, midranks, medians, ratios.
+"""What the weighted statistics share: midranks, medians, ratios.
 
 A bootstrap replicate is a row of non-negative integer weights, one per image: how often
 that image was drawn. A weighted statistic here means the plain statistic of the sample
@@ -6,28 +6,7 @@ in which each image is repeated as often as its weight says, and equals it exact
 """
 
 import numpy as np
-from jaxtyping import Float, Int, Num
-
-
-def tie_labels(values: Num[np.ndarray, " images"]) -> Int[np.ndarray, " images"]:
-    """Give each value the number of its group of equal ones, from the smallest.
-
-    >>> tie_labels(np.array([3.0, 1.0, 3.0]))
-    array([1, 0, 1])
-    """
-    return np.unique(values, return_inverse=True)[1]
-
-
-def group_totals(
-    weights: Num[np.ndarray, "replicates images"], labels: Int[np.ndarray, " images"]
-) -> Float[np.ndarray, "replicates groups"]:
-    """Sum the weights of each tie group, smallest value first."""
-    order = np.argsort(labels, kind="stable")
-    in_order = weights[:, order].astype(np.float64, copy=False)
-    starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
-    if len(starts) == len(order):
-        return in_order
-    return np.add.reduceat(in_order, starts, axis=1)
+from jaxtyping import Float, Num
 
 
 def midranks(
@@ -42,8 +21,12 @@ def midranks(
     >>> midranks(np.array([5.0, 2.0, 5.0]), np.array([[1, 1, 1], [1, 2, 0]]))[0]
     array([2.5, 1. , 2.5])
     """
-    labels = tie_labels(values)
-    totals = group_totals(weights, labels)
+    labels = np.unique(values, return_inverse=True)[1]
+    order = np.argsort(labels, kind="stable")
+    totals = weights[:, order].astype(np.float64, copy=False)
+    starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
+    if len(starts) < len(order):
+        totals = np.add.reduceat(totals, starts, axis=1)
     ranks = np.cumsum(totals, axis=1) - (totals - 1) / 2
     return ranks[:, labels]
 
