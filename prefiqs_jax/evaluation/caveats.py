@@ -39,7 +39,7 @@ def _kind(units: Units, unit: str) -> str:
 
 
 def about_intervals(
-    units: Units, found: Sequence[Replicates], unit: str, *, asked: bool
+    units: Units, found: Sequence[Replicates], unit: str, asked: bool
 ) -> str:
     """Say what the intervals are, and when not to trust them."""
     if not asked:

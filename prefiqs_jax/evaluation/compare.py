@@ -169,20 +169,12 @@ def compare(
         # A quality does not differ from itself.
         changes = {(rate, reference): (0.0, 0.0, False) for rate in bands}
         changes |= dict(zip(of, ends, strict=True))
-    areas = pd.concat(
-        [
-            _areas(plain[rate], each, bands.get(rate, {}), changes, reference, options)
-            for rate, each in evidence.items()
-        ],
-        ignore_index=True,
-    )
+    areas = _areas(plain, evidence, bands, changes, reference, options)
     points = pd.concat(
         [
-            _points(name, curve, bands.get(rate, {}).get(name)).assign(
-                tells=evidence[rate].tells
-            )
-            for rate in options.fmr
-            for name, curve in plain[rate].items()
+            _points(name, curve, bands.get(rate, {}).get(name), evidence[rate].tells)
+            for rate, curves in plain.items()
+            for name, curve in curves.items()
         ],
         ignore_index=True,
     )
@@ -214,10 +206,7 @@ def compare(
             rate: too_few(each) for rate, each in evidence.items() if not each.tells
         },
         about_bands=about_intervals(
-            units,
-            found,
-            evidence[options.fmr[0]].unit,
-            asked=options.replicates > 0,
+            units, found, next(iter(evidence.values())).unit, bool(options.replicates)
         ),
         notes=(*units.notes, *(f"{units.benchmark.name}: {line}" for line in notes)),
     )
@@ -256,73 +245,70 @@ def _mean_mated_similarity(
 
 
 def _areas(
-    curves: Mapping[str, EDC],
-    evidence: Evidence,
-    bands: Mapping[str, EDCBand],
+    plain: Mapping[float, Mapping[str, EDC]],
+    evidence: Mapping[float, Evidence],
+    bands: Mapping[float, Mapping[str, EDCBand]],
     changes: Mapping[tuple[float, str], tuple[float, float, bool]],
     reference: str,
     options: EvaluationOptions,
 ) -> "pd.DataFrame":
-    """Tabulate areas at one rate: intervals of their own, and those of differences."""
+    """Tabulate areas: intervals of their own, and those of differences."""
     import pandas as pd
 
-    limit, unknown = options.max_discard, (np.nan, np.nan, False)
-    value = {name: pauc(curve, max_discard=limit) for name, curve in curves.items()}
-    rows = []
-    for name, curve in curves.items():
-        low, high, differs = changes.get((curve.fmr, name), unknown)
-        band = bands.get(name)
-        rows.append(
-            {
-                "protocol": curve.protocol,
-                "fmr": curve.fmr,
-                "max_discard": limit,
-                "quality": name,
-                "pauc": value[name],
-                "low": float(band.pauc.low) if band else np.nan,
-                "high": float(band.pauc.high) if band else np.nan,
-                "fnmr_start": float(curve.fnmr[0]),
-                "errors": evidence.errors,
-                "units_with_errors": evidence.units,
-                "tells": evidence.tells,
-                "reference": reference,
-                "is_reference": name == reference,
-                "difference": value[name] - value[reference],
-                "difference_low": low,
-                "difference_high": high,
-                "differs": bool(differs),
-                "drawn": evidence.unit if options.replicates else "none",
-                "interval": band.method if band else "none",
-            }
-        )
+    limit, unknown, rows = options.max_discard, (np.nan, np.nan, False), []
+    for rate, curves in plain.items():
+        value = {name: pauc(curve, max_discard=limit) for name, curve in curves.items()}
+        found = evidence[rate]
+        for name, curve in curves.items():
+            low, high, differs = changes.get((rate, name), unknown)
+            band = bands.get(rate, {}).get(name)
+            rows.append(
+                {
+                    "protocol": curve.protocol,
+                    "fmr": rate,
+                    "max_discard": limit,
+                    "quality": name,
+                    "pauc": value[name],
+                    "low": float(band.pauc.low) if band else np.nan,
+                    "high": float(band.pauc.high) if band else np.nan,
+                    "fnmr_start": float(curve.fnmr[0]),
+                    "errors": found.errors,
+                    "units_with_errors": found.units,
+                    "tells": found.tells,
+                    "reference": reference,
+                    "is_reference": name == reference,
+                    "difference": value[name] - value[reference],
+                    "difference_low": low,
+                    "difference_high": high,
+                    "differs": bool(differs),
+                    "drawn": found.unit if options.replicates else "none",
+                    "interval": band.method if band else "none",
+                }
+            )
     return pd.DataFrame(rows)
 
 
-def _points(name: str, curve: EDC, band: EDCBand | None) -> "pd.DataFrame":
+def _points(name: str, curve: EDC, band: EDCBand | None, tells: bool) -> "pd.DataFrame":
     """Tabulate the steps of a curve; many are thinned to those of the band."""
     import pandas as pd
 
-    columns = {
-        "protocol": curve.protocol,
-        "fmr": curve.fmr,
-        "quality": name,
-        "discard_fraction": curve.discard_fraction,
-        "fnmr": curve.fnmr,
-        "threshold": curve.threshold,
-        "mated_count": curve.mated_count,
-        "non_mated_count": curve.non_mated_count,
-    }
-    table = pd.DataFrame(columns)
+    columns = ("discard_fraction", "fnmr", "threshold", "mated_count")
+    table = pd.DataFrame(
+        {
+            "protocol": curve.protocol,
+            "fmr": curve.fmr,
+            "quality": name,
+            **{each: getattr(curve, each) for each in (*columns, "non_mated_count")},
+            "low": np.nan,
+            "high": np.nan,
+            "tells": tells,
+        }
+    )
     if band is None:
-        return table.assign(low=np.nan, high=np.nan)
+        return table
     # The step in force at each fraction at which the band is known.
-    place = np.searchsorted(
-        curve.discard_fraction, band.discard_fraction + 1e-12, side="right"
-    )
+    at = band.discard_fraction
+    place = np.searchsorted(curve.discard_fraction, at + 1e-12, side="right")
     table = table.iloc[place - 1].reset_index(drop=True)
-    return table.assign(
-        discard_fraction=band.discard_fraction,
-        fnmr=band.fnmr.value,
-        low=band.fnmr.low,
-        high=band.fnmr.high,
-    )
+    rates = dict(zip(("fnmr", "low", "high"), band.fnmr, strict=True))
+    return table.assign(discard_fraction=at, **rates)

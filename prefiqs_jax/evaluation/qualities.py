@@ -25,24 +25,15 @@ _MOST_MISSING = 1000
 
 @dataclasses.dataclass(frozen=True)
 class ScoreSource:
-    """A score file, or the folder of a sweep, as the user names it.
-
-    Attributes
-    ----------
-    path
-        File or folder.
-    name
-        Name of the quality; None = as the file tells, or its own name.
-    column
-        Column of a table with several; None = found out.
-    direction
-        Which scores are the better ones; None = as the file tells, else the higher.
-    """
+    """A score file, or the folder of a sweep, as the user names it."""
 
     path: Path
     name: str | None = None
+    """Name of the quality; None = as the file tells, or its own name."""
     column: str | None = None
+    """Column of a table with several; None = found out."""
     direction: Direction | None = None
+    """Which scores are the better ones; None = as the file tells, else the higher."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

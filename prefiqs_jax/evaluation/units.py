@@ -97,7 +97,9 @@ def usable_units(benchmark: Benchmark, names: Sequence[str]) -> Units:
     notes: list[str] = []
     if len(images) < len(every):
         notes.append(f"{len(every) - len(images)} of {len(every)} images left out")
-    if benchmark.first is None or benchmark.second is None or benchmark.mated is None:
+    first, second, mated = benchmark.first, benchmark.second, benchmark.mated
+    if first is None or second is None or mated is None:
+        first = second = mated = None
         if identities is None:
             unknown = who.index(None)
             message = (
@@ -105,22 +107,19 @@ def usable_units(benchmark: Benchmark, names: Sequence[str]) -> Units:
                 "so all pairs cannot be compared; complete images.csv"
             )
             raise InputError(message)
-        return Units(
-            benchmark, images, kept, members, identities, None, None, None, tuple(notes)
-        )
-    first, second = unit_place[benchmark.first], unit_place[benchmark.second]
-    both = (first >= 0) & (second >= 0)
-    if not both.all():
-        notes.append(f"{int((~both).sum())} of {len(both)} comparisons left out")
-        first, second = first[both], second[both]
-    mated = benchmark.mated if both.all() else benchmark.mated[both]
-    if mated.all() or not mated.any():
-        kind = "non-mated" if mated.all() else "mated"
-        message = (
-            f"{benchmark.name}: no {kind} comparison is left, as images were left "
-            "out; mend the images that cannot be used"
-        )
-        raise InputError(message)
+    else:
+        first, second = unit_place[first], unit_place[second]
+        both = (first >= 0) & (second >= 0)
+        if not both.all():
+            notes.append(f"{int((~both).sum())} of {len(both)} comparisons left out")
+            first, second, mated = first[both], second[both], mated[both]
+        if mated.all() or not mated.any():
+            kind = "non-mated" if mated.all() else "mated"
+            message = (
+                f"{benchmark.name}: no {kind} comparison is left, as images were left "
+                "out; mend the images that cannot be used"
+            )
+            raise InputError(message)
     return Units(
         benchmark, images, kept, members, identities, first, second, mated, tuple(notes)
     )

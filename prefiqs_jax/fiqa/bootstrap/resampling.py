@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.fiqa.verification.pairs import Pairs, identity_codes
-from prefiqs_jax.statistics import bootstrap_weights
+from prefiqs_jax.statistics import bootstrap_weights, deletion_groups, without_each
 
 Unit = Literal["identity", "image", "comparison"]
 Method = Literal["jackknife", "bootstrap"]
@@ -127,16 +127,14 @@ def weight_chunks(
     yield np.ones((1, units.size + 1), np.float32)
     rng = np.random.default_rng(draws.seed)
     everyone = np.arange(units.size)
-    group = everyone
-    if draws.method == "jackknife" and draws.replicates < units.size:
-        group = rng.permutation(units.size) % draws.replicates
+    groups = deletion_groups(everyone, draws.replicates, draws.seed)
     for start in range(0, draws.replicates, size):
         count = min(size, draws.replicates - start)
         chunk = np.ones((count, units.size + 1), np.float32)
         if draws.method == "bootstrap":
             chunk[:, :-1] = bootstrap_weights(everyone, count, rng)
         else:
-            chunk[:, :-1] = group != np.arange(start, start + count)[:, None]
+            chunk[:, :-1] = without_each(groups, start, start + count)
         yield chunk
 
 

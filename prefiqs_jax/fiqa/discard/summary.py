@@ -3,7 +3,7 @@
 from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from prefiqs_jax.errors import InputError, check_choice
 from prefiqs_jax.fiqa.discard.edc import EDC
@@ -95,7 +95,7 @@ def pauc(
                 'only at a fixed threshold with mated discards, as with "fiqat"'
             )
             raise InputError(message)
-        return area - best_pauc(start, max_discard, straight=True)
+        return area - start**2 / 2 + max(0.0, start - max_discard) ** 2 / 2
     if start == 0:
         message = (
             "the FNMR before any discard is 0, so no area is relative to it; use "
@@ -204,73 +204,3 @@ def fnmr_after_discard(curve: EDC, fraction: float) -> float:
         raise InputError(message)
     x, y, at = curve.discard_fraction, curve.fnmr, np.array([fraction])
     return float(read_curve(x, y, at, curve.switches.interpolation)[0])
-
-
-def best_fnmr_after_discard(
-    start_fnmr: float, fraction: ArrayLike
-) -> NDArray[np.float64]:
-    """Give the lowest FNMR that any quality reaches: errors go first.
-
-    FNMR = max(0, (start_fnmr - fraction) / (1 - fraction))
-
-    Parameters
-    ----------
-    start_fnmr
-        FNMR before any discard.
-    fraction
-        Fraction of the *mated comparisons* discarded, in [0, 1).
-
-    Returns
-    -------
-    ndarray
-        Shape of ``fraction``. For protocols that discard mated comparisons at a fixed
-        threshold, such as "fiqat".
-
-    Examples
-    --------
-    >>> best_fnmr_after_discard(0.2, [0.0, 0.1, 0.2, 0.3]).round(3)
-    array([0.2  , 0.111, 0.   , 0.   ])
-    """
-    gone = np.asarray(fraction, np.float64)
-    return np.maximum(0, (start_fnmr - gone) / (1 - gone))
-
-
-def best_pauc(
-    start_fnmr: float, max_discard: float, *, straight: bool = False
-) -> float:
-    """Give the least area under the steps that any quality reaches: errors go first.
-
-    area = L + (1 - e) ln(1 - L), with L the lower of ``max_discard`` and e, the FNMR
-    before any discard; that is the area under :func:`best_fnmr_after_discard`
-
-    Parameters
-    ----------
-    start_fnmr
-        FNMR before any discard, in [0, 1].
-    max_discard
-        Upper limit of the area, in (0, 1].
-    straight
-        Take the line max(0, e - fraction) for the best curve, as fiqat does; its area,
-        e² / 2 - max(0, e - L)² / 2, is at most that above for e up to 1, and near it
-        where e is small.
-
-    Returns
-    -------
-    float
-        The area, not normalised.
-
-    References
-    ----------
-    Schlett, Rathgeb, Tapia & Busch (2023). arXiv 2303.13294: area above the best.
-
-    Examples
-    --------
-    >>> round(best_pauc(0.1, 0.3), 5), round(best_pauc(0.1, 0.3, straight=True), 5)
-    (0.00518, 0.005)
-    """
-    if straight:
-        return start_fnmr**2 / 2 - max(0.0, start_fnmr - max_discard) ** 2 / 2
-    end = min(max_discard, start_fnmr)
-    if end == 1:
-        return 1.0
-    return float(end + (1 - start_fnmr) * np.log1p(-end))

@@ -1,7 +1,7 @@
 """Iterative optimisation of quality labels by the similarities of mated images."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,9 +12,6 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.fiqa.checks import checked_values
 from prefiqs_jax.fiqa.labels.clustering import kmeans
 from prefiqs_jax.fiqa.verification.similarity import unit_embeddings
-
-# Similarities held at once (0.5 GB); ten draws of 300,000 images have as many.
-_HELD_NUMBERS = 2**26
 
 
 class Grouping(NamedTuple):
@@ -132,8 +129,10 @@ def optimise_labels(
     rank[by_quality] = np.arange(len(by_quality))
 
     moved = np.zeros(len(quality))
-    rngs = [np.random.default_rng(each) for each in for_draws]
-    for first, second, similarity in _drawn(rows, grouping, rngs):
+    for each in for_draws:
+        places = draw_partners(grouping, np.random.default_rng(each))
+        similarity = _similarities(rows, grouping, *places)
+        first, second = (grouping.image[side] for side in places)
         credited = np.where(rank[first] < rank[second], first, second)
         moved += _move(rank, credited, similarity, step)
     moved /= draws
@@ -228,36 +227,19 @@ def _unit(embeddings: NDArray, images: Int[np.ndarray, " some"]) -> NDArray[np.f
     return unit_embeddings(embeddings, chosen=images, dtype=np.float64)
 
 
-def _drawn(
-    embeddings: NDArray, grouping: Grouping, rngs: Sequence[np.random.Generator]
-) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]]:
-    """Yield images and similarities of the pairs of each draw."""
-    sizes = np.diff(grouping.cluster_start[grouping.identity_start])
-    pairs = int(np.sum(sizes * (np.diff(grouping.identity_start) - 1)))
-    together = max(1, _HELD_NUMBERS // max(1, pairs))
-    for start in range(0, len(rngs), together):
-        partners = [
-            draw_partners(grouping, rng) for rng in rngs[start : start + together]
-        ]
-        similarity = _similarities(embeddings, grouping, partners)
-        for (first, second), values in zip(partners, similarity, strict=True):
-            yield grouping.image[first], grouping.image[second], values
-
-
 def _similarities(
     embeddings: NDArray,
     grouping: Grouping,
-    partners: Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]],
-) -> list[NDArray[np.float64]]:
-    """Look up the pairs of all draws in the cosines of each identity's images."""
-    similarity = [np.empty(len(first)) for first, _ in partners]
+    first: Int[np.ndarray, " pairs"],
+    second: Int[np.ndarray, " pairs"],
+) -> NDArray[np.float64]:
+    """Look up pairs of places, sorted by the first, in each identity's cosines."""
+    similarity = np.empty(len(first))
     starts = grouping.cluster_start[grouping.identity_start]
     for start, end in itertools.pairwise(starts.tolist()):
         rows = _unit(embeddings, grouping.image[start:end])
-        cosines = rows @ rows.T
-        for (first, second), values in zip(partners, similarity, strict=True):
-            part = slice(*np.searchsorted(first, [start, end]))
-            values[part] = cosines[first[part] - start, second[part] - start]
+        part = slice(*np.searchsorted(first, [start, end]))
+        similarity[part] = (rows @ rows.T)[first[part] - start, second[part] - start]
     return similarity
 
 
