@@ -202,10 +202,10 @@ def _sample(evaluation: Evaluation, image_quality: NDArray[np.float64]) -> _Samp
 def _top(evaluation: Evaluation, order: PooledOrder | None, length: int) -> _Listed:
     """List the most similar non-mated comparisons."""
     pairs = evaluation.pairs
-    top = most_similar(pairs.similarity, pairs.mated, length)
-    one, other = sides(pairs, evaluation.units, top.row)
-    place = top.row if order is None else order.place[top.row]
-    return _Listed(top.similarity, one, other, place, top.is_all)
+    top, is_all = most_similar(pairs.similarity, pairs.mated, length)
+    one, other = sides(pairs, evaluation.units, top)
+    place = top if order is None else order.place[top]
+    return _Listed(pairs.similarity[top], one, other, place, is_all)
 
 
 def _replicate(

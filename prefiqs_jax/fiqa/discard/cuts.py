@@ -34,11 +34,9 @@ class Counted(NamedTuple):
     place: Int[np.ndarray, " comparisons"]
     """Where each stands in the order of discard."""
 
-    def keep(self, rows: NDArray[np.intp], factor: NDArray[np.number]) -> "Counted":
-        """Keep some, each counted so many times more."""
-        return Counted(
-            self.similarity[rows], self.weight[rows] * factor, self.place[rows]
-        )
+    def take(self, rows: NDArray[np.intp]) -> "Counted":
+        """Take some of them."""
+        return Counted(*(column[rows] for column in self))
 
 
 class Cut(NamedTuple):

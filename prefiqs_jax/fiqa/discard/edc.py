@@ -316,10 +316,9 @@ def _by_fmr(
     count = len(values) - len(mated.place)
     found, length = None, first_length(fmr, count)
     while found is None:
-        top = most_similar(values, is_mated, length)
-        ones = np.ones(len(top.row), np.intp)
-        similar = Counted(top.similarity, ones, plan.place[top.row])
-        rate = Rate(fmr, switches, top.is_all)
+        top, is_all = most_similar(values, is_mated, length)
+        similar = Counted(values[top], np.ones(len(top), np.intp), plan.place[top])
+        rate = Rate(fmr, switches, is_all)
         found = step_errors(mated, similar, plan.cuts, others, float(count), rate)
         length *= 2
     return found

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-from prefiqs_jax.fiqa.discard.cuts import Counted, Cut
 from prefiqs_jax.fiqa.discard.drawn_level import (
     Part,
     Tie,
@@ -18,7 +17,7 @@ from prefiqs_jax.fiqa.discard.drawn_level import (
     first_in_doubt,
     similarity_groups,
 )
-from prefiqs_jax.fiqa.discard.levels import Level, Rate, find_level
+from prefiqs_jax.fiqa.discard.levels import Level, Rate
 from prefiqs_jax.fiqa.discard.protocol import Protocol
 
 # Comparisons looked at above a threshold for the first that stays: the others hardly
@@ -29,47 +28,6 @@ _WIDTH = 7.0
 # A list is long enough where the chance has fallen to so much of the largest, in its
 # last entries.
 _FALLEN, _LAST = 1e-14, 8
-
-
-def level_at_step(
-    top: Counted,
-    mated: Counted,
-    cuts: tuple[Cut, Cut],
-    step: int,
-    others: tuple[float, float],
-    rate: Rate,
-) -> Level | None:
-    """Find the threshold on what a step keeps, and the false non-matches there.
-
-    As :func:`~prefiqs_jax.fiqa.discard.steps.step_errors`, with the weights in
-    ``others`` at this step. Means over the orders of ties if these are "expected"; None
-    if ``top`` is too short.
-    """
-    mated_cut, cut = cuts
-    certain, tied = others
-    kept, size = float(cut.kept[step]), float(cut.size[step])
-    rows, weight = cut.weighed(top.place, step)
-    mated_rows, mated_weight = mated_cut.weighed(mated.place, step)
-    mated_size = mated_cut.size[step]
-    if rate.switches.ties == "expected" and tied and size > 1:
-        return expected_level(
-            Part(top.similarity[rows], top.weight[rows], weight / size),
-            Part(
-                mated.similarity[mated_rows],
-                mated.weight[mated_rows],
-                mated_weight / mated_size,
-            ),
-            Tie(kept, size, tied, certain),
-            rate,
-            seed=step,
-        )
-    found = find_level(
-        top.keep(rows, weight),
-        mated.keep(mated_rows, mated_weight),
-        float(int(certain * size + tied * kept)),
-        rate,
-    )
-    return None if found is None else found._replace(errors=found.errors / mated_size)
 
 
 def expected_level(
@@ -109,20 +67,16 @@ def expected_level(
     if chance.sum() == 0:
         chance[-1:] = 1  # all match
     likely = np.flatnonzero(chance > _FALLEN * chance.max())
-    chance, value = (
-        chance[likely] / chance[likely].sum(),
-        top.similarity[copies[likely]],
-    )
+    chance = chance[likely] / chance[likely].sum()
+    value = top.similarity[copies[likely]]
     # Whole numbers are summed, so that no order of the list leaves its rounding.
     by_chance = mated.stays < 1
     sure = np.cumsum(np.where(by_chance, 0, mated.weight))
     perhaps = np.cumsum(np.where(by_chance, mated.weight, 0))
     errors_up_to = np.append(0, sure + mated.stays.min(initial=1) * perhaps)
-    if switches.rule == "nearest_non_mated":
-        side = "left" if switches.operator == "ge" else "right"
-        wrong = errors_up_to[np.searchsorted(mated.similarity, value, side)]
-        return Level(float(chance @ value), float(chance @ wrong))
-    wrong = errors_up_to[np.searchsorted(mated.similarity, value, "right")]
+    is_exact = switches.rule == "nearest_non_mated" and switches.operator == "ge"
+    side = "left" if is_exact else "right"
+    wrong = errors_up_to[np.searchsorted(mated.similarity, value, side)]
     if switches.rule == "nearest" and switches.operator == "gt":
         wrong = wrong + _on_mated(value, top, mated)
     return Level(float(chance @ value), float(chance @ wrong))

@@ -30,16 +30,6 @@ class Rate(NamedTuple):
     """Whether the non-mated comparisons that count are all listed."""
 
 
-class MostSimilar(NamedTuple):
-    """The most similar non-mated comparisons, in falling order."""
-
-    similarity: Float[np.ndarray, " length"]
-    row: Int[np.ndarray, " length"]
-    """Where each stands in the list of all comparisons."""
-    is_all: bool
-    """Whether there are no others."""
-
-
 def first_length(fmr: float, non_mated_count: int) -> int:
     """Say how many of the most similar non-mated comparisons to look at first.
 
@@ -53,15 +43,16 @@ def most_similar(
     similarity: Float[np.ndarray, " comparisons"],
     mated: Bool[np.ndarray, " comparisons"],
     length: int,
-) -> MostSimilar:
+) -> tuple[Int[np.ndarray, " length"], bool]:
     """Find at least so many of the most similar non-mated comparisons, falling.
 
-    Those tied with the last come with it. The similarities are searched once, not
+    Gives their rows, and whether there are no others. Those tied with the last come
+    with it. The similarities are searched once, not
     sorted.
 
     >>> similarity, mated = np.array([0.1, 0.9, 0.5, 0.3]), np.array([0, 1, 0, 0], bool)
-    >>> most_similar(similarity, mated, 2).row
-    array([2, 3])
+    >>> most_similar(similarity, mated, 2)
+    (array([2, 3]), False)
     """
     non_mated = similarity[~mated]
     count = len(non_mated)
@@ -72,9 +63,7 @@ def most_similar(
         non_mated.partition(place)
         row = np.flatnonzero((similarity >= non_mated[place]) & ~mated)
     del non_mated
-    values = similarity[row]
-    order = np.argsort(values)[::-1]
-    return MostSimilar(values[order], row[order], len(row) == count)
+    return row[np.argsort(similarity[row])[::-1]], len(row) == count
 
 
 class Level(NamedTuple):
