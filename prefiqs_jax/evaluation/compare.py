@@ -42,9 +42,6 @@ from prefiqs_jax.scorefiles import check_direction
 if TYPE_CHECKING:
     import pandas as pd
 
-NO_SCORER = "none"
-"""Who scores where all qualities come from files."""
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Comparison:

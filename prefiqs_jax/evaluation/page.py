@@ -56,9 +56,7 @@ def write_page(
     lines = _lines(found, options)
     values = {
         "lines": lines,
-        "verification": _markdown(
-            verification[_SHOWN].set_index("benchmark"), digits=5
-        ),
+        "verification": markdown(verification[_SHOWN].set_index("benchmark"), digits=5),
         "max_discard": f"{options.max_discard:g}",
         "protocol": options.protocol,
         "papers": [
@@ -120,7 +118,7 @@ def _paper(
     return {
         "verifier": verifier,
         "fmr": f"{rate:g}",
-        "table": _markdown(table),
+        "table": markdown(table),
         "silent": silent,
     }
 
@@ -146,10 +144,6 @@ def _difference(found: Comparison) -> Mapping[str, Any] | None:
         part |= {
             "reference": rows["reference"].iloc[0],
             "count": len(rows),
-            "table": _markdown(shown.set_index("fmr")),
+            "table": markdown(shown.set_index("fmr")),
         }
     return part
-
-
-def _markdown(table: "pd.DataFrame", digits: int = 3) -> str:
-    return "\n".join(markdown(table, digits))
