@@ -6,7 +6,7 @@ from typing import Literal
 from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision
-from prefiqs_jax.fiqa.checks import check_fmr
+from prefiqs_jax.fiqa.checks import check_fmr, check_max_discard
 from prefiqs_jax.fiqa.discard.protocol import find_protocol
 from prefiqs_jax.fiqa.verification.templates import Pooling
 
@@ -65,14 +65,4 @@ class EvaluationOptions:
         if len(set(self.fmr)) < len(self.fmr):
             message = f"a false match rate is given twice: {self.fmr}"
             raise InputError(message)
-        if not 0 < self.max_discard <= 1:
-            message = (
-                f"max_discard={self.max_discard} is outside (0, 1]: it is a fraction"
-            )
-            raise InputError(message)
-        if switches.steps == "grid" and self.max_discard > 0.95:
-            message = (
-                f"max_discard={self.max_discard} is beyond the protocol's last step, "
-                "0.95; give at most that"
-            )
-            raise InputError(message)
+        check_max_discard(self.max_discard, 0.95 if switches.steps == "grid" else 1.0)

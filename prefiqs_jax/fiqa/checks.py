@@ -91,3 +91,13 @@ def check_fmr(fmr: float) -> None:
     if not 0 < fmr < 1:
         message = f"fmr={fmr} is outside (0, 1): it is a fraction, such as 1e-3"
         raise InputError(message)
+
+
+def check_max_discard(limit: float, last: float = 1.0) -> None:
+    """Raise InputError unless an upper limit of areas lies on a curve up to ``last``."""
+    if not 0 < limit <= last + 1e-12:
+        message = (
+            f"max_discard={limit} is outside (0, {last:g}]: it is a fraction, on the "
+            "protocol's curve"
+        )
+        raise InputError(message)

@@ -147,24 +147,7 @@ def write_manifest(
 def write_part(
     run: str | os.PathLike[str], index: int, columns: Mapping[str, Any], digest: str
 ) -> None:
-    """Write the rows of one batch as a Parquet part, in one step.
-
-    Parameters
-    ----------
-    run
-        Folder of the run.
-    index
-        Index of the batch.
-    columns
-        Every column of :class:`prefiqs_jax.results.DriftRow`, all of one length.
-    digest
-        Digest of the run, see :func:`prefiqs_jax.results.parts.run_digest`.
-
-    Raises
-    ------
-    InputError
-        If it cannot be written (no space left, say). Finished parts are kept.
-    """
+    """Write the rows of batch ``index`` of a sweep, see ``write_table``."""
     from prefiqs_jax.results.schema import ARROW_SCHEMA
 
     write_table(run, index, columns, ARROW_SCHEMA, digest)

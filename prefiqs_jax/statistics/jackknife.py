@@ -7,6 +7,8 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from scipy import stats
 
+from prefiqs_jax.errors import InputError
+
 Scale = Literal["linear", "fisher"]
 
 MOST_GROUPS = 200
@@ -70,6 +72,13 @@ def without_each(
            [1., 1., 0.]])
     """
     return (np.arange(first, last)[:, None] != groups).astype(np.float64)
+
+
+def check_level(level: float) -> None:
+    """Raise InputError unless a level of coverage lies in (0, 1)."""
+    if not 0 < level < 1:
+        message = f"level={level}: give a level between 0 and 1"
+        raise InputError(message)
 
 
 def is_one(correlation: NDArray[np.float64] | float) -> NDArray[np.bool_]:

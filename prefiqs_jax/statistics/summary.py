@@ -18,6 +18,7 @@ from prefiqs_jax.statistics.agreement import (
 from prefiqs_jax.statistics.cautions import FEWEST_FOR_INTERVAL, caution, rounding_note
 from prefiqs_jax.statistics.correlation import kendall, pearson, spearman
 from prefiqs_jax.statistics.jackknife import (
+    check_level,
     deletion_groups,
     is_one,
     jackknife_interval,
@@ -159,9 +160,7 @@ def _check(rows: "pd.DataFrame", level: float) -> None:
     if len(rows) == 0:
         message = "no rows to summarise; run prefiqs sweep first"
         raise InputError(message)
-    if not 0 < level < 1:
-        message = f"level={level}: give a level between 0 and 1"
-        raise InputError(message)
+    check_level(level)
     repeated = rows.duplicated(["backbone", "mask", "image", "sparsity"])
     if repeated.any():
         row = rows[repeated].iloc[0]

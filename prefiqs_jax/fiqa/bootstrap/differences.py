@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.fiqa.bootstrap.intervals import check_level, interval
+from prefiqs_jax.fiqa.bootstrap.intervals import interval
 from prefiqs_jax.fiqa.bootstrap.replicates import Replicates
+from prefiqs_jax.statistics.jackknife import check_level
 from prefiqs_jax.statistics.simultaneous import simultaneous_intervals
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from prefiqs_jax.fiqa.bootstrap.resampling import Method, Unit
 from prefiqs_jax.fiqa.discard.protocol import Protocol
 from prefiqs_jax.fiqa.verification.pairs import Pairs
 from prefiqs_jax.statistics import jackknife_interval, percentile_interval
+from prefiqs_jax.statistics.jackknife import check_level
 
 
 class Interval(NamedTuple):
@@ -245,13 +246,6 @@ def interval(
     if kind == "rate":
         high = np.minimum(high, 1)
     return Interval(values[0], low, high)
-
-
-def check_level(level: float) -> None:
-    """Raise InputError unless a level of coverage lies in (0, 1)."""
-    if not 0 < level < 1:
-        message = f"level={level}: give a level between 0 and 1"
-        raise InputError(message)
 
 
 def _check_names(names: tuple[str, ...], reference: str | None, level: float) -> str:

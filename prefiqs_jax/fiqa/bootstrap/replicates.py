@@ -22,6 +22,7 @@ from prefiqs_jax.fiqa.bootstrap.resampling import (
 )
 from prefiqs_jax.fiqa.checks import (
     check_fmr,
+    check_max_discard,
     checked_mated,
     checked_quality,
     checked_values,
@@ -273,12 +274,7 @@ def _checked(
         )
         raise InputError(message)
     for limit in max_discards:
-        if not 0 < limit <= last + ROUNDING:
-            message = (
-                f"max_discard={limit} is outside (0, {last:g}]: it is a fraction, on "
-                "the curve"
-            )
-            raise InputError(message)
+        check_max_discard(limit, last)
     if replicates < 1:
         message = f"replicates={replicates}: give at least 1 replicate"
         raise InputError(message)

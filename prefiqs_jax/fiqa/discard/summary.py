@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefiqs_jax.errors import InputError, check_choice
+from prefiqs_jax.fiqa.checks import check_max_discard
 from prefiqs_jax.fiqa.discard.edc import EDC
 from prefiqs_jax.fiqa.discard.reading import ROUNDING, area_under, read_curve
 
@@ -66,9 +67,7 @@ def pauc(
     1.0
     """
     check_choice("normalise", normalise, get_args(Normalise))
-    if not 0 < max_discard <= 1:
-        message = f"max_discard={max_discard} is outside (0, 1]: it is a fraction"
-        raise InputError(message)
+    check_max_discard(max_discard)
     end = fnmr_after_discard(curve, max_discard)
     inside = curve.discard_fraction < max_discard
     x = np.append(curve.discard_fraction[inside], max_discard)
