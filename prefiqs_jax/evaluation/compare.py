@@ -160,12 +160,12 @@ def compare(
     bands = {part.fmr: edc_bands(part, reference=reference) for part in found}
     changes: dict[tuple[float, str], tuple[float, float, bool]] = {}
     if found and len(quality) > 1:
-        table = difference_table(found, reference=reference)
-        ends = zip(table["low"], table["high"], table["differs"], strict=True)
-        of = zip(table["fmr"], table["quality"], strict=True)
         # A quality does not differ from itself.
         changes = {(rate, reference): (0.0, 0.0, False) for rate in bands}
-        changes |= dict(zip(of, ends, strict=True))
+        table = difference_table(found, reference=reference).set_index("fmr")
+        columns = table[["quality", "low", "high", "differs"]]
+        for rate, name, *ends in columns.itertuples(name=None):
+            changes[rate, name] = tuple(ends)
     areas = _areas(plain, evidence, bands, changes, reference, options)
     points = pd.concat(
         [

@@ -94,7 +94,7 @@ def check_fmr(fmr: float) -> None:
 
 
 def check_max_discard(limit: float, last: float = 1.0) -> None:
-    """Raise InputError unless an upper limit of areas lies on a curve up to ``last``."""
+    """Raise InputError unless a limit of areas lies on a curve up to ``last``."""
     if not 0 < limit <= last + 1e-12:
         message = (
             f"max_discard={limit} is outside (0, {last:g}]: it is a fraction, on the "

@@ -73,7 +73,8 @@ def difference_table(
     reference
         Quality that the others are compared to; by default, all are, each with each.
     level
-        Coverage of the intervals, in (0, 1).
+        Coverage of the intervals, in (0, 1); when they are too narrow, and so mark too
+        much, says :func:`edc_replicates`.
     simultaneous
         Let ``level`` hold for all differences of this table together (max-t, see
         :func:`~prefiqs_jax.statistics.simultaneous.simultaneous_intervals`): the more
@@ -93,11 +94,6 @@ def difference_table(
     InputError
         If there are fewer than two qualities, no such reference, the level is out of
         its range, or the replicates are of several calls.
-
-    Notes
-    -----
-    When intervals are too narrow says :func:`edc_replicates`; an interval that is,
-    marks too much.
 
     Examples
     --------

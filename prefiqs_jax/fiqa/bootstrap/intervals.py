@@ -86,12 +86,8 @@ def edc_intervals(
     ----------
     pairs, identities, quality, discard_fraction, replicates, seed, method
         As for :func:`edc_replicates`.
-    fmr
-        False match rate that sets the threshold, in (0, 1).
-    protocol
-        "fiqat", "crfiqa", "proportional", or a :class:`Protocol` of your own.
-    max_discard
-        Upper limit of the areas, in (0, 1].
+    fmr, protocol, max_discard
+        As for :func:`edc_replicates`, one of each.
     reference, level
         As for :func:`edc_bands`.
 
@@ -110,8 +106,6 @@ def edc_intervals(
     References
     ----------
     Efron & Tibshirani (1993). An Introduction to the Bootstrap, chapters 8 and 13.
-    Bolle, Ratha & Pankanti (2004). Error analysis of pattern recognition systems: the
-    subsets bootstrap. Computer Vision and Image Understanding 93.
 
     Examples
     --------

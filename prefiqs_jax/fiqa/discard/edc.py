@@ -133,15 +133,12 @@ def edc(
     (:mod:`prefiqs_jax.fiqa.discard.expected_level`): off by less than one comparison,
     unless few are left. Where similarities tie as well at such a threshold (integer
     scores, repeated comparisons), the mean is over 256 orders, whose seed is fixed: its
-    standard error is a sixteenth of the standard deviation between orders (1000 + 1000
-    integer scores, five levels of quality, FMR 1e-2: 0.1 % of the area). No curve
+    standard error is a sixteenth of the standard deviation between orders. No curve
     depends on the order of the list, to rounding.
 
-    Sorting by quality is all that costs more than linear time. When not to trust it:
-    the larger the discard, the fewer false non-matches it rests on (see
-    ``mated_count``), an FMR that the non-mated comparisons left do not resolve (see
-    ``is_zero_fmr``), and with "crfiqa" the threshold drifts, so the FMR at the first
-    threshold drifts as well.
+    When not to trust it: the larger the discard, the fewer false non-matches it rests
+    on (see ``mated_count``), an FMR that the non-mated comparisons left do not resolve
+    (see ``is_zero_fmr``), and with "crfiqa" the threshold drifts.
 
     References
     ----------

@@ -253,10 +253,8 @@ def operating_point(
 
     Parameters
     ----------
-    similarity
-        Shape (comparisons,).
-    mated
-        Shape (comparisons,), some of either kind.
+    similarity, mated
+        Shape (comparisons,): higher = more alike; some of either kind.
     fmr
         False match rate, in (0, 1).
 
