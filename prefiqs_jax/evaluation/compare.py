@@ -131,9 +131,7 @@ def compare(
                 pairs.mated,
                 pair_quality(values, pairs),
                 rate,
-                None,
-                None,
-                options.protocol,
+                protocol=options.protocol,
             )
             for name, values in quality.items()
         }

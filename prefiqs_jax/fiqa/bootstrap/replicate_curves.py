@@ -133,8 +133,7 @@ class _Sample(NamedTuple):
     """By rising similarity, with places among all comparisons, or among the mated."""
     group_start: NDArray[np.intp]
     """Where each group of equal quality starts among the mated."""
-    pair_quality: NDArray[np.float64] | None
-    """Quality of each comparison, if a list must be repeated."""
+    image_quality: NDArray[np.float64]
 
 
 def curves_of_quality(
@@ -190,13 +189,7 @@ def _sample(evaluation: Evaluation, image_quality: NDArray[np.float64]) -> _Samp
     if evaluation.needs_pooled():
         every = pooled_order(pairs, evaluation.units, image_quality)
         mated[True] = among_mated._replace(place=every.place[similar])
-    repeated = any(setting.is_repeated for setting in evaluation.settings)
-    return _Sample(
-        every,
-        mated,
-        among_ties.group_start,
-        pair_quality(image_quality, pairs) if repeated else None,
-    )
+    return _Sample(every, mated, among_ties.group_start, image_quality)
 
 
 def _top(evaluation: Evaluation, order: PooledOrder | None, length: int) -> _Listed:
@@ -298,15 +291,8 @@ def _repeated_curve(
     mated = pairs.mated[row]
     if mated.all() or not mated.any():
         return _unknown(setting.switches)
-    quality = sample.pair_quality
-    assert quality is not None  # of a setting that is repeated
+    quality = pair_quality(sample.image_quality, pairs)[row]
     curve = quiet_edc(
-        pairs.similarity[row],
-        mated,
-        quality[row],
-        setting.fmr,
-        None,
-        None,
-        setting.switches,
+        pairs.similarity[row], mated, quality, setting.fmr, protocol=setting.switches
     )
     return curve.discard_fraction, curve.fnmr

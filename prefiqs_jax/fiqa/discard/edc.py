@@ -185,9 +185,9 @@ def quiet_edc(
     mated: ArrayLike,
     pair_quality: ArrayLike,
     fmr: float,
-    fnmr0: float | None,
-    threshold: float | None,
-    protocol: str | Protocol,
+    fnmr0: float | None = None,
+    threshold: float | None = None,
+    protocol: str | Protocol = "crfiqa",
 ) -> EDC:
     """Compute what :func:`edc` does, without its warning."""
     name, switches = find_protocol(protocol)
