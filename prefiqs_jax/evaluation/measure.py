@@ -144,13 +144,7 @@ def measure(
             )
             _measure_batches(task, todo, Path(out), record, progress=progress)
             record.end(range(batch_count(task.images, task.batch_size)))
-        return _read_measured(task, out, todo)
-
-
-def _read_measured(
-    task: Task, out: str | os.PathLike[str], todo: Assignment
-) -> Measured:
-    table = read_tables(out, _schema(task), todo.settings)
+        table = read_tables(out, _schema(task), todo.settings)
     chunks = table.column(EMBEDDING).chunks
     flat = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in chunks]
     return Measured(
@@ -197,32 +191,24 @@ def _measure_batches(
 
 
 def _columns(task: Task, batch: LoadedBatch, embed: Embedder) -> dict[str, Any]:
+    """Score images, and embed them, and their mirror images if asked for."""
     import pyarrow as pa
 
     columns: dict[str, Any] = {name: np.zeros(0) for name in task.names}
-    rows = np.zeros((0, task.length), np.float32)
+    rows = [np.zeros((0, task.length), np.float32)]
     if batch.images is not None:
         columns |= score_images(task.scorers, batch.names, batch.images)
-        rows = _rows(task, batch.names, batch.images, embed)
-    flat = pa.array(rows.ravel(), pa.float32())
+        halves = [batch.images]
+        if task.flip:
+            # A copy: a view with a negative stride would be copied by every consumer.
+            halves.append(np.ascontiguousarray(batch.images[:, :, ::-1]))
+        raw = [embed(task.backbone.params, half) for half in halves]
+        for each in raw:
+            check_norms(batch.names, norms(each))
+        rows = [unit(each) for each in raw]
+    flat = pa.array(np.concatenate(rows, axis=1).ravel().astype(np.float32))
     columns[EMBEDDING] = pa.FixedSizeListArray.from_arrays(flat, task.length)
     return {IMAGE: list(batch.names), **columns}
-
-
-def _rows(
-    task: Task, names: Sequence[str], images: NDArray, embed: Embedder
-) -> NDArray[np.float32]:
-    """Embed images, and their mirror images if asked for, as unit rows."""
-    halves = [images]
-    if task.flip:
-        # A copy: a view with a negative stride would be copied by every consumer.
-        halves.append(np.ascontiguousarray(images[:, :, ::-1]))
-    rows = []
-    for half in halves:
-        raw = embed(task.backbone.params, half)
-        check_norms(names, norms(raw))
-        rows.append(unit(raw))
-    return np.concatenate(rows, axis=1).astype(np.float32)
 
 
 def _schema(task: Task) -> "pa.Schema":
