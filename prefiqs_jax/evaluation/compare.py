@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.evaluation.caveats import (
@@ -215,28 +214,22 @@ def reversed_qualities(
     An image's mean mated similarity is no quality, as it needs other images of the
     person, but no quality should be opposed to it.
     """
-    reference, known = _mean_mated_similarity(pairs, len(units.kept))
+    count, similarity = len(units.kept), pairs.similarity[pairs.mated]
+    total, often = np.zeros(count), np.zeros(count)
+    for side in (pairs.first[pairs.mated], pairs.second[pairs.mated]):
+        total += np.bincount(side, similarity, minlength=count)
+        often += np.bincount(side, minlength=count)
+    known = often > 0
     lines = (
         check_direction(
             units.quality(quality.values, options.template_quality)[known],
-            reference[known],
+            total[known] / often[known],
             name=quality.name,
             reference_name="the mean similarity of mated comparisons",
         )
         for quality in qualities
     )
     return [line for line in lines if line]
-
-
-def _mean_mated_similarity(
-    pairs: Pairs, count: int
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    similarity = pairs.similarity[pairs.mated]
-    total, often = np.zeros(count), np.zeros(count)
-    for side in (pairs.first[pairs.mated], pairs.second[pairs.mated]):
-        total += np.bincount(side, similarity, minlength=count)
-        often += np.bincount(side, minlength=count)
-    return total / np.maximum(often, 1), often > 0
 
 
 def _areas(

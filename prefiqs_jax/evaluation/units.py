@@ -85,10 +85,13 @@ def usable_units(benchmark: Benchmark, names: Sequence[str]) -> Units:
     images = np.array([i for i, name in enumerate(every) if name in usable], np.int64)
     place = np.full(len(every), -1, np.int64)
     place[images] = np.arange(len(images))
-    if benchmark.templates is None:
-        members, kept = None, images
-    else:
-        members, kept = _usable_members(benchmark, place)
+    members, kept = None, images
+    if benchmark.templates is not None:
+        # The members whose image is there, and the templates that have some.
+        there = place[benchmark.templates.image] >= 0
+        image, template, medium = (part[there] for part in benchmark.templates)
+        kept, template = np.unique(template, return_inverse=True)
+        members = Members(place[image], template.ravel(), medium)
     unit_place = np.full(benchmark.unit_count, -1, np.int32)
     unit_place[kept] = np.arange(len(kept), dtype=np.int32)
 
@@ -123,17 +126,3 @@ def usable_units(benchmark: Benchmark, names: Sequence[str]) -> Units:
     return Units(
         benchmark, images, kept, members, identities, first, second, mated, tuple(notes)
     )
-
-
-def _usable_members(
-    benchmark: Benchmark, place: NDArray[np.int64]
-) -> tuple[Members, NDArray[np.int64]]:
-    """Keep the members whose image is there, and the templates that have some."""
-    templates = benchmark.templates
-    assert templates is not None
-    there = place[templates.image] >= 0
-    kept, template = np.unique(templates.template[there], return_inverse=True)
-    members = Members(
-        place[templates.image[there]], template.ravel(), templates.medium[there]
-    )
-    return members, kept.astype(np.int64)
