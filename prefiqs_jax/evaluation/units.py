@@ -88,11 +88,12 @@ def usable_units(benchmark: Benchmark, names: Sequence[str]) -> Units:
     members, kept = None, images
     if benchmark.templates is not None:
         # The members whose image is there, and the templates that have some.
-        there = place[benchmark.templates.image] >= 0
-        image, template, medium = (part[there] for part in benchmark.templates)
-        kept, template = np.unique(template, return_inverse=True)
-        members = Members(place[image], template.ravel(), medium)
+        _, image, template, medium = benchmark.templates
+        there = place[image] >= 0
+        kept, template = np.unique(template[there], return_inverse=True)
+        members = Members(place[image[there]], template.ravel(), medium[there])
     unit_place = np.full(benchmark.unit_count, -1, np.int32)
+    kept = kept.astype(np.int64)
     unit_place[kept] = np.arange(len(kept), dtype=np.int32)
 
     who = [benchmark.identities[unit] for unit in kept]
