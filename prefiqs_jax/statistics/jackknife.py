@@ -81,7 +81,7 @@ def check_level(level: float) -> None:
         raise InputError(message)
 
 
-def is_one(correlation: NDArray[np.float64] | float) -> NDArray[np.bool_]:
+def is_one(correlation: NDArray[np.float64] | float) -> NDArray[np.bool_] | np.bool_:
     """Say which correlations are ±1, give or take the rounding of float64."""
     return np.abs(correlation) >= 1 - _NEAR_ONE
 
@@ -92,7 +92,7 @@ def jackknife_interval(
     *,
     level: float = 0.95,
     scale: Scale = "linear",
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.float64] | np.float64, NDArray[np.float64] | np.float64]:
     """Compute the delete-one-cluster jackknife interval of a statistic.
 
     value ± t · SE with SE² = (K - 1) / K · Σ (without_k - mean)² and t the quantile of

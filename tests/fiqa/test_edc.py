@@ -372,7 +372,7 @@ def test_what_has_no_area():
     with pytest.raises(
         InputError, match="unknown normalise 'star'; did you mean start"
     ):
-        pauc(curve, normalise="star")  # pyright: ignore[reportArgumentType]
+        pauc(curve, normalise="star")
     for fraction in (-0.1, 0.96, float("nan")):
         with pytest.raises(InputError, match=r"is outside 0 to 0\.95"):
             fnmr_after_discard(curve, fraction)

@@ -72,7 +72,7 @@ def edc_intervals(
     max_discard: float = 0.3,
     replicates: int = 500,
     seed: int = 0,
-    method: Method | None = None,
+    method: str | None = None,
     level: float = 0.95,
 ) -> dict[str, EDCBand]:
     """Estimate how far error-versus-discard curves depend on who was photographed.

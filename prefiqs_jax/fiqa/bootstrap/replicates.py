@@ -113,7 +113,7 @@ def edc_replicates(
     max_discards: Sequence[float] = (0.3,),
     replicates: int = 500,
     seed: int = 0,
-    method: Method | None = None,
+    method: str | None = None,
 ) -> tuple[Replicates, ...]:
     """Compute the curves of several qualities on replicates.
 

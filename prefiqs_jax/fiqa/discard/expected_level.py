@@ -167,5 +167,5 @@ def _on_mated(
 
 def _log_choose(
     count: NDArray[np.number] | float, taken: NDArray[np.number] | float
-) -> NDArray[np.float64]:
+) -> NDArray[np.float64] | np.float64:
     return gammaln(count + 1.0) - gammaln(taken + 1.0) - gammaln(count - taken + 1.0)

@@ -1,7 +1,5 @@
 """Numbers read off an error-versus-discard curve: its area, its value at a fraction."""
 
-from typing import Literal, get_args
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,12 +8,10 @@ from prefiqs_jax.fiqa.checks import check_max_discard
 from prefiqs_jax.fiqa.discard.edc import EDC
 from prefiqs_jax.fiqa.discard.reading import ROUNDING, area_under, read_curve
 
-Normalise = Literal["none", "range", "start", "best", "scaled"]
+NORMALISATIONS = ("none", "range", "start", "best", "scaled")
 
 
-def pauc(
-    curve: EDC, *, max_discard: float = 0.3, normalise: Normalise = "none"
-) -> float:
+def pauc(curve: EDC, *, max_discard: float = 0.3, normalise: str = "none") -> float:
     """Integrate the FNMR over the discard fractions up to ``max_discard``.
 
     Straight lines between the points if the protocol is linear ("crfiqa"), steps if it
@@ -66,7 +62,7 @@ def pauc(
     >>> round(pauc(curve, max_discard=0.3, normalise="start"), 12)
     1.0
     """
-    check_choice("normalise", normalise, get_args(Normalise))
+    check_choice("normalise", normalise, NORMALISATIONS)
     check_max_discard(max_discard)
     end = fnmr_after_discard(curve, max_discard)
     inside = curve.discard_fraction < max_discard
