@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.files import LOCK, lock_folder, make_folder
+from prefiqs_jax.files import LOCK
 from prefiqs_jax.outputs import LEDGER, check_outputs, is_unused, write_outputs
+from prefiqs_jax.results.run_folder import keep_folder
 
 MARKER = "evaluation.json"
 MEASURED = "measured"
@@ -30,25 +31,19 @@ def claim_evaluation(out: str | os.PathLike[str]) -> Iterator[None]:
     """
     out = Path(out)
     _check(out)
-    is_new = not out.exists()
-    try:
-        with lock_folder(make_folder(out), "prefiqs edc"):
-            _check(out)
-            check_outputs(out, marker())
-            if not (out / MARKER).exists():
-                write_outputs(out, marker(), locked=True)
-            try:
-                yield
-            except BaseException:
-                if is_new and not _holds_work(out):
-                    shutil.rmtree(out / MEASURED, ignore_errors=True)
-                    for name in (MARKER, LEDGER):
-                        (out / name).unlink()
-                raise
-    finally:
-        if is_new:
-            with contextlib.suppress(OSError):
-                out.rmdir()  # only if it is empty
+    with keep_folder(out, "prefiqs edc") as is_new:
+        _check(out)
+        check_outputs(out, marker())
+        if not (out / MARKER).exists():
+            write_outputs(out, marker(), locked=True)
+        try:
+            yield
+        except BaseException:
+            if is_new and not _holds_work(out):
+                shutil.rmtree(out / MEASURED, ignore_errors=True)
+                for name in (MARKER, LEDGER):
+                    (out / name).unlink()
+            raise
 
 
 def _check(out: Path) -> None:

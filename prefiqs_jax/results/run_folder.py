@@ -106,16 +106,26 @@ def claim_run(
     """
     run = Path(run)
     open_run(run, settings, beside=beside)  # before anything is written
-    is_new = not run.exists()
+    with keep_folder(run, doing):
+        clear_partial(run)
+        # Another process may have begun the run before the lock was had.
+        yield open_run(run, settings, beside=beside)
+
+
+@contextlib.contextmanager
+def keep_folder(folder: Path, doing: str) -> Iterator[bool]:
+    """Make a folder, and keep others out; yield whether it is new.
+
+    A new one that is empty in the end goes again.
+    """
+    is_new = not folder.exists()
     try:
-        with lock_folder(make_folder(run), doing):
-            clear_partial(run)
-            # Another process may have begun the run before the lock was had.
-            yield open_run(run, settings, beside=beside)
+        with lock_folder(make_folder(folder), doing):
+            yield is_new
     finally:
         if is_new:
             with contextlib.suppress(OSError):
-                run.rmdir()  # only if it is empty
+                folder.rmdir()  # only if it is empty
 
 
 def check_setting(
