@@ -44,40 +44,30 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Comparison:
-    """What came of one benchmark, verifier and scorer.
-
-    Attributes
-    ----------
-    benchmark, kind, verifier, scorer
-        Names, and the kind as in :data:`prefiqs_jax.benchmarks.KINDS`.
-    curves, bands
-        False match rate to curves by quality, and to those with intervals, if any.
-    points, areas, verification
-        Tables: of the curves' steps, of areas and differences, of the errors before
-        any discard. Their column ``tells``: whether errors are enough to tell qualities
-        apart.
-    det
-        Error rates at every threshold.
-    silent
-        False match rates at which there are too few errors to tell qualities apart,
-        and how few there are, in words.
-    about_bands, notes
-        What the intervals are, and what the user should know, in words.
-    """
+    """What came of one benchmark, verifier and scorer."""
 
     benchmark: str
     kind: str
+    """One of :data:`prefiqs_jax.benchmarks.KINDS`."""
     verifier: str
     scorer: str
     curves: Mapping[float, Mapping[str, EDC]]
+    """False match rate to curves by quality."""
     bands: Mapping[float, Mapping[str, EDCBand]]
+    """Those with intervals, if any."""
     points: "pd.DataFrame"
+    """Steps of the curves; ``tells``: whether errors are enough to compare qualities."""
     areas: "pd.DataFrame"
+    """Areas and differences; ``tells`` likewise."""
     verification: "pd.DataFrame"
+    """Errors before any discard; ``tells`` likewise."""
     det: DET
     silent: Mapping[float, str]
+    """False match rates at which errors are too few, and how few there are, in words."""
     about_bands: str
+    """What the intervals are, in words."""
     notes: tuple[str, ...]
+    """What the user should know, one line each."""
 
 
 def compare(

@@ -35,8 +35,8 @@ from prefiqs_jax.fiqa.discard.discard import pair_quality
 from prefiqs_jax.fiqa.discard.edc import quiet_edc
 from prefiqs_jax.fiqa.discard.levels import Rate, first_length, most_similar
 from prefiqs_jax.fiqa.discard.protocol import Protocol
-from prefiqs_jax.fiqa.discard.reading import ROUNDING, area_under, read_curve
 from prefiqs_jax.fiqa.discard.steps import fnmr_left, step_errors
+from prefiqs_jax.fiqa.discard.summary import ROUNDING, area_under, read_curve
 from prefiqs_jax.fiqa.verification.pairs import Pairs
 
 # Numbers of one table of replicates held at once: 128 MB in float32.

@@ -30,7 +30,7 @@ from prefiqs_jax.fiqa.checks import (
 from prefiqs_jax.fiqa.discard.cuts import GRID
 from prefiqs_jax.fiqa.discard.discard import images_compared
 from prefiqs_jax.fiqa.discard.protocol import Protocol, find_protocol
-from prefiqs_jax.fiqa.discard.reading import ROUNDING
+from prefiqs_jax.fiqa.discard.summary import ROUNDING
 from prefiqs_jax.fiqa.verification.pairs import Pairs
 
 PERCENT = np.arange(96) / 100
