@@ -56,14 +56,14 @@ class Comparison:
     bands: Mapping[float, Mapping[str, EDCBand]]
     """Those with intervals, if any."""
     points: "pd.DataFrame"
-    """Steps of the curves; ``tells``: whether errors are enough to compare qualities."""
+    """Steps of the curves; ``tells``: whether there are errors enough to compare."""
     areas: "pd.DataFrame"
     """Areas and differences; ``tells`` likewise."""
     verification: "pd.DataFrame"
     """Errors before any discard; ``tells`` likewise."""
     det: DET
     silent: Mapping[float, str]
-    """False match rates at which errors are too few, and how few there are, in words."""
+    """False match rates at which errors are too few, and how few they are, in words."""
     about_bands: str
     """What the intervals are, in words."""
     notes: tuple[str, ...]
