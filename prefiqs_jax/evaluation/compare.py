@@ -1,4 +1,4 @@
-"""Hold qualities against recognition errors: of one benchmark, verifier and scorer."""
+"""Compare qualities by the recognition errors of one benchmark and verifier."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Comparison:
-    """What came of one benchmark, verifier and scorer."""
+    """Results of one benchmark, verifier and scorer."""
 
     benchmark: str
     kind: str

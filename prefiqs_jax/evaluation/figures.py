@@ -26,7 +26,7 @@ _SHOWN_OUTPUT = {"grafiqs": "grafiqs/image"}
 
 
 def title(found: Comparison) -> str:
-    """Name what was compared: benchmark, network that verifies, network that scores."""
+    """Return a title: benchmark, network that verifies, network that scores."""
     return f"{found.benchmark}, {found.verifier} verifies, {found.scorer} scores"
 
 

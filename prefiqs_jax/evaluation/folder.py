@@ -1,4 +1,4 @@
-"""The folder of an evaluation: whose it is, and that one process works there."""
+"""The folder of an evaluation, used by one process at a time."""
 
 import contextlib
 import os
@@ -18,13 +18,13 @@ them."""
 
 
 def marker() -> dict[str, str]:
-    """Return the file, by its name, that says that a folder is an evaluation's."""
+    """Return name and content of the file that marks a folder as an evaluation's."""
     return {MARKER: '{"format": 1}\n'}
 
 
 @contextlib.contextmanager
 def claim_evaluation(out: str | os.PathLike[str]) -> Iterator[None]:
-    """Make the folder of an evaluation, or go on with one, alone.
+    """Make or continue the folder of an evaluation, and lock it.
 
     Raises InputError if it is a file, holds anything else, cannot be written, or
     another process works there.
@@ -56,6 +56,6 @@ def _check(out: Path) -> None:
 
 
 def _holds_work(out: Path) -> bool:
-    """Say whether there is any file but those that claim the folder."""
+    """Return whether there is any file but those that mark the folder."""
     files = (path for path in out.rglob("*") if not path.is_dir())
     return any(path.name not in (MARKER, LEDGER, LOCK) for path in files)

@@ -1,4 +1,4 @@
-"""Go through a benchmark's images once: their embeddings, their scores, on disk.
+"""Embeddings and scores of a benchmark's images, computed once and kept on disk.
 
 A network takes every image once for all that is wanted of it. Each batch is a part on
 disk, so a killed evaluation loses at most the batch in flight.
@@ -44,7 +44,7 @@ IMAGE, EMBEDDING = "image", "embedding"
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """What is wanted of one network on the images of one benchmark.
+    """What one network computes on the images of one benchmark.
 
     With ``flip``, an embedding is that of the image and of its mirror image, one after
     the other, each of unit norm (CR-FIQA's evaluation, 2 · dim numbers).
@@ -86,7 +86,7 @@ class Task:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Measured:
-    """What a network gave, one entry an image, in the order of the benchmark."""
+    """Embeddings and scores of one network, in the order of the benchmark."""
 
     names: tuple[str, ...]
     """Images; those skipped are absent."""
@@ -108,7 +108,7 @@ def measure(
     command: list[str] | None = None,
     progress: bool = True,
 ) -> Measured:
-    """Embed and score every image, or go on where an earlier call stopped.
+    """Embed and score every image, or continue an earlier call.
 
     ``out`` is new, empty, or has parts of the same task. Raises InputError if an image
     cannot be used, an embedding is zero or not finite, or the folder holds something

@@ -1,4 +1,4 @@
-"""How an evaluation runs, and who verifies in it."""
+"""Options of an evaluation, and its networks."""
 
 import dataclasses
 from typing import Literal
@@ -13,7 +13,7 @@ from prefiqs_jax.fiqa.verification.templates import Pooling
 
 @dataclasses.dataclass(frozen=True)
 class Verifier:
-    """A network that verifies, and maybe scores."""
+    """A network that verifies, and may score."""
 
     backbone: Backbone
     scores: bool = True
@@ -24,7 +24,7 @@ class Verifier:
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationOptions:
-    """How an evaluation runs."""
+    """Options of an evaluation."""
 
     fmr: tuple[float, ...] = (1e-3, 1e-4)
     """False match rates, each in (0, 1)."""

@@ -77,7 +77,7 @@ def write_page(
 
 
 def _lines(found: Sequence[Comparison], options: EvaluationOptions) -> list[str]:
-    """Say for each comparison which quality has the least area at the first rate."""
+    """Summarise each comparison: the quality with the least area at the first rate."""
     rate = options.fmr[0]
     lines = list(dict.fromkeys(note for each in found for note in each.notes))
     for each in found:

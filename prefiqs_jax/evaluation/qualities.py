@@ -1,4 +1,4 @@
-"""Bring the qualities of a benchmark's images together, each in its order.
+"""Qualities of a benchmark's images from all sources, in the benchmark's order.
 
 They come from the networks at hand, from score files of others, from runs of
 ``prefiqs sweep``, from what is known of the images. Higher is better in all of them.
@@ -52,7 +52,7 @@ class Quality:
 def from_network(
     scores: Mapping[str, Float[np.ndarray, " images"]], network: str
 ) -> list[Quality]:
-    """List what a network's scorers gave."""
+    """List the qualities that a network computed."""
     source = f"computed with {network}"
     return [Quality(name, values, source) for name, values in scores.items()]
 

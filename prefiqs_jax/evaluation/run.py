@@ -40,7 +40,7 @@ _NONE = np.zeros(0)
 
 
 class Evaluated(NamedTuple):
-    """What an evaluation ends with."""
+    """Summary and page of an evaluation."""
 
     lines: list[str]
     """The summary."""
@@ -59,7 +59,7 @@ def evaluate(
     sparsities: Sequence[float] = (0.4,),
     options: EvaluationOptions | None = None,
 ) -> Evaluated:
-    """Ask of every quality whether it predicts the recognition errors of every network.
+    """Evaluate how well each quality predicts the recognition errors of each network.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def _measure(
     size: int,
     options: EvaluationOptions,
 ) -> dict[str, Measured]:
-    """Go through the images of a benchmark with each network."""
+    """Embed and score the images of a benchmark with each network."""
     _say(options, *(f"{benchmark.name}: {note}" for note in benchmark.notes))
     measured = {}
     for verifier in verifiers:

@@ -1,4 +1,4 @@
-"""What the functions of this package ask of their inputs, each in one place."""
+"""Checks of inputs that several functions of this package share."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray

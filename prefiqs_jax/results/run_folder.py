@@ -1,4 +1,4 @@
-"""A run folder: append-only Parquet parts and a run.json that says how they came."""
+"""A run folder: append-only Parquet parts, and run.json with their provenance."""
 
 import contextlib
 import functools
@@ -48,7 +48,7 @@ def open_run(
     *,
     beside: Collection[str] = (),
 ) -> dict[str, Any] | None:
-    """Look whether a folder is a new run or one with the same settings; write nothing.
+    """Check that a folder is a new run, or one with the same settings; write nothing.
 
     ``settings`` decide the rows. A ``batch_size`` of None means "as the run has it";
     the content of images is compared by :func:`check_setting`. A new run may find files
@@ -97,7 +97,7 @@ def claim_run(
     *,
     beside: Collection[str] = (),
 ) -> Iterator[dict[str, Any] | None]:
-    """Open a run as :func:`open_run` and keep every other process out of its folder.
+    """Open a run as :func:`open_run` does, and lock its folder.
 
     What processes that were killed left half-written is removed. If the caller fails
     before it has written anything, a folder that was made here is removed again. Raises
@@ -114,7 +114,7 @@ def claim_run(
 
 @contextlib.contextmanager
 def keep_folder(folder: Path, doing: str) -> Iterator[bool]:
-    """Make a folder, and keep others out; yield whether it is new.
+    """Make a folder and lock it; yield whether it is new.
 
     A new one that is empty in the end goes again.
     """
@@ -201,7 +201,7 @@ def _account(process: int) -> str:
 
 
 def _accounts(run: Path) -> list[Path]:
-    """List what the processes say of a run; any one of them will do."""
+    """List the manifests of a run's processes; any one of them will do."""
     first = run / MANIFEST
     return [first] * first.exists() + sorted(run.glob("process-*.json"))
 
@@ -211,7 +211,7 @@ _ENTRIES = {"sessions": "started", "skipped": "image"}
 
 
 def _together(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """Add what another process says of a run; on its own sessions it knows best."""
+    """Merge the manifests of two processes; each is right about its own sessions."""
     both = dict(one)
     for field, key in _ENTRIES.items():
         entries = [*one.get(field, []), *other.get(field, [])]

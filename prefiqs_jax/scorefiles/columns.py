@@ -157,7 +157,7 @@ def _columns(rows: Sequence[Sequence[str]], first: Sequence[str]) -> list[list[s
 
 
 def _is_header(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
-    """Tell names of columns from a row of data, even if one of its cells is bad."""
+    """Return whether a row holds names of columns, and no data with a bad cell."""
     paths = [n for n, cells in enumerate(below) if cells and all(map(_is_path, cells))]
     if paths:
         return not any(_is_path(first[n]) for n in paths)

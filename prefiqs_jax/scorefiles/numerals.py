@@ -1,4 +1,4 @@
-"""Numbers that stand in a file as text, and where one of them is none."""
+"""Numbers in text files, and messages about what is no number."""
 
 import re
 from collections.abc import Sequence

@@ -82,7 +82,7 @@ def check_level(level: float) -> None:
 
 
 def is_one(correlation: NDArray[np.float64] | float) -> NDArray[np.bool_] | np.bool_:
-    """Say which correlations are ±1, give or take the rounding of float64."""
+    """Return which correlations are ±1, to the rounding of float64."""
     return np.abs(correlation) >= 1 - _NEAR_ONE
 
 

@@ -1,4 +1,4 @@
-"""What a rank correlation of few images cannot tell, put into its interval."""
+"""Limits of a rank correlation of few images, as part of its interval."""
 
 FEWEST_OUT_OF_ORDER = 5
 """Pairs of images in unlike order from which on their number is an estimate: fewer, and

@@ -1,4 +1,4 @@
-"""What the weighted statistics share: midranks, medians, ratios.
+"""Midranks, medians and ratios of weighted samples.
 
 A bootstrap replicate is a row of non-negative integer weights, one per image: how often
 that image was drawn. A weighted statistic here means the plain statistic of the sample

@@ -1,4 +1,4 @@
-"""Which qualities differ in their areas, as far as the comparisons at hand can tell."""
+"""Tables of areas under the curve, and of their differences between qualities."""
 
 import itertools
 from collections.abc import Sequence
@@ -153,7 +153,7 @@ def _units(part: Replicates) -> dict[str, Any]:
 
 
 def _compared(names: tuple[str, ...], reference: str | None) -> list[tuple[int, int]]:
-    """Say which quality is compared to which."""
+    """List the pairs of qualities that are compared."""
     if len(names) < 2:
         message = f"there are only the qualities {list(names)}; give at least two"
         raise InputError(message)

@@ -1,4 +1,4 @@
-"""Intervals of error-versus-discard curves, by identity, and paired."""
+"""Confidence intervals of error-versus-discard curves, and of paired differences."""
 
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
@@ -75,7 +75,7 @@ def edc_intervals(
     method: str | None = None,
     level: float = 0.95,
 ) -> dict[str, EDCBand]:
-    """Estimate how far error-versus-discard curves depend on who was photographed.
+    """Compute error-versus-discard curves with confidence intervals.
 
     One protocol, rate and limit of :func:`edc_replicates`, which says what a replicate
     is and how often these intervals cover, turned into bands by :func:`edc_bands`. All
@@ -210,7 +210,7 @@ def interval(
     method: Method,
     kind: Literal["area", "rate", "difference"],
 ) -> Interval:
-    """Take the first as the value, and make an interval of its replicates.
+    """Compute the interval of a value, the first, from its replicates.
 
     Bootstrap replicates that are NaN are left out of their percentiles; one of the
     jackknife makes its interval, with Student's quantile, NaN. That of an area is the

@@ -1,4 +1,4 @@
-"""All comparisons in the order of one quality, and how their weights add up.
+"""All comparisons in the order of one quality, with cumulative weights.
 
 A bootstrap replicate discards a share of its own comparisons. Where that ends is found
 without a list of 15 million weights per replicate: weights are summed in blocks, for

@@ -69,7 +69,7 @@ class Setting(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """What does not depend on the quality."""
+    """Comparisons, settings and replicates: all that is shared by the qualities."""
 
     pairs: Pairs
     units: Units
@@ -126,7 +126,7 @@ class _Listed(NamedTuple):
 
 
 class _Sample(NamedTuple):
-    """What depends on the quality, but not on the replicate."""
+    """What is shared by the replicates of one quality."""
 
     pooled: PooledOrder | None
     mated: dict[bool, _Listed]
@@ -250,7 +250,7 @@ def _curve(
     rate: Rate,
     steps: NDArray[np.float64],
 ) -> Curve | None:
-    """Compute one curve, or None if the list of most similar ones is too short."""
+    """Compute one curve; None if the list of most similar ones is too short."""
     switches = rate.switches
     non_mated = total - mated.weight.sum()
     if order.total == 0 or (switches.threshold == "fixed" and non_mated == 0):
@@ -283,7 +283,7 @@ def _repeated_curve(
     setting: Setting,
     weight: NDArray[np.float32],
 ) -> Curve:
-    """Write out the list in which comparisons are repeated, and compute its curve."""
+    """Compute the curve of the list in which comparisons are repeated."""
     pairs = evaluation.pairs
     one, other = sides(pairs, evaluation.units, slice(None))
     copies = (weight[one] * weight[other]).astype(np.intp)

@@ -81,7 +81,7 @@ class Replicates(NamedTuple):
 
 
 def few_told(unit: Unit, count: int, words: str) -> str | None:
-    """Say so if intervals of so few units contain the truth less often than they say.
+    """Return a warning if intervals of so few units cover less often than stated.
 
     ``unit`` and ``count`` are what was resampled, and how many; ``words`` their plural.
 

@@ -1,4 +1,4 @@
-"""What is resampled, and how often each comparison then counts.
+"""Resampling units, and the weight of each comparison in a replicate.
 
 Comparisons that share a person, or an image, are no independent evidence. So persons
 are left out or drawn, or images where nobody says who is on them, and each comparison
@@ -54,7 +54,7 @@ class Units(NamedTuple):
 
 
 def find_units(pairs: Pairs, identities: ArrayLike | None) -> Units:
-    """Find what to draw: identities if they are known, else images, or comparisons.
+    """Find the resampling units: identities if known, else images, or comparisons.
 
     Raises InputError if the comparisons contradict the identities, or name images
     beyond them. Only units that occur in the comparisons count.

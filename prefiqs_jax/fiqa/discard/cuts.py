@@ -1,4 +1,4 @@
-"""Which comparisons each step of a curve discards, and what becomes of ties there.
+"""Which comparisons each step of a curve discards, and how ties are counted.
 
 A step ends somewhere in the order of quality. Where it ends inside a group of equal
 quality, the order within the group is arbitrary: of ``size`` tied comparisons, ``kept``

@@ -32,7 +32,7 @@ class Part(NamedTuple):
 
 
 class Tie(NamedTuple):
-    """What is known of the group of ties at a cut."""
+    """Weights of the group of ties at a cut."""
 
     kept: float
     """Weight of those that stay, of either kind."""
@@ -157,7 +157,7 @@ def _draw(
 
 
 class _Mated:
-    """Threshold and false non-matches where it is known what matches."""
+    """Threshold and false non-matches, given the last similarity that matches."""
 
     def __init__(self, mated: Part, switches: Protocol) -> None:
         self.switches = switches

@@ -55,7 +55,7 @@ class EDC(NamedTuple):
 
     @property
     def is_zero_fmr(self) -> Bool[np.ndarray, " steps"]:
-        """Whether the FMR asked for is finer than the non-mated comparisons can tell.
+        """Whether the FMR asked for is finer than the non-mated comparisons resolve.
 
         The threshold then allows no false match at all (ZeroFMR). With a fixed
         threshold, all non-mated comparisons count at each step. Nowhere if the
@@ -169,7 +169,7 @@ def edc(
 
 
 def tie_warning(curve: EDC) -> str | None:
-    """Say so if more than 1 % of the comparisons tie in quality at a cut."""
+    """Return a warning if more than 1 % of the comparisons tie in quality at a cut."""
     most = float(curve.tied_fraction.max())
     if most <= _MANY_TIES:
         return None
@@ -189,7 +189,7 @@ def quiet_edc(
     threshold: float | None = None,
     protocol: str | Protocol = "crfiqa",
 ) -> EDC:
-    """Compute what :func:`edc` does, without its warning."""
+    """Compute what :func:`edc` does, without its warnings."""
     name, switches = find_protocol(protocol)
     source = _threshold_from(fmr, fnmr0, threshold, switches)
     by_fmr = source.startswith("FMR")
@@ -233,7 +233,7 @@ def quiet_edc(
 def _threshold_from(
     fmr: float, fnmr0: float | None, threshold: float | None, switches: Protocol
 ) -> str:
-    """Check what sets the threshold, and say it in words."""
+    """Check what sets the threshold, and describe it."""
     if fnmr0 is None and threshold is None:
         check_fmr(fmr)
         return f"FMR {fmr:g}"
@@ -255,7 +255,7 @@ def _threshold_from(
 
 
 class _Plan(NamedTuple):
-    """What goes at each step."""
+    """What each step discards."""
 
     fraction: NDArray[np.float64]
     place: NDArray[np.int32]

@@ -20,7 +20,7 @@ _FEWEST = 256
 
 
 class Rate(NamedTuple):
-    """What sets a threshold, and whether the list that it is sought in is whole."""
+    """What sets a threshold, and whether the list that it is found in is complete."""
 
     fmr: float
     """False match rate, in (0, 1)."""
@@ -31,7 +31,7 @@ class Rate(NamedTuple):
 
 
 def first_length(fmr: float, non_mated_count: int) -> int:
-    """Say how many of the most similar non-mated comparisons to look at first.
+    """Return how many of the most similar non-mated comparisons to search first.
 
     >>> first_length(1e-3, 1_000_000), first_length(1e-3, 100)
     (2256, 100)

@@ -1,4 +1,4 @@
-"""What error-versus-discard protocols differ in, as switches, and the named settings.
+"""Error-versus-discard protocols: their options, and the named ones.
 
 Areas under different protocols cannot be compared, so a curve carries its protocol.
 """

@@ -1,4 +1,4 @@
-"""RCE: whether a quality ranks the images as the harm ranks them that they do."""
+"""RCE: rank correlation of quality with the errors in which images take part."""
 
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ TIES, RULES = ("margin", "harm"), ("at_most", "nearest")
 
 
 class RCE(NamedTuple):
-    """How well low quality points at the images that take part in errors."""
+    """Rank correlation of low quality with the errors in which images take part."""
 
     value: float
     """Weighted rank correlation, at most 1. Of a random quality on average 0 if

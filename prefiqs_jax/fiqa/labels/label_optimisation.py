@@ -37,7 +37,7 @@ def optimise_labels(
     clusters: int = 20,
     step: float = 1e-3,
 ) -> NDArray[np.floating]:
-    """Move qualities a little towards what the mated similarities of images say.
+    """Move qualities a little towards the ranks of the images' mated similarities.
 
     With i(x) = 0 … N - 1 the rank of the quality of image x, and r(x) the mean rank,
     among all mated pairs drawn, of the similarity of those pairs whose lower quality
@@ -249,7 +249,7 @@ def _move(
     similarity: NDArray[np.float64],
     step: float,
 ) -> NDArray[np.float64]:
-    """Give i' after one draw."""
+    """Compute i' after one draw."""
     pair_rank = np.empty(len(similarity))
     pair_rank[np.argsort(similarity, kind="stable")] = np.arange(len(similarity))
     count = np.bincount(credited, minlength=len(rank))

@@ -126,7 +126,7 @@ def _distinct(ordered: NDArray[np.floating]) -> NDArray[np.floating]:
 def _corners(
     misses: NDArray[np.integer], matches: NDArray[np.integer]
 ) -> Bool[np.ndarray, " points"]:
-    """Say which points are no mere middle of a horizontal or vertical line."""
+    """Return which points are corners of the staircase."""
     kept = np.ones(len(misses), np.bool_)
     for rate in (misses, matches):
         kept[1:-1] &= (rate[1:-1] != rate[:-2]) | (rate[1:-1] != rate[2:])
