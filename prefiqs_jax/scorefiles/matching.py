@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.scorefiles.pairing import Pairing, pair_rows
-from prefiqs_jax.scorefiles.scores import Direction, Scores
+from prefiqs_jax.scorefiles.scores import Scores
 from prefiqs_jax.weights.wording import listed, shown
 
 # The longest that is said of one image: two paths and two numbers.
@@ -27,7 +27,7 @@ class Matched(NamedTuple):
 
 
 def match(
-    scores: Scores, names: Sequence[str], *, direction: Direction | None = None
+    scores: Scores, names: Sequence[str], *, direction: str | None = None
 ) -> Matched:
     """Give each image its score, found by the longest end of its path that is unique.
 

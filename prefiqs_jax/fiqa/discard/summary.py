@@ -92,7 +92,7 @@ def pauc(curve: EDC, *, max_discard: float = 0.3, normalise: str = "none") -> fl
                 'only at a fixed threshold with mated discards, as with "fiqat"'
             )
             raise InputError(message)
-        return area - start**2 / 2 + max(0.0, start - max_discard) ** 2 / 2
+        return area - (start**2 / 2 - max(0.0, start - max_discard) ** 2 / 2)
     if start == 0:
         message = (
             "the FNMR before any discard is 0, so no area is relative to it; use "
