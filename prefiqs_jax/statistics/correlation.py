@@ -147,5 +147,5 @@ def kendall(
         one, other = np.repeat(x, copies), np.repeat(y, copies)
         if len(one) and np.ptp(one) and np.ptp(other):
             # Without a p-value, whose exact distribution takes long.
-            found[place] = stats.kendalltau(one, other, method="asymptotic").statistic
+            found[place] = stats.kendalltau(one, other, method="asymptotic")[0]
     return found

@@ -1,7 +1,7 @@
 """Confidence intervals of error-versus-discard curves, and of paired differences."""
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -223,6 +223,8 @@ def interval(
     >>> [float(x) for x in interval(replicates, 0.5, "bootstrap", "area")]
     [49.0, 25.0, 75.0]
     """
+    low: Any  # a float or an array
+    high: Any
     if method == "bootstrap":
         columns = values[1:].reshape(len(values) - 1, -1).T
         found = np.array([percentile_interval(column, level) for column in columns])
