@@ -351,7 +351,7 @@ def test_what_makes_no_curve():
 def test_unknown_protocols():
     with pytest.raises(InputError, match=r"did you mean crfiqa\? known: crfiqa"):
         find_protocol("cr-fiqa")
-    odd = dataclasses.replace(FIQAT, discard="matted")  # pyright: ignore[reportArgumentType]
+    odd = dataclasses.replace(FIQAT, discard="matted")
     with pytest.raises(
         InputError, match="unknown discard 'matted'; did you mean mated"
     ):
