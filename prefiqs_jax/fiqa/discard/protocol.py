@@ -25,7 +25,7 @@ class Protocol:
     threshold."""
     discard: str
     """What is sorted by quality and discarded: all comparisons together (pooled), the
-    mated ones only, or each kind by itself, the same fraction of both (proportional)."""
+    mated ones only, or the same fraction of each kind by itself (proportional)."""
     steps: str
     """``grid``: 0, 0.05, … 0.95. ``all``: after each comparison or group of ties, and
     a last point (1, 0), where nothing is left."""
@@ -35,7 +35,7 @@ class Protocol:
     as the fraction of the group that stays. ``listed``: one by one, as they are listed.
     ``group``: none of the group."""
     interpolation: str
-    """Between the points: straight lines (linear), or constant up to the next (step)."""
+    """Between points: straight lines (linear), or constant up to the next (step)."""
 
 
 SWITCHES = {
