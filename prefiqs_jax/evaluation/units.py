@@ -61,17 +61,14 @@ class Units:
             assert self.identities is not None  # all pairs come from identities
             dtype = np.float64 if len(unit) <= MOST_IMAGES else np.float32
             pairs = all_pairs(unit, self.identities, dtype=dtype)
-            return self._of_two_captures(pairs)
+            if self.benchmark.capture is None:
+                return pairs
+            # Without comparisons of an image with a copy of itself.
+            capture = self.benchmark.capture[self.images]
+            differ = capture[pairs.first] != capture[pairs.second]
+            return Pairs(*(column[differ] for column in pairs))
         similarity = pair_similarity(unit, self.first, self.second)
         return Pairs(self.first, self.second, similarity, self.mated)
-
-    def _of_two_captures(self, pairs: Pairs) -> Pairs:
-        """Leave out comparisons of an image with a copy of itself."""
-        if self.benchmark.capture is None:
-            return pairs
-        capture = self.benchmark.capture[self.images]
-        differ = capture[pairs.first] != capture[pairs.second]
-        return Pairs(*(column[differ] for column in pairs))
 
 
 def usable_units(benchmark: Benchmark, names: Sequence[str]) -> Units:

@@ -70,24 +70,20 @@ def find_units(pairs: Pairs, identities: ArrayLike | None) -> Units:
         if times.max() == 1:
             return Units("comparison", len(pairs.first), np.zeros(0, np.int32))
         codes = np.cumsum(times > 0) - 1
-        return _typed(Units("image", int(codes[-1]) + 1, codes))
-    known = identity_codes(identities, np.size(identities)).astype(np.int32)
-    if images > len(known):
-        message = (
-            f"the pairs have image {images - 1}, but there are {len(known)} identities"
-        )
-        raise InputError(message)
-    occurs = np.zeros(int(known.max()) + 1, np.bool_)
-    for part in blocks(len(pairs.first)):
-        one, other = known[pairs.first[part]], known[pairs.second[part]]
-        _check_mated(pairs, part, one, other)
-        occurs[one] = True
-        occurs[other] = True
-    codes = (np.cumsum(occurs) - 1)[known]
-    return _typed(Units("identity", int(occurs.sum()), codes))
-
-
-def _typed(units: Units) -> Units:
+        units = Units("image", int(codes[-1]) + 1, codes)
+    else:
+        known = identity_codes(identities, np.size(identities)).astype(np.int32)
+        if images > len(known):
+            message = f"the pairs have image {images - 1}, but there are {len(known)} identities"
+            raise InputError(message)
+        occurs = np.zeros(int(known.max()) + 1, np.bool_)
+        for part in blocks(len(pairs.first)):
+            one, other = known[pairs.first[part]], known[pairs.second[part]]
+            _check_mated(pairs, part, one, other)
+            occurs[one] = True
+            occurs[other] = True
+        codes = (np.cumsum(occurs) - 1)[known]
+        units = Units("identity", int(occurs.sum()), codes)
     return units._replace(code=units.code.astype(units.dtype))
 
 

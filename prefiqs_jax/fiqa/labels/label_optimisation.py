@@ -112,7 +112,12 @@ def optimise_labels(
     >>> bool((np.sort(better) == np.sort(quality)).all())
     True
     """
-    _check_numbers(draws, clusters, step)
+    if draws < 1 or clusters < 2 or not 0 < step <= 1:
+        message = (
+            f"draws={draws}, clusters={clusters}, step={step}: give at least 1 draw, "
+            "at least 2 clusters, and a step above 0 and at most 1"
+        )
+        raise InputError(message)
     quality = checked_values("quality", quality)
     rows = np.asarray(embeddings)
     if rows.ndim != 2 or len(rows) != len(quality):
@@ -212,15 +217,6 @@ def known_codes(
         )
         raise InputError(message)
     return codes
-
-
-def _check_numbers(draws: int, clusters: int, step: float) -> None:
-    if draws < 1 or clusters < 2 or not 0 < step <= 1:
-        message = (
-            f"draws={draws}, clusters={clusters}, step={step}: give at least 1 draw, "
-            "at least 2 clusters, and a step above 0 and at most 1"
-        )
-        raise InputError(message)
 
 
 def _unit(embeddings: NDArray, images: Int[np.ndarray, " some"]) -> NDArray[np.float64]:
