@@ -74,7 +74,10 @@ def find_units(pairs: Pairs, identities: ArrayLike | None) -> Units:
     else:
         known = identity_codes(identities, np.size(identities)).astype(np.int32)
         if images > len(known):
-            message = f"the pairs have image {images - 1}, but there are {len(known)} identities"
+            message = (
+                f"the pairs have image {images - 1}, but there are {len(known)} "
+                "identities"
+            )
             raise InputError(message)
         occurs = np.zeros(int(known.max()) + 1, np.bool_)
         for part in blocks(len(pairs.first)):
