@@ -1,4 +1,4 @@
-"""Check the heart at run time: types by beartype, shapes by jaxtyping."""
+"""Check calls at run time: types by beartype, shapes by jaxtyping."""
 
 import typing
 from collections.abc import Callable
@@ -9,8 +9,14 @@ import pyarrow as pa
 from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
-CHECKED = [f"prefiqs_jax.{room}" for room in ("trees", "sensitivity", "masks")]
-"""The heart. Elsewhere tests give bad types on purpose, and see them refused."""
+CHECKED = [
+    f"prefiqs_jax.{room}"
+    for room in (
+        *("trees", "sensitivity", "masks", "statistics", "fiqa"),
+        *("results", "scorefiles", "evaluation"),
+    )
+]
+"""Rooms whose annotations are checked."""
 
 # The package imports these for annotations only.
 _NAMES = {"pd": pd, "pa": pa}
