@@ -25,11 +25,7 @@ _MOVES = (
     ("fiqa.", "fiqa.bootstrap.", "differences intervals replicates resampling"),
     ("fiqa.", "fiqa.labels.", "clustering label_optimisation"),
     ("fiqa.", "fiqa.verification.", "pairs similarity templates"),
-    (
-        "images.align.",
-        "images.geometry.",
-        "crop landmarks misalign templates",
-    ),
+    ("images.align.", "images.geometry.", "crop landmarks misalign templates"),
 )
 MOVED = {
     f"prefiqs_jax.{old}{name}": f"prefiqs_jax.{new}{name}"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from prefiqs_jax.benchmarks.benchmark import Benchmark, Comparisons
 from prefiqs_jax.benchmarks.columns import numbered, read_columns
+from prefiqs_jax.benchmarks.compared import compared_images
 from prefiqs_jax.benchmarks.groups import MATED, group_names, groups_of_all_pairs
-from prefiqs_jax.benchmarks.pictures import compared_images
 from prefiqs_jax.errors import InputError
 
 PAIR_LIST = "pair_list.txt"

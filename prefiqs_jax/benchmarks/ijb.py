@@ -8,9 +8,9 @@ from jaxtyping import Bool, Int
 
 from prefiqs_jax.benchmarks.benchmark import Benchmark, Comparisons, Templates
 from prefiqs_jax.benchmarks.columns import numbered, read_columns
+from prefiqs_jax.benchmarks.compared import find_images, take_used
 from prefiqs_jax.benchmarks.comparisons import check_comparisons, counted
 from prefiqs_jax.benchmarks.groups import MATED, group_names, joined
-from prefiqs_jax.benchmarks.pictures import find_images, take_used
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import ImageFolder, read_folder
 from prefiqs_jax.images.stores import FILES, Landmarked, Store

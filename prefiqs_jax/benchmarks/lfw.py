@@ -8,7 +8,7 @@ import numpy as np
 
 from prefiqs_jax.benchmarks.benchmark import Benchmark, Comparisons
 from prefiqs_jax.benchmarks.columns import reading
-from prefiqs_jax.benchmarks.pictures import compared_images
+from prefiqs_jax.benchmarks.compared import compared_images
 from prefiqs_jax.errors import InputError
 
 _FOLDERS = {

@@ -10,8 +10,8 @@ import numpy as np
 
 from prefiqs_jax.benchmarks.benchmark import Benchmark, Comparisons
 from prefiqs_jax.benchmarks.columns import numbered, reading
+from prefiqs_jax.benchmarks.compared import Compared, compared_images
 from prefiqs_jax.benchmarks.comparisons import counted
-from prefiqs_jax.benchmarks.pictures import Compared, compared_images
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import ImageFolder
 

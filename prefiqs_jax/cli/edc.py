@@ -83,8 +83,7 @@ def _add_benchmarks(edc: argparse.ArgumentParser) -> None:
         "CR-FIQA, of IJB-C; may be given several times",
     )
     kind = group.add_argument(
-        "--kind",
-        help="what the benchmarks are, where that cannot be seen: %(known)s",
+        "--kind", help="what the benchmarks are, where that cannot be seen: %(known)s"
     )
     vars(kind)["known"] = Choices("prefiqs_jax.benchmarks", "KINDS")
     group.add_argument(

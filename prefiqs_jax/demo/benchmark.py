@@ -9,12 +9,7 @@ import numpy as np
 
 from prefiqs_jax.demo.settings import CLEAN, DEGRADED, DemoSettings
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.files import (
-    clear_partial,
-    lock_folder,
-    make_folder,
-    write_text,
-)
+from prefiqs_jax.files import clear_partial, lock_folder, make_folder, write_text
 from prefiqs_jax.images import ImageFolder, encode_png, read_folder
 from prefiqs_jax.images.degrade import DEGRADATIONS, degrade
 from prefiqs_jax.images.folder import IDENTITY_TABLE

@@ -22,17 +22,7 @@ from prefiqs_jax.images.identities import (
 from prefiqs_jax.images.stores import FILES, Store
 from prefiqs_jax.images.tables import csv_rows, image_named, open_table
 
-EXTENSIONS = (
-    ".png",
-    ".jpg",
-    ".jpeg",
-    ".bmp",
-    ".webp",
-    ".tif",
-    ".tiff",
-    ".ppm",
-    ".pgm",
-)
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 IDENTITY_TABLE = "images.csv"
 
 # How programs write that there is nothing; no person is called so.
@@ -63,8 +53,7 @@ class ImageFolder:
     def names_sha256(self) -> str:
         """Digest of the names, in order, and of what the store knows beside files.
 
-        That is the content of images in one file, landmarks and degradations. For the
-        content of plain files see :mod:`prefiqs_jax.images.inventory`.
+        For the content of plain files see :mod:`prefiqs_jax.images.inventory`.
         """
         digest = hashlib.sha256("\n".join(self.names).encode())
         if content := self.store.sha256:
@@ -135,11 +124,10 @@ def read_folder(
         several folders above an image is the person's.
     """
     root = Path(root)
-    if not os.path.exists(root):
-        message = f"there is no folder {root}; give a folder of images"
-        raise InputError(message)
     if not os.path.isdir(root):
-        message = f"{root} is a file; give the folder that holds the images"
+        message = f"there is no folder {root}; give a folder of images"
+        if os.path.exists(root):
+            message = f"{root} is a file; give the folder that holds the images"
         raise InputError(message)
     names, notes = [], []
     for name in _walk(root, notes):

@@ -6,12 +6,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from prefiqs_jax.plots.labels import (
-    QUANTITIES,
-    SPARSITY,
-    achieved,
-    level_tick,
-)
+from prefiqs_jax.plots.labels import QUANTITIES, SPARSITY, achieved, level_tick
 from prefiqs_jax.plots.shared import nothing_moved
 from prefiqs_jax.plots.theme import SKY
 

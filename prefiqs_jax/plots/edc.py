@@ -25,10 +25,7 @@ _MOST_STEPS = 2000
 
 
 def edc_panel(
-    ax: Axes,
-    curves: Mapping[str, EDC | EDCBand],
-    *,
-    max_discard: float | None = None,
+    ax: Axes, curves: Mapping[str, EDC | EDCBand], *, max_discard: float | None = None
 ) -> Axes:
     """Draw FNMR over the fraction of comparisons discarded, one line per quality.
 

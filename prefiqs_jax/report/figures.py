@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from prefiqs_jax import plots
 from prefiqs_jax.plots import Drawing
-from prefiqs_jax.report.pictures import StableFaces
+from prefiqs_jax.report.faces import StableFaces
 from prefiqs_jax.report.tables import layer_matrix
 
 if TYPE_CHECKING:

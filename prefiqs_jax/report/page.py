@@ -30,7 +30,7 @@ def page_files(
     ----------
     page
         Name of the page: that of a template in this folder, without ``.j2``. It sees
-        ``values``, ``version`` and ``pictures``, the drawings with the fields ``png``
+        ``values``, ``version`` and ``shown``, the drawings with the fields ``png``
         (base64) and ``width_px``.
     values
         What the page shows beside tables and figures.
@@ -45,7 +45,7 @@ def page_files(
         ``tables/NAME.csv``, ``figures/NAME.png`` and ``.pdf``, and the page.
     """
     figures = figure_files(drawings, "figures/")
-    pictures = [
+    shown = [
         {
             **drawing._asdict(),
             "png": base64.b64encode(figures[f"figures/{drawing.name}.png"]).decode(),
@@ -61,7 +61,7 @@ def page_files(
         lstrip_blocks=True,
     )
     text = environment.get_template(f"{page}.j2").render(
-        **values, version=__version__, pictures=pictures
+        **values, version=__version__, shown=shown
     )
     return {**table_files(tables, "tables/", float_format), **figures, page: text}
 

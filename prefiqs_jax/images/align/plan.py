@@ -59,8 +59,7 @@ def plan_crops(
     for name, identity in zip(folder.names, folder.identities, strict=True):
         points = None
         if table is not None:
-            reason = _why_not(table, rows.get(name))
-            if reason:
+            if reason := _why_not(table, rows.get(name)):
                 unusable.append((name, reason))
                 continue
             points = table.points[rows[name]]

@@ -11,12 +11,7 @@ from jaxtyping import UInt8
 from PIL import Image, PngImagePlugin
 
 from prefiqs_jax.images.geometry.opencv import opencv
-from prefiqs_jax.images.opening import (
-    BadImage,
-    open_header,
-    quiet_pillow,
-    regular_file,
-)
+from prefiqs_jax.images.opening import BadImage, open_header, quiet_pillow, regular_file
 
 KEY = "prefiqs-align"
 """Of the text chunk."""
@@ -62,8 +57,8 @@ def encode_stamped(pixels: UInt8[np.ndarray, "height width 3"], stamp: Stamp) ->
     stamp = stamp._replace(pixels_sha256=pixels_sha256(pixels))
     text.add_text(KEY, json.dumps(stamp._asdict()))
     file = io.BytesIO()
-    picture = Image.fromarray(pixels)
-    picture.save(file, format="PNG", pnginfo=text, compress_level=_COMPRESSION)
+    image = Image.fromarray(pixels)
+    image.save(file, format="PNG", pnginfo=text, compress_level=_COMPRESSION)
     return file.getvalue()
 
 

@@ -20,14 +20,14 @@ from prefiqs_jax.images.opening import (
 class Packed:
     """Every name has bytes: those of a JPEG or PNG file, say."""
 
-    pictures: Mapping[str, bytes]
+    images: Mapping[str, bytes]
     """Encoded images by name."""
 
     @property
     def sha256(self) -> str:
         """Digest of all bytes, in the order of the names given."""
         digest = hashlib.sha256()
-        for data in self.pictures.values():
+        for data in self.images.values():
             digest.update(hashlib.sha256(data).digest())
         return digest.hexdigest()
 
@@ -45,9 +45,9 @@ class Packed:
         return decode_bytes(self._data(root, name), name, needed)
 
     def _data(self, root: Path, name: str) -> bytes:
-        if name not in self.pictures:
+        if name not in self.images:
             raise BadImage(name, f"is not in {root}")
-        data = self.pictures[name]
+        data = self.images[name]
         if not data:
             raise BadImage(name, "is empty (0 bytes)")
         return data

@@ -44,14 +44,14 @@ class Layer(NamedTuple):
     """Factor on the colour, (height, width); None for 1."""
 
 
-def paint(picture: Array, layers: Sequence[Layer]) -> Array:
+def paint(image: Array, layers: Sequence[Layer]) -> Array:
     """Lay coats over an image, (height, width, 3), the first one first."""
     for cover, colour, shade in layers:
         coat = colour[None, None]
         if shade is not None:
             coat = coat * shade[..., None]
-        picture = picture + cover[..., None] * (coat - picture)
-    return picture
+        image = image + cover[..., None] * (coat - image)
+    return image
 
 
 def ripple(along: Array, across: Array, waves: Array) -> Array:

@@ -177,10 +177,7 @@ def open_faces(
 
 
 def _changed(
-    names: list[str],
-    folder: Path,
-    store: Store,
-    measured: Inventory | None,
+    names: list[str], folder: Path, store: Store, measured: Inventory | None
 ) -> set[str]:
     """List the images whose files are there, but hold something else now."""
     if measured is None:
