@@ -109,11 +109,9 @@ def degraded_folder(
     from prefiqs_jax.images.degrade import DEGRADATIONS
 
     most = len(DEGRADATIONS)
+    too_many = f"{copies} copies; give 1 to {most}: one each degradation"
     for fits, message in (
-        (
-            1 <= copies <= most,
-            f"{copies} copies; give 1 to {most}: one each degradation",
-        ),
+        (1 <= copies <= most, too_many),
         (0.01 <= worst <= 1, f"worst severity {worst:g}; it must be from 0.01 to 1"),
         (seed >= 0, f"seed is {seed}; it must be a whole number of at least 0"),
     ):

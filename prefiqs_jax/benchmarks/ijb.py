@@ -4,13 +4,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 
 from prefiqs_jax.benchmarks.benchmark import Benchmark, Comparisons, Templates
 from prefiqs_jax.benchmarks.columns import numbered, read_columns
 from prefiqs_jax.benchmarks.compared import find_images, take_used
-from prefiqs_jax.benchmarks.comparisons import check_comparisons, counted
-from prefiqs_jax.benchmarks.groups import MATED, group_names, joined
+from prefiqs_jax.benchmarks.comparisons import (
+    MATED,
+    check_comparisons,
+    counted,
+    group_names,
+    joined,
+)
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import ImageFolder, read_folder
 from prefiqs_jax.images.stores import FILES, Landmarked, Store
@@ -55,30 +60,15 @@ def read_ijb(path: Path, images: Path | None = None) -> Benchmark:
 
     In ``meta/``: ``ijbc_face_tid_mid.txt`` (image, template, medium),
     ``ijbc_template_pair_label.txt`` (two templates, 1 if mated) and
-    ``ijbc_name_5pts_score.txt`` (image, five points, score of the detector). Images
-    in ``loose_crop/`` are aligned to the ArcFace template by the five points while they
+    ``ijbc_name_5pts_score.txt`` (image, five points, score of the detector). Images in
+    ``loose_crop/`` are aligned to the ArcFace template by the five points while they
     are loaded; images of another folder are taken to be aligned.
 
-    Parameters
-    ----------
-    path
-        The folder of ``meta/`` and ``loose_crop/``.
-    images
-        Folder of the images; None for ``loose_crop`` below `path`.
-
-    Returns
-    -------
-    Benchmark
-        The files hold no names of people. In this protocol each person has a template
-        of the gallery, with which all others of this person are compared, so the
-        groups that mated comparisons join stand for the identities. They are a lower
-        bound: a person whose templates no mated comparison joins would count twice.
-
-    Raises
-    ------
-    InputError
-        If a file is absent or unreadable, a line is malformed, a template has no image,
-        an image or its points are absent, or the comparisons contradict each other.
+    The files hold no names of people. In this protocol each person has a template of
+    the gallery, with which all others of this person are compared, so the groups that
+    mated comparisons join stand for the identities. They are a lower bound: a person
+    whose templates no mated comparison joins would count twice. InputError if a file,
+    an image or its points are absent, a line is malformed, or a template has no image.
 
     References
     ----------
@@ -99,7 +89,10 @@ def read_ijb(path: Path, images: Path | None = None) -> Benchmark:
     folder = read_folder(
         path / LOOSE_CROP if images is None else images, identities_matter=False
     )
-    folder, image, left_out = _images(source, folder, members, kept)
+    numbers, place = np.unique(members.image[kept], return_inverse=True)
+    wanted = [members.images[number] for number in numbers.tolist()]
+    found = find_images(source, folder, wanted)
+    folder, (image,), left_out = take_used(folder, found[place])
     store, how = _store(source.with_name(prefix + POINTS), folder)
     unknown = (None,) * len(folder.names)
     order = np.argsort(template, kind="stable")
@@ -165,20 +158,6 @@ def _read_comparisons(
         notes.append(f"left out: {counted(unused, 'template')} in no comparison")
     comparisons = Comparisons(template_of[first], template_of[second], mated)
     return comparisons, template_of, notes
-
-
-def _images(
-    source: Path,
-    folder: ImageFolder,
-    members: _Members,
-    kept: Bool[np.ndarray, " members"],
-) -> tuple[ImageFolder, Int[np.ndarray, " kept"], tuple[str, ...]]:
-    """Find the images of the members that are kept; a note says what is left out."""
-    numbers, place = np.unique(members.image[kept], return_inverse=True)
-    wanted = [members.images[number] for number in numbers.tolist()]
-    found = find_images(source, folder, wanted)
-    used, (image,), left_out = take_used(folder, found[place])
-    return used, image, left_out
 
 
 def _store(points: Path, folder: ImageFolder) -> tuple[Store, str]:

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from prefiqs_jax.benchmarks.benchmark import Benchmark, Comparisons
-from prefiqs_jax.benchmarks.columns import reading
 from prefiqs_jax.benchmarks.compared import compared_images
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.images.tables import reading
 
 _FOLDERS = {
     "lfw": ("lfw", "lfw_aligned_112", "lfw-deepfunneled", "lfw_funneled", "images"),
@@ -34,22 +34,10 @@ def read_lfw(path: Path, images: Path | None = None, *, kind: str = "lfw") -> Be
     The header is the number of folds and of comparisons of either kind in each, or only
     the latter; then come lines of three columns (a person and two numbers: mated) and
     of four (two people with a number each: non-mated). ``NAME 7`` is an image
-    ``NAME_0007`` of any extension, in a folder of the person or not.
-
-    Parameters
-    ----------
-    path
-        The list.
-    images
-        Folder of the images; None to look beside the list.
-    kind
-        ``"lfw"`` or ``"xqlfw"``, whose images are in other folders.
-
-    Raises
-    ------
-    InputError
-        If the list is unreadable, a line is malformed, the header counts other lines,
-        an image is absent, or the comparisons contradict each other.
+    ``NAME_0007`` of any extension, in a folder of the person or not. Images are in
+    `images`, or else in the usual folder of the `kind`, ``"lfw"`` or ``"xqlfw"``,
+    beside the list. InputError if a line is malformed, the header counts other lines,
+    or an image is absent.
 
     References
     ----------

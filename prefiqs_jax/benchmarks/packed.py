@@ -25,23 +25,9 @@ def read_packed(path: Path) -> Benchmark:
     Comparison i is of images 2i and 2i + 1. Image i is called ``00042.jpg``, as in the
     folders that CR-FIQA makes of these files, so that scores of either fit. Where the
     same bytes occur more than once, they are one image, with the first name: it is
-    scored once, and a bootstrap by image draws it as one.
-
-    Parameters
-    ----------
-    path
-        A pickle; nothing in it is run.
-
-    Returns
-    -------
-    Benchmark
-        Identities unknown.
-
-    Raises
-    ------
-    InputError
-        If the file is unreadable, truncated, not of this layout, holds anything but
-        images and labels, or lacks one kind of comparison.
+    scored once, and a bootstrap by image draws it as one. Identities are unknown.
+    Nothing in the pickle is run; InputError if it holds anything else, or lacks one
+    kind of comparison.
     """
     with naming(path):
         images, mated = _content(path)
@@ -51,7 +37,16 @@ def read_packed(path: Path) -> Benchmark:
     if len(by_name) < len(images):
         notes.append(f"{len(images):,} places hold {len(by_name):,} different images")
     comparisons = Comparisons(image[::2].copy(), image[1::2].copy(), mated)
-    notes += _oddities(len(by_name), comparisons)
+    # A file that everybody uses as it is may be odd.
+    if alone := int((comparisons.first == comparisons.second).sum()):
+        what = counted(alone, "comparison")
+        notes.append(f"{what} of an image with the same image")
+    repeated, disagreeing = repeated_pairs(len(by_name), comparisons)
+    if repeated:
+        notes.append(f"{counted(repeated, 'comparison')} repeat another")
+    if disagreeing:
+        what = counted(len(disagreeing), "pair")
+        notes.append(f"{what} of images listed both as mated and as non-mated")
     unknown = (None,) * len(by_name)
     store = Packed(by_name)
     return Benchmark(
@@ -122,19 +117,3 @@ def _distinct(
     digits = max(5, len(str(len(images) - 1)))
     by_name = {f"{place:0{digits}d}.jpg": images[place] for place in places.tolist()}
     return by_name, image.astype(np.int32)
-
-
-def _oddities(unit_count: int, comparisons: Comparisons) -> list[str]:
-    """Note what is odd in a file that everybody uses as it is."""
-    notes = []
-    alone = int((comparisons.first == comparisons.second).sum())
-    if alone:
-        what = counted(alone, "comparison")
-        notes.append(f"{what} of an image with the same image")
-    repeated, disagreeing = repeated_pairs(unit_count, comparisons)
-    if repeated:
-        notes.append(f"{counted(repeated, 'comparison')} repeat another")
-    if disagreeing:
-        what = counted(len(disagreeing), "pair")
-        notes.append(f"{what} of images listed both as mated and as non-mated")
-    return notes

@@ -111,8 +111,8 @@ def refuse_other_settings(
     for name, new in wanted.items():
         if (old := stored.get(name)) != new:
             message = (
-                f"{path} was made with other {name} ({_short(old)}, not {_short(new)}); "
-                "give another folder, or delete this one"
+                f"{path} was made with other {name} ({_short(old)}, not {_short(new)})"
+                "; give another folder, or delete this one"
             )
             raise InputError(message)
 
