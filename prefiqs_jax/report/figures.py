@@ -32,17 +32,8 @@ def draw_figures(
 ) -> list[Drawing]:
     """Draw every figure of a run's tables. Call inside ``plots.theme()``.
 
-    Parameters
-    ----------
-    tables
-        Those of :func:`prefiqs_jax.report.tables.run_tables`; layers may be empty.
-    sizes
-        How large they are.
-
-    Returns
-    -------
-    list of Drawing
-        In the order of the page.
+    Tables are those of :func:`prefiqs_jax.report.tables.run_tables`; layers may be
+    empty.
     """
     images, statistics = tables["images"], tables["statistics"]
     # Where only rounding moved, a panel would show rounding.
