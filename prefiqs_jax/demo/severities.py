@@ -35,8 +35,7 @@ def measure_levels(
     Returns
     -------
     pandas.DataFrame
-        Columns degradation, severity, face (index) and drift; severity 0 is the clean
-        image, for every degradation.
+        Columns degradation, severity (0: the clean image), face (index) and drift.
     """
     import pandas as pd
 
@@ -58,19 +57,11 @@ def measure_levels(
 
 
 def summarise_levels(measured: "pd.DataFrame") -> "pd.DataFrame":
-    """Average the drift over the faces at each severity.
+    """Average the table of :func:`measure_levels` over the faces at each severity.
 
-    Parameters
-    ----------
-    measured
-        Table of :func:`measure_levels`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns degradation, severity, faces, drift (mean), low, high (95 % t interval;
-        NaN for fewer than 3 faces) and rises (whether the mean is above that of the
-        severity below; True at 0).
+    Columns degradation, severity, faces, drift (mean), low, high (95 % t interval; NaN
+    for fewer than 3 faces) and rises (whether the mean is above that of the severity
+    below; True at 0).
     """
     import pandas as pd
 

@@ -110,8 +110,6 @@ def _rate(probit: ArrayLike) -> NDArray[np.float64]:
 def _tick(value: float, _: int | None = None) -> str:
     """Write a rate as a number, or a power of ten where it is small.
 
-    Examples
-    --------
     >>> _tick(0.05), _tick(1e-4)
     ('0.05', '$10^{-4}$')
     """

@@ -26,6 +26,7 @@ _STYLE: dict[Any, Any] = {
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.labelsize": 8,
+    "figure.labelsize": 8,
     "xtick.labelsize": 7,
     "ytick.labelsize": 7,
     "legend.fontsize": 7,
@@ -64,8 +65,6 @@ def theme() -> Iterator[None]:
 def look(place: int) -> dict[str, Any]:
     """Give colour and marker of the nth curve; they differ for 36 of them.
 
-    Examples
-    --------
     >>> look(1)
     {'color': '#D55E00', 'marker': 's'}
     """

@@ -94,8 +94,7 @@ def open_faces(
     copies: ImageFolder | None = None,
     measured: Inventory | None = None,
 ) -> StableFaces:
-    """Open the images of the table of :func:`choose_faces`; a note says what is not
-    shown.
+    """Open the images of :func:`choose_faces`; a note says what is not shown.
 
     Parameters
     ----------
