@@ -56,14 +56,8 @@ def clear_partial(folder: str | os.PathLike[str], pattern: str = "*") -> None:
     """Remove temporary files of :func:`atomic` whose process is dead.
 
     A living process holds a lock on each of its own. Where the file system keeps no
-    locks nothing is removed.
-
-    Parameters
-    ----------
-    folder
-        Where to look, not below.
-    pattern
-        Names of the files that were to be written, as :mod:`fnmatch` has them.
+    locks nothing is removed. The pattern is that of the files that were to be written,
+    as :mod:`fnmatch` has them.
     """
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:

@@ -1,7 +1,6 @@
 """IJB-B and IJB-C: templates of images, aligned from loose crops while they load."""
 
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int
@@ -30,17 +29,6 @@ _POINT_COLUMNS = {
     **{f"{axis}{point}": "number" for point in range(1, 6) for axis in "xy"},
     "score": "number",
 }
-
-
-class _Members(NamedTuple):
-    """Lines of the file of members, as numbers."""
-
-    images: list[str]
-    image: Int[np.ndarray, " members"]
-    template: Int[np.ndarray, " members"]
-    medium: Int[np.ndarray, " members"]
-    ids: Int[np.ndarray, " templates"]
-    """The numbers of the templates in the file."""
 
 
 def find_members(path: Path) -> Path | None:
@@ -79,28 +67,32 @@ def read_ijb(path: Path, images: Path | None = None) -> Benchmark:
         message = f"{path} has no file *{MEMBERS}, neither in meta/ nor itself"
         raise InputError(message)
     prefix = source.name.removesuffix(MEMBERS)
-    members = _read_members(source)
+    columns = {"image": "name", "template": "whole", "medium": "whole"}
+    image, template, medium = read_columns(source, columns)
+    names, (image,) = numbered(image)
+    ids, template = np.unique(template, return_inverse=True)
+    medium = np.unique(medium, return_inverse=True)[1].astype(np.int32)
     pair_list = source.with_name(prefix + COMPARISONS)
-    comparisons, template_of, notes = _read_comparisons(pair_list, members.ids)
+    comparisons, template_of, notes = _read_comparisons(pair_list, ids)
 
     # Templates that no comparison needs are left out, and their images with them.
-    kept = template_of[members.template] >= 0
-    template = template_of[members.template[kept]]
+    kept = template_of[template] >= 0
+    template = template_of[template[kept]]
     folder = read_folder(
         path / LOOSE_CROP if images is None else images, identities_matter=False
     )
-    numbers, place = np.unique(members.image[kept], return_inverse=True)
-    wanted = [members.images[number] for number in numbers.tolist()]
+    numbers, place = np.unique(image[kept], return_inverse=True)
+    wanted = [names[number] for number in numbers.tolist()]
     found = find_images(source, folder, wanted)
     folder, (image,), left_out = take_used(folder, found[place])
     store, how = _store(source.with_name(prefix + POINTS), folder)
     unknown = (None,) * len(folder.names)
     order = np.argsort(template, kind="stable")
     templates = Templates(
-        names=tuple(str(each) for each in members.ids[template_of >= 0].tolist()),
+        names=tuple(str(each) for each in ids[template_of >= 0].tolist()),
         image=image[order],
         template=template[order],
-        medium=members.medium[kept][order],
+        medium=medium[kept][order],
     )
     groups = joined(len(templates.names), comparisons)
     described = (
@@ -118,17 +110,6 @@ def read_ijb(path: Path, images: Path | None = None) -> Benchmark:
         identities=group_names(groups),
         identity_source=MATED,
         notes=(*notes, *left_out, how, described),
-    )
-
-
-def _read_members(source: Path) -> _Members:
-    columns = {"image": "name", "template": "whole", "medium": "whole"}
-    image, template, medium = read_columns(source, columns)
-    names, (image,) = numbered(image)
-    ids, template = np.unique(template, return_inverse=True)
-    _, medium = np.unique(medium, return_inverse=True)
-    return _Members(
-        names, image, template.astype(np.int32), medium.astype(np.int32), ids
     )
 
 

@@ -7,6 +7,7 @@ right of the image, v down, both from the centre of the head.
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from prefiqs_jax.images.synthetic.draws import Draws
@@ -113,22 +114,11 @@ def draw_identity(key: Array) -> Identity:
     recession = uniform(-0.05, 0.16) * (1.0 - 0.7 * long_hair)
     tone = uniform(0.0, 1.0)
     skin = _skin(tone, uniform(-1.0, 1.0), uniform(-1.0, 1.0))
-    waves = jnp.stack(
-        [
-            uniform(9.0, 34.0, (_WAVES,)),
-            uniform(-6.0, 6.0, (_WAVES,)),
-            uniform(0.0, 6.28, (_WAVES,)),
-        ],
-        axis=1,
-    )
-    moles = jnp.stack(
-        [
-            uniform(-0.75, 0.75, (_MOLES,)),
-            uniform(-0.55, 1.0, (_MOLES,)),
-            step_up(uniform(0.0, 1.0, (_MOLES,)), 0.55),
-        ],
-        axis=1,
-    )
+    limits = ((9.0, 34.0), (-6.0, 6.0), (0.0, 6.28))
+    waves = jnp.stack([uniform(*each, (_WAVES,)) for each in limits], axis=1)
+    limits = ((-0.75, 0.75), (-0.55, 1.0), (0.0, 1.0))
+    u, v, strength = (uniform(*each, (_MOLES,)) for each in limits)
+    moles = jnp.stack([u, v, step_up(strength, 0.55)], axis=1)
     lip_red, lip_depth = uniform(0.0, 1.0), uniform(0.45, 0.85)
     return Identity(
         head_width=uniform(0.92, 1.08),
@@ -197,48 +187,29 @@ def step_up(x: Array, start: float) -> Array:
 
 
 # sRGB, from light to dark; typical values of photographs.
-_SKINS = (
-    (246, 214, 194),
-    (226, 182, 150),
-    (198, 142, 106),
-    (142, 92, 64),
-    (84, 54, 40),
-)
-_HAIRS = (
-    (22, 19, 18),
-    (30, 24, 22),
-    (46, 32, 26),
-    (84, 56, 38),
-    (150, 148, 146),
-    (120, 58, 32),
-    (128, 92, 58),
-    (188, 152, 100),
-)
-_IRISES = (
-    (58, 36, 24),
-    (86, 54, 30),
-    (110, 96, 54),
-    (92, 120, 84),
-    (100, 132, 160),
-    (128, 142, 152),
-)
+_SKINS = "f6d6c2 e2b696 c68e6a 8e5c40 543628"
+_HAIRS = "161312 1e1816 2e201a 543826 969492 783a20 805c3a bc9864"
+_IRISES = "3a2418 56361e 6e6036 5c7854 6484a0 808e98"
 
 
-def _palette(colours: tuple[tuple[int, int, int], ...]) -> Array:
-    return to_linear(jnp.array(colours, jnp.float32) / 255.0)
+def _palette(colours: str) -> Array:
+    """Read colours in hexadecimal as linear light, (colours, 3)."""
+    levels = np.frombuffer(bytes.fromhex(colours), np.uint8).reshape(-1, 3)
+    return to_linear(jnp.array(levels, jnp.float32) / 255.0)
 
 
-def _choose(where: Array, colours: tuple[tuple[int, int, int], ...]) -> Array:
-    """Take one colour of a palette."""
-    index = jnp.minimum((where * len(colours)).astype(jnp.int32), len(colours) - 1)
-    return _palette(colours)[index]
+def _choose(where: Array, colours: str) -> Array:
+    """Take one colour of a palette, `where` in [0, 1]."""
+    palette = _palette(colours)
+    index = jnp.minimum((where * len(palette)).astype(jnp.int32), len(palette) - 1)
+    return palette[index]
 
 
 def _skin(tone: Array, warmth: Array, lightness: Array) -> Array:
     """Interpolate the palette of skins; `tone` runs from light, 0, to dark, 1."""
     palette = _palette(_SKINS)
-    place = tone * (len(_SKINS) - 1)
-    knots = jnp.arange(len(_SKINS), dtype=jnp.float32)
+    place = tone * (len(palette) - 1)
+    knots = jnp.arange(len(palette), dtype=jnp.float32)
     colour = jnp.stack([jnp.interp(place, knots, palette[:, i]) for i in range(3)])
     tint = 1.0 + jnp.array([0.05, 0.0, -0.10], jnp.float32) * warmth
     return jnp.clip(colour * tint * (1.0 + 0.08 * lightness), 0.01, 0.95)

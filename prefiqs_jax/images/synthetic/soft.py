@@ -12,8 +12,6 @@ Scalar = Array | float
 def step(x: Array, low: Scalar, high: Scalar) -> Array:
     """Rise smoothly from 0 at `low` to 1 at `high`; falls if `low` is the larger.
 
-    Examples
-    --------
     >>> print(step(jnp.array([-1.0, 0.5, 2.0]), 0.0, 1.0))
     [0.  0.5 1. ]
     """
@@ -57,12 +55,8 @@ def paint(image: Array, layers: Sequence[Layer]) -> Array:
 def ripple(along: Array, across: Array, waves: Array) -> Array:
     """Return a strand-like texture in about [-1, 1]: waves across, slowly bending.
 
-    Parameters
-    ----------
-    along, across
-        Coordinates along a strand and across strands.
-    waves
-        Shape (n, 3): frequency, bend and phase of each wave.
+    The coordinates run along a strand and across strands; waves, (n, 3), are frequency,
+    bend and phase of each.
     """
     total = jnp.zeros_like(across)
     for i in range(waves.shape[0]):
@@ -82,8 +76,6 @@ def to_srgb(linear: Array) -> Array:
 def to_linear(srgb: Array) -> Array:
     """Decode the sRGB curve, the inverse of :func:`to_srgb`.
 
-    Examples
-    --------
     >>> bool(abs(to_srgb(to_linear(jnp.array(0.3))) - 0.3) < 1e-6)
     True
     """
