@@ -84,15 +84,13 @@ def _to_stderr(line: str) -> None:
 def lock_folder(
     folder: str | os.PathLike[str], doing: str, say: Callable[[str], None] = _to_stderr
 ) -> Iterator[None]:
-    """Keep other processes out of a folder while this one works there.
+    """Keep other processes out of a folder, which exists, while this one works there.
 
     The lock is advisory, and the kernel's: that of a killed process is free. Its file,
     ``.lock``, tells who holds it, and is removed in the end.
 
     Parameters
     ----------
-    folder
-        A folder that exists.
     doing
         What this process does there, for the others' message: "sweeping", say.
     say

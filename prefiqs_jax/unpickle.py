@@ -217,30 +217,12 @@ class Unpickler(pickle._Unpickler):
 
 
 def read_pickle(path: Path, most_bytes: int, cure: str) -> Any:
-    """Read a file that holds one pickle of plain values.
+    """Read a file that holds one pickle of plain values, at most so many bytes long.
 
-    Parameters
-    ----------
-    path
-        The file.
-    most_bytes
-        How long it may be.
-    cure
-        What to do where it holds something else, for the message.
-
-    Returns
-    -------
-    object
-        Text, bytes (strings of Python 2 among them), numbers, bools, None, lists and
-        tuples; `Pairs` for dicts, `Array` for NumPy arrays.
-
-    Raises
-    ------
-    InputError
-        If it is too long, damaged, or holds or asks for anything else. The message does
-        not name the file.
-    OSError
-        If it cannot be read.
+    Gives text, bytes (strings of Python 2 among them), numbers, bools, None, lists and
+    tuples; `Pairs` for dicts, `Array` for NumPy arrays. InputError, whose message names
+    the `cure` and not the file, if it is too long, damaged, or holds or asks for
+    anything else; OSError if it cannot be read.
     """
     size = path.stat().st_size
     if size > most_bytes:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from prefiqs_jax.benchmarks.benchmark import Benchmark, Comparisons
+from prefiqs_jax.benchmarks.columns import numbered
 from prefiqs_jax.benchmarks.compared import compared_images
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images.tables import reading
@@ -44,15 +45,13 @@ def read_lfw(path: Path, images: Path | None = None, *, kind: str = "lfw") -> Be
     Huang et al. (2007). Labeled Faces in the Wild. UMass Amherst, TR 07-49.
     Knoche et al. (2021). Cross-quality LFW. IEEE FG, arXiv 2108.10290.
     """
+    import pandas as pd
+
     lines = read_pairs_txt(path)
-    names = sorted({each for line in lines for each in (line.first, line.second)})
-    number = {name: place for place, name in enumerate(names)}
-    comparisons = Comparisons(
-        np.array([number[line.first] for line in lines], np.int32),
-        np.array([number[line.second] for line in lines], np.int32),
-        np.array([line.mated for line in lines]),
-    )
-    usual = _FOLDERS[kind]
+    ends = ([line.first for line in lines], [line.second for line in lines])
+    names, (first, second) = numbered(*map(pd.Categorical, ends))
+    mated = np.array([line.mated for line in lines])
+    comparisons, usual = Comparisons(first, second, mated), _FOLDERS[kind]
     found = compared_images(
         path, names, comparisons, images=images, usual=usual, by_stem=True
     )

@@ -82,19 +82,15 @@ def _content(path: Path) -> tuple[list[bytes], Bool[np.ndarray, " comparisons"]]
         else each
         for each in images
     ]
-    for place, each in enumerate(data):
-        if not isinstance(each, bytes):
-            message = f"image {place} is no bytes; {_LAYOUT}"
-            raise InputError(message)
+    bad = [f"image {n} is no bytes" for n, x in enumerate(data) if type(x) is not bytes]
     for place, each in enumerate(labels):
         if not isinstance(each, int) or each not in (0, 1):
-            message = f"label {place} is no truth value; {_LAYOUT}"
-            raise InputError(message)
+            bad.append(f"label {place} is no truth value")
     if len(images) != 2 * len(labels):
-        message = (
-            f"has {counted(len(images), 'image')} and "
-            f"{counted(len(labels), 'label')}; {_LAYOUT}"
-        )
+        has = f"has {counted(len(images), 'image')} and {counted(len(labels), 'label')}"
+        bad.append(has)
+    if bad:
+        message = f"{bad[0]}; {_LAYOUT}"
         raise InputError(message)
     return data, np.array(labels, bool)
 

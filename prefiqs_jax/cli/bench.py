@@ -72,20 +72,11 @@ def run_benchmarks(
 ) -> list[Outcome]:
     """Run benchmarks one after another, each in a process of its own.
 
-    Parameters
-    ----------
-    names, quick
-        Of :data:`BENCHMARKS`, none for all; and whether only to show that they run.
-    out
-        Folder of the JSON files; by default beside the scripts, or with ``quick`` a
-        temporary one, so that no measurement is lost to a try.
-    folder, say
-        Folder of the scripts, None for :data:`FOLDER`; and what gets each line.
-
-    Returns
-    -------
-    list of Outcome
-        A failed one does not keep the others from running.
+    Those named, or all, of the scripts in `folder` (None for :data:`FOLDER`); ``quick``
+    only shows that they run. The JSON files go into `out`; by default beside the
+    scripts, or with ``quick`` into a temporary folder, so that no measurement is lost
+    to a try. A failed one does not keep the others from running. `say` gets each line
+    as it comes.
 
     Raises
     ------

@@ -21,21 +21,10 @@ def measure_levels(
 ) -> "pd.DataFrame":
     """Measure the drift of every face at every severity of every degradation.
 
-    Parameters
-    ----------
-    faces
-        Clean images, shape (faces, height, width, 3), uint8, RGB.
-    severities
-        Levels above 0, ascending.
-    drift
-        Maps images to drifts, shape (images,).
-    seed
-        Seed of the degradations; a face has the same draws at every severity.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns degradation, severity (0: the clean image), face (index) and drift.
+    Faces are clean images, (faces, height, width, 3), uint8, RGB; severities ascend
+    from above 0; `drift` maps images to drifts, (images,). A face has the same draws at
+    every severity. Columns degradation, severity (0: the clean image), face (index) and
+    drift.
     """
     import pandas as pd
 

@@ -29,14 +29,8 @@ def summary(
 ) -> list[str]:
     """Write what a demo found, in nine sentences.
 
-    Parameters
-    ----------
-    network
-        Name of the network and number of its weights.
-    statistics, within_clean
-        Agreement of first order and drift: of all images, and of the clean ones.
-    verification, levels, bands
-        As the parts of the demo return them.
+    Takes the network's name and number of weights, the agreement of first order and
+    drift of all images and within the clean ones, and the parts of the demo.
     """
     errors = verification.set_index("pictures")
     clean, every = errors.loc["clean"], errors.loc["all"]

@@ -133,13 +133,10 @@ def read_folder(
     for name in _walk(root, notes):
         if os.path.splitext(name)[1].lower() in EXTENSIONS:
             # Names go into tables, digests and one-line messages.
-            if not name.isprintable() and any(
-                unicodedata.category(each) in _NOT_TEXT for each in name
-            ):
-                message = (
-                    f"{root}: the name {name!a} has control characters or is not "
-                    "UTF-8; rename it"
-                )
+            kinds = () if name.isprintable() else map(unicodedata.category, name)
+            if not set(_NOT_TEXT).isdisjoint(kinds):
+                what = f"the name {name!a} has control characters or is not UTF-8"
+                message = f"{root}: {what}; rename it"
                 raise InputError(message)
             names.append(name)
     if not names:
@@ -240,15 +237,10 @@ def _from_table(
     if not any(identity_of.values()):
         notes.append(f"{IDENTITY_TABLE} names nobody")
     present = set(names)
-    absent = [name for name in identity_of if name not in present]
-    if absent:
-        notes.append(
-            f"{IDENTITY_TABLE} lists {len(absent)} absent images (first: {absent[0]})"
-        )
-    unlisted = [name for name in names if name not in identity_of]
-    if unlisted:
-        notes.append(
-            f"{IDENTITY_TABLE} does not list {len(unlisted)} of the images "
-            f"(first: {unlisted[0]})"
-        )
+    if absent := [name for name in identity_of if name not in present]:
+        told = f"lists {len(absent)} absent images (first: {absent[0]})"
+        notes.append(f"{IDENTITY_TABLE} {told}")
+    if unlisted := [name for name in names if name not in identity_of]:
+        told = f"does not list {len(unlisted)} of the images (first: {unlisted[0]})"
+        notes.append(f"{IDENTITY_TABLE} {told}")
     return tuple(identity_of.get(name) for name in names)

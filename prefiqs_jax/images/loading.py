@@ -162,26 +162,19 @@ def _generate(
         names, identities = folder.names[chosen], folder.identities[chosen]
         pixels = np.empty((len(names), needed.height, needed.width, 3), np.uint8)
         piece = min(_PIECE, -(-len(names) // workers))
+        how = needed, stop.is_set, folder.store
+        rows = [slice(row, row + piece) for row in range(0, len(names), piece)]
         pieces = [
-            pool.submit(
-                decode_into,
-                pixels[first : first + piece],
-                folder.root,
-                names[first : first + piece],
-                needed,
-                stop.is_set,
-                folder.store,
-            )
-            for first in range(0, len(names), piece)
+            pool.submit(decode_into, pixels[some], folder.root, names[some], *how)
+            for some in rows
         ]
 
         def join() -> LoadedBatch:
             # The pool takes tasks in their order: the pieces are done or under way in
             # other threads when this waits for them, even if there is one thread only.
             outcomes = [outcome for piece in pieces for outcome in piece.result()]
-            return _assemble(
-                index, names, identities, pixels, outcomes, skip, transform
-            )
+            known = index, names, identities, pixels
+            return _assemble(*known, outcomes, skip, transform)
 
         return pool.submit(join)
 

@@ -159,6 +159,13 @@ def check_size(name: str, size: tuple[int, int], needed: NeededSize) -> int:
     raise BadImage(name, reason)
 
 
+def check_header(file: BinaryIO, name: str, needed: NeededSize | None) -> None:
+    """Parse a header; BadImage if it is none, or of another size than needed."""
+    size = upright_size(open_header(file, name))
+    if needed:
+        check_size(name, size, needed)
+
+
 def _refuse_bomb(image: ImageFile.ImageFile) -> None:
     # Up to twice this limit Pillow only warns, which the user's filters may silence.
     limit, count = Image.MAX_IMAGE_PIXELS, image.width * image.height

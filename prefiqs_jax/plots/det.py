@@ -65,7 +65,7 @@ def det_panel(ax: Axes, curves: Mapping[str, DET]) -> Axes:
         message = "no curves to draw; give at least one"
         raise InputError(message)
     for axis, set_scale in ((ax.xaxis, ax.set_xscale), (ax.yaxis, ax.set_yscale)):
-        set_scale(FuncScale(axis, functions=(_probit, _rate)))
+        set_scale(FuncScale(axis, functions=(_probit, ndtr)))
         axis.set_major_locator(FixedLocator(_TICKS))
         axis.set_minor_locator(NullLocator())
         axis.set_major_formatter(FuncFormatter(_tick))
@@ -101,10 +101,6 @@ def det_panel(ax: Axes, curves: Mapping[str, DET]) -> Axes:
 def _probit(rate: ArrayLike) -> NDArray[np.float64]:
     # Matplotlib asks for values beyond the ends while it lays out.
     return ndtri(np.clip(rate, 1e-12, 1 - 1e-12))
-
-
-def _rate(probit: ArrayLike) -> NDArray[np.float64]:
-    return ndtr(np.asarray(probit))
 
 
 def _tick(value: float, _: int | None = None) -> str:

@@ -30,20 +30,10 @@ def run_tables(
 ) -> "dict[str, pd.DataFrame]":
     """Make the tables that the figures of a run are drawn from.
 
-    Parameters
-    ----------
-    rows, known
-        Rows of one network and mask; and the same with what is known of the images, see
-        :func:`prefiqs_jax.results.with_image_columns`.
-    manifest
-        ``run.json``.
-    on_progress
-        Called with 1 after each sparsity.
-
-    Returns
-    -------
-    dict
-        Tables statistics, quantiles, images, mask and layers (may be empty).
+    Rows are those of one network and mask, `known` the same with what is known of the
+    images (see :func:`prefiqs_jax.results.with_image_columns`), and the manifest is
+    ``run.json``. Gives the tables statistics, quantiles, images, mask and layers (may
+    be empty); calls `on_progress` with 1 after each sparsity.
     """
     rounding = rounding_of(manifest)
     return {

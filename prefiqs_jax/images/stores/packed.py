@@ -7,13 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from prefiqs_jax.images.decode import Decoded, decode_bytes
-from prefiqs_jax.images.opening import (
-    BadImage,
-    NeededSize,
-    check_size,
-    open_header,
-    upright_size,
-)
+from prefiqs_jax.images.opening import BadImage, NeededSize, check_header
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -36,9 +30,7 @@ class Packed:
 
     def check(self, root: Path, name: str, needed: NeededSize | None) -> None:
         """Parse a header; errors as :class:`Store` says."""
-        size = upright_size(open_header(io.BytesIO(self._data(root, name)), name))
-        if needed:
-            check_size(name, size, needed)
+        check_header(io.BytesIO(self._data(root, name)), name, needed)
 
     def load(self, root: Path, name: str, needed: NeededSize | None) -> Decoded:
         """Decode the bytes; errors as :class:`Store` says."""
