@@ -59,7 +59,7 @@ def write_outputs(
         known = _read(folder)
         _check(folder, known, data)
         new = {name: hashlib.sha256(each).hexdigest() for name, each in data.items()}
-        # Both are known until all are written, lest a kill make a stranger of one.
+        # Both are known until all are written: a killed process may leave either.
         both = {name: [*known.get(name, ()), digest] for name, digest in new.items()}
         for below in {(folder / name).parent for name in [*data, LEDGER]}:
             clear_partial(make_folder(below))

@@ -31,7 +31,7 @@ def with_degraded(
     Parameters
     ----------
     benchmark
-        Of all pairs.
+        A benchmark of all pairs.
     copies
         Copies of each image, from 1 to the number of degradations.
     seed

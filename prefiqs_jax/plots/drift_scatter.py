@@ -51,11 +51,11 @@ def drift_against_first_order(
     >>> drift_against_first_order(ax, at, at, np.ones(2)).get_aspect()
     1.0
     """
-    # The densest last, so that the crowd is not hidden under its outskirts.
+    # The densest last, so that sparse points do not hide them.
     order = np.argsort(density, kind="stable")
     largest = float(max(first_order.max(initial=0), drift.max(initial=0)))
     limit = 1.05 * largest if largest > 0 else 1.0
-    # Over the points, with a white rim: a large run would hide it, or swallow it.
+    # Over the points, with a white rim, to be seen in large runs, too.
     rim = withStroke(linewidth=1.2, foreground="white", alpha=0.7)
     diagonal = {"color": "black", "lw": 0.6, "ls": "--", "path_effects": [rim]}
     ax.plot([0, limit], [0, limit], zorder=3, **diagonal)

@@ -12,7 +12,7 @@ COLUMN_IN = 3.5
 PAGE_IN = 7.16
 """Width of both columns of an IEEE page, inches."""
 
-# Okabe & Ito (2008), Color Universal Design, without yellow: white paper swallows it.
+# Okabe & Ito (2008), Color Universal Design, but yellow, which white paper hides.
 BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"
 PURPLE, ORANGE, SKY = "#CC79A7", "#E69F00", "#56B4E9"
 CYCLE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)

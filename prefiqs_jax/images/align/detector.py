@@ -35,7 +35,7 @@ class Detection(NamedTuple):
     landmarks: Float[np.ndarray, "5 2"]
     """In the order of :data:`~prefiqs_jax.images.align.LANDMARKS`."""
     score: float
-    """Of the detector, in [0, 1]."""
+    """Confidence of the detector, in [0, 1]."""
 
 
 Detect = Callable[[UInt8[np.ndarray, "height width 3"]], list[Detection]]

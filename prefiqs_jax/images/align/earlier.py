@@ -24,7 +24,7 @@ class Earlier(NamedTuple):
     """What an earlier call has left."""
 
     landmarks: dict[str, tuple[tuple[float, ...], ...]]
-    """Of the crops that need not be made again, by name."""
+    """Landmarks of the crops that need not be made again, by name."""
     outdated: list[str]
     """Crops whose image has changed, by name."""
     times: dict[str, tuple[Times | None, Times]]
@@ -59,7 +59,7 @@ def find_earlier(
     wanted
         How they are to be made; only its settings are looked at.
     times
-        Of an earlier call, as in :class:`Earlier`; empty where nothing is known.
+        Times that an earlier call left, as in :class:`Earlier`; empty if unknown.
 
     Raises
     ------

@@ -18,9 +18,9 @@ class Task(NamedTuple):
     """One image to align."""
 
     name: str
-    """Of the source, below its folder."""
+    """Path of the source below its folder."""
     crop: str
-    """Of the PNG, below the folder of crops."""
+    """Path of the PNG below the folder of crops."""
     identity: str | None
     landmarks: Float[np.ndarray, "5 2"] | None
     """In the source image; None if the detector is to find them."""

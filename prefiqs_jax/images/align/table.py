@@ -23,7 +23,7 @@ class LandmarkTable:
     """Landmarks of images, by the name of the file."""
 
     path: Path
-    """Of the table."""
+    """File of the table."""
     files: tuple[str, ...]
     """Paths below the folder of the images, with forward slashes."""
     identities: tuple[str | None, ...] | None

@@ -87,8 +87,8 @@ def error_matrix(error: Misalignment, template: Template) -> Matrix:
     error
         Kind and amount.
     template
-        Of the crop. Rotation and scale are about the mean of its five points, which a
-        least-squares alignment keeps in place.
+        Template of the crop. Rotation and scale are about the mean of its five points,
+        which a least-squares alignment keeps in place.
 
     Returns
     -------
@@ -145,7 +145,7 @@ def misaligned_crops(
         Landmarks, shape (5, 2), in pixels of the image; None for an image that is
         aligned already, which the errors are then cut from.
     template
-        Of the crops.
+        Template of the crops.
     errors
         Kinds and amounts.
 

@@ -65,7 +65,7 @@ def template_named(name: str, size: int | None = None) -> Template:
     Returns
     -------
     Template
-        Of that size.
+        The template in that size.
 
     Raises
     ------

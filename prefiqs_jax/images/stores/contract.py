@@ -26,8 +26,8 @@ class Store(Protocol):
     def check(self, root: Path, name: str, needed: NeededSize | None) -> None:
         """Find out, without decoding, whether an image can be used.
 
-        Of the needed size, if one is given. Raises BadImage if it is absent, unreadable
-        or of another size; damage below its header shows only in `load`.
+        Raises BadImage if it is absent, unreadable or of another size than needed, if
+        one is; damage below its header shows only in `load`.
         """
         ...
 

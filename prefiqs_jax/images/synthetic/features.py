@@ -1,4 +1,4 @@
-"""Eyes, brows, nose, mouth, skin and beard: coats of paint in head coordinates."""
+"""Eyes, brows, nose, mouth, skin and beard: layers in head coordinates."""
 
 import jax.numpy as jnp
 from jax import Array

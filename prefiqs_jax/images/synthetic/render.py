@@ -154,7 +154,7 @@ class _View(NamedTuple):
     surface: geometry.Surface
 
 
-class _Coats(NamedTuple):
+class _Layers(NamedTuple):
     """What lies where in an image."""
 
     behind: list[Layer]
@@ -179,7 +179,7 @@ def _see(people: Identity, captures: Capture, side_px: int) -> _View:
 
 @jax.jit
 @jax.vmap
-def _mask(person: Identity, capture: Capture, view: _View) -> _Coats:
+def _mask(person: Identity, capture: Capture, view: _View) -> _Layers:
     """Find where everything is; colours come later, so nothing is done thrice."""
     x, y, pixel, surface = view
     u, v = surface.u, surface.v
@@ -208,31 +208,31 @@ def _mask(person: Identity, capture: Capture, view: _View) -> _Coats:
         Layer(shadow, 0.2 * person.skin),
         Layer(covered, person.hair, lightness),
     ]
-    return _Coats(behind, head, 1.0 - covered, jnp.maximum(lips, wet))
+    return _Layers(behind, head, 1.0 - covered, jnp.maximum(lips, wet))
 
 
 @jax.jit
 @jax.vmap
-def _light(person: Identity, capture: Capture, view: _View, coats: _Coats) -> Array:
+def _light(person: Identity, capture: Capture, view: _View, layers: _Layers) -> Array:
     """Paint and light everything: linear light at the lens, (height, width, 3)."""
     background = _background(capture, view.x, view.y)
     unseen = jnp.ones_like(view.x)
-    for layer in coats.behind:
+    for layer in layers.behind:
         unseen = unseen * (1.0 - layer.cover)
     nx = jnp.clip(0.6 * view.x, -0.6, 0.6)
     lamp = _lamp(capture, nx, jnp.zeros_like(nx), jnp.sqrt(1.0 - nx**2))
-    lit = paint(jnp.zeros_like(background), coats.behind) * lamp
+    lit = paint(jnp.zeros_like(background), layers.behind) * lamp
     image = background * unseen[..., None] + lit
 
     nx, ny, nz = geometry.normals(view.surface.depth, view.pixel)
     skin = jnp.broadcast_to(person.skin[None, None], image.shape)
-    face = paint(skin, coats.head) * _lamp(capture, nx, ny, nz)
+    face = paint(skin, layers.head) * _lamp(capture, nx, ny, nz)
     # A highlight half-way between lamp and camera (Blinn); wet eyes and lips shine.
     half = capture.light + jnp.array([0.0, 0.0, 1.0], jnp.float32)
     half = half / jnp.sqrt(jnp.sum(half**2))
     facing = jnp.maximum(nx * half[0] + ny * half[1] + nz * half[2], 0.0)
-    gloss = 0.10 * facing**16 * coats.bare + 0.10 * facing**32 * coats.glossy
-    gloss = gloss + 0.14 * (1.0 - coats.bare) * facing**8 * person.hair_contrast
+    gloss = 0.10 * facing**16 * layers.bare + 0.10 * facing**32 * layers.glossy
+    gloss = gloss + 0.14 * (1.0 - layers.bare) * facing**8 * person.hair_contrast
     shine = gloss * (1.0 - capture.ambient)
     face = face + shine[..., None] * capture.light_colour[None, None]
     return image + view.surface.cover[..., None] * (face - image)

@@ -32,7 +32,7 @@ def blob(
 
 
 class Layer(NamedTuple):
-    """One coat of paint."""
+    """One layer of colour."""
 
     cover: Array
     """Shape (height, width), 0 (nothing) to 1 (opaque)."""
@@ -43,7 +43,7 @@ class Layer(NamedTuple):
 
 
 def paint(image: Array, layers: Sequence[Layer]) -> Array:
-    """Lay coats over an image, (height, width, 3), the first one first."""
+    """Lay layers over an image, (height, width, 3), the first one first."""
     for cover, colour, shade in layers:
         coat = colour[None, None]
         if shade is not None:
