@@ -122,6 +122,8 @@ def numbered(*columns: Any) -> tuple[list[str], list[Int[np.ndarray, " lines"]]]
 def _refuse(path: Path, kinds: Mapping[str, str], reason: str) -> NoReturn:
     """Say which line is the first that does not fit."""
     layout = " ".join(kinds)
+    what = " ".join(reason.split())
+    unread = f"{path} cannot be read ({what}); lines are: {layout}"
     message = f"{path} is empty; each line is: {layout}"
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         for number, line in enumerate(file, 1):
@@ -131,8 +133,7 @@ def _refuse(path: Path, kinds: Mapping[str, str], reason: str) -> NoReturn:
             if problem := _problem(words, list(kinds.values())):
                 message = f"{path}, line {number}: {problem}; each line is: {layout}"
                 break
-            what = " ".join(reason.split())
-            message = f"{path} cannot be read ({what}); lines are: {layout}"
+            message = unread
     raise InputError(message)
 
 
