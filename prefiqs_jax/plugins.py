@@ -41,21 +41,10 @@ def plugin_names(group: str, taken: Container[str] = ()) -> list[str]:
 
 
 def load_plugin(group: str, name: str, kind: type[Record]) -> Record:
-    """Import what an installed package offers under a name.
+    """Import what an installed package offers under one of the :func:`plugin_names`.
 
-    Parameters
-    ----------
-    group
-        Such as ``"prefiqs_jax.qualities"``.
-    name
-        One of :func:`plugin_names`.
-    kind
-        What it must be.
-
-    Raises
-    ------
-    InputError
-        If it cannot be imported or is something else; names package and entry point.
+    InputError that names package and entry point if it cannot be imported, or is not of
+    the kind that the group, such as ``"prefiqs_jax.qualities"``, needs.
     """
     entry = _found(group)[name]
     told = f"{name} of {entry.dist.name if entry.dist else 'an installed package'}"

@@ -1,8 +1,9 @@
 """``prefiqs backbones`` and ``prefiqs masks``: what there is."""
 
 import argparse
-from collections.abc import Sequence
 from typing import Any
+
+from prefiqs_jax.weights.wording import aligned
 
 
 def add_lists(commands: Any) -> None:
@@ -19,20 +20,13 @@ def add_lists(commands: Any) -> None:
 def _backbones(options: argparse.Namespace) -> None:
     from prefiqs_jax.backbones.zoo import describe, details
 
-    _print_table(details(options.name) if options.name else describe())
+    print(*aligned(details(options.name) if options.name else describe()), sep="\n")
 
 
 def _masks(options: argparse.Namespace) -> None:
     del options
     from prefiqs_jax.masks import mask_names
 
-    _print_table(list(mask_names().items()))
+    print(*aligned(mask_names().items()), sep="\n")
     print("ALLOCATION/FILE.py:SCORE  your own score: a function of (name, weights)")
     print("FILE.py:MASK  your own mask: a function of (params, sparsity)")
-
-
-def _print_table(rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())

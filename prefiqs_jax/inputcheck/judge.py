@@ -39,15 +39,9 @@ def judge(
 
     Returns
     -------
-    fmr
-        At which FNMR is given; None with mirror images.
-    fits
-        For each the fields of :class:`PreprocessingFit` that comparisons give.
-
-    Raises
-    ------
-    InputError
-        If no preprocessing gives embeddings that can be compared.
+    fmr, fits
+        At which FNMR is given, None with mirror images; and for each the fields of
+        :class:`PreprocessingFit` that comparisons give.
     """
     units = [[_unit_rows(side) for side in sides] for sides in raw]
     usable = [i for i, sides in enumerate(units) if np.isfinite(sides).all()]

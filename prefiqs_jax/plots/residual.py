@@ -67,16 +67,9 @@ def residual_against_sparsity(ax: Axes, quantiles: "pd.DataFrame") -> Axes:
         chosen = chosen.sort_values("sparsity")
         sparsity = achieved(chosen)
         shown.update(sparsity.tolist())
-        line_with_band(
-            ax,
-            sparsity,
-            *floats(chosen, "q50", "q05", "q95"),
-            color=color,
-            alpha=0.2,
-            whiskers=True,
-            marker=marker,
-            label=QUANTITIES[quantity],
-        )
+        values = floats(chosen, "q50", "q05", "q95")
+        look = {"color": color, "marker": marker, "label": QUANTITIES[quantity]}
+        line_with_band(ax, sparsity, *values, alpha=0.2, whiskers=True, **look)
     ax.set(xlabel=SPARSITY, ylabel="distance (no unit)")
     if not shown:
         return nothing_moved(ax)

@@ -9,7 +9,7 @@ from prefiqs_jax import plots
 from prefiqs_jax.plots import Drawing
 from prefiqs_jax.plots.run_figure import RunFigure
 from prefiqs_jax.plugins import held_by_files
-from prefiqs_jax.report.pictures import StableFaces
+from prefiqs_jax.report.faces import StableFaces
 from prefiqs_jax.report.tables import layer_matrix
 
 if TYPE_CHECKING:
@@ -36,17 +36,8 @@ def draw_figures(
 ) -> list[Drawing]:
     """Draw every figure of a run's tables. Call inside ``plots.theme()``.
 
-    Parameters
-    ----------
-    tables
-        Those of :func:`prefiqs_jax.report.tables.run_tables`; layers may be empty.
-    sizes
-        How large they are.
-
-    Returns
-    -------
-    list of Drawing
-        In the order of the page.
+    Tables are those of :func:`prefiqs_jax.report.tables.run_tables`; layers may be
+    empty.
     """
     images, statistics = tables["images"], tables["statistics"]
     # Where only rounding moved, a panel would show rounding.

@@ -1,6 +1,6 @@
 """One-line wording for what is wrong with a file that somebody else wrote."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,6 +37,18 @@ def listed(names: Iterable[object], limit: int = 3) -> str:
     text = ", ".join(shown(name) for name in names[:limit])
     rest = len(names) - limit
     return f"{text} and {rest} more" if rest > 0 else text
+
+
+def aligned(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return rows as lines of columns, each as wide as its widest cell.
+
+    >>> aligned([["a", "bc", "d"], ["efg", "", "h"]])
+    ['a    bc  d', 'efg      h']
+    """
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    cells = [map(str.ljust, row, widths) for row in rows]
+    return ["  ".join(line).rstrip() for line in cells]
 
 
 def one_line(error: BaseException) -> str:

@@ -74,7 +74,7 @@ def warp(
     matrix
         Shape (2, 3): takes places of the image to places of the crop.
     height, width
-        Of the crop, in pixels.
+        Size of the crop in pixels.
     """
     cv2 = opencv()
     return cv2.warpAffine(
