@@ -4,23 +4,19 @@ import dataclasses
 import importlib.resources
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from prefiqs_jax.backbones.architecture import Architecture
 from prefiqs_jax.backbones.backbone import Backbone, Provenance
 from prefiqs_jax.backbones.identity import weights_digest
 from prefiqs_jax.backbones.official import OFFICIAL
-from prefiqs_jax.backbones.preprocessing import Preprocessing
 from prefiqs_jax.backbones.quality import quality_head
-from prefiqs_jax.backbones.reading import Network, own_entries, read
+from prefiqs_jax.backbones.reading import Network, read
 from prefiqs_jax.backbones.zoo import ARCHITECTURES, ONNX, architecture
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.version import __version__
-from prefiqs_jax.weights import mapping, store
+from prefiqs_jax.weights import store
 from prefiqs_jax.weights.hub import HubFile, fetch
 
 HUB = "hub"
@@ -176,7 +172,9 @@ def convert_weights(
     provenance = network.provenance
     epsilons = dict(provenance.epsilons)
     metadata = {
-        **_self_description(network.name, network.embedding_dim, network.preprocessing),
+        "backbone": network.name,
+        "preprocessing": network.preprocessing.to_json(),
+        "embedding_dim": str(network.embedding_dim),
         **({"folded": "true"} if provenance.folded else {}),
         **({"epsilons": json.dumps(epsilons)} if epsilons else {}),
         "source_file": provenance.source_file,
@@ -186,47 +184,6 @@ def convert_weights(
     }
     store.save(destination, network.tensors, metadata)
     return provenance
-
-
-def save_trained(
-    destination: str | os.PathLike[str],
-    name: str,
-    tensors: Mapping[str, np.ndarray],
-    about: Mapping[str, str],
-) -> None:
-    """Keep weights of one's own training in half the space, for `load_backbone`.
-
-    Kernels are rounded to float16, which loading widens to float32 again; everything
-    with one axis stays float32: it is 1 % of the file, and small variances would
-    vanish in float16.
-
-    Parameters
-    ----------
-    destination
-        File to write, ending in ``.safetensors``; replaced in one step if it exists.
-    name
-        Architecture, as ``prefiqs backbones`` lists it.
-    tensors
-        Every path of the architecture's blueprint to its array.
-    about
-        Text to keep in the file: what trained it, with which seed.
-
-    Raises
-    ------
-    InputError
-        If the name is unknown or the file cannot be written.
-    MappingError
-        If a tensor is missing, of another shape, or not finite in float16.
-    """
-    found = architecture(name)
-    with np.errstate(over="ignore"):  # named as not finite, below
-        kept = {
-            path: np.asarray(array, np.float16 if np.ndim(array) > 1 else np.float32)
-            for path, array in tensors.items()
-        }
-    mapping.convert(kept, own_entries(found.blueprint))
-    itself = _self_description(found.name, found.embedding_dim, found.preprocessing)
-    store.save(destination, kept, {**about, **itself})
 
 
 def _read(
@@ -257,16 +214,6 @@ def _fetched(found: Architecture) -> Network:
         return network
     pixels = dataclasses.replace(network.preprocessing, channels=place.channels)
     return dataclasses.replace(network, preprocessing=pixels)
-
-
-def _self_description(
-    name: str, embedding_dim: int, preprocessing: Preprocessing
-) -> dict[str, str]:
-    return {
-        "backbone": name,
-        "preprocessing": preprocessing.to_json(),
-        "embedding_dim": str(embedding_dim),
-    }
 
 
 def provenance_record(backbone: Backbone) -> dict[str, Any]:

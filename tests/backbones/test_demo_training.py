@@ -12,7 +12,6 @@ from toy import Toy
 
 from prefiqs_jax.backbones.functional import bind, blueprint
 from prefiqs_jax.backbones.preprocessing import Preprocessing
-from prefiqs_jax.backbones.training import tensors_of, trainable
 from prefiqs_jax.errors import InputError
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
@@ -119,8 +118,8 @@ def test_the_own_logit_falls_with_the_angle(script):
 
 
 @pytest.mark.slow
-def test_statistics_move_in_training_only():
-    network = trainable(build, 0)
+def test_statistics_move_in_training_only(training):
+    network = training.trainable(build, 0)
     images = jnp.asarray(
         np.random.default_rng(0).standard_normal((6, 8, 8, 3)).astype("f4")
     )
@@ -140,9 +139,9 @@ def test_statistics_move_in_training_only():
     assert np.abs(raw[:3] - halves).max() > 0.01
 
 
-def test_training_and_loading_agree_on_names():
-    network, plan = trainable(build, 0), blueprint(build)
-    tensors = tensors_of(network.params, network.statistics)
+def test_training_and_loading_agree_on_names(training):
+    network, plan = training.trainable(build, 0), blueprint(build)
+    tensors = training.tensors_of(network.params, network.statistics)
     assert {path: array.shape for path, array in tensors.items()} == plan.shapes
     params, apply_fn = bind(plan, tensors)
     images = np.random.default_rng(0).standard_normal((2, 8, 8, 3)).astype("f4")
@@ -152,8 +151,8 @@ def test_training_and_loading_agree_on_names():
     )
 
 
-def test_seeds_draw_other_weights():
-    first, same, other = (trainable(build, seed).params for seed in (0, 0, 1))
+def test_seeds_draw_other_weights(training):
+    first, same, other = (training.trainable(build, seed).params for seed in (0, 0, 1))
     kernels = [params["conv1"]["kernel"] for params in (first, same, other)]
     np.testing.assert_array_equal(kernels[0], kernels[1])
     assert np.abs(kernels[0] - kernels[2]).min() > 0
@@ -187,7 +186,7 @@ def test_augment_shifts_whole_pictures(script):
 
 
 @pytest.fixture
-def tiny(script):
+def tiny(script, training):
     """Train the toy on random images; give the losses and the state at the end."""
     arcface = script("arcface")
     rng = np.random.default_rng(0)
@@ -195,7 +194,7 @@ def tiny(script):
     labels = jnp.asarray(np.repeat(np.arange(4, dtype=np.int32), 3))
 
     def run(seed=0, steps=25, compiled=None):
-        network = trainable(build, seed)
+        network = training.trainable(build, seed)
         optimiser = arcface.adamw(
             steps=steps, warm_up=3, peak_rate=0.02, weight_decay=0.1, conv_decay=0.1
         )
