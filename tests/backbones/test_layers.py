@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from prefiqs_jax.backbones.convolutions.convolution import convolve
-from prefiqs_jax.backbones.convolutions.direct import direct
+from prefiqs_jax.backbones.convolutions.convolution import convolve, direct
+from prefiqs_jax.backbones.convolutions.depthwise import shifted_depthwise
 from prefiqs_jax.backbones.convolutions.winograd import winograd
 from prefiqs_jax.backbones.functional import bind, blueprint
 from prefiqs_jax.backbones.networks.iresnet import IResNet
-from prefiqs_jax.backbones.networks.layers import PReLU, conv, shifted_depthwise
+from prefiqs_jax.backbones.networks.layers import PReLU, conv
 from prefiqs_jax.backbones.zoo import ARCHITECTURES
 
 COUNTS = {  # FIELD: parameters and tensors of the published code
@@ -38,7 +38,7 @@ def test_depthwise_equals_the_grouped_convolution(stride, extent):
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
         feature_group_count=5,
     )
-    ours = shifted_depthwise(x, kernel, stride)
+    ours = shifted_depthwise(x, kernel, stride, 1)
     assert ours.shape == expected.shape
     assert np.abs(ours - expected).max() < 1e-14
 

@@ -21,7 +21,6 @@ from jax import Array
 from prefiqs_jax.backbones.mirror import norm_leaves
 from prefiqs_jax.backbones.networks.layers import (
     BatchNorm,
-    DepthwiseConv,
     PReLU,
     conv,
     dense,
@@ -56,20 +55,6 @@ XIAOCCER_SIZE = (7, 6)
 XIAOCCER_DIM = 128
 XIAOCCER_ANCHORS = ("conv1.conv.weight",)
 IGNORABLE = ((r".*\.num_batches_tracked", "counter of the training"),)
-
-
-def _convolution(
-    channels_in: int,
-    channels_out: int,
-    size: int,
-    stride: int,
-    groups: int = 1,
-    *,
-    rngs: nnx.Rngs,
-) -> nnx.Module:
-    if groups == channels_in == channels_out:
-        return DepthwiseConv(channels_in, size, stride, rngs=rngs)
-    return conv(channels_in, channels_out, size, stride, groups=groups, rngs=rngs)
 
 
 class Layers(nnx.Module):
@@ -124,9 +109,9 @@ class DepthWise(Layers):
         folded: bool = False,
         rngs: nnx.Rngs,
     ):
-        expand = _convolution(channels_in, inner, 1, 1, rngs=rngs)
-        spatial = _convolution(inner, inner, 3, stride, inner, rngs=rngs)
-        project = _convolution(inner, channels_out, 1, 1, rngs=rngs)
+        expand = conv(channels_in, inner, 1, 1, rngs=rngs)
+        spatial = conv(inner, inner, 3, stride, groups=inner, rngs=rngs)
+        project = conv(inner, channels_out, 1, 1, rngs=rngs)
         super().__init__(
             [
                 ConvBlock(expand, inner, folded=folded, rngs=rngs),
@@ -216,9 +201,9 @@ class MobileFaceNet(nnx.Module):
         rngs: nnx.Rngs,
     ):
         narrow, wide = unit * scale, 2 * unit * scale
-        stem = _convolution(3, narrow, 3, 2, rngs=rngs)
+        stem = conv(3, narrow, 3, 2, rngs=rngs)
         if blocks[0] == 1:
-            grouped = _convolution(narrow, narrow, 3, 1, unit, rngs=rngs)
+            grouped = conv(narrow, narrow, 3, 1, groups=unit, rngs=rngs)
             second = ConvBlock(grouped, narrow, folded=folded, rngs=rngs)
         else:
             second = Residual(narrow, inner[0], blocks[0], folded=folded, rngs=rngs)
@@ -234,7 +219,7 @@ class MobileFaceNet(nnx.Module):
                 Residual(wide, inner[5], blocks[3], folded=folded, rngs=rngs),
             ]
         )
-        separate = _convolution(wide, separated, 1, 1, rngs=rngs)
+        separate = conv(wide, separated, 1, 1, rngs=rngs)
         self.conv_sep = ConvBlock(separate, separated, folded=folded, rngs=rngs)
         self.features = Head(
             FINAL_SIZE, separated, embedding_dim, folded=folded, rngs=rngs
@@ -281,13 +266,13 @@ class Bottleneck(nnx.Module):
         inner = channels_in * expansion
         self.conv = nnx.List(
             [
-                _convolution(channels_in, inner, 1, 1, rngs=rngs),
+                conv(channels_in, inner, 1, 1, rngs=rngs),
                 BatchNorm(inner, rngs=rngs),
                 PReLU(inner),
-                _convolution(inner, inner, 3, stride, inner, rngs=rngs),
+                conv(inner, inner, 3, stride, groups=inner, rngs=rngs),
                 BatchNorm(inner, rngs=rngs),
                 PReLU(inner),
-                _convolution(inner, channels_out, 1, 1, rngs=rngs),
+                conv(inner, channels_out, 1, 1, rngs=rngs),
                 BatchNorm(channels_out, rngs=rngs),
             ]
         )
@@ -320,9 +305,9 @@ class XiaoccerMobileFaceNet(nnx.Module):
         embedding_dim: int = XIAOCCER_DIM,
         rngs: nnx.Rngs,
     ):
-        first = _convolution(3, stem, 3, 2, rngs=rngs)
+        first = conv(3, stem, 3, 2, rngs=rngs)
         self.conv1 = NamedBlock(first, stem, rngs=rngs)
-        second = _convolution(stem, stem, 3, 1, stem, rngs=rngs)
+        second = conv(stem, stem, 3, 1, groups=stem, rngs=rngs)
         self.dw_conv1 = NamedBlock(second, stem, rngs=rngs)
         self.blocks = nnx.List()
         channels = stem
@@ -332,7 +317,7 @@ class XiaoccerMobileFaceNet(nnx.Module):
                 block = Bottleneck(channels, width, expansion, step, rngs=rngs)
                 self.blocks.append(block)
                 channels = width
-        separate = _convolution(channels, separated, 1, 1, rngs=rngs)
+        separate = conv(channels, separated, 1, 1, rngs=rngs)
         self.conv2 = NamedBlock(separate, separated, rngs=rngs)
         pool = GlobalDepthwiseConv(*XIAOCCER_SIZE, separated, rngs=rngs)
         self.linear7 = NamedBlock(pool, separated, linear=True, rngs=rngs)

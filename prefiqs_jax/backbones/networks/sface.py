@@ -18,7 +18,6 @@ from jax import Array
 
 from prefiqs_jax.backbones.networks.layers import (
     BatchNorm,
-    DepthwiseConv,
     PReLU,
     conv,
     dense,
@@ -79,7 +78,7 @@ class SFace(nnx.Module):
         self.conv_1 = Unit(conv(3, STEM, 3, 1, rngs=rngs), STEM, rngs=rngs)
         channels = STEM
         for name, (width, stride) in _separable():
-            depthwise = DepthwiseConv(channels, 3, stride, rngs=rngs)
+            depthwise = conv(channels, channels, 3, stride, groups=channels, rngs=rngs)
             setattr(self, f"{name}_dw", Unit(depthwise, channels, rngs=rngs))
             pointwise = conv(channels, width, 1, 1, rngs=rngs)
             setattr(self, name, Unit(pointwise, width, rngs=rngs))
