@@ -17,6 +17,7 @@ from prefiqs_jax.types import ApplyFn, Params
 from prefiqs_jax.weights.wording import AGAIN, listed
 
 Build = Callable[[nnx.Rngs], nnx.Module]
+_ORDER = ("kernel", "scale", "bias", "mean", "var", "slope")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,6 +109,43 @@ def with_epsilons(plan: Blueprint, epsilons: Mapping[str, float]) -> Blueprint:
             raise InputError(message)
     graph, *_ = nnx.split(module, nnx.Param, ...)
     return dataclasses.replace(plan, graph=graph)
+
+
+def order_of_use(plan: Blueprint, image: tuple[int, ...]) -> list[str]:
+    """List the paths of all tensors, layer by layer as the network runs.
+
+    Parameters
+    ----------
+    plan
+        Shapes of the network.
+    image
+        Shape of an image, (height, width, 3).
+
+    Returns
+    -------
+    list of str
+        As the keys of ``plan.shapes``; those of one layer in the order of ONNX.
+    """
+
+    def run(params: Params, statistics: Params, images: Any) -> Array:
+        return plan.module(params, statistics)(images)
+
+    images = jax.ShapeDtypeStruct((2, *image), np.float32)
+    program = jax.make_jaxpr(run)(plan.params, plan.statistics, images).jaxpr
+    paths = {id(v): path for v, path in zip(program.invars, plan.shapes, strict=False)}
+    used = [id(v) for equation in program.eqns for v in equation.invars]
+    layers = dict.fromkeys(_layer(paths[v]) for v in used if v in paths)
+    ranks = {layer: rank for rank, layer in enumerate(layers)}
+
+    def place(path: str) -> tuple[int, int]:
+        rank = ranks.get(_layer(path), len(ranks))
+        return rank, _ORDER.index(path.rpartition("/")[2])
+
+    return sorted(plan.shapes, key=place)
+
+
+def _layer(path: str) -> str:
+    return path.partition("/")[2].rpartition("/")[0]
 
 
 def bind(plan: Blueprint, tensors: Mapping[str, np.ndarray]) -> tuple[Params, ApplyFn]:

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from prefiqs_jax.backbones.architecture import Architecture, Folded
+from prefiqs_jax.backbones.architecture import Architecture
 from prefiqs_jax.backbones.backbone import Provenance
 from prefiqs_jax.backbones.functional import (
     Blueprint,
     bind,
     bind_function,
+    order_of_use,
     with_epsilons,
 )
 from prefiqs_jax.backbones.onnx_graph import read_network
@@ -23,7 +24,7 @@ from prefiqs_jax.backbones.taps import Taps, make_taps
 from prefiqs_jax.backbones.zoo import ARCHITECTURES, ONNX, OTHERWISE, architecture
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.types import ApplyFn, Params
-from prefiqs_jax.weights import mapping, store, transforms
+from prefiqs_jax.weights import mapping, store
 from prefiqs_jax.weights.prefixes import strip_prefix
 from prefiqs_jax.weights.source import Source, checked_digest, read_source
 
@@ -128,7 +129,7 @@ def _read_own(name: str | None, source: Source) -> Network:
         message = f"holds {found.name}, not {name}; leave the name out"
         raise InputError(message)
     folded = stored.get("folded") == "true"
-    plan = found.folded.blueprint if folded and found.folded else found.blueprint
+    plan = (folded and found.folded_blueprint) or found.blueprint
     tensors, _ = mapping.convert(source.tensors, own_entries(plan))
     try:
         preprocessing = Preprocessing(**json.loads(stored["preprocessing"]))
@@ -157,8 +158,8 @@ def _read_foreign(name: str | None, source: Source) -> Network:
     named, prefix, heads = strip_prefix(source.tensors, found.anchors)
     entries = found.table(source.path)
     misfits = mapping.fit(named, entries, found.ignorable)
-    if misfits and source.format == "onnx" and found.folded is not None:
-        folded = _read_folded(found, found.folded, source)
+    if misfits and source.format == "onnx" and found.folded_blueprint is not None:
+        folded = _read_folded(found, found.folded_blueprint, source)
         if folded is not None:
             return folded
     tensors, unused = mapping.convert(
@@ -178,20 +179,23 @@ def _read_foreign(name: str | None, source: Source) -> Network:
     return _network(found, found.blueprint, tensors, provenance)
 
 
-def _read_folded(found: Architecture, folded: Folded, source: Source) -> Network | None:
+def _read_folded(
+    found: Architecture, plan: Blueprint, source: Source
+) -> Network | None:
     """Read an exported network, whose layers have lost their names, by their order."""
-    graph = read_network(source.path)
-    if len(graph.uses) != len(folded.order):
+    graph, shapes = read_network(source.path), plan.shapes
+    if len(graph.uses) != len(shapes):
         return None
-    shapes = folded.blueprint.shapes
+    pixels = found.preprocessing
+    order = order_of_use(plan, (pixels.height, pixels.width, 3))
     # An exporter keeps tensors of equal values once; each layer gets its own again.
     tensors = {
         target: graph.tensors[path]
-        for path, target in zip(graph.uses, folded.order, strict=True)
+        for path, target in zip(graph.uses, order, strict=True)
     }
     entries = {
-        target: mapping.Entry(target, shapes[target], _layout(target, folded))
-        for target in tensors
+        entry.target: mapping.Entry(entry.target, shapes[entry.target], _turned(entry))
+        for entry in found.entries(shapes).values()
     }
     if mapping.fit(tensors, entries):
         return None
@@ -199,18 +203,18 @@ def _read_folded(found: Architecture, folded: Folded, source: Source) -> Network
         message = f"scales pixels itself; run it by its graph: --backbone {ONNX}"
         raise InputError(message)
     tensors, _ = mapping.convert(tensors, entries, targets=shapes)
-    users = dict(zip(folded.order, graph.users, strict=True))
-    epsilons = stated_epsilons(folded.blueprint, users)
+    epsilons = stated_epsilons(plan, dict(zip(order, graph.users, strict=True)))
     traits = {"ignored": source.ignored, "folded": True, "epsilons": epsilons}
     provenance = _provenance(source.path, source.sha256, source.format, **traits)
-    return _network(found, folded.blueprint, tensors, provenance)
+    return _network(found, plan, tensors, provenance)
 
 
-def _layout(target: str, folded: Folded) -> mapping.Transform | None:
-    if target not in folded.flattened:
+def _turned(entry: mapping.Entry) -> mapping.Transform | None:
+    """Return the layout of a dense kernel that comes as (in, out) already."""
+    turn = entry.transform
+    if turn is None or len(entry.shape) != 2:
         return None
-    flatten = transforms.flatten_kernel(*folded.flattened[target])
-    return lambda kernel: flatten(kernel.T)
+    return lambda kernel: turn(kernel.T)
 
 
 def _read_graph(path: Path) -> Network:

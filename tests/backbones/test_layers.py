@@ -230,8 +230,7 @@ def test_iresnet_equals_a_pytorch_twin(epsilon):
                 x = getattr(self, f"layer{stage}")(x)
             return self.features(self.fc(self.bn2(x).flatten(1)))
 
-    from prefiqs_jax.backbones.mirror import pytorch_entries
-    from prefiqs_jax.backbones.networks.iresnet import FLATTENED
+    from prefiqs_jax.backbones.networks.iresnet import torch_entries
     from prefiqs_jax.weights.mapping import convert
 
     torch.manual_seed(0)
@@ -248,7 +247,7 @@ def test_iresnet_equals_a_pytorch_twin(epsilon):
         if tensor.is_floating_point()
     }
     plan = blueprint(lambda rngs: IResNet((1, 1, 1, 1), epsilon=epsilon, rngs=rngs))
-    tensors, _ = convert(state, pytorch_entries(plan.shapes, FLATTENED))
+    tensors, _ = convert(state, torch_entries(plan.shapes))
     params, apply_fn = bind(plan, tensors)
     images = np.random.default_rng(1).standard_normal((2, 112, 112, 3))
     with torch.no_grad():

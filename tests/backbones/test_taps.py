@@ -18,9 +18,8 @@ HALVES = [(56, 56), (28, 28), (14, 14), (7, 7)]
 def seen_of(name, folded=False):
     """Trace a published network, without weights, and say what would be seen."""
     found = architecture(name)
-    folded_form = found.folded
-    assert folded_form is not None or not folded
-    plan = folded_form.blueprint if folded_form and folded else found.blueprint
+    plan = found.folded_blueprint if folded else found.blueprint
+    assert plan is not None
     zeros = {
         path: np.broadcast_to(np.float32(0), shape)
         for path, shape in plan.shapes.items()

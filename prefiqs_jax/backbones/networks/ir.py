@@ -14,12 +14,12 @@ Kim et al. (2022). AdaFace. CVPR. arXiv:2204.00964. Code: net.py.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from flax import nnx
 from jax import Array
 
-from prefiqs_jax.backbones.mirror import pytorch_entries
+from prefiqs_jax.backbones.mirror import FINAL_SIZE, Shapes, last_map, pytorch_entries
 from prefiqs_jax.backbones.networks.layers import (
     BatchNorm,
     PReLU,
@@ -42,9 +42,7 @@ STEM = 64
 WIDTHS = (64, 128, 256, 512)
 BOTTLENECK_WIDTHS = (256, 512, 1024, 2048)
 EMBEDDING_DIM = 512
-FINAL_SIZE = 7
 ANCHORS = ("input_layer.0.weight",)
-IGNORABLE = ((r".*\.num_batches_tracked", "counter of the training"),)
 
 
 class Unit(nnx.Module):
@@ -188,23 +186,13 @@ class IR(nnx.Module):
         return features(dense(linear, per_image(norm(x))))
 
 
-def torch_entries(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Entry]:
+def torch_entries(shapes: Shapes) -> dict[str, Entry]:
     """Make the table from PyTorch keys to the paths of :class:`IR`.
 
-    Parameters
-    ----------
-    shapes
-        Path to shape of the module's tensors.
-
-    Returns
-    -------
-    dict
-        PyTorch key to :class:`Entry`. SE is the last layer of ``res_layer`` there:
-        AdaFace calls it ``se_block``, CurricularFace counts on (``5``).
+    SE is the last layer of ``res_layer`` there: AdaFace calls it ``se_block``,
+    CurricularFace counts on (``5``).
     """
-    path = "params/output_layer/3/kernel"
-    channels = shapes[path][0] // FINAL_SIZE**2
-    entries = pytorch_entries(shapes, {path: (channels, FINAL_SIZE, FINAL_SIZE)})
+    entries = pytorch_entries(shapes, last_map(shapes, "params/output_layer/3/kernel"))
     numbered = "statistics/body/0/res_layer/2/mean" not in shapes
     name = "res_layer.5" if numbered else "res_layer.se_block"
     return {key.replace("se_block", name): entry for key, entry in entries.items()}

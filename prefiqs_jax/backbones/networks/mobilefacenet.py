@@ -11,14 +11,11 @@ Code: insightface recognition/arcface_torch/backbones/mobilefacenet.py;
 Xiaoccer/MobileFaceNet_Pytorch core/model.py.
 """
 
-import re
-from collections.abc import Iterable
-
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from prefiqs_jax.backbones.mirror import norm_leaves
+from prefiqs_jax.backbones.mirror import FINAL_SIZE
 from prefiqs_jax.backbones.networks.layers import (
     BatchNorm,
     PReLU,
@@ -40,8 +37,8 @@ LARGE_SCALE = 4
 INNER = (128, 128, 256, 256, 512, 256)
 SEPARATED = 512
 EMBEDDING_DIM = 512
-FINAL_SIZE = 7
 ANCHORS = ("layers.0.layers.0.weight",)
+RESIDUAL = r"layers\.(\d)\.layers\.(\d+)\.layers\."
 # Expansion, channels, blocks and stride of Xiaoccer's stages.
 XIAOCCER_STAGES = (
     (2, 64, 5, 2),
@@ -54,7 +51,6 @@ XIAOCCER_STEM = 64
 XIAOCCER_SIZE = (7, 6)
 XIAOCCER_DIM = 128
 XIAOCCER_ANCHORS = ("conv1.conv.weight",)
-IGNORABLE = ((r".*\.num_batches_tracked", "counter of the training"),)
 
 
 class Layers(nnx.Module):
@@ -329,57 +325,3 @@ class XiaoccerMobileFaceNet(nnx.Module):
         for block in self.blocks:
             x = block(x)
         return self.linear1(per_image(self.linear7(self.conv2(x))))
-
-
-def blocks_of(names: Iterable[str]) -> tuple[int, ...] | None:
-    """Count arcface_torch's blocks by the names of a state dict; None if it has none.
-
-    >>> blocks_of(["layers.1.layers.0.weight", "layers.3.layers.1.layers.0.layers.0"])
-    (1, 1, 0, 0)
-    """
-    names = list(names)
-    counts = []
-    for layer in (1, 3, 5, 7):
-        pattern = rf"layers\.{layer}\.layers\.(\d+)\.layers\."
-        counts.append(len({m[1] for name in names if (m := re.match(pattern, name))}))
-    if not any(counts):
-        return None
-    return (counts[0] or 1, *counts[1:])
-
-
-def folded_order(blocks: tuple[int, int, int, int]) -> list[str]:
-    """List the weights of a folded MobileFaceNet in the order of their use.
-
-    Parameters
-    ----------
-    blocks
-        Residual blocks at each size.
-
-    Returns
-    -------
-    list of str
-        Paths of the leaves.
-    """
-
-    def block(scope: str, linear: bool = False) -> list[str]:
-        leaves = ["0/kernel", "1/bias"] + ([] if linear else ["2/slope"])
-        return [f"params/{scope}/layers/{leaf}" for leaf in leaves]
-
-    def depthwise(scope: str) -> list[str]:
-        parts = (block(f"{scope}/layers/{i}", linear=i == 2) for i in range(3))
-        return [path for part in parts for path in part]
-
-    order = block("layers/0")
-    for layer in range(1, 8):
-        scope = f"layers/{layer}"
-        count = blocks[layer // 2]
-        if layer == 1 and count == 1:
-            order += block(scope)
-        elif layer % 2:
-            for index in range(count):
-                order += depthwise(f"{scope}/layers/{index}")
-        else:
-            order += depthwise(scope)
-    order += block("conv_sep") + block("features/layers/0", linear=True)
-    order.append("params/features/layers/2/kernel")
-    return order + norm_leaves("features/layers/3")

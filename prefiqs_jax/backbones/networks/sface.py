@@ -16,6 +16,7 @@ import numpy as np
 from flax import nnx
 from jax import Array
 
+from prefiqs_jax.backbones.mirror import FINAL_SIZE, Shapes, last_map, mxnet_entries
 from prefiqs_jax.backbones.networks.layers import (
     BatchNorm,
     PReLU,
@@ -24,7 +25,6 @@ from prefiqs_jax.backbones.networks.layers import (
     per_image,
 )
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.weights import transforms
 from prefiqs_jax.weights.mapping import Entry
 
 # Output channels and stride of the 13 separable convolutions, conv_2 to conv_14.
@@ -44,19 +44,11 @@ SEPARABLE = (
     (1024, 1),
 )
 STEM = 32
-FINAL_SIZE = 7
 EMBEDDING_DIM = 128
 CONV_EPSILON = 1e-3
 TAIL_EPSILON = 2e-5
 IGNORABLE = ((r"scalar_op[12]", "scaling of the pixels, done by the preprocessing"),)
 SCALING = {"scalar_op1": 127.5, "scalar_op2": 1 / 128}
-
-NORM = {
-    "params/{}/scale": "{}_gamma",
-    "params/{}/bias": "{}_beta",
-    "statistics/{}/mean": "{}_moving_mean",
-    "statistics/{}/var": "{}_moving_var",
-}
 
 
 class Unit(nnx.Module):
@@ -95,28 +87,10 @@ class SFace(nnx.Module):
         return self.fc1(dense(self.pre_fc1, per_image(self.bn1(x))))
 
 
-def onnx_entries(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Entry]:
-    """Make the table from the names in OpenCV Zoo's ONNX file to the module's paths."""
-    names = ["conv_1"]
-    for name, _ in _separable():
-        names += [f"{name}_dw", name]
-    entries = {}
-    for name in names:
-        path = f"params/{name}/conv2d/kernel"
-        height, width, channels_in, channels_out = shapes[path]
-        entries[f"{name}_conv2d_weight"] = Entry(
-            path, (channels_out, channels_in, height, width), transforms.conv_kernel
-        )
-        slope = f"params/{name}/relu/slope"
-        entries[f"{name}_relu_gamma"] = Entry(slope, shapes[slope])
-        entries |= _norm_entries(f"{name}/batchnorm", f"{name}_batchnorm", shapes)
-    dense = shapes["params/pre_fc1/kernel"]
-    flatten = transforms.flatten_kernel(SEPARABLE[-1][0], FINAL_SIZE, FINAL_SIZE)
-    entries["pre_fc1_weight"] = Entry("params/pre_fc1/kernel", dense[::-1], flatten)
-    entries["pre_fc1_bias"] = Entry("params/pre_fc1/bias", dense[1:])
-    for name in ("bn1", "fc1"):
-        entries |= _norm_entries(name, name, shapes)
-    return entries
+def onnx_entries(shapes: Shapes) -> dict[str, Entry]:
+    """Make the table from the names in OpenCV Zoo's ONNX file, which are MXNet's."""
+    flattened = last_map(shapes, "params/pre_fc1/kernel")
+    return mxnet_entries(shapes, lambda scope: scope.replace("/", "_"), flattened)
 
 
 def check_scaling(tensors: Mapping[str, np.ndarray]) -> None:
@@ -132,15 +106,6 @@ def check_scaling(tensors: Mapping[str, np.ndarray]) -> None:
                 f"{name} is {value}, but its pixels are scaled with {SCALING[name]}"
             )
             raise InputError(message)
-
-
-def _norm_entries(
-    scope: str, name: str, shapes: Mapping[str, tuple[int, ...]]
-) -> dict[str, Entry]:
-    return {
-        key.format(name): Entry(path.format(scope), shapes[path.format(scope)])
-        for path, key in NORM.items()
-    }
 
 
 def _separable() -> list[tuple[str, tuple[int, int]]]:

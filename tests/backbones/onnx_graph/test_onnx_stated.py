@@ -13,7 +13,7 @@ from onnx.reference import ReferenceEvaluator
 from safetensors import safe_open
 
 from prefiqs_jax.backbones import convert_weights, load_backbone
-from prefiqs_jax.backbones.architecture import Architecture, Folded
+from prefiqs_jax.backbones.architecture import Architecture
 from prefiqs_jax.backbones.families import MXNET_PIXELS
 from prefiqs_jax.backbones.functional import flatten
 from prefiqs_jax.backbones.load import provenance_record
@@ -38,8 +38,6 @@ def tiny(entries, preprocessing, name):
         options = {"widths": WIDTHS, "embedding_dim": DIM, "folded": folded}
         return iresnet.IResNet(BLOCKS, rngs=rngs, **options)
 
-    flattened = {"params/fc/kernel": (WIDTHS[-1], 7, 7)}
-    order = tuple(iresnet.folded_order(BLOCKS))
     return Architecture(
         name=name,
         description="tiny",
@@ -51,7 +49,7 @@ def tiny(entries, preprocessing, name):
         embedding_dim=DIM,
         licence="",
         recognises=lambda _: False,
-        folded=Folded(lambda rngs: build(rngs, True), order, flattened),
+        folded=lambda rngs: build(rngs, True),
     )
 
 
