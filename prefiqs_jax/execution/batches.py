@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from numpy.typing import NDArray
@@ -59,27 +58,5 @@ def in_batches(function: ImageFunction, weights: Any, batch_size: int) -> Run:
                 raise InputError(message) from error
             parts.append(found[..., : len(some)])
         return np.concatenate(parts, axis=-1)
-
-    return run
-
-
-def sliced(function: ImageFunction, size: int | None) -> ImageFunction:
-    """Run a function on ``size`` images at a time, which must divide the batch.
-
-    As :func:`prefiqs_jax.execution.slices.in_slices` does with a network: its
-    activations then stay in a processor's cache, those that a backward pass needs, too.
-    """
-    if size is None:
-        return function
-
-    def run(weights: Any, images: Array, seeds: Array) -> Array:
-        parts = (
-            images.reshape(-1, size, *images.shape[1:]),
-            seeds.reshape(-1, size),
-        )
-        found = jax.lax.map(lambda some: function(weights, *some), parts)
-        # (slices, …, images of a slice) -> (…, images)
-        moved = jnp.moveaxis(found, 0, -2)
-        return moved.reshape(*moved.shape[:-2], -1)
 
     return run

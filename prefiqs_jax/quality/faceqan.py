@@ -23,9 +23,9 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from prefiqs_jax.backbones import Backbone, Preprocessing
+from prefiqs_jax.backbones import Preprocessing
 from prefiqs_jax.execution.batches import ImageFunction
-from prefiqs_jax.execution.precision import Precision, at_precision
+from prefiqs_jax.execution.precision import at_precision
 from prefiqs_jax.quality.draws import Draws
 from prefiqs_jax.quality.keys import image_keys
 from prefiqs_jax.quality.method import Method, Passes, need_gradients
@@ -145,20 +145,10 @@ def quality_of(cosines: NDArray[np.float64]) -> NDArray[np.float64]:
     return ((1 + noisy.mean(0)) / 2 * steady * symmetry) ** EXPONENT
 
 
-def _check(backbone: Backbone, precision: Precision) -> None:
-    del backbone
-    need_gradients(NAME, precision)
-
-
 def _make(passes: Passes, draws: Draws) -> Scorer:
     taps = passes.backbone.taps
     apply_fn = taps.apply_for_gradients if taps else passes.backbone.apply_fn
-    drawn: dict[str, Any] = {
-        "samples": draws.faceqan_samples,
-        "steps": draws.faceqan_steps,
-        "epsilon": draws.faceqan_epsilon,
-        "seed": draws.seed,
-    }
+    drawn = draws.of(NAME)
     function = similarities(
         at_precision(apply_fn, passes.precision), passes.backbone.preprocessing, **drawn
     )
@@ -177,6 +167,6 @@ METHODS = (
         "52 + 40 backward",
         "Babnik, Peer and Štruc (2022). FaceQAN. ICPR. arXiv:2212.02127",
         _make,
-        _check,
+        lambda _, precision: need_gradients(NAME, precision),
     ),
 )

@@ -21,7 +21,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
@@ -31,7 +30,13 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.batches import ImageFunction
 from prefiqs_jax.execution.precision import Precision, at_precision
 from prefiqs_jax.quality.draws import Draws
-from prefiqs_jax.quality.method import Method, Passes, need_gradients, need_taps
+from prefiqs_jax.quality.method import (
+    Method,
+    Passes,
+    need_gradients,
+    need_taps,
+    one_image,
+)
 from prefiqs_jax.quality.scorer import Scorer, scorer
 
 NAME = "grafiqs"
@@ -130,9 +135,9 @@ def _check(backbone: Backbone, precision: Precision) -> None:
             "convolutions; use the original weights, or leave the method out"
         )
         raise InputError(message)
-    pixels = backbone.preprocessing
-    image = jax.ShapeDtypeStruct((1, pixels.height, pixels.width, 3), np.float32)
-    seen = jax.eval_shape(lambda p, x: taps.observe(p, x, ()), backbone.params, image)
+    seen = jax.eval_shape(
+        lambda p, x: taps.observe(p, x, ()), backbone.params, one_image(backbone)
+    )
     if not seen.norms or len(seen.stages) + 1 != len(OUTPUTS):
         message = (
             f"grafiqs needs BatchNorms of feature maps in four stages, which "

@@ -22,9 +22,8 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.execution.batches import ImageFunction
-from prefiqs_jax.execution.precision import Precision, at_precision
+from prefiqs_jax.execution.precision import at_precision
 from prefiqs_jax.execution.slices import in_slices
 from prefiqs_jax.quality.draws import Draws
 from prefiqs_jax.quality.keys import image_keys
@@ -161,22 +160,13 @@ def kept_features(keys: Array, number: Array | int, count: int, kept: int) -> Ar
     return jax.vmap(draw)(keys)
 
 
-def _check(backbone: Backbone, precision: Precision) -> None:
-    del precision
-    need_taps(NAME, backbone)
-
-
 def _make(passes: Passes, draws: Draws) -> Scorer:
-    taps, size = passes.taps, passes.slice_size
+    taps = passes.taps
     trunk, head = (
         at_precision(part, passes.precision) for part in (taps.trunk, taps.head)
     )
-    drawn: dict[str, Any] = {
-        "passes": draws.serfiq_passes,
-        "dropout": draws.serfiq_dropout,
-        "seed": draws.seed,
-    }
-    function = mean_distances(in_slices(trunk, size) if size else trunk, head, **drawn)
+    drawn = draws.of(NAME)
+    function = mean_distances(in_slices(trunk, passes.slice_size), head, **drawn)
     # The head is one product with large weights: the more images at once the better.
     run = passes.run(function, slices=False)
     return scorer(
@@ -193,6 +183,6 @@ METHODS = (
         "1 + 100 of the layers behind the dropout",
         "Terhörst et al. (2020). SER-FIQ. CVPR. arXiv:2003.09373",
         _make,
-        _check,
+        lambda backbone, _: need_taps(NAME, backbone),
     ),
 )

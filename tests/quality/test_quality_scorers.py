@@ -9,7 +9,8 @@ from quality.quality_networks import PROVENANCE, opened, pictures, tiny_iresnet
 from toy import toy_backbone
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.execution.batches import in_batches, sliced
+from prefiqs_jax.execution.batches import in_batches
+from prefiqs_jax.execution.slices import in_slices
 from prefiqs_jax.masks import globally, layerwise, magnitude, pruning_delta
 from prefiqs_jax.quality import METHODS, Draws, image_seeds, make_scorers
 from prefiqs_jax.sensitivity import drift, first_order
@@ -153,7 +154,7 @@ def test_slices_change_nothing():
 
     images, seeds = pictures(12, (4, 4)), np.arange(12, dtype=np.uint32)
     plain = in_batches(function, np.float32(2), 12)(images, seeds)
-    cut = in_batches(sliced(function, 4), np.float32(2), 12)(images, seeds)
+    cut = in_batches(in_slices(function, 4, axis=-1), np.float32(2), 12)(images, seeds)
     np.testing.assert_allclose(cut, plain, rtol=1e-4)
     np.testing.assert_array_equal(plain[1], seeds)
 
