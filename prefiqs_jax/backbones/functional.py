@@ -49,6 +49,10 @@ class Blueprint:
         trees = own if params is None else (params, statistics)
         return nnx.merge(self.graph, *map(nnx.State, trees))
 
+    def run(self, params: Params, statistics: Params, images: Array) -> Array:
+        """Compute raw embeddings, in the types that are given."""
+        return self.module(params, statistics)(images)
+
 
 @dataclasses.dataclass(frozen=True)
 class _SameKey:
@@ -126,12 +130,8 @@ def order_of_use(plan: Blueprint, image: tuple[int, ...]) -> list[str]:
     list of str
         As the keys of ``plan.shapes``; those of one layer in the order of ONNX.
     """
-
-    def run(params: Params, statistics: Params, images: Any) -> Array:
-        return plan.module(params, statistics)(images)
-
     images = jax.ShapeDtypeStruct((2, *image), np.float32)
-    program = jax.make_jaxpr(run)(plan.params, plan.statistics, images).jaxpr
+    program = jax.make_jaxpr(plan.run)(plan.params, plan.statistics, images).jaxpr
     paths = {id(v): path for v, path in zip(program.invars, plan.shapes, strict=False)}
     used = [id(v) for equation in program.eqns for v in equation.invars]
     layers = dict.fromkeys(_layer(paths[v]) for v in used if v in paths)
@@ -166,11 +166,7 @@ def bind(plan: Blueprint, tensors: Mapping[str, np.ndarray]) -> tuple[Params, Ap
         ``(params, images) -> raw embeddings``, with the running statistics closed over
         and cast to the type of the images.
     """
-
-    def run(params: Params, statistics: Params, images: Array) -> Array:
-        return plan.module(params, statistics)(images)
-
-    return bind_function(run, tensors)
+    return bind_function(plan.run, tensors)
 
 
 def bind_function(

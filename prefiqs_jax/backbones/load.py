@@ -9,10 +9,12 @@ from typing import Any
 
 from prefiqs_jax.backbones.architecture import Architecture
 from prefiqs_jax.backbones.backbone import Backbone, Provenance
+from prefiqs_jax.backbones.functional import bind_function
 from prefiqs_jax.backbones.identity import weights_digest
 from prefiqs_jax.backbones.official import OFFICIAL
 from prefiqs_jax.backbones.quality import quality_head
 from prefiqs_jax.backbones.reading import Network, read
+from prefiqs_jax.backbones.taps import make_taps
 from prefiqs_jax.backbones.zoo import ARCHITECTURES, ONNX, architecture
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.version import __version__
@@ -57,7 +59,7 @@ def load_backbone(
         and every tensor that does not fit.
     """
     network = _read(name, weights, pixels)
-    params, apply_fn = network.bind(network.tensors)
+    params, apply_fn = bind_function(network.run, network.tensors)
     backbone = Backbone(
         network.name,
         params,
@@ -66,7 +68,7 @@ def load_backbone(
         network.preprocessing,
         network.provenance,
         quality_head(network.tensors),
-        network.taps(network.tensors),
+        make_taps(network.plan, network.tensors) if network.plan else None,
     )
     provenance = dataclasses.replace(
         network.provenance, weights_sha256=weights_digest(backbone)
@@ -190,30 +192,25 @@ def _read(
     name: str | None, weights: str | os.PathLike[str] | None, pixels: str | None
 ) -> Network:
     embedded = check_choice(name, weights)
+    place = None
     if embedded is not None:
         asset = importlib.resources.files("prefiqs_jax") / "assets" / embedded
         with importlib.resources.as_file(asset) as path:
             network = read(name, path)
     elif weights == HUB:
-        network = _fetched(architecture(str(name)))
+        place = OFFICIAL[architecture(str(name)).name]
+        assert isinstance(place, HubFile)  # check_choice
+        network = read(name, fetch(place))
     else:
         network = read(name, Path(str(weights)))
-    if pixels is None:
-        return network
-    preprocessing = network.preprocessing.with_pixels(pixels)
-    return dataclasses.replace(network, preprocessing=preprocessing)
-
-
-def _fetched(found: Architecture) -> Network:
-    place = OFFICIAL[found.name]
-    assert isinstance(place, HubFile)  # check_choice
-    network = read(found.name, fetch(place))
-    provenance = dataclasses.replace(network.provenance, hub=str(place))
-    network = dataclasses.replace(network, provenance=provenance)
-    if place.channels is None:
-        return network
-    pixels = dataclasses.replace(network.preprocessing, channels=place.channels)
-    return dataclasses.replace(network, preprocessing=pixels)
+    expected, provenance = network.preprocessing, network.provenance
+    if place is not None:
+        provenance = dataclasses.replace(provenance, hub=str(place))
+        channels = place.channels or expected.channels
+        expected = dataclasses.replace(expected, channels=channels)
+    if pixels is not None:
+        expected = expected.with_pixels(pixels)
+    return dataclasses.replace(network, preprocessing=expected, provenance=provenance)
 
 
 def provenance_record(backbone: Backbone) -> dict[str, Any]:

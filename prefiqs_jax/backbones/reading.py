@@ -2,28 +2,22 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jax import Array
 
 from prefiqs_jax.backbones.architecture import Architecture
 from prefiqs_jax.backbones.backbone import Provenance
-from prefiqs_jax.backbones.functional import (
-    Blueprint,
-    bind,
-    bind_function,
-    order_of_use,
-    with_epsilons,
-)
+from prefiqs_jax.backbones.functional import Blueprint, order_of_use, with_epsilons
 from prefiqs_jax.backbones.onnx_graph import read_network
 from prefiqs_jax.backbones.preprocessing import Preprocessing
 from prefiqs_jax.backbones.stated import stated_epsilons
-from prefiqs_jax.backbones.taps import Taps, make_taps
 from prefiqs_jax.backbones.zoo import ARCHITECTURES, ONNX, OTHERWISE, architecture
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.types import ApplyFn, Params
+from prefiqs_jax.types import Params
 from prefiqs_jax.weights import mapping, store
 from prefiqs_jax.weights.prefixes import strip_prefix
 from prefiqs_jax.weights.source import Source, checked_digest, read_source
@@ -41,10 +35,10 @@ class Network:
         As of :class:`~prefiqs_jax.backbones.Backbone`.
     tensors
         Path (``params/…``, ``statistics/…``) to array.
-    bind
-        Makes parameters and function of `tensors`.
-    taps
-        Opens the network up, if that can be done.
+    run
+        ``(params, statistics, images) -> raw embeddings``.
+    plan
+        Blueprint of a port; None for the graph of an ONNX file.
     """
 
     name: str
@@ -52,8 +46,8 @@ class Network:
     preprocessing: Preprocessing
     provenance: Provenance
     tensors: Tensors
-    bind: Callable[[Mapping[str, np.ndarray]], tuple[Params, ApplyFn]]
-    taps: Callable[[Mapping[str, np.ndarray]], Taps | None] = lambda _: None
+    run: Callable[[Params, Params, Any], Array]
+    plan: Blueprint | None = None
 
 
 def read(name: str | None, path: Path) -> Network:
@@ -112,8 +106,8 @@ def _network(
         preprocessing or found.preprocessing,
         provenance,
         tensors,
-        lambda tensors: bind(plan, tensors),
-        lambda tensors: make_taps(plan, tensors),
+        plan.run,
+        plan,
     )
 
 
@@ -242,7 +236,7 @@ def _read_graph(path: Path) -> Network:
         Preprocessing(height=height, width=width, mean=mean, std=std),
         _provenance(path, digest, "onnx", folded=graph.folded),
         dict(graph.tensors),
-        lambda tensors: bind_function(graph.apply, tensors),
+        graph.apply,
     )
 
 
