@@ -28,6 +28,7 @@ from prefiqs_jax.backbones.networks.layers import (
     per_image,
 )
 from prefiqs_jax.backbones.networks.squeeze import Identity, SqueezeExcitation
+from prefiqs_jax.backbones.places import Places, before_strides
 from prefiqs_jax.weights.mapping import Entry
 
 BLOCKS = {
@@ -184,6 +185,12 @@ class IR(nnx.Module):
             x = layer(x)
         norm, _, _, linear, features = self.output_layer
         return features(dense(linear, per_image(norm(x))))
+
+    def places(self) -> Places:
+        """Say where stages and tail are."""
+        ends = before_strides([unit.stride for unit in self.body])
+        tail = ("output_layer/3", "output_layer/4")
+        return Places(tail, tuple(f"body/{i}" for i in ends))
 
 
 def torch_entries(shapes: Shapes) -> dict[str, Entry]:

@@ -31,6 +31,7 @@ from prefiqs_jax.backbones.networks.layers import (
     per_image,
 )
 from prefiqs_jax.backbones.networks.squeeze import Identity, SqueezeExcitation
+from prefiqs_jax.backbones.places import Places
 from prefiqs_jax.backbones.quality import QualityHead
 from prefiqs_jax.weights.mapping import Entry
 
@@ -160,6 +161,12 @@ class IResNet(nnx.Module):
             for block in layer:
                 x = block(x)
         return self.features(dense(self.fc, per_image(self.bn2(x))))
+
+    def places(self) -> Places:
+        """Say where stages and tail are."""
+        layers = (self.layer1, self.layer2, self.layer3, self.layer4)
+        ends = (f"layer{s}/{len(layer) - 1}" for s, layer in enumerate(layers, 1))
+        return Places(("fc", "features"), tuple(ends))
 
 
 def _norm(channels: int, epsilon: float, folded: bool, rngs: nnx.Rngs) -> nnx.Module:

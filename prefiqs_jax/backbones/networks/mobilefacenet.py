@@ -28,6 +28,7 @@ from prefiqs_jax.backbones.networks.squeeze import (
     Identity,
     VectorConv,
 )
+from prefiqs_jax.backbones.places import Places, before_strides
 
 BLOCKS = (1, 4, 6, 2)
 SCALE = 2
@@ -227,6 +228,11 @@ class MobileFaceNet(nnx.Module):
             x = layer(x)
         return self.features(self.conv_sep(x))
 
+    def places(self) -> Places:
+        """Say where stages and tail are."""
+        tail = ("features/layers/2", "features/layers/3")
+        return Places(tail, tuple(f"layers/{i}" for i in (1, 3, 5, 7)))
+
 
 class NamedBlock(nnx.Module):
     """Xiaoccer's convolution, BatchNorm and PReLU, by name rather than by number."""
@@ -325,3 +331,13 @@ class XiaoccerMobileFaceNet(nnx.Module):
         for block in self.blocks:
             x = block(x)
         return self.linear1(per_image(self.linear7(self.conv2(x))))
+
+    def places(self) -> Places:
+        """Say where stages and tail are."""
+        # The third convolution of a block, after those of one pixel and its BatchNorm.
+        ends = before_strides([block.conv[3].stride for block in self.blocks])
+        return Places(
+            ("linear1/conv", "linear1/bn"),
+            ("dw_conv1", *(f"blocks/{i}" for i in ends)),
+            ("linear1/bn",),
+        )

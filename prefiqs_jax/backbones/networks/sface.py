@@ -24,6 +24,7 @@ from prefiqs_jax.backbones.networks.layers import (
     dense,
     per_image,
 )
+from prefiqs_jax.backbones.places import Places, before_strides
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.weights.mapping import Entry
 
@@ -85,6 +86,12 @@ class SFace(nnx.Module):
         for name, _ in _separable():
             x = getattr(self, name)(getattr(self, f"{name}_dw")(x))
         return self.fc1(dense(self.pre_fc1, per_image(self.bn1(x))))
+
+    def places(self) -> Places:
+        """Say where stages and tail are."""
+        ends = before_strides([stride for _, stride in SEPARABLE])
+        # The first of them ends the part of full size, which is no stage.
+        return Places(("pre_fc1", "fc1"), tuple(f"conv_{i + 2}" for i in ends[1:]))
 
 
 def onnx_entries(shapes: Shapes) -> dict[str, Entry]:

@@ -17,6 +17,7 @@ from flax import nnx
 from jax import Array
 
 from prefiqs_jax.backbones.networks.layers import BatchNorm, dense, per_image
+from prefiqs_jax.backbones.places import Places
 
 # Width and depth of each size.
 SIZES = {
@@ -187,3 +188,7 @@ class ViT(nnx.Module):
         inner, inner_norm, outer, outer_norm = self.feature
         x = inner_norm(dense(inner, per_image(self.norm(x))))
         return outer_norm(dense(outer, x))
+
+    def places(self) -> Places:
+        """Say where stages and tail are."""
+        return Places(tuple(f"feature/{i}" for i in range(4)))
