@@ -81,18 +81,9 @@ def blueprint(build: Build) -> Blueprint:
 def with_epsilons(plan: Blueprint, epsilons: Mapping[str, float]) -> Blueprint:
     """Give every normalisation the epsilon that a file states for it.
 
-    Parameters
-    ----------
-    plan
-        Shapes of the network, with the epsilons of the architecture.
-    epsilons
-        Path of a normalisation, such as ``layer1/0/bn1``, to its epsilon; none at all
-        = as the architecture has it.
-
-    Raises
-    ------
-    InputError
-        If one of them is left out, unknown, negative or not finite.
+    `epsilons` maps the path of a normalisation, such as ``layer1/0/bn1``, to its
+    epsilon; none at all = as the architecture has it. InputError if one of them is left
+    out, unknown, negative or not finite.
     """
     if not epsilons:
         return plan
@@ -118,17 +109,8 @@ def with_epsilons(plan: Blueprint, epsilons: Mapping[str, float]) -> Blueprint:
 def order_of_use(plan: Blueprint, image: tuple[int, ...]) -> list[str]:
     """List the paths of all tensors, layer by layer as the network runs.
 
-    Parameters
-    ----------
-    plan
-        Shapes of the network.
-    image
-        Shape of an image, (height, width, 3).
-
-    Returns
-    -------
-    list of str
-        As the keys of ``plan.shapes``; those of one layer in the order of ONNX.
+    `image` is the shape of an image, (height, width, 3). Those of one layer come in the
+    order of ONNX.
     """
     images = jax.ShapeDtypeStruct((2, *image), np.float32)
     program = jax.make_jaxpr(plan.run)(plan.params, plan.statistics, images).jaxpr
@@ -172,20 +154,7 @@ def bind(plan: Blueprint, tensors: Mapping[str, np.ndarray]) -> tuple[Params, Ap
 def bind_function(
     run: Callable[[Params, Params, Array], Array], tensors: Mapping[str, np.ndarray]
 ) -> tuple[Params, ApplyFn]:
-    """Give a function of (params, statistics, images) its weights.
-
-    Parameters
-    ----------
-    run
-        Maps both trees and images to raw embeddings, in the types it is given.
-    tensors
-        Path (``params/…``, ``statistics/…``) to array.
-
-    Returns
-    -------
-    params, apply_fn
-        As of :func:`bind`.
-    """
+    """Give a function of (params, statistics, images) its weights, as :func:`bind`."""
     both = unflatten(tensors)
     # Copies: the arrays may be mapped from a file that changes or goes away. They are
     # NumPy's, since jnp.array would compile a program for every shape.
@@ -206,13 +175,6 @@ def as_stored(statistics: Any, dtype: Any) -> Any:
     program of one device and in one of many: 1/√(variance + ε) then differs, and a
     derivative jumps wherever a PReLU's input lies that close to zero. Behind a barrier
     rows are the same on any number of devices.
-
-    Parameters
-    ----------
-    statistics
-        Nested dicts of arrays.
-    dtype
-        Type of the images.
     """
     cast = jax.tree.map(lambda s: jnp.asarray(s, dtype), statistics)
     return jax.lax.optimization_barrier(cast)

@@ -81,20 +81,8 @@ def check_choice(
 ) -> str | None:
     """Refuse what :func:`load_backbone` could not load, before any file is read.
 
-    Parameters
-    ----------
-    name, weights
-        As for :func:`load_backbone`.
-
-    Returns
-    -------
-    str or None
-        The file that comes with the package, if that is to be loaded.
-
-    Raises
-    ------
-    InputError
-        If the name is unknown, the weights are missing, or the hub has none.
+    Gives the file that comes with the package, if that is to be loaded. InputError if
+    the name is unknown, the weights are missing, or the hub has none.
     """
     found = None if name in (None, ONNX) else architecture(str(name))
     if weights == HUB:

@@ -53,23 +53,10 @@ class Network:
 def read(name: str | None, path: Path) -> Network:
     """Read the weights of a network.
 
-    Parameters
-    ----------
-    name
-        A name of the zoo, or ``onnx`` for a network that its own graph describes; None
-        for a file that says which network it is.
-    path
-        The file.
-
-    Returns
-    -------
-    Network
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, or is of another network. One line names the file
-        and every tensor that does not fit.
+    The name is one of the zoo, or ``onnx`` for a network that its own graph describes;
+    None for a file that says which network it is. InputError if the file cannot be
+    read, or is of another network: one line names the file and every tensor that does
+    not fit.
     """
     if name == ONNX:
         return _read_graph(path)

@@ -28,12 +28,8 @@ def stated_epsilons(plan: Blueprint, users: Mapping[str, Node]) -> dict[str, flo
     Returns
     -------
     dict
-        Path of a normalisation (``bn1``) to its epsilon.
-
-    Raises
-    ------
-    InputError
-        If a node states another stride, padding, dilation or factor than the port has.
+        Path of a normalisation (``bn1``) to its epsilon. InputError if a node states
+        another stride, padding, dilation or factor than the port has.
 
     Examples
     --------

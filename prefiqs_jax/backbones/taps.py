@@ -73,19 +73,10 @@ class Taps:
 
 
 def make_taps(plan: Blueprint, tensors: Mapping[str, np.ndarray]) -> Taps | None:
-    """Open up a network.
+    """Open up a network; None if it does not say where its places are.
 
-    Parameters
-    ----------
-    plan
-        Its shapes.
-    tensors
-        As for :func:`~prefiqs_jax.backbones.bind`; only the statistics are kept.
-
-    Returns
-    -------
-    Taps or None
-        None if the network does not say where its places are.
+    `tensors` are those of :func:`~prefiqs_jax.backbones.bind`; only the statistics are
+    kept.
     """
     find = getattr(plan.module(), "places", None)
     if find is None:

@@ -47,22 +47,10 @@ _SPELLINGS = {_spelling(name): name for name in ARCHITECTURES}
 
 
 def architecture(name: str) -> Architecture:
-    """Look up an architecture by name, in any of its spellings.
+    """Look up an architecture by name, as ``prefiqs backbones`` lists it.
 
-    Parameters
-    ----------
-    name
-        As ``prefiqs backbones`` lists it. Case, hyphens and the field's short names do
-        not matter: ``AdaFace-IR-101``, ``arcface_r50``, ``arcface_mbf``.
-
-    Returns
-    -------
-    Architecture
-
-    Raises
-    ------
-    InputError
-        If there is none of that name; says which is the nearest.
+    Case, hyphens and the field's short names do not matter: ``AdaFace-IR-101``,
+    ``arcface_r50``, ``arcface_mbf``. InputError, with the nearest, if there is none.
     """
     found = ARCHITECTURES.get(name) or ARCHITECTURES.get(
         _SPELLINGS.get(_spelling(name), "")
@@ -120,13 +108,7 @@ def _where(found: Architecture) -> str:
 
 
 def details(name: str) -> list[tuple[str, str]]:
-    """Say all that is known of one backbone, as (what, text).
-
-    Raises
-    ------
-    InputError
-        If there is none of that name.
-    """
+    """Say all that is known of one backbone, as (what, text)."""
     found = architecture(name)
     place = OFFICIAL.get(found.name)
     rows = [

@@ -48,25 +48,10 @@ def mxnet_entries(shapes: Shapes, fixed: Collection[str] = FIXED) -> dict[str, E
 def entries_of_file(shapes: Shapes, path: Path) -> dict[str, Entry]:
     """Make the table for one file, with the scales that are 1 in its own network.
 
-    Parameters
-    ----------
-    shapes
-        Path to shape, as :attr:`Blueprint.shapes` gives them.
-    path
-        The file of the weights. For ``NAME-0000.params``, a file ``NAME-symbol.json``
-        beside it says which scales MXNet ignores; without one it is that of `FIXED`.
-        ONNX has no such rule, so of an .onnx file every scale counts.
-
-    Returns
-    -------
-    dict
-        As of `mxnet_entries`.
-
-    Raises
-    ------
-    InputError
-        The symbol file is damaged, or is that of another network: it lacks a BatchNorm
-        or has another epsilon.
+    For ``NAME-0000.params``, a file ``NAME-symbol.json`` beside it says which scales
+    MXNet ignores; without one it is that of `FIXED`. ONNX has no such rule, so of an
+    .onnx file every scale counts. InputError if the symbol file is damaged, or is that
+    of another network: it lacks a BatchNorm or has another epsilon.
     """
     if path.suffix.lower() == ".onnx":
         return mxnet_entries(shapes, fixed=())

@@ -71,23 +71,12 @@ def read_network(path: Path) -> OnnxNetwork:
     path
         A .onnx file of opset 7 or later: one image in, one table of embeddings out.
 
-    Returns
-    -------
-    OnnxNetwork
-        The weights by name, and the function of weights and images.
-
     Raises
     ------
     InputError
         The file is damaged, has control flow, weights in another file, several inputs
         or outputs that may be meant, or operators that are not read: all of those are
         listed before anything is computed.
-
-    Examples
-    --------
-    >>> network = read_network(Path("glintr100.onnx"))  # doctest: +SKIP
-    >>> tree = unflatten(network.tensors)  # doctest: +SKIP
-    >>> network.apply(tree["params"], tree["statistics"], images)  # doctest: +SKIP
     """
     path = Path(path)
     model = open_model(path)
