@@ -23,19 +23,9 @@ Run: TypeAlias = Callable[[NDArray, NDArray[np.uint32]], NDArray[np.float64]]
 def in_batches(function: ImageFunction, weights: Any, batch_size: int) -> Run:
     """Make the function that takes any number of images, ``batch_size`` at a time.
 
-    Parameters
-    ----------
-    function
-        Computes every image alone.
-    weights
-        What it gets as its first argument.
-    batch_size
-        Smaller batches are filled up, so that nothing compiles twice.
-
-    Returns
-    -------
-    callable
-        ``(images, seeds) -> numbers``; InputError where memory runs out.
+    `function` computes every image alone, and gets `weights` as its first argument.
+    Smaller batches are filled up, so that nothing compiles twice. InputError where
+    memory runs out.
     """
     compiled = jax.jit(function, compiler_options=compiler_options())
 

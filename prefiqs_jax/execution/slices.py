@@ -69,10 +69,8 @@ def cache_friendly(apply_fn: ApplyFn) -> ApplyFn:
 
 
 def slices_of(batch: int) -> list[int]:
-    """Sizes of slices that a batch can be cut into, the better first.
+    """List sizes of slices that a batch can be cut into, the better first.
 
-    Examples
-    --------
     >>> slices_of(32), slices_of(12), slices_of(7)
     ([8, 4], [6, 4, 3], [])
     """
@@ -83,12 +81,8 @@ def slices_of(batch: int) -> list[int]:
 def default_slice(batch: int, intensity: float) -> int | None:
     """Give the size of slices that is best as a rule; None = the whole batch at once.
 
-    Parameters
-    ----------
-    batch
-        Images of one device.
-    intensity
-        Operations a byte of the network, see :func:`network_intensity`.
+    `batch` counts the images of one device; `intensity` is operations a byte, see
+    :func:`network_intensity`.
     """
     if jax.default_backend() != "cpu" or intensity >= MEMORY_BOUND:
         return None
@@ -98,13 +92,8 @@ def default_slice(batch: int, intensity: float) -> int | None:
 def network_intensity(apply_fn: ApplyFn, params: Params, image: Any) -> float:
     """Count the operations of a network for each byte that its linearised pass keeps.
 
-    Parameters
-    ----------
-    apply_fn, params
-        The network; nothing is computed, shapes are enough.
-    image
-        One preprocessed image, shape (1, height, width, channels), or its
-        ``jax.ShapeDtypeStruct``.
+    Nothing is computed, shapes are enough: `image` is one preprocessed image (1,
+    height, width, channels), or its ``jax.ShapeDtypeStruct``.
     """
     jaxpr = jax.make_jaxpr(apply_fn)(params, image).jaxpr
     return operations(jaxpr) / max(1, kept_bytes(apply_fn, params, image))

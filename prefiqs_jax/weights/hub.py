@@ -62,6 +62,9 @@ def fetch(
 ) -> Path:
     """Get a weight file from the hub, or from the local cache of earlier fetches.
 
+    No token is sent, whatever the user's machine has stored: weights that need one are
+    got by hand. A file at a commit that is in the cache needs no network.
+
     Parameters
     ----------
     place
@@ -86,11 +89,6 @@ def fetch(
         No network, offline and not in the cache, no such repository, revision or file,
         a repository with restricted access, a download that breaks off, a disk that is
         full, another digest, or a name that is no weight file. One line with the cure.
-
-    Notes
-    -----
-    No token is sent, whatever the user's machine has stored: weights that need one are
-    got by hand. A file at a commit that is in the cache needs no network.
     """
     _check(place)
     # It costs a fifth of a second, which a network from a file should not.

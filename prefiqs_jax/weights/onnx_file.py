@@ -33,11 +33,6 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str], dict[str, U
     transposition) is computed here, and takes the name of the weight without the
     quantiser's suffixes. So a network and its quantised copy give the same names.
 
-    Parameters
-    ----------
-    path
-        A .onnx file with its weights inside.
-
     Returns
     -------
     tensors
@@ -82,8 +77,6 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str], dict[str, U
 def plain_name(name: str) -> str:
     """Remove the suffixes that quantisers append to the name of a weight.
 
-    Examples
-    --------
     >>> plain_name("conv_1_conv2d_weight_reshaped")
     'conv_1_conv2d_weight'
     """

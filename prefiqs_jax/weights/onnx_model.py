@@ -59,18 +59,11 @@ class Node:
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """The network of a file.
+    """The network of a file: its ``onnx.GraphProto`` and its nodes in order.
 
-    Attributes
-    ----------
-    graph
-        The ``onnx.GraphProto``, with inputs, outputs and initialisers.
-    nodes
-        Its nodes in order; at least one, and none with control flow.
-    opset
-        Version of ONNX's own operators; 0 if the file states none.
-    budget
-        How many bytes may be made of its constants.
+    At least one node, and none with control flow; `opset` is the version of ONNX's own
+    operators, 0 if the file states none; `budget` is how many bytes may be made of its
+    constants.
     """
 
     graph: Any
@@ -82,11 +75,8 @@ class Model:
 def open_model(path: Path) -> Model:
     """Parse an ONNX file, without the data of other files.
 
-    Raises
-    ------
-    InputError
-        The file is damaged, holds no network, has control flow, or would unpack
-        to far more than its size.
+    InputError if the file is damaged, holds no network, has control flow, or would
+    unpack to far more than its size.
     """
     from onnx import ModelProto
 
@@ -106,24 +96,12 @@ def open_model(path: Path) -> Model:
 
 
 def to_array(tensor: Any) -> np.ndarray:
-    """Return the values of an ONNX tensor that the file itself holds.
+    """Return the values of an ``onnx.TensorProto`` that the file itself holds.
 
-    Parameters
-    ----------
-    tensor
-        An ``onnx.TensorProto``.
-
-    Returns
-    -------
-    array
-        In the tensor's own shape and type, but bfloat16 as float32 and integers of 4
-        bits as 8 bits, since NumPy has neither. May be read-only.
-
-    Raises
-    ------
-    InputError
-        The values are in another file, not as many as the shape says, or of a type that
-        has no place in a network's weights.
+    In the tensor's own shape and type, but bfloat16 as float32 and integers of 4 bits
+    as 8 bits, since NumPy has neither. May be read-only. InputError if the values are
+    in another file, not as many as the shape says, or of a type that has no place in a
+    network's weights.
     """
     from onnx import TensorProto, numpy_helper
 

@@ -25,25 +25,12 @@ MAX_GROWTH = 16
 
 
 def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Read the state dict of a .pth, .pt or .ckpt file.
+    """Read the state dict of a .pth, .pt or .ckpt file, and why the rest is ignored.
 
-    Parameters
-    ----------
-    path
-        A file of ``torch.save``, in its zip format or the one before torch 1.6, for any
-        device. Zip files are mapped into memory rather than read.
-
-    Returns
-    -------
-    tensors
-        The state dict: floats as float32, integers as they are.
-    ignored
-        The file's other entries and why they are ignored.
-
-    Raises
-    ------
-    InputError
-        No torch; the file is damaged, would run code, or holds no state dict.
+    Files of ``torch.save`` in its zip format, which are mapped into memory rather than
+    read, or in the one before torch 1.6, for any device. Floats come as float32,
+    integers as they are. InputError if there is no torch, or the file is damaged, would
+    run code, or holds no state dict.
     """
     with naming(path):
         torch = _torch()

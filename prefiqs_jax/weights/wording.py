@@ -12,8 +12,6 @@ AGAIN = "get the file again"
 def shown(name: object, width: int = 80) -> str:
     """Return a name from a file on one printable line of limited width.
 
-    Examples
-    --------
     >>> shown("fc.weight")
     'fc.weight'
     >>> len(shown("two" + chr(10) + "lines").splitlines())
@@ -28,8 +26,6 @@ def shown(name: object, width: int = 80) -> str:
 def listed(names: Iterable[object], limit: int = 3) -> str:
     """Return the first few names and the number of the others.
 
-    Examples
-    --------
     >>> listed(["a", "b", "c", "d", "e"])
     'a, b, c and 2 more'
     """
