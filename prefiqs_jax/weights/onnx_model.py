@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.weights.floats import from_bfloat16
+from prefiqs_jax.weights.floats import BFLOAT16
 from prefiqs_jax.weights.onnx_scan import check_size
 from prefiqs_jax.weights.wording import listed, naming, parsing, shown
 
@@ -120,7 +120,7 @@ def to_array(tensor: Any) -> np.ndarray:
         raise InputError(message)
     array = numpy_helper.to_array(tensor)
     if kind == "BFLOAT16" and array.dtype.kind == "u":  # as onnx before 1.19 has it
-        array = from_bfloat16(np.asarray(array, np.uint16))
+        array = np.asarray(array, np.uint16).view(BFLOAT16)
     # Each onnx version has other NumPy types of its own for these.
     wanted = {"BFLOAT16": np.float32, "INT4": np.int8, "UINT4": np.int8}.get(kind)
     array = array if wanted is None else array.astype(wanted)

@@ -11,7 +11,7 @@ import numpy as np
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.files import atomic, clear_beside
-from prefiqs_jax.weights.floats import as_float32, from_bfloat16
+from prefiqs_jax.weights.floats import BFLOAT16, as_float32
 from prefiqs_jax.weights.wording import AGAIN, naming, parsing, shown
 
 FORMAT = "prefiqs-jax 1"
@@ -108,13 +108,11 @@ def _header(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> b
 
 
 def _array(data: mmap.mmap, name: str, part: Mapping, start: int) -> np.ndarray:
-    brain = part["dtype"] == "BF16"
-    if not brain and part["dtype"] not in _DTYPES:
+    dtype = BFLOAT16 if part["dtype"] == "BF16" else _DTYPES.get(part["dtype"])
+    if dtype is None:
         message = f"{shown(name)} has the type {part['dtype']}; save it as float32"
         raise InputError(message)
-    dtype = np.dtype(np.uint16) if brain else _DTYPES[part["dtype"]]
     first = start + part["data_offsets"][0]
     count = math.prod(part["shape"])
     array = np.frombuffer(data, dtype.newbyteorder("<"), count, first)
-    array = array.reshape(part["shape"])
-    return from_bfloat16(array) if brain else as_float32(array)
+    return as_float32(array.reshape(part["shape"]))
