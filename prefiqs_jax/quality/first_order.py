@@ -47,16 +47,8 @@ def first_order_scorer(
 ) -> Scorer:
     """Make the scorer of the first order, 1 + 2 S forwards.
 
-    Parameters
-    ----------
-    backbone, masks
-        Network and pruning directions.
-    batch_size, precision
-        Batch size and precision of the passes.
-    drift
-        Whether to give PreFIQs, too: 1 + 3 S forwards, the step of a sweep.
-    norm
-        Whether to give the embedding's norm, too, which costs nothing here.
+    With `drift` it gives PreFIQs, too: 1 + 3 S forwards, the step of a sweep. With
+    `norm` it gives the embedding's norm, too, which costs nothing here.
     """
     problem = prepare(
         backbone.apply_fn,

@@ -45,20 +45,10 @@ OUTPUTS = ("image", "block1", "block2", "block3", "block4")
 
 
 def statistics_loss(observed: Observed) -> Array:
-    """Compute the mismatch L of BatchNorm statistics of each image.
+    """Compute the mismatch L of BatchNorm statistics of each image, shape (batch,).
 
-    Parameters
-    ----------
-    observed
-        Inputs and running statistics of the BatchNorms.
+    It is the mean over BatchNorms, whatever their channels.
 
-    Returns
-    -------
-    Array
-        Shape (batch,): the mean over BatchNorms, whatever their channels.
-
-    Examples
-    --------
     >>> from prefiqs_jax.backbones.taps import NormInput
     >>> x = jnp.array([1.0, 3.0]).reshape(1, 2, 1, 1)  # mean 2, biased variance 1
     >>> norm = NormInput(x, mean=jnp.array([0.0]), var=jnp.array([4.0]))
@@ -87,20 +77,10 @@ def gradient_magnitudes(
 ) -> ImageFunction:
     """Make the function that computes the raw scores of GraFIQs, lower = better.
 
-    Parameters
-    ----------
-    observe
-        ``(params, images, shifts) -> Observed``, as of
-        :class:`prefiqs_jax.backbones.taps.Taps`.
+    It maps (params, images, seeds), of which it does not use the seeds, to scores of
+    shape (5, batch), in the order of :data:`OUTPUTS`; `observe` is that of
+    :class:`prefiqs_jax.backbones.taps.Taps`.
 
-    Returns
-    -------
-    callable
-        ``(params, images, seeds) -> scores`` of shape (5, batch), in the order of
-        :data:`OUTPUTS`; the seeds are not used.
-
-    Notes
-    -----
     As published for iResNet, of which ``block1`` to ``block4`` are the outputs of
     ``layer1`` to ``layer4``. For other networks "block k" is completed here as the end
     of the k-th stage: the last feature map of a half, a quarter, an eighth and a
