@@ -95,7 +95,7 @@ def mean_distances(
 
 
 def mean_pairwise_distance(rows: Array) -> Array:
-    """Average the Euclidean distance over all pairs of two different rows, (count, dim).
+    """Average the Euclidean distance over all pairs of different rows (count, dim).
 
     By differences: from products, distances near zero would be rounding errors.
 
@@ -118,7 +118,7 @@ def quality_of(distance: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def kept_features(keys: Array, number: Array | int, count: int, kept: int) -> Array:
-    """Draw which of `count` features of each image stay in pass `number`: (batch, count).
+    """Draw which features of each image stay in pass `number`, (batch, count).
 
     `keys` are those of the images, see `image_keys`; one stays with probability
     `kept` / LEVELS.
