@@ -8,11 +8,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.weights.source import file_sha256
+from prefiqs_jax.weights.source import READERS, file_sha256
 from prefiqs_jax.weights.wording import one_line, shown
-
-SUFFIXES = (".onnx", ".pth", ".pt", ".ckpt", ".safetensors", ".params")
-"""Kinds of file that may be fetched: weights, nothing that is run."""
 
 _OWN_FILE = "or give a file of your own with --weights FILE"
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
@@ -128,8 +125,8 @@ def _check(place: HubFile) -> None:
     if not _REPOSITORY.fullmatch(place.repository) or ".." in place.repository or odd:
         message = f"{place}: not the name of a file on the hub (OWNER/NAME/PATH)"
         raise InputError(message)
-    if PurePosixPath(place.file).suffix not in SUFFIXES:
-        message = f"{place}: no weight file; known kinds are {' '.join(SUFFIXES)}"
+    if PurePosixPath(place.file).suffix not in READERS:
+        message = f"{place}: no weight file; known kinds are {' '.join(READERS)}"
         raise InputError(message)
     if place.sha256 is not None and not _SHA256.fullmatch(place.sha256):
         message = f"{place}: {shown(place.sha256)} is no SHA-256 in lower case"

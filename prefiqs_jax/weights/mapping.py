@@ -59,11 +59,6 @@ class MappingError(InputError):
                 parts.append(f"{len(names)}{noun} {words} ({listed(names)})")
         super().__init__(f"{', '.join(parts)}; {self._cure()}")
 
-    @property
-    def count(self) -> int:
-        """Number of problems."""
-        return sum(len(getattr(self, kind)) for kind in KINDS)
-
     def _cure(self) -> str:
         if self.missing or self.unexpected or self.misshapen:
             return "choose the architecture that these weights were trained with"

@@ -18,7 +18,7 @@ def shown(name: object, width: int = 80) -> str:
     1
     """
     text = str(name)
-    # A hostile or damaged file may hold line breaks or terminal codes in its names.
+    # A crafted or damaged file may hold line breaks or terminal codes in its names.
     text = text if text and text.isprintable() else repr(text)
     return text if len(text) <= width else text[: width - 1] + "…"
 

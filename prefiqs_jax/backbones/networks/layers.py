@@ -27,7 +27,7 @@ class PReLU(nnx.Module):
 
 
 class BatchNorm(nnx.BatchNorm):
-    """Normalise by stored statistics, so that no image sees its batch mates.
+    """Normalise by stored statistics, so that no image sees another of its batch.
 
     Without `affine` there is neither scale nor bias, as in PyTorch.
     """
