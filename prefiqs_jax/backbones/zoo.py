@@ -123,7 +123,7 @@ def details(name: str) -> list[tuple[str, str]]:
     if isinstance(place, HubFile):
         rows += [
             ("weights", f"--weights hub, or a file: {place}"),
-            ("SHA-256", place.sha256 or "not published"),
+            ("SHA-256", place.sha256),
             ("their licence", place.licence),
         ]
         if place.channels not in (None, found.preprocessing.channels):

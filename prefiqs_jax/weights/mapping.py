@@ -33,13 +33,7 @@ class Entry:
 
 
 class MappingError(InputError):
-    """Tensors and architecture differ; carries every difference, not just the first.
-
-    Parameters
-    ----------
-    problems
-        Names by kind of problem, in the order of `KINDS`; kinds without any are empty.
-    """
+    """Tensors and architecture differ; has the names of every kind of problem in `KINDS`."""
 
     missing: list[str]
     unexpected: list[str]

@@ -15,20 +15,9 @@ from jax import Array
 def shifted_depthwise(x: Array, kernel: Array, stride: int, padding: int) -> Array:
     """Convolve each channel with its own filter as a sum of shifted products.
 
-    Parameters
-    ----------
-    x
-        Shape (batch, height, width, channels).
-    kernel
-        Shape (size, size, 1, channels).
-    stride, padding
-        Step, and zeros on every side, in both directions.
-
-    Returns
-    -------
-    Array
-        Shape (batch, ⌊(height + 2 padding - size) / stride⌋ + 1, the same of the
-        width, channels).
+    Images are (batch, height, width, channels), the kernel is (size, size, 1,
+    channels); stride and padding are those of both directions. The result has the
+    height ⌊(height + 2 padding - size) / stride⌋ + 1, and such a width.
     """
     size = kernel.shape[0]
     height, width = ((n + 2 * padding - size) // stride + 1 for n in x.shape[1:3])

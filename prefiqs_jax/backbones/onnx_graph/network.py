@@ -31,25 +31,19 @@ class OnnxNetwork:
         with their outputs last, so that masks treat them as those of any backbone;
         everything with one value per channel with one axis; other learned constants
         as ``table``, which no mask prunes. A tensor that two nodes use is there once.
-    uses
-        Path of the tensor at every use, in the order of the nodes and their inputs.
-    users
-        The node of every use.
+    uses, users
+        Path of the tensor, and the node, at every use, in the order of the graph.
     apply
         ``(params, statistics, images) -> raw embeddings``: nested dicts of those
         arrays, images (batch, height, width, 3), result (batch, dim). Pure, image by
         image, in the type of its arguments (float32 or float64).
-    input_size
-        Height and width of the images.
-    embedding_dim
-        Length of an embedding.
+    input_size, embedding_dim
+        Height and width of the images; length of an embedding.
     scales_pixels
         Whether the graph itself shifts and scales pixels, so that it takes 0 to 255.
     folded
         Whether the exporter has merged BatchNorms with the convolutions before them,
         so that their weights are not those that were trained; None = not known.
-    operators
-        How often each operator runs.
     """
 
     tensors: Mapping[str, np.ndarray]
