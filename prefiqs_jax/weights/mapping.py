@@ -33,7 +33,7 @@ class Entry:
 
 
 class MappingError(InputError):
-    """Tensors and architecture differ; has the names of every kind of problem in `KINDS`."""
+    """Tensors and architecture differ: names by every kind of problem in `KINDS`."""
 
     missing: list[str]
     unexpected: list[str]

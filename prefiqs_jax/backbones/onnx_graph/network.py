@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -54,7 +53,6 @@ class OnnxNetwork:
     embedding_dim: int
     scales_pixels: bool
     folded: bool | None
-    operators: Counter[str]
 
 
 def read_network(path: Path) -> OnnxNetwork:
@@ -96,7 +94,6 @@ def read_network(path: Path) -> OnnxNetwork:
             embedding_dim=_embedding_dim(apply, tensors, image.size),
             scales_pixels=scales_pixels(nodes, image.name),
             folded=is_folded(nodes, uses),
-            operators=Counter(node.operator for node in nodes),
         )
 
 
