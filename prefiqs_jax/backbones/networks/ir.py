@@ -13,6 +13,7 @@ Huang et al. (2020). CurricularFace. CVPR. arXiv:2004.00288. Code: backbone/mode
 Kim et al. (2022). AdaFace. CVPR. arXiv:2204.00964. Code: net.py.
 """
 
+import functools
 import re
 from collections.abc import Iterable
 
@@ -80,34 +81,21 @@ class Unit(nnx.Module):
         return y + x[:, :: self.stride, :: self.stride]
 
 
-def curricularface_layers(
-    channels_in: int, channels_out: int, stride: int, *, rngs: nnx.Rngs
+def _pair_layers(
+    channels_in: int, channels_out: int, stride: int, *, between: bool, rngs: nnx.Rngs
 ) -> list[nnx.Module]:
-    """Two convolutions, no BatchNorm between the first and its PReLU."""
+    """Two convolutions; `between`: a BatchNorm between the first and its PReLU."""
     return [
         BatchNorm(channels_in, rngs=rngs),
         conv(channels_in, channels_out, 3, 1, rngs=rngs),
+        *([BatchNorm(channels_out, rngs=rngs)] if between else []),
         PReLU(channels_out),
         conv(channels_out, channels_out, 3, stride, rngs=rngs),
         BatchNorm(channels_out, rngs=rngs),
     ]
 
 
-def adaface_layers(
-    channels_in: int, channels_out: int, stride: int, *, rngs: nnx.Rngs
-) -> list[nnx.Module]:
-    """Two convolutions, each with a BatchNorm."""
-    return [
-        BatchNorm(channels_in, rngs=rngs),
-        conv(channels_in, channels_out, 3, 1, rngs=rngs),
-        BatchNorm(channels_out, rngs=rngs),
-        PReLU(channels_out),
-        conv(channels_out, channels_out, 3, stride, rngs=rngs),
-        BatchNorm(channels_out, rngs=rngs),
-    ]
-
-
-def bottleneck_layers(
+def _bottleneck_layers(
     channels_in: int, channels_out: int, stride: int, *, rngs: nnx.Rngs
 ) -> list[nnx.Module]:
     """1×1 to a quarter of the channels, 3×3, and 1×1 back, which has the stride."""
@@ -126,9 +114,9 @@ def bottleneck_layers(
 
 
 LAYERS = {
-    "curricularface": curricularface_layers,
-    "adaface": adaface_layers,
-    "bottleneck": bottleneck_layers,
+    "curricularface": functools.partial(_pair_layers, between=False),
+    "adaface": functools.partial(_pair_layers, between=True),
+    "bottleneck": _bottleneck_layers,
 }
 
 
