@@ -86,19 +86,10 @@ class Architecture:
 def blocks_of(
     names: Iterable[str], block: str, stages: Iterable[str] = "1234"
 ) -> tuple[int, ...]:
-    """Count the blocks of each stage by the names of a file's tensors.
+    """Count the blocks of each stage by the names of all tensors of a file.
 
-    Parameters
-    ----------
-    names
-        All of them.
-    block
-        Pattern of the beginning of a name, with groups for stage and block.
-    stages
-        What the first group may be.
+    `block` is the pattern of the beginning of a name, with groups for stage and block.
 
-    Examples
-    --------
     >>> names = ["conv1.weight", "layer1.0.bn1.bias", "layer1.1.bn1.bias"]
     >>> blocks_of(names, r"layer(.)[.](.+?)[.]")
     (2, 0, 0, 0)

@@ -67,14 +67,9 @@ def mxnet_entries(
 ) -> dict[str, Entry]:
     """Make the table from MXNet's names, without ``arg:`` and ``aux:``.
 
-    Parameters
-    ----------
-    shapes, flattened
-        As for `pytorch_entries`.
-    layer
-        Maps the path of a layer to MXNet's name of it.
-    fixed
-        BatchNorms, by MXNet's name, whose scale becomes 1 whatever the file holds.
+    `layer` maps the path of a layer to MXNet's name of it; `fixed` has the BatchNorms,
+    by MXNet's name, whose scale becomes 1 whatever the file holds. The rest as for
+    `pytorch_entries`.
     """
 
     def key(scope: str, leaf: str) -> str:

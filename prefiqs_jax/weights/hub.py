@@ -52,12 +52,13 @@ def fetch(
     """Get a weight file from the hub, or from the local cache of earlier fetches.
 
     No token is sent, whatever the user's machine has stored: weights that need one are
-    got by hand. A file at a commit that is in the cache needs no network.
+    got by hand. A file at a commit that is in the cache needs no network. It must not
+    be changed there; its digest is checked every time.
 
     Parameters
     ----------
     place
-        What to get. Its digest is checked every time.
+        What to get.
     progress
         Show a bar while loading.
     endpoint
@@ -66,11 +67,6 @@ def fetch(
     cache
         Folder of the cache; by default that of the ``huggingface_hub`` package
         (``HF_HOME``, otherwise ``~/.cache/huggingface``), shared with its other users.
-
-    Returns
-    -------
-    Path
-        The file in the cache. It must not be changed.
 
     Raises
     ------

@@ -33,21 +33,11 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str], dict[str, U
     transposition) is computed here, and takes the name of the weight without the
     quantiser's suffixes. So a network and its quantised copy give the same names.
 
-    Returns
-    -------
-    tensors
-        Arrays in the order of use: floats as float32, integers as they are. The slopes
-        of PReLU are (C,), in whatever form the file has them.
-    ignored
-        Constants that are no weights, and why.
-    users
-        Name of each tensor to the node that takes it.
-
-    Raises
-    ------
-    InputError
-        The file is damaged, keeps its weights in another file, has control flow, or
-        would unpack to far more than its size.
+    Gives the arrays in the order of use, floats as float32, integers as they are, the
+    slopes of PReLU (C,), in whatever form the file has them; the constants that are no
+    weights, and why; and the node that takes each array. InputError if the file is
+    damaged, keeps its weights in another file, has control flow, or would unpack to far
+    more than its size.
     """
     model = open_model(path)
     with naming(path), parsing():
