@@ -105,11 +105,24 @@ def _run(jaxpr: Any, constants: Sequence[Any], arguments: Sequence[Any]) -> list
         elif inner is not None:
             found = _run(inner.jaxpr, inner.consts, operands)
         else:
-            parts, settings = equation.primitive.get_bind_params(equation.params)
-            found = equation.primitive.bind(*parts, *operands, **settings)
-            found = found if equation.primitive.multiple_results else [found]
+            known = {
+                a: values[a] for a in equation.invars if not isinstance(a, core.Literal)
+            }
+            found = _as_it_is(equation, list(known), jaxpr)(*known.values())
         values |= zip(equation.outvars, found, strict=True)
     return [read(atom) for atom in jaxpr.outvars]
+
+
+def _as_it_is(equation: Any, inputs: list[Any], jaxpr: Any) -> Any:
+    """Make the function that runs one equation of a jaxpr."""
+    alone = jaxpr.replace(
+        constvars=[],
+        invars=inputs,
+        outvars=equation.outvars,
+        eqns=[equation],
+        effects=equation.effects,
+    )
+    return core.jaxpr_as_fun(core.ClosedJaxpr(alone, []))
 
 
 def _product(equation: Any, operands: list[Any]) -> Any:
@@ -129,15 +142,14 @@ def _inlined(equation: Any) -> Any:
     within loops (``scan``, ``while``) stay in float32; no network here has one on an
     accelerator.
     """
-    for name in ("jaxpr", "call_jaxpr"):
-        body = equation.params.get(name)
-        if body is not None and equation.primitive.name not in ("scan", "while"):
-            closed = body if hasattr(body, "consts") else None
-            if equation.primitive.name in _CHECKPOINTS:
-                closed = core.ClosedJaxpr(body, [])
-            if closed is not None and _holds_products(closed.jaxpr):
-                return closed
-    return None
+    name, settings = equation.primitive.name, equation.params
+    if name in ("scan", "while"):
+        return None
+    body = settings.get("jaxpr", settings.get("call_jaxpr"))
+    if name in _CHECKPOINTS:
+        body = core.ClosedJaxpr(body, [])
+    holds = hasattr(body, "consts") and _holds_products(body.jaxpr)
+    return body if holds else None
 
 
 def _holds_products(jaxpr: Any) -> bool:
