@@ -14,7 +14,7 @@ _MOVES = (
     (
         "backbones.",
         "backbones.convolutions.",
-        "convolution depthwise direct reverse winograd",
+        "convolution depthwise reverse winograd",
     ),
     (
         "backbones.",
@@ -32,6 +32,7 @@ MOVED = {
     for old, new, names in _MOVES
     for name in names.split()
 } | {
+    "prefiqs_jax.backbones.direct": "prefiqs_jax.backbones.convolutions.convolution",
     "prefiqs_jax.aliases": "prefiqs_jax.types",
     "prefiqs_jax.arguments": "prefiqs_jax.cli.options",
     "prefiqs_jax.bench": "prefiqs_jax.cli.bench",

@@ -12,15 +12,13 @@ AGAIN = "get the file again"
 def shown(name: object, width: int = 80) -> str:
     """Return a name from a file on one printable line of limited width.
 
-    Examples
-    --------
     >>> shown("fc.weight")
     'fc.weight'
     >>> len(shown("two" + chr(10) + "lines").splitlines())
     1
     """
     text = str(name)
-    # A hostile or damaged file may hold line breaks or terminal codes in its names.
+    # A crafted or damaged file may hold line breaks or terminal codes in its names.
     text = text if text and text.isprintable() else repr(text)
     return text if len(text) <= width else text[: width - 1] + "…"
 
@@ -28,8 +26,6 @@ def shown(name: object, width: int = 80) -> str:
 def listed(names: Iterable[object], limit: int = 3) -> str:
     """Return the first few names and the number of the others.
 
-    Examples
-    --------
     >>> listed(["a", "b", "c", "d", "e"])
     'a, b, c and 2 more'
     """
