@@ -146,6 +146,5 @@ def kendall(
     for place, copies in enumerate(weights.astype(np.intp)):
         one, other = np.repeat(x, copies), np.repeat(y, copies)
         if len(one) and np.ptp(one) and np.ptp(other):
-            # Without a p-value, whose exact distribution takes long.
-            found[place] = stats.kendalltau(one, other, method="asymptotic")[0]
+            found[place] = stats.kendalltau(one, other)[0]
     return found

@@ -94,17 +94,13 @@ def equal_error_rate(similarity: ArrayLike, mated: ArrayLike) -> float:
     -------
     float
         Equal error rate: 0 if some threshold separates the two kinds, 0.5 if all
-        similarities are equal.
+        similarities are equal. Other conventions (the mean of the two rates where they
+        are nearest, the convex hull) differ by up to one comparison's share.
 
     Raises
     ------
     InputError
         If shapes differ, a similarity is not finite, or one kind is missing.
-
-    Notes
-    -----
-    Other conventions (the mean of the two rates at the threshold where they are
-    nearest, the convex hull of the points) differ by up to one comparison's share.
 
     Examples
     --------
