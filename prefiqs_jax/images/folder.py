@@ -11,6 +11,7 @@ import os
 import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import SupportsIndex
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images.identities import (
@@ -66,7 +67,7 @@ class ImageFolder:
         text = json.dumps(self.identities)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def take(self, places: Iterable[int]) -> "ImageFolder":
+    def take(self, places: Iterable[SupportsIndex]) -> "ImageFolder":
         """Give a folder of some of the images, in the order of these indices."""
         chosen = tuple(places)
         return dataclasses.replace(

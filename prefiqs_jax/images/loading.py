@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -73,7 +73,7 @@ def load_batches(
     width: int,
     batch_size: int,
     needed_by: str = "the network",
-    on_bad_image: Literal["fail", "skip"] = "fail",
+    on_bad_image: str = "fail",
     batches: Sequence[int] | None = None,
     transform: Transform | None = None,
     workers: int | None = None,

@@ -1,11 +1,12 @@
 """Open an image as far as its header, without warnings and with one kind of error."""
 
 import contextlib
+import io
 import os
 import stat
 import warnings
 from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
@@ -13,6 +14,8 @@ from prefiqs_jax.errors import InputError
 
 # Only these parsers run on the user's files, whatever the files are called.
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM")
+
+ByteFile = io.BytesIO | io.BufferedReader | io.FileIO
 
 _ORIENTATION_TAG = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)
@@ -94,7 +97,7 @@ def pillow_errors(name: str) -> Iterator[None]:
 @contextlib.contextmanager
 def regular_file(
     path: str | os.PathLike[str], name: str, *, buffered: bool = True
-) -> Iterator[BinaryIO]:
+) -> Iterator[ByteFile]:
     """Open a file for reading, if it is one and not empty.
 
     Without a buffer it is read at once, in a third less time than with one.
@@ -112,7 +115,7 @@ def regular_file(
         raise BadImage(name, f"cannot be read: {error.strerror}") from None
 
 
-def open_header(file: BinaryIO, name: str) -> ImageFile.ImageFile:
+def open_header(file: ByteFile, name: str) -> ImageFile.ImageFile:
     """Parse an image's header; pixels stay undecoded.
 
     Run it inside `quiet_pillow`, or in a thread after `silence_pillow`.
@@ -159,7 +162,7 @@ def check_size(name: str, size: tuple[int, int], needed: NeededSize) -> int:
     raise BadImage(name, reason)
 
 
-def check_header(file: BinaryIO, name: str, needed: NeededSize | None) -> None:
+def check_header(file: ByteFile, name: str, needed: NeededSize | None) -> None:
     """Parse a header; BadImage if it is none, or of another size than needed."""
     size = upright_size(open_header(file, name))
     if needed:

@@ -51,7 +51,7 @@ def judge(
             "the weights of this network?"
         )
         raise InputError(message)
-    count, with_mirrors = len(codes), len(raw[0]) == 2
+    count, people, with_mirrors = len(codes), int(codes.max()) + 1, len(raw[0]) == 2
     if with_mirrors:
         first, second = np.divmod(np.arange(count**2), count)
     else:
@@ -62,7 +62,7 @@ def judge(
     sums = []
     for index in usable:
         similarity = (units[index][0] @ units[index][-1].T)[first, second]
-        sums.append(moments(codes[first], codes[second], similarity, codes.max() + 1))
+        sums.append(moments(codes[first], codes[second], similarity, people))
         if fmr is not None:
             threshold = threshold_at_fmr(similarity[~mated], fmr)
             fits[index]["eer"] = equal_error_rate(similarity, mated)
@@ -79,7 +79,7 @@ def judge(
             "separation": float(whole[place]),
             "low": low,
             "high": high,
-            "clearly_worse": percentile_interval(margin, level)[1] < 0,
+            "clearly_worse": bool(percentile_interval(margin, level)[1] < 0),
         }
     return fmr, fits
 

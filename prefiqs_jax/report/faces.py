@@ -53,7 +53,7 @@ def choose_faces(
     most = min(count, (len(chosen) + 1) // 2)
     least = min(count, len(chosen) // 2)
     both = pd.concat([chosen.iloc[:most], chosen.iloc[::-1].iloc[:least]])
-    table = both[["image", "identity", "sparsity", "drift", "quality"]]
+    table = both.loc[:, ["image", "identity", "sparsity", "drift", "quality"]].copy()
     table.insert(0, "rank", [*range(1, most + 1), *range(1, least + 1)])
     table.insert(0, "end", ["most stable"] * most + ["least stable"] * least)
     return table.reset_index(drop=True)

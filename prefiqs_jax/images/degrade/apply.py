@@ -1,10 +1,10 @@
 """Images degraded by a known severity, with nothing else changed."""
 
 import operator
-from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from prefiqs_jax.errors import InputError, check_choice
 from prefiqs_jax.images.degrade.blur import gaussian_blur, motion_blur
@@ -61,11 +61,7 @@ DEGRADATIONS: dict[str, Degradation] = {each.__name__: each for each in _BUILT_I
 
 
 def degrade(
-    images: np.ndarray,
-    name: str,
-    severity: float | Sequence[float] | np.ndarray,
-    *,
-    seed: int | Sequence[int] | np.ndarray = 0,
+    images: np.ndarray, name: str, severity: ArrayLike, *, seed: ArrayLike = 0
 ) -> np.ndarray:
     """Degrade images by a known severity.
 
@@ -144,7 +140,7 @@ def _checked(images: np.ndarray) -> np.ndarray:
     return images
 
 
-def _severities(severity: float | Sequence[float] | np.ndarray, n: int) -> np.ndarray:
+def _severities(severity: ArrayLike, n: int) -> np.ndarray:
     try:
         severities = np.asarray(severity, np.float64)
     except (TypeError, ValueError):
@@ -158,7 +154,7 @@ def _severities(severity: float | Sequence[float] | np.ndarray, n: int) -> np.nd
     return np.broadcast_to(severities, n)
 
 
-def _seeds(seed: int | Sequence[int] | np.ndarray, n: int) -> list[tuple[int, int]]:
+def _seeds(seed: ArrayLike, n: int) -> list[tuple[int, int]]:
     """Give (seed, place) of each image; its own seed leaves no role to its place."""
     # As objects, so that one number with a fraction does not change the others.
     seeds = np.asarray(seed, object)

@@ -1,7 +1,6 @@
 """Whether five points can be the landmarks of an upright face in an image."""
 
 import numpy as np
-from jaxtyping import Float
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images.geometry.templates import LANDMARKS
@@ -10,9 +9,7 @@ _THINNEST = 1e-6
 _ORDER = "give them as " + ", ".join(LANDMARKS) + ", as seen in the image"
 
 
-def check_landmarks(
-    landmarks: Float[np.ndarray, "5 2"], size: tuple[int, ...] | None = None
-) -> None:
+def check_landmarks(landmarks: np.ndarray, size: tuple[int, ...] | None = None) -> None:
     """Refuse landmarks that no upright face has.
 
     Parameters

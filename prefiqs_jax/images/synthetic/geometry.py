@@ -174,7 +174,7 @@ def hit(
     """
     turn = rotation(capture)
 
-    def once(_: int, found: tuple[Array, ...]) -> tuple[Array, ...]:
+    def once(_: Array | int, found: tuple[Array, ...]) -> tuple[Array, ...]:
         lifted, v = found[0], found[2]
         across = x - lifted * turn[0, 2]
         down = y - lifted * turn[1, 2]

@@ -66,8 +66,9 @@ def faces(
     ((2, 112, 112, 3), dtype('uint8'))
     """
 
-    def chunk(*keys: Array) -> Array:
-        return _render(*_draw(*keys, variation), side_px)
+    def chunk(identity_keys: Array, capture_keys: Array) -> Array:
+        people, captures = _draw(identity_keys, capture_keys, variation)
+        return _render(people, captures, side_px)
 
     counts = len(identity_keys), len(capture_keys)
     return _in_chunks(chunk, (identity_keys, capture_keys), counts)
