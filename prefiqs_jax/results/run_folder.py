@@ -192,7 +192,7 @@ def read_manifest(run: str | os.PathLike[str]) -> dict[str, Any]:
     return functools.reduce(_together, others, first)
 
 
-def _format(manifest: Mapping[str, Any]) -> int:
+def _format(manifest: Mapping[str, Any]) -> Any:
     return manifest.get("format", 1)
 
 
