@@ -79,6 +79,7 @@ def make_scorers(
 
     Examples
     --------
+    >>> import numpy as np
     >>> from prefiqs_jax.backbones import load_backbone
     >>> from prefiqs_jax.quality import image_seeds
     >>> made = make_scorers(load_backbone("demo"), ["random", "norm"], batch_size=2)
