@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 from jaxtyping import Float, Int, UInt8
+from training import Trainable
 
 from prefiqs_jax.backbones.preprocessing import Preprocessing
-from prefiqs_jax.backbones.training import Trainable
 
 # Below this squared sine (an angle of 0.001) float32 has lost the angle in 1 - cos²,
 # and the root would have a derivative without bound.

@@ -29,10 +29,9 @@ from arcface import adamw, initial_state, make_step
 from demo_record import collect
 from numpy.typing import NDArray
 from tqdm import tqdm
+from training import Trainable, save_trained, tensors_of, trainable
 
 from prefiqs_jax.backbones import load_backbone
-from prefiqs_jax.backbones.load import save_trained
-from prefiqs_jax.backbones.training import Trainable, tensors_of, trainable
 from prefiqs_jax.backbones.zoo import architecture
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.precision import DEFAULT_PRECISION

@@ -17,19 +17,9 @@ def unknown(
 ) -> InputError:
     """Make the error for a name that is none of those known, with the nearest of them.
 
-    Parameters
-    ----------
-    what
-        What the name is of, such as ``"mask"``.
-    value
-        The name that was given.
-    known
-        Every name that there is.
-    listed
-        How the message lists them, if not one after another.
+    `what` is what the name is of, such as ``"mask"``; `listed` is how the message lists
+    the known names, if not one after another.
 
-    Examples
-    --------
     >>> str(unknown("colour", "gren", ["red", "green"]))
     "unknown colour 'gren'; did you mean green? known: red, green"
     """

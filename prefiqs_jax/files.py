@@ -56,14 +56,8 @@ def clear_partial(folder: str | os.PathLike[str], pattern: str = "*") -> None:
     """Remove temporary files of :func:`atomic` whose process is dead.
 
     A living process holds a lock on each of its own. Where the file system keeps no
-    locks nothing is removed.
-
-    Parameters
-    ----------
-    folder
-        Where to look, not below.
-    pattern
-        Names of the files that were to be written, as :mod:`fnmatch` has them.
+    locks nothing is removed. The pattern is that of the files that were to be written,
+    as :mod:`fnmatch` has them.
     """
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
@@ -90,15 +84,13 @@ def _to_stderr(line: str) -> None:
 def lock_folder(
     folder: str | os.PathLike[str], doing: str, say: Callable[[str], None] = _to_stderr
 ) -> Iterator[None]:
-    """Keep other processes out of a folder while this one works there.
+    """Keep other processes out of a folder, which exists, while this one works there.
 
     The lock is advisory, and the kernel's: that of a killed process is free. Its file,
     ``.lock``, tells who holds it, and is removed in the end.
 
     Parameters
     ----------
-    folder
-        A folder that exists.
     doing
         What this process does there, for the others' message: "sweeping", say.
     say

@@ -14,7 +14,7 @@ _MOVES = (
     (
         "backbones.",
         "backbones.convolutions.",
-        "convolution depthwise direct reverse winograd",
+        "convolution depthwise reverse winograd",
     ),
     (
         "backbones.",
@@ -25,22 +25,25 @@ _MOVES = (
     ("fiqa.", "fiqa.bootstrap.", "differences intervals replicates resampling"),
     ("fiqa.", "fiqa.labels.", "clustering label_optimisation"),
     ("fiqa.", "fiqa.verification.", "pairs similarity templates"),
-    (
-        "images.align.",
-        "images.geometry.",
-        "crop landmarks misalign templates",
-    ),
+    ("images.align.", "images.geometry.", "crop landmarks misalign templates"),
 )
 MOVED = {
     f"prefiqs_jax.{old}{name}": f"prefiqs_jax.{new}{name}"
     for old, new, names in _MOVES
     for name in names.split()
 } | {
+    "prefiqs_jax.backbones.direct": "prefiqs_jax.backbones.convolutions.convolution",
     "prefiqs_jax.aliases": "prefiqs_jax.types",
     "prefiqs_jax.arguments": "prefiqs_jax.cli.options",
     "prefiqs_jax.bench": "prefiqs_jax.cli.bench",
     "prefiqs_jax.images.degrade.ladder": "prefiqs_jax.images.degrade.apply",
+    "prefiqs_jax.benchmarks.groups": "prefiqs_jax.benchmarks.comparisons",
+    "prefiqs_jax.benchmarks.pictures": "prefiqs_jax.benchmarks.compared",
+    "prefiqs_jax.images.assembling": "prefiqs_jax.images.loading",
+    "prefiqs_jax.images.encode": "prefiqs_jax.images.decode",
     "prefiqs_jax.plots.notes": "prefiqs_jax.plots.shared",
+    "prefiqs_jax.plots.picture_sheet": "prefiqs_jax.plots.image_sheet",
+    "prefiqs_jax.report.pictures": "prefiqs_jax.report.faces",
     "prefiqs_jax.report.supplement": "prefiqs_jax.report.write",
 }
 """Old path to new path."""

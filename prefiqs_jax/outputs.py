@@ -36,10 +36,8 @@ def write_outputs(
 
     Parameters
     ----------
-    folder
-        Made if it does not exist.
-    contents
-        Text or bytes, by path below the folder.
+    folder, contents
+        Folder, made if it does not exist; and text or bytes, by path below it.
     locked
         Whether the caller holds the folder's lock.
     all_of_it
@@ -61,7 +59,7 @@ def write_outputs(
         known = _read(folder)
         _check(folder, known, data)
         new = {name: hashlib.sha256(each).hexdigest() for name, each in data.items()}
-        # Both are known until all are written, lest a kill make a stranger of one.
+        # Both are known until all are written: a killed process may leave either.
         both = {name: [*known.get(name, ()), digest] for name, digest in new.items()}
         for below in {(folder / name).parent for name in [*data, LEDGER]}:
             clear_partial(make_folder(below))
@@ -77,23 +75,13 @@ def write_outputs(
 def check_outputs(folder: str | os.PathLike[str], names: Iterable[str]) -> None:
     """Refuse, before any work, a folder in which one of these files is not ours.
 
-    Raises
-    ------
-    InputError
-        If a file of one of these names was not written by :func:`write_outputs`, or
-        was changed since.
+    InputError if :func:`write_outputs` did not write it, or it was changed since.
     """
     _check(Path(folder), _read(Path(folder)), names)
 
 
 def is_unused(folder: str | os.PathLike[str]) -> bool:
-    """Tell whether a folder holds nothing but traces of calls that wrote nothing.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read.
-    """
+    """Tell whether a folder holds nothing but traces of calls that wrote nothing."""
     try:
         names = os.listdir(folder)
     except OSError as error:

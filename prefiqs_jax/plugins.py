@@ -1,6 +1,7 @@
-"""What installed packages add, by their entry points: networks, qualities, mask scores.
+"""What is found where it lies: in files of a folder here, or in installed packages.
 
-A package declares, in its ``pyproject.toml``, for example::
+An installed package adds networks, qualities and mask scores by entry points. It
+declares, in its ``pyproject.toml``, for example::
 
     [project.entry-points."prefiqs_jax.qualities"]
     sharpness = "my_package:METHOD"
@@ -8,13 +9,30 @@ A package declares, in its ``pyproject.toml``, for example::
 Nothing of it is imported before it is asked for by its name.
 """
 
+import importlib
+import pkgutil
 from collections.abc import Container
 from importlib.metadata import EntryPoint, entry_points
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from prefiqs_jax.errors import InputError
 
 Record = TypeVar("Record")
+
+
+def held_by_files(package: str, name: str) -> list[Any]:
+    """List what the modules of a package hold under a name, those that have it.
+
+    In the order of the modules' names. A new file needs no line elsewhere.
+
+    Examples
+    --------
+    >>> [entry.name for entry in held_by_files("prefiqs_jax.masks.scores", "ENTRY")]
+    ['magnitude', 'random']
+    """
+    found = pkgutil.iter_modules(importlib.import_module(package).__path__)
+    modules = [importlib.import_module(f"{package}.{module.name}") for module in found]
+    return [getattr(module, name) for module in modules if hasattr(module, name)]
 
 
 def plugin_names(group: str, taken: Container[str] = ()) -> list[str]:
@@ -23,21 +41,10 @@ def plugin_names(group: str, taken: Container[str] = ()) -> list[str]:
 
 
 def load_plugin(group: str, name: str, kind: type[Record]) -> Record:
-    """Import what an installed package offers under a name.
+    """Import what an installed package offers under one of the :func:`plugin_names`.
 
-    Parameters
-    ----------
-    group
-        Such as ``"prefiqs_jax.qualities"``.
-    name
-        One of :func:`plugin_names`.
-    kind
-        What it must be.
-
-    Raises
-    ------
-    InputError
-        If it cannot be imported or is something else; names package and entry point.
+    InputError that names package and entry point if it cannot be imported, or is not of
+    the kind that the group, such as ``"prefiqs_jax.qualities"``, needs.
     """
     entry = _found(group)[name]
     told = f"{name} of {entry.dist.name if entry.dist else 'an installed package'}"

@@ -104,10 +104,6 @@ CALLS: Mapping[str, Any] = {
 """What a pickle may call, by its name, and what is called instead."""
 
 
-def _empty_dict(machine: Any) -> None:
-    machine.stack.append(Pairs())
-
-
 def _dict(machine: Any) -> None:
     parts = machine.pop_mark()
     machine.stack.append(Pairs())
@@ -117,10 +113,6 @@ def _dict(machine: Any) -> None:
 def _set_item(machine: Any) -> None:
     value, key = machine.stack.pop(), machine.stack.pop()
     _add(machine, [key, value])
-
-
-def _set_items(machine: Any) -> None:
-    _add(machine, machine.pop_mark())
 
 
 def _add(machine: Any, parts: list[Any]) -> None:
@@ -147,24 +139,16 @@ _PLAIN = (
 _STANDARD: Mapping[int, Any] = pickle._Unpickler.dispatch
 STEPS: Mapping[int, Step] = {
     **{CODES[name]: _STANDARD[CODES[name]] for name in _PLAIN.split()},
-    CODES["EMPTY_DICT"]: _empty_dict,
+    CODES["EMPTY_DICT"]: lambda machine: machine.stack.append(Pairs()),
     CODES["DICT"]: _dict,
     CODES["SETITEM"]: _set_item,
-    CODES["SETITEMS"]: _set_items,
+    CODES["SETITEMS"]: lambda machine: _add(machine, machine.pop_mark()),
     # The standard library allocates as many bytes as these say they have.
     CODES["BYTEARRAY8"]: _STANDARD[CODES["BINBYTES8"]],
 }
 # What the standard library raises on damaged bytes, and on a stack that is short.
-_DAMAGE = (
-    pickle.UnpicklingError,
-    struct.error,
-    EOFError,
-    LookupError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    OverflowError,
-)
+_DAMAGE = (pickle.UnpicklingError, struct.error, EOFError, LookupError, TypeError)
+_DAMAGE += (ValueError, AttributeError, OverflowError)
 
 
 class _Counted(dict[int, Step]):
@@ -194,15 +178,10 @@ class _Counted(dict[int, Step]):
 
 
 class Unpickler(pickle._Unpickler):
-    """Follows the steps of a pickle of protocol 0 to 5, by Python 2 or 3.
+    """Follows so many steps of a pickle of protocol 0 to 5, by Python 2 or 3.
 
-    Parameters
-    ----------
-    file
-        Something whose ``read`` never allocates more than there is: ``io.BytesIO`` or
-        ``mmap.mmap``. It is left behind the end of the pickle.
-    most_steps
-        How many steps there may be; by default ``MAX_STEPS``.
+    The ``read`` of the file must never allocate more than there is, as of
+    ``io.BytesIO`` and ``mmap.mmap``. It is left behind the end of the pickle.
     """
 
     steps: ClassVar[Mapping[int, Step]] = STEPS
@@ -238,30 +217,12 @@ class Unpickler(pickle._Unpickler):
 
 
 def read_pickle(path: Path, most_bytes: int, cure: str) -> Any:
-    """Read a file that holds one pickle of plain values.
+    """Read a file that holds one pickle of plain values, at most so many bytes long.
 
-    Parameters
-    ----------
-    path
-        The file.
-    most_bytes
-        How long it may be.
-    cure
-        What to do where it holds something else, for the message.
-
-    Returns
-    -------
-    object
-        Text, bytes (strings of Python 2 among them), numbers, bools, None, lists and
-        tuples; `Pairs` for dicts, `Array` for NumPy arrays.
-
-    Raises
-    ------
-    InputError
-        If it is too long, damaged, or holds or asks for anything else. The message does
-        not name the file.
-    OSError
-        If it cannot be read.
+    Gives text, bytes (strings of Python 2 among them), numbers, bools, None, lists and
+    tuples; `Pairs` for dicts, `Array` for NumPy arrays. InputError, whose message names
+    the `cure` and not the file, if it is too long, damaged, or holds or asks for
+    anything else; OSError if it cannot be read.
     """
     size = path.stat().st_size
     if size > most_bytes:

@@ -1,12 +1,16 @@
-"""The recipes of CONTRIBUTING.md run as they stand, each by itself."""
+"""CONTRIBUTING.md runs: its recipes alone, its additions in a copy of the project."""
 
 import dataclasses
+import filecmp
 import os
 import re
 import shutil
 import subprocess
 import sys
+import types
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -19,22 +23,145 @@ PAGE = Path(__file__).resolve().parents[1] / "CONTRIBUTING.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 
 
-def recipes():
-    """List (heading, first line, code) of the Python blocks, top to bottom."""
+class Block(NamedTuple):
+    """A block of Python code."""
+
+    heading: str
+    line: int
+    code: str
+
+    @property
+    def path(self):
+        """The file that the block is, given in its first line; else none."""
+        found = re.match(r"# ((?:\w+/)+\w+\.py)\n", self.code)
+        return found[1] if found else None
+
+
+def blocks():
+    """List the blocks of the page, top to bottom."""
     found, heading = [], ""
     pattern = re.compile(r"^## ([^\n]+)$|^```python\n(.*?)^```$", re.M | re.S)
     for match in pattern.finditer(TEXT):
         if match[1]:
             heading = match[1]
         else:
-            found.append((heading, TEXT.count("\n", 0, match.start(2)), match[2]))
+            line = TEXT.count("\n", 0, match.start(2))
+            found.append(Block(heading, line, match[2]))
     return found
 
 
-RECIPES = {
-    f"{h}, {place}": (line, code) for place, (h, line, code) in enumerate(recipes())
+BLOCKS = blocks()
+FILES = {block.path: block.code for block in BLOCKS if block.path}
+ALONE = [
+    b for b in BLOCKS if not (b.path or "").startswith("tests/") and "assert " in b.code
+]
+MASK = BLOCKS[0].code
+
+
+def table():
+    """Give the files of each addition, as the page's table lists them."""
+    section = TEXT.partition("| addition |")[2].partition("\n\n")[0]
+    rows = [line.strip("|").split("|") for line in section.splitlines()[2:]]
+    return {words.strip(): re.findall(r"`([^`]+)`", files) for words, files in rows}
+
+
+TABLE = table()
+
+
+class Addition(NamedTuple):
+    """What is done beside writing the blocks, and what must hold then."""
+
+    most_files: int
+    edits: Mapping[str, tuple[str, str | Callable[[re.Match[str]], str]]]
+    """File to a pattern and what takes its place."""
+    tests: list[str]
+    """Words for pytest."""
+    code: str = ""
+    said: str = ""
+    """Code to run, and a word of what it prints."""
+
+
+LOADS_TINYNET = """
+import numpy as np
+from safetensors.numpy import save_file
+from prefiqs_jax.backbones import load_backbone
+from prefiqs_jax.backbones.zoo import architecture
+from prefiqs_jax.cli import main
+found = architecture("tinynet")
+shapes = {k: e.shape for k, e in found.entries(found.blueprint.shapes).items()}
+save_file({k: np.ones(s, np.float32) for k, s in shapes.items()}, "tiny.safetensors")
+assert load_backbone("tinynet", "tiny.safetensors").embedding_dim == 6
+main(["backbones", "tinynet"])
+"""
+ADDITIONS = {
+    "mask score": Addition(
+        2,
+        {
+            "tests/masks/test_contract.py": (
+                r"(\nMASKS = \[\n)",
+                r"\nfrom prefiqs_jax.masks.scores.largest import largest\1"
+                r'    pytest.param(globally(largest), True, id="global/largest"),\n',
+            )
+        },
+        ["tests/masks/test_contract.py", "-k=largest"],
+        "from prefiqs_jax.cli import main; main(['masks'])",
+        "global/largest",
+    ),
+    "backbone": Addition(
+        4,
+        {
+            "prefiqs_jax/backbones/official.py": (
+                r"(\nOFFICIAL: .* = {\n)",
+                rf"\1    {re.findall(r'`(.tinynet.: .*,)`', TEXT)[0]}\n",
+            ),
+            "README.md": (
+                r"(\| a PyTorch twin written for the tests.*? \| )(\d+)",
+                lambda found: f"{found[1]}{int(found[2]) + 1}",
+            ),
+        },
+        [
+            *("tests/backbones/test_ports.py", "tests/backbones/test_official.py"),
+            "tests/backbones/test_verified.py",
+            "-k=tinynet or elsewhere or readme",
+        ],
+        LOADS_TINYNET,
+        "github.com/me/tinynet",
+    ),
+    "quality": Addition(
+        3,
+        {
+            "prefiqs_jax/quality/methods.py": (
+                r"(import )(faceqan.*?\n(?s:.*?)for module in \()",
+                r"\1contrast, \2contrast, ",
+            )
+        },
+        ["tests/quality/test_contrast.py"],
+        "from prefiqs_jax.quality import METHODS; print(*METHODS)",
+        "contrast",
+    ),
+    "benchmark format": Addition(
+        2,
+        {},
+        [
+            *(
+                "tests/benchmarks/test_lst.py",
+                "tests/benchmarks/test_benchmark_listed.py",
+            ),
+            "-k=lst or kinds_are_found",
+        ],
+        "from prefiqs_jax.benchmarks import KINDS; print(*KINDS)",
+        "lst",
+    ),
+    "figure of every report": Addition(
+        2,
+        {},
+        [
+            "tests/plots/test_drift_paths.py",
+            "tests/report/test_report.py",
+            "-k=each_image_has or every_figure",
+        ],
+    ),
 }
-MASK, SCORE, QUALITY = "Add a mask, 0", "Add a mask, 1", "Try a quality, 5"
 
 
 @pytest.fixture(autouse=True)
@@ -46,93 +173,118 @@ def _same_degradations():
     DEGRADATIONS.update(before)
 
 
-def test_every_recipe_is_found():
-    assert [heading for heading, _, _ in recipes()] == [
+def test_every_block_is_found():
+    assert TEXT.count("```python") == len(BLOCKS)
+    assert [block.heading for block in ALONE] == [
         "Add a mask",
         "Add a mask",
         "Add a degradation",
         "Add a backbone",
         "Try a quality",
-        "Try a quality",
-        "Add a figure",
     ]
-    assert TEXT.count("```python") == len(RECIPES)
+    # What does not run alone is a file of an addition, and runs there.
+    listed = {path for files in TABLE.values() for path in files}
+    assert {b.path for b in BLOCKS if b not in ALONE} <= listed
+    assert set(FILES) <= listed
+    assert TABLE.keys() == ADDITIONS.keys()
 
 
-@pytest.mark.parametrize("heading", RECIPES)
-def test_recipe(heading, tmp_path, monkeypatch):
-    line, code = RECIPES[heading]
-    assert "assert " in code
+@pytest.mark.parametrize("block", ALONE, ids=lambda block: str(block.line))
+def test_recipe(block, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    for other in BLOCKS[: BLOCKS.index(block)]:
+        if other.heading == block.heading and other not in ALONE:
+            name = str(other.path).removesuffix(".py").replace("/", ".")
+            module = types.ModuleType(name)
+            exec(other.code, vars(module))
+            monkeypatch.setitem(sys.modules, name, module)
     # Blank lines in front, so that a traceback gives the line of the page.
-    program = compile("\n" * line + code, str(PAGE), "exec")
+    program = compile("\n" * block.line + block.code, str(PAGE), "exec")
     exec(program, {"__name__": "__main__"})
 
 
 def test_mask_recipe_by_name(tmp_path, monkeypatch):
     (name,) = set(re.findall(r"layerwise/my_masks\.py:\w+", TEXT))
     monkeypatch.chdir(tmp_path)
-    Path("my_masks.py").write_text(RECIPES[MASK][1], encoding="utf-8")
+    Path("my_masks.py").write_text(MASK, encoding="utf-8")
     weights = np.array([[3.0, 1.0], [4.0, 1.0]])
     mask = mask_named(name).mask_fn({"fc": weights}, 0.5)
     assert mask["fc"].tolist() == [[True, False], [True, False]]
 
 
-@pytest.fixture
-def package(tmp_path):
-    """Copy the package, and give a function that runs code on the copy."""
-    copied = tmp_path / "prefiqs_jax"
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(PAGE.parent / "prefiqs_jax", copied, ignore=ignored)
-
-    def run(code):
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(tmp_path)},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return done.stdout.strip()
-
-    return copied, run
+PARTS = ("prefiqs_jax", "tests", "README.md", "pyproject.toml")
 
 
-def test_a_built_in_score_is_one_file_and_its_test(package):
-    copied, run = package
-    (copied / "masks" / "scores" / "largest.py").write_text(RECIPES[SCORE][1])
-    code = "from prefiqs_jax.masks import mask_names; print(*mask_names())"
-    assert {"global/largest", "layerwise/largest"} <= set(run(code).split())
+def add(name, folder):
+    """Copy the project, make an addition there, and give the files that it touched."""
+    for part in PARTS:
+        if (PAGE.parent / part).is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(PAGE.parent / part, folder / part, ignore=ignored)
+        else:
+            shutil.copy(PAGE.parent / part, folder)
+    touched = set()
+    for path in TABLE[name]:
+        if path in FILES:
+            assert not (folder / path).exists()
+            (folder / path).write_text(FILES[path], encoding="utf-8")
+    for path, (pattern, words) in ADDITIONS[name].edits.items():
+        text, count = re.subn(pattern, words, (folder / path).read_text("utf-8"))
+        assert count == 1, f"{path}: {pattern}"
+        (folder / path).write_text(text, encoding="utf-8")
+    for path in folder.rglob("*"):
+        inside = path.relative_to(folder)
+        original = PAGE.parent / inside
+        if path.is_file() and not (
+            original.exists() and filecmp.cmp(path, original, shallow=False)
+        ):
+            touched.add(str(inside))
+    return touched
+
+
+@pytest.mark.parametrize("name", ADDITIONS)
+def test_an_addition_touches_the_files_that_the_page_lists(name, tmp_path):
+    assert add(name, tmp_path) == set(TABLE[name])
+    assert len(TABLE[name]) <= ADDITIONS[name].most_files
 
 
 @pytest.mark.slow
-def test_a_quality_is_one_file_and_a_word_and_its_test(package):
-    copied, run = package
-    (copied / "quality" / "contrast.py").write_text(RECIPES[QUALITY][1])
-    methods = copied / "quality" / "methods.py"
-    text = methods.read_text()
-    listed = "import faceqan, grafiqs, random, serfiq, shared"
-    assert text.count(listed) == 1
-    text = text.replace(listed, f"import contrast, {listed.removeprefix('import ')}")
-    methods.write_text(text.replace("(shared, grafiqs", "(contrast, shared, grafiqs"))
-    code = "from prefiqs_jax.quality import METHODS; print(*METHODS)"
-    assert "contrast" in run(code).split()
+@pytest.mark.parametrize("name", ADDITIONS)
+def test_an_addition_works_and_passes_its_tests(name, tmp_path):
+    if name == "backbone":
+        pytest.importorskip("torch")
+    add(name, tmp_path)
+    addition = ADDITIONS[name]
+
+    words = ["-q", "-n0", "-m", "", *addition.tests]
+    code = f"import pytest\nassert pytest.main({words}) == 0\n{addition.code}"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    passed, rest = re.split(r"\d+ passed", done.stdout)
+    assert not re.search(r"skipped|warning", passed + rest.splitlines()[0])
+    assert addition.said in rest
 
 
 def test_score_is_under_ten_lines():
-    body = re.search(r"^def .*?\n\n\n", RECIPES[MASK][1], re.M | re.S)
+    body = re.search(r"^def .*?\n\n\n", MASK, re.M | re.S)
     assert body is not None
     assert len(body[0].strip().splitlines()) < 10
 
 
-def test_page_names_what_an_architecture_needs():
-    section = TEXT.partition("## Add a backbone")[2].partition("\n## ")[0]
+def test_page_gives_what_an_architecture_needs():
+    code = FILES["prefiqs_jax/backbones/networks/tinynet.py"]
     for field in dataclasses.fields(Architecture):
         if field.default is dataclasses.MISSING:
-            assert f"`{field.name}`" in section
+            assert f"        {field.name}=" in code
 
 
 def test_places_exist():
     for place in re.findall(r"`((?:prefiqs_jax|tests)/[\w/.]*)`", TEXT):
-        assert (PAGE.parent / place).exists(), place
+        assert place in FILES or (PAGE.parent / place).exists(), place

@@ -9,7 +9,6 @@ from prefiqs_jax.backbones import Backbone, Preprocessing, Provenance
 from prefiqs_jax.backbones.functional import bind, blueprint
 from prefiqs_jax.backbones.networks.layers import (
     BatchNorm,
-    DepthwiseConv,
     PReLU,
     conv,
     dense,
@@ -22,7 +21,7 @@ class Toy(nnx.Module):
         self.conv1 = conv(3, 8, 3, 2, rngs=rngs)
         self.bn1 = BatchNorm(8, rngs=rngs)
         self.prelu = PReLU(8)
-        self.depthwise = DepthwiseConv(8, 3, 1, rngs=rngs)
+        self.depthwise = conv(8, 8, 3, 1, groups=8, rngs=rngs)
         self.fc = nnx.Linear(8 * (size // 2) ** 2, 6, rngs=rngs)
         self.features = BatchNorm(6, rngs=rngs)
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from prefiqs_jax.images import ImageFolder, batch_count, load_batches
-from prefiqs_jax.images.assembling import decode_into
+from prefiqs_jax.images.loading import decode_into
 from prefiqs_jax.images.opening import BadImage, NeededSize, silence_pillow
 
 SIDE = 112

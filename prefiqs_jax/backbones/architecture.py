@@ -2,45 +2,21 @@
 
 import dataclasses
 import functools
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
-from flax import nnx
 
-from prefiqs_jax.backbones.functional import Blueprint, blueprint
-from prefiqs_jax.backbones.preprocessing import Preprocessing
+from prefiqs_jax.backbones.functional import Blueprint, Build, blueprint
+from prefiqs_jax.backbones.mirror import Shapes
+from prefiqs_jax.backbones.preprocessing import ARCFACE_PIXELS, Preprocessing
 from prefiqs_jax.weights.mapping import Entry
 
-Shapes = Mapping[str, tuple[int, ...]]
+COUNTERS = ((r".*\.num_batches_tracked", "counter of the training"),)
 
 
-@dataclasses.dataclass(frozen=True)
-class Folded:
-    """The same network as exporters to ONNX write it, without most BatchNorms.
-
-    Attributes
-    ----------
-    build
-        Makes the Flax module.
-    order
-        Paths of its leaves in the order in which the graph uses them: such files have
-        lost the names of the layers.
-    flattened
-        Dense layers behind a flatten, with the (channels, height, width) flattened.
-    """
-
-    build: Callable[[nnx.Rngs], nnx.Module]
-    order: tuple[str, ...]
-    flattened: Mapping[str, tuple[int, int, int]]
-
-    @functools.cached_property
-    def blueprint(self) -> Blueprint:
-        """Shapes of the network, without weights."""
-        return blueprint(self.build)
-
-
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Architecture:
     """One entry of the zoo.
 
@@ -67,7 +43,8 @@ class Architecture:
     entries_of_file
         Instead of `entries`, where the table depends on what is beside the file.
     folded
-        How the network looks in an ONNX file whose exporter folded its BatchNorms.
+        Makes the module of the same network as exporters to ONNX write it, with its
+        BatchNorms folded into the convolutions before them; None if none is known.
     embedded
         Name of the file in ``prefiqs_jax/assets`` with the weights that come with this
         package; None if a user must bring a file.
@@ -75,17 +52,17 @@ class Architecture:
 
     name: str
     description: str
-    build: Callable[[nnx.Rngs], nnx.Module]
+    build: Build
     entries: Callable[[Shapes], dict[str, Entry]]
-    anchors: tuple[str, ...]
-    ignorable: tuple[tuple[str, str], ...]
-    preprocessing: Preprocessing
-    embedding_dim: int
+    anchors: tuple[str, ...] = ()
+    ignorable: tuple[tuple[str, str], ...] = COUNTERS
+    preprocessing: Preprocessing = ARCFACE_PIXELS
+    embedding_dim: int = 512
     licence: str
     recognises: Callable[[Iterable[str]], bool]
     check: Callable[[Mapping[str, np.ndarray]], None] | None = None
     entries_of_file: Callable[[Shapes, Path], dict[str, Entry]] | None = None
-    folded: Folded | None = None
+    folded: Build | None = None
     embedded: str | None = None
 
     @functools.cached_property
@@ -93,9 +70,29 @@ class Architecture:
         """Shapes of the network, without weights."""
         return blueprint(self.build)
 
+    @functools.cached_property
+    def folded_blueprint(self) -> Blueprint | None:
+        """Shapes of the network with folded BatchNorms."""
+        return None if self.folded is None else blueprint(self.folded)
+
     def table(self, path: Path) -> dict[str, Entry]:
         """Make the table for one file; InputError if what is beside it contradicts."""
         shapes = self.blueprint.shapes
         if self.entries_of_file is None:
             return self.entries(shapes)
         return self.entries_of_file(shapes, path)
+
+
+def blocks_of(
+    names: Iterable[str], block: str, stages: Iterable[str] = "1234"
+) -> tuple[int, ...]:
+    """Count the blocks of each stage by the names of all tensors of a file.
+
+    `block` is the pattern of the beginning of a name, with groups for stage and block.
+
+    >>> names = ["conv1.weight", "layer1.0.bn1.bias", "layer1.1.bn1.bias"]
+    >>> blocks_of(names, r"layer(.)[.](.+?)[.]")
+    (2, 0, 0, 0)
+    """
+    found = {m.groups() for name in names if (m := re.match(block, name))}
+    return tuple(sum(stage == wanted for stage, _ in found) for wanted in stages)

@@ -1,6 +1,11 @@
 """Entries of the zoo: families that differ in little more than a depth, and others."""
 
-from prefiqs_jax.backbones.architecture import Architecture, Folded
+import functools
+import itertools
+
+from flax import nnx
+
+from prefiqs_jax.backbones.architecture import Architecture, blocks_of
 from prefiqs_jax.backbones.mirror import pytorch_entries
 from prefiqs_jax.backbones.networks import (
     ir,
@@ -10,13 +15,12 @@ from prefiqs_jax.backbones.networks import (
     sface,
     vit,
 )
-from prefiqs_jax.backbones.preprocessing import Preprocessing
+from prefiqs_jax.backbones.preprocessing import ARCFACE_PIXELS, Preprocessing
+from prefiqs_jax.plugins import held_by_files
 
-ARCFACE_PIXELS = Preprocessing()
 MAGFACE_PIXELS = Preprocessing(channels="BGR", mean=0.0, std=255.0)
 ADAFACE_PIXELS = Preprocessing(channels="BGR")
 MXNET_PIXELS = Preprocessing(std=128.0)
-SFACE_PIXELS = Preprocessing(std=128.0)
 XIAOCCER_PIXELS = Preprocessing(width=96, std=128.0)
 
 INSIGHTFACE = "code MIT, weights non-commercial"
@@ -39,43 +43,42 @@ def iresnets(
     se: bool = False,
     quality: bool = False,
     licence: str = INSIGHTFACE,
-    name: str | None = None,
     note: str = "",
 ) -> Architecture:
     """Make the entry of an iResNet as one project trained it."""
     blocks = iresnet.BLOCKS[depth]
+
+    def build(rngs: nnx.Rngs, folded: bool = False) -> nnx.Module:
+        return iresnet.IResNet(
+            blocks,
+            epsilon=epsilon,
+            se=se,
+            quality=quality and not folded,
+            folded=folded,
+            rngs=rngs,
+        )
+
     return Architecture(
-        name=name or f"{project.lower().replace('-', '')}_iresnet{_se(se)}{depth}",
+        name=f"{project.lower().replace('-', '')}_iresnet{'_se' * se}{depth}",
         description=f"iResNet-{depth}{' with SE' * se} of {project}{note}",
-        build=lambda rngs: iresnet.IResNet(
-            blocks, epsilon=epsilon, se=se, quality=quality, rngs=rngs
-        ),
-        entries=lambda shapes: pytorch_entries(shapes, iresnet.FLATTENED),
+        build=build,
+        entries=iresnet.torch_entries,
         anchors=iresnet.ANCHORS,
         # The last pattern is the quality head's.
         ignorable=iresnet.IGNORABLE[:-1] if quality else iresnet.IGNORABLE,
         preprocessing=pixels,
-        embedding_dim=iresnet.EMBEDDING_DIM,
         licence=licence,
-        recognises=lambda names: iresnet.depth_of(names) == depth,
-        folded=None
-        if se
-        else Folded(
-            lambda rngs: iresnet.IResNet(
-                blocks, epsilon=epsilon, folded=True, rngs=rngs
-            ),
-            tuple(iresnet.folded_order(blocks)),
-            iresnet.FLATTENED,
-        ),
+        recognises=lambda names: blocks_of(names, iresnet.BLOCK) == blocks,
+        folded=None if se else functools.partial(build, folded=True),
     )
 
 
-def _se(se: bool) -> str:
-    return "_se" if se else ""
-
-
 def irs(
-    project: str, depth: int, *, pixels: Preprocessing, se: bool = False
+    project: str,
+    depth: int,
+    *,
+    pixels: Preprocessing = ARCFACE_PIXELS,
+    se: bool = False,
 ) -> Architecture:
     """Make the entry of an IR network of CurricularFace or AdaFace."""
     deep = project == "AdaFace" and depth > 101
@@ -83,7 +86,7 @@ def irs(
     blocks = ir.BLOCKS[depth]
     kind = (layers, se, sum(blocks))
     return Architecture(
-        name=f"{project.lower()}_ir{_se(se)}{depth}",
+        name=f"{project.lower()}_ir{'_se' * se}{depth}",
         description=f"IR{'-SE' * se}-{depth} of {project}",
         build=lambda rngs: ir.IR(
             blocks,
@@ -94,9 +97,7 @@ def irs(
         ),
         entries=ir.torch_entries,
         anchors=ir.ANCHORS,
-        ignorable=ir.IGNORABLE,
         preprocessing=pixels,
-        embedding_dim=ir.EMBEDDING_DIM,
         licence=MIT,
         recognises=lambda names: ir.kind_of(names) == kind,
     )
@@ -109,24 +110,20 @@ def mobilefacenets(
     scale: int = mobilefacenet.SCALE,
 ) -> Architecture:
     """Make the entry of a MobileFaceNet of arcface_torch."""
+    build = functools.partial(mobilefacenet.MobileFaceNet, blocks, scale)
+    # A single first block is no residual one.
+    counts = (blocks[0] if blocks[0] > 1 else 0, *blocks[1:])
     return Architecture(
         name=name,
         description=description,
-        build=lambda rngs: mobilefacenet.MobileFaceNet(blocks, scale, rngs=rngs),
+        build=lambda rngs: build(rngs=rngs),
         entries=pytorch_entries,
         anchors=mobilefacenet.ANCHORS,
-        ignorable=mobilefacenet.IGNORABLE,
-        preprocessing=ARCFACE_PIXELS,
-        embedding_dim=mobilefacenet.EMBEDDING_DIM,
         licence=INSIGHTFACE,
-        recognises=lambda names: mobilefacenet.blocks_of(names) == blocks,
-        folded=Folded(
-            lambda rngs: mobilefacenet.MobileFaceNet(
-                blocks, scale, folded=True, rngs=rngs
-            ),
-            tuple(mobilefacenet.folded_order(blocks)),
-            {},
+        recognises=lambda names: (
+            blocks_of(names, mobilefacenet.RESIDUAL, "1357") == counts
         ),
+        folded=lambda rngs: build(folded=True, rngs=rngs),
     )
 
 
@@ -139,31 +136,25 @@ def vits(size: str) -> Architecture:
         build=lambda rngs: vit.ViT(dim, depth, rngs=rngs),
         entries=pytorch_entries,
         anchors=vit.ANCHORS,
-        ignorable=vit.IGNORABLE,
-        preprocessing=ARCFACE_PIXELS,
-        embedding_dim=vit.EMBEDDING_DIM,
         licence=INSIGHTFACE,
         # Widths of equal depth are told apart by the shapes.
-        recognises=lambda names: vit.depth_of(names) == depth,
+        recognises=lambda names: blocks_of(names, vit.BLOCK, ["blocks"]) == (depth,),
     )
 
 
 def lresnets(depth: int) -> Architecture:
     """Make the entry of an LResNet-IR of MXNet, in ``.params`` or ONNX."""
+    blocks = iresnet.BLOCKS[depth]
     return Architecture(
         name=f"mxnet_iresnet{depth}",
         description=f"LResNet{depth}E-IR of ArcFace, trained with MXNet",
-        build=lambda rngs: iresnet.IResNet(
-            iresnet.BLOCKS[depth], epsilon=lresnet.EPSILON, rngs=rngs
-        ),
+        build=lambda rngs: iresnet.IResNet(blocks, epsilon=lresnet.EPSILON, rngs=rngs),
         entries=lresnet.mxnet_entries,
         entries_of_file=lresnet.entries_of_file,
-        anchors=lresnet.ANCHORS,
         ignorable=lresnet.IGNORABLE,
         preprocessing=MXNET_PIXELS,
-        embedding_dim=iresnet.EMBEDDING_DIM,
         licence=INSIGHTFACE,
-        recognises=lambda names: lresnet.depth_of(names) == depth,
+        recognises=lambda names: blocks_of(names, lresnet.BLOCK) == blocks,
         check=sface.check_scaling,
     )
 
@@ -192,13 +183,12 @@ ENTRIES = [
     # GraFIQs' script feeds BGR unless told otherwise, but its weights are ArcFace's,
     # trained on RGB.
     *(iresnets("GraFIQs", depth, licence=NON_COMMERCIAL) for depth in DEPTHS),
-    *(irs("CurricularFace", depth, pixels=ARCFACE_PIXELS) for depth in SE_DEPTHS),
+    *(irs("CurricularFace", d, se=se) for se in (False, True) for d in SE_DEPTHS),
     *(
-        irs("CurricularFace", depth, pixels=ARCFACE_PIXELS, se=True)
-        for depth in SE_DEPTHS
+        irs("AdaFace", depth, pixels=ADAFACE_PIXELS, se=se)
+        for se in (False, True)
+        for depth in ADAFACE_DEPTHS
     ),
-    *(irs("AdaFace", depth, pixels=ADAFACE_PIXELS) for depth in ADAFACE_DEPTHS),
-    *(irs("AdaFace", d, pixels=ADAFACE_PIXELS, se=True) for d in ADAFACE_DEPTHS),
     mobilefacenets("arcface_mobilefacenet", "MobileFaceNet of ArcFace"),
     mobilefacenets(
         "arcface_mobilefacenet_large",
@@ -212,7 +202,6 @@ ENTRIES = [
         build=lambda rngs: mobilefacenet.XiaoccerMobileFaceNet(rngs=rngs),
         entries=pytorch_entries,
         anchors=mobilefacenet.XIAOCCER_ANCHORS,
-        ignorable=mobilefacenet.IGNORABLE,
         preprocessing=XIAOCCER_PIXELS,
         embedding_dim=mobilefacenet.XIAOCCER_DIM,
         licence=MIT,
@@ -227,19 +216,8 @@ ENTRIES = [
         "insightface_mobilefacenet",
         "MobileFaceNet of InsightFace, exported (w600k_mbf): weights folded",
     ),
-    Architecture(
-        name="sface",
-        description="SFace of OpenCV Zoo: separable convolutions",
-        build=lambda rngs: sface.SFace(rngs=rngs),
-        entries=sface.onnx_entries,
-        anchors=(),
-        ignorable=sface.IGNORABLE,
-        preprocessing=SFACE_PIXELS,
-        embedding_dim=sface.EMBEDDING_DIM,
-        licence=APACHE,
-        recognises=lambda names: "conv_1_conv2d_weight" in set(names),
-        check=sface.check_scaling,
-    ),
+    # Of networks whose file has them, such as sface.py.
+    *itertools.chain(*held_by_files("prefiqs_jax.backbones.networks", "ENTRIES")),
     Architecture(
         name="demo",
         description="small iResNet, weights included, trained on synthetic people",
@@ -249,13 +227,12 @@ ENTRIES = [
             embedding_dim=iresnet.DEMO_EMBEDDING_DIM,
             rngs=rngs,
         ),
-        entries=lambda shapes: pytorch_entries(shapes, iresnet.DEMO_FLATTENED),
+        entries=iresnet.torch_entries,
         anchors=iresnet.ANCHORS,
         ignorable=iresnet.IGNORABLE,
-        preprocessing=ARCFACE_PIXELS,
         embedding_dim=iresnet.DEMO_EMBEDDING_DIM,
         licence=APACHE,
-        recognises=lambda names: iresnet.blocks_of(names) == iresnet.DEMO_BLOCKS,
+        recognises=lambda names: blocks_of(names, iresnet.BLOCK) == iresnet.DEMO_BLOCKS,
         embedded="demo.safetensors",
     ),
 ]

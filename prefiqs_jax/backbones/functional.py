@@ -17,6 +17,7 @@ from prefiqs_jax.types import ApplyFn, Params
 from prefiqs_jax.weights.wording import AGAIN, listed
 
 Build = Callable[[nnx.Rngs], nnx.Module]
+_ORDER = ("kernel", "scale", "bias", "mean", "var", "slope")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +49,10 @@ class Blueprint:
         trees = own if params is None else (params, statistics)
         return nnx.merge(self.graph, *map(nnx.State, trees))
 
+    def run(self, params: Params, statistics: Params, images: Array) -> Array:
+        """Compute raw embeddings, in the types that are given."""
+        return self.module(params, statistics)(images)
+
 
 @dataclasses.dataclass(frozen=True)
 class _SameKey:
@@ -76,18 +81,9 @@ def blueprint(build: Build) -> Blueprint:
 def with_epsilons(plan: Blueprint, epsilons: Mapping[str, float]) -> Blueprint:
     """Give every normalisation the epsilon that a file states for it.
 
-    Parameters
-    ----------
-    plan
-        Shapes of the network, with the epsilons of the architecture.
-    epsilons
-        Path of a normalisation, such as ``layer1/0/bn1``, to its epsilon; none at all
-        = as the architecture has it.
-
-    Raises
-    ------
-    InputError
-        If one of them is left out, unknown, negative or not finite.
+    `epsilons` maps the path of a normalisation, such as ``layer1/0/bn1``, to its
+    epsilon; none at all = as the architecture has it. InputError if one of them is left
+    out, unknown, negative or not finite.
     """
     if not epsilons:
         return plan
@@ -110,6 +106,30 @@ def with_epsilons(plan: Blueprint, epsilons: Mapping[str, float]) -> Blueprint:
     return dataclasses.replace(plan, graph=graph)
 
 
+def order_of_use(plan: Blueprint, image: tuple[int, ...]) -> list[str]:
+    """List the paths of all tensors, layer by layer as the network runs.
+
+    `image` is the shape of an image, (height, width, 3). Those of one layer come in the
+    order of ONNX.
+    """
+    images = jax.ShapeDtypeStruct((2, *image), np.float32)
+    program = jax.make_jaxpr(plan.run)(plan.params, plan.statistics, images).jaxpr
+    paths = {id(v): path for v, path in zip(program.invars, plan.shapes, strict=False)}
+    used = [id(v) for equation in program.eqns for v in equation.invars]
+    layers = dict.fromkeys(_layer(paths[v]) for v in used if v in paths)
+    ranks = {layer: rank for rank, layer in enumerate(layers)}
+
+    def place(path: str) -> tuple[int, int]:
+        rank = ranks.get(_layer(path), len(ranks))
+        return rank, _ORDER.index(path.rpartition("/")[2])
+
+    return sorted(plan.shapes, key=place)
+
+
+def _layer(path: str) -> str:
+    return path.partition("/")[2].rpartition("/")[0]
+
+
 def bind(plan: Blueprint, tensors: Mapping[str, np.ndarray]) -> tuple[Params, ApplyFn]:
     """Fill a blueprint with weights.
 
@@ -128,30 +148,13 @@ def bind(plan: Blueprint, tensors: Mapping[str, np.ndarray]) -> tuple[Params, Ap
         ``(params, images) -> raw embeddings``, with the running statistics closed over
         and cast to the type of the images.
     """
-
-    def run(params: Params, statistics: Params, images: Array) -> Array:
-        return plan.module(params, statistics)(images)
-
-    return bind_function(run, tensors)
+    return bind_function(plan.run, tensors)
 
 
 def bind_function(
     run: Callable[[Params, Params, Array], Array], tensors: Mapping[str, np.ndarray]
 ) -> tuple[Params, ApplyFn]:
-    """Give a function of (params, statistics, images) its weights.
-
-    Parameters
-    ----------
-    run
-        Maps both trees and images to raw embeddings, in the types it is given.
-    tensors
-        Path (``params/…``, ``statistics/…``) to array.
-
-    Returns
-    -------
-    params, apply_fn
-        As of :func:`bind`.
-    """
+    """Give a function of (params, statistics, images) its weights, as :func:`bind`."""
     both = unflatten(tensors)
     # Copies: the arrays may be mapped from a file that changes or goes away. They are
     # NumPy's, since jnp.array would compile a program for every shape.
@@ -172,13 +175,6 @@ def as_stored(statistics: Any, dtype: Any) -> Any:
     program of one device and in one of many: 1/√(variance + ε) then differs, and a
     derivative jumps wherever a PReLU's input lies that close to zero. Behind a barrier
     rows are the same on any number of devices.
-
-    Parameters
-    ----------
-    statistics
-        Nested dicts of arrays.
-    dtype
-        Type of the images.
     """
     cast = jax.tree.map(lambda s: jnp.asarray(s, dtype), statistics)
     return jax.lax.optimization_barrier(cast)

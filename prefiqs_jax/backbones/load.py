@@ -4,24 +4,22 @@ import dataclasses
 import importlib.resources
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from prefiqs_jax.backbones.architecture import Architecture
 from prefiqs_jax.backbones.backbone import Backbone, Provenance
 from prefiqs_jax.backbones.function import from_file
+from prefiqs_jax.backbones.functional import bind_function
 from prefiqs_jax.backbones.identity import weights_digest, with_digest
 from prefiqs_jax.backbones.official import OFFICIAL
-from prefiqs_jax.backbones.preprocessing import Preprocessing
 from prefiqs_jax.backbones.quality import quality_head
-from prefiqs_jax.backbones.reading import Network, own_entries, read
+from prefiqs_jax.backbones.reading import Network, read
+from prefiqs_jax.backbones.taps import make_taps
 from prefiqs_jax.backbones.zoo import ARCHITECTURES, ONNX, architecture
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.version import __version__
-from prefiqs_jax.weights import mapping, store
+from prefiqs_jax.weights import store
 from prefiqs_jax.weights.hub import HubFile, fetch
 
 HUB = "hub"
@@ -70,7 +68,7 @@ def load_backbone(
         preprocessing = own.preprocessing.with_pixels(pixels)
         return dataclasses.replace(own, preprocessing=preprocessing)
     network = _read(name, weights, pixels)
-    params, apply_fn = network.bind(network.tensors)
+    params, apply_fn = bind_function(network.run, network.tensors)
     backbone = Backbone(
         network.name,
         params,
@@ -79,7 +77,7 @@ def load_backbone(
         network.preprocessing,
         network.provenance,
         quality_head(network.tensors),
-        network.taps(network.tensors),
+        make_taps(network.plan, network.tensors) if network.plan else None,
     )
     return with_digest(backbone)
 
@@ -94,20 +92,8 @@ def check_choice(
 ) -> str | None:
     """Refuse what :func:`load_backbone` could not load, before any file is read.
 
-    Parameters
-    ----------
-    name, weights
-        As for :func:`load_backbone`.
-
-    Returns
-    -------
-    str or None
-        The file that comes with the package, if that is to be loaded.
-
-    Raises
-    ------
-    InputError
-        If the name is unknown, the weights are missing, or the hub has none.
+    Gives the file that comes with the package, if that is to be loaded. InputError if
+    the name is unknown, the weights are missing, or the hub has none.
     """
     if is_own(name):
         return None
@@ -189,7 +175,9 @@ def convert_weights(
     provenance = network.provenance
     epsilons = dict(provenance.epsilons)
     metadata = {
-        **_self_description(network.name, network.embedding_dim, network.preprocessing),
+        "backbone": network.name,
+        "preprocessing": network.preprocessing.to_json(),
+        "embedding_dim": str(network.embedding_dim),
         **({"folded": "true"} if provenance.folded else {}),
         **({"epsilons": json.dumps(epsilons)} if epsilons else {}),
         "source_file": provenance.source_file,
@@ -201,85 +189,29 @@ def convert_weights(
     return provenance
 
 
-def save_trained(
-    destination: str | os.PathLike[str],
-    name: str,
-    tensors: Mapping[str, np.ndarray],
-    about: Mapping[str, str],
-) -> None:
-    """Keep weights of one's own training in half the space, for `load_backbone`.
-
-    Kernels are rounded to float16, which loading widens to float32 again; everything
-    with one axis stays float32: it is 1 % of the file, and small variances would
-    vanish in float16.
-
-    Parameters
-    ----------
-    destination
-        File to write, ending in ``.safetensors``; replaced in one step if it exists.
-    name
-        Architecture, as ``prefiqs backbones`` lists it.
-    tensors
-        Every path of the architecture's blueprint to its array.
-    about
-        Text to keep in the file: what trained it, with which seed.
-
-    Raises
-    ------
-    InputError
-        If the name is unknown or the file cannot be written.
-    MappingError
-        If a tensor is missing, of another shape, or not finite in float16.
-    """
-    found = architecture(name)
-    with np.errstate(over="ignore"):  # named as not finite, below
-        kept = {
-            path: np.asarray(array, np.float16 if np.ndim(array) > 1 else np.float32)
-            for path, array in tensors.items()
-        }
-    mapping.convert(kept, own_entries(found.blueprint))
-    itself = _self_description(found.name, found.embedding_dim, found.preprocessing)
-    store.save(destination, kept, {**about, **itself})
-
-
 def _read(
     name: str | None, weights: str | os.PathLike[str] | None, pixels: str | None
 ) -> Network:
     embedded = check_choice(name, weights)
+    place = None
     if embedded is not None:
         asset = importlib.resources.files("prefiqs_jax") / "assets" / embedded
         with importlib.resources.as_file(asset) as path:
             network = read(name, path)
     elif weights == HUB:
-        network = _fetched(architecture(str(name)))
+        place = OFFICIAL[architecture(str(name)).name]
+        assert isinstance(place, HubFile)  # check_choice
+        network = read(name, fetch(place))
     else:
         network = read(name, Path(str(weights)))
-    if pixels is None:
-        return network
-    preprocessing = network.preprocessing.with_pixels(pixels)
-    return dataclasses.replace(network, preprocessing=preprocessing)
-
-
-def _fetched(found: Architecture) -> Network:
-    place = OFFICIAL[found.name]
-    assert isinstance(place, HubFile)  # check_choice
-    network = read(found.name, fetch(place))
-    provenance = dataclasses.replace(network.provenance, hub=str(place))
-    network = dataclasses.replace(network, provenance=provenance)
-    if place.channels is None:
-        return network
-    pixels = dataclasses.replace(network.preprocessing, channels=place.channels)
-    return dataclasses.replace(network, preprocessing=pixels)
-
-
-def _self_description(
-    name: str, embedding_dim: int, preprocessing: Preprocessing
-) -> dict[str, str]:
-    return {
-        "backbone": name,
-        "preprocessing": preprocessing.to_json(),
-        "embedding_dim": str(embedding_dim),
-    }
+    expected, provenance = network.preprocessing, network.provenance
+    if place is not None:
+        provenance = dataclasses.replace(provenance, hub=str(place))
+        channels = place.channels or expected.channels
+        expected = dataclasses.replace(expected, channels=channels)
+    if pixels is not None:
+        expected = expected.with_pixels(pixels)
+    return dataclasses.replace(network, preprocessing=expected, provenance=provenance)
 
 
 def provenance_record(backbone: Backbone) -> dict[str, Any]:

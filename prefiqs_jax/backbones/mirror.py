@@ -1,28 +1,41 @@
-"""Name the tensors of a PyTorch state dict for a module that mirrors its original.
+"""Name the tensors of a file for the leaves of a module that mirrors its original.
 
 A port whose attributes are called as in PyTorch needs no table of its own: the path
 ``params/layer1/0/conv1/kernel`` is the key ``layer1.0.conv1.weight``. Leaves without a
 layer, such as position embeddings, keep their names.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
+
+import numpy as np
 
 from prefiqs_jax.weights import transforms
 from prefiqs_jax.weights.mapping import Entry
+
+FINAL_SIZE = 7
+"""Height and width of the last feature map of most networks for 112×112 pixels."""
 
 LEAF_NAMES = {
     "kernel": "weight",
     "scale": "weight",
     "slope": "weight",
-    "bias": "bias",
     "mean": "running_mean",
     "var": "running_var",
 }
+MXNET_LEAF_NAMES = {
+    "kernel": "weight",
+    "scale": "gamma",
+    "slope": "gamma",
+    "bias": "beta",
+    "mean": "moving_mean",
+    "var": "moving_var",
+}
+Shapes = Mapping[str, tuple[int, ...]]
+Flattened = Mapping[str, tuple[int, int, int]]
 
 
 def pytorch_entries(
-    shapes: Mapping[str, tuple[int, ...]],
-    flattened: Mapping[str, tuple[int, int, int]] | None = None,
+    shapes: Shapes, flattened: Flattened | None = None
 ) -> dict[str, Entry]:
     """Make the table from PyTorch keys to the paths of a mirroring module.
 
@@ -39,31 +52,56 @@ def pytorch_entries(
     dict
         PyTorch key to :class:`Entry`, for every path.
     """
-    entries = {}
-    for path, shape in shapes.items():
-        _, *scopes, leaf = path.split("/")
-        key = ".".join([*scopes, LEAF_NAMES.get(leaf, leaf)])
-        if leaf == "kernel" and len(shape) == 4:
-            entry = Entry(
-                path, (shape[3], shape[2], *shape[:2]), transforms.conv_kernel
-            )
-        elif leaf == "kernel" and flattened and path in flattened:
-            entry = Entry(
-                path, shape[::-1], transforms.flatten_kernel(*flattened[path])
-            )
-        elif leaf == "kernel":
-            entry = Entry(path, shape[::-1], transforms.linear_kernel)
-        else:
-            entry = Entry(path, shape)
-        entries[key] = entry
+
+    def key(scope: str, leaf: str) -> str:
+        return f"{scope}/{LEAF_NAMES.get(leaf, leaf)}".strip("/").replace("/", ".")
+
+    return _entries(shapes, key, flattened or {})
+
+
+def mxnet_entries(
+    shapes: Shapes,
+    layer: Callable[[str], str],
+    flattened: Flattened,
+    fixed: Collection[str] = (),
+) -> dict[str, Entry]:
+    """Make the table from MXNet's names, without ``arg:`` and ``aux:``.
+
+    `layer` maps the path of a layer to MXNet's name of it; `fixed` has the BatchNorms,
+    by MXNet's name, whose scale becomes 1 whatever the file holds. The rest as for
+    `pytorch_entries`.
+    """
+
+    def key(scope: str, leaf: str) -> str:
+        dense = leaf == "bias" and f"params/{scope}/kernel" in shapes
+        return f"{layer(scope)}_{leaf if dense else MXNET_LEAF_NAMES[leaf]}"
+
+    entries = _entries(shapes, key, flattened)
+    for name in (f"{norm}_gamma" for norm in fixed):
+        entries[name] = Entry(entries[name].target, entries[name].shape, np.ones_like)
     return entries
 
 
-def norm_leaves(scope: str) -> list[str]:
-    """List the leaves of a BatchNorm in the order of PyTorch and ONNX.
+def last_map(shapes: Shapes, path: str) -> Flattened:
+    """Say that a dense kernel follows a flattened map of 7×7 pixels."""
+    return {path: (shapes[path][0] // FINAL_SIZE**2, FINAL_SIZE, FINAL_SIZE)}
 
-    >>> norm_leaves("bn1")[2:]
-    ['statistics/bn1/mean', 'statistics/bn1/var']
-    """
-    params = [f"params/{scope}/{leaf}" for leaf in ("scale", "bias")]
-    return params + [f"statistics/{scope}/{leaf}" for leaf in ("mean", "var")]
+
+def _entries(
+    shapes: Shapes, key: Callable[[str, str], str], flattened: Flattened
+) -> dict[str, Entry]:
+    entries = {}
+    for path, shape in shapes.items():
+        scope, _, leaf = path.partition("/")[2].rpartition("/")
+        if leaf == "kernel" and len(shape) == 4:
+            layout = (shape[3], shape[2], *shape[:2])
+            entry = Entry(path, layout, transforms.conv_kernel)
+        elif leaf == "kernel":
+            turn = transforms.linear_kernel
+            if path in flattened:
+                turn = transforms.flatten_kernel(*flattened[path])
+            entry = Entry(path, shape[::-1], turn)
+        else:
+            entry = Entry(path, shape)
+        entries[key(scope, leaf)] = entry
+    return entries

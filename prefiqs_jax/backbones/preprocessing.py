@@ -132,3 +132,7 @@ class Preprocessing:
     def to_json(self) -> str:
         """Serialise for the metadata of a weights file."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+
+ARCFACE_PIXELS = Preprocessing()
+"""What ArcFace's networks expect, and most others."""

@@ -32,18 +32,11 @@ class QualityHead(nnx.Module):
 
 
 def quality_head(tensors: Mapping[str, np.ndarray]) -> Callable[[Array], Array] | None:
-    """Make the function from raw embeddings to CR-FIQA's quality.
+    """Make the function from raw embeddings to CR-FIQA's quality; None without a head.
 
-    Parameters
-    ----------
-    tensors
-        Path to array, as for :func:`~prefiqs_jax.backbones.bind`.
-
-    Returns
-    -------
-    callable or None
-        ``embeddings (batch, embedding_dim) -> quality (batch,)``: higher = better,
-        unbounded, of raw embeddings that are not normalised. None if there is no head.
+    It maps raw embeddings (batch, embedding_dim), which are not normalised, to
+    (batch,): higher = better, unbounded. `tensors` are those of
+    :func:`~prefiqs_jax.backbones.bind`.
     """
     if KERNEL not in tensors:
         return None

@@ -2,28 +2,23 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jax import Array
 
-from prefiqs_jax.backbones.architecture import Architecture, Folded
+from prefiqs_jax.backbones.architecture import Architecture
 from prefiqs_jax.backbones.backbone import Provenance
-from prefiqs_jax.backbones.functional import (
-    Blueprint,
-    bind,
-    bind_function,
-    with_epsilons,
-)
+from prefiqs_jax.backbones.functional import Blueprint, order_of_use, with_epsilons
 from prefiqs_jax.backbones.onnx_graph import read_network
 from prefiqs_jax.backbones.preprocessing import Preprocessing
 from prefiqs_jax.backbones.stated import stated_epsilons
-from prefiqs_jax.backbones.taps import Taps, make_taps
 from prefiqs_jax.backbones.zoo import ARCHITECTURES, ONNX, OTHERWISE, architecture
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.types import ApplyFn, Params
-from prefiqs_jax.weights import mapping, store, transforms
+from prefiqs_jax.types import Params
+from prefiqs_jax.weights import mapping, store
 from prefiqs_jax.weights.prefixes import strip_prefix
 from prefiqs_jax.weights.source import Source, checked_digest, read_source
 
@@ -40,10 +35,10 @@ class Network:
         As of :class:`~prefiqs_jax.backbones.Backbone`.
     tensors
         Path (``params/…``, ``statistics/…``) to array.
-    bind
-        Makes parameters and function of `tensors`.
-    taps
-        Opens the network up, if that can be done.
+    run
+        ``(params, statistics, images) -> raw embeddings``.
+    plan
+        Blueprint of a port; None for the graph of an ONNX file.
     """
 
     name: str
@@ -51,30 +46,17 @@ class Network:
     preprocessing: Preprocessing
     provenance: Provenance
     tensors: Tensors
-    bind: Callable[[Mapping[str, np.ndarray]], tuple[Params, ApplyFn]]
-    taps: Callable[[Mapping[str, np.ndarray]], Taps | None] = lambda _: None
+    run: Callable[[Params, Params, Any], Array]
+    plan: Blueprint | None = None
 
 
 def read(name: str | None, path: Path) -> Network:
     """Read the weights of a network.
 
-    Parameters
-    ----------
-    name
-        A name of the zoo, or ``onnx`` for a network that its own graph describes; None
-        for a file that says which network it is.
-    path
-        The file.
-
-    Returns
-    -------
-    Network
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, or is of another network. One line names the file
-        and every tensor that does not fit.
+    The name is one of the zoo, or ``onnx`` for a network that its own graph describes;
+    None for a file that says which network it is. InputError if the file cannot be
+    read, or is of another network: one line names the file and every tensor that does
+    not fit.
     """
     if name == ONNX:
         return _read_graph(path)
@@ -111,8 +93,8 @@ def _network(
         preprocessing or found.preprocessing,
         provenance,
         tensors,
-        lambda tensors: bind(plan, tensors),
-        lambda tensors: make_taps(plan, tensors),
+        plan.run,
+        plan,
     )
 
 
@@ -128,7 +110,7 @@ def _read_own(name: str | None, source: Source) -> Network:
         message = f"holds {found.name}, not {name}; leave the name out"
         raise InputError(message)
     folded = stored.get("folded") == "true"
-    plan = found.folded.blueprint if folded and found.folded else found.blueprint
+    plan = (folded and found.folded_blueprint) or found.blueprint
     tensors, _ = mapping.convert(source.tensors, own_entries(plan))
     try:
         preprocessing = Preprocessing(**json.loads(stored["preprocessing"]))
@@ -157,8 +139,8 @@ def _read_foreign(name: str | None, source: Source) -> Network:
     named, prefix, heads = strip_prefix(source.tensors, found.anchors)
     entries = found.table(source.path)
     misfits = mapping.fit(named, entries, found.ignorable)
-    if misfits and source.format == "onnx" and found.folded is not None:
-        folded = _read_folded(found, found.folded, source)
+    if misfits and source.format == "onnx" and found.folded_blueprint is not None:
+        folded = _read_folded(found, found.folded_blueprint, source)
         if folded is not None:
             return folded
     tensors, unused = mapping.convert(
@@ -178,20 +160,23 @@ def _read_foreign(name: str | None, source: Source) -> Network:
     return _network(found, found.blueprint, tensors, provenance)
 
 
-def _read_folded(found: Architecture, folded: Folded, source: Source) -> Network | None:
+def _read_folded(
+    found: Architecture, plan: Blueprint, source: Source
+) -> Network | None:
     """Read an exported network, whose layers have lost their names, by their order."""
-    graph = read_network(source.path)
-    if len(graph.uses) != len(folded.order):
+    graph, shapes = read_network(source.path), plan.shapes
+    if len(graph.uses) != len(shapes):
         return None
-    shapes = folded.blueprint.shapes
+    pixels = found.preprocessing
+    order = order_of_use(plan, (pixels.height, pixels.width, 3))
     # An exporter keeps tensors of equal values once; each layer gets its own again.
     tensors = {
         target: graph.tensors[path]
-        for path, target in zip(graph.uses, folded.order, strict=True)
+        for path, target in zip(graph.uses, order, strict=True)
     }
     entries = {
-        target: mapping.Entry(target, shapes[target], _layout(target, folded))
-        for target in tensors
+        entry.target: mapping.Entry(entry.target, shapes[entry.target], _turned(entry))
+        for entry in found.entries(shapes).values()
     }
     if mapping.fit(tensors, entries):
         return None
@@ -199,18 +184,18 @@ def _read_folded(found: Architecture, folded: Folded, source: Source) -> Network
         message = f"scales pixels itself; run it by its graph: --backbone {ONNX}"
         raise InputError(message)
     tensors, _ = mapping.convert(tensors, entries, targets=shapes)
-    users = dict(zip(folded.order, graph.users, strict=True))
-    epsilons = stated_epsilons(folded.blueprint, users)
+    epsilons = stated_epsilons(plan, dict(zip(order, graph.users, strict=True)))
     traits = {"ignored": source.ignored, "folded": True, "epsilons": epsilons}
     provenance = _provenance(source.path, source.sha256, source.format, **traits)
-    return _network(found, folded.blueprint, tensors, provenance)
+    return _network(found, plan, tensors, provenance)
 
 
-def _layout(target: str, folded: Folded) -> mapping.Transform | None:
-    if target not in folded.flattened:
+def _turned(entry: mapping.Entry) -> mapping.Transform | None:
+    """Return the layout of a dense kernel that comes as (in, out) already."""
+    turn = entry.transform
+    if turn is None or len(entry.shape) != 2:
         return None
-    flatten = transforms.flatten_kernel(*folded.flattened[target])
-    return lambda kernel: flatten(kernel.T)
+    return lambda kernel: turn(kernel.T)
 
 
 def _read_graph(path: Path) -> Network:
@@ -238,7 +223,7 @@ def _read_graph(path: Path) -> Network:
         Preprocessing(height=height, width=width, mean=mean, std=std),
         _provenance(path, digest, "onnx", folded=graph.folded),
         dict(graph.tensors),
-        lambda tensors: bind_function(graph.apply, tensors),
+        graph.apply,
     )
 
 

@@ -17,26 +17,11 @@ from prefiqs_jax.weights.onnx_model import Node
 def stated_epsilons(plan: Blueprint, users: Mapping[str, Node]) -> dict[str, float]:
     """Return the epsilons of a file, if its nodes compute what the port does.
 
-    Parameters
-    ----------
-    plan
-        Blueprint of the port: its graph and the shapes of its leaves.
-    users
-        Path of a leaf (``params/bn1/scale``) to the node that takes it; none at all for
-        a file without nodes.
+    `users` maps the path of a leaf (``params/bn1/scale``) to the node that takes it; it
+    is empty for a file without nodes. The result maps the path of a normalisation
+    (``bn1``) to its epsilon. InputError if a node states another stride, padding,
+    dilation or factor than the port has.
 
-    Returns
-    -------
-    dict
-        Path of a normalisation (``bn1``) to its epsilon.
-
-    Raises
-    ------
-    InputError
-        If a node states another stride, padding, dilation or factor than the port has.
-
-    Examples
-    --------
     >>> from prefiqs_jax.backbones.zoo import architecture
     >>> node = Node("BatchNormalization", attributes={"epsilon": 2.5e-5})
     >>> plan = architecture("demo").blueprint

@@ -19,7 +19,7 @@ from prefiqs_jax.backbones.convolutions.reverse import (
 )
 from prefiqs_jax.backbones.functional import Blueprint, as_stored, unflatten
 from prefiqs_jax.backbones.networks.layers import BatchNorm, dense
-from prefiqs_jax.backbones.places import Places, module_at, places_of
+from prefiqs_jax.backbones.places import Places, module_at
 from prefiqs_jax.types import Params
 
 
@@ -73,24 +73,15 @@ class Taps:
 
 
 def make_taps(plan: Blueprint, tensors: Mapping[str, np.ndarray]) -> Taps | None:
-    """Open up a network.
+    """Open up a network; None if it does not say where its places are.
 
-    Parameters
-    ----------
-    plan
-        Its shapes.
-    tensors
-        As for :func:`~prefiqs_jax.backbones.bind`; only the statistics are kept.
-
-    Returns
-    -------
-    Taps or None
-        None if nobody has said where the places of this kind of network are.
+    `tensors` are those of :func:`~prefiqs_jax.backbones.bind`; only the statistics are
+    kept.
     """
-    found = places_of(plan.module())
-    if found is None:
+    find = getattr(plan.module(), "places", None)
+    if find is None:
         return None
-    places = found  # known not to be None in the functions below, too
+    places: Places = find()
     kept = unflatten({k: v for k, v in tensors.items() if k.startswith("statistics/")})
     statistics = jax.tree.map(np.array, kept.get("statistics", {}))
 

@@ -47,22 +47,10 @@ _SPELLINGS = {_spelling(name): name for name in ARCHITECTURES}
 
 
 def architecture(name: str) -> Architecture:
-    """Look up an architecture by name, in any of its spellings.
+    """Look up an architecture by name, as ``prefiqs backbones`` lists it.
 
-    Parameters
-    ----------
-    name
-        As ``prefiqs backbones`` lists it. Case, hyphens and the field's short names do
-        not matter: ``AdaFace-IR-101``, ``arcface_r50``, ``arcface_mbf``.
-
-    Returns
-    -------
-    Architecture
-
-    Raises
-    ------
-    InputError
-        If there is none of that name; says which is the nearest.
+    Case, hyphens and the field's short names do not matter: ``AdaFace-IR-101``,
+    ``arcface_r50``, ``arcface_mbf``. InputError, with the nearest, if there is none.
     """
     found = ARCHITECTURES.get(name) or ARCHITECTURES.get(
         _SPELLINGS.get(_spelling(name), "")
@@ -94,7 +82,7 @@ def describe() -> list[tuple[str, ...]]:
             a.description,
             a.preprocessing.describe(),
             f"{a.embedding_dim}-d",
-            _where(a),
+            "included" if a.embedded else "file or hub" if _on_hub(a) else "file",
             a.licence,
         )
         for a in (
@@ -113,35 +101,32 @@ def describe() -> list[tuple[str, ...]]:
     return [*rows, generic]
 
 
-def _where(found: Architecture) -> str:
-    if found.embedded:
-        return "included"
-    return "file or hub" if isinstance(OFFICIAL.get(found.name), HubFile) else "file"
+def _on_hub(found: Architecture) -> bool:
+    return isinstance(OFFICIAL.get(found.name), HubFile)
 
 
 def details(name: str) -> list[tuple[str, str]]:
-    """Say all that is known of one backbone, as (what, text).
-
-    Raises
-    ------
-    InputError
-        If there is none of that name.
-    """
+    """Say all that is known of one backbone, as (what, text)."""
     found = architecture(name)
     place = OFFICIAL.get(found.name)
+    shapes = found.blueprint.shapes.items()
+    size = sum(math.prod(s) for path, s in shapes if path.startswith("params/"))
+    evidence = "not known: it comes with an installed package"
+    if found.name in ARCHITECTURES:
+        evidence = KINDS[verified(found.name)]
     rows = [
         ("name", found.name),
         ("network", found.description),
         ("input", found.preprocessing.describe()),
         ("embedding", f"{found.embedding_dim} values, not normalised"),
-        ("parameters", f"{_size(found):,}"),
+        ("parameters", f"{size:,}"),
         ("licence", found.licence),
-        ("verified against", _evidence(found.name)),
+        ("verified against", evidence),
     ]
     if isinstance(place, HubFile):
         rows += [
             ("weights", f"--weights hub, or a file: {place}"),
-            ("SHA-256", place.sha256 or "not published"),
+            ("SHA-256", place.sha256),
             ("their licence", place.licence),
         ]
         if place.channels not in (None, found.preprocessing.channels):
@@ -151,14 +136,3 @@ def details(name: str) -> list[tuple[str, str]]:
     else:
         rows.append(("weights", f"a file; {place or 'no official file is known'}"))
     return rows
-
-
-def _evidence(name: str) -> str:
-    if name not in ARCHITECTURES:
-        return "not known: it comes with an installed package"
-    return KINDS[verified(name)]
-
-
-def _size(found: Architecture) -> int:
-    shapes = found.blueprint.shapes
-    return sum(math.prod(s) for path, s in shapes.items() if path.startswith("params/"))

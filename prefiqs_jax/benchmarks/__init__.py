@@ -4,11 +4,7 @@ Images stay encoded until they are loaded; see :mod:`prefiqs_jax.images`.
 """
 
 from prefiqs_jax.benchmarks.benchmark import Benchmark, Comparisons, Templates
-from prefiqs_jax.benchmarks.degraded import (
-    copy_named,
-    degraded_folder,
-    with_degraded,
-)
+from prefiqs_jax.benchmarks.degraded import copy_named, degraded_folder, with_degraded
 from prefiqs_jax.benchmarks.published import PUBLISHED
 from prefiqs_jax.benchmarks.read import KINDS, read_benchmark
 

@@ -1,6 +1,5 @@
 """A folder of images whose people are known: every image with every other one."""
 
-import csv
 import dataclasses
 import math
 import re
@@ -14,6 +13,7 @@ from prefiqs_jax.benchmarks.comparisons import counted
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import ImageFolder, level_question, read_folder
 from prefiqs_jax.images.folder import IDENTITY_TABLE
+from prefiqs_jax.images.tables import csv_rows, image_named, open_table
 from prefiqs_jax.weights.wording import listed
 
 SEVERITY = "severity"
@@ -33,22 +33,9 @@ def read_all_pairs(
 
     So Adience is evaluated in this field: its subfolders are accounts that show several
     people, so there the names of the files say who it is. Images without identity are
-    left out. A column ``severity`` of ``images.csv`` is kept.
-
-    Parameters
-    ----------
-    path
-        The folder: see :func:`prefiqs_jax.images.read_folder`.
-    images
-        The folder of the images, if it is another one.
-    identity_level
-        How many folders name the person, see :func:`prefiqs_jax.images.read_folder`.
-
-    Raises
-    ------
-    InputError
-        If the folder cannot be read, fewer than two people are known, or nobody has
-        two images.
+    left out. A column ``severity`` of ``images.csv`` is kept. `images` is the folder if
+    it is another one; see :func:`prefiqs_jax.images.read_folder` for the rest.
+    InputError if fewer than two people are known, or nobody has two images.
     """
     root = path if images is None else images
     folder = read_folder(root, identity_level, identities_matter=False)
@@ -61,8 +48,7 @@ def read_all_pairs(
     known = [place for place, who in enumerate(folder.identities) if who is not None]
     unknown = len(folder.names) - len(known)
     if known and unknown:
-        what = counted(unknown, "image")
-        notes.append(f"left out: {what} without identity")
+        notes.append(f"left out: {counted(unknown, 'image')} without identity")
         folder = folder.take(known)
     _check_identities(folder)
     return Benchmark(
@@ -110,15 +96,11 @@ def _severities(folder: ImageFolder) -> np.ndarray | None:
     if folder.identity_source != IDENTITY_TABLE:
         return None
     table = folder.root / IDENTITY_TABLE
-    with table.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, skipinitialspace=True)
-        reader.fieldnames = [column.strip() for column in reader.fieldnames or ()]
-        if SEVERITY not in reader.fieldnames:
+    with open_table(table) as file:
+        columns, rows = csv_rows(file)
+        if SEVERITY not in columns:
             return None
-        severity_of = {
-            (row["file"] or "").replace("\\", "/").removeprefix("./"): row[SEVERITY]
-            for row in reader
-        }
+        severity_of = {image_named(row): row[SEVERITY] for row in rows}
     severity = np.array([_severity(severity_of[name]) for name in folder.names])
     if not np.isfinite(severity).all():
         bad = [folder.names[n] for n in np.flatnonzero(np.isnan(severity)).tolist()]

@@ -25,7 +25,7 @@ class Templates(NamedTuple):
     """Sets of images that are compared as one; an entry of the arrays is a member."""
 
     names: tuple[str, ...]
-    """Of the templates."""
+    """Names of the templates."""
     image: Int[np.ndarray, " members"]
     """int32: index of the member's image."""
     template: Int[np.ndarray, " members"]
@@ -63,7 +63,7 @@ class Benchmark:
     notes: tuple[str, ...]
     """What the user should know, one line each."""
     capture: Int[np.ndarray, " images"] | None = None
-    """Which photograph each image was made from; all pairs leave out those of one: a
+    """Which photograph each image was made from; all pairs leave out those of one: an
     image and its degraded copy are alike whoever is on them. None: all differ."""
 
     @property

@@ -1,10 +1,9 @@
 """Read long text files of columns, and name the line that is bad."""
 
-import contextlib
 import csv
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -12,6 +11,7 @@ import numpy as np
 from jaxtyping import Int
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.images.tables import reading
 
 # Strings of this many lines are in memory at once.
 CHUNK_LINES = 2**20
@@ -28,14 +28,11 @@ def _finite(word: str) -> None:
 
 
 class _Kind(NamedTuple):
-    """A kind of column."""
+    """How pandas reads a kind of column, what refuses a bad word, and its name."""
 
     dtype: Any
-    """How pandas reads it."""
     check: Callable[[str], Any]
-    """Raises ValueError for a word that does not fit."""
     what: str
-    """What the word should have been."""
 
 
 _KINDS: Mapping[str, _Kind] = {
@@ -46,47 +43,14 @@ _KINDS: Mapping[str, _Kind] = {
 }
 
 
-@contextlib.contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turn what a reader of UTF-8 text raises into an InputError that names the file.
-
-    Raises
-    ------
-    InputError
-        If the file is absent, unreadable or not UTF-8.
-    """
-    try:
-        yield
-    except OSError as error:
-        message = f"cannot read {path}: {error.strerror}"
-        raise InputError(message) from None
-    except UnicodeDecodeError:
-        message = f"{path} is not UTF-8 text; save it as UTF-8"
-        raise InputError(message) from None
-
-
 def read_columns(path: Path, kinds: Mapping[str, str]) -> list[Any]:
-    """Read a file whose lines all have the same columns and no header.
+    """Read a file whose lines all have the same columns, without a header, in UTF-8.
 
-    Parameters
-    ----------
-    path
-        UTF-8 text; blanks or tabs between the columns.
-    kinds
-        ``"name"``, ``"whole"``, ``"number"`` or ``"label"`` (0 or 1) for each column,
-        by what it is, for messages.
-
-    Returns
-    -------
-    list
-        A column each: a pandas Categorical for names, or an array of int64 for whole
-        numbers, float64 for numbers, bool for labels.
-
-    Raises
-    ------
-    InputError
-        If the file is absent, unreadable, empty or not UTF-8, or a line has other
-        columns: it is named by its number.
+    `kinds` is ``"name"``, ``"whole"``, ``"number"`` or ``"label"`` (0 or 1) for each
+    column, by what it is, for messages. Gives a column each: a pandas Categorical for
+    names, or an array of int64, float64, or bool for labels. InputError if the file is
+    absent, unreadable, empty or not UTF-8, or a line, named by its number, has other
+    columns.
     """
     import pandas as pd
 
@@ -108,13 +72,11 @@ def read_columns(path: Path, kinds: Mapping[str, str]) -> list[Any]:
                         _refuse(path, kinds, "other columns")
                     for place, kind in enumerate(kinds.values()):
                         piece = chunk[place]
+                        is_name = kind == "name"
                         pieces[place].append(
-                            piece.astype("category") if kind == "name" else piece
+                            piece.astype("category") if is_name else piece
                         )
-            return [
-                _whole(kind, parts)
-                for kind, parts in zip(kinds.values(), pieces, strict=True)
-            ]
+            return [_whole(*each) for each in zip(kinds.values(), pieces, strict=True)]
         except (InputError, UnicodeDecodeError):
             raise
         # pandas has several errors for what does not fit; all are ValueErrors.
@@ -139,17 +101,10 @@ def _whole(kind: str, pieces: Sequence[Any]) -> Any:
 
 
 def numbered(*columns: Any) -> tuple[list[str], list[Int[np.ndarray, " lines"]]]:
-    """Give numbers to the different names in several columns.
+    """Give numbers to the different names in several Categorical columns.
 
-    Returns
-    -------
-    names
-        All different ones, sorted.
-    numbers
-        int32, of each column: index into `names`.
+    Gives all names, sorted, and each column as int32 indices into them.
 
-    Examples
-    --------
     >>> import pandas as pd
     >>> columns = pd.Categorical(["b", "a"]), pd.Categorical(["c", "c"])
     >>> names, numbers = numbered(*columns)
@@ -167,20 +122,18 @@ def numbered(*columns: Any) -> tuple[list[str], list[Int[np.ndarray, " lines"]]]
 def _refuse(path: Path, kinds: Mapping[str, str], reason: str) -> NoReturn:
     """Say which line is the first that does not fit."""
     layout = " ".join(kinds)
-    any_line = False
+    what = " ".join(reason.split())
+    unread = f"{path} cannot be read ({what}); lines are: {layout}"
+    message = f"{path} is empty; each line is: {layout}"
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         for number, line in enumerate(file, 1):
             words = re.split(r"[ \t]+", line.strip())
             if words == [""]:
                 continue
-            any_line = True
             if problem := _problem(words, list(kinds.values())):
                 message = f"{path}, line {number}: {problem}; each line is: {layout}"
-                raise InputError(message)
-    if not any_line:
-        message = f"{path} is empty; each line is: {layout}"
-        raise InputError(message)
-    message = f"{path} cannot be read ({' '.join(reason.split())}); lines are: {layout}"
+                break
+            message = unread
     raise InputError(message)
 
 

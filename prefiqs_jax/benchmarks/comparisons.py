@@ -1,21 +1,22 @@
-"""Check listed comparisons: of two units each, both kinds, no contradictions."""
+"""Check listed comparisons, and group the units that mated ones join."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 
 from prefiqs_jax.benchmarks.benchmark import Comparisons
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.weights.wording import listed
 
+MATED = "mated comparisons"
+"""Source of identities that are groups of units."""
+
 
 def counted(count: int, what: str) -> str:
     """Write a count with its noun.
 
-    Examples
-    --------
     >>> counted(1, "comparison"), counted(15658489, "comparison")
     ('1 comparison', '15,658,489 comparisons')
     """
@@ -41,11 +42,8 @@ def check_comparisons(
 ) -> tuple[str, ...]:
     """Check comparisons that a file lists by name; a note if some are repeated.
 
-    Raises
-    ------
-    InputError
-        If one kind is missing, a unit is compared with itself, or two lines that
-        compare the same units disagree.
+    InputError if one kind is missing, a unit is compared with itself, or two lines that
+    compare the same units disagree.
     """
     first, second, mated = comparisons
     check_kinds(source, mated)
@@ -73,14 +71,9 @@ def check_comparisons(
 def repeated_pairs(
     unit_count: int, comparisons: Comparisons
 ) -> tuple[int, list[tuple[int, int]]]:
-    """Find comparisons of the same two units, in either order.
+    """Count comparisons that repeat one before them, of the same units in either order.
 
-    Returns
-    -------
-    repeated
-        How many comparisons repeat one before them.
-    disagreeing
-        The pairs (low, high) of units that are listed both as mated and as non-mated.
+    Gives the pairs (low, high) of units, too, that are listed both as mated and not.
     """
     first, second, mated = comparisons
     # In place: Adience has 188 million comparisons.
@@ -96,3 +89,52 @@ def repeated_pairs(
     repeated = int((step == 0).sum() + differ.sum())
     disagreeing = np.unique(key[:-1][differ] // 2)
     return repeated, [divmod(int(each), unit_count) for each in disagreeing]
+
+
+def joined(unit_count: int, comparisons: Comparisons) -> Int[np.ndarray, " units"]:
+    """Group the units that mated comparisons join, directly or through others.
+
+    Units of one group show one person, if the labels are right. Two groups may show one
+    person, too, if no comparison says so: the groups are a lower bound of the
+    identities, and a bootstrap by groups draws at most too many units. Gives the group
+    of each unit, int32, counted from 0 in the order of their first units.
+
+    >>> one, other = np.array([1, 3, 0]), np.array([3, 2, 1])
+    >>> mated = np.array([True, True, False])
+    >>> joined(4, Comparisons(one, other, mated)).tolist()
+    [0, 1, 1, 1]
+    """
+    import pandas as pd
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    first, second, mated = comparisons
+    ends = first[mated], second[mated]
+    edges = coo_array(
+        (np.ones(len(ends[0]), np.int8), ends), shape=(unit_count, unit_count)
+    )
+    labels = connected_components(edges, directed=False)[1]
+    return pd.factorize(labels)[0].astype(np.int32)
+
+
+def groups_of_all_pairs(
+    unit_count: int, comparisons: Comparisons
+) -> Int[np.ndarray, " units"] | None:
+    """Tell who is who if every unit is compared with every other one, once.
+
+    Gives groups as :func:`joined`: units are mated if and only if they are of one
+    group. None if some pairs are not listed, or A is B and B is C, but A is not C.
+    """
+    mated = comparisons.mated
+    if len(mated) != unit_count * (unit_count - 1) // 2:
+        return None
+    groups = joined(unit_count, comparisons)
+    sizes = np.bincount(groups).astype(np.int64)
+    # All mated pairs are within groups: there must be no other pair within.
+    complete = int((sizes * (sizes - 1) // 2).sum()) == int(mated.sum())
+    return groups if complete else None
+
+
+def group_names(groups: Int[np.ndarray, " units"]) -> tuple[str, ...]:
+    """Name groups as identities."""
+    return tuple(f"group_{each}" for each in groups.tolist())

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from prefiqs_jax.benchmarks.benchmark import Benchmark, Comparisons
 from prefiqs_jax.benchmarks.columns import numbered, read_columns
-from prefiqs_jax.benchmarks.groups import MATED, group_names, groups_of_all_pairs
-from prefiqs_jax.benchmarks.pictures import compared_images
+from prefiqs_jax.benchmarks.compared import compared_images
+from prefiqs_jax.benchmarks.comparisons import MATED, group_names, groups_of_all_pairs
 from prefiqs_jax.errors import InputError
 
 PAIR_LIST = "pair_list.txt"
@@ -18,27 +18,13 @@ _SWAPPED = (
 
 
 def read_crfiqa(path: Path, images: Path | None = None) -> Benchmark:
-    """Read a folder as the scripts of CR-FIQA write it.
+    """Read a folder as the scripts of CR-FIQA write it, or its ``pair_list.txt``.
 
-    Parameters
-    ----------
-    path
-        ``pair_list.txt``, a comparison a line: ``00000 00001 00001``, two images with
-        or without extension, and 1 if they show one person; or the folder of it.
-    images
-        Folder of the images; None for ``images`` beside the list.
-
-    Returns
-    -------
-    Benchmark
-        Identities unknown; but if all pairs of images are listed, as for Adience,
-        all pairs, and the groups of mated images as identities.
-
-    Raises
-    ------
-    InputError
-        If the list is unreadable, a line is malformed, an image is absent, the
-        comparisons contradict each other, or it is a list of templates (IJB-C's).
+    The list has a comparison a line: ``00000 00001 00001``, two images with or without
+    extension, and 1 if they show one person. Images are in `images`, or else in
+    ``images`` beside the list. Identities are unknown; but if all pairs of images are
+    listed, as for Adience, all pairs are compared, and the groups of mated images are
+    identities.
 
     References
     ----------
@@ -63,34 +49,24 @@ def read_crfiqa(path: Path, images: Path | None = None) -> Benchmark:
     )
     count = len(found.images.names)
     notes = (*found.repeats, *found.left_out, _SWAPPED)
-    benchmark = Benchmark(
+    groups = None if found.repeats else groups_of_all_pairs(count, found.comparisons)
+    if groups is None:
+        listed = found.comparisons._asdict()
+        people, source_of_people, images_of_people = (None,) * count, None, found.images
+    else:
+        # Without the list: all pairs are compared in blocks.
+        listed, people, source_of_people = {}, group_names(groups), MATED
+        images_of_people = dataclasses.replace(
+            found.images, identities=people, identity_source=MATED
+        )
+        groups_said = f"the {len(set(people)):,} groups of mated images are identities"
+        notes = (f"all pairs are listed: {groups_said}", *notes)
+    return Benchmark(
         name=name,
         kind="crfiqa",
-        images=found.images,
-        **found.comparisons._asdict(),
-        identities=(None,) * count,
-        notes=notes,
-    )
-    if found.repeats:
-        return benchmark
-    groups = groups_of_all_pairs(count, found.comparisons)
-    if groups is None:
-        return benchmark
-    # Without the list: all pairs are compared in blocks.
-    people = group_names(groups)
-    note = (
-        f"all pairs are listed: the {len(set(people)):,} groups of mated images are "
-        "identities"
-    )
-    return dataclasses.replace(
-        benchmark,
-        images=dataclasses.replace(
-            found.images, identities=people, identity_source=MATED
-        ),
-        first=None,
-        second=None,
-        mated=None,
+        images=images_of_people,
+        **listed,
         identities=people,
-        identity_source=MATED,
-        notes=(note, *notes),
+        identity_source=source_of_people,
+        notes=notes,
     )

@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -32,7 +31,7 @@ def with_degraded(
     Parameters
     ----------
     benchmark
-        Of all pairs.
+        A benchmark of all pairs.
     copies
         Copies of each image, from 1 to the number of degradations.
     seed
@@ -109,30 +108,37 @@ def degraded_folder(
     from prefiqs_jax.images.degrade import DEGRADATIONS
 
     most = len(DEGRADATIONS)
+    too_many = f"{copies} copies; give 1 to {most}: one each degradation"
     for fits, message in (
-        (
-            1 <= copies <= most,
-            f"{copies} copies; give 1 to {most}: one each degradation",
-        ),
+        (1 <= copies <= most, too_many),
         (0.01 <= worst <= 1, f"worst severity {worst:g}; it must be from 0.01 to 1"),
         (seed >= 0, f"seed is {seed}; it must be a whole number of at least 0"),
     ):
         if not fits:
             raise InputError(message)
-    recipes = deal(folder.names, list(DEGRADATIONS), copies, seed, worst)
-    names, severity, originals = [], [], []
-    for place, name in enumerate(folder.names):
-        made = recipes[place]
-        names += [name, *made]
-        severity += [0.0, *(each.severity for each in made.values())]
-        originals += [place] * (1 + copies)
-    together = {name: recipe for made in recipes for name, recipe in made.items()}
+    count, known = len(folder.names), list(DEGRADATIONS)
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(count,)))
+    turns = np.argsort(rng.permutation(count)).tolist()
+    names: list[str] = []
+    recipes: dict[str, Recipe] = {}
+    for place, (name, turn) in enumerate(zip(folder.names, turns, strict=True)):
+        names.append(name)
+        for copy in range(copies):
+            dealt = turn * copies + copy
+            fraction = (dealt * _GOLDEN) % 1.0
+            level = round(worst * (1.0 - fraction), _DIGITS) or 10.0**-_DIGITS
+            what = known[dealt % most]
+            key = _SEEDS * seed + place * copies + copy
+            names.append(f"{name}~{what}_{level:g}")
+            recipes[names[-1]] = Recipe(name, what, level, key)
+    originals = np.repeat(np.arange(count), 1 + copies)
     images = dataclasses.replace(
-        folder.take(originals),
+        folder.take(originals.tolist()),
         names=tuple(names),
-        store=Degraded(together, folder.store),
+        store=Degraded(recipes, folder.store),
     )
-    return images, np.array(severity), np.array(originals)
+    severity = [recipes[n].severity if n in recipes else 0.0 for n in names]
+    return images, np.array(severity), originals
 
 
 def copy_named(name: str) -> tuple[str, str, float] | None:
@@ -152,27 +158,3 @@ def copy_named(name: str) -> tuple[str, str, float] | None:
     """
     found = _COPY.fullmatch(name)
     return (found[1], found[2], float(found[3])) if found else None
-
-
-def deal(
-    names: Sequence[str], known: Sequence[str], copies: int, seed: int, worst: float
-) -> list[dict[str, Recipe]]:
-    """Deal out degradations: for each image the recipes of its copies, by their names.
-
-    ``known`` are the degradations; the rest is as in :func:`with_degraded`.
-    """
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(len(names),)))
-    turn = np.empty(len(names), np.int64)
-    turn[rng.permutation(len(names))] = np.arange(len(names))
-    recipes = []
-    for place, name in enumerate(names):
-        made = {}
-        for copy in range(copies):
-            dealt = int(turn[place]) * copies + copy
-            fraction = (dealt * _GOLDEN) % 1.0
-            severity = round(worst * (1.0 - fraction), _DIGITS) or 10.0**-_DIGITS
-            what = known[dealt % len(known)]
-            key = _SEEDS * seed + place * copies + copy
-            made[f"{name}~{what}_{severity:g}"] = Recipe(name, what, severity, key)
-        recipes.append(made)
-    return recipes

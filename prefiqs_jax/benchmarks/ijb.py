@@ -1,16 +1,20 @@
 """IJB-B and IJB-C: templates of images, aligned from loose crops while they load."""
 
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 
 from prefiqs_jax.benchmarks.benchmark import Benchmark, Comparisons, Templates
 from prefiqs_jax.benchmarks.columns import numbered, read_columns
-from prefiqs_jax.benchmarks.comparisons import check_comparisons, counted
-from prefiqs_jax.benchmarks.groups import MATED, group_names, joined
-from prefiqs_jax.benchmarks.pictures import find_images, take_used
+from prefiqs_jax.benchmarks.compared import find_images, take_used
+from prefiqs_jax.benchmarks.comparisons import (
+    MATED,
+    check_comparisons,
+    counted,
+    group_names,
+    joined,
+)
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import ImageFolder, read_folder
 from prefiqs_jax.images.stores import FILES, Landmarked, Store
@@ -25,17 +29,6 @@ _POINT_COLUMNS = {
     **{f"{axis}{point}": "number" for point in range(1, 6) for axis in "xy"},
     "score": "number",
 }
-
-
-class _Members(NamedTuple):
-    """Lines of the file of members, as numbers."""
-
-    images: list[str]
-    image: Int[np.ndarray, " members"]
-    template: Int[np.ndarray, " members"]
-    medium: Int[np.ndarray, " members"]
-    ids: Int[np.ndarray, " templates"]
-    """The numbers of the templates in the file."""
 
 
 def find_members(path: Path) -> Path | None:
@@ -55,30 +48,15 @@ def read_ijb(path: Path, images: Path | None = None) -> Benchmark:
 
     In ``meta/``: ``ijbc_face_tid_mid.txt`` (image, template, medium),
     ``ijbc_template_pair_label.txt`` (two templates, 1 if mated) and
-    ``ijbc_name_5pts_score.txt`` (image, five points, score of the detector). Images
-    in ``loose_crop/`` are aligned to the ArcFace template by the five points while they
+    ``ijbc_name_5pts_score.txt`` (image, five points, score of the detector). Images in
+    ``loose_crop/`` are aligned to the ArcFace template by the five points while they
     are loaded; images of another folder are taken to be aligned.
 
-    Parameters
-    ----------
-    path
-        The folder of ``meta/`` and ``loose_crop/``.
-    images
-        Folder of the images; None for ``loose_crop`` below `path`.
-
-    Returns
-    -------
-    Benchmark
-        The files hold no names of people. In this protocol each person has a template
-        of the gallery, with which all others of this person are compared, so the
-        groups that mated comparisons join stand for the identities. They are a lower
-        bound: a person whose templates no mated comparison joins would count twice.
-
-    Raises
-    ------
-    InputError
-        If a file is absent or unreadable, a line is malformed, a template has no image,
-        an image or its points are absent, or the comparisons contradict each other.
+    The files hold no names of people. In this protocol each person has a template of
+    the gallery, with which all others of this person are compared, so the groups that
+    mated comparisons join stand for the identities. They are a lower bound: a person
+    whose templates no mated comparison joins would count twice. InputError if a file,
+    an image or its points are absent, a line is malformed, or a template has no image.
 
     References
     ----------
@@ -89,25 +67,32 @@ def read_ijb(path: Path, images: Path | None = None) -> Benchmark:
         message = f"{path} has no file *{MEMBERS}, neither in meta/ nor itself"
         raise InputError(message)
     prefix = source.name.removesuffix(MEMBERS)
-    members = _read_members(source)
+    columns = {"image": "name", "template": "whole", "medium": "whole"}
+    image, template, medium = read_columns(source, columns)
+    names, (image,) = numbered(image)
+    ids, template = np.unique(template, return_inverse=True)
+    medium = np.unique(medium, return_inverse=True)[1].astype(np.int32)
     pair_list = source.with_name(prefix + COMPARISONS)
-    comparisons, template_of, notes = _read_comparisons(pair_list, members.ids)
+    comparisons, template_of, notes = _read_comparisons(pair_list, ids)
 
     # Templates that no comparison needs are left out, and their images with them.
-    kept = template_of[members.template] >= 0
-    template = template_of[members.template[kept]]
+    kept = template_of[template] >= 0
+    template = template_of[template[kept]]
     folder = read_folder(
         path / LOOSE_CROP if images is None else images, identities_matter=False
     )
-    folder, image, left_out = _images(source, folder, members, kept)
+    numbers, place = np.unique(image[kept], return_inverse=True)
+    wanted = [names[number] for number in numbers.tolist()]
+    found = find_images(source, folder, wanted)
+    folder, (image,), left_out = take_used(folder, found[place])
     store, how = _store(source.with_name(prefix + POINTS), folder)
     unknown = (None,) * len(folder.names)
     order = np.argsort(template, kind="stable")
     templates = Templates(
-        names=tuple(str(each) for each in members.ids[template_of >= 0].tolist()),
+        names=tuple(str(each) for each in ids[template_of >= 0].tolist()),
         image=image[order],
         template=template[order],
-        medium=members.medium[kept][order],
+        medium=medium[kept][order],
     )
     groups = joined(len(templates.names), comparisons)
     described = (
@@ -125,17 +110,6 @@ def read_ijb(path: Path, images: Path | None = None) -> Benchmark:
         identities=group_names(groups),
         identity_source=MATED,
         notes=(*notes, *left_out, how, described),
-    )
-
-
-def _read_members(source: Path) -> _Members:
-    columns = {"image": "name", "template": "whole", "medium": "whole"}
-    image, template, medium = read_columns(source, columns)
-    names, (image,) = numbered(image)
-    ids, template = np.unique(template, return_inverse=True)
-    _, medium = np.unique(medium, return_inverse=True)
-    return _Members(
-        names, image, template.astype(np.int32), medium.astype(np.int32), ids
     )
 
 
@@ -165,20 +139,6 @@ def _read_comparisons(
         notes.append(f"left out: {counted(unused, 'template')} in no comparison")
     comparisons = Comparisons(template_of[first], template_of[second], mated)
     return comparisons, template_of, notes
-
-
-def _images(
-    source: Path,
-    folder: ImageFolder,
-    members: _Members,
-    kept: Bool[np.ndarray, " members"],
-) -> tuple[ImageFolder, Int[np.ndarray, " kept"], tuple[str, ...]]:
-    """Find the images of the members that are kept; a note says what is left out."""
-    numbers, place = np.unique(members.image[kept], return_inverse=True)
-    wanted = [members.images[number] for number in numbers.tolist()]
-    found = find_images(source, folder, wanted)
-    used, (image,), left_out = take_used(folder, found[place])
-    return used, image, left_out
 
 
 def _store(points: Path, folder: ImageFolder) -> tuple[Store, str]:

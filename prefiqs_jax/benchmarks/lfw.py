@@ -7,9 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from prefiqs_jax.benchmarks.benchmark import Benchmark, Comparisons
-from prefiqs_jax.benchmarks.columns import reading
-from prefiqs_jax.benchmarks.pictures import compared_images
+from prefiqs_jax.benchmarks.columns import numbered
+from prefiqs_jax.benchmarks.compared import compared_images
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.images.tables import reading
 
 _FOLDERS = {
     "lfw": ("lfw", "lfw_aligned_112", "lfw-deepfunneled", "lfw_funneled", "images"),
@@ -34,37 +35,23 @@ def read_lfw(path: Path, images: Path | None = None, *, kind: str = "lfw") -> Be
     The header is the number of folds and of comparisons of either kind in each, or only
     the latter; then come lines of three columns (a person and two numbers: mated) and
     of four (two people with a number each: non-mated). ``NAME 7`` is an image
-    ``NAME_0007`` of any extension, in a folder of the person or not.
-
-    Parameters
-    ----------
-    path
-        The list.
-    images
-        Folder of the images; None to look beside the list.
-    kind
-        ``"lfw"`` or ``"xqlfw"``, whose images are in other folders.
-
-    Raises
-    ------
-    InputError
-        If the list is unreadable, a line is malformed, the header counts other lines,
-        an image is absent, or the comparisons contradict each other.
+    ``NAME_0007`` of any extension, in a folder of the person or not. Images are in
+    `images`, or else in the usual folder of the `kind`, ``"lfw"`` or ``"xqlfw"``,
+    beside the list. InputError if a line is malformed, the header counts other lines,
+    or an image is absent.
 
     References
     ----------
     Huang et al. (2007). Labeled Faces in the Wild. UMass Amherst, TR 07-49.
     Knoche et al. (2021). Cross-quality LFW. IEEE FG, arXiv 2108.10290.
     """
+    import pandas as pd
+
     lines = read_pairs_txt(path)
-    names = sorted({each for line in lines for each in (line.first, line.second)})
-    number = {name: place for place, name in enumerate(names)}
-    comparisons = Comparisons(
-        np.array([number[line.first] for line in lines], np.int32),
-        np.array([number[line.second] for line in lines], np.int32),
-        np.array([line.mated for line in lines]),
-    )
-    usual = _FOLDERS[kind]
+    ends = ([line.first for line in lines], [line.second for line in lines])
+    names, (first, second) = numbered(*map(pd.Categorical, ends))
+    mated = np.array([line.mated for line in lines])
+    comparisons, usual = Comparisons(first, second, mated), _FOLDERS[kind]
     found = compared_images(
         path, names, comparisons, images=images, usual=usual, by_stem=True
     )

@@ -25,23 +25,9 @@ def read_packed(path: Path) -> Benchmark:
     Comparison i is of images 2i and 2i + 1. Image i is called ``00042.jpg``, as in the
     folders that CR-FIQA makes of these files, so that scores of either fit. Where the
     same bytes occur more than once, they are one image, with the first name: it is
-    scored once, and a bootstrap by image draws it as one.
-
-    Parameters
-    ----------
-    path
-        A pickle; nothing in it is run.
-
-    Returns
-    -------
-    Benchmark
-        Identities unknown.
-
-    Raises
-    ------
-    InputError
-        If the file is unreadable, truncated, not of this layout, holds anything but
-        images and labels, or lacks one kind of comparison.
+    scored once, and a bootstrap by image draws it as one. Identities are unknown.
+    Nothing in the pickle is run; InputError if it holds anything else, or lacks one
+    kind of comparison.
     """
     with naming(path):
         images, mated = _content(path)
@@ -51,7 +37,16 @@ def read_packed(path: Path) -> Benchmark:
     if len(by_name) < len(images):
         notes.append(f"{len(images):,} places hold {len(by_name):,} different images")
     comparisons = Comparisons(image[::2].copy(), image[1::2].copy(), mated)
-    notes += _oddities(len(by_name), comparisons)
+    # A file that everybody uses as it is may be odd.
+    if alone := int((comparisons.first == comparisons.second).sum()):
+        what = counted(alone, "comparison")
+        notes.append(f"{what} of an image with the same image")
+    repeated, disagreeing = repeated_pairs(len(by_name), comparisons)
+    if repeated:
+        notes.append(f"{counted(repeated, 'comparison')} repeat another")
+    if disagreeing:
+        what = counted(len(disagreeing), "pair")
+        notes.append(f"{what} of images listed both as mated and as non-mated")
     unknown = (None,) * len(by_name)
     store = Packed(by_name)
     return Benchmark(
@@ -87,19 +82,15 @@ def _content(path: Path) -> tuple[list[bytes], Bool[np.ndarray, " comparisons"]]
         else each
         for each in images
     ]
-    for place, each in enumerate(data):
-        if not isinstance(each, bytes):
-            message = f"image {place} is no bytes; {_LAYOUT}"
-            raise InputError(message)
+    bad = [f"image {n} is no bytes" for n, x in enumerate(data) if type(x) is not bytes]
     for place, each in enumerate(labels):
         if not isinstance(each, int) or each not in (0, 1):
-            message = f"label {place} is no truth value; {_LAYOUT}"
-            raise InputError(message)
+            bad.append(f"label {place} is no truth value")
     if len(images) != 2 * len(labels):
-        message = (
-            f"has {counted(len(images), 'image')} and "
-            f"{counted(len(labels), 'label')}; {_LAYOUT}"
-        )
+        has = f"has {counted(len(images), 'image')} and {counted(len(labels), 'label')}"
+        bad.append(has)
+    if bad:
+        message = f"{bad[0]}; {_LAYOUT}"
         raise InputError(message)
     return data, np.array(labels, bool)
 
@@ -122,19 +113,3 @@ def _distinct(
     digits = max(5, len(str(len(images) - 1)))
     by_name = {f"{place:0{digits}d}.jpg": images[place] for place in places.tolist()}
     return by_name, image.astype(np.int32)
-
-
-def _oddities(unit_count: int, comparisons: Comparisons) -> list[str]:
-    """Note what is odd in a file that everybody uses as it is."""
-    notes = []
-    alone = int((comparisons.first == comparisons.second).sum())
-    if alone:
-        what = counted(alone, "comparison")
-        notes.append(f"{what} of an image with the same image")
-    repeated, disagreeing = repeated_pairs(unit_count, comparisons)
-    if repeated:
-        notes.append(f"{counted(repeated, 'comparison')} repeat another")
-    if disagreeing:
-        what = counted(len(disagreeing), "pair")
-        notes.append(f"{what} of images listed both as mated and as non-mated")
-    return notes

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from prefiqs_jax.benchmarks.benchmark import Benchmark, Comparisons
-from prefiqs_jax.benchmarks.columns import numbered, reading
+from prefiqs_jax.benchmarks.columns import numbered
+from prefiqs_jax.benchmarks.compared import Compared, compared_images
 from prefiqs_jax.benchmarks.comparisons import counted
-from prefiqs_jax.benchmarks.pictures import Compared, compared_images
+from prefiqs_jax.benchmarks.format import Format
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import ImageFolder
+from prefiqs_jax.images.tables import reading
 
 HEADERS = (("image_a", "image_b", "mated"), ("img1_id", "img2_id", "label"))
 _LABELS: Mapping[str, int] = {"1": 1, "0": 0, "true": 1, "false": 0}
@@ -22,30 +24,15 @@ _LABELS: Mapping[str, int] = {"1": 1, "0": 0, "true": 1, "false": 0}
 def read_pairs_table(
     path: Path, images: Path | None = None, identity_level: int | None = None
 ) -> Benchmark:
-    """Read a table of comparisons with a header.
+    """Read a CSV table of comparisons with a header.
 
-    Parameters
-    ----------
-    path
-        A CSV file with the columns ``image_a,image_b,mated`` (or
-        ``img1_id,img2_id,label``, as in newer papers) in any order; others are ignored.
-        Images are paths below the folder, with or without extension; ``mated`` is 1
-        or 0, true or false.
-    images
-        Folder of the images; None for ``images`` beside the table, or else its own.
-    identity_level
-        How many folders name the person, see :func:`prefiqs_jax.images.read_folder`.
-
-    Returns
-    -------
-    Benchmark
-        Identities are those of the folder if every comparison agrees with them.
-
-    Raises
-    ------
-    InputError
-        If the table is unreadable, columns are missing, a line is malformed, an image
-        is absent, or the comparisons contradict each other.
+    It has the columns ``image_a,image_b,mated`` (or ``img1_id,img2_id,label``, as in
+    newer papers) in any order; others are ignored. Images are paths below the folder,
+    with or without extension; ``mated`` is 1 or 0, true or false. The folder is
+    `images`, or else ``images`` beside the table, or its own. Identities are those of
+    the folder (see :func:`prefiqs_jax.images.read_folder`) if every comparison agrees
+    with them. InputError if columns are missing, a line is malformed, or an image is
+    absent.
     """
     names, comparisons = _comparisons(path, *_read(path))
     found = compared_images(
@@ -145,3 +132,12 @@ def _agreeing(found: Compared) -> tuple[ImageFolder, tuple[str, ...]]:
         f"{what} contradict {folder.identity_source}: identities are taken as unknown"
     )
     return unknown, (note,)
+
+
+FORMAT = Format(
+    kind="pairs",
+    description="a table pairs.csv: image_a,image_b,mated",
+    mark="pairs.csv",
+    ending=".csv",
+    read=read_pairs_table,
+)

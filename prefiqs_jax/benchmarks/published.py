@@ -35,8 +35,6 @@ verification protocol of 23,124 templates.
 def known_name(name: str) -> str | None:
     """Find what is published under a file's or folder's name; None if nothing is.
 
-    Examples
-    --------
     >>> known_name("AgeDB-30"), known_name("IJB-C"), known_name("my_faces")
     ('agedb_30', 'ijbc', None)
     """
@@ -49,8 +47,6 @@ def known_name(name: str) -> str | None:
 def compare_counts(name: str, comparisons: int, mated: int) -> tuple[str, ...]:
     """Give a note that compares counts with the published ones, if there are any.
 
-    Examples
-    --------
     >>> compare_counts("lfw", 6000, 3000)
     ('6,000 comparisons, 3,000 of them mated, as published',)
     """

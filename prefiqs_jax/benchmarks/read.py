@@ -2,20 +2,25 @@
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from prefiqs_jax.benchmarks.all_pairs import read_all_pairs
 from prefiqs_jax.benchmarks.benchmark import Benchmark
 from prefiqs_jax.benchmarks.crfiqa import PAIR_LIST, read_crfiqa
+from prefiqs_jax.benchmarks.format import Format
 from prefiqs_jax.benchmarks.ijb import find_members, read_ijb
 from prefiqs_jax.benchmarks.lfw import read_lfw
 from prefiqs_jax.benchmarks.packed import read_packed
-from prefiqs_jax.benchmarks.pairs_table import read_pairs_table
 from prefiqs_jax.benchmarks.published import compare_counts
 from prefiqs_jax.errors import InputError, check_choice
 from prefiqs_jax.images import found_people
+from prefiqs_jax.plugins import held_by_files
 from prefiqs_jax.weights.wording import listed
+
+# A file of this folder with a FORMAT needs no line here. Here are the kinds that share
+# a file, or that no single mark tells.
+_FORMATS: Sequence[Format] = held_by_files("prefiqs_jax.benchmarks", "FORMAT")
 
 KINDS: Mapping[str, str] = {
     "folder": "images of people in subfolders or images.csv: all pairs (Adience)",
@@ -24,7 +29,7 @@ KINDS: Mapping[str, str] = {
     "bin": "a .bin file of insightface: LFW, AgeDB-30, CFP-FP, CALFW, CPLFW",
     "crfiqa": "images/ and pair_list.txt, as CR-FIQA's scripts write them",
     "ijbc": "meta/ and loose_crop/ of IJB-C or IJB-B: templates",
-    "pairs": "a table pairs.csv: image_a,image_b,mated",
+    **{each.kind: each.description for each in _FORMATS},
 }
 """Kinds of benchmark, with one line on each."""
 
@@ -92,12 +97,12 @@ _READERS: Mapping[str, Callable[[Path, Path | None, int | None], Benchmark]] = {
     "bin": lambda path, *_: read_packed(path),
     "crfiqa": lambda path, images, _: read_crfiqa(path, images),
     "ijbc": lambda path, images, _: read_ijb(path, images),
-    "pairs": read_pairs_table,
+    **{each.kind: each.read for each in _FORMATS},
 }
 
 # The file by which a folder is known.
 _MARKS: Mapping[str, str] = {
-    "pairs": "pairs.csv",
+    **{each.kind: each.mark for each in _FORMATS},
     "lfw": "pairs.txt",
     "xqlfw": "xqlfw_pairs.txt",
     "crfiqa": PAIR_LIST,
@@ -129,7 +134,8 @@ def _find(path: Path, kind: str | None) -> tuple[str, Path]:
 
 def _kind_of_file(path: Path) -> str:
     name = path.name.lower()
-    kinds = {".bin": "bin", ".csv": "pairs", PAIR_LIST: "crfiqa"}
+    kinds = {".bin": "bin", PAIR_LIST: "crfiqa"}
+    kinds |= {each.ending: each.kind for each in _FORMATS}
     if kind := next((kind for end, kind in kinds.items() if name.endswith(end)), None):
         return kind
     if name.endswith(".txt") and "pairs" in name:

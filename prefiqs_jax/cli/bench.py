@@ -7,8 +7,8 @@ the wheel. Each takes ``--quick`` and ``--out FOLDER`` and writes one JSON file 
 """
 
 import argparse
-import dataclasses
 import json
+import operator
 import os
 import subprocess
 import sys
@@ -16,33 +16,25 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from prefiqs_jax.errors import InputError, check_choice
 from prefiqs_jax.files import make_folder
+from prefiqs_jax.weights.wording import aligned
 
 BENCHMARKS = ("forward", "sweep_cost", "precision", "pipeline", "scaling", "ranking")
 BENCHMARKS += ("quality_cost", "edc")
 FOLDER = Path(__file__).parents[2] / "experiments" / "timings"
 
 
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """What became of one benchmark.
-
-    Attributes
-    ----------
-    name
-        Name of the script.
-    ratios
-        Its figures, none if it failed.
-    failure
-        The last line that it printed, if it failed.
-    """
+class Outcome(NamedTuple):
+    """What became of one benchmark."""
 
     name: str
     ratios: tuple[dict[str, Any], ...]
+    """Its figures, none if it failed."""
     failure: str | None = None
+    """The last line that it printed, if it failed."""
 
 
 def add_bench(commands: Any) -> None:
@@ -80,24 +72,11 @@ def run_benchmarks(
 ) -> list[Outcome]:
     """Run benchmarks one after another, each in a process of its own.
 
-    Parameters
-    ----------
-    names
-        Of :data:`BENCHMARKS`; none for all.
-    quick
-        Settings that only show that everything runs; the figures mean nothing.
-    out
-        Folder of the JSON files; by default beside the scripts, or with ``quick`` a
-        temporary one, so that no measurement is lost to a try.
-    folder
-        Folder of the scripts; None for :data:`FOLDER`.
-    say
-        Gets each line as it comes.
-
-    Returns
-    -------
-    list of Outcome
-        One a benchmark; a failed one does not keep the others from running.
+    Those named, or all, of the scripts in `folder` (None for :data:`FOLDER`); ``quick``
+    only shows that they run. The JSON files go into `out`; by default beside the
+    scripts, or with ``quick`` into a temporary folder, so that no measurement is lost
+    to a try. A failed one does not keep the others from running. `say` gets each line
+    as it comes.
 
     Raises
     ------
@@ -113,66 +92,39 @@ def run_benchmarks(
             "wheel; clone it and pip install -e it"
         )
         raise InputError(message)
-    if out is None and quick:
-        with tempfile.TemporaryDirectory() as temporary:
-            return _run_all(names, quick, Path(temporary), folder, say)
-    return _run_all(names, quick, make_folder(out or folder), folder, say)
+    outcomes, chosen = [], names or BENCHMARKS
+    with tempfile.TemporaryDirectory() as temporary:
+        kept_in = make_folder(out or (temporary if quick else folder))
+        for number, name in enumerate(chosen, start=1):
+            told = f"[{number}/{len(chosen)}] {name}"
+            say(told)
+            start = time.monotonic()
+            outcome = _run(name, quick, kept_in, folder, say)
+            ended = f"failed: {outcome.failure}" if outcome.failure else "done"
+            say(f"{told} {ended} ({time.monotonic() - start:.0f} s)")
+            outcomes.append(outcome)
+    return outcomes
 
 
 def table(outcomes: Sequence[Outcome], *, goals: bool = True) -> list[str]:
-    """Lay the figures out as lines: benchmark, what, value, goal and whether it is met.
+    """Lay the figures out as lines: benchmark, what, value, and perhaps goals.
 
-    Parameters
-    ----------
-    outcomes
-        Of :func:`run_benchmarks`.
-    goals
-        Tell the goals; those of a quick try would mean nothing.
-
-    Examples
-    --------
     >>> figure = {"what": "cost over floor", "value": 0.914, "at_most": 1.05}
     >>> print(*table([Outcome("sweep_cost", (figure,))]))
     sweep_cost  cost over floor  0.914  goal: at most 1.05, met
     """
     rows = [
         (
-            outcome.name,
-            figure["what"],
-            f"{figure['value']:.3g}",
-            _goal(figure) if goals else "",
+            one.name,
+            ratio["what"],
+            f"{ratio['value']:.3g}",
+            _goal(ratio) if goals else "",
         )
-        for outcome in outcomes
-        for figure in outcome.ratios
+        for one in outcomes
+        for ratio in one.ratios
     ]
-    rows += [(o.name, "failed", "", o.failure) for o in outcomes if o.failure]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)
-        ).rstrip()
-        for row in rows
-    ]
-
-
-def _run_all(
-    names: Sequence[str],
-    quick: bool,
-    out: Path,
-    folder: Path,
-    say: Callable[[str], None],
-) -> list[Outcome]:
-    chosen = names or BENCHMARKS
-    outcomes = []
-    for number, name in enumerate(chosen, start=1):
-        say(f"[{number}/{len(chosen)}] {name}")
-        start = time.monotonic()
-        outcome = _run(name, quick, out, folder, say)
-        ended = f"failed: {outcome.failure}" if outcome.failure else "done"
-        took = time.monotonic() - start
-        say(f"[{number}/{len(chosen)}] {name} {ended} ({took:.0f} s)")
-        outcomes.append(outcome)
-    return outcomes
+    rows += [(one.name, "failed", "", one.failure) for one in outcomes if one.failure]
+    return aligned(rows)
 
 
 def _run(
@@ -180,19 +132,15 @@ def _run(
 ) -> Outcome:
     before = _written(name, out)
     words = [sys.executable, str(folder / f"{name}.py"), "--out", str(out)]
+    words += ["--quick"] if quick else []
     # The scripts measure the package that runs them, installed or not.
     paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    own = {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, **own, "PYTHONIOENCODING": "utf-8"}
+    pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    text: Any = {"text": True, "encoding": "utf-8", "errors": "replace"}
     last = "it printed nothing"
-    with subprocess.Popen(
-        [*words, *(["--quick"] if quick else [])],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        env={**environment, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
-    ) as child:
+    with subprocess.Popen(words, env=environment, **pipes, **text) as child:
         for line in child.stdout or ():
             if line.strip():
                 last = line.strip()
@@ -211,12 +159,8 @@ def _written(name: str, out: Path) -> dict[Path, int]:
 
 
 def _goal(figure: dict[str, Any]) -> str:
-    if "at_most" in figure:
-        met = figure["value"] <= figure["at_most"]
-        goal = f"at most {figure['at_most']:g}"
-    elif "at_least" in figure:
-        met = figure["value"] >= figure["at_least"]
-        goal = f"at least {figure['at_least']:g}"
-    else:
-        return ""
-    return f"goal: {goal}, {'met' if met else 'missed'}"
+    for goal, met in (("at_most", operator.le), ("at_least", operator.ge)):
+        if goal in figure:
+            ended = "met" if met(figure["value"], figure[goal]) else "missed"
+            return f"goal: {goal.replace('_', ' ')} {figure[goal]:g}, {ended}"
+    return ""

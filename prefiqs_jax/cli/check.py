@@ -3,12 +3,7 @@
 import argparse
 from typing import Any
 
-from prefiqs_jax.cli.options import (
-    add_faces,
-    check_weights,
-    open_folder,
-    positive,
-)
+from prefiqs_jax.cli.options import add_faces, check_weights, open_folder, positive
 
 MISFIT = 1
 """Exit status: another preprocessing fits clearly better."""

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 DEFAULT_METHODS = "prefiqs,first-order,norm,random"
 DEFAULT_SPARSITIES = "0.1,0.2,0.3,0.4,0.5"
+# Fields of EvaluationOptions that are called as the option is.
+_PASSED_ON = ("protocol", "max_discard", "reference", "replicates", "seed", "flip")
+_PASSED_ON += ("template_quality", "precision", "batch_size", "on_bad_image")
 
 
 def add_edc(commands: Any) -> None:
@@ -83,8 +86,7 @@ def _add_benchmarks(edc: argparse.ArgumentParser) -> None:
         "CR-FIQA, of IJB-C; may be given several times",
     )
     kind = group.add_argument(
-        "--kind",
-        help="what the benchmarks are, where that cannot be seen: %(known)s",
+        "--kind", help="what the benchmarks are, where that cannot be seen: %(known)s"
     )
     vars(kind)["known"] = Choices("prefiqs_jax.benchmarks", "KINDS")
     group.add_argument(
@@ -200,13 +202,10 @@ def _edc(options: argparse.Namespace) -> None:
     from prefiqs_jax.evaluation import EvaluationOptions, Verifier, evaluate
     from prefiqs_jax.evaluation.benchmarks import open_benchmarks
 
+    named = ("kind", "images", "identity_level", "degraded", "seed")
     benchmarks = open_benchmarks(
         [_named(text) for text in options.benchmark],
-        kind=options.kind,
-        images=options.images,
-        identity_level=options.identity_level,
-        degraded=options.degraded,
-        seed=options.seed,
+        **{name: getattr(options, name) for name in named},
     )
     from prefiqs_jax.backbones import load_backbone
     from prefiqs_jax.masks import mask_named
@@ -229,18 +228,9 @@ def _edc(options: argparse.Namespace) -> None:
         sparsities=sparsities,
         options=EvaluationOptions(
             fmr=tuple(rates),
-            protocol=options.protocol,
-            max_discard=options.max_discard,
-            reference=options.reference,
-            replicates=options.replicates,
-            seed=options.seed,
-            flip=options.flip,
-            template_quality=options.template_quality,
-            precision=options.precision,
-            batch_size=options.batch_size,
-            on_bad_image=options.on_bad_image,
             command=options.words,
             progress=not options.quiet,
+            **{name: getattr(options, name) for name in _PASSED_ON},
         ),
     )
     for line in found.lines:
@@ -261,11 +251,10 @@ def _sources(options: argparse.Namespace) -> "list[ScoreSource]":
             if name is None:
                 message = f"--{option} {text}: say of which scores, as NAME={text}"
                 raise InputError(message)
+            if option == "direction" and value not in ("higher", "lower"):
+                message = f"--direction {text}: the value is higher or lower"
+                raise InputError(message)
             values[name] = value
-    for name, value in said["direction"].items():
-        if value not in ("higher", "lower"):
-            message = f"--direction {name}={value}: the value is higher or lower"
-            raise InputError(message)
     sources = []
     for text in options.scores:
         name, path = _named(text)
@@ -273,14 +262,8 @@ def _sources(options: argparse.Namespace) -> "list[ScoreSource]":
             message = f"there is no score file {path}; give --scores [NAME=]FILE"
             raise InputError(message)
         key = name or Path(path).stem
-        sources.append(
-            ScoreSource(
-                Path(path),
-                name,
-                said["column"].pop(key, None),
-                said["direction"].pop(key, None),  # type: ignore[arg-type]
-            )
-        )
+        column, way = (said[each].pop(key, None) for each in ("column", "direction"))
+        sources.append(ScoreSource(Path(path), name, column, way))  # type: ignore[arg-type]
     for option, values in said.items():
         if values:
             name = next(iter(values))

@@ -1,8 +1,9 @@
 """``prefiqs backbones`` and ``prefiqs masks``: what there is."""
 
 import argparse
-from collections.abc import Sequence
 from typing import Any
+
+from prefiqs_jax.weights.wording import aligned
 
 
 def add_lists(commands: Any) -> None:
@@ -22,7 +23,7 @@ def add_lists(commands: Any) -> None:
 def _backbones(options: argparse.Namespace) -> None:
     from prefiqs_jax.backbones.zoo import describe, details
 
-    _print_table(details(options.name) if options.name else describe())
+    print(*aligned(details(options.name) if options.name else describe()), sep="\n")
 
 
 def _masks(options: argparse.Namespace) -> None:
@@ -31,21 +32,15 @@ def _masks(options: argparse.Namespace) -> None:
     from prefiqs_jax.masks.scores import find_score, score_names
 
     if options.name:
-        _print_table(describe_mask(options.name))
+        print(*aligned(describe_mask(options.name)), sep="\n")
         return
     print("A mask is ALLOCATION/SCORE, such as global/magnitude.\n\nallocations")
-    _print_table([(f"  {a.name}", a.description) for a in ALLOCATIONS.values()])
-    print("  N:M, blocksRxC  the same with other numbers\n\nscores")
+    named = [(f"  {a.name}", a.description) for a in ALLOCATIONS.values()]
+    print(*aligned([*named, ("  N:M, blocksRxC", "the same in other sizes")]), sep="\n")
+    print("\nscores")
     entries = [find_score(name) for name in score_names()]
-    _print_table([(f"  {e.name}", e.description, f"[{e.cost}]") for e in entries])
-    print(
-        "  FILE.py:SCORE  your own: a function of (name, weights) or (name, weights, "
-    )
+    told = [(f"  {e.name}", e.description, f"[{e.cost}]") for e in entries]
+    print(*aligned(told), sep="\n")
+    own = "a function of (name, weights), or of (name, weights, context)"
+    print(f"  FILE.py:SCORE  your own: {own}")
     print("\nFILE.py:MASK  your own rule: a function of (params, sparsity)")
-
-
-def _print_table(rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())

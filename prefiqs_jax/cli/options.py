@@ -20,6 +20,9 @@ PIXELS_HELP = (
 )
 
 
+_AS_LIST = "give them as 0.1,0.2,0.4"
+
+
 class Choices:
     """Names that a module of the library knows, imported when argparse asks.
 
@@ -200,13 +203,9 @@ def read_prunable(pattern: str | None) -> "Prunable":
 def read_sparsities(text: str) -> list[float]:
     """Read a list of sparsities, each in [0, 1)."""
     values = read_numbers(text, "sparsity", "[0, 1)")
-    for value in values:
-        if not 0 <= value < 1:
-            message = (
-                f"sparsity {value:g} is not a number in [0, 1); give them as "
-                "0.1,0.2,0.4"
-            )
-            raise InputError(message)
+    if bad := [value for value in values if not 0 <= value < 1]:
+        message = f"sparsity {bad[0]:g} is not a number in [0, 1); {_AS_LIST}"
+        raise InputError(message)
     return values
 
 
@@ -218,8 +217,7 @@ def read_numbers(text: str, name: str, allowed: str) -> list[float]:
             values.append(float(word))
         except ValueError:
             message = (
-                f"{name} {word.strip()!r} is not a number in {allowed}; give them as "
-                "0.1,0.2,0.4"
+                f"{name} {word.strip()!r} is not a number in {allowed}; {_AS_LIST}"
             )
             raise InputError(message) from None
     return values

@@ -21,6 +21,9 @@ from prefiqs_jax.cli.options import (
 from prefiqs_jax.errors import InputError
 
 DEFAULT_SPARSITIES = "0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9"
+# Fields of SweepOptions that are called as the option is.
+_PASSED_ON = ("batch_size", "precision", "devices", "tune", "distributed")
+_PASSED_ON += ("on_bad_image",)
 
 
 def add_sweep(commands: Any) -> None:
@@ -160,17 +163,12 @@ def _sweep(options: argparse.Namespace) -> None:
         sparsities,
         options.out,
         options=SweepOptions(
-            batch_size=options.batch_size,
             memory_limit=limit,
-            precision=options.precision,
-            devices=options.devices,
-            tune=options.tune,
-            distributed=options.distributed,
-            on_bad_image=options.on_bad_image,
             command=options.words,
             progress=not options.quiet,
             calibration=calibration,
             earlier=earlier,
+            **{name: getattr(options, name) for name in _PASSED_ON},
         ),
     )
     print(f"rows in {options.out}; next: prefiqs report {options.out}")

@@ -1,5 +1,6 @@
 """The images of a demo: people, clean photographs, degraded ones, known severity."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -9,12 +10,7 @@ import numpy as np
 
 from prefiqs_jax.demo.settings import CLEAN, DEGRADED, DemoSettings
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.files import (
-    clear_partial,
-    lock_folder,
-    make_folder,
-    write_text,
-)
+from prefiqs_jax.files import clear_partial, lock_folder, make_folder, write_text
 from prefiqs_jax.images import ImageFolder, encode_png, read_folder
 from prefiqs_jax.images.degrade import DEGRADATIONS, degrade
 from prefiqs_jax.images.folder import IDENTITY_TABLE
@@ -26,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MARKER = "demo.json"
-PICTURES = "images"
+IMAGES = "images"
 CLEAN_NAME = "clean"
 # The experiment that trains the embedded backbone draws its people from the streams 1
 # (to train) and 2 (to test) of its seeds: no person here was trained on.
@@ -62,27 +58,20 @@ def plan(settings: DemoSettings) -> list[Plan]:
     they step by the golden section.
     """
     names, worst = list(DEGRADATIONS), max(settings.severities)
-    pictures = []
-    dealt = 0
+    images = []
     for person in range(settings.people):
-        for shot in range(CLEAN):
-            pictures.append(Plan(person, shot, CLEAN_NAME, 0.0))
-        for shot in range(CLEAN, CLEAN + DEGRADED):
+        images += [Plan(person, shot, CLEAN_NAME, 0.0) for shot in range(CLEAN)]
+        for copy in range(DEGRADED):
+            dealt = person * DEGRADED + copy
             place = (dealt * _GOLDEN) % 1.0
             severity = round(worst * (1.0 - place), 2) or 0.01
-            pictures.append(Plan(person, shot, names[dealt % len(names)], severity))
-            dealt += 1
-    return pictures
+            what = names[dealt % len(names)]
+            images.append(Plan(person, CLEAN + copy, what, severity))
+    return images
 
 
 def photograph(settings: DemoSettings) -> np.ndarray:
-    """Take every photograph of the plan, before any degradation.
-
-    Returns
-    -------
-    ndarray
-        Shape (images, 112, 112, 3), uint8, RGB.
-    """
+    """Photograph the plan, not degraded: (images, 112, 112, 3), uint8, RGB."""
     root = jax.random.fold_in(jax.random.key(settings.seed), STREAM)
     identity, capture = jax.random.split(root)
     shots = CLEAN + DEGRADED
@@ -95,30 +84,15 @@ def photograph(settings: DemoSettings) -> np.ndarray:
 def open_benchmark(settings: DemoSettings, out: Path) -> ImageFolder:
     """Make the images below ``out``, or find those of an earlier call.
 
-    Parameters
-    ----------
-    settings
-        Settings of the demo.
-    out
-        Folder of the demo: new, empty, or one with the same settings.
-
-    Returns
-    -------
-    ImageFolder
-        ``out/images``. Its ``images.csv`` has the columns file, identity, degradation
-        and severity.
-
-    Raises
-    ------
-    InputError
-        If the folder holds something else or another demo, is in use, or cannot be
-        written.
+    Gives ``out/images``, whose ``images.csv`` has the columns file, identity,
+    degradation and severity. InputError if the folder holds something else or another
+    demo, is in use, or cannot be written.
     """
     if out.exists() and not out.is_dir():
         message = f"{out} is a file; give a folder with --out"
         raise InputError(message)
     with lock_folder(make_folder(out), "making a demo"):
-        root = out / PICTURES
+        root = out / IMAGES
         clear_partial(out, MARKER)
         clear_partial(root)
         _claim(settings, out)
@@ -127,7 +101,7 @@ def open_benchmark(settings: DemoSettings, out: Path) -> ImageFolder:
         if (root / IDENTITY_TABLE).exists():
             check_outputs(root, [*names, IDENTITY_TABLE])
         else:
-            write_outputs(root, _make_pictures(settings))
+            write_outputs(root, _make_images(settings))
     folder = read_folder(root)
     if odd := sorted(set(names) ^ set(folder.names)):
         message = f"{root / odd[0]} is missing, or not of the demo; give another --out"
@@ -135,12 +109,12 @@ def open_benchmark(settings: DemoSettings, out: Path) -> ImageFolder:
     return folder
 
 
-def _make_pictures(settings: DemoSettings) -> dict[str, str | bytes]:
+def _make_images(settings: DemoSettings) -> dict[str, str | bytes]:
     """Make the files of every image, and last the table."""
-    pictures = photograph(settings)
+    images = photograph(settings)
     files: dict[str, str | bytes] = {}
     lines = [f"file,identity,{','.join(Plan._fields[2:])}"]
-    for place, (shot, pixels) in enumerate(zip(plan(settings), pictures, strict=True)):
+    for place, (shot, pixels) in enumerate(zip(plan(settings), images, strict=True)):
         if shot.severity > 0:
             seed = _SEEDS * settings.seed + place
             pixels = degrade(pixels, shot.degradation, shot.severity, seed=seed)
@@ -154,7 +128,7 @@ def read_plan(out: Path) -> "pd.DataFrame":
     """Read the table of the images: image, identity, degradation, severity."""
     import pandas as pd
 
-    table = pd.read_csv(out / PICTURES / IDENTITY_TABLE)
+    table = pd.read_csv(out / IMAGES / IDENTITY_TABLE)
     return table.rename(columns={"file": "image"})
 
 
@@ -174,20 +148,16 @@ def read_settings(out: Path) -> DemoSettings:
 
 def _claim(settings: DemoSettings, out: Path) -> None:
     """Make sure that the folder is this demo's, and mark it."""
-    wanted = {
-        "seed": settings.seed,
-        "people": settings.people,
-        "severities": list(settings.severities),
-    }
+    wanted = dataclasses.asdict(settings) | {"severities": list(settings.severities)}
     if (out / MARKER).exists():
         read_settings(out)
         marker = json.loads((out / MARKER).read_text(encoding="utf-8"))
         found = {**marker["settings"], "version": marker.get("version")}
         for key, value in {**wanted, "version": __version__}.items():
             if found.get(key) != value:
+                other = f"{key} {found.get(key)}, not {value}"
                 message = (
-                    f"{out} holds a demo with {key} {found.get(key)}, not {value}; "
-                    "give another --out, or delete it"
+                    f"{out} holds a demo with {other}; give another --out, or delete it"
                 )
                 raise InputError(message)
         return

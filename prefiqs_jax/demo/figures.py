@@ -21,20 +21,16 @@ _MOST_DISCARDED = 0.6
 
 
 def face_sheet(pixels: np.ndarray, table: "pd.DataFrame") -> Drawing:
-    """Draw every image of the first people.
+    """Draw every image, (images, height, width, 3), uint8, of the first people.
 
-    Parameters
-    ----------
-    pixels
-        Shape (images, height, width, 3), uint8.
-    table
-        In the same order, person by person, with columns identity and severity.
+    The table, with columns identity and severity, is in the same order, person by
+    person.
     """
     shots = int((table["identity"] == table["identity"].iloc[0]).sum())
     people = min(_SHEET_PEOPLE, len(table) // shots)
     sheet = pixels[: people * shots].reshape(people, shots, *pixels.shape[1:])
     clean = int((table["severity"].iloc[:shots] == 0).sum())
-    figure = plots.picture_sheet(
+    figure = plots.image_sheet(
         Figure(figsize=(plots.PAGE_IN, 2)),
         sheet,
         rows=[f"person {who}" for who in range(people)],
@@ -60,7 +56,7 @@ def degradation_sheet(
     sheet = [
         [degrade(face, name, s, seed=seed) for s in levels] for name in DEGRADATIONS
     ]
-    figure = plots.picture_sheet(
+    figure = plots.image_sheet(
         Figure(figsize=(plots.PAGE_IN, 2)),
         np.array(sheet),
         rows=[name.replace("_", " ") for name in DEGRADATIONS],

@@ -11,8 +11,8 @@ from prefiqs_jax import masks, results
 from prefiqs_jax.backbones import load_backbone
 from prefiqs_jax.demo import figures
 from prefiqs_jax.demo.benchmark import (
+    IMAGES,
     MARKER,
-    PICTURES,
     open_benchmark,
     read_plan,
     read_settings,
@@ -107,7 +107,7 @@ def demo(
         SPARSITIES,
         out,
         options=SweepOptions(
-            command=command, progress=progress, beside=frozenset({MARKER, PICTURES})
+            command=command, progress=progress, beside=frozenset({MARKER, IMAGES})
         ),
     )
     return report_demo(out, progress=progress)
@@ -144,7 +144,7 @@ def report_demo(
     settings = read_settings(out)
     rows = results.read(out)
     planned = read_plan(out)
-    folder = read_folder(out / PICTURES)
+    folder = read_folder(out / IMAGES)
     if len(rows) != len(planned) * len(SPARSITIES):
         message = f"{out} is not finished; run prefiqs demo --out {out} to go on"
         raise InputError(message)
@@ -165,13 +165,8 @@ def report_demo(
     embeddings = embedder.dense(pixels)
     ordered = planned.set_index("image").loc[list(folder.names)].reset_index()
     chosen = rows.loc[rows["sparsity"] == QUALITY_SPARSITY].set_index("image")
-    bands = discard_curves(
-        embeddings,
-        ordered,
-        chosen.loc[list(folder.names)],
-        replicates=REPLICATES,
-        seed=0,
-    )
+    measured = chosen.loc[list(folder.names)]
+    bands = discard_curves(embeddings, ordered, measured, replicates=REPLICATES, seed=0)
     verification = verify(embeddings, ordered)
     is_clean = (ordered["severity"] == 0).to_numpy(np.bool_)
     firsts = np.flatnonzero(is_clean & ~ordered["identity"].duplicated().to_numpy())
@@ -214,7 +209,7 @@ def report_demo(
     }
     page = write_report(
         out,
-        images=out / PICTURES,
+        images=out / IMAGES,
         strata=strata,
         progress=progress,
         supplement=Supplement(lines, tables, draw),

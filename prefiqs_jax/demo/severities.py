@@ -21,22 +21,10 @@ def measure_levels(
 ) -> "pd.DataFrame":
     """Measure the drift of every face at every severity of every degradation.
 
-    Parameters
-    ----------
-    faces
-        Clean images, shape (faces, height, width, 3), uint8, RGB.
-    severities
-        Levels above 0, ascending.
-    drift
-        Maps images to drifts, shape (images,).
-    seed
-        Seed of the degradations; a face has the same draws at every severity.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns degradation, severity, face (index) and drift; severity 0 is the clean
-        image, for every degradation.
+    Faces are clean images, (faces, height, width, 3), uint8, RGB; severities ascend
+    from above 0; `drift` maps images to drifts, (images,). A face has the same draws at
+    every severity. Columns degradation, severity (0: the clean image), face (index) and
+    drift.
     """
     import pandas as pd
 
@@ -58,19 +46,11 @@ def measure_levels(
 
 
 def summarise_levels(measured: "pd.DataFrame") -> "pd.DataFrame":
-    """Average the drift over the faces at each severity.
+    """Average the table of :func:`measure_levels` over the faces at each severity.
 
-    Parameters
-    ----------
-    measured
-        Table of :func:`measure_levels`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns degradation, severity, faces, drift (mean), low, high (95 % t interval;
-        NaN for fewer than 3 faces) and rises (whether the mean is above that of the
-        severity below; True at 0).
+    Columns degradation, severity, faces, drift (mean), low, high (95 % t interval; NaN
+    for fewer than 3 faces) and rises (whether the mean is above that of the severity
+    below; True at 0).
     """
     import pandas as pd
 

@@ -27,29 +27,15 @@ def summary(
     levels: "pd.DataFrame",
     bands: Mapping[str, EDCBand],
 ) -> list[str]:
-    """Write what a demo found.
+    """Write what a demo found, in nine sentences.
 
-    Parameters
-    ----------
-    network
-        Name of the network and number of its weights.
-    statistics, within_clean
-        Agreement of first order and drift: of all images, and of the clean ones.
-    verification, levels, bands
-        As the parts of the demo return them.
-
-    Returns
-    -------
-    list of str
-        Nine sentences.
+    Takes the network's name and number of weights, the agreement of first order and
+    drift of all images and within the clean ones, and the parts of the demo.
     """
     errors = verification.set_index("pictures")
     clean, every = errors.loc["clean"], errors.loc["all"]
     missed, ranked = (
-        ", ".join(
-            f"{written(statistics, name, sparsity)} at {sparsity:g}"
-            for sparsity in _TOLD
-        )
+        ", ".join(f"{written(statistics, name, at)} at {at:g}" for at in _TOLD)
         for name, written in (
             ("median_relative_residual", _as_percent),
             ("spearman", _as_number),
@@ -110,15 +96,10 @@ def _as_percent(statistics: "pd.DataFrame", name: str, sparsity: float) -> str:
     return _percent(value) + interval
 
 
-def _found(
-    statistics: "pd.DataFrame", name: str, sparsity: float
-) -> tuple[float, float, float]:
-    chosen = statistics.loc[
-        (statistics["statistic"] == name)
-        & np.isclose(statistics["sparsity"].to_numpy(np.float64), sparsity)
-    ]
-    value, low, high = chosen[["value", "low", "high"]].to_numpy(np.float64)[0]
-    return value, low, high
+def _found(statistics: "pd.DataFrame", name: str, sparsity: float) -> list[float]:
+    at = np.isclose(statistics["sparsity"].to_numpy(np.float64), sparsity)
+    chosen = statistics.loc[at & (statistics["statistic"] == name)]
+    return chosen[["value", "low", "high"]].to_numpy(np.float64)[0].tolist()
 
 
 def _percent(fraction: float) -> str:

@@ -18,23 +18,10 @@ def open_benchmarks(
     degraded: int = 0,
     seed: int = 0,
 ) -> list[Benchmark]:
-    """Read benchmarks, add degraded copies if asked for, and name them.
+    """Read benchmarks given by name (None = its own) and path, as ``read_benchmark``.
 
-    Parameters
-    ----------
-    named
-        Name (None = the benchmark's own) and path of each.
-    kind, images, identity_level
-        As for :func:`prefiqs_jax.benchmarks.read_benchmark`.
-    degraded
-        Degraded copies of every image.
-    seed
-        For the degradations.
-
-    Raises
-    ------
-    InputError
-        If one cannot be read, or two have one name.
+    ``degraded`` copies of every image are added. Raises InputError if one cannot be
+    read, or two have one name.
     """
     found: dict[str, Benchmark] = {}
     for name, path in named:
@@ -56,8 +43,6 @@ def open_benchmarks(
 def as_folder(name: str) -> str:
     """Turn a name into one for a folder, without signs that a path gives a meaning.
 
-    Examples
-    --------
     >>> as_folder("prefiqs/0.4 (mine)")
     'prefiqs_0.4_mine_'
     """

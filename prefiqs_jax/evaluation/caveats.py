@@ -1,4 +1,4 @@
-"""What the user should know of a comparison's numbers, in words."""
+"""Notes on the limits of a comparison's numbers."""
 
 from collections.abc import Mapping, Sequence
 
@@ -39,9 +39,9 @@ def _kind(units: Units, unit: str) -> str:
 
 
 def about_intervals(
-    units: Units, found: Sequence[Replicates], unit: str, *, asked: bool
+    units: Units, found: Sequence[Replicates], unit: str, asked: bool
 ) -> str:
-    """Say what the intervals are, and when not to trust them."""
+    """Describe the intervals, and when not to trust them."""
     if not asked:
         return "No intervals were asked for."
     kind = _kind(units, unit)
@@ -69,7 +69,7 @@ def about_intervals(
 
 
 def _too_few_for_intervals(found: Replicates, kind: str) -> list[str]:
-    """Say so where intervals rest on fewer replicates or units than they need."""
+    """List warnings of intervals from too few replicates or units."""
     count, plural, lines = found.replicate_count, _PLURALS[kind], []
     if found.method == "bootstrap" and count < FEW_DRAWS:
         lines = [
@@ -85,7 +85,7 @@ def _too_few_for_intervals(found: Replicates, kind: str) -> list[str]:
 
 
 def interval_notes(units: Units, found: Sequence[Replicates]) -> list[str]:
-    """Warn of intervals that contain the truth less often than they say."""
+    """List warnings of intervals that cover less often than stated."""
     if not found:
         return []
     kind = _kind(units, found[0].unit)
@@ -94,7 +94,7 @@ def interval_notes(units: Units, found: Sequence[Replicates]) -> list[str]:
 
 
 def too_few(evidence: Evidence) -> str:
-    """Say how few errors there are, and how many it takes."""
+    """Describe how few errors there are, and how many are needed."""
     who = _PLURALS[evidence.unit]
     if evidence.errors == 0:
         return f"none of {evidence.mated_count:,} mated comparisons fails"
@@ -112,7 +112,7 @@ def too_few(evidence: Evidence) -> str:
 
 
 def tie_notes(curves: Mapping[str, EDC]) -> list[str]:
-    """Say so where many comparisons tie in quality."""
+    """List a note where many comparisons tie in quality."""
     told = [name for name, curve in curves.items() if tie_warning(curve)]
     if not told:
         return []
@@ -126,7 +126,7 @@ def tie_notes(curves: Mapping[str, EDC]) -> list[str]:
 
 
 def threshold_notes(curves: Mapping[float, Mapping[str, EDC]]) -> list[str]:
-    """Say at which rates steps discard every non-mated comparison."""
+    """List the rates at which steps discard every non-mated comparison."""
     lines = []
     for rate, by_name in curves.items():
         first = {
@@ -145,7 +145,7 @@ def threshold_notes(curves: Mapping[float, Mapping[str, EDC]]) -> list[str]:
 
 
 def zero_fmr_notes(points: Sequence[OperatingPoint]) -> list[str]:
-    """Say so of rates that the comparisons do not resolve."""
+    """List the rates that the comparisons do not resolve."""
     return [
         f"FMR {point.fmr:g} is finer than {point.non_mated_count:,} non-mated "
         "comparisons can tell: it is the ZeroFMR, no false match at all"

@@ -1,11 +1,10 @@
-"""Hold qualities against recognition errors: of one benchmark, verifier and scorer."""
+"""Compare qualities by the recognition errors of one benchmark and verifier."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.evaluation.caveats import (
@@ -42,50 +41,33 @@ from prefiqs_jax.scorefiles import check_direction
 if TYPE_CHECKING:
     import pandas as pd
 
-NO_SCORER = "none"
-"""Who scores where all qualities come from files."""
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Comparison:
-    """What came of one benchmark, verifier and scorer.
-
-    Attributes
-    ----------
-    benchmark, kind
-        Name, and kind as in :data:`prefiqs_jax.benchmarks.KINDS`.
-    verifier, scorer
-        Networks.
-    curves, bands
-        False match rate to curves by quality, and to those with intervals, if any.
-    points, areas, verification
-        Tables: of the curves' steps, of areas and differences, of the errors before
-        any discard. Their column ``tells``: whether errors are enough to tell qualities
-        apart.
-    det
-        Error rates at every threshold.
-    silent
-        False match rates at which there are too few errors to tell qualities apart,
-        and how few there are, in words.
-    about_bands
-        What the intervals are, in words.
-    notes
-        What the user should know, one line each.
-    """
+    """Results of one benchmark, verifier and scorer."""
 
     benchmark: str
     kind: str
+    """One of :data:`prefiqs_jax.benchmarks.KINDS`."""
     verifier: str
     scorer: str
     curves: Mapping[float, Mapping[str, EDC]]
+    """False match rate to curves by quality."""
     bands: Mapping[float, Mapping[str, EDCBand]]
+    """Those with intervals, if any."""
     points: "pd.DataFrame"
+    """Steps of the curves; ``tells``: whether there are errors enough to compare."""
     areas: "pd.DataFrame"
+    """Areas and differences; ``tells`` likewise."""
     verification: "pd.DataFrame"
+    """Errors before any discard; ``tells`` likewise."""
     det: DET
     silent: Mapping[float, str]
+    """False match rates at which errors are too few, and how few they are, in words."""
     about_bands: str
+    """What the intervals are, in words."""
     notes: tuple[str, ...]
+    """What the user should know, one line each."""
 
 
 def compare(
@@ -104,10 +86,8 @@ def compare(
         What is compared, and how similar the verifier finds it.
     qualities
         Qualities of the usable images.
-    verifier, scorer
-        Names of the networks.
-    options
-        How.
+    verifier, scorer, options
+        Names of the networks, and how to compare.
 
     Raises
     ------
@@ -140,9 +120,7 @@ def compare(
                 pairs.mated,
                 pair_quality(values, pairs),
                 rate,
-                None,
-                None,
-                options.protocol,
+                protocol=options.protocol,
             )
             for name, values in quality.items()
         }
@@ -169,26 +147,18 @@ def compare(
     bands = {part.fmr: edc_bands(part, reference=reference) for part in found}
     changes: dict[tuple[float, str], tuple[float, float, bool]] = {}
     if found and len(quality) > 1:
-        table = difference_table(found, reference=reference)
-        ends = zip(table["low"], table["high"], table["differs"], strict=True)
-        of = zip(table["fmr"], table["quality"], strict=True)
         # A quality does not differ from itself.
         changes = {(rate, reference): (0.0, 0.0, False) for rate in bands}
-        changes |= dict(zip(of, ends, strict=True))
-    areas = pd.concat(
-        [
-            _areas(plain[rate], each, bands.get(rate, {}), changes, reference, options)
-            for rate, each in evidence.items()
-        ],
-        ignore_index=True,
-    )
+        table = difference_table(found, reference=reference).set_index("fmr")
+        columns = table[["quality", "low", "high", "differs"]]
+        for rate, name, *ends in columns.itertuples(name=None):
+            changes[rate, name] = tuple(ends)
+    areas = _areas(plain, evidence, bands, changes, reference, options)
     points = pd.concat(
         [
-            _points(name, curve, bands.get(rate, {}).get(name)).assign(
-                tells=evidence[rate].tells
-            )
-            for rate in options.fmr
-            for name, curve in plain[rate].items()
+            _points(name, curve, bands.get(rate, {}).get(name), evidence[rate].tells)
+            for rate, curves in plain.items()
+            for name, curve in curves.items()
         ],
         ignore_index=True,
     )
@@ -220,10 +190,7 @@ def compare(
             rate: too_few(each) for rate, each in evidence.items() if not each.tells
         },
         about_bands=about_intervals(
-            units,
-            found,
-            evidence[options.fmr[0]].unit,
-            asked=options.replicates > 0,
+            units, found, next(iter(evidence.values())).unit, bool(options.replicates)
         ),
         notes=(*units.notes, *(f"{units.benchmark.name}: {line}" for line in notes)),
     )
@@ -236,21 +203,17 @@ def reversed_qualities(
 
     An image's mean mated similarity is no quality, as it needs other images of the
     person, but no quality should be opposed to it.
-
-    Parameters
-    ----------
-    units, pairs
-        What is compared, by the first network.
-    qualities
-        That others declared the direction of.
-    options
-        How templates get their quality.
     """
-    reference, known = _mean_mated_similarity(pairs, len(units.kept))
+    count, similarity = len(units.kept), pairs.similarity[pairs.mated]
+    total, often = np.zeros(count), np.zeros(count)
+    for side in (pairs.first[pairs.mated], pairs.second[pairs.mated]):
+        total += np.bincount(side, similarity, minlength=count)
+        often += np.bincount(side, minlength=count)
+    known = often > 0
     lines = (
         check_direction(
             units.quality(quality.values, options.template_quality)[known],
-            reference[known],
+            total[known] / often[known],
             name=quality.name,
             reference_name="the mean similarity of mated comparisons",
         )
@@ -259,85 +222,71 @@ def reversed_qualities(
     return [line for line in lines if line]
 
 
-def _mean_mated_similarity(
-    pairs: Pairs, count: int
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    similarity = pairs.similarity[pairs.mated]
-    total, often = np.zeros(count), np.zeros(count)
-    for side in (pairs.first[pairs.mated], pairs.second[pairs.mated]):
-        total += np.bincount(side, similarity, minlength=count)
-        often += np.bincount(side, minlength=count)
-    return total / np.maximum(often, 1), often > 0
-
-
 def _areas(
-    curves: Mapping[str, EDC],
-    evidence: Evidence,
-    bands: Mapping[str, EDCBand],
+    plain: Mapping[float, Mapping[str, EDC]],
+    evidence: Mapping[float, Evidence],
+    bands: Mapping[float, Mapping[str, EDCBand]],
     changes: Mapping[tuple[float, str], tuple[float, float, bool]],
     reference: str,
     options: EvaluationOptions,
 ) -> "pd.DataFrame":
-    """Tabulate areas at one rate: intervals of their own, and those of differences."""
+    """Tabulate areas: intervals of their own, and those of differences."""
     import pandas as pd
 
-    limit, unknown = options.max_discard, (np.nan, np.nan, False)
-    value = {name: pauc(curve, max_discard=limit) for name, curve in curves.items()}
-    rows = []
-    for name, curve in curves.items():
-        low, high, differs = changes.get((curve.fmr, name), unknown)
-        band = bands.get(name)
-        rows.append(
-            {
-                "protocol": curve.protocol,
-                "fmr": curve.fmr,
-                "max_discard": limit,
-                "quality": name,
-                "pauc": value[name],
-                "low": float(band.pauc.low) if band else np.nan,
-                "high": float(band.pauc.high) if band else np.nan,
-                "fnmr_start": float(curve.fnmr[0]),
-                "errors": evidence.errors,
-                "units_with_errors": evidence.units,
-                "tells": evidence.tells,
-                "reference": reference,
-                "is_reference": name == reference,
-                "difference": value[name] - value[reference],
-                "difference_low": low,
-                "difference_high": high,
-                "differs": bool(differs),
-                "drawn": evidence.unit if options.replicates else "none",
-                "interval": band.method if band else "none",
-            }
-        )
+    limit, unknown, rows = options.max_discard, (np.nan, np.nan, False), []
+    for rate, curves in plain.items():
+        value = {name: pauc(curve, max_discard=limit) for name, curve in curves.items()}
+        found = evidence[rate]
+        for name, curve in curves.items():
+            low, high, differs = changes.get((rate, name), unknown)
+            band = bands.get(rate, {}).get(name)
+            rows.append(
+                {
+                    "protocol": curve.protocol,
+                    "fmr": rate,
+                    "max_discard": limit,
+                    "quality": name,
+                    "pauc": value[name],
+                    "low": float(band.pauc.low) if band else np.nan,
+                    "high": float(band.pauc.high) if band else np.nan,
+                    "fnmr_start": float(curve.fnmr[0]),
+                    "errors": found.errors,
+                    "units_with_errors": found.units,
+                    "tells": found.tells,
+                    "reference": reference,
+                    "is_reference": name == reference,
+                    "difference": value[name] - value[reference],
+                    "difference_low": low,
+                    "difference_high": high,
+                    "differs": bool(differs),
+                    "drawn": found.unit if options.replicates else "none",
+                    "interval": band.method if band else "none",
+                }
+            )
     return pd.DataFrame(rows)
 
 
-def _points(name: str, curve: EDC, band: EDCBand | None) -> "pd.DataFrame":
+def _points(name: str, curve: EDC, band: EDCBand | None, tells: bool) -> "pd.DataFrame":
     """Tabulate the steps of a curve; many are thinned to those of the band."""
     import pandas as pd
 
-    columns = {
-        "protocol": curve.protocol,
-        "fmr": curve.fmr,
-        "quality": name,
-        "discard_fraction": curve.discard_fraction,
-        "fnmr": curve.fnmr,
-        "threshold": curve.threshold,
-        "mated_count": curve.mated_count,
-        "non_mated_count": curve.non_mated_count,
-    }
-    table = pd.DataFrame(columns)
+    columns = ("discard_fraction", "fnmr", "threshold", "mated_count")
+    table = pd.DataFrame(
+        {
+            "protocol": curve.protocol,
+            "fmr": curve.fmr,
+            "quality": name,
+            **{each: getattr(curve, each) for each in (*columns, "non_mated_count")},
+            "low": np.nan,
+            "high": np.nan,
+            "tells": tells,
+        }
+    )
     if band is None:
-        return table.assign(low=np.nan, high=np.nan)
+        return table
     # The step in force at each fraction at which the band is known.
-    place = np.searchsorted(
-        curve.discard_fraction, band.discard_fraction + 1e-12, side="right"
-    )
+    at = band.discard_fraction
+    place = np.searchsorted(curve.discard_fraction, at + 1e-12, side="right")
     table = table.iloc[place - 1].reset_index(drop=True)
-    return table.assign(
-        discard_fraction=band.discard_fraction,
-        fnmr=band.fnmr.value,
-        low=band.fnmr.low,
-        high=band.fnmr.high,
-    )
+    rates = dict(zip(("fnmr", "low", "high"), band.fnmr, strict=True))
+    return table.assign(discard_fraction=at, **rates)

@@ -26,7 +26,7 @@ _SHOWN_OUTPUT = {"grafiqs": "grafiqs/image"}
 
 
 def title(found: Comparison) -> str:
-    """Name what was compared: benchmark, network that verifies, network that scores."""
+    """Return a title: benchmark, network that verifies, network that scores."""
     return f"{found.benchmark}, {found.verifier} verifies, {found.scorer} scores"
 
 
@@ -42,23 +42,11 @@ def draw_figures(found: Sequence[Comparison], max_discard: float) -> list[Drawin
 
 
 def group_qualities(names: Sequence[str]) -> dict[str, list[str]]:
-    """Say which curves share a panel: one of each method, and each method's own.
+    """Name the panels and their curves: one of each method, and each method's own.
 
-    Parameters
-    ----------
-    names
-        Names of qualities, such as ``prefiqs/0.4``.
-
-    Returns
-    -------
-    dict
-        Title of the panel to the names on it, at most ``MOST_CURVES``.
-
-    Examples
-    --------
     >>> group_qualities(["prefiqs/0.1", "prefiqs/0.4", "norm"])
     {'One of each method': ['prefiqs/0.4', 'norm'], 'PreFIQs, by sparsity': \
-['prefiqs/0.1', 'prefiqs/0.4']}
+    ['prefiqs/0.1', 'prefiqs/0.4']}
     """
     series: dict[str, list[str]] = {}
     for name in names:

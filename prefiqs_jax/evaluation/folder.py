@@ -1,4 +1,4 @@
-"""The folder of an evaluation: whose it is, and that one process works there."""
+"""The folder of an evaluation, used by one process at a time."""
 
 import contextlib
 import os
@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.files import LOCK, lock_folder, make_folder
+from prefiqs_jax.files import LOCK
 from prefiqs_jax.outputs import LEDGER, check_outputs, is_unused, write_outputs
+from prefiqs_jax.results.run_folder import keep_folder
 
 MARKER = "evaluation.json"
 MEASURED = "measured"
@@ -17,46 +18,32 @@ them."""
 
 
 def marker() -> dict[str, str]:
-    """Return the file, by its name, that says that a folder is an evaluation's."""
+    """Return name and content of the file that marks a folder as an evaluation's."""
     return {MARKER: '{"format": 1}\n'}
 
 
 @contextlib.contextmanager
 def claim_evaluation(out: str | os.PathLike[str]) -> Iterator[None]:
-    """Make the folder of an evaluation, or go on with one, alone.
+    """Make or continue the folder of an evaluation, and lock it.
 
-    Parameters
-    ----------
-    out
-        Folder: new, empty, or one that an evaluation made.
-
-    Raises
-    ------
-    InputError
-        If it is a file, holds anything else, cannot be written, or another process
-        works there.
+    Raises InputError if it is a file, holds anything else, cannot be written, or
+    another process works there.
     """
     out = Path(out)
     _check(out)
-    is_new = not out.exists()
-    try:
-        with lock_folder(make_folder(out), "prefiqs edc"):
-            _check(out)
-            check_outputs(out, marker())
-            if not (out / MARKER).exists():
-                write_outputs(out, marker(), locked=True)
-            try:
-                yield
-            except BaseException:
-                if is_new and not _holds_work(out):
-                    shutil.rmtree(out / MEASURED, ignore_errors=True)
-                    for name in (MARKER, LEDGER):
-                        (out / name).unlink()
-                raise
-    finally:
-        if is_new:
-            with contextlib.suppress(OSError):
-                out.rmdir()  # only if it is empty
+    with keep_folder(out, "prefiqs edc") as is_new:
+        _check(out)
+        check_outputs(out, marker())
+        if not (out / MARKER).exists():
+            write_outputs(out, marker(), locked=True)
+        try:
+            yield
+        except BaseException:
+            if is_new and not _holds_work(out):
+                shutil.rmtree(out / MEASURED, ignore_errors=True)
+                for name in (MARKER, LEDGER):
+                    (out / name).unlink()
+            raise
 
 
 def _check(out: Path) -> None:
@@ -69,6 +56,6 @@ def _check(out: Path) -> None:
 
 
 def _holds_work(out: Path) -> bool:
-    """Say whether there is any file but those that claim the folder."""
+    """Return whether there is any file but those that mark the folder."""
     files = (path for path in out.rglob("*") if not path.is_dir())
     return any(path.name not in (MARKER, LEDGER, LOCK) for path in files)

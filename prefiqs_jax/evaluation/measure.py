@@ -1,4 +1,4 @@
-"""Go through a benchmark's images once: their embeddings, their scores, on disk.
+"""Embeddings and scores of a benchmark's images, computed once and kept on disk.
 
 A network takes every image once for all that is wanted of it. Each batch is a part on
 disk, so a killed evaluation loses at most the batch in flight.
@@ -44,25 +44,10 @@ IMAGE, EMBEDDING = "image", "embedding"
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """What is wanted of one network on the images of one benchmark.
+    """What one network computes on the images of one benchmark.
 
-    Attributes
-    ----------
-    backbone
-        The network.
-    images
-        The images.
-    scorers
-        Qualities to compute.
-    flip
-        Whether an embedding is that of the image and of its mirror image, one after
-        the other, each of unit norm (CR-FIQA's evaluation, 2 · dim numbers).
-    batch_size
-        Images of one part.
-    precision
-        Precision of matrix products and convolutions.
-    on_bad_image
-        ``"fail"`` or ``"skip"``.
+    With ``flip``, an embedding is that of the image and of its mirror image, one after
+    the other, each of unit norm (CR-FIQA's evaluation, 2 · dim numbers).
     """
 
     backbone: Backbone
@@ -101,7 +86,7 @@ class Task:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Measured:
-    """What a network gave, one entry an image, in the order of the benchmark."""
+    """Embeddings and scores of one network, in the order of the benchmark."""
 
     names: tuple[str, ...]
     """Images; those skipped are absent."""
@@ -123,29 +108,11 @@ def measure(
     command: list[str] | None = None,
     progress: bool = True,
 ) -> Measured:
-    """Embed and score every image, or go on where an earlier call stopped.
+    """Embed and score every image, or continue an earlier call.
 
-    Parameters
-    ----------
-    task
-        What to measure.
-    out
-        Folder of the parts; new, empty, or one of the same task.
-    command
-        Words of the command line, for its run.json.
-    progress
-        Show a bar with rate and time left on standard error.
-
-    Returns
-    -------
-    Measured
-        Embeddings and scores of all images.
-
-    Raises
-    ------
-    InputError
-        If an image cannot be used, an embedding is zero or not finite, or the folder
-        holds something else or cannot be written. Finished parts are kept.
+    ``out`` is new, empty, or has parts of the same task. Raises InputError if an image
+    cannot be used, an embedding is zero or not finite, or the folder holds something
+    else or cannot be written; finished parts are kept.
     """
     opened = assign(
         task.backbone,
@@ -177,13 +144,7 @@ def measure(
             )
             _measure_batches(task, todo, Path(out), record, progress=progress)
             record.end(range(batch_count(task.images, task.batch_size)))
-        return _read_measured(task, out, todo)
-
-
-def _read_measured(
-    task: Task, out: str | os.PathLike[str], todo: Assignment
-) -> Measured:
-    table = read_tables(out, _schema(task), todo.settings)
+        table = read_tables(out, _schema(task), todo.settings)
     chunks = table.column(EMBEDDING).chunks
     flat = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in chunks]
     return Measured(
@@ -230,32 +191,24 @@ def _measure_batches(
 
 
 def _columns(task: Task, batch: LoadedBatch, embed: Embedder) -> dict[str, Any]:
+    """Score images, and embed them, and their mirror images if asked for."""
     import pyarrow as pa
 
     columns: dict[str, Any] = {name: np.zeros(0) for name in task.names}
-    rows = np.zeros((0, task.length), np.float32)
+    rows = [np.zeros((0, task.length), np.float32)]
     if batch.images is not None:
         columns |= score_images(task.scorers, batch.names, batch.images)
-        rows = _rows(task, batch.names, batch.images, embed)
-    flat = pa.array(rows.ravel(), pa.float32())
+        halves = [batch.images]
+        if task.flip:
+            # A copy: a view with a negative stride would be copied by every consumer.
+            halves.append(np.ascontiguousarray(batch.images[:, :, ::-1]))
+        raw = [embed(task.backbone.params, half) for half in halves]
+        for each in raw:
+            check_norms(batch.names, norms(each))
+        rows = [unit(each) for each in raw]
+    flat = pa.array(np.concatenate(rows, axis=1).ravel().astype(np.float32))
     columns[EMBEDDING] = pa.FixedSizeListArray.from_arrays(flat, task.length)
     return {IMAGE: list(batch.names), **columns}
-
-
-def _rows(
-    task: Task, names: Sequence[str], images: NDArray, embed: Embedder
-) -> NDArray[np.float32]:
-    """Embed images, and their mirror images if asked for, as unit rows."""
-    halves = [images]
-    if task.flip:
-        # A copy: a view with a negative stride would be copied by every consumer.
-        halves.append(np.ascontiguousarray(images[:, :, ::-1]))
-    rows = []
-    for half in halves:
-        raw = embed(task.backbone.params, half)
-        check_norms(names, norms(raw))
-        rows.append(unit(raw))
-    return np.concatenate(rows, axis=1).astype(np.float32)
 
 
 def _schema(task: Task) -> "pa.Schema":

@@ -1,4 +1,4 @@
-"""How an evaluation runs, and who verifies in it."""
+"""Options of an evaluation, and its networks."""
 
 import dataclasses
 from typing import Literal
@@ -6,78 +6,53 @@ from typing import Literal
 from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision
-from prefiqs_jax.fiqa.checks import check_fmr
+from prefiqs_jax.fiqa.checks import check_fmr, check_max_discard
 from prefiqs_jax.fiqa.discard.protocol import find_protocol
 from prefiqs_jax.fiqa.verification.templates import Pooling
 
 
 @dataclasses.dataclass(frozen=True)
 class Verifier:
-    """A network that verifies, and maybe scores.
-
-    Attributes
-    ----------
-    backbone
-        The network.
-    scores
-        Whether it computes qualities, too. Those of the first network are evaluated
-        against the errors of every network (cross-model); those of another one only
-        against its own (same-model).
-    """
+    """A network that verifies, and may score."""
 
     backbone: Backbone
     scores: bool = True
+    """Whether it computes qualities, too. Those of the first network are evaluated
+    against the errors of every network (cross-model); those of another one only
+    against its own (same-model)."""
 
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationOptions:
-    """How an evaluation runs.
-
-    Attributes
-    ----------
-    fmr
-        False match rates, each in (0, 1).
-    protocol
-        A key of :data:`prefiqs_jax.fiqa.PROTOCOLS`. "crfiqa" is what CR-FIQA's code
-        computes only with ``flip``.
-    max_discard
-        Fraction of comparisons up to which areas go, in (0, 1].
-    reference
-        Quality to which the others are compared; None = the first.
-    replicates
-        For the intervals, at most so many: one for each identity, or with many
-        identities those of the bootstrap; 0 = no intervals.
-    seed
-        For the replicates, and for methods that draw.
-    flip
-        Whether to embed images and their mirror images.
-    template_quality
-        How a template's quality comes from its images'.
-    precision
-        Precision of matrix products and convolutions.
-    batch_size
-        Images of a batch; None = chosen.
-    on_bad_image
-        ``"fail"`` or ``"skip"``.
-    command
-        Words of the command line, for the records.
-    progress
-        Show progress on standard error.
-    """
+    """Options of an evaluation."""
 
     fmr: tuple[float, ...] = (1e-3, 1e-4)
+    """False match rates, each in (0, 1)."""
     protocol: str = "crfiqa"
+    """A key of :data:`prefiqs_jax.fiqa.PROTOCOLS`. "crfiqa" is what CR-FIQA's code
+    computes only with ``flip``."""
     max_discard: float = 0.3
+    """Fraction of comparisons up to which areas go, in (0, 1]."""
     reference: str | None = None
+    """Quality to which the others are compared; None = the first."""
     replicates: int = 500
+    """For the intervals, at most so many: one for each identity, or with many
+    identities those of the bootstrap; 0 = no intervals."""
     seed: int = 0
+    """For the replicates, and for methods that draw."""
     flip: bool = False
+    """Whether to embed images and their mirror images."""
     template_quality: Pooling = "min"
+    """How a template's quality comes from its images'."""
     precision: Precision = DEFAULT_PRECISION
+    """Precision of matrix products and convolutions."""
     batch_size: int | None = None
+    """Images of a batch; None = chosen."""
     on_bad_image: Literal["fail", "skip"] = "fail"
     command: list[str] | None = None
+    """Words of the command line, for the records."""
     progress: bool = True
+    """Whether to show progress on standard error."""
 
     def check(self) -> None:
         """Raise InputError if a number is out of its range or a name unknown."""
@@ -90,15 +65,4 @@ class EvaluationOptions:
         if len(set(self.fmr)) < len(self.fmr):
             message = f"a false match rate is given twice: {self.fmr}"
             raise InputError(message)
-        if not 0 < self.max_discard <= 1:
-            message = (
-                f"max_discard={self.max_discard} is outside (0, 1]: it is a fraction"
-            )
-            raise InputError(message)
-        grid_end = 0.95
-        if switches.steps == "grid" and self.max_discard > grid_end:
-            message = (
-                f"max_discard={self.max_discard} is beyond the protocol's last step, "
-                f"{grid_end}; give at most that"
-            )
-            raise InputError(message)
+        check_max_discard(self.max_discard, 0.95 if switches.steps == "grid" else 1.0)

@@ -31,28 +31,10 @@ def write_page(
     methods: Sequence[str],
     options: EvaluationOptions,
 ) -> tuple[list[str], Path]:
-    """Write tables, figures and summary.
+    """Write tables, figures and summary into a folder that the caller has locked.
 
-    Parameters
-    ----------
-    out
-        Folder of the evaluation, locked by the caller.
-    found
-        What was compared.
-    verifiers, methods, options
-        What was asked for.
-
-    Returns
-    -------
-    lines : list of str
-        What is worth a line on the terminal.
-    page : Path
-        ``OUT/summary.md``.
-
-    Raises
-    ------
-    InputError
-        If a file cannot be written, or one of the user's has its name.
+    Gives what is worth a line on the terminal, and the path of the summary. Raises
+    InputError if a file cannot be written, or one of the user's has its name.
     """
     import pandas as pd
 
@@ -74,9 +56,7 @@ def write_page(
     lines = _lines(found, options)
     values = {
         "lines": lines,
-        "verification": _markdown(
-            verification[_SHOWN].set_index("benchmark"), digits=5
-        ),
+        "verification": markdown(verification[_SHOWN].set_index("benchmark"), digits=5),
         "max_discard": f"{options.max_discard:g}",
         "protocol": options.protocol,
         "papers": [
@@ -97,7 +77,7 @@ def write_page(
 
 
 def _lines(found: Sequence[Comparison], options: EvaluationOptions) -> list[str]:
-    """Say for each comparison which quality has the least area at the first rate."""
+    """Summarise each comparison: the quality with the least area at the first rate."""
     rate = options.fmr[0]
     lines = list(dict.fromkeys(note for each in found for note in each.notes))
     for each in found:
@@ -138,7 +118,7 @@ def _paper(
     return {
         "verifier": verifier,
         "fmr": f"{rate:g}",
-        "table": _markdown(table),
+        "table": markdown(table),
         "silent": silent,
     }
 
@@ -164,10 +144,6 @@ def _difference(found: Comparison) -> Mapping[str, Any] | None:
         part |= {
             "reference": rows["reference"].iloc[0],
             "count": len(rows),
-            "table": _markdown(shown.set_index("fmr")),
+            "table": markdown(shown.set_index("fmr")),
         }
     return part
-
-
-def _markdown(table: "pd.DataFrame", digits: int = 3) -> str:
-    return "\n".join(markdown(table, digits))

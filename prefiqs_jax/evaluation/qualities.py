@@ -1,4 +1,4 @@
-"""Bring the qualities of a benchmark's images together, each in its order.
+"""Qualities of a benchmark's images from all sources, in the benchmark's order.
 
 They come from the networks at hand, from score files of others, from runs of
 ``prefiqs sweep``, from what is known of the images. Higher is better in all of them.
@@ -25,24 +25,15 @@ _MOST_MISSING = 1000
 
 @dataclasses.dataclass(frozen=True)
 class ScoreSource:
-    """A score file, or the folder of a sweep, as the user names it.
-
-    Attributes
-    ----------
-    path
-        File or folder.
-    name
-        Name of the quality; None = as the file tells, or its own name.
-    column
-        Column of a table with several; None = found out.
-    direction
-        Which scores are the better ones; None = as the file tells, else the higher.
-    """
+    """A score file, or the folder of a sweep, as the user names it."""
 
     path: Path
     name: str | None = None
+    """Name of the quality; None = as the file tells, or its own name."""
     column: str | None = None
+    """Column of a table with several; None = found out."""
     direction: Direction | None = None
+    """Which scores are the better ones; None = as the file tells, else the higher."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -61,7 +52,7 @@ class Quality:
 def from_network(
     scores: Mapping[str, Float[np.ndarray, " images"]], network: str
 ) -> list[Quality]:
-    """List what a network's scorers gave."""
+    """List the qualities that a network computed."""
     source = f"computed with {network}"
     return [Quality(name, values, source) for name, values in scores.items()]
 
@@ -76,19 +67,9 @@ def from_severity(severity: Float[np.ndarray, " images"] | None) -> list[Quality
 def from_source(source: ScoreSource, images: ImageFolder) -> list[Quality]:
     """Read a score file, or the folder of a sweep, for the images of a benchmark.
 
-    Parameters
-    ----------
-    source
-        What the user names.
-    images
-        Images of the benchmark.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read, images have no score or two that differ, a score is not
-        finite, or a sweep was made with other content of an image; the message names
-        them.
+    Raises InputError if it cannot be read, images have no score or two that differ, a
+    score is not finite, or a sweep was made with other content of an image; it names
+    them.
     """
     if source.path.is_dir():
         _check_content(source, images)

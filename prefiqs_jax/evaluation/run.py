@@ -41,7 +41,7 @@ _NONE = np.zeros(0)
 
 
 class Evaluated(NamedTuple):
-    """What an evaluation ends with."""
+    """Summary and page of an evaluation."""
 
     lines: list[str]
     """The summary."""
@@ -60,7 +60,7 @@ def evaluate(
     sparsities: Sequence[float] = (0.4,),
     options: EvaluationOptions | None = None,
 ) -> Evaluated:
-    """Ask of every quality whether it predicts the recognition errors of every network.
+    """Evaluate how well each quality predicts the recognition errors of each network.
 
     Parameters
     ----------
@@ -131,47 +131,43 @@ def evaluate(
     every = (quality for its in given.values() for quality in its)
     _warn(*dict.fromkeys(note for quality in every for note in quality.notes))
     with claim_evaluation(out):
-        found = _measure_and_compare(
-            verifiers, benchmarks, Path(out), scorers, methods, given, size, options
-        )
+        found: list[Comparison] = []
+        for benchmark in benchmarks:
+            measured = _measure(verifiers, benchmark, Path(out), scorers, size, options)
+            its = given[benchmark.name]
+            found += _compare_all(benchmark, measured, methods, its, options)
         return Evaluated(*write_page(Path(out), found, verifiers, methods, options))
 
 
-def _measure_and_compare(
+def _measure(
     verifiers: Sequence[Verifier],
-    benchmarks: Sequence[Benchmark],
+    benchmark: Benchmark,
     out: Path,
     scorers: Mapping[str, tuple[Scorer, ...]],
-    methods: Sequence[str],
-    given: Mapping[str, Sequence[Quality]],
     size: int,
     options: EvaluationOptions,
-) -> list[Comparison]:
-    comparisons: list[Comparison] = []
-    for benchmark in benchmarks:
-        _say(options, *(f"{benchmark.name}: {note}" for note in benchmark.notes))
-        measured = {
-            name: measure(
-                Task(
-                    verifier.backbone,
-                    benchmark.images,
-                    scorers=scorers[name],
-                    flip=options.flip,
-                    batch_size=size,
-                    precision=options.precision,
-                    on_bad_image=options.on_bad_image,
-                ),
-                out / MEASURED / as_folder(benchmark.name) / as_folder(name),
-                command=options.command,
-                progress=options.progress,
-            )
-            for verifier in verifiers
-            if (name := verifier.backbone.name)
-        }
-        comparisons += _compare_all(
-            benchmark, measured, methods, given[benchmark.name], options
+) -> dict[str, Measured]:
+    """Embed and score the images of a benchmark with each network."""
+    _say(options, *(f"{benchmark.name}: {note}" for note in benchmark.notes))
+    measured = {}
+    for verifier in verifiers:
+        name = verifier.backbone.name
+        task = Task(
+            verifier.backbone,
+            benchmark.images,
+            scorers=scorers[name],
+            flip=options.flip,
+            batch_size=size,
+            precision=options.precision,
+            on_bad_image=options.on_bad_image,
         )
-    return comparisons
+        measured[name] = measure(
+            task,
+            out / MEASURED / as_folder(benchmark.name) / as_folder(name),
+            command=options.command,
+            progress=options.progress,
+        )
+    return measured
 
 
 def _check_names(

@@ -55,30 +55,25 @@ def paper_table(areas: "pd.DataFrame", fmr: float, verifier: str) -> "pd.DataFra
     return table
 
 
-def markdown(table: "pd.DataFrame", digits: int = 3) -> list[str]:
+def markdown(table: "pd.DataFrame", digits: int = 3) -> str:
     r"""Write a table as lines of Markdown, its index first.
 
     Examples
     --------
     >>> import pandas as pd
     >>> table = pd.DataFrame({"lfw": [1.5]}, index=pd.Index(["norm"], name="quality"))
-    >>> print("\n".join(markdown(table)))
+    >>> print(markdown(table))
     | quality | lfw |
     |---|---|
     | norm | 1.500 |
     """
     flat = table.reset_index()
-    lines = [_line(flat.columns), "|" + "---|" * len(flat.columns)]
-    lines += [
-        _line(_cell(value, digits) for value in row)
-        for row in flat.itertuples(index=False, name=None)
+    rows = [flat.columns, *flat.itertuples(index=False, name=None)]
+    cells = [
+        [_cell(value, digits).replace("|", "\\|") for value in row] for row in rows
     ]
-    return lines
-
-
-def _line(cells: object) -> str:
-    texts = (str(cell).replace("|", "\\|") for cell in cells)  # type: ignore[attr-defined]
-    return f"| {' | '.join(texts)} |"
+    lines = [f"| {' | '.join(row)} |" for row in cells]
+    return "\n".join([lines[0], "|" + "---|" * len(flat.columns), *lines[1:]])
 
 
 def _cell(value: object, digits: int) -> str:

@@ -26,23 +26,11 @@ from prefiqs_jax.fiqa.verification.templates import Pooling
 class Units:
     """The units of a benchmark whose images could be used.
 
-    Attributes
-    ----------
-    benchmark
-        Where they come from.
-    images
-        Index of each usable image in the benchmark, in order.
-    kept
-        Index of each usable unit in the benchmark, in order.
-    members
-        Members of the templates, in places of ``images`` and ``kept``; None if images
-        are compared.
-    identities
-        The person of each unit; None if of some it is not known.
-    first, second, mated
-        Comparisons in places of ``kept``; None for all pairs.
-    notes
-        What was left out, one line each.
+    ``images`` and ``kept`` are indices of the usable images and units in the benchmark,
+    in order. ``members`` of templates are in places of these two; None if images are
+    compared. ``identities`` are those of the units; None if some are unknown.
+    ``first``, ``second`` and ``mated`` are comparisons in places of ``kept``; None for
+    all pairs. ``notes`` say what was left out.
     """
 
     benchmark: Benchmark
@@ -64,13 +52,7 @@ class Units:
         return template_quality(image_quality, self.members, pooling)
 
     def pairs(self, embeddings: NDArray[np.float32]) -> Pairs:
-        """Compare the units.
-
-        Parameters
-        ----------
-        embeddings
-            Shape (usable images, dim): raw, or two halves of one norm.
-        """
+        """Compare the units by embeddings of the usable images, raw or in halves."""
         rows = embeddings
         if self.members is not None:
             rows = pool_templates(rows, self.members)
@@ -79,33 +61,20 @@ class Units:
             assert self.identities is not None  # all pairs come from identities
             dtype = np.float64 if len(unit) <= MOST_IMAGES else np.float32
             pairs = all_pairs(unit, self.identities, dtype=dtype)
-            return self._of_two_captures(pairs)
+            if self.benchmark.capture is None:
+                return pairs
+            # Without comparisons of an image with a copy of itself.
+            capture = self.benchmark.capture[self.images]
+            differ = capture[pairs.first] != capture[pairs.second]
+            return Pairs(*(column[differ] for column in pairs))
         similarity = pair_similarity(unit, self.first, self.second)
         return Pairs(self.first, self.second, similarity, self.mated)
 
-    def _of_two_captures(self, pairs: Pairs) -> Pairs:
-        """Leave out comparisons of an image with a copy of itself."""
-        if self.benchmark.capture is None:
-            return pairs
-        capture = self.benchmark.capture[self.images]
-        differ = capture[pairs.first] != capture[pairs.second]
-        return Pairs(*(column[differ] for column in pairs))
-
 
 def usable_units(benchmark: Benchmark, names: Sequence[str]) -> Units:
-    """Find what of a benchmark can be compared.
+    """Find what can be compared of a benchmark whose images ``names`` could be used.
 
-    Parameters
-    ----------
-    benchmark
-        The benchmark.
-    names
-        Images that could be used, in its order.
-
-    Raises
-    ------
-    InputError
-        If no mated or no non-mated comparison is left.
+    Raises InputError if no mated or no non-mated comparison is left.
     """
     every = benchmark.images.names
     # One network may skip what another one takes.
@@ -113,11 +82,15 @@ def usable_units(benchmark: Benchmark, names: Sequence[str]) -> Units:
     images = np.array([i for i, name in enumerate(every) if name in usable], np.int64)
     place = np.full(len(every), -1, np.int64)
     place[images] = np.arange(len(images))
-    if benchmark.templates is None:
-        members, kept = None, images
-    else:
-        members, kept = _usable_members(benchmark, place)
+    members, kept = None, images
+    if benchmark.templates is not None:
+        # The members whose image is there, and the templates that have some.
+        _, image, template, medium = benchmark.templates
+        there = place[image] >= 0
+        kept, template = np.unique(template[there], return_inverse=True)
+        members = Members(place[image[there]], template.ravel(), medium[there])
     unit_place = np.full(benchmark.unit_count, -1, np.int32)
+    kept = kept.astype(np.int64)
     unit_place[kept] = np.arange(len(kept), dtype=np.int32)
 
     who = [benchmark.identities[unit] for unit in kept]
@@ -125,7 +98,9 @@ def usable_units(benchmark: Benchmark, names: Sequence[str]) -> Units:
     notes: list[str] = []
     if len(images) < len(every):
         notes.append(f"{len(every) - len(images)} of {len(every)} images left out")
-    if benchmark.first is None or benchmark.second is None or benchmark.mated is None:
+    first, second, mated = benchmark.first, benchmark.second, benchmark.mated
+    if first is None or second is None or mated is None:
+        first = second = mated = None
         if identities is None:
             unknown = who.index(None)
             message = (
@@ -133,36 +108,19 @@ def usable_units(benchmark: Benchmark, names: Sequence[str]) -> Units:
                 "so all pairs cannot be compared; complete images.csv"
             )
             raise InputError(message)
-        return Units(
-            benchmark, images, kept, members, identities, None, None, None, tuple(notes)
-        )
-    first, second = unit_place[benchmark.first], unit_place[benchmark.second]
-    both = (first >= 0) & (second >= 0)
-    if not both.all():
-        notes.append(f"{int((~both).sum())} of {len(both)} comparisons left out")
-        first, second = first[both], second[both]
-    mated = benchmark.mated if both.all() else benchmark.mated[both]
-    if mated.all() or not mated.any():
-        kind = "non-mated" if mated.all() else "mated"
-        message = (
-            f"{benchmark.name}: no {kind} comparison is left, as images were left "
-            "out; mend the images that cannot be used"
-        )
-        raise InputError(message)
+    else:
+        first, second = unit_place[first], unit_place[second]
+        both = (first >= 0) & (second >= 0)
+        if not both.all():
+            notes.append(f"{int((~both).sum())} of {len(both)} comparisons left out")
+            first, second, mated = first[both], second[both], mated[both]
+        if mated.all() or not mated.any():
+            kind = "non-mated" if mated.all() else "mated"
+            message = (
+                f"{benchmark.name}: no {kind} comparison is left, as images were left "
+                "out; mend the images that cannot be used"
+            )
+            raise InputError(message)
     return Units(
         benchmark, images, kept, members, identities, first, second, mated, tuple(notes)
     )
-
-
-def _usable_members(
-    benchmark: Benchmark, place: NDArray[np.int64]
-) -> tuple[Members, NDArray[np.int64]]:
-    """Keep the members whose image is there, and the templates that have some."""
-    templates = benchmark.templates
-    assert templates is not None
-    there = place[templates.image] >= 0
-    kept, template = np.unique(templates.template[there], return_inverse=True)
-    members = Members(
-        place[templates.image[there]], template.ravel(), templates.medium[there]
-    )
-    return members, kept.astype(np.int64)

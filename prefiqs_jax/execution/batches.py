@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from numpy.typing import NDArray
@@ -24,19 +23,9 @@ Run: TypeAlias = Callable[[NDArray, NDArray[np.uint32]], NDArray[np.float64]]
 def in_batches(function: ImageFunction, weights: Any, batch_size: int) -> Run:
     """Make the function that takes any number of images, ``batch_size`` at a time.
 
-    Parameters
-    ----------
-    function
-        Computes every image alone.
-    weights
-        What it gets as its first argument.
-    batch_size
-        Smaller batches are filled up, so that nothing compiles twice.
-
-    Returns
-    -------
-    callable
-        ``(images, seeds) -> numbers``; InputError where memory runs out.
+    `function` computes every image alone, and gets `weights` as its first argument.
+    Smaller batches are filled up, so that nothing compiles twice. InputError where
+    memory runs out.
     """
     compiled = jax.jit(function, compiler_options=compiler_options())
 
@@ -59,27 +48,5 @@ def in_batches(function: ImageFunction, weights: Any, batch_size: int) -> Run:
                 raise InputError(message) from error
             parts.append(found[..., : len(some)])
         return np.concatenate(parts, axis=-1)
-
-    return run
-
-
-def sliced(function: ImageFunction, size: int | None) -> ImageFunction:
-    """Run a function on ``size`` images at a time, which must divide the batch.
-
-    As :func:`prefiqs_jax.execution.slices.in_slices` does with a network: its
-    activations then stay in a processor's cache, those that a backward pass needs, too.
-    """
-    if size is None:
-        return function
-
-    def run(weights: Any, images: Array, seeds: Array) -> Array:
-        parts = (
-            images.reshape(-1, size, *images.shape[1:]),
-            seeds.reshape(-1, size),
-        )
-        found = jax.lax.map(lambda some: function(weights, *some), parts)
-        # (slices, …, images of a slice) -> (…, images)
-        moved = jnp.moveaxis(found, 0, -2)
-        return moved.reshape(*moved.shape[:-2], -1)
 
     return run

@@ -15,13 +15,9 @@ def compiler_options() -> dict[str, str | bool]:
     On a CPU, XLA hands float32 convolutions and matrix products to the YNNPACK library
     by default, which runs a convolution of 64 channels on one core (98 GFLOP/s on two
     cores, where XLA's own reaches 170) and takes up to twice as long for a matrix
-    product. An empty list of what the library may take turns it off.
-
-    Returns
-    -------
-    dict
-        For ``jax.jit(…, compiler_options=…)`` or ``Lowered.compile``; empty where there
-        is nothing to choose, as on a GPU or in a release of JAX without this option.
+    product. An empty list of what the library may take turns it off. There is nothing
+    to choose, and the dict is empty, on a GPU or in a release of JAX without this
+    option.
     """
     options: dict[str, str | bool] = {LIBRARY_OPTION: ""}
     if jax.default_backend() != "cpu":

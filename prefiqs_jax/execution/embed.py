@@ -16,17 +16,9 @@ from prefiqs_jax.types import ApplyFn, Params
 
 
 class Embedder:
-    """A network, compiled once for batches of one size.
+    """A network, compiled once for batches of one size, at one precision of products.
 
-    Parameters
-    ----------
-    apply_fn
-        ``(params, images) -> raw embeddings``.
-    batch_size
-        Images that go through the network at a time. Smaller batches are filled up, so
-        that nothing compiles twice.
-    precision
-        Precision of matmuls and convolutions.
+    Smaller batches are filled up, so that nothing compiles twice.
     """
 
     def __init__(

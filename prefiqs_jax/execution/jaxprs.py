@@ -11,19 +11,9 @@ product: for who reads the program instead of running it."""
 def bodies(equation: Any) -> list[Any]:
     """List the jaxprs that an equation runs: of a call, a loop, a checkpoint.
 
-    Parameters
-    ----------
-    equation
-        One equation of a jaxpr.
+    They come without their constants; ``jax.checkpoint`` holds a bare jaxpr,
+    ``jax.jit`` a closed one.
 
-    Returns
-    -------
-    list of jaxpr
-        Without their constants; ``jax.checkpoint`` holds a bare jaxpr, ``jax.jit`` a
-        closed one.
-
-    Examples
-    --------
     >>> import jax
     >>> for wrap in (jax.jit, jax.checkpoint):
     ...     program = jax.make_jaxpr(wrap(lambda x: x * x))(3.0)

@@ -47,15 +47,8 @@ def default_memory_limit() -> int:
 
 
 def parse_bytes(text: str) -> int:
-    """Read an amount of memory.
+    """Read an amount of memory; InputError unless it is positive, in a known unit.
 
-    Raises
-    ------
-    InputError
-        If it is no positive amount with a known unit.
-
-    Examples
-    --------
     >>> parse_bytes("8GB"), parse_bytes("1.5 GiB"), parse_bytes("4096")
     (8000000000, 1610612736, 4096)
     """

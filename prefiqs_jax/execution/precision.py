@@ -142,15 +142,14 @@ def _inlined(equation: Any) -> Any:
     within loops (``scan``, ``while``) stay in float32; no network here has one on an
     accelerator.
     """
-    for name in ("jaxpr", "call_jaxpr"):
-        body = equation.params.get(name)
-        if body is not None and equation.primitive.name not in ("scan", "while"):
-            closed = body if hasattr(body, "consts") else None
-            if equation.primitive.name in _CHECKPOINTS:
-                closed = core.ClosedJaxpr(body, [])
-            if closed is not None and _holds_products(closed.jaxpr):
-                return closed
-    return None
+    name, settings = equation.primitive.name, equation.params
+    if name in ("scan", "while"):
+        return None
+    body = settings.get("jaxpr", settings.get("call_jaxpr"))
+    if name in _CHECKPOINTS:
+        body = core.ClosedJaxpr(body, [])
+    holds = hasattr(body, "consts") and _holds_products(body.jaxpr)
+    return body if holds else None
 
 
 def _holds_products(jaxpr: Any) -> bool:

@@ -6,9 +6,11 @@ then goes through it slice by slice, within one program.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax import Array
 
 from prefiqs_jax.execution.jaxprs import bodies
@@ -24,13 +26,31 @@ takes 25 forwards in slices of eight with one direction at a time, 26 in slices 
 depthwise convolution. ViT-T (51) gains by slices, iResNet-18 (239) loses."""
 
 
-def in_slices(apply_fn: ApplyFn, size: int) -> ApplyFn:
-    """Run a network on ``size`` images at a time; they must divide the batch."""
+def in_slices(function: Callable[..., Array], size: int | None, axis: int = 0) -> Any:
+    """Run a function on ``size`` images at a time; they must divide the batch.
 
-    def sliced(params: Params, images: Array) -> Array:
-        slices = images.reshape(-1, size, *images.shape[1:])
-        raw = jax.lax.map(lambda some: apply_fn(params, some), slices)
-        return raw.reshape(-1, raw.shape[-1])
+    Activations then stay in a processor's cache, those of a backward pass, too.
+
+    Parameters
+    ----------
+    function
+        ``(weights, images, …) -> numbers``; arrays but the weights have the images on
+        their first axis.
+    size
+        None = all at once.
+    axis
+        That of the images in the result: 0, or -1.
+    """
+    if size is None:
+        return function
+
+    def sliced(weights: Any, *arrays: Array) -> Array:
+        parts = tuple(each.reshape(-1, size, *each.shape[1:]) for each in arrays)
+        found = jax.lax.map(lambda some: function(weights, *some), parts)
+        if axis:  # (slices, …, images of a slice)
+            found = jnp.moveaxis(found, 0, -2)
+            return found.reshape(*found.shape[:-2], -1)
+        return found.reshape(-1, *found.shape[2:])
 
     return sliced
 
@@ -43,16 +63,14 @@ def cache_friendly(apply_fn: ApplyFn) -> ApplyFn:
         if jax.default_backend() == "cpu":
             shapes = jax.eval_shape(lambda *both: both, params, images[:1])
             size = default_slice(len(images), network_intensity(apply_fn, *shapes))
-        return (in_slices(apply_fn, size) if size else apply_fn)(params, images)
+        return in_slices(apply_fn, size)(params, images)
 
     return run
 
 
 def slices_of(batch: int) -> list[int]:
-    """Sizes of slices that a batch can be cut into, the better first.
+    """List sizes of slices that a batch can be cut into, the better first.
 
-    Examples
-    --------
     >>> slices_of(32), slices_of(12), slices_of(7)
     ([8, 4], [6, 4, 3], [])
     """
@@ -63,12 +81,8 @@ def slices_of(batch: int) -> list[int]:
 def default_slice(batch: int, intensity: float) -> int | None:
     """Give the size of slices that is best as a rule; None = the whole batch at once.
 
-    Parameters
-    ----------
-    batch
-        Images of one device.
-    intensity
-        Operations a byte of the network, see :func:`network_intensity`.
+    `batch` counts the images of one device; `intensity` is operations a byte, see
+    :func:`network_intensity`.
     """
     if jax.default_backend() != "cpu" or intensity >= MEMORY_BOUND:
         return None
@@ -78,13 +92,8 @@ def default_slice(batch: int, intensity: float) -> int | None:
 def network_intensity(apply_fn: ApplyFn, params: Params, image: Any) -> float:
     """Count the operations of a network for each byte that its linearised pass keeps.
 
-    Parameters
-    ----------
-    apply_fn, params
-        The network; nothing is computed, shapes are enough.
-    image
-        One preprocessed image, shape (1, height, width, channels), or its
-        ``jax.ShapeDtypeStruct``.
+    Nothing is computed, shapes are enough: `image` is one preprocessed image (1,
+    height, width, channels), or its ``jax.ShapeDtypeStruct``.
     """
     jaxpr = jax.make_jaxpr(apply_fn)(params, image).jaxpr
     return operations(jaxpr) / max(1, kept_bytes(apply_fn, params, image))

@@ -14,22 +14,9 @@ def in_threads(
 ) -> list[Result]:
     """Call a function with each item; NumPy lets go of the interpreter meanwhile.
 
-    Parameters
-    ----------
-    work
-        Called once with each item. What it does must not depend on the order.
-    items
-        What to call it with.
-    threads
-        How many; by default, as many as there are cores to use.
+    What it does must not depend on the order; the results have the order of the items.
+    By default there are as many threads as cores to use.
 
-    Returns
-    -------
-    list
-        The results, in the order of the items.
-
-    Examples
-    --------
     >>> in_threads(abs, [-1, 2, -3])
     [1, 2, 3]
     """

@@ -25,8 +25,6 @@ from prefiqs_jax.fiqa.discard.protocol import PROTOCOLS, Protocol
 from prefiqs_jax.fiqa.discard.rce import RCE, rce
 from prefiqs_jax.fiqa.discard.summary import (
     best_curve,
-    best_fnmr_after_discard,
-    best_pauc,
     fnmr_after_discard,
     pauc,
 )
@@ -75,8 +73,6 @@ __all__ = [
     "all_pairs",
     "angular_similarity",
     "best_curve",
-    "best_fnmr_after_discard",
-    "best_pauc",
     "det",
     "difference_table",
     "edc",

@@ -1,4 +1,4 @@
-"""What the functions of this package ask of their inputs, each in one place."""
+"""Checks of inputs that several functions of this package share."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,27 +11,9 @@ def checked_values(
 ) -> NDArray[np.floating]:
     """Return a vector of finite numbers; float32 and float64 stay what they are.
 
-    Parameters
-    ----------
-    name
-        What the values are, for the message.
-    values
-        Shape (count,).
-    count
-        How many there must be; any number above zero by default.
+    Raises InputError, with ``name`` for what they are, if the shape is not (count,)
+    (any count above zero by default), or a value is not finite.
 
-    Returns
-    -------
-    ndarray
-        Shape (count,).
-
-    Raises
-    ------
-    InputError
-        If the shape is another one, there are no values, or one is not finite.
-
-    Examples
-    --------
     >>> checked_values("similarity", [0.5, 1])
     array([0.5, 1. ])
     """
@@ -59,30 +41,11 @@ def checked_values(
 def checked_mated(
     mated: ArrayLike, count: int, *, needs_both: bool = True
 ) -> NDArray[np.bool_]:
-    """Return which comparisons are mated, with some of either kind.
+    """Return which of ``count`` comparisons are mated: true and false, or 1 and 0.
 
-    Parameters
-    ----------
-    mated
-        Shape (count,): true and false, or 1 and 0.
-    count
-        How many comparisons there are.
-    needs_both
-        Whether there must be non-mated ones, too; mated ones there must be.
+    Raises InputError if the shape is another one, a value is neither, or none is mated
+    or, where it ``needs_both``, none non-mated.
 
-    Returns
-    -------
-    ndarray
-        Shape (count,), bool.
-
-    Raises
-    ------
-    InputError
-        If the shape is another one, a value is neither true nor false, or all
-        comparisons are of one kind.
-
-    Examples
-    --------
     >>> checked_mated([1, 0], 2)
     array([ True, False])
     """
@@ -127,4 +90,14 @@ def check_fmr(fmr: float) -> None:
     """Raise InputError unless the false match rate lies in (0, 1)."""
     if not 0 < fmr < 1:
         message = f"fmr={fmr} is outside (0, 1): it is a fraction, such as 1e-3"
+        raise InputError(message)
+
+
+def check_max_discard(limit: float, last: float = 1.0) -> None:
+    """Raise InputError unless a limit of areas lies on a curve up to ``last``."""
+    if not 0 < limit <= last + 1e-12:
+        message = (
+            f"max_discard={limit} is outside (0, {last:g}]: it is a fraction, on the "
+            "protocol's curve"
+        )
         raise InputError(message)

@@ -12,22 +12,9 @@ def stable_order(
 ) -> Int[np.ndarray, " numbers"]:
     """Give the indices that sort whole numbers; of equal ones, the first comes first.
 
-    NumPy sorts 16 bits at a time in linear time, several times as fast as it compares.
+    The numbers lie from 0 to below ``bound``, which is at most 2³². NumPy sorts 16 bits
+    at a time in linear time, several times as fast as it compares.
 
-    Parameters
-    ----------
-    numbers
-        Shape (numbers,), from 0, below ``bound``.
-    bound
-        At most 2³².
-
-    Returns
-    -------
-    ndarray
-        Shape (numbers,).
-
-    Examples
-    --------
     >>> stable_order(np.array([2, 70_000, 0, 2]), 70_001)
     array([2, 0, 3, 1])
     """

@@ -1,4 +1,4 @@
-"""Decode one image to 8-bit RGB and name every conversion on the way."""
+"""Decode one image to 8-bit RGB, naming every conversion on the way; and encode."""
 
 import dataclasses
 import io
@@ -18,7 +18,7 @@ from prefiqs_jax.images.opening import (
     regular_file,
     upright_size,
 )
-from prefiqs_jax.images.plain import decode_plain, plain_header
+from prefiqs_jax.images.plain import decode_plain, decode_samples, plain_header
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -43,14 +43,8 @@ _TO_RGB = {
     "YCbCr": ("YCbCr to RGB",),
 }
 
-# Pillow keeps only the high byte of multi-channel 16-bit samples. Read as if the byte
-# order were the other one, it keeps the low byte: two readings give all 16 bits. For
-# grey with alpha, four bytes a pixel read as RGBA hold grey high, grey low, and alpha.
-_PNG_16_BIT_READINGS = {
-    "RGB;16B": ("RGB;16B", "RGB;16L"),
-    "RGBA;16B": ("RGBA;16B", "RGBA;16L"),
-    "LA;16B": ("RGBA",),
-}
+# Of these 16-bit samples Pillow keeps only the high bytes, OpenCV all.
+_PNG_16_BIT = ("RGB;16B", "RGBA;16B", "LA;16B")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -90,6 +84,24 @@ def decode(path: str | os.PathLike[str]) -> Decoded:
         return decode_file(path, os.fspath(path))
 
 
+def encode_png(pixels: np.ndarray) -> bytes:
+    """Encode an image as PNG, without loss.
+
+    Parameters
+    ----------
+    pixels
+        Shape (height, width, 3), uint8, RGB.
+
+    Returns
+    -------
+    bytes
+        Content of the file; the same image gives the same bytes.
+    """
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, format="PNG")
+    return file.getvalue()
+
+
 def decode_file(
     path: str | os.PathLike[str], name: str, needed: NeededSize | None = None
 ) -> Decoded:
@@ -119,24 +131,15 @@ def _by_pillow(data: bytes, name: str, needed: NeededSize | None) -> Decoded:
     image = open_header(io.BytesIO(data), name)
     with pillow_errors(name):
         several_frames = getattr(image, "is_animated", False)
-        sixteen_bits = _has_16_bits(image)
-        readings, reading_mode = (image,), ""
-        if image.format == "PNG" and image.tile:
-            found = image.tile[0].args
-            if isinstance(found, str) and found in _PNG_16_BIT_READINGS:
-                sixteen_bits, reading_mode = True, found
-                readings = tuple(
-                    _reread(data, raw_mode, name)
-                    for raw_mode in _PNG_16_BIT_READINGS[reading_mode]
-                )
-                image = readings[0]
+        raw_mode = image.tile[0].args if image.format == "PNG" and image.tile else ""
+        all_bytes = raw_mode in _PNG_16_BIT
+        sixteen_bits = all_bytes or _has_16_bits(image)
         # EXIF data behind the pixels of a PNG is parsed while these are decoded.
         if image.format == "PNG" and b"eXIf" in data and "exif" not in image.info:
             image.load()
         margin = check_size(name, upright_size(image), needed) if needed else 0
         turn = orientation(image)
-        for reading in readings:
-            reading.load()
+        image.load()
     conversions = []
     if several_frames:
         conversions.append("first of several frames")
@@ -146,12 +149,9 @@ def _by_pillow(data: bytes, name: str, needed: NeededSize | None) -> Decoded:
         conversions.append("alpha dropped")
         # Else Pillow would warn about it, or keep the alpha of a palette.
         image.info.pop("transparency", None)
-    if reading_mode == "LA;16B":
-        conversions.append("grey to RGB")
-        upright = Image.fromarray(_to_8_bits(_joined(np.asarray(image)[..., :2])))
-    elif reading_mode:
-        high, low = (np.asarray(reading)[..., :3] for reading in readings)
-        upright = Image.fromarray(_to_8_bits(_joined(np.stack([high, low], -1))))
+    if all_bytes:
+        conversions += ["grey to RGB"] if raw_mode == "LA;16B" else []
+        upright = Image.fromarray(_to_8_bits(decode_samples(data, name)))
     elif image.mode == "I" or image.mode.startswith("I;16"):
         conversions.append("grey to RGB")
         upright = Image.fromarray(_to_8_bits(np.asarray(image)))
@@ -172,12 +172,9 @@ def _by_pillow(data: bytes, name: str, needed: NeededSize | None) -> Decoded:
 
 
 def fit(decoded: Decoded, name: str, needed: NeededSize | None) -> Decoded:
-    """Check the size of pixels that were made after decoding, and cut them to it.
+    """Cut pixels that were made after decoding to the needed size, None taking any.
 
-    Raises
-    ------
-    BadImage
-        If they are of another size than needed; None takes any.
+    Raises BadImage where they are of another one.
     """
     if needed is None:
         return decoded
@@ -192,12 +189,6 @@ def _cut(decoded: Decoded, margin: int) -> Decoded:
     return Decoded(decoded.pixels[:, margin:-margin], conversions)
 
 
-def _reread(data: bytes, raw_mode: str, name: str) -> ImageFile.ImageFile:
-    image = open_header(io.BytesIO(data), name)
-    image.tile = [tile._replace(args=raw_mode) for tile in image.tile]
-    return image
-
-
 def _has_16_bits(image: ImageFile.ImageFile) -> bool:
     if image.mode == "I" or image.mode.startswith("I;16"):
         return True
@@ -206,11 +197,6 @@ def _has_16_bits(image: ImageFile.ImageFile) -> bool:
         return False
     args = image.tile[0].args
     return isinstance(args, tuple) and isinstance(args[-1], int) and args[-1] > 255
-
-
-def _joined(high_low: np.ndarray) -> np.ndarray:
-    """Join (..., 2) high and low bytes to (...) 16-bit samples."""
-    return high_low[..., 0].astype(np.uint16) * 256 + high_low[..., 1]
 
 
 def _to_8_bits(samples: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ import os
 import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import SupportsIndex
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images.identities import (
@@ -22,17 +23,7 @@ from prefiqs_jax.images.identities import (
 from prefiqs_jax.images.stores import FILES, Store
 from prefiqs_jax.images.tables import csv_rows, image_named, open_table
 
-EXTENSIONS = (
-    ".png",
-    ".jpg",
-    ".jpeg",
-    ".bmp",
-    ".webp",
-    ".tif",
-    ".tiff",
-    ".ppm",
-    ".pgm",
-)
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 IDENTITY_TABLE = "images.csv"
 
 # How programs write that there is nothing; no person is called so.
@@ -63,8 +54,7 @@ class ImageFolder:
     def names_sha256(self) -> str:
         """Digest of the names, in order, and of what the store knows beside files.
 
-        That is the content of images in one file, landmarks and degradations. For the
-        content of plain files see :mod:`prefiqs_jax.images.inventory`.
+        For the content of plain files see :mod:`prefiqs_jax.images.inventory`.
         """
         digest = hashlib.sha256("\n".join(self.names).encode())
         if content := self.store.sha256:
@@ -77,7 +67,7 @@ class ImageFolder:
         text = json.dumps(self.identities)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def take(self, places: Iterable[int]) -> "ImageFolder":
+    def take(self, places: Iterable[SupportsIndex]) -> "ImageFolder":
         """Give a folder of some of the images, in the order of these indices."""
         chosen = tuple(places)
         return dataclasses.replace(
@@ -135,23 +125,19 @@ def read_folder(
         several folders above an image is the person's.
     """
     root = Path(root)
-    if not os.path.exists(root):
-        message = f"there is no folder {root}; give a folder of images"
-        raise InputError(message)
     if not os.path.isdir(root):
-        message = f"{root} is a file; give the folder that holds the images"
+        message = f"there is no folder {root}; give a folder of images"
+        if os.path.exists(root):
+            message = f"{root} is a file; give the folder that holds the images"
         raise InputError(message)
     names, notes = [], []
     for name in _walk(root, notes):
         if os.path.splitext(name)[1].lower() in EXTENSIONS:
             # Names go into tables, digests and one-line messages.
-            if not name.isprintable() and any(
-                unicodedata.category(each) in _NOT_TEXT for each in name
-            ):
-                message = (
-                    f"{root}: the name {name!a} has control characters or is not "
-                    "UTF-8; rename it"
-                )
+            kinds = () if name.isprintable() else map(unicodedata.category, name)
+            if not set(_NOT_TEXT).isdisjoint(kinds):
+                what = f"the name {name!a} has control characters or is not UTF-8"
+                message = f"{root}: {what}; rename it"
                 raise InputError(message)
             names.append(name)
     if not names:
@@ -252,15 +238,10 @@ def _from_table(
     if not any(identity_of.values()):
         notes.append(f"{IDENTITY_TABLE} names nobody")
     present = set(names)
-    absent = [name for name in identity_of if name not in present]
-    if absent:
-        notes.append(
-            f"{IDENTITY_TABLE} lists {len(absent)} absent images (first: {absent[0]})"
-        )
-    unlisted = [name for name in names if name not in identity_of]
-    if unlisted:
-        notes.append(
-            f"{IDENTITY_TABLE} does not list {len(unlisted)} of the images "
-            f"(first: {unlisted[0]})"
-        )
+    if absent := [name for name in identity_of if name not in present]:
+        told = f"lists {len(absent)} absent images (first: {absent[0]})"
+        notes.append(f"{IDENTITY_TABLE} {told}")
+    if unlisted := [name for name in names if name not in identity_of]:
+        told = f"does not list {len(unlisted)} of the images (first: {unlisted[0]})"
+        notes.append(f"{IDENTITY_TABLE} {told}")
     return tuple(identity_of.get(name) for name in names)

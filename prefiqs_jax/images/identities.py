@@ -11,30 +11,13 @@ FOLDERS = "folders"
 def from_folders(
     names: Sequence[str], level: int | None
 ) -> tuple[tuple[str | None, ...], str | None]:
-    """Name the person in each image by its folders.
+    """Name the person in each image by its folders, and say where that comes from.
 
-    Parameters
-    ----------
-    names
-        Paths of the images, with forward slashes.
-    level
-        How many folders name the person, from the first on; 0 = nobody is known. None
-        leaves it to the folders: each is a person if there are two or more, every
-        image lies in one, and none lies deeper.
+    `level` is how many folders name the person, from the first on; 0 = nobody is known.
+    None leaves it to the folders: each is a person if there are two or more, every
+    image lies in one, and none lies deeper. An image that lies less deep than the level
+    shows None. InputError if the level is negative, or no image lies so deep.
 
-    Returns
-    -------
-    tuple
-        The person in each image, None where unknown, which is where it lies less deep
-        than the level; and where that comes from, None if nobody is known.
-
-    Raises
-    ------
-    InputError
-        If the level is negative, or no image lies so deep.
-
-    Examples
-    --------
     >>> from_folders(["ann/0/1.png", "bob/0/1.png"], 1)
     (('ann', 'bob'), 'folders')
     >>> from_folders(["ann/0/1.png", "bob/0/1.png"], None)
@@ -60,17 +43,8 @@ def from_folders(
 
 
 def doubts(names: Sequence[str], identities: Iterable[str | None]) -> list[str]:
-    """List what may be wrong with identities that were taken from folders.
+    """List what may be wrong with the identities that :func:`from_folders` gave.
 
-    Parameters
-    ----------
-    names
-        Paths of the images.
-    identities
-        What :func:`from_folders` made of them.
-
-    Examples
-    --------
     >>> doubts(["train/ann/1.png", "val/ann/1.png"], ["train/ann", "val/ann"])
     ['train/ann and val/ann count as two people; if they are one, write images.csv']
     >>> doubts(["1.png", "ann/1.png"], [None, None])

@@ -40,7 +40,7 @@ class Content(NamedTuple):
     """In bytes."""
     modified_ns: int
     changed_ns: int
-    """Of the inode: also moves where a program sets the time of the modification."""
+    """Time of the inode: also moves where a program sets that of the modification."""
     sha256: str
 
 

@@ -7,24 +7,21 @@ for these threads, so grain would add its dependencies and no speed; one that sc
 10,000 images/s would need processes.
 """
 
+import dataclasses
 import threading
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Literal
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.threads import usable_cores
-from prefiqs_jax.images.assembling import (
-    LoadedBatch,
-    Transform,
-    assemble,
-    decode_into,
-)
 from prefiqs_jax.images.folder import ImageFolder
-from prefiqs_jax.images.opening import NeededSize, silence_pillow
+from prefiqs_jax.images.opening import BadImage, NeededSize, silence_pillow
+from prefiqs_jax.images.stores import FILES, Store
 
 _BATCHES_AHEAD = 2
 # Where two batches are more than this, one is read ahead.
@@ -34,6 +31,34 @@ _BYTES_AHEAD = 2**30
 _MOST_WORKERS = 4
 # Images that a worker takes at once: few, so that all share the first batch.
 _PIECE = 16
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Transform = Callable[[np.ndarray], np.ndarray]
+"""Map pixels (n, height, width, 3), uint8, to what the network takes."""
+
+Outcome = tuple[str, ...] | BadImage
+"""The conversions that an image needed, or why it cannot be used."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LoadedBatch:
+    """One batch of decoded images; n may be less than the batch size, or 0."""
+
+    index: int
+    """Covers ``names[index * batch_size : (index + 1) * batch_size]`` of the folder."""
+    names: tuple[str, ...]
+    """The n images that are here."""
+    identities: tuple[str | None, ...]
+    """The person in each of them, None where unknown."""
+    pixels: np.ndarray
+    """Shape (n, height, width, 3), uint8, RGB."""
+    skipped: tuple[tuple[str, str], ...]
+    """(name, reason) of the images left out."""
+    conversions: dict[str, tuple[str, ...]]
+    """Conversion, such as ``"grey to RGB"``, to the names that needed it."""
+    images: np.ndarray | None = None
+    """The transformed pixels; None without a transform, and where n is 0."""
 
 
 def batch_count(folder: ImageFolder, batch_size: int) -> int:
@@ -48,7 +73,7 @@ def load_batches(
     width: int,
     batch_size: int,
     needed_by: str = "the network",
-    on_bad_image: Literal["fail", "skip"] = "fail",
+    on_bad_image: str = "fail",
     batches: Sequence[int] | None = None,
     transform: Transform | None = None,
     workers: int | None = None,
@@ -128,10 +153,8 @@ def _generate(
     workers: int,
 ) -> Generator[LoadedBatch, None, None]:
     silence_pillow()
-    ahead = _batches_ahead(batch_size, needed, transform)
     pool = ThreadPoolExecutor(workers, thread_name_prefix="prefiqs-load")
     stop = threading.Event()
-    under_way: deque[Future[LoadedBatch]] = deque()
 
     def start(index: int) -> Future[LoadedBatch]:
         """Have a batch loaded: its pieces, and after them what joins them."""
@@ -139,38 +162,103 @@ def _generate(
         names, identities = folder.names[chosen], folder.identities[chosen]
         pixels = np.empty((len(names), needed.height, needed.width, 3), np.uint8)
         piece = min(_PIECE, -(-len(names) // workers))
+        how = needed, stop.is_set, folder.store
+        rows = [slice(row, row + piece) for row in range(0, len(names), piece)]
         pieces = [
-            pool.submit(
-                decode_into,
-                pixels[first : first + piece],
-                folder.root,
-                names[first : first + piece],
-                needed,
-                stop.is_set,
-                folder.store,
-            )
-            for first in range(0, len(names), piece)
+            pool.submit(decode_into, pixels[some], folder.root, names[some], *how)
+            for some in rows
         ]
-        people = list(zip(names, identities, strict=True))
 
         def join() -> LoadedBatch:
             # The pool takes tasks in their order: the pieces are done or under way in
             # other threads when this waits for them, even if there is one thread only.
             outcomes = [outcome for piece in pieces for outcome in piece.result()]
-            return assemble(index, people, pixels, outcomes, skip, transform)
+            known = index, names, identities, pixels
+            return _assemble(*known, outcomes, skip, transform)
 
         return pool.submit(join)
 
     try:
-        for index in batches:
-            under_way.append(start(index))
-            if len(under_way) > ahead:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
+        ahead = _batches_ahead(batch_size, needed, transform)
+        yield from in_order(start, batches, ahead)
     finally:
         stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def in_order(
+    start: Callable[[Item], Future[Result]], items: Iterable[Item], ahead: int
+) -> Generator[Result, None, None]:
+    """Give the results of items in their order, while so many more are under way."""
+    under_way: deque[Future[Result]] = deque()
+    for item in items:
+        under_way.append(start(item))
+        if len(under_way) > ahead:
+            yield under_way.popleft().result()
+    while under_way:
+        yield under_way.popleft().result()
+
+
+def decode_into(
+    pixels: np.ndarray,
+    root: Path,
+    names: Sequence[str],
+    needed: NeededSize,
+    stopped: Callable[[], bool] = lambda: False,
+    store: Store = FILES,
+) -> list[Outcome]:
+    """Decode each image below the root into its row of (n, height, width, 3), uint8.
+
+    Asks before each whether it is stopped: the rest is then left undone. The row of a
+    bad image is not written to.
+    """
+    outcomes: list[Outcome] = []
+    for row, name in zip(pixels, names, strict=True):
+        if stopped():
+            break
+        try:
+            decoded = store.load(root, name, needed)
+        except BadImage as error:
+            outcomes.append(error)
+        else:
+            row[:] = decoded.pixels
+            outcomes.append(decoded.conversions)
+    return outcomes
+
+
+def _assemble(
+    index: int,
+    names: Sequence[str],
+    identities: Sequence[str | None],
+    pixels: np.ndarray,
+    outcomes: Sequence[Outcome],
+    skip: bool,
+    transform: Transform | None,
+) -> LoadedBatch:
+    """Put a batch together, without its bad images; raise the first unless `skip`."""
+    kept: list[int] = []
+    skipped: list[tuple[str, str]] = []
+    conversions: dict[str, tuple[str, ...]] = {}
+    for row, (name, outcome) in enumerate(zip(names, outcomes, strict=True)):
+        if isinstance(outcome, BadImage):
+            if not skip:
+                raise outcome
+            skipped.append((name, outcome.reason))
+            continue
+        kept.append(row)
+        for conversion in outcome:
+            conversions[conversion] = (*conversions.get(conversion, ()), name)
+    if skipped:
+        pixels = pixels[kept]
+    return LoadedBatch(
+        index,
+        tuple(names[row] for row in kept),
+        tuple(identities[row] for row in kept),
+        pixels,
+        tuple(skipped),
+        conversions,
+        transform(pixels) if transform and kept else None,
+    )
 
 
 def _batches_ahead(

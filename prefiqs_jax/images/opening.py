@@ -1,11 +1,12 @@
 """Open an image as far as its header, without warnings and with one kind of error."""
 
 import contextlib
+import io
 import os
 import stat
 import warnings
 from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
@@ -13,6 +14,8 @@ from prefiqs_jax.errors import InputError
 
 # Only these parsers run on the user's files, whatever the files are called.
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM")
+
+ByteFile = io.BytesIO | io.BufferedReader | io.FileIO
 
 _ORIENTATION_TAG = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)
@@ -56,8 +59,7 @@ class NeededSize(NamedTuple):
 def quiet_pillow() -> Iterator[None]:
     """Silence Pillow's warnings; a decompression bomb becomes an error.
 
-    Warning filters belong to the process, so this must not run in a worker thread;
-    see `silence_pillow`.
+    Not in a worker thread, since filters are the process's; see `silence_pillow`.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -68,9 +70,8 @@ def quiet_pillow() -> Iterator[None]:
 def silence_pillow() -> None:
     """Silence what Pillow says of odd metadata, in every thread, from here on.
 
-    For worker threads, where `quiet_pillow` must not run: restoring the filters of the
-    process, it would undo another thread's. So this adds one filter and leaves it. It
-    spares the warnings of all other modules, and Pillow's of a decompression bomb.
+    For worker threads: restoring the filters of the process, `quiet_pillow` would undo
+    another thread's. Warnings of a decompression bomb, and other modules', stay.
     """
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
@@ -96,7 +97,7 @@ def pillow_errors(name: str) -> Iterator[None]:
 @contextlib.contextmanager
 def regular_file(
     path: str | os.PathLike[str], name: str, *, buffered: bool = True
-) -> Iterator[BinaryIO]:
+) -> Iterator[ByteFile]:
     """Open a file for reading, if it is one and not empty.
 
     Without a buffer it is read at once, in a third less time than with one.
@@ -114,7 +115,7 @@ def regular_file(
         raise BadImage(name, f"cannot be read: {error.strerror}") from None
 
 
-def open_header(file: BinaryIO, name: str) -> ImageFile.ImageFile:
+def open_header(file: ByteFile, name: str) -> ImageFile.ImageFile:
     """Parse an image's header; pixels stay undecoded.
 
     Run it inside `quiet_pillow`, or in a thread after `silence_pillow`.
@@ -146,12 +147,9 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
 def check_size(name: str, size: tuple[int, int], needed: NeededSize) -> int:
     """Raise :class:`BadImage` unless size, (width, height), is what is needed.
 
-    Returns
-    -------
-    int
-        Columns to cut from the left and from the right, nearly always 0: a face aligned
-        to the ArcFace template (112×112) holds in its middle the one aligned to the
-        96 wide template, whose points lie 8 pixels further to the left.
+    Gives how many columns to cut from the left and from the right, nearly always 0: a
+    face aligned to the ArcFace template (112×112) holds in its middle the one aligned
+    to the 96 wide template, whose points lie 8 pixels further to the left.
     """
     if size == (needed.width, needed.height):
         return 0
@@ -164,6 +162,13 @@ def check_size(name: str, size: tuple[int, int], needed: NeededSize) -> int:
     raise BadImage(name, reason)
 
 
+def check_header(file: ByteFile, name: str, needed: NeededSize | None) -> None:
+    """Parse a header; BadImage if it is none, or of another size than needed."""
+    size = upright_size(open_header(file, name))
+    if needed:
+        check_size(name, size, needed)
+
+
 def _refuse_bomb(image: ImageFile.ImageFile) -> None:
     # Up to twice this limit Pillow only warns, which the user's filters may silence.
     limit, count = Image.MAX_IMAGE_PIXELS, image.width * image.height
@@ -174,18 +179,14 @@ def _refuse_bomb(image: ImageFile.ImageFile) -> None:
 
 def _refuse_undefined_white(image: ImageFile.ImageFile, name: str) -> None:
     cure = "save it with 8 bits a channel"
-    if image.mode == "F":
-        reason = f"holds floating-point samples, whose white level is undefined; {cure}"
+    kind = {"F": "floating-point", "I": "signed or 32-bit"}.get(image.mode)
+    if kind and (image.mode == "F" or image.format == "TIFF"):
+        reason = f"holds {kind} samples, whose white level is undefined; {cure}"
         raise BadImage(name, reason)
     if image.format != "TIFF":
         return
     tags = image.tag_v2  # type: ignore[attr-defined]
     bits = max(tags.get(258, (1,)))
-    if image.mode == "I":
-        reason = (
-            f"holds signed or 32-bit samples, whose white level is undefined; {cure}"
-        )
-        raise BadImage(name, reason)
     # Pillow cuts the low byte of several channels off, reads 12 bits as if they were 16
     # and 16 bits with white as zero as if black were.
     plain = bits == 16 and image.mode.startswith("I;16") and tags.get(262) == 1

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from prefiqs_jax.images.geometry.opencv import opencv
+from prefiqs_jax.images.opening import BadImage
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_COLOURS = {0: 1, 2: 3}
@@ -42,15 +43,8 @@ class Plain(NamedTuple):
 
 
 def plain_header(data: bytes) -> Plain | None:
-    """Read the header of a file; None if it is not plain, or not whole.
+    """Read the header of a file's content; None if it is not plain, or not whole.
 
-    Parameters
-    ----------
-    data
-        The content of the file.
-
-    Examples
-    --------
     >>> plain_header(b"GIF89a") is None
     True
     """
@@ -62,16 +56,22 @@ def plain_header(data: bytes) -> Plain | None:
 
 
 def decode_plain(data: bytes) -> np.ndarray | None:
-    """Decode a file of which :func:`plain_header` knows the header.
+    """Decode what :func:`plain_header` knows to (height, width, 3), uint8, RGB.
 
-    Returns
-    -------
-    ndarray or None
-        Shape (height, width, 3), uint8, RGB; None if OpenCV finds it damaged.
+    None if OpenCV finds it damaged.
     """
     cv2 = opencv()
     flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
     return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+
+
+def decode_samples(data: bytes, name: str) -> np.ndarray:
+    """Decode a PNG to samples as they are, (height, width, 3), RGB without alpha."""
+    cv2 = opencv()
+    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if found is None:
+        raise BadImage(name, "is damaged: OpenCV cannot decode it")
+    return found[..., 2::-1]
 
 
 def _png(data: bytes) -> Plain | None:

@@ -11,15 +11,24 @@ from prefiqs_jax.errors import InputError
 
 @contextlib.contextmanager
 def open_table(path: Path) -> Iterator[TextIO]:
-    """Open a text file; InputError if it cannot be read, is no UTF-8 or no CSV."""
+    """Open a CSV file; errors as :func:`reading`."""
+    with (
+        reading(path, "CSV UTF-8"),
+        path.open(encoding="utf-8-sig", newline="") as file,
+    ):
+        yield file
+
+
+@contextlib.contextmanager
+def reading(path: Path, form: str = "UTF-8") -> Iterator[None]:
+    """Raise InputError that names the file if it is unreadable, no UTF-8 or no CSV."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            yield file
+        yield
     except OSError as error:
         message = f"cannot read {path}: {error.strerror}"
         raise InputError(message) from None
     except UnicodeDecodeError:
-        message = f"{path} is not UTF-8 text; save it as CSV UTF-8"
+        message = f"{path} is not UTF-8 text; save it as {form}"
         raise InputError(message) from None
     except csv.Error as error:
         message = f"{path} is no valid CSV ({error}); export it again"

@@ -12,8 +12,6 @@ _SCALINGS = ((127.5, 127.5), (0.0, 255.0), (0.0, 1.0))
 def scaling(preprocessing: Preprocessing) -> str:
     """Write the scaling as a formula of the pixel x.
 
-    Examples
-    --------
     >>> scaling(Preprocessing(mean=0.0, std=255.0)), scaling(Preprocessing(std=128.0))
     ('x / 255', '(x - 127.5) / 128')
     """
@@ -25,25 +23,11 @@ def scaling(preprocessing: Preprocessing) -> str:
 def alternatives(stored: Preprocessing, *, grey: bool) -> list[Preprocessing]:
     """List the stored preprocessing, and those that it could be mistaken for.
 
-    Parameters
-    ----------
-    stored
-        What belongs to the weights.
-    grey
-        Whether all images are grey: then the order of the channels is left alone.
+    The stored one first; then each order of the channels, which is left alone if all
+    images are grey, with each scaling. (x - 127.5) / 128 differs from (x - 127.5) /
+    127.5 by 0.4 % of contrast, which no set of images can tell apart; whichever of them
+    is stored stands for both.
 
-    Returns
-    -------
-    list of Preprocessing
-        The stored one first; then each order of the channels with each scaling.
-
-    Notes
-    -----
-    (x - 127.5) / 128 differs from (x - 127.5) / 127.5 by 0.4 % of contrast, which no
-    set of images can tell apart; whichever of them is stored stands for both.
-
-    Examples
-    --------
     >>> found = alternatives(Preprocessing(std=128.0), grey=False)
     >>> len(found), found[0].describe()
     (6, '112×112 RGB, (x - 127.5) / 128')

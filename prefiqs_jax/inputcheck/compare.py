@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from prefiqs_jax.backbones import Backbone
+from prefiqs_jax.backbones import Backbone, Preprocessing
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.embed import Embedder, image_bar
 from prefiqs_jax.images import ImageFolder, load_batches
@@ -86,10 +86,9 @@ def compare_preprocessing(
     if not 1 <= max_images <= MOST_IMAGES:
         message = f"max_images={max_images}: give a number from 1 to {MOST_IMAGES}"
         raise InputError(message)
-    if batch_size < 1 or replicates < 1:
-        message = (
-            f"batch_size={batch_size}, replicates={replicates}: each must be at least 1"
-        )
+    if min(batch_size, replicates) < 1:
+        given = f"batch_size={batch_size}, replicates={replicates}"
+        message = f"{given}: each must be at least 1"
         raise InputError(message)
     stored = backbone.preprocessing
     chosen = sample(folder, max_images)
@@ -123,15 +122,12 @@ def compare_preprocessing(
     embed = Embedder(backbone.apply_fn, min(batch_size, len(pixels)))
     total = len(candidates) * len(sides) * len(pixels)
     with image_bar(total, progress=progress) as bar:
-        raw = [
-            [
-                embed(
-                    backbone.params, side, preprocess=candidate, on_progress=bar.update
-                )
-                for side in sides
-            ]
-            for candidate in candidates
-        ]
+
+        def embedded(side: NDArray, pixels: Preprocessing) -> NDArray[np.float64]:
+            report = bar.update
+            return embed(backbone.params, side, preprocess=pixels, on_progress=report)
+
+        raw = [[embedded(side, each) for side in sides] for each in candidates]
     fmr, judged = None, [{} for _ in raw]
     if evidence is not None:
         fmr, judged = judge(raw, codes, replicates, seed)
@@ -155,12 +151,8 @@ def sample(folder: ImageFolder, most: int) -> NDArray[np.intp]:
 
     With enough people who have two images or more, people are taken evenly from their
     sorted names, each with all images. (If a few people alone have more, images are
-    taken evenly from each of five.) Otherwise images are taken evenly.
-
-    Returns
-    -------
-    ndarray
-        Indices into the names of the folder, sorted.
+    taken evenly from each of five.) Otherwise images are taken evenly. Gives sorted
+    indices.
     """
     images: dict[str, list[int]] = {}
     for index, who in enumerate(folder.identities):

@@ -1,8 +1,8 @@
 """Words for a comparison: an aligned table, and the verdict in a line or two."""
 
-from prefiqs_jax.backbones import Preprocessing
 from prefiqs_jax.inputcheck.alternatives import scaling
 from prefiqs_jax.inputcheck.fits import PreprocessingComparison, PreprocessingFit
+from prefiqs_jax.weights.wording import aligned
 
 _EVIDENCE = {
     "identities": "the same person against others",
@@ -34,13 +34,7 @@ def table(found: PreprocessingComparison) -> list[str]:
         if found.fmr is not None:
             line += [_number(row.eer, ".2%"), _number(row.fnmr, ".2%")]
         lines.append(line)
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return [
-        "  ".join(
-            f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)
-        ).rstrip()
-        for line in lines
-    ]
+    return aligned(lines)
 
 
 def verdict(found: PreprocessingComparison) -> list[str]:
@@ -52,26 +46,21 @@ def verdict(found: PreprocessingComparison) -> list[str]:
         The conclusion, and remarks that limit it, a line each.
     """
     images = _count(found.images)
-    if found.evidence is None:
-        return [
-            f"cannot be told apart on {images}: give at least 10, or five people "
-            "with two each; the norm alone is weak evidence",
-            *_remarks(found),
-        ]
     if found.people:
         images += f" of {found.people} people"
-    how = f"{images}, {_EVIDENCE[found.evidence]}"
-    if not found.fits:
-        better = f"{_words(found.best.preprocessing, found)} fits clearly better"
-        stored = _words(found.stored.preprocessing, found)
+    stored = _listed([found.stored], found)
+    how = f"{images}, {_EVIDENCE.get(found.evidence or '')}"
+    if found.evidence is None:
+        line = f"cannot be told apart on {images}: give at least 10, or five people "
+        line += "with two each; the norm alone is weak evidence"
+    elif not found.fits:
+        better = f"{_listed([found.best], found)} fits clearly better"
         line = f"another preprocessing fits better: {better} than the stored {stored}"
-        others = [row for row in found.alike if row is not found.best]
-        if others:
+        if others := [row for row in found.alike if row is not found.best]:
             line += f"; {_listed(others, found)} cannot be told apart from it"
-        return [f"{line} ({how})", *_remarks(found)]
-    if found.alike:
-        line = f"cannot be told apart on {how}: stored "
-        line += f"{_words(found.stored.preprocessing, found)} and "
+        line += f" ({how})"
+    elif found.alike:
+        line = f"cannot be told apart on {how}: stored {stored} and "
         line += _listed(list(found.alike), found)
     else:
         line = f"stored preprocessing fits best ({how})"
@@ -100,13 +89,13 @@ def _remarks(found: PreprocessingComparison) -> list[str]:
     return remarks
 
 
-def _words(pixels: Preprocessing, found: PreprocessingComparison) -> str:
-    is_grey = found.grey == found.images
-    return scaling(pixels) if is_grey else f"{pixels.channels} {scaling(pixels)}"
-
-
 def _listed(rows: list[PreprocessingFit], found: PreprocessingComparison) -> str:
-    return ", ".join(_words(row.preprocessing, found) for row in rows)
+    is_grey = found.grey == found.images
+    each = [row.preprocessing for row in rows]
+    words = [
+        f"{'' if is_grey else one.channels} {scaling(one)}".strip() for one in each
+    ]
+    return ", ".join(words)
 
 
 def _count(images: int) -> str:

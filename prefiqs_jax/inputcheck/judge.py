@@ -39,15 +39,9 @@ def judge(
 
     Returns
     -------
-    fmr
-        At which FNMR is given; None with mirror images.
-    fits
-        For each the fields of :class:`PreprocessingFit` that comparisons give.
-
-    Raises
-    ------
-    InputError
-        If no preprocessing gives embeddings that can be compared.
+    fmr, fits
+        At which FNMR is given, None with mirror images; and for each the fields of
+        :class:`PreprocessingFit` that comparisons give.
     """
     units = [[_unit_rows(side) for side in sides] for sides in raw]
     usable = [i for i, sides in enumerate(units) if np.isfinite(sides).all()]
@@ -57,7 +51,7 @@ def judge(
             "the weights of this network?"
         )
         raise InputError(message)
-    count, with_mirrors = len(codes), len(raw[0]) == 2
+    count, people, with_mirrors = len(codes), int(codes.max()) + 1, len(raw[0]) == 2
     if with_mirrors:
         first, second = np.divmod(np.arange(count**2), count)
     else:
@@ -68,7 +62,7 @@ def judge(
     sums = []
     for index in usable:
         similarity = (units[index][0] @ units[index][-1].T)[first, second]
-        sums.append(moments(codes[first], codes[second], similarity, codes.max() + 1))
+        sums.append(moments(codes[first], codes[second], similarity, people))
         if fmr is not None:
             threshold = threshold_at_fmr(similarity[~mated], fmr)
             fits[index]["eer"] = equal_error_rate(similarity, mated)
@@ -85,7 +79,7 @@ def judge(
             "separation": float(whole[place]),
             "low": low,
             "high": high,
-            "clearly_worse": percentile_interval(margin, level)[1] < 0,
+            "clearly_worse": bool(percentile_interval(margin, level)[1] < 0),
         }
     return fmr, fits
 

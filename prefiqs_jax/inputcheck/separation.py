@@ -30,31 +30,14 @@ def d_prime(
     sums: Float[np.ndarray, "3 clusters clusters"],
     weights: Float[np.ndarray, "replicates clusters"],
 ) -> NDArray[np.float64]:
-    """Compute d' of the comparisons, each cluster weighted.
+    """Compute d' of the comparisons, each cluster weighted; shape (replicates,).
 
-    d' = (mean mated - mean non-mated) / sqrt((variance mated + variance non-mated) / 2)
+    d' = (mean mated - mean non-mated) / sqrt((variance mated + variance non-mated) /
+    2), 0 if nothing varies, NaN if one kind of comparison is missing (Green & Swets
+    1966, Signal Detection Theory and Psychophysics). A mated comparison of cluster i
+    counts as often as the cluster is drawn, a non-mated one of i and j counts w_i · w_j
+    times, as in :func:`prefiqs_jax.fiqa.edc_intervals`.
 
-    Parameters
-    ----------
-    sums
-        Those of :func:`moments`.
-    weights
-        How often each cluster is drawn. A mated comparison of cluster i counts w_i
-        times, a non-mated one of i and j counts w_i · w_j times, as in
-        :func:`prefiqs_jax.fiqa.edc_intervals`.
-
-    Returns
-    -------
-    ndarray
-        Shape (replicates,); 0 if nothing varies, NaN if one kind of comparison is
-        missing.
-
-    References
-    ----------
-    Green & Swets (1966). Signal Detection Theory and Psychophysics.
-
-    Examples
-    --------
     >>> sums = moments(np.array([0, 0, 1]), np.array([0, 1, 1]), np.array([3, 1, 5]), 2)
     >>> d_prime(sums, np.ones((1, 2)))
     array([4.24264069])
@@ -84,17 +67,8 @@ def d_prime_replicates(
 ) -> NDArray[np.float64]:
     """Compute d' of each candidate on the same bootstrap replicates of the clusters.
 
-    Parameters
-    ----------
-    candidates
-        The :func:`moments` of each, of the same comparisons in the same clusters.
-    replicates, seed
-        How many times clusters are drawn with replacement, and the seed of the draws.
-
-    Returns
-    -------
-    ndarray
-        Shape (1 + replicates, candidates): first the value on all, then the replicates.
+    Candidates are the :func:`moments` of the same comparisons. Shape (1 + replicates,
+    candidates): first the value on all, then the replicates.
     """
     clusters = candidates[0].shape[1]
     drawn = bootstrap_weights(

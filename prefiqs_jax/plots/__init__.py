@@ -11,10 +11,10 @@ from prefiqs_jax.plots.drift_distribution import drift_distribution
 from prefiqs_jax.plots.drift_scatter import drift_against_first_order, drift_panels
 from prefiqs_jax.plots.edc import edc_panel
 from prefiqs_jax.plots.face_grid import Face, face_tile, stability_grid
+from prefiqs_jax.plots.image_sheet import image_sheet
 from prefiqs_jax.plots.label_optimisation import optimisation_panels
 from prefiqs_jax.plots.layer_sparsity import layer_sparsity_map
 from prefiqs_jax.plots.pauc import pauc_intervals
-from prefiqs_jax.plots.picture_sheet import picture_sheet
 from prefiqs_jax.plots.residual import (
     relative_residual_against_sparsity,
     residual_against_sparsity,
@@ -23,6 +23,8 @@ from prefiqs_jax.plots.saving import Drawing, figure_files
 from prefiqs_jax.plots.severity import drift_against_severity
 from prefiqs_jax.plots.shared import note
 from prefiqs_jax.plots.theme import COLUMN_IN, PAGE_IN, theme
+
+picture_sheet = image_sheet  # its name of the release before, until release 0.3
 
 __all__ = [
     "COLUMN_IN",
@@ -39,6 +41,7 @@ __all__ = [
     "edc_panel",
     "face_tile",
     "figure_files",
+    "image_sheet",
     "layer_sparsity_map",
     "note",
     "optimisation_panels",

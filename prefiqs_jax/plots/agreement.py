@@ -76,7 +76,7 @@ def agreement_panels(
         for i, table in enumerate(tables):
             label = plain(labels[i]) if labels else None
             statistic_against_sparsity(ax, table, statistic, label=label, style=i)
-    figure.supxlabel(SPARSITY, fontsize=8)
+    figure.supxlabel(SPARSITY)
     if legend_lines:
         handles, names = axes[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside upper center", ncols=2)

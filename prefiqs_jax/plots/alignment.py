@@ -68,13 +68,8 @@ def alignment_panels(figure: Figure, table: "pd.DataFrame") -> Figure:
         ax.set_xlabel(ERRORS[kind])
     figure.align_ylabels(grid[:, 0])
     handles, names = grid[0, 0].get_legend_handles_labels()
-    figure.legend(
-        handles,
-        names,
-        title=_title(table),
-        loc="outside upper center",
-        ncols=len(names),
-    )
+    place = {"loc": "outside upper center", "ncols": len(names)}
+    figure.legend(handles, names, title=_title(table), **place)
     return figure
 
 
@@ -89,31 +84,14 @@ def _title(table: "pd.DataFrame") -> str:
 
 def _lines(ax: Axes, chosen: "pd.DataFrame", sparsities: np.ndarray) -> None:
     """Draw a line and its band for every sparsity, or one in grey for the network."""
-    styles = [
-        (np.nan, GREY, "."),
-        *zip(sparsities, _colors(len(sparsities)), cycle(MARKERS), strict=False),
-    ]
-    for sparsity, color, marker in styles:
-        same = (
-            chosen["sparsity"].isna()
-            if np.isnan(sparsity)
-            else (chosen["sparsity"] == sparsity)
-        )
-        points = chosen.loc[same].sort_values("amount")
+    places = np.linspace(_DARKEST, _BRIGHTEST, len(sparsities))
+    colors = [colormaps[DENSITY_MAP](place) for place in places]
+    styles = zip(sparsities, colors, cycle(MARKERS), strict=False)
+    for sparsity, color, marker in [(np.nan, GREY, "."), *styles]:
+        levels = chosen["sparsity"].to_numpy(np.float64)
+        points = chosen.loc[np.isclose(levels, sparsity, 0, 0, equal_nan=True)]
         if points.empty:
             continue
-        line_with_band(
-            ax,
-            *floats(points, "amount", "value", "low", "high"),
-            color=color,
-            alpha=0.15,
-            marker=marker,
-            ms=2.2,
-            lw=1,
-            label=f"{sparsity:g}",
-        )
-
-
-def _colors(count: int) -> list[tuple[float, ...]]:
-    places = np.linspace(_DARKEST, _BRIGHTEST, count)
-    return [colormaps[DENSITY_MAP](place) for place in places]
+        values = floats(points.sort_values("amount"), "amount", "value", "low", "high")
+        look = {"marker": marker, "ms": 2.2, "lw": 1, "label": f"{sparsity:g}"}
+        line_with_band(ax, *values, color=color, alpha=0.15, **look)

@@ -65,7 +65,7 @@ def det_panel(ax: Axes, curves: Mapping[str, DET]) -> Axes:
         message = "no curves to draw; give at least one"
         raise InputError(message)
     for axis, set_scale in ((ax.xaxis, ax.set_xscale), (ax.yaxis, ax.set_yscale)):
-        set_scale(FuncScale(axis, functions=(_probit, _rate)))
+        set_scale(FuncScale(axis, functions=(_probit, ndtr)))
         axis.set_major_locator(FixedLocator(_TICKS))
         axis.set_minor_locator(NullLocator())
         axis.set_major_formatter(FuncFormatter(_tick))
@@ -103,15 +103,9 @@ def _probit(rate: ArrayLike) -> NDArray[np.float64]:
     return ndtri(np.clip(rate, 1e-12, 1 - 1e-12))
 
 
-def _rate(probit: ArrayLike) -> NDArray[np.float64]:
-    return ndtr(np.asarray(probit))
-
-
 def _tick(value: float, _: int | None = None) -> str:
     """Write a rate as a number, or a power of ten where it is small.
 
-    Examples
-    --------
     >>> _tick(0.05), _tick(1e-4)
     ('0.05', '$10^{-4}$')
     """

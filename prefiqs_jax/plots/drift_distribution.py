@@ -6,13 +6,8 @@ import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from prefiqs_jax.plots.labels import (
-    QUANTITIES,
-    SPARSITY,
-    achieved,
-    level_tick,
-)
-from prefiqs_jax.plots.shared import nothing_moved
+from prefiqs_jax.plots.labels import QUANTITIES, SPARSITY, achieved, level_tick
+from prefiqs_jax.plots.shared import floats, nothing_moved
 from prefiqs_jax.plots.theme import SKY
 
 if TYPE_CHECKING:
@@ -38,13 +33,13 @@ def drift_distribution(ax: Axes, rows: "pd.DataFrame") -> Axes:
         width; the lines inside are the quartiles, dashed the median.
     """
     kept = rows.loc[(rows["drift"] > 0) & ~rows["below_rounding"]]
-    ax.set(xlabel=SPARSITY, ylabel=f"{QUANTITIES['drift']} (no unit)")
+    words = {"xlabel": SPARSITY, "ylabel": f"{QUANTITIES['drift']} (no unit)"}
     if len(kept) == 0:
+        ax.set(**words)
         return nothing_moved(ax)
     levels = np.unique(kept["sparsity"].to_numpy(np.float64))
     samples = [
-        kept.loc[kept["sparsity"] == level, "drift"].to_numpy(np.float64)
-        for level in levels
+        floats(kept.loc[kept["sparsity"] == level], "drift")[0] for level in levels
     ]
     # A kernel density of one value does not exist; its image is drawn as a mark.
     spread = [bool(len(sample) > 1 and np.ptp(sample) > 0) for sample in samples]
@@ -68,8 +63,7 @@ def drift_distribution(ax: Axes, rows: "pd.DataFrame") -> Axes:
     for place, (sample, is_wide) in enumerate(zip(samples, spread, strict=True)):
         if not is_wide:
             ax.plot(place, sample[0], marker="_", ms=12, color="black")
-    ax.set(xlabel=SPARSITY, ylabel=f"{QUANTITIES['drift']} (no unit)")
-    ax.set_xlim(-0.6, len(levels) - 0.4)
+    ax.set(xlim=(-0.6, len(levels) - 0.4), **words)
     reached = dict(zip(kept["sparsity"], achieved(kept), strict=True))
     ax.set_xticks(range(len(levels)), [level_tick(one, reached[one]) for one in levels])
     if len(levels) > 12:

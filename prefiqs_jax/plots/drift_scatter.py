@@ -1,7 +1,7 @@
 """Drift against first order: one density-coloured scatter per sparsity."""
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
@@ -51,26 +51,18 @@ def drift_against_first_order(
     >>> drift_against_first_order(ax, at, at, np.ones(2)).get_aspect()
     1.0
     """
-    # The densest last, so that the crowd is not hidden under its outskirts.
+    # The densest last, so that sparse points do not hide them.
     order = np.argsort(density, kind="stable")
     largest = float(max(first_order.max(initial=0), drift.max(initial=0)))
     limit = 1.05 * largest if largest > 0 else 1.0
-    # Over the points, with a white rim: a large run would hide it, or swallow it.
+    # Over the points, with a white rim, to be seen in large runs, too.
     rim = withStroke(linewidth=1.2, foreground="white", alpha=0.7)
     diagonal = {"color": "black", "lw": 0.6, "ls": "--", "path_effects": [rim]}
     ax.plot([0, limit], [0, limit], zorder=3, **diagonal)
-    ax.scatter(
-        first_order[order],
-        drift[order],
-        c=density[order],
-        cmap=DENSITY_MAP,
-        vmin=0,
-        vmax=1,
-        s=float(np.clip(600 / math.sqrt(max(len(drift), 1)), 2, 14)),
-        lw=0,
-        rasterized=True,
-        zorder=2,
-    )
+    size = float(np.clip(600 / math.sqrt(max(len(drift), 1)), 2, 14))
+    colour: Any = {"c": density[order], "cmap": DENSITY_MAP, "vmin": 0, "vmax": 1}
+    look = {"s": size, "lw": 0, "rasterized": True, "zorder": 2}
+    ax.scatter(first_order[order], drift[order], **colour, **look)
     ax.set(xlim=(0, limit), ylim=(0, limit), aspect="equal")
     # One locator for both axes: equal scales deserve equal ticks.
     for axis in (ax.xaxis, ax.yaxis):
@@ -105,17 +97,13 @@ def drift_panels(figure: Figure, rows: "pd.DataFrame", table: "pd.DataFrame") ->
         chosen = rows.loc[rows["sparsity"] == level]
         values = floats(chosen, "first_order", "drift", "density")
         drift_against_first_order(ax, *values)
-        found = {
-            name: number(_value(table, level, name)) for name in ("spearman", "pearson")
-        }
+        rank, norm = (number(_value(table, level, n)) for n in ("spearman", "pearson"))
         ax.set_title(
             f"sparsity {level_label(level, float(achieved(chosen)[0]))}\n"
-            rf"$\rho$ {found['spearman']},  $r$ {found['pearson']}"
+            rf"$\rho$ {rank},  $r$ {norm}"
         )
-    figure.supxlabel(
-        f"{QUANTITIES['first_order']} (no unit);   dashed: y = x", fontsize=8
-    )
-    figure.supylabel(f"{QUANTITIES['drift']} (no unit)", fontsize=8)
+    figure.supxlabel(f"{QUANTITIES['first_order']} (no unit);   dashed: y = x")
+    figure.supylabel(f"{QUANTITIES['drift']} (no unit)")
     _density_bar(figure, list(axes))
     return figure
 
@@ -123,8 +111,6 @@ def drift_panels(figure: Figure, rows: "pd.DataFrame", table: "pd.DataFrame") ->
 def _columns(panels: int, width: float) -> int:
     """Choose panels side by side: about 1.4 to 1.8 in wide, the last line well filled.
 
-    Examples
-    --------
     >>> [_columns(panels, 7.16) for panels in (1, 3, 4, 6, 10, 20)]
     [1, 3, 4, 3, 5, 5]
     """

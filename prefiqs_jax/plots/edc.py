@@ -1,6 +1,7 @@
 """Error-versus-discard curves of several qualities, with their intervals."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -25,10 +26,7 @@ _MOST_STEPS = 2000
 
 
 def edc_panel(
-    ax: Axes,
-    curves: Mapping[str, EDC | EDCBand],
-    *,
-    max_discard: float | None = None,
+    ax: Axes, curves: Mapping[str, EDC | EDCBand], *, max_discard: float | None = None
 ) -> Axes:
     """Draw FNMR over the fraction of comparisons discarded, one line per quality.
 
@@ -69,32 +67,20 @@ def edc_panel(
     last = max(float(curve.discard_fraction[-1]) for curve in curves.values())
     end = last if max_discard is None else max_discard
     highest = 0.0
-    step = "post" if is_step else None
-    drawstyle = "steps-post" if is_step else "default"
     for place, (name, curve) in enumerate(curves.items()):
         x, y, low, high = _columns(curve, end)
         color, marker = look(place).values()
-        line = LINES[place % len(LINES)]
+        style = {"ls": LINES[place % len(LINES)], "color": color}
+        style["ds"] = "steps-post" if is_step else "default"
         if isinstance(curve, EDCBand):
-            ax.fill_between(
-                x, low, high, step=step, color=color, alpha=0.16, lw=0, zorder=1
-            )
+            faint: Any = {"step": "post" if is_step else None, "alpha": 0.16, "lw": 0}
+            ax.fill_between(x, low, high, color=color, zorder=1, **faint)
             # Edges, or bands that overlap become one.
             for edge in (low, high):
-                thin = {"lw": 0.5, "alpha": 0.7, "zorder": 2}
-                ax.plot(x, edge, ds=drawstyle, ls=line, color=color, **thin)
-        has_markers = not is_step and len(x) <= _MOST_MARKERS
-        ax.plot(
-            x,
-            y,
-            ds=drawstyle,
-            ls=line,
-            color=color,
-            marker=marker if has_markers else "",
-            markevery=max(1, len(x) // _MARKERS_SHOWN),
-            label=plain(name),
-            zorder=3,
-        )
+                ax.plot(x, edge, lw=0.5, alpha=0.7, zorder=2, **style)
+        if not is_step and len(x) <= _MOST_MARKERS:
+            style |= {"marker": marker, "markevery": max(1, len(x) // _MARKERS_SHOWN)}
+        ax.plot(x, y, label=plain(name), zorder=3, **style)
         highest = max(highest, float(np.nanmax(high, initial=0)))
     # Room for a line along 0 and for markers at the ends.
     top = highest if highest > 0 else 1.0
@@ -131,8 +117,6 @@ def _shared(curves: Mapping[str, EDC | EDCBand]) -> tuple[Protocol, str, str]:
 def _rate(source: str) -> str:
     """Label the axis of the FNMR with what set its threshold.
 
-    Examples
-    --------
     >>> _rate("FMR 0.001"), _rate("FNMR 0.05 before any discard")
     ('FNMR at FMR 0.001', 'FNMR (0.05 before any discard)')
     """

@@ -56,8 +56,8 @@ def optimisation_panels(figure: Figure, table: "pd.DataFrame") -> Figure:
         ax.set_title(plain(str(score)), pad=3)
         ax.tick_params(labelbottom=True)
     first = table.iloc[0]
-    figure.supxlabel("step ε of the optimisation", fontsize=8)
-    figure.supylabel("change of pAUC × 10³ (below 0: better)", fontsize=8)
+    figure.supxlabel("step ε of the optimisation")
+    figure.supylabel("change of pAUC × 10³ (below 0: better)")
     figure.legend(
         *axes[0].get_legend_handles_labels(),
         title=f"pAUC: FNMR at FMR {first['fmr']:g}, mated comparisons discarded up to "
@@ -78,19 +78,10 @@ def _draw_panel(ax: Axes, rows: "pd.DataFrame") -> None:
         step, value, low, high = floats(part, "step", "difference", "low", "high")
         # A percentile interval need not hold the value, a bar must start at it.
         bars = np.maximum([value - low, high - value], 0) * _TIMES
-        ax.errorbar(
-            # Side by side, or bars of one step would hide each other.
-            step * shift,
-            value * _TIMES,
-            bars,
-            color=color,
-            marker=marker,
-            ls=line,
-            capsize=2,
-            elinewidth=0.9,
-            label=str(kind),
-            zorder=3,
-        )
+        look = {"color": color, "marker": marker, "ls": line, "label": str(kind)}
+        # Side by side, or bars of one step would hide each other.
+        at = step * shift, value * _TIMES
+        ax.errorbar(*at, bars, capsize=2, elinewidth=0.9, zorder=3, **look)
     steps = np.unique(rows["step"].to_numpy(np.float64))
     ax.set_xscale("log")
     ax.set_xticks(steps, [f"{step:g}" for step in steps])

@@ -38,14 +38,7 @@ IDEAL = {name: 0.0 if name.startswith("median") else 1.0 for name in STATISTICS}
 
 
 def achieved(table: "pd.DataFrame") -> np.ndarray:
-    """Give the achieved sparsity of each line; the requested one where unknown.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> achieved(pd.DataFrame({"sparsity": [0.1], "achieved_sparsity": [0.0]}))
-    array([0.])
-    """
+    """Give the achieved sparsity of each line; the requested one where unknown."""
     name = "achieved_sparsity" if "achieved_sparsity" in table else "sparsity"
     return table[name].to_numpy(np.float64)
 
@@ -53,8 +46,6 @@ def achieved(table: "pd.DataFrame") -> np.ndarray:
 def level_label(sparsity: float, reached: float) -> str:
     """Write a sparsity, and what was achieved where that differs in the third digit.
 
-    Examples
-    --------
     >>> level_label(0.3, 0.2999), level_label(0.4, 0.25)
     ('0.3', '0.4 (achieved 0.25)')
     """
@@ -72,12 +63,8 @@ def level_tick(sparsity: float, reached: float) -> str:
 def shorten(name: str, length: int = 18) -> str:
     """Cut the middle out of a long name; the end tells images of one person apart.
 
-    Examples
-    --------
-    >>> shorten("Arnold_Schwarzenegger_0001.png")
-    'Arnold_S…_0001.png'
-    >>> shorten("a.png")
-    'a.png'
+    >>> shorten("Arnold_Schwarzenegger_0001.png"), shorten("a.png")
+    ('Arnold_S…_0001.png', 'a.png')
     """
     if len(name) <= length:
         return name
@@ -86,21 +73,13 @@ def shorten(name: str, length: int = 18) -> str:
 
 
 def plain(text: str) -> str:
-    r"""Protect dollar signs in names of files and runs from being read as formulae.
-
-    Examples
-    --------
-    >>> print(plain("cost_$5.png"))
-    cost_\$5.png
-    """
+    """Protect dollar signs in names of files and runs from being read as formulae."""
     return text.replace("$", r"\$")
 
 
 def number(value: float, form: str = ".3f") -> str:
     """Write a statistic, with three decimals, or a dash where it is not defined.
 
-    Examples
-    --------
     >>> number(0.99321), number(float("nan"))
     ('0.993', '–')
     """

@@ -52,15 +52,7 @@ def layer_sparsity_map(
     # Numbers only where they are legible; the table has them all.
     if len(names) <= 60 and len(sparsities) <= 12:
         for (row, column), value in np.ndenumerate(achieved):
-            color = "white" if value < 0.5 else "black"
-            ax.text(
-                column,
-                row,
-                f"{value:.2f}",
-                ha="center",
-                va="center",
-                fontsize=5,
-                color=color,
-            )
+            look = {"fontsize": 5, "color": "white" if value < 0.5 else "black"}
+            ax.text(column, row, f"{value:.2f}", ha="center", va="center", **look)
     ax.figure.colorbar(image, ax=ax, label="achieved sparsity of the layer", shrink=0.6)
     return ax

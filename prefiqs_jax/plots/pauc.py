@@ -52,14 +52,9 @@ def pauc_intervals(figure: Figure, table: "pd.DataFrame") -> Figure:
             if np.isfinite(row["low"]):
                 ax.plot([row["low"], row["high"]], [place, place], color=color, lw=1)
             filled = row["tells"] and (row["is_reference"] or row["differs"])
-            ax.plot(
-                row["pauc"],
-                place,
-                marker="D" if row["is_reference"] else "o",
-                color=color,
-                mfc=color if filled else "white",
-                ms=4,
-            )
+            look = {"color": color, "mfc": color if filled else "white", "ms": 4}
+            look["marker"] = "D" if row["is_reference"] else "o"
+            ax.plot(row["pauc"], place, **look)
             if row["is_reference"]:
                 ax.axvline(row["pauc"], color=GREY, lw=0.6, ls=(0, (4, 3)), zorder=0)
         tells = bool(rows["tells"].all())
@@ -74,5 +69,5 @@ def pauc_intervals(figure: Figure, table: "pd.DataFrame") -> Figure:
             ax.set_xlim(-0.05, 1)  # all at 0: areas are not below
     panels[0].set_yticks(range(len(names)), [plain(name) for name in names])
     panels[0].set_ylim(len(names) - 0.4, -0.6)
-    figure.supxlabel("pAUC (lower = better)", fontsize=8)
+    figure.supxlabel("pAUC (lower = better)")
     return figure

@@ -40,6 +40,6 @@ def drift_against_severity(figure: Figure, table: "pd.DataFrame") -> Figure:
     # Set once all is drawn: limits that are set no longer grow.
     # Few faces have no interval.
     axes[0].set_ylim(0, 1.05 * np.nanmax(table[["drift", "high"]].to_numpy()))
-    figure.supxlabel("severity (0 = clean image)", fontsize=8)
-    figure.supylabel("mean drift", fontsize=8)
+    figure.supxlabel("severity (0 = clean image)")
+    figure.supylabel("mean drift")
     return figure

@@ -74,17 +74,9 @@ def note(ax: Axes, words: str) -> Text:
     >>> note(Figure().add_subplot(), "no errors").get_text()
     'no errors'
     """
-    return ax.text(
-        0.5,
-        0.5,
-        plain(words),
-        transform=ax.transAxes,
-        ha="center",
-        va="center",
-        fontsize=7,
-        zorder=5,
-        bbox={"fc": "white", "ec": "0.6", "lw": 0.5, "alpha": 0.85},
-    )
+    box = {"fc": "white", "ec": "0.6", "lw": 0.5, "alpha": 0.85}
+    middle: Any = {"transform": ax.transAxes, "ha": "center", "va": "center"}
+    return ax.text(0.5, 0.5, plain(words), fontsize=7, zorder=5, bbox=box, **middle)
 
 
 def nothing_moved(ax: Axes) -> Axes:

@@ -12,7 +12,7 @@ COLUMN_IN = 3.5
 PAGE_IN = 7.16
 """Width of both columns of an IEEE page, inches."""
 
-# Okabe & Ito (2008), Color Universal Design, without yellow: white paper swallows it.
+# Okabe & Ito (2008), Color Universal Design, but yellow, which white paper hides.
 BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"
 PURPLE, ORANGE, SKY = "#CC79A7", "#E69F00", "#56B4E9"
 CYCLE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
@@ -26,6 +26,7 @@ _STYLE: dict[Any, Any] = {
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.labelsize": 8,
+    "figure.labelsize": 8,
     "xtick.labelsize": 7,
     "ytick.labelsize": 7,
     "legend.fontsize": 7,
@@ -64,8 +65,6 @@ def theme() -> Iterator[None]:
 def look(place: int) -> dict[str, Any]:
     """Give colour and marker of the nth curve; they differ for 36 of them.
 
-    Examples
-    --------
     >>> look(1)
     {'color': '#D55E00', 'marker': 's'}
     """

@@ -1,6 +1,7 @@
 """How much the methods with random numbers draw."""
 
 import dataclasses
+from typing import Any
 
 from prefiqs_jax.errors import InputError
 
@@ -25,6 +26,12 @@ class Draws:
     faceqan_samples: int = 10
     faceqan_steps: int = 5
     faceqan_epsilon: float = 1e-3
+
+    def of(self, method: str) -> dict[str, Any]:
+        """Give the seed and the settings of one method, without its name."""
+        settings = dataclasses.asdict(self).items()
+        own = {k.removeprefix(f"{method}_"): v for k, v in settings if method in k}
+        return own | {"seed": self.seed}
 
     def __post_init__(self) -> None:
         """Refuse what no method can do with."""

@@ -23,9 +23,9 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from prefiqs_jax.backbones import Backbone, Preprocessing
+from prefiqs_jax.backbones import Preprocessing
 from prefiqs_jax.execution.batches import ImageFunction
-from prefiqs_jax.execution.precision import Precision, at_precision
+from prefiqs_jax.execution.precision import at_precision
 from prefiqs_jax.quality.draws import Draws
 from prefiqs_jax.quality.keys import image_keys
 from prefiqs_jax.quality.method import Method, Passes, need_gradients
@@ -48,6 +48,13 @@ def similarities(
 ) -> ImageFunction:
     """Make the function that computes the cosines that FaceQAN is made of.
 
+    It maps (params, images, seeds) to cosines of shape (1 + k l, batch): that with the
+    mirrored image, then those of the noisy ones.
+
+    As in the authors' code the first of the l similarities is that of the uniform noise
+    alone, so that there are l - 1 moves and as many gradients; and pixels are clipped
+    to [-1, 1], although none of an image is below 0.
+
     Parameters
     ----------
     apply_fn
@@ -60,18 +67,6 @@ def similarities(
         ε, of pixels in [0, 1].
     seed
         With the seed of the image it determines the noise.
-
-    Returns
-    -------
-    callable
-        ``(params, images, seeds) -> cosines`` of shape (1 + k l, batch): that with the
-        mirrored image, then those of the noisy ones.
-
-    Notes
-    -----
-    As in the authors' code the first of the l similarities is that of the uniform noise
-    alone, so that there are l - 1 moves and as many gradients; and pixels are clipped
-    to [-1, 1], although none of an image is below 0.
     """
     size = 255 / pixels.std
 
@@ -111,16 +106,10 @@ def similarities(
 
 
 def uniform_noise(keys: Array, sample: Array | int, images: Array) -> Array:
-    """Draw the noise of one copy of each image, uniform in [-1, 1), like ``images``.
+    """Draw the noise of copy number `sample` of each image, uniform in [-1, 1).
 
-    Parameters
-    ----------
-    keys
-        Keys of the images, see :func:`prefiqs_jax.quality.keys.image_keys`.
-    sample
-        Number of the copy.
-    images
-        Shape (batch, height, width, channels).
+    `keys` are those of the images, see `image_keys`; the noise is like `images`, shape
+    (batch, height, width, channels).
     """
 
     def draw(key: Array) -> Array:
@@ -135,8 +124,6 @@ def quality_of(cosines: NDArray[np.float64]) -> NDArray[np.float64]:
 
     The standard deviation is that of the numbers themselves (divided by their count).
 
-    Examples
-    --------
     >>> quality_of(np.array([[1.0], [1.0], [1.0]]))  # nothing moves the embedding
     array([1.])
     """
@@ -145,20 +132,10 @@ def quality_of(cosines: NDArray[np.float64]) -> NDArray[np.float64]:
     return ((1 + noisy.mean(0)) / 2 * steady * symmetry) ** EXPONENT
 
 
-def _check(backbone: Backbone, precision: Precision) -> None:
-    del backbone
-    need_gradients(NAME, precision)
-
-
 def _make(passes: Passes, draws: Draws) -> Scorer:
     taps = passes.backbone.taps
     apply_fn = taps.apply_for_gradients if taps else passes.backbone.apply_fn
-    drawn: dict[str, Any] = {
-        "samples": draws.faceqan_samples,
-        "steps": draws.faceqan_steps,
-        "epsilon": draws.faceqan_epsilon,
-        "seed": draws.seed,
-    }
+    drawn = draws.of(NAME)
     function = similarities(
         at_precision(apply_fn, passes.precision), passes.backbone.preprocessing, **drawn
     )
@@ -177,6 +154,6 @@ METHODS = (
         "52 + 40 backward",
         "Babnik, Peer and Štruc (2022). FaceQAN. ICPR. arXiv:2212.02127",
         _make,
-        _check,
+        lambda _, precision: need_gradients(NAME, precision),
     ),
 )

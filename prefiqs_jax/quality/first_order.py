@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.execution.batches import ImageFunction, in_batches
 from prefiqs_jax.execution.precision import Precision
-from prefiqs_jax.execution.slices import in_slices, network_intensity
+from prefiqs_jax.execution.slices import in_slices
 from prefiqs_jax.masks.packed import PackedMasks
+from prefiqs_jax.quality.method import intensity_of, one_image
 from prefiqs_jax.quality.scorer import Scorer, scorer
 from prefiqs_jax.quality.shared import FIRST_ORDER, NORM, PREFIQS, output_name
 from prefiqs_jax.sensitivity import norms
@@ -41,18 +42,13 @@ def first_order_scorer(
     *,
     batch_size: int,
     precision: Precision,
+    drift: bool,
     norm: bool,
 ) -> Scorer:
-    """Make the scorer of the first order alone, 1 + 2 S forwards.
+    """Make the scorer of the first order, 1 + 2 S forwards.
 
-    Parameters
-    ----------
-    backbone, masks
-        Network and pruning directions.
-    batch_size, precision
-        Batch size and precision of the passes.
-    norm
-        Whether to give the embedding's norm, too, which costs nothing here.
+    With `drift` it gives PreFIQs, too: 1 + 3 S forwards, the step of a sweep. With
+    `norm` it gives the embedding's norm, too, which costs nothing here.
     """
     problem = prepare(
         backbone.apply_fn,
@@ -61,56 +57,47 @@ def first_order_scorer(
         precision=precision,
         devices=jax.local_devices()[:1],
     )
-    strategy = _strategy(backbone, problem, batch_size)
-    run = in_batches(_norms(problem, strategy), problem.weights, batch_size)
+    measure = (_both if drift else _alone)(backbone, problem, batch_size)
+    methods = [PREFIQS, FIRST_ORDER] if drift else [FIRST_ORDER]
+    names = [output_name(m, sparsity) for m in methods for sparsity in masks.sparsities]
 
     def compute(images: NDArray, seeds: NDArray) -> dict[str, NDArray]:
-        found = run(images, seeds)
-        return _named(masks, found[1:]) | {NORM: found[0]}
+        dense_norm, *qualities = measure(images, seeds)
+        return {NORM: dense_norm, **dict(zip(names, qualities, strict=True))}
 
-    return scorer([*_names(FIRST_ORDER, masks), *([NORM] if norm else [])], compute)
+    return scorer([*names, *([NORM] if norm else [])], compute)
 
 
-def both_scorer(
-    backbone: Backbone,
-    masks: PackedMasks,
-    *,
-    batch_size: int,
-    precision: Precision,
-    norm: bool,
-) -> Scorer:
-    """Make the scorer of PreFIQs and its first order, 1 + 3 S forwards.
-
-    Arguments as of :func:`first_order_scorer`. This is the step of a sweep.
-    """
-    pixels = backbone.preprocessing
-    problem = prepare(
-        backbone.apply_fn,
-        backbone.params,
-        masks,
-        precision=precision,
-        devices=jax.local_devices()[:1],
-    )
-    shape = (pixels.height, pixels.width, 3)
+def _both(backbone: Backbone, problem: SweepProblem, batch_size: int) -> Any:
+    """Measure ‖f‖, 1 - drift / 2 and -‖J δ‖ at each sparsity."""
+    shape = one_image(backbone).shape[1:]
     executor = Executor(Planner(problem, shape, batch_size, batch_size=batch_size))
 
-    def compute(images: NDArray, seeds: NDArray) -> dict[str, NDArray]:
+    def measure(images: NDArray, seeds: NDArray) -> list[NDArray]:
         del seeds
-        measured = executor.finish(executor.start(images))
-        compared = measured.compared
-        first, drift = np.asarray(compared.first_order), np.asarray(compared.drift)
-        qualities = dict(zip(_names(PREFIQS, masks), 1 - drift / 2, strict=True))
-        return qualities | _named(masks, first) | {NORM: measured.dense_norm}
+        found = executor.finish(executor.start(images))
+        drift, first = found.compared.drift, found.compared.first_order
+        return [found.dense_norm, *(1 - np.asarray(drift) / 2), *-np.asarray(first)]
 
-    names = [*_names(PREFIQS, masks), *_names(FIRST_ORDER, masks)]
-    return scorer([*names, *([NORM] if norm else [])], compute)
+    return measure
+
+
+def _alone(backbone: Backbone, problem: SweepProblem, batch_size: int) -> Any:
+    """Measure ‖f‖ and -‖J δ‖ at each sparsity."""
+    intensity = intensity_of(backbone)
+    strategy = default_strategy(problem.sparsity_count, batch_size, intensity)
+    run = in_batches(_norms(problem, strategy), problem.weights, batch_size)
+
+    def measure(images: NDArray, seeds: NDArray) -> list[NDArray]:
+        dense_norm, *first = run(images, seeds)
+        return [dense_norm, *(-each for each in first)]
+
+    return measure
 
 
 def _norms(problem: SweepProblem, strategy: Strategy) -> ImageFunction:
     """Compute ‖f‖ and then ‖J δ‖ at each sparsity, shape (1 + S, batch)."""
-    apply_fn = problem.apply_fn
-    if strategy.slice_size:
-        apply_fn = in_slices(apply_fn, strategy.slice_size)
+    apply_fn = in_slices(problem.apply_fn, strategy.slice_size)
 
     def compute(weights: Any, images: Array, seeds: Array) -> Array:
         del seeds
@@ -124,18 +111,3 @@ def _norms(problem: SweepProblem, strategy: Strategy) -> ImageFunction:
         return jnp.concatenate([dense.norm[None], found])
 
     return compute
-
-
-def _strategy(backbone: Backbone, problem: SweepProblem, batch_size: int) -> Strategy:
-    pixels = backbone.preprocessing
-    image = jax.ShapeDtypeStruct((1, pixels.height, pixels.width, 3), np.float32)
-    intensity = network_intensity(backbone.apply_fn, backbone.params, image)
-    return default_strategy(problem.sparsity_count, batch_size, intensity)
-
-
-def _named(masks: PackedMasks, first_order: NDArray) -> dict[str, NDArray]:
-    return dict(zip(_names(FIRST_ORDER, masks), -first_order, strict=True))
-
-
-def _names(method: str, masks: PackedMasks) -> list[str]:
-    return [output_name(method, sparsity) for sparsity in masks.sparsities]

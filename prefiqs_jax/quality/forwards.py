@@ -30,19 +30,9 @@ def forward_scorer(
 ) -> Scorer:
     """Make the scorer that shares one dense forward pass among all of its methods.
 
-    Parameters
-    ----------
-    backbone
-        The network.
-    methods
-        Of ``prefiqs``, ``norm`` and ``crfiqa``.
-    masks
-        For ``prefiqs``; one pruned network at a time is made of them.
-    batch_size, precision
-        Batch size and precision of the forward passes.
+    These are of ``prefiqs``, which takes the masks, ``norm`` and ``crfiqa``. One pruned
+    network at a time is made of the masks.
 
-    Notes
-    -----
     PreFIQs is 1 - D / 2 with the drift D = ‖z(θ + δ) - z(θ)‖ of unit embeddings; the
     norm is ‖f(x; θ)‖, which is a quality where the training has made it one (MagFace)
     and a baseline elsewhere.

@@ -21,7 +21,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
@@ -31,7 +30,13 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.batches import ImageFunction
 from prefiqs_jax.execution.precision import Precision, at_precision
 from prefiqs_jax.quality.draws import Draws
-from prefiqs_jax.quality.method import Method, Passes, need_gradients, need_taps
+from prefiqs_jax.quality.method import (
+    Method,
+    Passes,
+    need_gradients,
+    need_taps,
+    one_image,
+)
 from prefiqs_jax.quality.scorer import Scorer, scorer
 
 NAME = "grafiqs"
@@ -40,20 +45,10 @@ OUTPUTS = ("image", "block1", "block2", "block3", "block4")
 
 
 def statistics_loss(observed: Observed) -> Array:
-    """Compute the mismatch L of BatchNorm statistics of each image.
+    """Compute the mismatch L of BatchNorm statistics of each image, shape (batch,).
 
-    Parameters
-    ----------
-    observed
-        Inputs and running statistics of the BatchNorms.
+    It is the mean over BatchNorms, whatever their channels.
 
-    Returns
-    -------
-    Array
-        Shape (batch,): the mean over BatchNorms, whatever their channels.
-
-    Examples
-    --------
     >>> from prefiqs_jax.backbones.taps import NormInput
     >>> x = jnp.array([1.0, 3.0]).reshape(1, 2, 1, 1)  # mean 2, biased variance 1
     >>> norm = NormInput(x, mean=jnp.array([0.0]), var=jnp.array([4.0]))
@@ -82,20 +77,10 @@ def gradient_magnitudes(
 ) -> ImageFunction:
     """Make the function that computes the raw scores of GraFIQs, lower = better.
 
-    Parameters
-    ----------
-    observe
-        ``(params, images, shifts) -> Observed``, as of
-        :class:`prefiqs_jax.backbones.taps.Taps`.
+    It maps (params, images, seeds), of which it does not use the seeds, to scores of
+    shape (5, batch), in the order of :data:`OUTPUTS`; `observe` is that of
+    :class:`prefiqs_jax.backbones.taps.Taps`.
 
-    Returns
-    -------
-    callable
-        ``(params, images, seeds) -> scores`` of shape (5, batch), in the order of
-        :data:`OUTPUTS`; the seeds are not used.
-
-    Notes
-    -----
     As published for iResNet, of which ``block1`` to ``block4`` are the outputs of
     ``layer1`` to ``layer4``. For other networks "block k" is completed here as the end
     of the k-th stage: the last feature map of a half, a quarter, an eighth and a
@@ -130,9 +115,9 @@ def _check(backbone: Backbone, precision: Precision) -> None:
             "convolutions; use the original weights, or leave the method out"
         )
         raise InputError(message)
-    pixels = backbone.preprocessing
-    image = jax.ShapeDtypeStruct((1, pixels.height, pixels.width, 3), np.float32)
-    seen = jax.eval_shape(lambda p, x: taps.observe(p, x, ()), backbone.params, image)
+    seen = jax.eval_shape(
+        lambda p, x: taps.observe(p, x, ()), backbone.params, one_image(backbone)
+    )
     if not seen.norms or len(seen.stages) + 1 != len(OUTPUTS):
         message = (
             f"grafiqs needs BatchNorms of feature maps in four stages, which "

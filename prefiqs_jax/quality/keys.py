@@ -5,22 +5,8 @@ from jax import Array
 
 
 def image_keys(seed: int, seeds: Array) -> Array:
-    """Make a key for each image of its seed and a seed of the run.
+    """Make a key for each image of its seed, uint32 (n,), and a seed of the run.
 
-    Parameters
-    ----------
-    seed
-        Seed of the run.
-    seeds
-        Seeds of the images, uint32, shape (n,).
-
-    Returns
-    -------
-    Array
-        Keys, shape (n,).
-
-    Examples
-    --------
     >>> import jax.numpy as jnp
     >>> both = image_keys(0, jnp.array([7, 8], jnp.uint32))
     >>> bool(both[1] == image_keys(0, jnp.array([8], jnp.uint32))[0])

@@ -2,22 +2,22 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import jax
-import numpy as np
 
 from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision
-from prefiqs_jax.execution.slices import default_slice, network_intensity
+from prefiqs_jax.execution.slices import default_slice
 from prefiqs_jax.masks import NamedMask, globally, magnitude
 from prefiqs_jax.masks.allocation import check_sparsity
 from prefiqs_jax.masks.named import as_named
 from prefiqs_jax.masks.packed import PackedMasks, pack_masks
 from prefiqs_jax.quality.draws import Draws
-from prefiqs_jax.quality.first_order import both_scorer, first_order_scorer
+from prefiqs_jax.quality.first_order import first_order_scorer
 from prefiqs_jax.quality.forwards import forward_scorer
-from prefiqs_jax.quality.method import Passes
+from prefiqs_jax.quality.method import Passes, intensity_of
 from prefiqs_jax.quality.methods import (
     check_fit,
     check_methods,
@@ -79,6 +79,7 @@ def make_scorers(
 
     Examples
     --------
+    >>> import numpy as np
     >>> from prefiqs_jax.backbones import load_backbone
     >>> from prefiqs_jax.quality import image_seeds
     >>> made = make_scorers(load_backbone("demo"), ["random", "norm"], batch_size=2)
@@ -95,14 +96,18 @@ def make_scorers(
         raise InputError(message)
     named = as_named(globally(magnitude) if mask is None else mask)
     masks = _masks(backbone, methods, sparsities, named)
-    made = _sharing(backbone, methods, masks, batch_size, precision)
+    made = _sharing(
+        backbone, methods, masks, batch_size=batch_size, precision=precision
+    )
     if masks is not None:
         identity = {**named.describe(), "masks_sha256": masks.sha256}
         made = [dataclasses.replace(each, identity=identity) for each in made]
     found = (find_method(name).make for name in method_names() if name in methods)
     makers = [make for make in found if make]
     if makers:
-        passes = Passes(backbone, batch_size, _slice(backbone, batch_size), precision)
+        on_cpu = jax.default_backend() == "cpu"
+        size = default_slice(batch_size, intensity_of(backbone)) if on_cpu else None
+        passes = Passes(backbone, batch_size, size, precision)
         made += [make(passes, draws) for make in makers]
     return tuple(made)
 
@@ -128,38 +133,15 @@ def _sharing(
     backbone: Backbone,
     methods: Sequence[str],
     masks: PackedMasks | None,
-    batch_size: int,
-    precision: Precision,
+    **passes: Any,
 ) -> list[Scorer]:
     """Make the scorers of what starts with the same dense forward pass."""
     made: list[Scorer] = []
     left = [name for name in methods if name in (PREFIQS, NORM, CRFIQA)]
     if FIRST_ORDER in methods and masks is not None:
-        make = both_scorer if PREFIQS in methods else first_order_scorer
-        made.append(
-            make(
-                backbone,
-                masks,
-                batch_size=batch_size,
-                precision=precision,
-                norm=NORM in methods,
-            )
-        )
+        also = {"drift": PREFIQS in methods, "norm": NORM in methods}
+        made.append(first_order_scorer(backbone, masks, **also, **passes))
         left = [name for name in left if name == CRFIQA]
     if left:
-        made.append(
-            forward_scorer(
-                backbone, left, masks, batch_size=batch_size, precision=precision
-            )
-        )
+        made.append(forward_scorer(backbone, left, masks, **passes))
     return made
-
-
-def _slice(backbone: Backbone, batch_size: int) -> int | None:
-    """Give the images of a slice, where slices pay, as for a network's own passes."""
-    if jax.default_backend() != "cpu":
-        return None
-    pixels = backbone.preprocessing
-    image = jax.ShapeDtypeStruct((1, pixels.height, pixels.width, 3), np.float32)
-    intensity = network_intensity(backbone.apply_fn, backbone.params, image)
-    return default_slice(batch_size, intensity)

@@ -4,11 +4,15 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import jax
+import numpy as np
+
 from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.backbones.taps import Taps
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.execution.batches import ImageFunction, Run, in_batches, sliced
+from prefiqs_jax.execution.batches import ImageFunction, Run, in_batches
 from prefiqs_jax.execution.precision import Precision
+from prefiqs_jax.execution.slices import in_slices, network_intensity
 from prefiqs_jax.quality.draws import Draws
 from prefiqs_jax.quality.scorer import Scorer
 
@@ -40,13 +44,8 @@ class Passes:
 
     def run(self, function: ImageFunction, *, slices: bool = True) -> Run:
         """Compile a function of (params, images, seeds) for any number of images."""
-        parts = sliced(function, self.slice_size) if slices else function
+        parts = in_slices(function, self.slice_size if slices else None, axis=-1)
         return in_batches(parts, self.backbone.params, self.batch_size)
-
-
-def fits_all(backbone: Backbone, precision: Precision) -> None:
-    """Fit any network in any precision."""
-    del backbone, precision
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +76,7 @@ class Method:
     forwards: str
     source: str
     make: Callable[[Passes, Draws], Scorer] | None = None
-    check: Callable[[Backbone, Precision], Any] = fits_all
+    check: Callable[[Backbone, Precision], Any] = lambda *_: None
 
 
 def need_gradients(method: str, precision: Precision) -> None:
@@ -100,3 +99,14 @@ def need_taps(method: str, backbone: Backbone) -> Taps:
         )
         raise InputError(message)
     return backbone.taps
+
+
+def one_image(backbone: Backbone) -> jax.ShapeDtypeStruct:
+    """Give shape and type of one preprocessed image, (1, height, width, 3)."""
+    pixels = backbone.preprocessing
+    return jax.ShapeDtypeStruct((1, pixels.height, pixels.width, 3), np.float32)
+
+
+def intensity_of(backbone: Backbone) -> float:
+    """Count operations a byte, see `network_intensity`."""
+    return network_intensity(backbone.apply_fn, backbone.params, one_image(backbone))

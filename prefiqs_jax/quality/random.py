@@ -11,22 +11,8 @@ NAME = "random"
 
 
 def random_quality(seeds: NDArray[np.uint32], seed: int) -> NDArray[np.float64]:
-    """Draw a number for each image from its seed and a seed of the run.
+    """Draw a number in [0, 1) for each image from its seed (n,) and a seed of the run.
 
-    Parameters
-    ----------
-    seeds
-        Seeds of the images, shape (n,).
-    seed
-        Seed of the run.
-
-    Returns
-    -------
-    ndarray
-        Uniform in [0, 1), shape (n,).
-
-    Examples
-    --------
     >>> first, again = (random_quality(np.array([7, 8], np.uint32), 0) for _ in "ab")
     >>> bool((first == again).all()), bool(first[0] != first[1])
     (True, True)

@@ -22,9 +22,8 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.execution.batches import ImageFunction
-from prefiqs_jax.execution.precision import Precision, at_precision
+from prefiqs_jax.execution.precision import at_precision
 from prefiqs_jax.execution.slices import in_slices
 from prefiqs_jax.quality.draws import Draws
 from prefiqs_jax.quality.keys import image_keys
@@ -49,6 +48,20 @@ def mean_distances(
 ) -> ImageFunction:
     """Make the function that computes d̄, the mean distance of dropout embeddings.
 
+    It maps (params, images, seeds) to distances (batch,), in [0, 2].
+
+    The mean is over the T (T - 1) / 2 pairs, as in the authors' code; the paper's
+    factor 2 / T² is smaller by 1 - 1/T, which would make the score depend on T.
+
+    The authors run a network whose own dropout stays on (ArcFace's LResNet100E-IR,
+    which drops 0.4 of the features in front of its dense layer; SFace, MagFace, AdaFace
+    and CurricularFace have one at the same place) and repeat all of its layers. What is
+    before the dropout is the same in each pass and runs once here. Completed: networks
+    trained without dropout are given one at that place, in front of the dense layer
+    that reads the whole feature map; all of them drop single features (MagFace's
+    training dropped whole channels). A first version of the authors' code, since
+    replaced, dropped half of the features and left the last BatchNorm out.
+
     Parameters
     ----------
     trunk
@@ -62,25 +75,6 @@ def mean_distances(
         divided by 1 - dropout. Rounded to a multiple of 2⁻¹⁶.
     seed
         With the seed of the image it determines what is dropped.
-
-    Returns
-    -------
-    callable
-        ``(params, images, seeds) -> distances`` (batch,), in [0, 2].
-
-    Notes
-    -----
-    The mean is over the T (T - 1) / 2 pairs, as in the authors' code; the paper's
-    factor 2 / T² is smaller by 1 - 1/T, which would make the score depend on T.
-
-    The authors run a network whose own dropout stays on (ArcFace's LResNet100E-IR,
-    which drops 0.4 of the features in front of its dense layer; SFace, MagFace, AdaFace
-    and CurricularFace have one at the same place) and repeat all of its layers. What is
-    before the dropout is the same in each pass and runs once here. Completed: networks
-    trained without dropout are given one at that place, in front of the dense layer
-    that reads the whole feature map; all of them drop single features (MagFace's
-    training dropped whole channels). A first version of the authors' code, since
-    replaced, dropped half of the features and left the last BatchNorm out.
     """
     kept = round((1 - dropout) * LEVELS)
 
@@ -101,17 +95,10 @@ def mean_distances(
 
 
 def mean_pairwise_distance(rows: Array) -> Array:
-    """Average the Euclidean distance over all pairs of two different rows.
+    """Average the Euclidean distance over all pairs of different rows (count, dim).
 
     By differences: from products, distances near zero would be rounding errors.
 
-    Parameters
-    ----------
-    rows
-        Shape (count ≥ 2, dim).
-
-    Examples
-    --------
     >>> mean_pairwise_distance(jnp.array([[0.0, 0.0], [3.0, 4.0], [0.0, 0.0]]))
     Array(3.333..., dtype=...)
     """
@@ -123,8 +110,6 @@ def mean_pairwise_distance(rows: Array) -> Array:
 def quality_of(distance: NDArray[np.float64]) -> NDArray[np.float64]:
     """Turn mean distances into SER-FIQ's quality, in (0, 1).
 
-    Examples
-    --------
     >>> float(quality_of(np.array([0.0]))[0]).__round__(4)  # all embeddings are equal
     1.0
     """
@@ -133,23 +118,10 @@ def quality_of(distance: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def kept_features(keys: Array, number: Array | int, count: int, kept: int) -> Array:
-    """Draw which features of each image stay in one pass.
+    """Draw which features of each image stay in pass `number`, (batch, count).
 
-    Parameters
-    ----------
-    keys
-        Keys of the images, see :func:`prefiqs_jax.quality.keys.image_keys`.
-    number
-        Number of the pass.
-    count
-        Features of an image.
-    kept
-        Probability that one stays, in units of 1 / LEVELS.
-
-    Returns
-    -------
-    Array
-        bool, shape (batch, count).
+    `keys` are those of the images, see `image_keys`; one stays with probability
+    `kept` / LEVELS.
     """
 
     def draw(key: Array) -> Array:
@@ -161,22 +133,13 @@ def kept_features(keys: Array, number: Array | int, count: int, kept: int) -> Ar
     return jax.vmap(draw)(keys)
 
 
-def _check(backbone: Backbone, precision: Precision) -> None:
-    del precision
-    need_taps(NAME, backbone)
-
-
 def _make(passes: Passes, draws: Draws) -> Scorer:
-    taps, size = passes.taps, passes.slice_size
+    taps = passes.taps
     trunk, head = (
         at_precision(part, passes.precision) for part in (taps.trunk, taps.head)
     )
-    drawn: dict[str, Any] = {
-        "passes": draws.serfiq_passes,
-        "dropout": draws.serfiq_dropout,
-        "seed": draws.seed,
-    }
-    function = mean_distances(in_slices(trunk, size) if size else trunk, head, **drawn)
+    drawn = draws.of(NAME)
+    function = mean_distances(in_slices(trunk, passes.slice_size), head, **drawn)
     # The head is one product with large weights: the more images at once the better.
     run = passes.run(function, slices=False)
     return scorer(
@@ -193,6 +156,6 @@ METHODS = (
         "1 + 100 of the layers behind the dropout",
         "Terhörst et al. (2020). SER-FIQ. CVPR. arXiv:2003.09373",
         _make,
-        _check,
+        lambda backbone, _: need_taps(NAME, backbone),
     ),
 )

@@ -8,8 +8,7 @@ from prefiqs_jax.quality.method import Method
 PREFIQS, FIRST_ORDER, NORM, CRFIQA = "prefiqs", "first-order", "norm", "crfiqa"
 
 
-def _need_head(backbone: Backbone, precision: Precision) -> None:
-    del precision
+def _need_head(backbone: Backbone, _: Precision) -> None:
     if backbone.quality_head is None:
         message = (
             f"crfiqa needs weights with a quality head, which {backbone.name} has not; "

@@ -7,11 +7,15 @@ from matplotlib.figure import Figure
 
 from prefiqs_jax import plots
 from prefiqs_jax.plots import Drawing
-from prefiqs_jax.report.pictures import StableFaces
+from prefiqs_jax.plots.run_figure import RunFigure
+from prefiqs_jax.plugins import held_by_files
+from prefiqs_jax.report.faces import StableFaces
 from prefiqs_jax.report.tables import layer_matrix
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_FIGURES: Sequence[RunFigure] = held_by_files("prefiqs_jax.plots", "FIGURE")
 
 
 class Sizes(NamedTuple):
@@ -32,17 +36,8 @@ def draw_figures(
 ) -> list[Drawing]:
     """Draw every figure of a run's tables. Call inside ``plots.theme()``.
 
-    Parameters
-    ----------
-    tables
-        Those of :func:`prefiqs_jax.report.tables.run_tables`; layers may be empty.
-    sizes
-        How large they are.
-
-    Returns
-    -------
-    list of Drawing
-        In the order of the page.
+    Tables are those of :func:`prefiqs_jax.report.tables.run_tables`; layers may be
+    empty.
     """
     images, statistics = tables["images"], tables["statistics"]
     # Where only rounding moved, a panel would show rounding.
@@ -52,7 +47,8 @@ def draw_figures(
         drawings.append(_scatter(moved, statistics))
     drawings += [
         draw_agreement([statistics]),
-        _residual(tables["quantiles"], sizes),
+        # Of the files of plots/ that have one; a new one needs no line here.
+        *(figure.drawing(tables, sizes.curve) for figure in _FIGURES),
         _distribution(images, sizes),
     ]
     if len(tables["layers"]):
@@ -112,22 +108,6 @@ def draw_agreement(
         "Line plots over sparsity: median relative residual, Spearman, Kendall, "
         "Pearson, slope, median error of the norm and mean cosine, with intervals.",
         ("statistics",),
-    )
-
-
-def _residual(quantiles: "pd.DataFrame", sizes: Sizes) -> Drawing:
-    figure = Figure(figsize=sizes.curve)
-    plots.residual_against_sparsity(figure.add_subplot(), quantiles)
-    return Drawing(
-        "residual_against_sparsity",
-        figure,
-        "Residual against sparsity",
-        "What the first order leaves unexplained, beside the drift; medians, with the "
-        "band from the 5th to the 95th percentile of the images. Both axes are "
-        "logarithmic. Where the remainder is of second order in δ, the residual rises "
-        "about twice as steeply as the drift.",
-        "Log-log plot of the median residual and the median drift over sparsity.",
-        ("quantiles",),
     )
 
 

@@ -22,15 +22,8 @@ _MOST_DIGITS = 9
 def finding(statistics: "pd.DataFrame") -> str:
     """Say how much of the change the first order misses, and what holds up to where.
 
-    Parameters
-    ----------
-    statistics
-        Summary table of one network and mask.
-
-    Returns
-    -------
-    str
-        A few sentences; empty if nothing moved above rounding.
+    A few sentences on the summary table of one network and mask; empty if nothing moved
+    above rounding.
     """
     residual = _values(statistics, "median_relative_residual")
     residual = {at: one for at, one in residual.items() if np.isfinite(one)}
@@ -39,10 +32,10 @@ def finding(statistics: "pd.DataFrame") -> str:
     levels = np.array(list(residual))
     told = sorted({float(levels[np.argmin(np.abs(levels - at))]) for at in _TOLD})
     missed = ", ".join(f"{percent(residual[at])} at sparsity {at:g}" for at in told)
-    parts = []
-    for words, name, good, is_upper in _CLAIMS:
-        values = _values(statistics, name)
-        parts.append(f"{words} {_where(values, good, is_upper=is_upper)}")
+    parts = [
+        f"{words} {_where(_values(statistics, name), good, is_upper=is_upper)}"
+        for words, name, good, is_upper in _CLAIMS
+    ]
     found = (
         "Relative residual, the part of the embedding's change that the first order "
         f"misses (median over the images): {missed}. "
@@ -71,23 +64,16 @@ def _values(statistics: "pd.DataFrame", name: str) -> dict[float, float]:
     """Give the values of a statistic by sparsity, ascending, NaN where unknown."""
     moved = _moved(statistics)
     chosen = moved.loc[moved["statistic"] == name].sort_values("sparsity")
-    levels, values = (
-        chosen[column].to_numpy(np.float64).tolist() for column in ("sparsity", "value")
-    )
-    return dict(zip(levels, values, strict=True))
+    return dict(chosen[["sparsity", "value"]].to_numpy(np.float64).tolist())
 
 
 def _where(values: dict[float, float], good: float, *, is_upper: bool) -> str:
     """Say up to where, from the lowest sparsity on, all that is known is good.
 
-    Examples
-    --------
     >>> _where({0.1: 0.95, 0.4: 0.9, 0.9: 0.2}, 0.9, is_upper=False)
     'up to sparsity 0.4'
     >>> _where({0.1: float("nan"), 0.4: 0.95, 0.9: 0.2}, 0.9, is_upper=False)
     'up to sparsity 0.4 (not known at 0.1)'
-    >>> _where({0.1: float("nan")}, 0.9, is_upper=False)
-    'up to an unknown sparsity'
     """
     reach, unknown = None, []
     for sparsity, value in values.items():
@@ -108,15 +94,8 @@ def _where(values: dict[float, float], good: float, *, is_upper: bool) -> str:
 def percent(fraction: float, *, bound: float = 0.1) -> str:
     r"""Write a fraction as percent, with two digits, or as many as keep its side.
 
-    Parameters
-    ----------
-    fraction
-        At least 0.
-    bound
-        A fraction that is not written in place of another one near it.
+    No other fraction is written as that of the `bound`.
 
-    Examples
-    --------
     >>> each = (0.0062, 0.374, 1.21, 0.0999, 0.1004, 0.1)
     >>> [percent(one).replace("\N{NO-BREAK SPACE}", " ") for one in each]
     ['0.62 %', '37 %', '121 %', '9.99 %', '10.04 %', '10 %']

@@ -30,12 +30,10 @@ def page_files(
     ----------
     page
         Name of the page: that of a template in this folder, without ``.j2``. It sees
-        ``values``, ``version`` and ``pictures``, the drawings with the fields ``png``
+        ``values``, ``version`` and ``figures``, the drawings with the fields ``png``
         (base64) and ``width_px``.
-    values
-        What the page shows beside tables and figures.
-    tables, drawings
-        By name, and in the order of the page.
+    values, tables, drawings
+        What it shows: by name, tables by name, and figures in the order of the page.
     float_format
         How tables write numbers; None for every digit.
 
@@ -44,11 +42,11 @@ def page_files(
     dict
         ``tables/NAME.csv``, ``figures/NAME.png`` and ``.pdf``, and the page.
     """
-    figures = figure_files(drawings, "figures/")
-    pictures = [
+    files = figure_files(drawings, "figures/")
+    figures = [
         {
             **drawing._asdict(),
-            "png": base64.b64encode(figures[f"figures/{drawing.name}.png"]).decode(),
+            "png": base64.b64encode(files[f"figures/{drawing.name}.png"]).decode(),
             "width_px": round(_SCREEN_PX_PER_INCH * drawing.figure.get_figwidth()),
         }
         for drawing in drawings
@@ -61,9 +59,9 @@ def page_files(
         lstrip_blocks=True,
     )
     text = environment.get_template(f"{page}.j2").render(
-        **values, version=__version__, pictures=pictures
+        **values, version=__version__, figures=figures
     )
-    return {**table_files(tables, "tables/", float_format), **figures, page: text}
+    return {**table_files(tables, "tables/", float_format), **files, page: text}
 
 
 def table_files(

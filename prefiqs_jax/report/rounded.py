@@ -10,16 +10,8 @@ from prefiqs_jax.statistics import ROUNDING, ROUNDING_AT
 def rounding_of(manifest: dict[str, Any]) -> float:
     """Give the largest change of an embedding that is rounding in this run.
 
-    Parameters
-    ----------
-    manifest
-        ``run.json``.
-
-    Returns
-    -------
-    float
-        Of its precision, see :data:`prefiqs_jax.statistics.ROUNDING_AT`; that of
-        float32 where the run found its device to lose nothing against it.
+    That of its precision, see :data:`prefiqs_jax.statistics.ROUNDING_AT`, or of float32
+    where the run found its device to lose nothing against it.
     """
     errors = _errors(manifest)
     if errors and not any(each["largest"] for each in errors.values()):
@@ -59,8 +51,13 @@ def precision_note(manifest: dict[str, Any]) -> list[str]:
     ]
 
 
+def setting_of(manifest: dict[str, Any], name: str, unknown: Any = None) -> Any:
+    """Give a setting that ``run.json`` may lack."""
+    return (manifest.get("settings") or {}).get(name, unknown)
+
+
 def _precision(manifest: dict[str, Any]) -> Any:
-    return (manifest.get("settings") or {}).get("precision", DEFAULT_PRECISION)
+    return setting_of(manifest, "precision", DEFAULT_PRECISION)
 
 
 def _errors(manifest: dict[str, Any]) -> dict[str, dict[str, float]]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from prefiqs_jax.report.rounded import rounding_of
+from prefiqs_jax.report.rounded import rounding_of, setting_of
 from prefiqs_jax.statistics import (
     ROUNDING,
     point_density,
@@ -30,22 +30,10 @@ def run_tables(
 ) -> "dict[str, pd.DataFrame]":
     """Make the tables that the figures of a run are drawn from.
 
-    Parameters
-    ----------
-    rows
-        Rows of one network and mask.
-    known
-        The same with what is known of the images, which say who is in them; see
-        :func:`prefiqs_jax.results.with_image_columns`.
-    manifest
-        ``run.json``.
-    on_progress
-        Called with 1 after each sparsity.
-
-    Returns
-    -------
-    dict
-        Tables statistics, quantiles, images, mask and layers (may be empty).
+    Rows are those of one network and mask, `known` the same with what is known of the
+    images (see :func:`prefiqs_jax.results.with_image_columns`), and the manifest is
+    ``run.json``. Gives the tables statistics, quantiles, images, mask and layers (may
+    be empty); calls `on_progress` with 1 after each sparsity.
     """
     rounding = rounding_of(manifest)
     return {
@@ -60,9 +48,8 @@ def run_tables(
 def image_table(rows: "pd.DataFrame", rounding: float = ROUNDING) -> "pd.DataFrame":
     """Add relative_residual, below_rounding, and density, the scatter's colour."""
     density = np.ones(len(rows))
-    sparsity = rows["sparsity"].to_numpy(np.float64)
-    first_order = rows["first_order"].to_numpy(np.float64)
-    drift = rows["drift"].to_numpy(np.float64)
+    columns = rows[["sparsity", "first_order", "drift"]].to_numpy(np.float64)
+    sparsity, first_order, drift = columns.T
     for level in np.unique(sparsity):
         place = np.flatnonzero(sparsity == level)
         density[place] = point_density(first_order[place], drift[place])
@@ -72,16 +59,13 @@ def image_table(rows: "pd.DataFrame", rounding: float = ROUNDING) -> "pd.DataFra
 def layer_table(manifest: dict[str, Any]) -> "pd.DataFrame":
     """Tabulate the achieved sparsity of each layer, in the order of run.json.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Columns layer, size, sparsity, achieved_sparsity, delta_norm (‖δ‖ of the layer)
-        and delta_norm_relative (‖δ‖ / ‖θ‖, of the layer; both NaN in runs of versions
-        that did not record them); empty if the run recorded no layers.
+    Columns layer, size, sparsity, achieved_sparsity, delta_norm (‖δ‖ of the layer) and
+    delta_norm_relative (‖δ‖ / ‖θ‖, of the layer; both NaN in runs that did not record
+    them); empty if the run recorded no layers.
     """
     import pandas as pd
 
-    sparsities = (manifest.get("settings") or {}).get("sparsities") or []
+    sparsities = setting_of(manifest, "sparsities") or []
     entries = []
     for layer in manifest.get("layers") or []:
         unknown = [float("nan")] * len(sparsities)
@@ -95,18 +79,14 @@ def layer_table(manifest: dict[str, Any]) -> "pd.DataFrame":
 
 
 def mask_table(rows: "pd.DataFrame", manifest: dict[str, Any]) -> "pd.DataFrame":
-    """Tabulate what the mask takes at each sparsity.
+    """Tabulate what the mask takes at each sparsity, ascending.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Columns sparsity (ascending), achieved_sparsity, delta_norm and
-        delta_norm_relative (‖δ‖ and ‖δ‖ / ‖θ‖ over the prunable weights; NaN if the
-        run did not record them).
+    Columns sparsity, achieved_sparsity, delta_norm and delta_norm_relative (‖δ‖ and ‖δ‖
+    / ‖θ‖ over the prunable weights; NaN if the run did not record them).
     """
     import pandas as pd
 
-    sparsities = (manifest.get("settings") or {}).get("sparsities") or []
+    sparsities = setting_of(manifest, "sparsities") or []
     reached = dict(zip(rows["sparsity"], rows["achieved_sparsity"], strict=True))
     table = pd.DataFrame(sorted(reached.items()), columns=list(LAYER_COLUMNS[2:]))
     for name in _NORMS:
@@ -118,13 +98,10 @@ def mask_table(rows: "pd.DataFrame", manifest: dict[str, Any]) -> "pd.DataFrame"
 def layer_matrix(
     layers: "pd.DataFrame",
 ) -> tuple[list[str], list[int], list[float], np.ndarray]:
-    """Reshape the layer table for its heat map.
+    """Reshape the layer table for its heat map: names, sizes, sparsities, achieved.
 
-    Returns
-    -------
-    names, sizes, sparsities, achieved
-        Layers with their numbers in order (conv_2 before conv_10), sparsities
-        ascending, and shape (layers, sparsities).
+    Layers with their numbers in order (conv_2 before conv_10), sparsities ascending,
+    and shape (layers, sparsities).
     """
     size_of = dict(zip(layers["layer"], layers["size"], strict=True))
     names = sorted(size_of, key=_natural)
@@ -143,15 +120,9 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 
 def progress_of(rows: "pd.DataFrame", manifest: dict[str, Any]) -> tuple[int, int]:
-    """Count the images that have every sparsity, and those the run is to have.
-
-    Returns
-    -------
-    done, expected
-        The run is unfinished where done < expected.
-    """
-    sparsities = (manifest.get("settings") or {}).get("sparsities") or []
-    levels = max(len(sparsities), rows["sparsity"].nunique())
+    """Count the images that have every sparsity, and those the run is to have."""
+    wanted = len(setting_of(manifest, "sparsities") or [])
+    levels = max(wanted, rows["sparsity"].nunique())
     per_image = rows.groupby("image")["sparsity"].nunique()
     done = int(np.sum(per_image.to_numpy() == levels))
     count = (manifest.get("images") or {}).get("count")

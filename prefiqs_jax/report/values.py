@@ -78,12 +78,8 @@ def run_values(
 def with_interval(value: float, low: float, high: float) -> str:
     """Write a value with its interval.
 
-    Examples
-    --------
-    >>> with_interval(0.9934, 0.988, 0.996)
-    '0.993 [0.988, 0.996]'
-    >>> with_interval(0.5, float("nan"), float("nan"))
-    '0.500'
+    >>> with_interval(0.9934, 0.988, 0.996), with_interval(0.5, np.nan, np.nan)
+    ('0.993 [0.988, 0.996]', '0.500')
     """
     if not np.isfinite(value):
         return "–"
@@ -145,28 +141,28 @@ def _strata(statistics: "pd.DataFrame", strata: "pd.DataFrame") -> list[dict[str
 
 
 def _settings(manifest: dict[str, Any]) -> list[tuple[str, str]]:
-    entries = {
-        key: value
-        for key, value in (manifest.get("settings") or {}).items()
-        if key not in _OWN_PLACE
-    }
-    for section in ("weights", "images"):
-        for key, value in (manifest.get(section) or {}).items():
-            entries[f"{section}: {key}"] = value
     return [
-        (key.replace("_", " "), value if isinstance(value, str) else json.dumps(value))
-        for key, value in entries.items()
-        if value is not None
+        (start + key.replace("_", " "), _text(value))
+        for section, start in (
+            ("settings", ""),
+            ("weights", "weights: "),
+            ("images", "images: "),
+        )
+        for key, value in (manifest.get(section) or {}).items()
+        if value is not None and not (section == "settings" and key in _OWN_PLACE)
     ]
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _session(session: dict[str, Any]) -> dict[str, str]:
     versions = session.get("versions") or {}
-    device = session.get("device", "not recorded")
     command = session.get("command") or "called from Python"
     return {
         "started": str(session.get("started", "not recorded")),
-        "device": device if isinstance(device, str) else json.dumps(device),
+        "device": _text(session.get("device", "not recorded")),
         "command": command if isinstance(command, str) else " ".join(map(str, command)),
         "versions": ", ".join(f"{name} {v}" for name, v in versions.items()),
     }

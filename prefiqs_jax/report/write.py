@@ -14,15 +14,15 @@ from prefiqs_jax import plots, results
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.outputs import write_outputs
 from prefiqs_jax.plots import Drawing
-from prefiqs_jax.report.figures import draw_faces, draw_figures
-from prefiqs_jax.report.page import page_files
-from prefiqs_jax.report.pictures import (
+from prefiqs_jax.report.faces import (
     StableFaces,
     choose_faces,
     degraded_copies,
     find_folder,
     open_faces,
 )
+from prefiqs_jax.report.figures import draw_faces, draw_figures
+from prefiqs_jax.report.page import page_files
 from prefiqs_jax.report.rounded import rounding_of
 from prefiqs_jax.report.tables import progress_of, run_tables
 from prefiqs_jax.report.values import run_values

@@ -1,4 +1,4 @@
-"""What is known of each image beside its identity: columns to stratify a run by."""
+"""Columns of each image beside its identity, to stratify a run by."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ COPY_OF = "copy_of"
 def with_image_columns(
     rows: "pd.DataFrame", folder: Path | None = None
 ) -> "pd.DataFrame":
-    """Join to rows what ``images.csv`` and the names of degraded copies say.
+    """Join the columns of ``images.csv`` and of degraded copies to rows.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a run remembers of its images' files, so that it notices when they change."""
+"""The record of a run's image files, by which changes are detected."""
 
 import os
 from pathlib import Path
@@ -11,13 +11,7 @@ INVENTORY = "images.parquet"
 
 
 def write_inventory(run: str | os.PathLike[str], inventory: Inventory) -> None:
-    """Write name, size, times and digest of every image's file in one step.
-
-    Raises
-    ------
-    InputError
-        If it cannot be written.
-    """
+    """Write name, size, times and digest of every image's file in one step."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -33,7 +27,7 @@ def write_inventory(run: str | os.PathLike[str], inventory: Inventory) -> None:
 
 
 def read_inventory(run: str | os.PathLike[str]) -> Inventory | None:
-    """Read what a run remembers; None if that is absent or damaged.
+    """Read the record of a run's image files; None if it is absent or damaged.
 
     Then all files are read again: the digest of them all is in run.json.
     """

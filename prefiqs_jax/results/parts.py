@@ -58,25 +58,10 @@ def write_table(
     schema: "pa.Schema",
     digest: str,
 ) -> None:
-    """Write one batch as a Parquet part, in one step.
+    """Write the columns of batch ``index`` as a Parquet part, in one step.
 
-    Parameters
-    ----------
-    run
-        Folder of the parts.
-    index
-        Index of the batch.
-    columns
-        Every column of the schema, all of one length.
-    schema
-        Names and types.
-    digest
-        Digest of the run, see :func:`run_digest`.
-
-    Raises
-    ------
-    InputError
-        If it cannot be written (no space left, say). Finished parts are kept.
+    ``digest`` is that of the run, see :func:`run_digest`. Raises InputError if it
+    cannot be written (no space left, say); finished parts are kept.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -93,19 +78,9 @@ def read_part(
 ) -> "pa.Table":
     """Read the part of one batch and make sure that it is that.
 
-    Parameters
-    ----------
-    run, index, schema
-        As for :func:`write_table`.
-    digest
-        Digest of the run; None for a run whose parts carry none.
-
-    Raises
-    ------
-    BadPart
-        If it is damaged, has other columns, or belongs to another run or batch.
-    InputError
-        If the file cannot be read at all, which says nothing of what is in it.
+    ``digest`` is that of the run, None where its parts carry none. Raises BadPart if
+    the part is damaged, has other columns, or belongs to another run or batch; another
+    InputError if the file cannot be read at all, which says nothing of what is in it.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -166,26 +141,10 @@ def read_parts(
     *,
     labelled: bool = True,
 ) -> Iterator[tuple[int, "pa.Table | BadPart"]]:
-    """Read the parts of a folder one by one, in the order of the batches.
+    """Yield index and rows of each batch in order, or why the rows cannot be used.
 
-    Parameters
-    ----------
-    run, schema
-        As for :func:`read_part`.
-    settings
-        Settings of the run.
-    labelled
-        Whether the parts say which run they belong to.
-
-    Yields
-    ------
-    tuple
-        Index of the batch, and its rows, or why they cannot be used.
-
-    Raises
-    ------
-    InputError
-        If a file cannot be read at all, or is of no batch of the run.
+    ``labelled`` says whether the parts carry the digest of their run. Raises InputError
+    if a file cannot be read at all, or is of no batch of the run.
     """
     indices = sorted(named_parts(run))
     if indices and "image_count" in settings:
@@ -226,10 +185,7 @@ def read_tables(
 ) -> "pa.Table":
     """Read all parts of a folder as one table.
 
-    Raises
-    ------
-    InputError
-        If there is none, or one cannot be used, see :func:`read_parts`.
+    Raises InputError if there is none, or one cannot be used, see :func:`read_parts`.
     """
     import pyarrow as pa
 

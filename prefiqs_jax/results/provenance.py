@@ -1,4 +1,4 @@
-"""What must be known to repeat a run: versions, device, command."""
+"""Provenance of a run: versions, device, command."""
 
 import datetime
 import importlib.metadata
@@ -17,17 +17,7 @@ PACKAGES = ("jax", "jaxlib", "flax", "numpy", "pyarrow", "pillow")
 def session_record(
     command: list[str] | None, precision: str, devices: Sequence[Any] | None = None
 ) -> dict[str, Any]:
-    """Describe this process for run.json.
-
-    Parameters
-    ----------
-    command
-        Words of the command line; None for a call from Python.
-    precision
-        Matrix precision of the computation.
-    devices
-        That compute; None = all of this process.
-    """
+    """Describe this process for run.json; all its devices by default."""
     devices = devices or jax.local_devices()
     return {
         "started": now(),
@@ -44,5 +34,5 @@ def session_record(
 
 
 def now() -> str:
-    """Tell the time, UTC, ISO 8601, to the second."""
+    """Return the time, UTC, ISO 8601, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""A run folder: append-only Parquet parts and a run.json that says how they came."""
+"""A run folder: append-only Parquet parts, and run.json with their provenance."""
 
 import contextlib
 import functools
@@ -48,30 +48,13 @@ def open_run(
     *,
     beside: Collection[str] = (),
 ) -> dict[str, Any] | None:
-    """Look whether a folder is a new run or one with the same settings.
+    """Check that a folder is a new run, or one with the same settings; write nothing.
 
-    Nothing is written.
-
-    Parameters
-    ----------
-    run
-        Folder of the run.
-    settings
-        What decides the rows. A ``batch_size`` of None means "as the run has it"; the
-        content of images is compared by :func:`check_setting`.
-    beside
-        Names of files and folders that a new run may find in its folder.
-
-    Returns
-    -------
-    dict or None
-        The manifest of the run that is continued; None for a new one.
-
-    Raises
-    ------
-    InputError
-        If the folder holds something else, or the run has other settings or another
-        format; the message names the first difference.
+    ``settings`` decide the rows. A ``batch_size`` of None means "as the run has it";
+    the content of images is compared by :func:`check_setting`. A new run may find files
+    and folders named in ``beside``. Gives the manifest of the run that is continued;
+    None for a new one. Raises InputError if the folder holds something else, or the run
+    has other settings or another format; it names the first difference.
     """
     run = Path(run)
     if run.exists() and not run.is_dir():
@@ -114,35 +97,35 @@ def claim_run(
     *,
     beside: Collection[str] = (),
 ) -> Iterator[dict[str, Any] | None]:
-    """Open a run and keep every other process out of its folder.
+    """Open a run as :func:`open_run` does, and lock its folder.
 
     What processes that were killed left half-written is removed. If the caller fails
-    before it has written anything, a folder that was made here is removed again.
-
-    Parameters
-    ----------
-    run, settings, beside
-        As for :func:`open_run`, and so is what is given.
-    doing
-        What this process does, for the message of others.
-
-    Raises
-    ------
-    InputError
-        As :func:`open_run`, or if another process works on the run.
+    before it has written anything, a folder that was made here is removed again. Raises
+    InputError as :func:`open_run`, or if another process works on the run, which reads
+    there what it is ``doing``.
     """
     run = Path(run)
     open_run(run, settings, beside=beside)  # before anything is written
-    is_new = not run.exists()
+    with keep_folder(run, doing):
+        clear_partial(run)
+        # Another process may have begun the run before the lock was had.
+        yield open_run(run, settings, beside=beside)
+
+
+@contextlib.contextmanager
+def keep_folder(folder: Path, doing: str) -> Iterator[bool]:
+    """Make a folder and lock it; yield whether it is new.
+
+    A new one that is empty in the end goes again.
+    """
+    is_new = not folder.exists()
     try:
-        with lock_folder(make_folder(run), doing):
-            clear_partial(run)
-            # Another process may have begun the run before the lock was had.
-            yield open_run(run, settings, beside=beside)
+        with lock_folder(make_folder(folder), doing):
+            yield is_new
     finally:
         if is_new:
             with contextlib.suppress(OSError):
-                run.rmdir()  # only if it is empty
+                folder.rmdir()  # only if it is empty
 
 
 def check_setting(
@@ -163,21 +146,9 @@ def check_setting(
 def write_manifest(
     run: str | os.PathLike[str], manifest: Mapping[str, Any], *, process: int = 0
 ) -> None:
-    """Write run.json in one step, making the folder if need be.
+    """Write what a process knows of a run in one step, making the folder if need be.
 
-    Parameters
-    ----------
-    run
-        Folder of the run.
-    manifest
-        What the process knows of the run.
-    process
-        Index of the process; all but the first have a file of their own.
-
-    Raises
-    ------
-    InputError
-        If it cannot be written.
+    All processes but the first (0) have a file of their own beside run.json.
     """
     text = json.dumps(manifest, indent=1, ensure_ascii=False, sort_keys=True)
     write_text(make_folder(run) / _account(process), text + "\n")
@@ -186,24 +157,7 @@ def write_manifest(
 def write_part(
     run: str | os.PathLike[str], index: int, columns: Mapping[str, Any], digest: str
 ) -> None:
-    """Write the rows of one batch as a Parquet part, in one step.
-
-    Parameters
-    ----------
-    run
-        Folder of the run.
-    index
-        Index of the batch.
-    columns
-        Every column of :class:`prefiqs_jax.results.DriftRow`, all of one length.
-    digest
-        Digest of the run, see :func:`prefiqs_jax.results.parts.run_digest`.
-
-    Raises
-    ------
-    InputError
-        If it cannot be written (no space left, say). Finished parts are kept.
-    """
+    """Write the rows of batch ``index`` of a sweep, see ``write_table``."""
     from prefiqs_jax.results.schema import ARROW_SCHEMA
 
     write_table(run, index, columns, ARROW_SCHEMA, digest)
@@ -238,7 +192,7 @@ def read_manifest(run: str | os.PathLike[str]) -> dict[str, Any]:
     return functools.reduce(_together, others, first)
 
 
-def _format(manifest: Mapping[str, Any]) -> int:
+def _format(manifest: Mapping[str, Any]) -> Any:
     return manifest.get("format", 1)
 
 
@@ -247,7 +201,7 @@ def _account(process: int) -> str:
 
 
 def _accounts(run: Path) -> list[Path]:
-    """List what the processes say of a run; any one of them will do."""
+    """List the manifests of a run's processes; any one of them will do."""
     first = run / MANIFEST
     return [first] * first.exists() + sorted(run.glob("process-*.json"))
 
@@ -257,7 +211,7 @@ _ENTRIES = {"sessions": "started", "skipped": "image"}
 
 
 def _together(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """Add what another process says of a run; on its own sessions it knows best."""
+    """Merge the manifests of two processes; each is right about its own sessions."""
     both = dict(one)
     for field, key in _ENTRIES.items():
         entries = [*one.get(field, []), *other.get(field, [])]

@@ -1,4 +1,4 @@
-"""Score files of other programs: read them, match them to images, check them.
+"""Score files of other programs: reading, matching to images, checks.
 
 The way of a file: :func:`read_scores` gives its rows as they stand there, :func:`match`
 one quality for each image of a benchmark, :func:`check_direction` a warning if

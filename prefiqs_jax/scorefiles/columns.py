@@ -78,8 +78,6 @@ def read_header(rows: Sequence[Sequence[str]]) -> Header | None:
     or, where no column is known by its name, of different lengths or without a column
     that is meant to hold numbers.
 
-    Examples
-    --------
     >>> read_header([["image", "quality"], ["a.png", "0.5"]]).columns
     ('image', 'quality')
     >>> read_header([["a.png", "None"], ["b.png", "0.7"]])
@@ -105,21 +103,14 @@ def read_header(rows: Sequence[Sequence[str]]) -> Header | None:
 
 
 def choose_columns(header: Header, column: str | None) -> Choice:
-    """Choose the column of scores.
+    """Choose the column of scores: as asked for, else one that is known, or the only.
 
-    That of the name that was asked for; without one, the one that is known or the only.
-
-    Raises
-    ------
-    InputError
-        If there is no such column or two; :class:`SeveralColumns` if several could be
-        meant.
-
-    References
-    ----------
     ISO/IEC 29794-5 calls OFIQ's overall measure the unified quality score; the sample
     application of OFIQ writes each measure as it is and, with ``.scalar`` behind its
     name, mapped to 0 to 100, or -1 where it could not be assessed.
+
+    Raises InputError if there is no such column or two; :class:`SeveralColumns` if
+    several could be meant.
     """
     columns = header.columns
     value, why = _score_column(header, column)
@@ -146,8 +137,6 @@ def fits(row: Sequence[str], first: Sequence[str]) -> bool:
     Columns without name at the end may be absent, and empty cells be too many: some
     programs write a delimiter behind every line, or behind the header only.
 
-    Examples
-    --------
     >>> header = ["image", "quality", ""]
     >>> [fits(["a.png", *cells], header) for cells in (["1"], ["1", "", ""], [])]
     [True, True, False]
@@ -168,7 +157,7 @@ def _columns(rows: Sequence[Sequence[str]], first: Sequence[str]) -> list[list[s
 
 
 def _is_header(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
-    """Tell names of columns from a row of data, even if one of its cells is bad."""
+    """Return whether a row holds names of columns, and no data with a bad cell."""
     paths = [n for n, cells in enumerate(below) if cells and all(map(_is_path, cells))]
     if paths:
         return not any(_is_path(first[n]) for n in paths)

@@ -21,10 +21,8 @@ class _Object(list[tuple[str, Any]]):
 def read_json(path: Path) -> Scores:
     """Read ``{"PATH": SCORE, …}`` in UTF-8; a path that comes twice has two rows.
 
-    Raises
-    ------
-    InputError
-        If it is no JSON, no object, or has something else than numbers in it.
+    Raises InputError if it is no JSON, no object, or has something else than numbers in
+    it.
     """
     text = path.read_text("utf-8-sig")
     try:

@@ -21,8 +21,6 @@ def trailing_numbers(lines: Sequence[str]) -> int:
     The most frequent count, of several the smallest: some lines may end in more of
     them, where a path ends in a blank and a number, or in fewer, where one is bad.
 
-    Examples
-    --------
     >>> trailing_numbers(["a.png 0.1 0.2 0.3", "my cat 7 0.1 0.2 0.3"])
     3
     """
@@ -38,12 +36,8 @@ def read_score_lines(path: Path) -> Scores:
     """Read ``PATH SCORE`` lines; the score is the last field, so paths may have blanks.
 
     Without a direction: CR-FIQA's scores are higher, those of GraFIQs lower for better
-    images, and their lines look the same.
-
-    Raises
-    ------
-    InputError
-        If a line has one field only, or its last field is no number.
+    images, and their lines look the same. Raises InputError if a line has one field
+    only, or its last field is no number.
     """
     names, texts, lines = [], [], []
     for number, line in _numbered(path):
@@ -66,17 +60,9 @@ def read_score_lines(path: Path) -> Scores:
 def read_feature_lines(path: Path, dim: int) -> Scores:
     """Read ``PATH f1 … fn`` lines; the score is the Euclidean norm of the embedding.
 
-    Higher is better, by MagFace's definition.
-
-    Raises
-    ------
-    InputError
-        If a line has fewer than ``dim`` numbers behind the path.
-
-    References
-    ----------
-    Meng et al. (2021). MagFace: A Universal Representation for Face Recognition and
-    Quality Assessment. CVPR.
+    Higher is better, by MagFace's definition: Meng et al. (2021). MagFace: A Universal
+    Representation for Face Recognition and Quality Assessment. CVPR. Raises InputError
+    if a line has fewer than ``dim`` numbers behind the path.
     """
     names: list[str] = []
     norms: list[float] = []

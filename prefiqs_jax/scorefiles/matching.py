@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.scorefiles.pairing import Pairing, pair_rows
-from prefiqs_jax.scorefiles.scores import Direction, Scores
+from prefiqs_jax.scorefiles.scores import Scores
 from prefiqs_jax.weights.wording import listed, shown
 
 # The longest that is said of one image: two paths and two numbers.
@@ -27,9 +27,9 @@ class Matched(NamedTuple):
 
 
 def match(
-    scores: Scores, names: Sequence[str], *, direction: Direction | None = None
+    scores: Scores, names: Sequence[str], *, direction: str | None = None
 ) -> Matched:
-    """Give each image its score, found by the longest part of its path that tells it.
+    """Give each image its score, found by the longest end of its path that is unique.
 
     A row belongs to an image if one path ends with the other, folders being compared
     whole; or, since people keep the same images in different places, if they do so
@@ -155,7 +155,7 @@ def _differ(scores: Scores, rows: Sequence[int]) -> bool:
 
 
 def _both(scores: Scores, name: str, rows: Sequence[int]) -> str:
-    """Say of one image which of its rows have different scores."""
+    """Describe two rows of one image that have different scores."""
     first = scores.values[rows[0]]
     other = next(row for row in rows if scores.values[row] != first)
     return (

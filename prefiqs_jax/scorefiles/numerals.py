@@ -1,4 +1,4 @@
-"""Numbers that stand in a file as text, and where one of them is none."""
+"""Numbers in text files, and messages about what is no number."""
 
 import re
 from collections.abc import Sequence
@@ -27,16 +27,9 @@ def parse_numbers(
 ) -> Float[np.ndarray, " rows"]:
     """Convert text to float64, each to the number nearest to it.
 
-    ``nan`` and ``inf`` are numbers here. ``lines`` are those of the file, from 1, and
-    ``names`` those of the images, for the message.
+    ``nan`` and ``inf`` are numbers here. Raises InputError if one is no number, with
+    its line of the file, from 1, its image and what stands there.
 
-    Raises
-    ------
-    InputError
-        If one is no number: its line, its image and what stands there.
-
-    Examples
-    --------
     >>> parse_numbers(["0.5", "1e-3"], [1, 2], ["a.png", "b.png"])
     array([0.5  , 0.001])
     """
@@ -63,8 +56,6 @@ def parse_numbers(
 def is_number(text: str) -> bool:
     """Return whether a text is a number, which ``nan`` and ``inf`` are.
 
-    Examples
-    --------
     >>> is_number("-1.5e-3"), is_number("nan"), is_number("1_000"), is_number("")
     (True, True, False, False)
     """
@@ -78,8 +69,6 @@ def is_number(text: str) -> bool:
 def is_meant_as_number(text: str) -> bool:
     """Return whether a text is a number, one with signs around it, or a missing one.
 
-    Examples
-    --------
     >>> [is_meant_as_number(each) for each in ("0.5", "87%", "[0.53]", "N/A", "")]
     [True, True, True, True, True]
     >>> [is_meant_as_number(each) for each in ("ann", "7/a.png", "2024-01-31")]
@@ -93,8 +82,6 @@ def is_meant_as_number(text: str) -> bool:
 def ends_in_decimal_comma(line: str) -> bool:
     """Return whether the last field of a line is a number with a decimal comma.
 
-    Examples
-    --------
     >>> ends_in_decimal_comma("a.png 0,53"), ends_in_decimal_comma("a.png,53")
     (True, False)
     """

@@ -37,23 +37,11 @@ class _Paths(NamedTuple):
 def pair_rows(names: Sequence[str], row_names: Sequence[str]) -> Pairing:
     """Find the rows of each image by the longest end of its path.
 
-    Parameters
-    ----------
-    names
-        Names of the images.
-    row_names
-        Names of the rows.
+    A row fits an image if their paths agree from the end on, up to the start of one of
+    them, or up to the folders that all paths of a side share. Among those that fit, the
+    best agree on the most parts, then in the ending, then have no other parts before
+    them.
 
-    Returns
-    -------
-    Pairing
-        A row fits an image if their paths agree from the end on, up to the start of
-        one of them, or up to the folders that all paths of a side share. Among those
-        that fit, the best agree on the most parts, then in the ending, then have no
-        other parts before them.
-
-    Examples
-    --------
     >>> pair_rows(["ann/1.png", "bob/1.png"], ["/x/bob/1.jpg", "/x/ann/1.jpg"]).rows
     [(1,), (0,)]
     """
@@ -82,8 +70,6 @@ def pair_rows(names: Sequence[str], row_names: Sequence[str]) -> Pairing:
 def without_ending(path: str) -> str:
     """Take the ending of an image off, as often as it is there.
 
-    Examples
-    --------
     >>> without_ending("ann/01.PNG"), without_ending("ann/John_F._Kennedy")
     ('ann/01', 'ann/John_F._Kennedy')
     >>> without_ending("01.jpg.jpg"), without_ending("ann/.png")
@@ -96,8 +82,6 @@ def without_ending(path: str) -> str:
 def _paths(names: Iterable[str]) -> _Paths:
     r"""Take paths apart, whatever slashes they have.
 
-    Examples
-    --------
     >>> _paths([r"C:\faces\ann\1.png", "C:/faces/./bob//1.png"])
     _Paths(paths=[('C:', 'faces', 'ann', '1.png'), ('C:', 'faces', 'bob', '1.png')],
            common=2)

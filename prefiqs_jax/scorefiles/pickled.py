@@ -19,8 +19,6 @@ MOST_BYTES = 2**28
 def is_pickle(start: bytes) -> bool:
     """Return whether a file that starts so is a pickle, of whatever protocol.
 
-    Examples
-    --------
     >>> import pickle
     >>> is_pickle(pickle.dumps({}, 2)), is_pickle(b"a.png 0.5")
     (True, False)
@@ -32,21 +30,10 @@ def is_pickle(start: bytes) -> bool:
 def read_pickled_scores(path: Path) -> Scores:
     """Read a pickled dict of numbers by path, without running anything in it.
 
-    Parameters
-    ----------
-    path
-        A pickle of Python 2 or 3. Keys are text or bytes in UTF-8; values are Python's
-        numbers, or NumPy's, also in arrays of one number.
-
-    Returns
-    -------
-    Scores
-        A path that comes twice has two rows.
-
-    Raises
-    ------
-    InputError
-        If there is anything else in it, it is damaged, or longer than ``MOST_BYTES``.
+    It may be of Python 2 or 3. Keys are text or bytes in UTF-8; values are Python's
+    numbers, or NumPy's, also in arrays of one number. A path that comes twice has two
+    rows. Raises InputError if there is anything else in it, it is damaged, or longer
+    than ``MOST_BYTES``.
     """
     cure = f"where you trust it, load it yourself and {CURE}"
     found = read_pickle(path, MOST_BYTES, cure)

@@ -1,4 +1,4 @@
-"""Find out how a score file is written, by what is in it, and read it."""
+"""Detect the format of a score file from its content, and read it."""
 
 import os
 from pathlib import Path
@@ -21,7 +21,7 @@ _SAMPLE = 2**18
 
 
 def read_scores(path: str | os.PathLike[str], *, column: str | None = None) -> Scores:
-    """Read a file of scores, whoever wrote it.
+    """Read a file of scores in any of the known formats.
 
     Its content tells the format, its name does not matter: a table with commas,
     semicolons or tabs (``image,quality,drift`` of ``prefiqs score``, OFIQ, any other),

@@ -41,8 +41,6 @@ def find_table(lines: Sequence[str]) -> Table | None:
 
     None if no delimiter gives rows with a column of numbers.
 
-    Examples
-    --------
     >>> find_table(["a, b.png 0.5", "c, d.png 0.7"]) is None
     True
     >>> find_table(["image,quality", "a.png,0.5"]).delimiter
@@ -67,18 +65,10 @@ def find_table(lines: Sequence[str]) -> Table | None:
 def read_table(path: Path, table: Table, column: str | None) -> Scores:
     """Read one column of a table: that of the scores, which may be named.
 
-    Returns
-    -------
-    Scores
-        With method and direction, if the table is of this package or of OFIQ. Where
-        OFIQ could not assess an image, its mapped measures are -1, the worst, and the
-        others NaN.
-
-    Raises
-    ------
-    InputError
-        If the column is missing or several could be meant, a row is longer or shorter
-        than the header, or a score is no number.
+    Method and direction are known of a table of this package or of OFIQ. Where OFIQ
+    could not assess an image, its mapped measures are -1, the worst, and the others
+    NaN. Raises InputError if the column is missing or several could be meant, a row is
+    longer or shorter than the header, or a score is no number.
     """
     header = table.header
     try:

@@ -16,11 +16,13 @@ from prefiqs_jax.statistics.cautions import (
     caution,
     gathered,
 )
-from prefiqs_jax.statistics.correlation import pearson, spearman
+from prefiqs_jax.statistics.correlation import kendall, pearson, spearman
 from prefiqs_jax.statistics.distribution import point_density, quantiles
-from prefiqs_jax.statistics.jackknife import jackknife_interval
-from prefiqs_jax.statistics.leaving_out import deletion_groups, without_each
-from prefiqs_jax.statistics.rank_agreement import kendall
+from prefiqs_jax.statistics.jackknife import (
+    deletion_groups,
+    jackknife_interval,
+    without_each,
+)
 from prefiqs_jax.statistics.rounding import ROUNDING, ROUNDING_AT, with_derived
 from prefiqs_jax.statistics.strata import within_strata
 from prefiqs_jax.statistics.summary import STATISTICS, Sample, summarise

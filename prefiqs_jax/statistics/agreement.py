@@ -1,4 +1,4 @@
-"""How well the first order predicts the drift itself, not only its order.
+"""How well the first order predicts the size of the drift, not only its order.
 
 A correlation of 1 still allows a prediction that is wrong by a factor, and a right norm
 one that points elsewhere. The relative residual asks for norm and direction together;

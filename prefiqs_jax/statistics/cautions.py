@@ -1,4 +1,4 @@
-"""What a reader must know before trusting an interval, in words."""
+"""Notes on the limits of intervals."""
 
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ is 12.7, and one person says nothing of others."""
 def caution(
     clusters: int, resampled_by: str, *, name: str = "", of: int | None = None
 ) -> list[str]:
-    """Say what limits the intervals over this many people, or images.
+    """List what limits the intervals over this many people, or images.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def caution(
 def rounding_note(
     below: int, images: int, achieved: float | None, rounding: float
 ) -> list[str]:
-    """Say how many images moved by rounding only; nothing if none did."""
+    """List how many images moved by rounding only; nothing if none did."""
     if not below:
         return []
     if below == images:

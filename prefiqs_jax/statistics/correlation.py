@@ -1,14 +1,15 @@
-"""Pearson and Spearman correlation of many weighted replicates at once."""
+"""Correlations of many weighted replicates: Pearson, Spearman, Kendall."""
 
 import numpy as np
-from jaxtyping import Float, Num
+from jaxtyping import Bool, Float, Num
+from scipy import stats
 
 from prefiqs_jax.statistics.weighted import midranks, ratio
 
 
 def _is_constant(
     values: Num[np.ndarray, " images"], weights: Num[np.ndarray, "replicates images"]
-) -> np.ndarray:
+) -> Bool[np.ndarray, " replicates"]:
     """Say for which replicates all images that were drawn have one value.
 
     Found on the values, not on their variance: rounding leaves that above zero.
@@ -105,3 +106,45 @@ def spearman(
     """
     # Ranks are half-integers, so a constant one has deviations of exactly zero.
     return _correlate(midranks(x, weights), midranks(y, weights), weights)
+
+
+def kendall(
+    x: Float[np.ndarray, " images"],
+    y: Float[np.ndarray, " images"],
+    weights: Num[np.ndarray, "replicates images"],
+) -> Float[np.ndarray, " replicates"]:
+    """Compute Kendall's tau-b of each replicate.
+
+    tau-b = (concordant - discordant) / sqrt((pairs - ties in x) (pairs - ties in y))
+
+    Parameters
+    ----------
+    x, y
+        Shape (images,), finite.
+    weights
+        Shape (replicates, images): how often each image was drawn.
+
+    Returns
+    -------
+    ndarray
+        Shape (replicates,), in [-1, 1]; NaN where x or y is constant.
+
+    References
+    ----------
+    Kendall (1945). The treatment of ties in ranking problems. Biometrika 33.
+    Knight (1966). A computer method for calculating Kendall's tau with ungrouped data.
+    Journal of the American Statistical Association 61.
+
+    Examples
+    --------
+    >>> x = np.array([1.0, 2.0, 3.0])
+    >>> y = np.array([1.0, 3.0, 2.0])
+    >>> kendall(x, y, np.array([[1, 1, 1], [1, 2, 0], [0, 3, 0]])).round(3)
+    array([0.333, 1.   ,   nan])
+    """
+    found = np.full(len(weights), np.nan)
+    for place, copies in enumerate(weights.astype(np.intp)):
+        one, other = np.repeat(x, copies), np.repeat(y, copies)
+        if len(one) and np.ptp(one) and np.ptp(other):
+            found[place] = stats.kendalltau(one, other)[0]
+    return found

@@ -1,21 +1,88 @@
-"""Confidence intervals from leaving out one person at a time."""
+"""Leave out one person at a time, or one group, for a confidence interval."""
 
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from scipy import stats
 
+from prefiqs_jax.errors import InputError
+
 Scale = Literal["linear", "fisher"]
 
-
+MOST_GROUPS = 200
+"""Clusters left out one by one; of more, as many groups are. Student's quantile of 199
+degrees of freedom is within 1 % of the normal one."""
 _NEAR_ONE = 1e-12
 """A correlation is ±1 if it is so near to it: sums of float64 are no nearer."""
 
 
-def is_one(correlation: NDArray[np.float64] | float) -> NDArray[np.bool_]:
-    """Say which correlations are ±1, give or take the rounding of float64."""
+def deletion_groups(
+    clusters: Int[np.ndarray, " images"], most: int = MOST_GROUPS, seed: int = 0
+) -> Int[np.ndarray, " images"]:
+    """Give each image the group that is left out with it.
+
+    Parameters
+    ----------
+    clusters
+        Shape (images,): the cluster of each image, from 0 without gaps.
+    most
+        Groups at most. Up to so many clusters are a group each; more are dealt out at
+        random into groups of the same number, give or take one.
+    seed
+        For that.
+
+    Returns
+    -------
+    ndarray
+        Shape (images,), from 0 without gaps.
+
+    References
+    ----------
+    Kott (2001). The delete-a-group jackknife. Journal of Official Statistics 17.
+
+    Examples
+    --------
+    >>> deletion_groups(np.array([0, 0, 1, 2]))
+    array([0, 0, 1, 2])
+    >>> np.bincount(deletion_groups(np.arange(400)))[:3]
+    array([2, 2, 2])
+    """
+    count = int(clusters.max()) + 1 if len(clusters) else 0
+    if count <= most:
+        return clusters
+    return (np.random.default_rng(seed).permutation(count) % most)[clusters]
+
+
+def without_each(
+    groups: Int[np.ndarray, " images"], first: int, last: int
+) -> Float[np.ndarray, "groups images"]:
+    """Make the weights that leave out group ``first``, …, ``last - 1``.
+
+    Returns
+    -------
+    ndarray
+        Shape (last - first, images): 0 for images of the group, 1 for the others.
+
+    Examples
+    --------
+    >>> without_each(np.array([0, 0, 1]), 0, 2)
+    array([[0., 0., 1.],
+           [1., 1., 0.]])
+    """
+    return (np.arange(first, last)[:, None] != groups).astype(np.float64)
+
+
+def check_level(level: float) -> None:
+    """Raise InputError unless a level of coverage lies in (0, 1)."""
+    if not 0 < level < 1:
+        message = f"level={level}: give a level between 0 and 1"
+        raise InputError(message)
+
+
+def is_one(correlation: NDArray[np.float64] | float) -> NDArray[np.bool_] | np.bool_:
+    """Return which correlations are ±1, to the rounding of float64."""
     return np.abs(correlation) >= 1 - _NEAR_ONE
 
 
@@ -25,7 +92,7 @@ def jackknife_interval(
     *,
     level: float = 0.95,
     scale: Scale = "linear",
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.float64] | np.float64, NDArray[np.float64] | np.float64]:
     """Compute the delete-one-cluster jackknife interval of a statistic.
 
     value ± t · SE with SE² = (K - 1) / K · Σ (without_k - mean)² and t the quantile of

@@ -1,4 +1,4 @@
-"""What a rank correlation of few images cannot tell, put into its interval."""
+"""Limits of a rank correlation of few images, as part of its interval."""
 
 FEWEST_OUT_OF_ORDER = 5
 """Pairs of images in unlike order from which on their number is an estimate: fewer, and
@@ -9,26 +9,12 @@ a truth with next to none may have made them by chance (Poisson: 5 or more at a 
 def with_rank_limits(
     ends: tuple[float, float], name: str, spearman: float, kendall: float, images: int
 ) -> tuple[float, float]:
-    """Widen the interval of a rank correlation towards the ±1 that it is near to.
+    """Widen a rank correlation's jackknife interval towards the ±1 that it is near to.
 
-    Parameters
-    ----------
-    ends
-        Low and high, by the jackknife.
-    name
-        ``"spearman"`` or ``"kendall"``.
-    spearman, kendall
-        Both, of these images.
-    images
-        How many.
-
-    Returns
-    -------
-    low, high
-        The outer end is ±1 where fewer than :data:`FEWEST_OUT_OF_ORDER` pairs of images
-        are in unlike order (in like order, near -1). Spearman's moves outwards by its
-        bias, at most to ±1: ρ of n images tends to be nearer to 0 than that of very
-        many, by 3 (ρ - τ) / (n - 2), which is more than 1 - ρ where ρ is near 1.
+    The outer end is ±1 where fewer than :data:`FEWEST_OUT_OF_ORDER` pairs of images are
+    in unlike order (in like order, near -1). That of ``name`` "spearman" moves outwards
+    by its bias, at most to ±1: ρ of n images tends to be nearer to 0 than that of very
+    many, by 3 (ρ - τ) / (n - 2), which is more than 1 - ρ where ρ is near 1.
 
     References
     ----------

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float
 
 from prefiqs_jax.statistics.agreement import relative_residual
 
@@ -27,34 +26,6 @@ ROUNDING_AT = {"highest": ROUNDING, "high": 1.25e-2, "fast": 0.1}
 """
 
 
-def is_rounding(
-    first_order: Float[np.ndarray, " images"],
-    drift: Float[np.ndarray, " images"],
-    rounding: float = ROUNDING,
-) -> Bool[np.ndarray, " images"]:
-    """Say which changes are below rounding: predicted and measured, both.
-
-    Parameters
-    ----------
-    first_order, drift
-        Shape (images,), without unit.
-    rounding
-        Largest change that is rounding, see :data:`ROUNDING_AT`.
-
-    Returns
-    -------
-    ndarray
-        Shape (images,). A mask that drops nothing, or weights that are zero already,
-        gives such changes; their ratios and correlations mean nothing.
-
-    Examples
-    --------
-    >>> is_rounding(np.array([0.0, 0.1]), np.array([2.6e-8, 0.0]))
-    array([ True, False])
-    """
-    return np.maximum(first_order, drift) <= rounding
-
-
 def with_derived(rows: "pd.DataFrame", rounding: float = ROUNDING) -> "pd.DataFrame":
     """Add the columns relative_residual and below_rounding to rows of a run.
 
@@ -63,7 +34,9 @@ def with_derived(rows: "pd.DataFrame", rounding: float = ROUNDING) -> "pd.DataFr
     rows
         With columns first_order, drift and residual.
     rounding
-        As for :func:`is_rounding`.
+        Largest change that is rounding, see :data:`ROUNDING_AT`: predicted and
+        measured, both. A mask that drops nothing, or weights that are zero already,
+        gives such changes; their ratios and correlations mean nothing.
 
     Returns
     -------
@@ -74,6 +47,6 @@ def with_derived(rows: "pd.DataFrame", rounding: float = ROUNDING) -> "pd.DataFr
     first_order, drift, residual = (
         rows[name].to_numpy(np.float64) for name in ("first_order", "drift", "residual")
     )
-    below = is_rounding(first_order, drift, rounding)
+    below = np.maximum(first_order, drift) <= rounding
     relative = np.where(below, np.nan, relative_residual(residual, drift))
     return rows.assign(relative_residual=relative, below_rounding=below)

@@ -18,31 +18,17 @@ def simultaneous_intervals(
     """Compute intervals that all contain their value at once with the given level.
 
     value ± q · SE, where q is the ``level`` quantile of max |error| / SE over all
-    statistics, from their joint distribution: what is correlated, as differences to
-    one reference are, costs less than Bonferroni's correction takes.
+    statistics, from their joint distribution: what is correlated, as differences to one
+    reference are, costs less than Bonferroni's correction takes. Of the bootstrap that
+    distribution is the replicates'. Of the jackknife over K units it is Student's
+    multivariate one with K - 1 degrees of freedom and the correlation of the
+    replicates, of which 20,000 draws are made.
 
-    Parameters
-    ----------
-    values
-        Shape (1 + replicates, statistics): the statistics, then those of each
-        replicate.
-    method
-        How the replicates were made. Of the bootstrap, the joint distribution is
-        theirs. Of the jackknife over K units it is Student's multivariate distribution
-        with K - 1 degrees of freedom and the correlation of the replicates, of which
-        20,000 draws are made.
-    level
-        Coverage of all intervals together, in (0, 1).
-    seed
-        For these draws.
-
-    Returns
-    -------
-    low, high
-        Shape (statistics,). NaN where a statistic is NaN, or a jackknife replicate of
-        it is, or more than half of those of the bootstrap; a statistic that no
-        replicate changes has an interval without width. Neither takes part in the
-        maximum. Of the others, a bootstrap replicate with NaN is left out.
+    The first row of ``values`` holds the statistics, the others those of the
+    replicates. An interval is NaN where a statistic is NaN, or a jackknife replicate of
+    it is, or more than half of those of the bootstrap; one that no replicate changes
+    has no width. Neither takes part in the maximum. Of the others, a bootstrap
+    replicate with NaN is left out.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""The same statistics within groups of like images, where a mixture cannot flatter.
+"""The same statistics within strata of images.
 
 A correlation over clean and badly degraded images together is high already if the first
 order tells the two kinds apart; within either kind it may say nothing.
@@ -134,8 +134,6 @@ def _strata(
 def _told_apart(numbers: Iterable[float], digits: int) -> list[str]:
     """Write numbers with as many digits as it takes to tell them apart.
 
-    Examples
-    --------
     >>> _told_apart([0.5, 2.0], 3), _told_apart([20240101, 20240102], 6)
     (['0.5', '2'], ['20240101', '20240102'])
     """
@@ -150,7 +148,7 @@ def _told_apart(numbers: Iterable[float], digits: int) -> list[str]:
 def _by_drift(
     rows: "pd.DataFrame", rounding: float
 ) -> tuple[NDArray[np.intp], list[str]]:
-    """Deal the rows of each network, mask and sparsity into quarters of their drift."""
+    """Divide the rows of each network, mask and sparsity into quarters by drift."""
     derived = with_derived(rows, rounding)
     moved = derived["drift"].where(~derived["below_rounding"])
     index = [derived[name] for name in ("backbone", "mask", "sparsity")]

@@ -16,10 +16,14 @@ from prefiqs_jax.statistics.agreement import (
     slope_through_origin,
 )
 from prefiqs_jax.statistics.cautions import FEWEST_FOR_INTERVAL, caution, rounding_note
-from prefiqs_jax.statistics.correlation import pearson, spearman
-from prefiqs_jax.statistics.jackknife import is_one, jackknife_interval
-from prefiqs_jax.statistics.leaving_out import deletion_groups, without_each
-from prefiqs_jax.statistics.rank_agreement import kendall
+from prefiqs_jax.statistics.correlation import kendall, pearson, spearman
+from prefiqs_jax.statistics.jackknife import (
+    check_level,
+    deletion_groups,
+    is_one,
+    jackknife_interval,
+    without_each,
+)
 from prefiqs_jax.statistics.rank_interval import with_rank_limits
 from prefiqs_jax.statistics.rounding import ROUNDING, with_derived
 from prefiqs_jax.statistics.weighted import weighted_median
@@ -156,9 +160,7 @@ def _check(rows: "pd.DataFrame", level: float) -> None:
     if len(rows) == 0:
         message = "no rows to summarise; run prefiqs sweep first"
         raise InputError(message)
-    if not 0 < level < 1:
-        message = f"level={level}: give a level between 0 and 1"
-        raise InputError(message)
+    check_level(level)
     repeated = rows.duplicated(["backbone", "mask", "image", "sparsity"])
     if repeated.any():
         row = rows[repeated].iloc[0]

@@ -1,4 +1,4 @@
-"""What the weighted statistics share: tie groups, midranks, medians, ratios.
+"""Midranks, medians and ratios of weighted samples.
 
 A bootstrap replicate is a row of non-negative integer weights, one per image: how often
 that image was drawn. A weighted statistic here means the plain statistic of the sample
@@ -6,60 +6,27 @@ in which each image is repeated as often as its weight says, and equals it exact
 """
 
 import numpy as np
-from jaxtyping import Float, Int, Num
-
-
-def tie_labels(values: Num[np.ndarray, " images"]) -> Int[np.ndarray, " images"]:
-    """Give each value the number of its group of equal ones, from the smallest.
-
-    Examples
-    --------
-    >>> tie_labels(np.array([3.0, 1.0, 3.0]))
-    array([1, 0, 1])
-    """
-    return np.unique(values, return_inverse=True)[1]
-
-
-def group_totals(
-    weights: Num[np.ndarray, "replicates images"], labels: Int[np.ndarray, " images"]
-) -> Float[np.ndarray, "replicates groups"]:
-    """Sum the weights of each tie group, smallest value first."""
-    order = np.argsort(labels, kind="stable")
-    in_order = weights[:, order].astype(np.float64, copy=False)
-    starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
-    if len(starts) == len(order):
-        return in_order
-    return np.add.reduceat(in_order, starts, axis=1)
+from jaxtyping import Float, Num
 
 
 def midranks(
     values: Num[np.ndarray, " images"],
     weights: Num[np.ndarray, "replicates images"],
 ) -> Float[np.ndarray, "replicates images"]:
-    """Rank the images of each replicate; ties share the mean of their ranks.
+    """Rank the images of each replicate from 1; ties share the mean of their ranks.
 
     A group of total weight w whose last copy has rank r holds ranks r - w + 1 to r, so
-    its mean rank is r - (w - 1) / 2.
+    its mean rank is r - (w - 1) / 2. Ranks where the weight is zero mean nothing.
 
-    Parameters
-    ----------
-    values
-        Shape (images,), without NaN.
-    weights
-        Shape (replicates, images), non-negative integers.
-
-    Returns
-    -------
-    ndarray
-        Shape (replicates, images), from 1. Meaningless where the weight is zero.
-
-    Examples
-    --------
     >>> midranks(np.array([5.0, 2.0, 5.0]), np.array([[1, 1, 1], [1, 2, 0]]))[0]
     array([2.5, 1. , 2.5])
     """
-    labels = tie_labels(values)
-    totals = group_totals(weights, labels)
+    labels = np.unique(values, return_inverse=True)[1]
+    order = np.argsort(labels, kind="stable")
+    totals = weights[:, order].astype(np.float64, copy=False)
+    starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
+    if len(starts) < len(order):
+        totals = np.add.reduceat(totals, starts, axis=1)
     ranks = np.cumsum(totals, axis=1) - (totals - 1) / 2
     return ranks[:, labels]
 
@@ -109,8 +76,6 @@ def ratio(
 ) -> Float[np.ndarray, " replicates"]:
     """Divide, with NaN and no warning where the denominator is zero.
 
-    Examples
-    --------
     >>> ratio(np.array([1.0, 1.0]), np.array([2.0, 0.0]))
     array([0.5, nan])
     """

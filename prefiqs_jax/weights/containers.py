@@ -35,11 +35,7 @@ def unwrap(loaded: Any) -> tuple[dict[str, Any], dict[str, str]]:
     ignored
         Every other entry that was passed on the way, and why it is ignored. An entry of
         an outer dictionary that has the name of an inner one appears with its path.
-
-    Raises
-    ------
-    InputError
-        There is no state dict, or there are two.
+        InputError if there is no state dict, or there are two.
 
     Examples
     --------

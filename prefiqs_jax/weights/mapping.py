@@ -33,13 +33,7 @@ class Entry:
 
 
 class MappingError(InputError):
-    """Tensors and architecture differ; carries every difference, not just the first.
-
-    Parameters
-    ----------
-    problems
-        Names by kind of problem, in the order of `KINDS`; kinds without any are empty.
-    """
+    """Tensors and architecture differ: names by every kind of problem in `KINDS`."""
 
     missing: list[str]
     unexpected: list[str]
@@ -58,11 +52,6 @@ class MappingError(InputError):
                 noun = "" if parts else " tensor" if len(names) == 1 else " tensors"
                 parts.append(f"{len(names)}{noun} {words} ({listed(names)})")
         super().__init__(f"{', '.join(parts)}; {self._cure()}")
-
-    @property
-    def count(self) -> int:
-        """Number of problems."""
-        return sum(len(getattr(self, kind)) for kind in KINDS)
 
     def _cure(self) -> str:
         if self.missing or self.unexpected or self.misshapen:

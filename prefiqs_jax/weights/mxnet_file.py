@@ -40,25 +40,13 @@ MAX_ARRAYS = 2**16
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
-    """Read the named arrays of a .params file of MXNet.
+    """Read the named arrays of a .params file of MXNet, mapped into memory.
 
-    Parameters
-    ----------
-    path
-        A file of ``Module.save_checkpoint``, ``mx.nd.save`` with a dict, or
-        ``save_parameters``. It is mapped into memory rather than read.
-
-    Returns
-    -------
-    tensors
-        Arrays under their names without ``arg:`` and ``aux:``: floats as float32 (those
-        of that type are views of the file), integers as they are.
-
-    Raises
-    ------
-    InputError
-        The file is damaged, has arrays that are sparse or without names, or has two of
-        the same name.
+    Files of ``Module.save_checkpoint``, ``mx.nd.save`` with a dict, or
+    ``save_parameters``; names come without ``arg:`` and ``aux:``, floats as float32
+    (those of that type are views of the file), integers as they are. InputError if the
+    file is damaged, has arrays that are sparse or without names, or has two of the same
+    name.
     """
     tensors: dict[str, np.ndarray] = {}
     with naming(path), parsing(), open(path, "rb") as opened:

@@ -22,12 +22,8 @@ TRUE, FALSE = ("True", "true", "1"), ("False", "false", "0")
 class Norm(NamedTuple):
     """One BatchNorm of the graph.
 
-    Attributes
-    ----------
-    fix_gamma
-        MXNet takes the scale as 1, whatever the file of the weights holds.
-    epsilon
-        Added to the variance.
+    With `fix_gamma` MXNet takes the scale as 1, whatever the file of the weights holds;
+    `epsilon` is added to the variance.
     """
 
     fix_gamma: bool
@@ -37,8 +33,6 @@ class Norm(NamedTuple):
 def symbol_beside(path: Path) -> Path | None:
     """Return the symbol file that belongs to a .params file, if it is there.
 
-    Examples
-    --------
     >>> symbol_beside(Path("nowhere/model-0000.params")) is None
     True
     """
@@ -50,17 +44,9 @@ def symbol_beside(path: Path) -> Path | None:
 
 
 def batch_norms(path: Path) -> dict[str, Norm]:
-    """Read every BatchNorm of a symbol file.
+    """Read every BatchNorm of a symbol file, by the name of its layer.
 
-    Returns
-    -------
-    dict
-        Name of the layer to what is said about it.
-
-    Raises
-    ------
-    InputError
-        The file is damaged, too large, or states what is no truth value or no number.
+    InputError if the file is damaged, too large, or states no truth value or no number.
     """
     with naming(path), parsing():
         if path.stat().st_size > MAX_BYTES:

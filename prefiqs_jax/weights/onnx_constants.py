@@ -24,16 +24,10 @@ FOLDABLE = frozenset(
 
 @dataclasses.dataclass(frozen=True)
 class Constants:
-    """What is known of a graph before any image comes.
+    """What is known of a graph before any image comes, in the order of the file.
 
-    Attributes
-    ----------
-    values
-        Every constant by its name, in the order of the file.
-    makers
-        The node that computes a constant; stored ones have none.
-    layers
-        The nodes that remain, in order.
+    Every constant by its name; the node that computes it (stored ones have none); and
+    the nodes that remain.
     """
 
     values: Mapping[str, np.ndarray]
@@ -44,11 +38,9 @@ class Constants:
 def constants(model: Model) -> Constants:
     """Fold the nodes of `FOLDABLE` whose inputs are all constants.
 
-    Raises
-    ------
-    InputError
-        A constant is sparse, twice there, in another file, or they take more than the
-        budget; or a node has inputs or attributes that its operator does not allow.
+    InputError if a constant is sparse, twice there, in another file, or they take more
+    than the budget; or a node has inputs or attributes that its operator does not
+    allow.
     """
     values, budget = _initialisers(model.graph), model.budget
     makers: dict[str, Node] = {}

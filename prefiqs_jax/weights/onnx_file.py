@@ -33,26 +33,11 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str], dict[str, U
     transposition) is computed here, and takes the name of the weight without the
     quantiser's suffixes. So a network and its quantised copy give the same names.
 
-    Parameters
-    ----------
-    path
-        A .onnx file with its weights inside.
-
-    Returns
-    -------
-    tensors
-        Arrays in the order of use: floats as float32, integers as they are. The slopes
-        of PReLU are (C,), in whatever form the file has them.
-    ignored
-        Constants that are no weights, and why.
-    users
-        Name of each tensor to the node that takes it.
-
-    Raises
-    ------
-    InputError
-        The file is damaged, keeps its weights in another file, has control flow, or
-        would unpack to far more than its size.
+    Gives the arrays in the order of use, floats as float32, integers as they are, the
+    slopes of PReLU (C,), in whatever form the file has them; the constants that are no
+    weights, and why; and the node that takes each array. InputError if the file is
+    damaged, keeps its weights in another file, has control flow, or would unpack to far
+    more than its size.
     """
     model = open_model(path)
     with naming(path), parsing():
@@ -82,8 +67,6 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str], dict[str, U
 def plain_name(name: str) -> str:
     """Remove the suffixes that quantisers append to the name of a weight.
 
-    Examples
-    --------
     >>> plain_name("conv_1_conv2d_weight_reshaped")
     'conv_1_conv2d_weight'
     """

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.weights.floats import from_bfloat16
+from prefiqs_jax.weights.floats import BFLOAT16
 from prefiqs_jax.weights.onnx_scan import check_size
 from prefiqs_jax.weights.wording import listed, naming, parsing, shown
 
@@ -59,18 +59,11 @@ class Node:
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """The network of a file.
+    """The network of a file: its ``onnx.GraphProto`` and its nodes in order.
 
-    Attributes
-    ----------
-    graph
-        The ``onnx.GraphProto``, with inputs, outputs and initialisers.
-    nodes
-        Its nodes in order; at least one, and none with control flow.
-    opset
-        Version of ONNX's own operators; 0 if the file states none.
-    budget
-        How many bytes may be made of its constants.
+    At least one node, and none with control flow; `opset` is the version of ONNX's own
+    operators, 0 if the file states none; `budget` is how many bytes may be made of its
+    constants.
     """
 
     graph: Any
@@ -82,11 +75,8 @@ class Model:
 def open_model(path: Path) -> Model:
     """Parse an ONNX file, without the data of other files.
 
-    Raises
-    ------
-    InputError
-        The file is damaged, holds no network, has control flow, or would unpack
-        to far more than its size.
+    InputError if the file is damaged, holds no network, has control flow, or would
+    unpack to far more than its size.
     """
     from onnx import ModelProto
 
@@ -106,24 +96,12 @@ def open_model(path: Path) -> Model:
 
 
 def to_array(tensor: Any) -> np.ndarray:
-    """Return the values of an ONNX tensor that the file itself holds.
+    """Return the values of an ``onnx.TensorProto`` that the file itself holds.
 
-    Parameters
-    ----------
-    tensor
-        An ``onnx.TensorProto``.
-
-    Returns
-    -------
-    array
-        In the tensor's own shape and type, but bfloat16 as float32 and integers of 4
-        bits as 8 bits, since NumPy has neither. May be read-only.
-
-    Raises
-    ------
-    InputError
-        The values are in another file, not as many as the shape says, or of a type that
-        has no place in a network's weights.
+    In the tensor's own shape and type, but bfloat16 as float32 and integers of 4 bits
+    as 8 bits, since NumPy has neither. May be read-only. InputError if the values are
+    in another file, not as many as the shape says, or of a type that has no place in a
+    network's weights.
     """
     from onnx import TensorProto, numpy_helper
 
@@ -142,7 +120,7 @@ def to_array(tensor: Any) -> np.ndarray:
         raise InputError(message)
     array = numpy_helper.to_array(tensor)
     if kind == "BFLOAT16" and array.dtype.kind == "u":  # as onnx before 1.19 has it
-        array = from_bfloat16(np.asarray(array, np.uint16))
+        array = np.asarray(array, np.uint16).view(BFLOAT16)
     # Each onnx version has other NumPy types of its own for these.
     wanted = {"BFLOAT16": np.float32, "INT4": np.int8, "UINT4": np.int8}.get(kind)
     array = array if wanted is None else array.astype(wanted)

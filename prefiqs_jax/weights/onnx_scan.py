@@ -30,15 +30,8 @@ VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 def check_size(data: Any) -> None:
     """Refuse an ONNX file of which protobuf would make far more than its size.
 
-    Parameters
-    ----------
-    data
-        The bytes; a memory map, for instance.
-
-    Raises
-    ------
-    InputError
-        It has too many fields, nests them too deeply, or is damaged.
+    `data` are its bytes, a memory map, for instance. InputError if it has too many
+    fields, nests them too deeply, or is damaged.
     """
     from onnx import ModelProto
 
@@ -74,18 +67,10 @@ def check_size(data: Any) -> None:
 
 @functools.cache
 def _unpacked(message: Any) -> dict[int, Any]:
-    """List the fields of a message that protobuf unpacks.
+    """List the fields of a message, by its descriptor, that protobuf unpacks.
 
-    Parameters
-    ----------
-    message
-        Its descriptor, such as ``onnx.ModelProto.DESCRIPTOR``.
-
-    Returns
-    -------
-    dict
-        Field number to the descriptor of the messages in the field, or to the bytes
-        that one of its packed numbers may take.
+    Field number to the descriptor of the messages in it, or to the bytes that one of
+    its packed numbers may take.
     """
     return {
         field.number: field.message_type or 8

@@ -38,14 +38,15 @@ def strip_prefix(
         Tensors by name.
     stems
         Names of a tensor that each network has exactly once at its top, such as
-        ``conv1.weight`` for iResNet.
+        ``conv1.weight`` for iResNet. If one stem is inside the other's network
+        (``layers.0`` and ``features.layers.0``, as in MobileFaceNet), the outer one
+        counts; without any, everything stays as it is.
 
     Returns
     -------
     stripped
         Tensors under the architecture's names. A tensor beside the backbone that is no
-        known margin head keeps its full name, for the mapping to report it. Without
-        any stem, everything stays as it is.
+        known margin head keeps its full name, for the mapping to report it.
     prefix
         What was removed, ``""`` if nothing.
     ignored
@@ -56,11 +57,6 @@ def strip_prefix(
     InputError
         Two backbones side by side, or a name beside the backbone that equals a stripped
         one.
-
-    Notes
-    -----
-    If one stem is inside the other's network (``layers.0`` and ``features.layers.0``,
-    as in MobileFaceNet), the outer one counts.
 
     Examples
     --------

@@ -100,12 +100,9 @@ def read_source(path: Path | str) -> Source:
 
 
 def checked_digest(path: Path) -> str:
-    """Return the SHA-256 of a weight file, if there is one of a known kind.
+    """Return the SHA-256 of a weight file; InputError unless it may be read.
 
-    Raises
-    ------
-    InputError
-        The file is missing, empty, a folder, or of unknown extension.
+    That is: it is there, not empty, no folder, and of a known extension.
     """
     known = ", ".join(READERS)
     if path.suffix.lower() not in READERS:

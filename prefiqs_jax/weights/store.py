@@ -11,7 +11,7 @@ import numpy as np
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.files import atomic, clear_beside
-from prefiqs_jax.weights.floats import as_float32, from_bfloat16
+from prefiqs_jax.weights.floats import BFLOAT16, as_float32
 from prefiqs_jax.weights.wording import AGAIN, naming, parsing, shown
 
 FORMAT = "prefiqs-jax 1"
@@ -40,23 +40,8 @@ def save(
 
     The same arrays and metadata give the same bytes, so the SHA-256 of the file
     identifies them. (The safetensors package writes its header in random order.)
-
-    Parameters
-    ----------
-    path
-        The file; replaced if it exists. Its folder must exist.
-    tensors
-        Arrays by name.
-    metadata
-        Text by name, such as architecture, preprocessing, and name and SHA-256 of the
-        source. ``format`` is set here.
-
-    Raises
-    ------
-    InputError
-        The file cannot be written there. Nothing is left behind.
-    ValueError
-        A type that the format lacks, or a reserved name.
+    ``format`` is set here. InputError if the file cannot be written, and nothing is
+    left behind; ValueError for a type that the format lacks, or a reserved name.
     """
     clear_beside(path)
     with atomic(path) as temporary, open(temporary, "wb") as file:
@@ -68,27 +53,12 @@ def save(
 
 
 def load(path: Path | str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Read a .safetensors file, of this package or any other.
+    """Read arrays and metadata of a .safetensors file, of this package or any other.
 
-    Parameters
-    ----------
-    path
-        The file.
-
-    Returns
-    -------
-    tensors
-        Arrays by name: every float type as float32 (bfloat16 and float16 exactly,
-        float64 rounded), others as they are. Float32 and integers are views of the
-        file, which is mapped into memory rather than read.
-    metadata
-        Text by name; `is_own` says whether this package wrote it.
-
-    Raises
-    ------
-    InputError
-        The file is damaged, of a newer version of this package, or has a type that
-        NumPy lacks.
+    Every float type comes as float32 (bfloat16 and float16 exactly, float64 rounded),
+    others as they are. Float32 and integers are views of the file, which is mapped into
+    memory rather than read. InputError if the file is damaged, of a newer version of
+    this package, or has a type that NumPy lacks.
     """
     path = Path(path)
     with naming(path), parsing():
@@ -138,13 +108,11 @@ def _header(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> b
 
 
 def _array(data: mmap.mmap, name: str, part: Mapping, start: int) -> np.ndarray:
-    brain = part["dtype"] == "BF16"
-    if not brain and part["dtype"] not in _DTYPES:
+    dtype = BFLOAT16 if part["dtype"] == "BF16" else _DTYPES.get(part["dtype"])
+    if dtype is None:
         message = f"{shown(name)} has the type {part['dtype']}; save it as float32"
         raise InputError(message)
-    dtype = np.dtype(np.uint16) if brain else _DTYPES[part["dtype"]]
     first = start + part["data_offsets"][0]
     count = math.prod(part["shape"])
     array = np.frombuffer(data, dtype.newbyteorder("<"), count, first)
-    array = array.reshape(part["shape"])
-    return from_bfloat16(array) if brain else as_float32(array)
+    return as_float32(array.reshape(part["shape"]))

@@ -38,20 +38,11 @@ ITEM_SIZES = {
 def asked_names(path: Path, zipped: bool) -> set[str]:
     """Check a file, and give the names of the classes and functions it asks for.
 
-    Parameters
-    ----------
-    path
-        The file.
-    zipped
-        Whether it is of torch 1.6 or later: an archive of a pickle and raw storages.
-        Before, files were pickles, and raw storages behind them.
-
-    Raises
-    ------
-    InputError
-        It is damaged, a program, compressed, has records that share bytes, would build
-        too much or too deeply nested objects, allocates by a number, or its storages
-        claim more bytes than there are.
+    `zipped` says whether it is of torch 1.6 or later: an archive of a pickle and raw
+    storages. Before, files were pickles, and raw storages behind them. InputError if it
+    is damaged, a program, compressed, has records that share bytes, would build too
+    much or too deeply nested objects, allocates by a number, or its storages claim more
+    bytes than there are.
     """
     names: set[str] = set()
     claims: dict[Any, int] = {}

@@ -15,7 +15,7 @@ from prefiqs_jax.weights.wording import naming, parsing, shown
 # What training frameworks leave beside the weights: PyTorch Lightning before 1.5 keys
 # the state of its callbacks by class (AdaFace), others store scores as NumPy scalars.
 # `weights_only` refuses these names, so empty classes take their place.
-BYSTANDER = re.compile(
+NOT_WEIGHTS = re.compile(
     r"(pytorch_lightning|lightning|lightning_fabric)\.[\w.]+"
     r"|numpy\.(_?core\.multiarray\.(scalar|_reconstruct)|dtype|ndarray|dtypes\.\w+)"
 )
@@ -25,25 +25,12 @@ MAX_GROWTH = 16
 
 
 def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Read the state dict of a .pth, .pt or .ckpt file.
+    """Read the state dict of a .pth, .pt or .ckpt file, and why the rest is ignored.
 
-    Parameters
-    ----------
-    path
-        A file of ``torch.save``, in its zip format or the one before torch 1.6, for any
-        device. Zip files are mapped into memory rather than read.
-
-    Returns
-    -------
-    tensors
-        The state dict: floats as float32, integers as they are.
-    ignored
-        The file's other entries and why they are ignored.
-
-    Raises
-    ------
-    InputError
-        No torch; the file is damaged, would run code, or holds no state dict.
+    Files of ``torch.save`` in its zip format, which are mapped into memory rather than
+    read, or in the one before torch 1.6, for any device. Floats come as float32,
+    integers as they are. InputError if there is no torch, or the file is damaged, would
+    run code, or holds no state dict.
     """
     with naming(path):
         torch = _torch()
@@ -73,8 +60,8 @@ def _torch() -> Any:
 def _load(torch: Any, path: Path) -> Any:
     with open(path, "rb") as file:
         zipped = file.read(4) == b"PK\x03\x04"
-    bystanders = sorted(filter(BYSTANDER.fullmatch, asked_names(path, zipped)))
-    stand_ins: list[Any] = [_stand_in(name) for name in bystanders[:MAX_STAND_INS]]
+    beside = sorted(filter(NOT_WEIGHTS.fullmatch, asked_names(path, zipped)))
+    stand_ins: list[Any] = [_stand_in(name) for name in beside[:MAX_STAND_INS]]
     try:
         with (
             torch.serialization.safe_globals(stand_ins),

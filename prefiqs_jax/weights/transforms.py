@@ -9,18 +9,7 @@ import numpy as np
 
 
 def conv_kernel(weight: np.ndarray) -> np.ndarray:
-    """Turn a 2-D convolution kernel from OIHW to HWIO.
-
-    Parameters
-    ----------
-    weight
-        Shape (out, in / groups, height, width).
-
-    Returns
-    -------
-    kernel
-        Shape (height, width, in / groups, out).
-    """
+    """Turn (out, in / groups, height, width) to (height, width, in / groups, out)."""
     return np.ascontiguousarray(weight.transpose(2, 3, 1, 0))
 
 
@@ -35,21 +24,9 @@ def flatten_kernel(
     """Return the transform of a linear layer that follows a flattened feature map.
 
     PyTorch flattens (channels, height, width), so the input index is
-    c · height · width + h · width + w; JAX flattens (height, width, channels).
+    c · height · width + h · width + w; JAX flattens (height, width, channels). It maps
+    (out, channels · height · width) to (height · width · channels, out).
 
-    Parameters
-    ----------
-    channels, height, width
-        Size of the feature map.
-
-    Returns
-    -------
-    transform
-        Maps (out, channels · height · width) to (height · width · channels, out).
-
-    Examples
-    --------
-    >>> import numpy as np
     >>> flatten_kernel(2, 1, 3)(np.arange(6)[None]).ravel()
     array([0, 3, 1, 4, 2, 5])
     """

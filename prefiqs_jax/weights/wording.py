@@ -1,6 +1,6 @@
 """One-line wording for what is wrong with a file that somebody else wrote."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,15 +12,13 @@ AGAIN = "get the file again"
 def shown(name: object, width: int = 80) -> str:
     """Return a name from a file on one printable line of limited width.
 
-    Examples
-    --------
     >>> shown("fc.weight")
     'fc.weight'
     >>> len(shown("two" + chr(10) + "lines").splitlines())
     1
     """
     text = str(name)
-    # A hostile or damaged file may hold line breaks or terminal codes in its names.
+    # A crafted or damaged file may hold line breaks or terminal codes in its names.
     text = text if text and text.isprintable() else repr(text)
     return text if len(text) <= width else text[: width - 1] + "…"
 
@@ -28,8 +26,6 @@ def shown(name: object, width: int = 80) -> str:
 def listed(names: Iterable[object], limit: int = 3) -> str:
     """Return the first few names and the number of the others.
 
-    Examples
-    --------
     >>> listed(["a", "b", "c", "d", "e"])
     'a, b, c and 2 more'
     """
@@ -37,6 +33,18 @@ def listed(names: Iterable[object], limit: int = 3) -> str:
     text = ", ".join(shown(name) for name in names[:limit])
     rest = len(names) - limit
     return f"{text} and {rest} more" if rest > 0 else text
+
+
+def aligned(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return rows as lines of columns, each as wide as its widest cell.
+
+    >>> aligned([["a", "bc", "d"], ["efg", "", "h"]])
+    ['a    bc  d', 'efg      h']
+    """
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    cells = [map(str.ljust, row, widths) for row in rows]
+    return ["  ".join(line).rstrip() for line in cells]
 
 
 def one_line(error: BaseException) -> str:

@@ -1,8 +1,20 @@
-"""Leave the PyTorch twins to the tests that import them: PyTorch may be absent."""
+"""The training of the experiments; twins stay with the tests that import PyTorch."""
+
+import importlib
+from pathlib import Path
 
 import pytest
 
 collect_ignore = ["twins"]
+EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
+
+
+@pytest.fixture(scope="session")
+def training():
+    """Import ``experiments/training.py`` as its neighbours do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(EXPERIMENTS))
+        return importlib.import_module("training")
 
 
 @pytest.fixture

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from prefiqs_jax.backbones import load_backbone
-from prefiqs_jax.backbones.load import convert_weights, save_trained
+from prefiqs_jax.backbones.load import convert_weights
 from prefiqs_jax.backbones.mirror import pytorch_entries
-from prefiqs_jax.backbones.training import tensors_of, trainable
 from prefiqs_jax.backbones.zoo import architecture
 from prefiqs_jax.cli import main
 from prefiqs_jax.errors import InputError
@@ -35,9 +34,9 @@ def tensors():
 
 
 @pytest.fixture(scope="module")
-def saved(tensors, tmp_path_factory):
+def saved(tensors, training, tmp_path_factory):
     path = tmp_path_factory.mktemp("demo") / "mine.safetensors"
-    save_trained(path, "demo", tensors, {"trained_by": "a test"})
+    training.save_trained(path, "demo", tensors, {"trained_by": "a test"})
     return path
 
 
@@ -58,9 +57,11 @@ def test_float16_is_what_comes_back(saved, tensors):
         np.testing.assert_array_equal(loaded[path], expected.astype(np.float32))
 
 
-def test_the_same_weights_give_the_same_file(saved, tensors, tmp_path, sha256):
+def test_the_same_weights_give_the_same_file(
+    training, saved, tensors, tmp_path, sha256
+):
     again = tmp_path / "again.safetensors"
-    save_trained(
+    training.save_trained(
         again, "demo", dict(reversed(tensors.items())), {"trained_by": "a test"}
     )
     assert sha256(again) == sha256(saved)
@@ -94,10 +95,10 @@ def test_a_pytorch_file_is_recognised(tensors, tmp_path):
         load_backbone("arcface_iresnet18", tmp_path / "twin.safetensors")
 
 
-def test_what_float16_cannot_hold_is_named(tensors, tmp_path):
+def test_what_float16_cannot_hold_is_named(training, tensors, tmp_path):
     large = {**tensors, "params/fc/kernel": tensors["params/fc/kernel"] + 70_000}
     with pytest.raises(MappingError, match=r"infinite values \(params/fc/kernel\)"):
-        save_trained(tmp_path / "x.safetensors", "demo", large, {})
+        training.save_trained(tmp_path / "x.safetensors", "demo", large, {})
     assert not list(tmp_path.iterdir())
 
 
@@ -113,8 +114,8 @@ def test_without_a_file():
 def test_one_face_alone_has_the_embedding_that_it_has_in_a_batch():
     backbone = load_backbone("demo")
     rng = np.random.default_rng(0)
-    pictures = rng.integers(0, 256, (5, 112, 112, 3), np.uint8)
-    images = backbone.preprocess(pictures)
+    rgb_images = rng.integers(0, 256, (5, 112, 112, 3), np.uint8)
+    images = backbone.preprocess(rgb_images)
     together = np.asarray(backbone.apply_fn(backbone.params, images))
     alone = np.asarray(backbone.apply_fn(backbone.params, images[2:3]))
     assert np.abs(together[2] - alone[0]).max() <= 1e-5 * np.abs(together).max()
@@ -161,9 +162,9 @@ def test_it_is_listed(capsys):
 
 
 @pytest.mark.slow
-def test_a_trained_network_is_what_its_file_holds(tmp_path):
+def test_a_trained_network_is_what_its_file_holds(training, tmp_path):
     """The evaluating half of a training and a loaded backbone are one function."""
-    network = trainable(DEMO.build, 0)
+    network = training.trainable(DEMO.build, 0)
     drawn = np.random.default_rng(0).standard_normal((2, 112, 112, 3), np.float32)
     images = jnp.asarray(drawn)
     before = network.embed_fn(network.params, network.statistics, images)
@@ -173,7 +174,9 @@ def test_a_trained_network_is_what_its_file_holds(tmp_path):
     )
     rounded = network.embed_fn(kernels, network.statistics, images)
     path = tmp_path / "demo.safetensors"
-    save_trained(path, "demo", tensors_of(network.params, network.statistics), {})
+    training.save_trained(
+        path, "demo", training.tensors_of(network.params, network.statistics), {}
+    )
     backbone = load_backbone("demo", path)
     np.testing.assert_array_equal(backbone.apply_fn(backbone.params, images), rounded)
     assert np.abs(rounded - before).max() > 0

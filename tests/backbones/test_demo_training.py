@@ -12,7 +12,6 @@ from toy import Toy
 
 from prefiqs_jax.backbones.functional import bind, blueprint
 from prefiqs_jax.backbones.preprocessing import Preprocessing
-from prefiqs_jax.backbones.training import tensors_of, trainable
 from prefiqs_jax.errors import InputError
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
@@ -119,8 +118,8 @@ def test_the_own_logit_falls_with_the_angle(script):
 
 
 @pytest.mark.slow
-def test_statistics_move_in_training_only():
-    network = trainable(build, 0)
+def test_statistics_move_in_training_only(training):
+    network = training.trainable(build, 0)
     images = jnp.asarray(
         np.random.default_rng(0).standard_normal((6, 8, 8, 3)).astype("f4")
     )
@@ -140,9 +139,9 @@ def test_statistics_move_in_training_only():
     assert np.abs(raw[:3] - halves).max() > 0.01
 
 
-def test_training_and_loading_agree_on_names():
-    network, plan = trainable(build, 0), blueprint(build)
-    tensors = tensors_of(network.params, network.statistics)
+def test_training_and_loading_agree_on_names(training):
+    network, plan = training.trainable(build, 0), blueprint(build)
+    tensors = training.tensors_of(network.params, network.statistics)
     assert {path: array.shape for path, array in tensors.items()} == plan.shapes
     params, apply_fn = bind(plan, tensors)
     images = np.random.default_rng(0).standard_normal((2, 8, 8, 3)).astype("f4")
@@ -152,22 +151,22 @@ def test_training_and_loading_agree_on_names():
     )
 
 
-def test_seeds_draw_other_weights():
-    first, same, other = (trainable(build, seed).params for seed in (0, 0, 1))
+def test_seeds_draw_other_weights(training):
+    first, same, other = (training.trainable(build, seed).params for seed in (0, 0, 1))
     kernels = [params["conv1"]["kernel"] for params in (first, same, other)]
     np.testing.assert_array_equal(kernels[0], kernels[1])
     assert np.abs(kernels[0] - kernels[2]).min() > 0
 
 
-def test_augment_shifts_whole_pictures(script):
-    pictures = np.random.default_rng(0).integers(0, 256, (8, 9, 9, 3), np.uint8)
+def test_augment_shifts_whole_images(script):
+    rgb_images = np.random.default_rng(0).integers(0, 256, (8, 9, 9, 3), np.uint8)
     scaled = Preprocessing(height=9, width=9)
     augment = script("arcface").augment
     key = jax.random.key(0)
-    same = augment(key, jnp.asarray(pictures), scaled, shift_px=0, contrast=0.0)
-    np.testing.assert_allclose(same, scaled(pictures), atol=1e-6)
-    moved = augment(key, jnp.asarray(pictures), scaled, shift_px=1, contrast=0.0)
-    inner = scaled(pictures)[:, 1:-1, 1:-1]
+    same = augment(key, jnp.asarray(rgb_images), scaled, shift_px=0, contrast=0.0)
+    np.testing.assert_allclose(same, scaled(rgb_images), atol=1e-6)
+    moved = augment(key, jnp.asarray(rgb_images), scaled, shift_px=1, contrast=0.0)
+    inner = scaled(rgb_images)[:, 1:-1, 1:-1]
     shifts = set()
     for image, middle in zip(np.asarray(moved), inner, strict=True):
         found = [
@@ -179,23 +178,23 @@ def test_augment_shifts_whole_pictures(script):
         assert len(found) == 1
         shifts |= set(found)
     assert len(shifts) > 2
-    brighter = augment(key, jnp.asarray(pictures), scaled, shift_px=0, contrast=0.2)
-    for image, plain in zip(np.asarray(brighter), scaled(pictures), strict=True):
+    brighter = augment(key, jnp.asarray(rgb_images), scaled, shift_px=0, contrast=0.2)
+    for image, plain in zip(np.asarray(brighter), scaled(rgb_images), strict=True):
         factor, offset = np.polyfit(plain.ravel(), image.ravel(), 1)
         assert 0.8 <= factor <= 1.2
         assert abs(offset) <= 0.2
 
 
 @pytest.fixture
-def tiny(script):
+def tiny(script, training):
     """Train the toy on random images; give the losses and the state at the end."""
     arcface = script("arcface")
     rng = np.random.default_rng(0)
-    pictures = jnp.asarray(rng.integers(0, 256, (12, 8, 8, 3), np.uint8))
+    rgb_images = jnp.asarray(rng.integers(0, 256, (12, 8, 8, 3), np.uint8))
     labels = jnp.asarray(np.repeat(np.arange(4, dtype=np.int32), 3))
 
     def run(seed=0, steps=25, compiled=None):
-        network = trainable(build, seed)
+        network = training.trainable(build, seed)
         optimiser = arcface.adamw(
             steps=steps, warm_up=3, peak_rate=0.02, weight_decay=0.1, conv_decay=0.1
         )
@@ -215,7 +214,7 @@ def tiny(script):
         )
         losses = []
         for _ in range(steps):
-            state, progress = step(state, key, pictures, labels)
+            state, progress = step(state, key, rgb_images, labels)
             losses.append(float(progress.loss))
         assert step._cache_size() == 1
         assert int(state.step) == steps
@@ -272,18 +271,18 @@ def test_every_epoch_sees_every_image_once(script):
     assert not np.array_equal(rows[0], rows[5])
 
 
-def test_worse_pictures(script):
+def test_worse_images(script):
     worsen = script("train_demo_backbone").worsen
     rng = np.random.default_rng(0)
-    pictures = rng.integers(60, 190, (40, 28, 28, 3)).astype(np.uint8)
-    before = pictures.copy()
-    worse = worsen(pictures, 0.5, (0, 1))
-    np.testing.assert_array_equal(pictures, before)
-    changed = (worse != pictures).any(axis=(1, 2, 3))
+    rgb_images = rng.integers(60, 190, (40, 28, 28, 3)).astype(np.uint8)
+    before = rgb_images.copy()
+    worse = worsen(rgb_images, 0.5, (0, 1))
+    np.testing.assert_array_equal(rgb_images, before)
+    changed = (worse != rgb_images).any(axis=(1, 2, 3))
     assert 10 <= changed.sum() <= 30
-    np.testing.assert_array_equal(worsen(pictures, 0.5, (0, 1)), worse)
-    assert (worsen(pictures, 0.5, (0, 2)) != worse).any()
-    np.testing.assert_array_equal(worsen(pictures, 0.0, (0, 1)), pictures)
+    np.testing.assert_array_equal(worsen(rgb_images, 0.5, (0, 1)), worse)
+    assert (worsen(rgb_images, 0.5, (0, 2)) != worse).any()
+    np.testing.assert_array_equal(worsen(rgb_images, 0.0, (0, 1)), rgb_images)
 
 
 @pytest.fixture

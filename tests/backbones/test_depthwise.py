@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from prefiqs_jax.backbones.convolutions.convolution import direct
 from prefiqs_jax.backbones.convolutions.depthwise import (
     shifted_depthwise,
     shifted_groups,
 )
-from prefiqs_jax.backbones.convolutions.direct import direct
 
 SHAPES = [  # x, kernel, stride, padding
     ((2, 7, 8, 5), (3, 3, 1, 5), 1, 1),
@@ -64,7 +64,7 @@ def test_a_linearised_one_keeps_its_input_once():
     x, kernel, directions = draw((2, 9, 9, 4), (3, 3, 1, 4), (6, 3, 3, 1, 4))
 
     def push_all(x, kernel, directions):
-        push = jax.linearize(lambda k: shifted_depthwise(x, k, 1), kernel)[1]
+        push = jax.linearize(lambda k: shifted_depthwise(x, k, 1, 1), kernel)[1]
         return jax.lax.map(push, directions)
 
     program = jax.make_jaxpr(push_all)(x, kernel, directions)

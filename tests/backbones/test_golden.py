@@ -46,13 +46,13 @@ quick_jit = functools.partial(
 )
 
 
-def official_pictures(golden_weights, manifest):
+def official_images(golden_weights, manifest):
     spec = manifest["images"]
-    pictures = golden_weights.golden_images(
+    rgb_images = golden_weights.golden_images(
         spec["n"], spec["height"], spec["width"], seed=spec["seed"]
     )
-    assert hashlib.sha256(pictures.tobytes()).hexdigest() == spec["sha256"]
-    return pictures
+    assert hashlib.sha256(rgb_images.tobytes()).hexdigest() == spec["sha256"]
+    return rgb_images
 
 
 def official_weights(golden_weights, manifest, shared, folder):
@@ -77,7 +77,7 @@ class Golden:
         path = shared(f"golden/{name}.manifest.json")
         self.manifest = golden_weights.load_manifest(path)
         self.arrays = dict(np.load(shared(f"golden/{name}.npz")))
-        self.pictures = official_pictures(golden_weights, self.manifest)
+        self.rgb_images = official_images(golden_weights, self.manifest)
         weights = official_weights(golden_weights, self.manifest, shared, folder)
         self.backbone = load_backbone(NETWORKS[name], weights)
         found = architecture(NETWORKS[name])
@@ -94,7 +94,7 @@ class Golden:
 
     @functools.cached_property
     def images64(self):
-        return self.backbone.preprocess(self.pictures, np.float64)
+        return self.backbone.preprocess(self.rgb_images, np.float64)
 
     @functools.cached_property
     def apply(self):
@@ -149,7 +149,7 @@ def test_float64_embeddings(golden):
 
 
 def test_float32_embeddings(golden):
-    images = golden.backbone.preprocess(golden.pictures)
+    images = golden.backbone.preprocess(golden.rgb_images)
     embedding = jax.jit(golden.backbone.apply_fn)(golden.backbone.params, images)
     assert embedding.dtype == jnp.float32
     embedding = np.asarray(embedding, np.float64)
@@ -259,9 +259,7 @@ def test_networks_equal_to_arcface(name, shared, golden_weights, tmp_path):
     assert sum(leaf.size for leaf in leaves) == manifest["num_parameters"]
     params = jax.tree.map(lambda w: w.astype(jnp.float64), backbone.params)
     assert backbone.preprocessing.channels == manifest["preprocessing"]["channels"]
-    images = backbone.preprocess(
-        official_pictures(golden_weights, manifest), np.float64
-    )
+    images = backbone.preprocess(official_images(golden_weights, manifest), np.float64)
     reference = np.load(shared(f"golden/{manifest['same_as']}.npz"))["embedding_f64"]
     embedding = np.asarray(quick_jit(backbone.apply_fn)(params, images))
     assert np.abs(unit(embedding) - unit(reference)).max() <= 1e-12

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from prefiqs_jax.backbones.convolutions.convolution import convolve
-from prefiqs_jax.backbones.convolutions.direct import direct
+from prefiqs_jax.backbones.convolutions.convolution import convolve, direct
+from prefiqs_jax.backbones.convolutions.depthwise import shifted_depthwise
 from prefiqs_jax.backbones.convolutions.winograd import winograd
 from prefiqs_jax.backbones.functional import bind, blueprint
 from prefiqs_jax.backbones.networks.iresnet import IResNet
-from prefiqs_jax.backbones.networks.layers import PReLU, conv, shifted_depthwise
+from prefiqs_jax.backbones.networks.layers import PReLU, conv
 from prefiqs_jax.backbones.zoo import ARCHITECTURES
 
 COUNTS = {  # FIELD: parameters and tensors of the published code
@@ -38,7 +38,7 @@ def test_depthwise_equals_the_grouped_convolution(stride, extent):
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
         feature_group_count=5,
     )
-    ours = shifted_depthwise(x, kernel, stride)
+    ours = shifted_depthwise(x, kernel, stride, 1)
     assert ours.shape == expected.shape
     assert np.abs(ours - expected).max() < 1e-14
 
@@ -230,8 +230,7 @@ def test_iresnet_equals_a_pytorch_twin(epsilon):
                 x = getattr(self, f"layer{stage}")(x)
             return self.features(self.fc(self.bn2(x).flatten(1)))
 
-    from prefiqs_jax.backbones.mirror import pytorch_entries
-    from prefiqs_jax.backbones.networks.iresnet import FLATTENED
+    from prefiqs_jax.backbones.networks.iresnet import torch_entries
     from prefiqs_jax.weights.mapping import convert
 
     torch.manual_seed(0)
@@ -248,7 +247,7 @@ def test_iresnet_equals_a_pytorch_twin(epsilon):
         if tensor.is_floating_point()
     }
     plan = blueprint(lambda rngs: IResNet((1, 1, 1, 1), epsilon=epsilon, rngs=rngs))
-    tensors, _ = convert(state, pytorch_entries(plan.shapes, FLATTENED))
+    tensors, _ = convert(state, torch_entries(plan.shapes))
     params, apply_fn = bind(plan, tensors)
     images = np.random.default_rng(1).standard_normal((2, 112, 112, 3))
     with torch.no_grad():

@@ -11,6 +11,7 @@ from mxnet_writer import write_params
 from prefiqs_jax.backbones.functional import bind, blueprint
 from prefiqs_jax.backbones.networks import lresnet
 from prefiqs_jax.backbones.networks.iresnet import IResNet
+from prefiqs_jax.backbones.zoo import architecture
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.weights.mapping import convert
 from prefiqs_jax.weights.source import read_source
@@ -170,10 +171,11 @@ def test_the_depth_comes_from_the_names(weights):
     names = [
         f"stage{s}_unit{u}_bn1_gamma" for s, n in units.items() for u in range(1, n + 1)
     ]
-    assert lresnet.depth_of(names) == 100
-    assert lresnet.depth_of(names[:-1]) is None
-    assert lresnet.depth_of(weights) is None
-    assert lresnet.depth_of(["layer1.0.bn1.weight"]) is None
+    recognises = architecture("mxnet_iresnet100").recognises
+    assert recognises(names)
+    assert not recognises(names[:-1])
+    assert not recognises(weights)
+    assert not recognises(["layer1.0.bn1.weight"])
 
 
 def test_not_finite_weights_are_named_even_where_ignored(plan, weights):

@@ -24,8 +24,8 @@ def sface(shared):
 @pytest.fixture(scope="module")
 def lfw(shared):
     folder = read_folder(shared("faces/lfw100"))
-    pictures = [np.asarray(Image.open(folder.root / name)) for name in folder.names]
-    return folder, np.stack(pictures)
+    rgb_images = [np.asarray(Image.open(folder.root / name)) for name in folder.names]
+    return folder, np.stack(rgb_images)
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +46,8 @@ def test_equals_onnxruntime(shared, lfw, raw):
     options = runtime.SessionOptions()
     options.log_severity_level = 3
     session = runtime.InferenceSession(model.SerializeToString(), options)
-    for picture, ours in zip(lfw[1], raw, strict=True):
-        pixels = picture[None].transpose(0, 3, 1, 2).astype(np.float32)
+    for rgb_image, ours in zip(lfw[1], raw, strict=True):
+        pixels = rgb_image[None].transpose(0, 3, 1, 2).astype(np.float32)
         (theirs,) = session.run(None, {"data": pixels})
         assert np.abs(ours - theirs[0]).max() <= 1e-4 * np.abs(theirs).max()
 
@@ -111,6 +111,6 @@ def test_conversion_keeps_every_bit(sface, shared, tmp_path):
     assert again.provenance.sha256 != sface.provenance.sha256
     same = jax.tree.map(np.array_equal, again.params, sface.params)
     assert all(jax.tree.leaves(same))
-    picture = sface.preprocess(np.zeros((1, 112, 112, 3), np.uint8))
-    one, two = (b.apply_fn(b.params, picture) for b in (sface, again))
+    rgb_image = sface.preprocess(np.zeros((1, 112, 112, 3), np.uint8))
+    one, two = (b.apply_fn(b.params, rgb_image) for b in (sface, again))
     assert np.array_equal(one, two)

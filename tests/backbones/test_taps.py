@@ -18,9 +18,8 @@ HALVES = [(56, 56), (28, 28), (14, 14), (7, 7)]
 def seen_of(name, folded=False):
     """Trace a published network, without weights, and say what would be seen."""
     found = architecture(name)
-    folded_form = found.folded
-    assert folded_form is not None or not folded
-    plan = folded_form.blueprint if folded_form and folded else found.blueprint
+    plan = found.folded_blueprint if folded else found.blueprint
+    assert plan is not None
     zeros = {
         path: np.broadcast_to(np.float32(0), shape)
         for path, shape in plan.shapes.items()
@@ -63,7 +62,7 @@ def test_published_networks(name, norms, features):
     assert flat.shape == (2, features)
 
 
-def test_narrow_pictures():
+def test_narrow_images():
     seen, features = seen_of("xiaoccer_mobilefacenet")
     sizes = [(56, 48), (28, 24), (14, 12), (7, 6)]
     assert [stage.shape[1:3] for stage in seen.stages] == sizes
@@ -126,10 +125,10 @@ def test_taps_agree_with_pytorch(name):
 
 
 def test_shifts_move_what_follows():
-    from quality.quality_networks import opened, pictures, tiny_iresnet
+    from quality.quality_networks import draw_images, opened, tiny_iresnet
 
     backbone = tiny_iresnet(np.float64)
-    images = pictures(1, dtype=np.float64)
+    images = draw_images(1, dtype=np.float64)
     observe = quick_jit(opened(backbone.taps).observe)
     plain = observe(backbone.params, images, ())
     shifts = [np.zeros(stage.shape) for stage in plain.stages]

@@ -108,12 +108,12 @@ def test_outputs_of_every_layer_are_the_official_ones(name, shared, golden_weigh
         )
 
     spec, pixels = manifest["images"], manifest["preprocessing"]
-    pictures = golden_weights.golden_images(
+    rgb_images = golden_weights.golden_images(
         spec["n"], spec["height"], spec["width"], seed=spec["seed"]
     )
     if pixels["channels"] == "BGR":
-        pictures = pictures[..., ::-1]
-    images = (pictures - np.array(pixels["mean"])) / np.array(pixels["std"])
+        rgb_images = rgb_images[..., ::-1]
+    images = (rgb_images - np.array(pixels["mean"])) / np.array(pixels["std"])
     with torch.no_grad():
         ours = twin(torch.from_numpy(images.transpose(0, 3, 1, 2).copy())).numpy()
 

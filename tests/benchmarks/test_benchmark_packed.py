@@ -45,7 +45,7 @@ def check(benchmark, pictures, labels):
     assert compared.mated.tolist() == [bool(each) for each in labels]
     for place, each in enumerate(pictures):
         chosen = compared[place % 2][place // 2]
-        assert benchmark.images.store.pictures[names[chosen]] == bytes(each)
+        assert benchmark.images.store.images[names[chosen]] == bytes(each)
 
 
 def test_a_file_of_python_2(tmp_path):

@@ -314,7 +314,7 @@ def test_zero_fmr_is_told(run):
         ({"fmr": ()}, "no false match rate"),
         ({"fmr": (0.1, 0.1)}, "given twice"),
         ({"fmr": (2.0,)}, "outside"),
-        ({"max_discard": 0.99}, "beyond the protocol's last step"),
+        ({"max_discard": 0.99}, r"outside \(0, 0.95\]"),
         ({"max_discard": 0.0}, "outside"),
         ({"protocol": "iso"}, "unknown protocol"),
         ({"reference": "magface"}, "the reference magface is none of the qualities"),

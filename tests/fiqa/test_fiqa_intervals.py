@@ -181,7 +181,7 @@ def test_many_people_are_drawn_and_few_left_out():
         found = edc_replicates(*_sample(identities=count, each=2), replicates=3)
         assert found[0].method == method
     with pytest.raises(InputError, match="unknown method 'boot'; did you mean"):
-        edc_replicates(*_sample(), method="boot")  # pyright: ignore[reportArgumentType]
+        edc_replicates(*_sample(), method="boot")
     with pytest.raises(InputError, match="at least 2"):
         edc_replicates(*_sample(), replicates=1)
 

@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.fiqa.labels import label_optimisation
 from prefiqs_jax.fiqa.labels.label_optimisation import (
     draw_partners,
     group_images,
@@ -97,14 +96,6 @@ def test_a_seed_repeats_it_and_another_draws_anew():
     )
     np.testing.assert_array_equal(one, again)
     assert (one != other).any()
-
-
-def test_memory_does_not_matter(monkeypatch):
-    quality, embeddings, who = faces(100, 5)
-    at_once = optimise_labels(quality, embeddings, who, step=0.2)
-    monkeypatch.setattr(label_optimisation, "_HELD_NUMBERS", 1)
-    one_by_one = optimise_labels(quality, embeddings, who, step=0.2)
-    np.testing.assert_array_equal(one_by_one, at_once)
 
 
 def test_norms_do_not_matter():

@@ -131,6 +131,6 @@ def test_bad_requests():
     with pytest.raises(InputError, match="fmr=2 is outside"):
         rce(pairs, noise, fmr=2)
     with pytest.raises(InputError, match="unknown ties 'harms'; did you mean harm"):
-        rce(pairs, noise, ties="harms")  # pyright: ignore[reportArgumentType]
+        rce(pairs, noise, ties="harms")
     with pytest.raises(InputError, match="unknown rule 'near'; did you mean nearest"):
-        rce(pairs, noise, rule="near")  # pyright: ignore[reportArgumentType]
+        rce(pairs, noise, rule="near")

@@ -79,4 +79,4 @@ def test_what_is_no_template():
     with pytest.raises(InputError, match=r"image_quality\[1\] is nan"):
         template_quality([0.1, np.nan], good)
     with pytest.raises(InputError, match=r"unknown pooling 'median'; .*known: min"):
-        template_quality(quality, good, "median")  # pyright: ignore[reportArgumentType]
+        template_quality(quality, good, "median")

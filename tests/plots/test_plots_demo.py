@@ -51,7 +51,7 @@ def test_sheet_shows_each_picture_in_its_row_and_column():
     grey = np.array([[30, 90, 150], [60, 120, 180], [200, 220, 240]], np.uint8)
     pictures = np.broadcast_to(grey[..., None, None, None], (3, 3, 20, 20, 3))
     with plots.theme():
-        figure = plots.picture_sheet(
+        figure = plots.image_sheet(
             Figure(figsize=(3, 3), dpi=100),
             pictures,
             rows=["", "", ""],
@@ -67,7 +67,7 @@ def test_sheet_shows_each_picture_in_its_row_and_column():
 def test_blocks_stand_side_by_side():
     pictures = np.zeros((5, 2, 8, 8, 3), np.uint8)
     with plots.theme():
-        figure = plots.picture_sheet(
+        figure = plots.image_sheet(
             Figure(figsize=(6, 3)),
             pictures,
             rows=list("abcde"),
@@ -82,7 +82,7 @@ def test_blocks_stand_side_by_side():
 
 def test_words_must_be_as_many_as_pictures():
     with pytest.raises(ValueError, match="1 × 2 words for 2 × 2 images"):
-        plots.picture_sheet(
+        plots.image_sheet(
             Figure(),
             np.zeros((2, 2, 4, 4, 3), np.uint8),
             rows=["a"],

@@ -53,7 +53,7 @@ def tiny_iresnet(
     return dataclasses.replace(made, **changes)
 
 
-def pictures(count, size=(112, 112), dtype: DTypeLike = np.float32, seed=0):
+def draw_images(count, size=(112, 112), dtype: DTypeLike = np.float32, seed=0):
     """Draw preprocessed images, smooth enough that the network's means matter."""
     rng = np.random.default_rng(seed)
     coarse = rng.uniform(-1, 1, (count, 7, 7, 3))

@@ -27,22 +27,22 @@ def network(params, images):
 def case():
     rng = np.random.default_rng(0)
     params = rng.normal(size=(48, 5)) * 0.1
-    pictures = rng.uniform(0, 1, (2, 4, 4, 3))
-    pictures[0, :2] = 1.0  # at the bound, where noise is clipped
-    return params, (255 * pictures - PIXELS.mean) / PIXELS.std
+    rgb_images = rng.uniform(0, 1, (2, 4, 4, 3))
+    rgb_images[0, :2] = 1.0  # at the bound, where noise is clipped
+    return params, (255 * rgb_images - PIXELS.mean) / PIXELS.std
 
 
 def attacked(torch, params, image, noise, steps, epsilon):
     """Give the cosines of one image with its noisy copies: the published attack."""
     weights = torch.from_numpy(params)
 
-    def embed(pictures):  # of pixels in [0, 1], the scaling inside, as published
-        scaled = (255 * pictures - PIXELS.mean) / PIXELS.std
+    def embed(rgb_images):  # of pixels in [0, 1], the scaling inside, as published
+        scaled = (255 * rgb_images - PIXELS.mean) / PIXELS.std
         return torch.tanh(scaled.reshape(len(scaled), -1) @ weights)
 
-    picture = torch.from_numpy((image * PIXELS.std + PIXELS.mean) / 255)[None]
-    base = embed(picture).detach()
-    noisy = torch.clamp(picture + epsilon * torch.from_numpy(noise), -1, 1)
+    rgb_image = torch.from_numpy((image * PIXELS.std + PIXELS.mean) / 255)[None]
+    base = embed(rgb_image).detach()
+    noisy = torch.clamp(rgb_image + epsilon * torch.from_numpy(noise), -1, 1)
     cosine = torch.nn.CosineSimilarity(dim=1)
     far = torch.nn.CosineEmbeddingLoss()
     found = []
@@ -52,7 +52,7 @@ def attacked(torch, params, image, noise, steps, epsilon):
         far(base, embeddings, torch.ones(1)).backward()
         noisy = torch.clamp(noisy + epsilon * noisy.grad.sign(), -1, 1)
         found.append(cosine(base, embeddings.detach()).numpy())
-    mirrored = cosine(base, embed(picture.flip(2))).item()
+    mirrored = cosine(base, embed(rgb_image.flip(2))).item()
     return mirrored, np.array(found)
 
 

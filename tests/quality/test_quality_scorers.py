@@ -5,11 +5,12 @@ import dataclasses
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from quality.quality_networks import PROVENANCE, opened, pictures, tiny_iresnet
+from quality.quality_networks import PROVENANCE, draw_images, opened, tiny_iresnet
 from toy import toy_backbone
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.execution.batches import in_batches, sliced
+from prefiqs_jax.execution.batches import in_batches
+from prefiqs_jax.execution.slices import in_slices
 from prefiqs_jax.masks import globally, layerwise, magnitude, pruning_delta
 from prefiqs_jax.quality import METHODS, Draws, image_seeds, make_scorers
 from prefiqs_jax.sensitivity import drift, first_order
@@ -46,7 +47,7 @@ def scores(backbone, methods, images, seeds=SEEDS, **options):
 
 @pytest.fixture(scope="module")
 def toy_images():
-    return pictures(5, (8, 8))
+    return draw_images(5, (8, 8))
 
 
 def expected_by_definition(backbone, images, mask_fn):
@@ -109,7 +110,7 @@ def test_quality_head(toy_images):
     ],
 )
 def test_scores_depend_on_the_image_alone(make, methods, size):
-    images, seeds = pictures(3, size), SEEDS[:3]
+    images, seeds = draw_images(3, size), SEEDS[:3]
     call = making(make(), methods, batch_size=2)
     whole = call(images, seeds)  # two and a filled-up one
     order = [2, 0, 1]
@@ -151,9 +152,9 @@ def test_slices_change_nothing():
     def function(weights, images, seeds):
         return jnp.stack([images.sum((1, 2, 3)) * weights, seeds.astype(jnp.float32)])
 
-    images, seeds = pictures(12, (4, 4)), np.arange(12, dtype=np.uint32)
+    images, seeds = draw_images(12, (4, 4)), np.arange(12, dtype=np.uint32)
     plain = in_batches(function, np.float32(2), 12)(images, seeds)
-    cut = in_batches(sliced(function, 4), np.float32(2), 12)(images, seeds)
+    cut = in_batches(in_slices(function, 4, axis=-1), np.float32(2), 12)(images, seeds)
     np.testing.assert_allclose(cut, plain, rtol=1e-4)
     np.testing.assert_array_equal(plain[1], seeds)
 

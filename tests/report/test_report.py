@@ -14,6 +14,7 @@ from PIL import Image
 from prefiqs_jax import results
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import read_folder, take_inventory
+from prefiqs_jax.plugins import held_by_files
 from prefiqs_jax.report import write_report
 from prefiqs_jax.results.inventory import write_inventory
 from prefiqs_jax.statistics import STATISTICS
@@ -26,6 +27,7 @@ FIGURES = {
     "distribution_of_drift",
     "layer_sparsity",
     "most_and_least_stable_faces",
+    *(figure.draw.__name__ for figure in held_by_files("prefiqs_jax.plots", "FIGURE")),
 }
 NORMS = ["delta_norm", "delta_norm_relative"]
 TABLES = ("statistics", "quantiles", "images", "mask", "layers", "faces")
@@ -84,6 +86,11 @@ def test_report_is_complete_and_self_contained(make_run):
     assert png == stored
     for path in (report.parent / "figures").glob("*.pdf"):
         assert path.read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.usefixtures("quick")
+def test_every_figure_is_there(make_run):
+    assert _figures(write_report(make_run(4, (0.1, 0.4)))) == FIGURES
 
 
 @pytest.mark.usefixtures("quick")

@@ -153,7 +153,7 @@ def test_direction():
     assert contrary.quality.tolist() == [1, 0]
     assert "by its form, lower ones are" in contrary.notes[0]
     with pytest.raises(InputError, match="neither higher nor lower"):
-        match(scores_of(rows), ["a", "b"], direction="up")  # type: ignore[arg-type]
+        match(scores_of(rows), ["a", "b"], direction="up")
 
 
 def test_endings_are_those_of_our_pictures_too():

@@ -90,7 +90,7 @@ def test_very_many_people_are_left_out_in_groups():
     values = np.random.default_rng(5).standard_normal(1000)[people]
     errors = []
     for each in (people, groups):
-        count = each.max() + 1
+        count = int(each.max()) + 1
         keep = without_each(each, 0, count)
         low, high = jackknife_interval(values.mean(), keep @ values / keep.sum(axis=1))
         errors.append(float(high - low))

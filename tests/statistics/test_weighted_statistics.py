@@ -21,6 +21,12 @@ from prefiqs_jax.statistics import (
 )
 
 
+def _tau(x, y):
+    """Count the pairs in like and in unlike order, one by one."""
+    one, other = (np.sign(v[:, None] - v) for v in (x, y))
+    return (one * other).sum() / np.sqrt((one**2).sum() * (other**2).sum())
+
+
 def _plain(name, first_order, drift, residual, cosine):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -30,7 +36,7 @@ def _plain(name, first_order, drift, residual, cosine):
         found = {
             "pearson": lambda: stats.pearsonr(first_order, drift)[0],
             "spearman": lambda: stats.spearmanr(first_order, drift)[0],
-            "kendall": lambda: stats.kendalltau(first_order, drift)[0],
+            "kendall": lambda: _tau(first_order, drift),
             "slope": lambda: np.linalg.lstsq(first_order[:, None], drift)[0][0],
             "median_relative_residual": lambda: np.median(left),
             "median_norm_error": lambda: np.median(error),
@@ -72,14 +78,15 @@ def test_equals_the_repeated_sample(name, case, images):
 
 
 @pytest.mark.parametrize("case", ["no ties", "ties"])
-def test_kendall_beyond_one_block_is_exact(case):
+def test_kendall_of_many_images_is_exact(case):
     rng = np.random.default_rng(5)
-    x, y = CASES[case](rng, 5000)
+    x, y = CASES[case](rng, 2000)
     y = x + y
-    weights = bootstrap_weights(np.arange(5000) // 4, 3, rng)
+    weights = bootstrap_weights(np.arange(2000) // 4, 3, rng)
     for got, copies in zip(kendall(x, y, weights), weights.astype(int), strict=True):
-        want = stats.kendalltau(np.repeat(x, copies), np.repeat(y, copies))[0]
-        assert got == pytest.approx(want, abs=1e-12)
+        assert got == pytest.approx(
+            _tau(*(np.repeat(v, copies) for v in (x, y))), abs=1e-12
+        )
 
 
 @pytest.mark.parametrize("correlation", [pearson, spearman, kendall])

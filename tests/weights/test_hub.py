@@ -68,12 +68,6 @@ def test_progress(hub, tmp_path, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_an_unknown_digest_is_not_checked(hub, tmp_path):
-    place = HubFile(PLACE.repository, PLACE.file, "main", None, "MIT")
-    path = fetch(place, endpoint=hub.address, cache=tmp_path, progress=False)
-    assert path.read_bytes() == CONTENT
-
-
 def test_another_digest_names_both(hub, tmp_path):
     hub.content = CONTENT[:-1] + b"!"
     message = refused(PLACE, hub, tmp_path)
@@ -171,26 +165,3 @@ def test_a_cache_that_cannot_be_made(hub, tmp_path):
     (tmp_path / "file").write_text("in the way")
     message = refused(PLACE, hub, tmp_path / "file")
     assert str(tmp_path / "file") in message
-
-
-@pytest.mark.parametrize(
-    "place",
-    [
-        HubFile("someone/faces", "../r18.onnx", "main", None, ""),
-        HubFile("someone/faces", "a/../../r18.onnx", "main", None, ""),
-        HubFile("someone/faces", "/etc/r18.onnx", "main", None, ""),
-        HubFile("someone/faces", "a\\r18.onnx", "main", None, ""),
-        HubFile("someone/faces", "r18.onnx?download=true", "main", None, ""),
-        HubFile("someone/faces", "", "main", None, ""),
-        HubFile("faces", "r18.onnx", "main", None, ""),
-        HubFile("../faces", "r18.onnx", "main", None, ""),
-        HubFile("someone/faces", "wrapper.py", "main", None, ""),
-        HubFile("someone/faces", "model.pkl", "main", None, ""),
-        HubFile("someone/faces", "r18.onnx", "main", "ABC", ""),
-    ],
-)
-def test_odd_names_are_refused_before_anything_is_asked(hub, tmp_path, place):
-    with pytest.raises(InputError) as caught:
-        fetch(place, endpoint=hub.address, cache=tmp_path)
-    assert len(str(caught.value).splitlines()) == 1
-    assert hub.requests == []

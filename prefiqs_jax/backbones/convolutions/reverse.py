@@ -15,35 +15,24 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from prefiqs_jax.backbones.convolutions.depthwise import (
-    DepthwiseConv,
-    shifted_depthwise,
-)
+from prefiqs_jax.backbones.convolutions.convolution import Conv
+from prefiqs_jax.backbones.convolutions.depthwise import shifted_depthwise
 
 
 def is_slow_in_reverse(layer: nnx.Module) -> bool:
     """Tell which layers :func:`run_for_reverse` should run."""
-    return isinstance(layer, DepthwiseConv) and jax.default_backend() == "cpu"
+    depthwise = isinstance(layer, Conv) and layer.is_depthwise
+    return depthwise and jax.default_backend() == "cpu"
 
 
-def run_for_reverse(layer: DepthwiseConv, x: Array) -> Array:
+def run_for_reverse(layer: Conv, x: Array) -> Array:
     """Call a layer such that reverse mode through it is quick."""
     return depthwise_for_reverse(x, layer.kernel[...], layer.stride, layer.padding)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def depthwise_for_reverse(x: Array, kernel: Array, stride: int, padding: int) -> Array:
-    """Compute :func:`~prefiqs_jax.backbones.convolutions.depthwise.shifted_depthwise`.
-
-    Parameters
-    ----------
-    x
-        Shape (batch, height, width, channels).
-    kernel
-        Shape (size, size, 1, channels).
-    stride, padding
-        In both directions.
-    """
+    """Compute `shifted_depthwise`."""
     return shifted_depthwise(x, kernel, stride, padding)
 
 

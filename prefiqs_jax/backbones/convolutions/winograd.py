@@ -38,17 +38,8 @@ def winograd(x: Array, kernel: Array) -> Array:
     it together. What a linearised network keeps is the input, not the transformed one,
     four times as large: to transform it again takes no longer than to read that.
 
-    Parameters
-    ----------
-    x
-        Shape (batch, height, width, channels_in).
-    kernel
-        Shape (3, 3, channels_in, channels_out).
-
-    Returns
-    -------
-    Array
-        Shape (batch, height, width, channels_out).
+    Images are (batch, height, width, channels_in), the kernel is (3, 3, channels_in,
+    channels_out), and the result (batch, height, width, channels_out).
     """
     batch, height, width, _ = x.shape
     rows, columns = -(-height // TILE), -(-width // TILE)

@@ -13,13 +13,14 @@ Huang et al. (2020). CurricularFace. CVPR. arXiv:2004.00288. Code: backbone/mode
 Kim et al. (2022). AdaFace. CVPR. arXiv:2204.00964. Code: net.py.
 """
 
+import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from flax import nnx
 from jax import Array
 
-from prefiqs_jax.backbones.mirror import pytorch_entries
+from prefiqs_jax.backbones.mirror import FINAL_SIZE, Shapes, last_map, pytorch_entries
 from prefiqs_jax.backbones.networks.layers import (
     BatchNorm,
     PReLU,
@@ -28,6 +29,7 @@ from prefiqs_jax.backbones.networks.layers import (
     per_image,
 )
 from prefiqs_jax.backbones.networks.squeeze import Identity, SqueezeExcitation
+from prefiqs_jax.backbones.places import Places, before_strides
 from prefiqs_jax.weights.mapping import Entry
 
 BLOCKS = {
@@ -42,9 +44,7 @@ STEM = 64
 WIDTHS = (64, 128, 256, 512)
 BOTTLENECK_WIDTHS = (256, 512, 1024, 2048)
 EMBEDDING_DIM = 512
-FINAL_SIZE = 7
 ANCHORS = ("input_layer.0.weight",)
-IGNORABLE = ((r".*\.num_batches_tracked", "counter of the training"),)
 
 
 class Unit(nnx.Module):
@@ -81,34 +81,21 @@ class Unit(nnx.Module):
         return y + x[:, :: self.stride, :: self.stride]
 
 
-def curricularface_layers(
-    channels_in: int, channels_out: int, stride: int, *, rngs: nnx.Rngs
+def _pair_layers(
+    channels_in: int, channels_out: int, stride: int, *, between: bool, rngs: nnx.Rngs
 ) -> list[nnx.Module]:
-    """Two convolutions, no BatchNorm between the first and its PReLU."""
+    """Two convolutions; `between`: a BatchNorm between the first and its PReLU."""
     return [
         BatchNorm(channels_in, rngs=rngs),
         conv(channels_in, channels_out, 3, 1, rngs=rngs),
+        *([BatchNorm(channels_out, rngs=rngs)] if between else []),
         PReLU(channels_out),
         conv(channels_out, channels_out, 3, stride, rngs=rngs),
         BatchNorm(channels_out, rngs=rngs),
     ]
 
 
-def adaface_layers(
-    channels_in: int, channels_out: int, stride: int, *, rngs: nnx.Rngs
-) -> list[nnx.Module]:
-    """Two convolutions, each with a BatchNorm."""
-    return [
-        BatchNorm(channels_in, rngs=rngs),
-        conv(channels_in, channels_out, 3, 1, rngs=rngs),
-        BatchNorm(channels_out, rngs=rngs),
-        PReLU(channels_out),
-        conv(channels_out, channels_out, 3, stride, rngs=rngs),
-        BatchNorm(channels_out, rngs=rngs),
-    ]
-
-
-def bottleneck_layers(
+def _bottleneck_layers(
     channels_in: int, channels_out: int, stride: int, *, rngs: nnx.Rngs
 ) -> list[nnx.Module]:
     """1×1 to a quarter of the channels, 3×3, and 1×1 back, which has the stride."""
@@ -127,9 +114,9 @@ def bottleneck_layers(
 
 
 LAYERS = {
-    "curricularface": curricularface_layers,
-    "adaface": adaface_layers,
-    "bottleneck": bottleneck_layers,
+    "curricularface": functools.partial(_pair_layers, between=False),
+    "adaface": functools.partial(_pair_layers, between=True),
+    "bottleneck": _bottleneck_layers,
 }
 
 
@@ -187,24 +174,20 @@ class IR(nnx.Module):
         norm, _, _, linear, features = self.output_layer
         return features(dense(linear, per_image(norm(x))))
 
+    def places(self) -> Places:
+        """Say where stages and tail are."""
+        ends = before_strides([unit.stride for unit in self.body])
+        tail = ("output_layer/3", "output_layer/4")
+        return Places(tail, tuple(f"body/{i}" for i in ends))
 
-def torch_entries(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Entry]:
+
+def torch_entries(shapes: Shapes) -> dict[str, Entry]:
     """Make the table from PyTorch keys to the paths of :class:`IR`.
 
-    Parameters
-    ----------
-    shapes
-        Path to shape of the module's tensors.
-
-    Returns
-    -------
-    dict
-        PyTorch key to :class:`Entry`. SE is the last layer of ``res_layer`` there:
-        AdaFace calls it ``se_block``, CurricularFace counts on (``5``).
+    SE is the last layer of ``res_layer`` there: AdaFace calls it ``se_block``,
+    CurricularFace counts on (``5``).
     """
-    path = "params/output_layer/3/kernel"
-    channels = shapes[path][0] // FINAL_SIZE**2
-    entries = pytorch_entries(shapes, {path: (channels, FINAL_SIZE, FINAL_SIZE)})
+    entries = pytorch_entries(shapes, last_map(shapes, "params/output_layer/3/kernel"))
     numbered = "statistics/body/0/res_layer/2/mean" not in shapes
     name = "res_layer.5" if numbered else "res_layer.se_block"
     return {key.replace("se_block", name): entry for key, entry in entries.items()}

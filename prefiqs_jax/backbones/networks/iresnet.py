@@ -18,13 +18,11 @@ Boutros et al. (2022). ElasticFace. CVPRW. arXiv:2109.09416 (its option SE).
 Boutros et al. (2023). CR-FIQA. CVPR. arXiv:2112.06592 (the quality head).
 """
 
-import re
-from collections.abc import Iterable
-
 from flax import nnx
 from jax import Array
 
-from prefiqs_jax.backbones.mirror import norm_leaves
+from prefiqs_jax.backbones.architecture import COUNTERS
+from prefiqs_jax.backbones.mirror import FINAL_SIZE, Shapes, last_map, pytorch_entries
 from prefiqs_jax.backbones.networks.layers import (
     BatchNorm,
     PReLU,
@@ -33,7 +31,9 @@ from prefiqs_jax.backbones.networks.layers import (
     per_image,
 )
 from prefiqs_jax.backbones.networks.squeeze import Identity, SqueezeExcitation
+from prefiqs_jax.backbones.places import Places
 from prefiqs_jax.backbones.quality import QualityHead
+from prefiqs_jax.weights.mapping import Entry
 
 BLOCKS = {
     18: (2, 2, 2, 2),
@@ -44,42 +44,18 @@ BLOCKS = {
 }
 WIDTHS = (64, 128, 256, 512)
 EMBEDDING_DIM = 512
-FINAL_SIZE = 7
 ANCHORS = ("conv1.weight",)
-FLATTENED = {"params/fc/kernel": (WIDTHS[-1], FINAL_SIZE, FINAL_SIZE)}
+BLOCK = r"layer(\d)\.(\d+)\."
 # Chosen by measurement on two cores: half of a forward pass, and more of a training
 # step, goes into the few channels at 112×112, so these are as few as possible; from
 # 28×28 on, channels are cheap.
 DEMO_BLOCKS = (1, 2, 2, 1)
 DEMO_WIDTHS = (8, 16, 64, 128)
 DEMO_EMBEDDING_DIM = 128
-DEMO_FLATTENED = {"params/fc/kernel": (DEMO_WIDTHS[-1], FINAL_SIZE, FINAL_SIZE)}
 IGNORABLE = (
-    (r".*\.num_batches_tracked", "counter of the training"),
+    *COUNTERS,
     (r"qs\.(weight|bias)", "quality head of CR-FIQA, not part of the embedding"),
 )
-
-
-def depth_of(names: Iterable[str]) -> int | None:
-    """Tell the depth from the names of a PyTorch state dict; None if it is no iResNet.
-
-    >>> depth_of(f"layer{s}.{i}.conv1.weight" for s in (1, 2, 3, 4) for i in (0, 1))
-    18
-    """
-    counts = blocks_of(names)
-    return next((depth for depth, blocks in BLOCKS.items() if blocks == counts), None)
-
-
-def blocks_of(names: Iterable[str]) -> tuple[int, ...]:
-    """Count the blocks of each of the four stages by the names of a state dict.
-
-    >>> blocks_of(["conv1.weight", "layer1.0.bn1.bias", "layer1.1.bn1.bias"])
-    (2, 0, 0, 0)
-    """
-    found = {
-        m.groups() for name in names if (m := re.match(r"layer(\d)\.(\d+)\.", name))
-    }
-    return tuple(sum(stage == str(s) for stage, _ in found) for s in range(1, 5))
 
 
 class Block(nnx.Module):
@@ -186,38 +162,17 @@ class IResNet(nnx.Module):
                 x = block(x)
         return self.features(dense(self.fc, per_image(self.bn2(x))))
 
+    def places(self) -> Places:
+        """Say where stages and tail are."""
+        layers = (self.layer1, self.layer2, self.layer3, self.layer4)
+        ends = (f"layer{s}/{len(layer) - 1}" for s, layer in enumerate(layers, 1))
+        return Places(("fc", "features"), tuple(ends))
+
 
 def _norm(channels: int, epsilon: float, folded: bool, rngs: nnx.Rngs) -> nnx.Module:
     return Identity() if folded else BatchNorm(channels, epsilon=epsilon, rngs=rngs)
 
 
-def folded_order(blocks: tuple[int, ...]) -> list[str]:
-    """List the weights of a folded iResNet in the order of their use.
-
-    Parameters
-    ----------
-    blocks
-        Number of blocks of each stage.
-
-    Returns
-    -------
-    list of str
-        Paths of the leaves.
-    """
-
-    def leaves(scope: str) -> list[str]:
-        name = scope.rpartition("/")[2]
-        if name in ("bn1", "bn2", "features"):
-            return norm_leaves(scope)
-        kinds = ["slope"] if name == "prelu" else ["kernel", "bias"]
-        return [f"params/{scope}/{kind}" for kind in kinds]
-
-    scopes = ["conv1", "prelu"]
-    for stage, count in enumerate(blocks, start=1):
-        for index in range(count):
-            names = ["bn1", "conv1", "prelu", "conv2"]
-            names += [] if index else ["downsample/0"]
-            scopes += [f"layer{stage}/{index}/{name}" for name in names]
-    return [
-        leaf for scope in (*scopes, "bn2", "fc", "features") for leaf in leaves(scope)
-    ]
+def torch_entries(shapes: Shapes) -> dict[str, Entry]:
+    """Make the table from PyTorch keys to the paths of :class:`IResNet`."""
+    return pytorch_entries(shapes, last_map(shapes, "params/fc/kernel"))

@@ -7,21 +7,8 @@ from flax import nnx
 from jax import Array
 
 from prefiqs_jax.backbones.convolutions.convolution import Conv, conv
-from prefiqs_jax.backbones.convolutions.depthwise import (
-    DepthwiseConv,
-    shifted_depthwise,
-)
 
-__all__ = [
-    "BatchNorm",
-    "Conv",
-    "DepthwiseConv",
-    "PReLU",
-    "conv",
-    "dense",
-    "per_image",
-    "shifted_depthwise",
-]
+__all__ = ["BatchNorm", "Conv", "PReLU", "conv", "dense", "per_image"]
 
 
 class PReLU(nnx.Module):
@@ -40,7 +27,7 @@ class PReLU(nnx.Module):
 
 
 class BatchNorm(nnx.BatchNorm):
-    """Normalise by stored statistics, so that no image sees its batch mates.
+    """Normalise by stored statistics, so that no image sees another of its batch.
 
     Without `affine` there is neither scale nor bias, as in PyTorch.
     """
@@ -73,7 +60,7 @@ def dense(layer: Callable[[Array], Array], x: Array) -> Array:
 
     For a single row XLA on a CPU takes a matrix-vector product that adds up 50,000
     terms one by one: the drift of a face then moves by 1e-6 against that in a larger
-    batch. Two equal rows take the same road as many.
+    batch. Two equal rows are computed as many are.
     """
     if x.shape[0] == 1:
         return layer(jnp.concatenate([x, x]))[:1]

@@ -10,22 +10,17 @@ Deng et al. (2019). ArcFace. CVPR. arXiv:1801.07698 (LResNet100E-IR).
 """
 
 import math
-import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection
 from pathlib import Path
 
-import numpy as np
-
-from prefiqs_jax.backbones.networks.iresnet import BLOCKS, FINAL_SIZE
+from prefiqs_jax.backbones import mirror
+from prefiqs_jax.backbones.mirror import Shapes, last_map
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.weights import transforms
 from prefiqs_jax.weights.mapping import Entry
 from prefiqs_jax.weights.mxnet_symbol import batch_norms, symbol_beside
 from prefiqs_jax.weights.wording import AGAIN
 
 EPSILON = 2e-5
-# MXNet knows no wrappers that would put a prefix before the names.
-ANCHORS: tuple[str, ...] = ()
 IGNORABLE = (
     (r"scalar_op[12]", "scaling of the pixels, done by the preprocessing"),
     (r"fc7_(weight|bias)", "margin head, used in training only"),
@@ -41,94 +36,22 @@ TOP = {
     "features": "fc1",
 }
 IN_UNIT = {"prelu": "relu1", "downsample/0": "conv1sc", "downsample/1": "sc"}
-LEAVES = {
-    "kernel": "weight",
-    "scale": "gamma",
-    "slope": "gamma",
-    "mean": "moving_mean",
-    "var": "moving_var",
-}
+BLOCK = r"stage(\d)_unit(\d+)_bn1_"
 
 
-def depth_of(names: Iterable[str]) -> int | None:
-    """Tell the depth from MXNet's names; None if it is no LResNet-IR.
-
-    >>> depth_of(f"stage{s}_unit{u}_bn1_beta" for s in (1, 2, 3, 4) for u in (1, 2))
-    18
-    """
-    found = {
-        match.groups()
-        for name in names
-        if (match := re.match(r"stage(\d)_unit(\d+)_bn1_", name))
-    }
-    counts = tuple(sum(stage == str(s) for stage, _ in found) for s in range(1, 5))
-    return next((depth for depth, blocks in BLOCKS.items() if blocks == counts), None)
+def mxnet_entries(shapes: Shapes, fixed: Collection[str] = FIXED) -> dict[str, Entry]:
+    """Make the table from MXNet's names to the paths of an `IResNet`."""
+    flattened = last_map(shapes, "params/fc/kernel")
+    return mirror.mxnet_entries(shapes, _layer, flattened, fixed)
 
 
-def mxnet_entries(
-    shapes: Mapping[str, tuple[int, ...]], fixed: Collection[str] = FIXED
-) -> dict[str, Entry]:
-    """Make the table from MXNet's names to the paths of an `IResNet`.
-
-    Parameters
-    ----------
-    shapes
-        Path to shape, as :attr:`Blueprint.shapes` gives them.
-    fixed
-        BatchNorms, by MXNet's name, whose scale becomes 1 whatever the file holds.
-
-    Returns
-    -------
-    dict
-        MXNet's name, without ``arg:`` and ``aux:``, to :class:`Entry`.
-    """
-    entries = {}
-    for path, shape in shapes.items():
-        scope, _, leaf = path.partition("/")[2].rpartition("/")
-        layer = _layer(scope)
-        if leaf == "bias":
-            name = f"{layer}_{'bias' if scope == 'fc' else 'beta'}"
-        else:
-            name = f"{layer}_{LEAVES[leaf]}"
-        if leaf == "kernel" and len(shape) == 4:
-            layout = (shape[3], shape[2], *shape[:2])
-            entry = Entry(path, layout, transforms.conv_kernel)
-        elif leaf == "kernel":
-            channels = shape[0] // FINAL_SIZE**2
-            flatten = transforms.flatten_kernel(channels, FINAL_SIZE, FINAL_SIZE)
-            entry = Entry(path, shape[::-1], flatten)
-        elif leaf == "scale" and layer in fixed:
-            entry = Entry(path, shape, np.ones_like)
-        else:
-            entry = Entry(path, shape)
-        entries[name] = entry
-    return entries
-
-
-def entries_of_file(
-    shapes: Mapping[str, tuple[int, ...]], path: Path
-) -> dict[str, Entry]:
+def entries_of_file(shapes: Shapes, path: Path) -> dict[str, Entry]:
     """Make the table for one file, with the scales that are 1 in its own network.
 
-    Parameters
-    ----------
-    shapes
-        Path to shape, as :attr:`Blueprint.shapes` gives them.
-    path
-        The file of the weights. For ``NAME-0000.params``, a file ``NAME-symbol.json``
-        beside it says which scales MXNet ignores; without one it is that of `FIXED`.
-        ONNX has no such rule, so of an .onnx file every scale counts.
-
-    Returns
-    -------
-    dict
-        As of `mxnet_entries`.
-
-    Raises
-    ------
-    InputError
-        The symbol file is damaged, or is that of another network: it lacks a BatchNorm
-        or has another epsilon.
+    For ``NAME-0000.params``, a file ``NAME-symbol.json`` beside it says which scales
+    MXNet ignores; without one it is that of `FIXED`. ONNX has no such rule, so of an
+    .onnx file every scale counts. InputError if the symbol file is damaged, or is that
+    of another network: it lacks a BatchNorm or has another epsilon.
     """
     if path.suffix.lower() == ".onnx":
         return mxnet_entries(shapes, fixed=())

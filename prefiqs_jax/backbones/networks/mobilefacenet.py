@@ -11,17 +11,13 @@ Code: insightface recognition/arcface_torch/backbones/mobilefacenet.py;
 Xiaoccer/MobileFaceNet_Pytorch core/model.py.
 """
 
-import re
-from collections.abc import Iterable
-
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from prefiqs_jax.backbones.mirror import norm_leaves
+from prefiqs_jax.backbones.mirror import FINAL_SIZE
 from prefiqs_jax.backbones.networks.layers import (
     BatchNorm,
-    DepthwiseConv,
     PReLU,
     conv,
     dense,
@@ -32,6 +28,7 @@ from prefiqs_jax.backbones.networks.squeeze import (
     Identity,
     VectorConv,
 )
+from prefiqs_jax.backbones.places import Places, before_strides
 
 BLOCKS = (1, 4, 6, 2)
 SCALE = 2
@@ -41,8 +38,8 @@ LARGE_SCALE = 4
 INNER = (128, 128, 256, 256, 512, 256)
 SEPARATED = 512
 EMBEDDING_DIM = 512
-FINAL_SIZE = 7
 ANCHORS = ("layers.0.layers.0.weight",)
+RESIDUAL = r"layers\.(\d)\.layers\.(\d+)\.layers\."
 # Expansion, channels, blocks and stride of Xiaoccer's stages.
 XIAOCCER_STAGES = (
     (2, 64, 5, 2),
@@ -55,21 +52,6 @@ XIAOCCER_STEM = 64
 XIAOCCER_SIZE = (7, 6)
 XIAOCCER_DIM = 128
 XIAOCCER_ANCHORS = ("conv1.conv.weight",)
-IGNORABLE = ((r".*\.num_batches_tracked", "counter of the training"),)
-
-
-def _convolution(
-    channels_in: int,
-    channels_out: int,
-    size: int,
-    stride: int,
-    groups: int = 1,
-    *,
-    rngs: nnx.Rngs,
-) -> nnx.Module:
-    if groups == channels_in == channels_out:
-        return DepthwiseConv(channels_in, size, stride, rngs=rngs)
-    return conv(channels_in, channels_out, size, stride, groups=groups, rngs=rngs)
 
 
 class Layers(nnx.Module):
@@ -124,9 +106,9 @@ class DepthWise(Layers):
         folded: bool = False,
         rngs: nnx.Rngs,
     ):
-        expand = _convolution(channels_in, inner, 1, 1, rngs=rngs)
-        spatial = _convolution(inner, inner, 3, stride, inner, rngs=rngs)
-        project = _convolution(inner, channels_out, 1, 1, rngs=rngs)
+        expand = conv(channels_in, inner, 1, 1, rngs=rngs)
+        spatial = conv(inner, inner, 3, stride, groups=inner, rngs=rngs)
+        project = conv(inner, channels_out, 1, 1, rngs=rngs)
         super().__init__(
             [
                 ConvBlock(expand, inner, folded=folded, rngs=rngs),
@@ -216,9 +198,9 @@ class MobileFaceNet(nnx.Module):
         rngs: nnx.Rngs,
     ):
         narrow, wide = unit * scale, 2 * unit * scale
-        stem = _convolution(3, narrow, 3, 2, rngs=rngs)
+        stem = conv(3, narrow, 3, 2, rngs=rngs)
         if blocks[0] == 1:
-            grouped = _convolution(narrow, narrow, 3, 1, unit, rngs=rngs)
+            grouped = conv(narrow, narrow, 3, 1, groups=unit, rngs=rngs)
             second = ConvBlock(grouped, narrow, folded=folded, rngs=rngs)
         else:
             second = Residual(narrow, inner[0], blocks[0], folded=folded, rngs=rngs)
@@ -234,7 +216,7 @@ class MobileFaceNet(nnx.Module):
                 Residual(wide, inner[5], blocks[3], folded=folded, rngs=rngs),
             ]
         )
-        separate = _convolution(wide, separated, 1, 1, rngs=rngs)
+        separate = conv(wide, separated, 1, 1, rngs=rngs)
         self.conv_sep = ConvBlock(separate, separated, folded=folded, rngs=rngs)
         self.features = Head(
             FINAL_SIZE, separated, embedding_dim, folded=folded, rngs=rngs
@@ -245,6 +227,11 @@ class MobileFaceNet(nnx.Module):
         for layer in self.layers:
             x = layer(x)
         return self.features(self.conv_sep(x))
+
+    def places(self) -> Places:
+        """Say where stages and tail are."""
+        tail = ("features/layers/2", "features/layers/3")
+        return Places(tail, tuple(f"layers/{i}" for i in (1, 3, 5, 7)))
 
 
 class NamedBlock(nnx.Module):
@@ -281,13 +268,13 @@ class Bottleneck(nnx.Module):
         inner = channels_in * expansion
         self.conv = nnx.List(
             [
-                _convolution(channels_in, inner, 1, 1, rngs=rngs),
+                conv(channels_in, inner, 1, 1, rngs=rngs),
                 BatchNorm(inner, rngs=rngs),
                 PReLU(inner),
-                _convolution(inner, inner, 3, stride, inner, rngs=rngs),
+                conv(inner, inner, 3, stride, groups=inner, rngs=rngs),
                 BatchNorm(inner, rngs=rngs),
                 PReLU(inner),
-                _convolution(inner, channels_out, 1, 1, rngs=rngs),
+                conv(inner, channels_out, 1, 1, rngs=rngs),
                 BatchNorm(channels_out, rngs=rngs),
             ]
         )
@@ -320,9 +307,9 @@ class XiaoccerMobileFaceNet(nnx.Module):
         embedding_dim: int = XIAOCCER_DIM,
         rngs: nnx.Rngs,
     ):
-        first = _convolution(3, stem, 3, 2, rngs=rngs)
+        first = conv(3, stem, 3, 2, rngs=rngs)
         self.conv1 = NamedBlock(first, stem, rngs=rngs)
-        second = _convolution(stem, stem, 3, 1, stem, rngs=rngs)
+        second = conv(stem, stem, 3, 1, groups=stem, rngs=rngs)
         self.dw_conv1 = NamedBlock(second, stem, rngs=rngs)
         self.blocks = nnx.List()
         channels = stem
@@ -332,7 +319,7 @@ class XiaoccerMobileFaceNet(nnx.Module):
                 block = Bottleneck(channels, width, expansion, step, rngs=rngs)
                 self.blocks.append(block)
                 channels = width
-        separate = _convolution(channels, separated, 1, 1, rngs=rngs)
+        separate = conv(channels, separated, 1, 1, rngs=rngs)
         self.conv2 = NamedBlock(separate, separated, rngs=rngs)
         pool = GlobalDepthwiseConv(*XIAOCCER_SIZE, separated, rngs=rngs)
         self.linear7 = NamedBlock(pool, separated, linear=True, rngs=rngs)
@@ -345,56 +332,12 @@ class XiaoccerMobileFaceNet(nnx.Module):
             x = block(x)
         return self.linear1(per_image(self.linear7(self.conv2(x))))
 
-
-def blocks_of(names: Iterable[str]) -> tuple[int, ...] | None:
-    """Count arcface_torch's blocks by the names of a state dict; None if it has none.
-
-    >>> blocks_of(["layers.1.layers.0.weight", "layers.3.layers.1.layers.0.layers.0"])
-    (1, 1, 0, 0)
-    """
-    names = list(names)
-    counts = []
-    for layer in (1, 3, 5, 7):
-        pattern = rf"layers\.{layer}\.layers\.(\d+)\.layers\."
-        counts.append(len({m[1] for name in names if (m := re.match(pattern, name))}))
-    if not any(counts):
-        return None
-    return (counts[0] or 1, *counts[1:])
-
-
-def folded_order(blocks: tuple[int, int, int, int]) -> list[str]:
-    """List the weights of a folded MobileFaceNet in the order of their use.
-
-    Parameters
-    ----------
-    blocks
-        Residual blocks at each size.
-
-    Returns
-    -------
-    list of str
-        Paths of the leaves.
-    """
-
-    def block(scope: str, linear: bool = False) -> list[str]:
-        leaves = ["0/kernel", "1/bias"] + ([] if linear else ["2/slope"])
-        return [f"params/{scope}/layers/{leaf}" for leaf in leaves]
-
-    def depthwise(scope: str) -> list[str]:
-        parts = (block(f"{scope}/layers/{i}", linear=i == 2) for i in range(3))
-        return [path for part in parts for path in part]
-
-    order = block("layers/0")
-    for layer in range(1, 8):
-        scope = f"layers/{layer}"
-        count = blocks[layer // 2]
-        if layer == 1 and count == 1:
-            order += block(scope)
-        elif layer % 2:
-            for index in range(count):
-                order += depthwise(f"{scope}/layers/{index}")
-        else:
-            order += depthwise(scope)
-    order += block("conv_sep") + block("features/layers/0", linear=True)
-    order.append("params/features/layers/2/kernel")
-    return order + norm_leaves("features/layers/3")
+    def places(self) -> Places:
+        """Say where stages and tail are."""
+        # The third convolution of a block, after those of one pixel and its BatchNorm.
+        ends = before_strides([block.conv[3].stride for block in self.blocks])
+        return Places(
+            ("linear1/conv", "linear1/bn"),
+            ("dw_conv1", *(f"blocks/{i}" for i in ends)),
+            ("linear1/bn",),
+        )

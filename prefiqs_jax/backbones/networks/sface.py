@@ -16,16 +16,18 @@ import numpy as np
 from flax import nnx
 from jax import Array
 
+from prefiqs_jax.backbones.architecture import Architecture
+from prefiqs_jax.backbones.mirror import FINAL_SIZE, Shapes, last_map, mxnet_entries
 from prefiqs_jax.backbones.networks.layers import (
     BatchNorm,
-    DepthwiseConv,
     PReLU,
     conv,
     dense,
     per_image,
 )
+from prefiqs_jax.backbones.places import Places, before_strides
+from prefiqs_jax.backbones.preprocessing import Preprocessing
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.weights import transforms
 from prefiqs_jax.weights.mapping import Entry
 
 # Output channels and stride of the 13 separable convolutions, conv_2 to conv_14.
@@ -45,19 +47,11 @@ SEPARABLE = (
     (1024, 1),
 )
 STEM = 32
-FINAL_SIZE = 7
 EMBEDDING_DIM = 128
 CONV_EPSILON = 1e-3
 TAIL_EPSILON = 2e-5
 IGNORABLE = ((r"scalar_op[12]", "scaling of the pixels, done by the preprocessing"),)
 SCALING = {"scalar_op1": 127.5, "scalar_op2": 1 / 128}
-
-NORM = {
-    "params/{}/scale": "{}_gamma",
-    "params/{}/bias": "{}_beta",
-    "statistics/{}/mean": "{}_moving_mean",
-    "statistics/{}/var": "{}_moving_var",
-}
 
 
 class Unit(nnx.Module):
@@ -79,7 +73,7 @@ class SFace(nnx.Module):
         self.conv_1 = Unit(conv(3, STEM, 3, 1, rngs=rngs), STEM, rngs=rngs)
         channels = STEM
         for name, (width, stride) in _separable():
-            depthwise = DepthwiseConv(channels, 3, stride, rngs=rngs)
+            depthwise = conv(channels, channels, 3, stride, groups=channels, rngs=rngs)
             setattr(self, f"{name}_dw", Unit(depthwise, channels, rngs=rngs))
             pointwise = conv(channels, width, 1, 1, rngs=rngs)
             setattr(self, name, Unit(pointwise, width, rngs=rngs))
@@ -95,29 +89,17 @@ class SFace(nnx.Module):
             x = getattr(self, name)(getattr(self, f"{name}_dw")(x))
         return self.fc1(dense(self.pre_fc1, per_image(self.bn1(x))))
 
+    def places(self) -> Places:
+        """Say where stages and tail are."""
+        ends = before_strides([stride for _, stride in SEPARABLE])
+        # The first of them ends the part of full size, which is no stage.
+        return Places(("pre_fc1", "fc1"), tuple(f"conv_{i + 2}" for i in ends[1:]))
 
-def onnx_entries(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Entry]:
-    """Make the table from the names in OpenCV Zoo's ONNX file to the module's paths."""
-    names = ["conv_1"]
-    for name, _ in _separable():
-        names += [f"{name}_dw", name]
-    entries = {}
-    for name in names:
-        path = f"params/{name}/conv2d/kernel"
-        height, width, channels_in, channels_out = shapes[path]
-        entries[f"{name}_conv2d_weight"] = Entry(
-            path, (channels_out, channels_in, height, width), transforms.conv_kernel
-        )
-        slope = f"params/{name}/relu/slope"
-        entries[f"{name}_relu_gamma"] = Entry(slope, shapes[slope])
-        entries |= _norm_entries(f"{name}/batchnorm", f"{name}_batchnorm", shapes)
-    dense = shapes["params/pre_fc1/kernel"]
-    flatten = transforms.flatten_kernel(SEPARABLE[-1][0], FINAL_SIZE, FINAL_SIZE)
-    entries["pre_fc1_weight"] = Entry("params/pre_fc1/kernel", dense[::-1], flatten)
-    entries["pre_fc1_bias"] = Entry("params/pre_fc1/bias", dense[1:])
-    for name in ("bn1", "fc1"):
-        entries |= _norm_entries(name, name, shapes)
-    return entries
+
+def onnx_entries(shapes: Shapes) -> dict[str, Entry]:
+    """Make the table from the names in OpenCV Zoo's ONNX file, which are MXNet's."""
+    flattened = last_map(shapes, "params/pre_fc1/kernel")
+    return mxnet_entries(shapes, lambda scope: scope.replace("/", "_"), flattened)
 
 
 def check_scaling(tensors: Mapping[str, np.ndarray]) -> None:
@@ -135,14 +117,21 @@ def check_scaling(tensors: Mapping[str, np.ndarray]) -> None:
             raise InputError(message)
 
 
-def _norm_entries(
-    scope: str, name: str, shapes: Mapping[str, tuple[int, ...]]
-) -> dict[str, Entry]:
-    return {
-        key.format(name): Entry(path.format(scope), shapes[path.format(scope)])
-        for path, key in NORM.items()
-    }
-
-
 def _separable() -> list[tuple[str, tuple[int, int]]]:
     return [(f"conv_{i}", plan) for i, plan in enumerate(SEPARABLE, start=2)]
+
+
+ENTRIES = (
+    Architecture(
+        name="sface",
+        description="SFace of OpenCV Zoo: separable convolutions",
+        build=lambda rngs: SFace(rngs=rngs),
+        entries=onnx_entries,
+        ignorable=IGNORABLE,
+        preprocessing=Preprocessing(std=128.0),
+        embedding_dim=EMBEDDING_DIM,
+        licence="Apache-2.0",
+        recognises=lambda names: "conv_1_conv2d_weight" in set(names),
+        check=check_scaling,
+    ),
+)

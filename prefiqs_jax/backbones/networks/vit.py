@@ -11,15 +11,13 @@ Dosovitskiy et al. (2021). An image is worth 16×16 words. ICLR. arXiv:2010.1192
 Code: insightface recognition/arcface_torch/backbones/vit.py.
 """
 
-import re
-from collections.abc import Iterable
-
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
 from prefiqs_jax.backbones.networks.layers import BatchNorm, dense, per_image
+from prefiqs_jax.backbones.places import Places
 
 # Width and depth of each size.
 SIZES = {
@@ -37,7 +35,7 @@ EMBEDDING_DIM = 512
 LAYER_NORM_EPSILON = 1e-5
 FEATURE_EPSILON = 2e-5
 ANCHORS = ("patch_embed.proj.weight",)
-IGNORABLE = ((r".*\.num_batches_tracked", "counter of the training"),)
+BLOCK = r"(blocks)\.(\d+)\.norm1\."
 
 
 def relu6(x: Array) -> Array:
@@ -191,12 +189,6 @@ class ViT(nnx.Module):
         x = inner_norm(dense(inner, per_image(self.norm(x))))
         return outer_norm(dense(outer, x))
 
-
-def depth_of(names: Iterable[str]) -> int:
-    """Count the blocks by the names of a state dict.
-
-    >>> depth_of(["blocks.0.norm1.weight", "blocks.1.norm1.weight", "norm.weight"])
-    2
-    """
-    found = (re.match(r"blocks\.(\d+)\.norm1\.", name) for name in names)
-    return len({m[1] for m in found if m})
+    def places(self) -> Places:
+        """Say where stages and tail are."""
+        return Places(tuple(f"feature/{i}" for i in range(4)))

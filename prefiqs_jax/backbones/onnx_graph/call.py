@@ -23,18 +23,10 @@ from prefiqs_jax.weights.onnx_model import Node
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """What an operator is given.
+    """What an operator is given: its node and its inputs in order, None if left out.
 
-    Attributes
-    ----------
-    node
-        The node.
-    operands
-        Its inputs in order; None for one that is left out.
-    dtype
-        Type of the network's arithmetic.
-    image_count
-        How many images are computed side by side (each sees a batch of one).
+    ``dtype`` is the type of the network's arithmetic; ``image_count`` is how many
+    images are computed side by side (each sees a batch of one).
     """
 
     node: Node

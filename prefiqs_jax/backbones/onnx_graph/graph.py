@@ -22,16 +22,9 @@ USUAL_SIZE = 112
 
 
 class ImageInput(NamedTuple):
-    """The input of a network.
+    """The input of a network: its name in the graph, height and width, and layout.
 
-    Attributes
-    ----------
-    name
-        As the graph calls it.
-    size
-        Height and width.
-    channels_first
-        Whether the file has (batch, 3, height, width), as all but TensorFlow's have.
+    All files but TensorFlow's have (batch, 3, height, width), channels first.
     """
 
     name: str
@@ -40,20 +33,11 @@ class ImageInput(NamedTuple):
 
 
 def select(model: Model) -> tuple[ImageInput, str, Constants]:
-    """Find image, embedding and the nodes between them.
+    """Find the image, the name of the embedding, and the nodes between them.
 
-    Returns
-    -------
-    image, output
-        Where the image goes in, and the name of the embedding.
-    known
-        The constants, with the nodes that remain, in order.
-
-    Raises
-    ------
-    InputError
-        There is not one image or not one embedding, or the nodes are too old, too many,
-        out of order, or not read.
+    The constants that are given have just these nodes as ``layers``. InputError if
+    there is not one image or not one embedding, or nodes are too old, too many, out of
+    order, or not read.
     """
     if model.opset < OLDEST_OPSET:
         message = (

@@ -38,14 +38,10 @@ class Use(NamedTuple):
 class Role(NamedTuple):
     """A weight's place in the trees that masks and derivatives see.
 
-    Attributes
-    ----------
-    leaf
-        ``kernel`` (outputs last, so that it is pruned and its filters are found),
-        ``bias``, ``scale``, ``slope``, ``mean``, ``var`` (one axis each) or ``table``
-        (any shape; never pruned).
-    steps
-        From the input of the node to the leaf.
+    The leaf is called ``kernel`` (outputs last, so that it is pruned and its filters
+    are found), ``bias``, ``scale``, ``slope``, ``mean``, ``var`` (one axis each) or
+    ``table`` (any shape; never pruned); the steps lead to it from the input of the
+    node.
     """
 
     leaf: str
@@ -60,16 +56,11 @@ class Role(NamedTuple):
 def collect(
     known: Constants,
 ) -> tuple[dict[str, np.ndarray], dict[tuple[int, int], Use]]:
-    """Give every weight a name and its place.
+    """Give every weight of the nodes that run a name and its place.
 
     A tensor of the file is one leaf, however many nodes use it and whatever
     transpositions and reshapes stand between; only what is a statistic for one node
     and a parameter for another is both, since exporters merge tensors of equal values.
-
-    Parameters
-    ----------
-    known
-        Constants of the graph, and the nodes that run.
 
     Returns
     -------
@@ -101,15 +92,7 @@ def collect(
 
 
 def role(node: Node, position: int, array: np.ndarray) -> Role | None:
-    """Tell what a constant is to a node; None = a constant of the graph.
-
-    Parameters
-    ----------
-    node, position
-        The constant is its input of this number.
-    array
-        Its values.
-    """
+    """Tell what a constant is to the node that takes it; None = no weight."""
     if array.dtype.kind != "f" or not array.size:
         return None
     flat = (("reshape", (array.size,)),)
@@ -144,9 +127,6 @@ def role(node: Node, position: int, array: np.ndarray) -> Role | None:
 def view(array: Any, steps: Steps) -> Any:
     """Take the steps on a NumPy or JAX array.
 
-    Examples
-    --------
-    >>> import numpy as np
     >>> steps = ("transpose", (1, 0)), ("reshape", (3, 2, 4))
     >>> view(np.zeros((4, 6)), steps).shape
     (3, 2, 4)

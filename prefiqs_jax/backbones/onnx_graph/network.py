@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -31,25 +30,19 @@ class OnnxNetwork:
         with their outputs last, so that masks treat them as those of any backbone;
         everything with one value per channel with one axis; other learned constants
         as ``table``, which no mask prunes. A tensor that two nodes use is there once.
-    uses
-        Path of the tensor at every use, in the order of the nodes and their inputs.
-    users
-        The node of every use.
+    uses, users
+        Path of the tensor, and the node, at every use, in the order of the graph.
     apply
         ``(params, statistics, images) -> raw embeddings``: nested dicts of those
         arrays, images (batch, height, width, 3), result (batch, dim). Pure, image by
         image, in the type of its arguments (float32 or float64).
-    input_size
-        Height and width of the images.
-    embedding_dim
-        Length of an embedding.
+    input_size, embedding_dim
+        Height and width of the images; length of an embedding.
     scales_pixels
         Whether the graph itself shifts and scales pixels, so that it takes 0 to 255.
     folded
         Whether the exporter has merged BatchNorms with the convolutions before them,
         so that their weights are not those that were trained; None = not known.
-    operators
-        How often each operator runs.
     """
 
     tensors: Mapping[str, np.ndarray]
@@ -60,7 +53,6 @@ class OnnxNetwork:
     embedding_dim: int
     scales_pixels: bool
     folded: bool | None
-    operators: Counter[str]
 
 
 def read_network(path: Path) -> OnnxNetwork:
@@ -71,23 +63,12 @@ def read_network(path: Path) -> OnnxNetwork:
     path
         A .onnx file of opset 7 or later: one image in, one table of embeddings out.
 
-    Returns
-    -------
-    OnnxNetwork
-        The weights by name, and the function of weights and images.
-
     Raises
     ------
     InputError
         The file is damaged, has control flow, weights in another file, several inputs
         or outputs that may be meant, or operators that are not read: all of those are
         listed before anything is computed.
-
-    Examples
-    --------
-    >>> network = read_network(Path("glintr100.onnx"))  # doctest: +SKIP
-    >>> tree = unflatten(network.tensors)  # doctest: +SKIP
-    >>> network.apply(tree["params"], tree["statistics"], images)  # doctest: +SKIP
     """
     path = Path(path)
     model = open_model(path)
@@ -113,7 +94,6 @@ def read_network(path: Path) -> OnnxNetwork:
             embedding_dim=_embedding_dim(apply, tensors, image.size),
             scales_pixels=scales_pixels(nodes, image.name),
             folded=is_folded(nodes, uses),
-            operators=Counter(node.operator for node in nodes),
         )
 
 

@@ -36,18 +36,10 @@ MISFITS = (TypeError, ValueError, IndexError, KeyError, ArithmeticError)
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """A network without its weights.
+    """A network without its weights: nodes in order, and constants that are no weights.
 
-    Attributes
-    ----------
-    nodes
-        In order.
-    constants
-        Values that are no weights.
-    uses
-        ``(number of the node, number of its input)`` to where the weight is.
-    image, output
-        Where the image goes in, and the name of the embedding.
+    ``uses`` maps (number of the node, number of its input) to where the weight is; the
+    image goes in at ``image``, and ``output`` is the name of the embedding.
     """
 
     nodes: tuple[Node, ...]
@@ -58,7 +50,11 @@ class Program:
 
 
 def embed(program: Program, params: Params, statistics: Params, images: Any) -> Array:
-    """Compute raw embeddings.
+    """Compute raw embeddings, shape (batch, dim).
+
+    Each image runs through the graph as a batch of one, and JAX batches the operators.
+    So a batch of one that an exporter wrote into the graph (``Reshape`` to 1×25088) is
+    always right, and no operator can mix images.
 
     Parameters
     ----------
@@ -67,24 +63,8 @@ def embed(program: Program, params: Params, statistics: Params, images: Any) -> 
     params, statistics
         ``{scope: {leaf: array}}``; the statistics are cast to the type of the images.
     images
-        Shape (batch, height, width, 3), floats; their type, which must be that of
-        `params`, is the type of the arithmetic.
-
-    Returns
-    -------
-    Array
-        Shape (batch, dim).
-
-    Raises
-    ------
-    InputError
-        The images have another shape or type.
-
-    Notes
-    -----
-    Each image runs through the graph as a batch of one, and JAX batches the operators.
-    So a batch of one that an exporter wrote into the graph (``Reshape`` to 1×25088) is
-    always right, and no operator can mix images.
+        Shape (batch, height, width, 3), floats of the type of `params`, in which all is
+        computed. InputError for any other.
     """
     images = jnp.asarray(images)
     wanted = (*program.image.size, 3)
@@ -101,21 +81,10 @@ def embed(program: Program, params: Params, statistics: Params, images: Any) -> 
 
 
 def fold(known: Constants, budget: int) -> Constants:
-    """Compute the nodes that depend on constants alone.
+    """Compute the nodes that depend on constants alone, within a budget of bytes.
 
     So a weight is what a layer consumes (W·c, say), not what the file stores.
-
-    Parameters
-    ----------
-    known
-        Constants of the graph so far, and its nodes.
-    budget
-        Bytes that the new constants may take.
-
-    Raises
-    ------
-    InputError
-        They take more than the budget, or a node does not fit its inputs.
+    InputError if they take more, or a node does not fit its inputs.
     """
     values, makers = dict(known.values), dict(known.makers)
     kept = []

@@ -21,21 +21,9 @@ WIDTH = 80
 def scope_of(name: str, node: Node) -> str:
     """Return the name of the layer that a weight belongs to.
 
-    Parameters
-    ----------
-    name
-        The constant.
-    node
-        The first that uses it.
+    It is that of the constant, or, if an exporter made that up, of the first node that
+    uses it: letters, digits, ``.``, ``_`` and ``-``, but not digits alone.
 
-    Returns
-    -------
-    scope
-        Letters, digits, ``.``, ``_`` and ``-``; not digits alone. From the name of the
-        constant, or, if an exporter made that up, of the node.
-
-    Examples
-    --------
     >>> node = Node("Conv", "/layer1/layer1.0/conv1/Conv", (), ("y",), {}, 17)
     >>> scope_of("layer1.0.conv1.weight", node), scope_of("onnx::Conv_193", node)
     ('layer1.0.conv1', 'layer1.0.conv1')

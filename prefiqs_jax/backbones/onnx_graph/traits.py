@@ -35,23 +35,13 @@ def is_folded(
     """Tell whether an exporter has merged BatchNorms with the convolutions before them.
 
     Weights that were merged are not those that were trained: magnitudes rank them
-    otherwise.
+    otherwise. `weights` has (number of the node, number of its input) of every weight.
 
-    Parameters
-    ----------
-    nodes
-        In order.
-    weights
-        ``(number of the node, number of its input)`` of every weight.
-
-    Returns
-    -------
-    bool or None
-        False if no convolution has a bias without a BatchNorm behind it, as what was
-        merged has. True if kernel and bias of such a convolution have names that an
-        exporter made up, in a file that keeps the names of other layers: PyTorch's
-        exporter names what it merges anew, and a bias that was always there keeps its
-        own. None, not known, in every other case.
+    False if no convolution has a bias without a BatchNorm behind it, as what was merged
+    has. True if kernel and bias of such a convolution have names that an exporter made
+    up, in a file that keeps the names of other layers: PyTorch's exporter names what it
+    merges anew, and a bias that was always there keeps its own. None, not known, in
+    every other case.
     """
     names, users = defaultdict(list), defaultdict(list)
     for number, position in weights:

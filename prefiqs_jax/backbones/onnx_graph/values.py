@@ -81,14 +81,8 @@ def lift(value: Value, others: Sequence[Value], dtype: Any) -> Value:
 def combine(function: Callable[..., Any], values: Sequence[Value], dtype: Any) -> Value:
     """Apply a function element by element, with broadcasting.
 
-    Parameters
-    ----------
-    function
-        Takes arrays whose shapes broadcast.
-    values
-        Its arguments; if all are known, so is the result.
-    dtype
-        Type of the network's arithmetic, which known numbers take on.
+    If all values are known, so is the result; known numbers that meet others take on
+    `dtype`, the type of the network's arithmetic.
     """
     shape = np.broadcast_shapes(*map(shape_of, values))
     if all(map(is_known, values)):

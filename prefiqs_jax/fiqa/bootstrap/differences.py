@@ -1,4 +1,4 @@
-"""Which qualities differ in their areas, as far as the comparisons at hand can tell."""
+"""Tables of areas under the curve, and of their differences between qualities."""
 
 import itertools
 from collections.abc import Sequence
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.fiqa.bootstrap.intervals import check_level, interval
+from prefiqs_jax.fiqa.bootstrap.intervals import interval
 from prefiqs_jax.fiqa.bootstrap.replicates import Replicates
+from prefiqs_jax.statistics.jackknife import check_level
 from prefiqs_jax.statistics.simultaneous import simultaneous_intervals
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ def difference_table(
     reference
         Quality that the others are compared to; by default, all are, each with each.
     level
-        Coverage of the intervals, in (0, 1).
+        Coverage of the intervals, in (0, 1); when they are too narrow, and so mark too
+        much, says :func:`edc_replicates`.
     simultaneous
         Let ``level`` hold for all differences of this table together (max-t, see
         :func:`~prefiqs_jax.statistics.simultaneous.simultaneous_intervals`): the more
@@ -92,11 +94,6 @@ def difference_table(
     InputError
         If there are fewer than two qualities, no such reference, the level is out of
         its range, or the replicates are of several calls.
-
-    Notes
-    -----
-    When intervals are too narrow says :func:`edc_replicates`; an interval that is,
-    marks too much.
 
     Examples
     --------
@@ -156,7 +153,7 @@ def _units(part: Replicates) -> dict[str, Any]:
 
 
 def _compared(names: tuple[str, ...], reference: str | None) -> list[tuple[int, int]]:
-    """Say which quality is compared to which."""
+    """List the pairs of qualities that are compared."""
     if len(names) < 2:
         message = f"there are only the qualities {list(names)}; give at least two"
         raise InputError(message)

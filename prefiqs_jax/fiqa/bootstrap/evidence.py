@@ -1,4 +1,4 @@
-"""Whether a set has errors enough to tell one quality from another."""
+"""Whether a benchmark has enough errors to compare qualities."""
 
 from typing import NamedTuple
 
@@ -39,7 +39,7 @@ class Evidence(NamedTuple):
 
 
 def error_evidence(pairs: Pairs, identities: ArrayLike | None, curve: EDC) -> Evidence:
-    """Count the false non-matches before any discard, and of how many they are.
+    """Count the false non-matches before any discard, and the units that they involve.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def error_evidence(pairs: Pairs, identities: ArrayLike | None, curve: EDC) -> Ev
 
 
 def _fewest(sides: Integer[np.ndarray, "errors 2"]) -> int:
-    """Bound from below how many units it takes to have one in every error."""
+    """Compute a lower bound of the minimum vertex cover of the errors."""
     for count in range(FEWEST_UNITS):
         if _are_of(sides, count):
             return count
@@ -91,7 +91,7 @@ def _fewest(sides: Integer[np.ndarray, "errors 2"]) -> int:
 
 
 def _are_of(sides: Integer[np.ndarray, "errors 2"], count: int) -> bool:
-    """Tell whether so many units have one in every error."""
+    """Return whether ``count`` units cover every error."""
     if not len(sides):
         return True
     # One of the two of any error is among them.

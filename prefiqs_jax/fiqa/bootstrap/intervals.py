@@ -1,7 +1,7 @@
-"""Intervals of error-versus-discard curves, by identity, and paired."""
+"""Confidence intervals of error-versus-discard curves, and of paired differences."""
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -13,6 +13,7 @@ from prefiqs_jax.fiqa.bootstrap.resampling import Method, Unit
 from prefiqs_jax.fiqa.discard.protocol import Protocol
 from prefiqs_jax.fiqa.verification.pairs import Pairs
 from prefiqs_jax.statistics import jackknife_interval, percentile_interval
+from prefiqs_jax.statistics.jackknife import check_level
 
 
 class Interval(NamedTuple):
@@ -71,10 +72,10 @@ def edc_intervals(
     max_discard: float = 0.3,
     replicates: int = 500,
     seed: int = 0,
-    method: Method | None = None,
+    method: str | None = None,
     level: float = 0.95,
 ) -> dict[str, EDCBand]:
-    """Estimate how far error-versus-discard curves depend on who was photographed.
+    """Compute error-versus-discard curves with confidence intervals.
 
     One protocol, rate and limit of :func:`edc_replicates`, which says what a replicate
     is and how often these intervals cover, turned into bands by :func:`edc_bands`. All
@@ -85,12 +86,8 @@ def edc_intervals(
     ----------
     pairs, identities, quality, discard_fraction, replicates, seed, method
         As for :func:`edc_replicates`.
-    fmr
-        False match rate that sets the threshold, in (0, 1).
-    protocol
-        "fiqat", "crfiqa", "proportional", or a :class:`Protocol` of your own.
-    max_discard
-        Upper limit of the areas, in (0, 1].
+    fmr, protocol, max_discard
+        As for :func:`edc_replicates`, one of each.
     reference, level
         As for :func:`edc_bands`.
 
@@ -109,8 +106,6 @@ def edc_intervals(
     References
     ----------
     Efron & Tibshirani (1993). An Introduction to the Bootstrap, chapters 8 and 13.
-    Bolle, Ratha & Pankanti (2004). Error analysis of pattern recognition systems: the
-    subsets bootstrap. Computer Vision and Image Understanding 93.
 
     Examples
     --------
@@ -215,35 +210,21 @@ def interval(
     method: Method,
     kind: Literal["area", "rate", "difference"],
 ) -> Interval:
-    """Take the first as the value, and make an interval of its replicates.
+    """Compute the interval of a value, the first, from its replicates.
 
-    Parameters
-    ----------
-    values
-        Shape (1 + replicates,) or (1 + replicates, points). Bootstrap replicates that
-        are NaN are left out; one of the jackknife makes the interval NaN.
-    level
-        Coverage, in (0, 1).
-    method
-        That made the replicates: "jackknife" for its interval with Student's quantile,
-        "bootstrap" for percentiles.
-    kind
-        What it is. The jackknife interval of an area is that of its logarithm, whose
-        distribution is nearer to symmetric, where none is 0. Areas are at least 0 and
-        rates at most 1: there an interval ends, which does not change what it covers.
+    Bootstrap replicates that are NaN are left out of their percentiles; one of the
+    jackknife makes its interval, with Student's quantile, NaN. That of an area is the
+    interval of its logarithm, whose distribution is nearer to symmetric, where none is
+    0. Areas are at least 0 and rates at most 1: there an interval ends, which does not
+    change what it covers. An area or rate that is 0, and so in the replicates, has NaN
+    for ends: without an error, none of them shows how many there might be.
 
-    Returns
-    -------
-    Interval
-        Shape () or (points,). An area or rate that is 0, and so in the replicates, has
-        NaN for ends: without an error, none of them shows how many there might be.
-
-    Examples
-    --------
     >>> replicates = np.array([49.0, *range(101)])
     >>> [float(x) for x in interval(replicates, 0.5, "bootstrap", "area")]
     [49.0, 25.0, 75.0]
     """
+    low: Any  # a float or an array
+    high: Any
     if method == "bootstrap":
         columns = values[1:].reshape(len(values) - 1, -1).T
         found = np.array([percentile_interval(column, level) for column in columns])
@@ -261,13 +242,6 @@ def interval(
     if kind == "rate":
         high = np.minimum(high, 1)
     return Interval(values[0], low, high)
-
-
-def check_level(level: float) -> None:
-    """Raise InputError unless a level of coverage lies in (0, 1)."""
-    if not 0 < level < 1:
-        message = f"level={level}: give a level between 0 and 1"
-        raise InputError(message)
 
 
 def _check_names(names: tuple[str, ...], reference: str | None, level: float) -> str:

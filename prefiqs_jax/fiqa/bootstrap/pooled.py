@@ -1,4 +1,4 @@
-"""All comparisons in the order of one quality, and how their weights add up.
+"""All comparisons in the order of one quality, with cumulative weights.
 
 A bootstrap replicate discards a share of its own comparisons. Where that ends is found
 without a list of 15 million weights per replicate: weights are summed in blocks, for
@@ -41,12 +41,8 @@ class PooledOrder(NamedTuple):
     ) -> Order:
         """Give the order of one replicate.
 
-        Parameters
-        ----------
-        before
-            Shape (1 + blocks,): its row of :func:`weight_before`.
-        weight
-            Shape (units + 1,): how often each unit was drawn.
+        ``before`` is its row of :func:`weight_before`, ``weight`` how often each unit
+        was drawn.
         """
 
         @functools.cache
@@ -78,18 +74,8 @@ def pooled_order(
 ) -> PooledOrder:
     """Sort all comparisons by the lower quality of their images.
 
-    Parameters
-    ----------
-    pairs, units
-        Comparisons, and what is drawn.
-    image_quality
-        Shape (images,).
-
-    Returns
-    -------
-    PooledOrder
-        At most 8 bytes a comparison, and up to 16 while they are sorted: by ranks of
-        images, which are whole numbers, not by qualities of comparisons.
+    Takes at most 8 bytes a comparison, and up to 16 while they are sorted: by ranks of
+    images, which are whole numbers, not by qualities of comparisons.
     """
     count = len(pairs.first)
     distinct, rank = np.unique(image_quality, return_inverse=True)
@@ -111,20 +97,7 @@ def pooled_order(
 def weight_before(
     one: NDArray[np.integer], other: NDArray[np.integer], weights: NDArray[np.float32]
 ) -> Float[np.ndarray, "replicates starts"]:
-    """Sum the weights of the comparisons before each block, and of all.
-
-    Parameters
-    ----------
-    one, other
-        Shape (comparisons,): their units.
-    weights
-        Shape (replicates, units + 1).
-
-    Returns
-    -------
-    ndarray
-        Shape (replicates, 1 + blocks), whole numbers.
-    """
+    """Sum the weights of the comparisons before each block, and of all."""
     table = np.ascontiguousarray(weights.T)
     before = np.zeros((-(-len(one) // BLOCK) + 1, len(weights)))
     size = max(1, _AT_ONCE // len(weights))

@@ -35,8 +35,8 @@ from prefiqs_jax.fiqa.discard.discard import pair_quality
 from prefiqs_jax.fiqa.discard.edc import quiet_edc
 from prefiqs_jax.fiqa.discard.levels import Rate, first_length, most_similar
 from prefiqs_jax.fiqa.discard.protocol import Protocol
-from prefiqs_jax.fiqa.discard.reading import ROUNDING, area_under, read_curve
 from prefiqs_jax.fiqa.discard.steps import fnmr_left, step_errors
+from prefiqs_jax.fiqa.discard.summary import ROUNDING, area_under, read_curve
 from prefiqs_jax.fiqa.verification.pairs import Pairs
 
 # Numbers of one table of replicates held at once: 128 MB in float32.
@@ -69,7 +69,7 @@ class Setting(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """What does not depend on the quality."""
+    """Comparisons, settings and replicates: all that is shared by the qualities."""
 
     pairs: Pairs
     units: Units
@@ -126,15 +126,14 @@ class _Listed(NamedTuple):
 
 
 class _Sample(NamedTuple):
-    """What depends on the quality, but not on the replicate."""
+    """What is shared by the replicates of one quality."""
 
     pooled: PooledOrder | None
     mated: dict[bool, _Listed]
     """By rising similarity, with places among all comparisons, or among the mated."""
     group_start: NDArray[np.intp]
     """Where each group of equal quality starts among the mated."""
-    pair_quality: NDArray[np.float64] | None
-    """Quality of each comparison, if a list must be repeated."""
+    image_quality: NDArray[np.float64]
 
 
 def curves_of_quality(
@@ -144,20 +143,9 @@ def curves_of_quality(
 ) -> Float[np.ndarray, "draws settings columns"]:
     """Compute the curves of one quality for every setting, on every replicate.
 
-    Parameters
-    ----------
-    evaluation
-        Comparisons, settings, draws, and where to read.
-    image_quality
-        Shape (images,), higher = better.
-    totals
-        As ``total_weights`` gives them; None if a setting is pooled, which tells.
-
-    Returns
-    -------
-    ndarray
-        Shape (1 + replicates, settings, points + limits): FNMR, then areas; first, on
-        the comparisons as they are.
+    ``totals`` are those of ``total_weights``; None if a setting is pooled, which knows
+    them. Columns are FNMR at the grid, then areas; the first draw is the comparisons as
+    they are.
     """
     pairs, units = evaluation.pairs, evaluation.units
     sample = _sample(evaluation, image_quality)
@@ -201,22 +189,16 @@ def _sample(evaluation: Evaluation, image_quality: NDArray[np.float64]) -> _Samp
     if evaluation.needs_pooled():
         every = pooled_order(pairs, evaluation.units, image_quality)
         mated[True] = among_mated._replace(place=every.place[similar])
-    repeated = any(setting.is_repeated for setting in evaluation.settings)
-    return _Sample(
-        every,
-        mated,
-        among_ties.group_start,
-        pair_quality(image_quality, pairs) if repeated else None,
-    )
+    return _Sample(every, mated, among_ties.group_start, image_quality)
 
 
 def _top(evaluation: Evaluation, order: PooledOrder | None, length: int) -> _Listed:
     """List the most similar non-mated comparisons."""
     pairs = evaluation.pairs
-    top = most_similar(pairs.similarity, pairs.mated, length)
-    one, other = sides(pairs, evaluation.units, top.row)
-    place = top.row if order is None else order.place[top.row]
-    return _Listed(top.similarity, one, other, place, top.is_all)
+    top, is_all = most_similar(pairs.similarity, pairs.mated, length)
+    one, other = sides(pairs, evaluation.units, top)
+    place = top if order is None else order.place[top]
+    return _Listed(pairs.similarity[top], one, other, place, is_all)
 
 
 def _replicate(
@@ -268,7 +250,7 @@ def _curve(
     rate: Rate,
     steps: NDArray[np.float64],
 ) -> Curve | None:
-    """Compute one curve, or None if the list of most similar ones is too short."""
+    """Compute one curve; None if the list of most similar ones is too short."""
     switches = rate.switches
     non_mated = total - mated.weight.sum()
     if order.total == 0 or (switches.threshold == "fixed" and non_mated == 0):
@@ -301,7 +283,7 @@ def _repeated_curve(
     setting: Setting,
     weight: NDArray[np.float32],
 ) -> Curve:
-    """Write out the list in which comparisons are repeated, and compute its curve."""
+    """Compute the curve of the list in which comparisons are repeated."""
     pairs = evaluation.pairs
     one, other = sides(pairs, evaluation.units, slice(None))
     copies = (weight[one] * weight[other]).astype(np.intp)
@@ -309,15 +291,8 @@ def _repeated_curve(
     mated = pairs.mated[row]
     if mated.all() or not mated.any():
         return _unknown(setting.switches)
-    quality = sample.pair_quality
-    assert quality is not None  # of a setting that is repeated
+    quality = pair_quality(sample.image_quality, pairs)[row]
     curve = quiet_edc(
-        pairs.similarity[row],
-        mated,
-        quality[row],
-        setting.fmr,
-        None,
-        None,
-        setting.switches,
+        pairs.similarity[row], mated, quality, setting.fmr, protocol=setting.switches
     )
     return curve.discard_fraction, curve.fnmr

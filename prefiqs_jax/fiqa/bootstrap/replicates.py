@@ -22,6 +22,7 @@ from prefiqs_jax.fiqa.bootstrap.resampling import (
 )
 from prefiqs_jax.fiqa.checks import (
     check_fmr,
+    check_max_discard,
     checked_mated,
     checked_quality,
     checked_values,
@@ -29,7 +30,7 @@ from prefiqs_jax.fiqa.checks import (
 from prefiqs_jax.fiqa.discard.cuts import GRID
 from prefiqs_jax.fiqa.discard.discard import images_compared
 from prefiqs_jax.fiqa.discard.protocol import Protocol, find_protocol
-from prefiqs_jax.fiqa.discard.reading import ROUNDING
+from prefiqs_jax.fiqa.discard.summary import ROUNDING
 from prefiqs_jax.fiqa.verification.pairs import Pairs
 
 PERCENT = np.arange(96) / 100
@@ -80,21 +81,14 @@ class Replicates(NamedTuple):
 
 
 def few_told(unit: Unit, count: int, words: str) -> str | None:
-    """Say so if intervals of so few units contain the truth less often than they say.
+    """Return a warning if intervals of so few units cover less often than stated.
 
-    Parameters
-    ----------
-    unit, count
-        What was resampled, and how many.
-    words
-        What they are called, in the plural.
+    ``unit`` and ``count`` are what was resampled, and how many; ``words`` their plural.
 
-    Examples
-    --------
     >>> few_told("identity", 20, "people")
     >>> few_told("comparison", 50, "comparisons")
     'intervals of 50 comparisons contain the truth less often than 95 %; take at least \
-200'
+    200'
     """
     least, what = FEW_OTHERS, "intervals"
     if unit == "identity":
@@ -119,7 +113,7 @@ def edc_replicates(
     max_discards: Sequence[float] = (0.3,),
     replicates: int = 500,
     seed: int = 0,
-    method: Method | None = None,
+    method: str | None = None,
 ) -> tuple[Replicates, ...]:
     """Compute the curves of several qualities on replicates.
 
@@ -137,10 +131,8 @@ def edc_replicates(
         (or comparisons, if none share an image), and ``unit`` of the result says so.
     quality
         Image qualities by name, each of shape (images,), higher = better.
-    fmrs
-        False match rates that set the threshold, each in (0, 1).
-    protocols
-        Names or records.
+    fmrs, protocols
+        False match rates that set the threshold, each in (0, 1); names or records.
     discard_fraction
         Shape (points,): where to read the curves, in [0, 1), at most 0.95 for protocols
         with a grid of steps.
@@ -175,36 +167,23 @@ def edc_replicates(
     w_i · w_j: each copy of one meets each copy of the other. A mated one of i weighs
     w_i, not w_i²: a copy stands for a person of its own, with that person's own mated
     comparisons; between two copies there is none. Of images, a comparison weighs the
-    product of its images' weights. All weighted counts equal those of the list in which
-    each comparison is repeated as often as its weight says, and so do the curves.
+    product of its images' weights. Curves equal those of the list in which each
+    comparison is repeated as often as its weight says; other settings than those of the
+    presets are computed on that list itself, which takes a sort per replicate.
 
-    Comparisons are sorted once per quality. A replicate then sees the mated ones, as
-    many of the most similar non-mated as its threshold takes, and with "crfiqa" a
-    weight for each image's comparisons. Other settings than those of the presets are
-    computed on the repeated list itself, which takes a sort per replicate.
-
-    Which method: ``experiments/coverage_pauc.py`` counts how often 95 % intervals
-    cover, for people who differ, at FMR 1e-2 and 1e-3. The bootstrap's fall short with
-    few people (a paired difference of 8 people: 66.6 %). The jackknife's, with
-    Student's quantile, hold areas (of the logarithm) with 97 to 100 % for 8 and 10
-    people, 97 to 99 % for 20 and 94 to 96 % for 40; each difference with 81 to 99.7 %,
-    92 to 99.7 % and 92 to 99 %; a family of four differences (max-t) with 79 to 87 %,
-    93 to 94 % and 96 to 97 %. With 100 people both cover, and the bootstrap does not
-    cost more with more.
-
-    Images and comparisons are drawn, however few: whole lists of them change by so
-    little without one that the jackknife does not see the threshold move. For 100
-    comparisons that share nothing (50 of each kind, FMR 0.1, "fiqat") the jackknife
-    held an area with 75.5 % and a difference with 76 %, the bootstrap with 90.5 and
-    76 %; for 200, 87.5 and 87.5 %, against 94.5 and 90.5 %.
+    The method is chosen by how often 95 % intervals cover (``coverage_pauc.py`` in
+    ``experiments``, at FMR 1e-2 and 1e-3). With few people the bootstrap's fall short
+    (a paired difference of 8 people: 66.6 %); the jackknife's, with Student's quantile,
+    hold areas (of the logarithm) with 94 to 100 % from 8 people on, each difference
+    with 81 to 99.7 % for 8 and 10 people and 92 % or more from 20 on. With 100 people
+    both cover. Of images and comparisons the jackknife does not see the threshold move:
+    they are drawn.
 
     When not to trust it: with fewer than ``FEW_UNITS`` identities or ``FEW_OTHERS``
     images or comparisons the intervals are too narrow, and with few false non-matches
     they are coarse. Drawing images that are not independent (several of a person) makes
     intervals too narrow as well. Where each of many images is in few comparisons,
-    products of weights vary more than the comparisons do: intervals of the bootstrap
-    are then too wide, by up to about √3 (Owen; 1.7 to 1.9 was seen where each image is
-    in one mated and one non-mated comparison).
+    intervals of the bootstrap are too wide, by up to about √3 (Owen).
 
     References
     ----------
@@ -295,12 +274,7 @@ def _checked(
         )
         raise InputError(message)
     for limit in max_discards:
-        if not 0 < limit <= last + ROUNDING:
-            message = (
-                f"max_discard={limit} is outside (0, {last:g}]: it is a fraction, on "
-                "the curve"
-            )
-            raise InputError(message)
+        check_max_discard(limit, last)
     if replicates < 1:
         message = f"replicates={replicates}: give at least 1 replicate"
         raise InputError(message)

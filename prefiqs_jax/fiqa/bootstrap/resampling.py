@@ -1,4 +1,4 @@
-"""What is resampled, and how often each comparison then counts.
+"""Resampling units, and the weight of each comparison in a replicate.
 
 Comparisons that share a person, or an image, are no independent evidence. So persons
 are left out or drawn, or images where nobody says who is on them, and each comparison
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.fiqa.verification.pairs import Pairs, identity_codes
-from prefiqs_jax.statistics import bootstrap_weights
+from prefiqs_jax.statistics import bootstrap_weights, deletion_groups, without_each
 
 Unit = Literal["identity", "image", "comparison"]
 Method = Literal["jackknife", "bootstrap"]
@@ -54,27 +54,11 @@ class Units(NamedTuple):
 
 
 def find_units(pairs: Pairs, identities: ArrayLike | None) -> Units:
-    """Say what to draw: identities if they are known, else images, or comparisons.
+    """Find the resampling units: identities if known, else images, or comparisons.
 
-    Parameters
-    ----------
-    pairs
-        Comparisons of images, or of templates.
-    identities
-        Shape (images,): who is on each image (template), or None if unknown.
+    Raises InputError if the comparisons contradict the identities, or name images
+    beyond them. Only units that occur in the comparisons count.
 
-    Returns
-    -------
-    Units
-        Only those that occur in the comparisons.
-
-    Raises
-    ------
-    InputError
-        If the comparisons contradict the identities, or name images beyond them.
-
-    Examples
-    --------
     >>> pairs = Pairs(*np.array([[0, 1], [1, 2]]), np.ones(2), np.array([True, False]))
     >>> find_units(pairs, None).kind, find_units(pairs, ["ann", "ann", "bob"]).size
     ('image', 2)
@@ -86,24 +70,23 @@ def find_units(pairs: Pairs, identities: ArrayLike | None) -> Units:
         if times.max() == 1:
             return Units("comparison", len(pairs.first), np.zeros(0, np.int32))
         codes = np.cumsum(times > 0) - 1
-        return _typed(Units("image", int(codes[-1]) + 1, codes))
-    known = identity_codes(identities, np.size(identities)).astype(np.int32)
-    if images > len(known):
-        message = (
-            f"the pairs have image {images - 1}, but there are {len(known)} identities"
-        )
-        raise InputError(message)
-    occurs = np.zeros(int(known.max()) + 1, np.bool_)
-    for part in blocks(len(pairs.first)):
-        one, other = known[pairs.first[part]], known[pairs.second[part]]
-        _check_mated(pairs, part, one, other)
-        occurs[one] = True
-        occurs[other] = True
-    codes = (np.cumsum(occurs) - 1)[known]
-    return _typed(Units("identity", int(occurs.sum()), codes))
-
-
-def _typed(units: Units) -> Units:
+        units = Units("image", int(codes[-1]) + 1, codes)
+    else:
+        known = identity_codes(identities, np.size(identities)).astype(np.int32)
+        if images > len(known):
+            message = (
+                f"the pairs have image {images - 1}, but there are {len(known)} "
+                "identities"
+            )
+            raise InputError(message)
+        occurs = np.zeros(int(known.max()) + 1, np.bool_)
+        for part in blocks(len(pairs.first)):
+            one, other = known[pairs.first[part]], known[pairs.second[part]]
+            _check_mated(pairs, part, one, other)
+            occurs[one] = True
+            occurs[other] = True
+        codes = (np.cumsum(occurs) - 1)[known]
+        units = Units("identity", int(occurs.sum()), codes)
     return units._replace(code=units.code.astype(units.dtype))
 
 
@@ -121,18 +104,6 @@ def sides(
     A copy of an identity is a person of its own, with that person's own mated
     comparisons, and none with another copy: a mated one weighs w_i, not w_i². Its other
     side is the unit after the last, whose weight is always 1.
-
-    Parameters
-    ----------
-    pairs, units
-        Comparisons, and what is drawn.
-    rows
-        Which comparisons.
-
-    Returns
-    -------
-    tuple of ndarray
-        Numbers of units for the first and second side of each.
     """
     if units.kind == "comparison":
         if isinstance(rows, slice):
@@ -148,35 +119,21 @@ def sides(
 def weight_chunks(
     units: Units, draws: Draws, size: int
 ) -> Iterator[Float[np.ndarray, "replicates units"]]:
-    """Give the weights of the units: all 1 first, then those of the replicates.
+    """Yield the weights of the units: all 1 first, then those of the replicates.
 
-    Parameters
-    ----------
-    units
-        What is resampled.
-    draws
-        How; the weights do not depend on ``size``.
-    size
-        Replicates of a chunk.
-
-    Yields
-    ------
-    ndarray
-        Shape (replicates, units + 1), float32; the last column is 1.
+    They do not depend on ``size``, the replicates of a chunk; the last column is 1.
     """
     yield np.ones((1, units.size + 1), np.float32)
     rng = np.random.default_rng(draws.seed)
     everyone = np.arange(units.size)
-    group = everyone
-    if draws.method == "jackknife" and draws.replicates < units.size:
-        group = rng.permutation(units.size) % draws.replicates
+    groups = deletion_groups(everyone, draws.replicates, draws.seed)
     for start in range(0, draws.replicates, size):
         count = min(size, draws.replicates - start)
         chunk = np.ones((count, units.size + 1), np.float32)
         if draws.method == "bootstrap":
             chunk[:, :-1] = bootstrap_weights(everyone, count, rng)
         else:
-            chunk[:, :-1] = group != np.arange(start, start + count)[:, None]
+            chunk[:, :-1] = without_each(groups, start, start + count)
         yield chunk
 
 

@@ -1,4 +1,4 @@
-"""Which comparisons each step of a curve discards, and what becomes of ties there.
+"""Which comparisons each step of a curve discards, and how ties are counted.
 
 A step ends somewhere in the order of quality. Where it ends inside a group of equal
 quality, the order within the group is arbitrary: of ``size`` tied comparisons, ``kept``
@@ -34,11 +34,9 @@ class Counted(NamedTuple):
     place: Int[np.ndarray, " comparisons"]
     """Where each stands in the order of discard."""
 
-    def keep(self, rows: NDArray[np.intp], factor: NDArray[np.number]) -> "Counted":
-        """Keep some, each counted so many times more."""
-        return Counted(
-            self.similarity[rows], self.weight[rows] * factor, self.place[rows]
-        )
+    def take(self, rows: NDArray[np.intp]) -> "Counted":
+        """Take some of them."""
+        return Counted(*(column[rows] for column in self))
 
 
 class Cut(NamedTuple):
@@ -68,12 +66,7 @@ class Cut(NamedTuple):
     ) -> tuple[Num[np.ndarray, " steps"], Num[np.ndarray, " steps"]]:
         """Weigh those that stay for sure at each step, and those tied at its cut.
 
-        Parameters
-        ----------
-        place
-            Shape (comparisons,): places in the order of quality, in any order.
-        weight
-            Shape (comparisons,); 1 each by default.
+        ``place`` are the places of some comparisons in the order of quality.
         """
         cuts = np.stack([self.start, self.end])
         if weight is None:
@@ -115,8 +108,6 @@ class Order(NamedTuple):
 def group_bounds(in_order: NDArray[np.number]) -> Int[np.ndarray, " starts"]:
     """Find where groups of equal values start, and the last one ends.
 
-    Examples
-    --------
     >>> group_bounds(np.array([1, 1, 4]))
     array([0, 2, 3])
     """
@@ -164,17 +155,10 @@ def discard_steps(
 
 
 def cut_at(order: Order, gone: NDArray[np.intp], ties: str) -> Cut:
-    """Find where discards of given weights end.
+    """Find where discards of the weights ``gone`` end, with ``ties`` as in a Protocol.
 
-    Parameters
-    ----------
-    order
-        The comparisons.
-    gone
-        Shape (steps,): weight to discard.
-    ties
-        As in a :class:`Protocol`. If "listed", a cut may end between the copies of one
-        comparison, which then stays in part; if "group", less may go.
+    If "listed", a cut may end between the copies of one comparison, which then stays in
+    part; if "group", less may go.
     """
     start = order.place_of(gone)
     end = np.minimum(start + 1, order.group_start[-1])

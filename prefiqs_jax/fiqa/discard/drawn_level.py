@@ -32,7 +32,7 @@ class Part(NamedTuple):
 
 
 class Tie(NamedTuple):
-    """What is known of the group of ties at a cut."""
+    """Weights of the group of ties at a cut."""
 
     kept: float
     """Weight of those that stay, of either kind."""
@@ -86,26 +86,12 @@ def drawn_level(
 ) -> Level | None:
     """Average the threshold and the false non-matches over 256 orders of ties.
 
-    Parameters
-    ----------
-    groups
-        The most similar non-mated comparisons, by falling similarity.
-    begin
-        The first of them in doubt, see :func:`first_in_doubt`.
-    mated, tie, rate
-        As for :func:`~prefiqs_jax.fiqa.discard.expected_level.expected_level`.
-    seed
-        For the orders. They are drawn group by group, by falling similarity: the order
-        of the list does not matter, nor does how much of it is given.
+    ``groups`` are the most similar non-mated comparisons, by falling similarity, of
+    which ``begin`` is the first in doubt, see :func:`first_in_doubt`. The orders are
+    drawn group by group: neither the order of the list matters, nor how much of it is
+    given. None if it ends before the threshold is known; NaN if no order keeps a
+    non-mated comparison.
 
-    Returns
-    -------
-    Level or None
-        None if the list ends before the threshold is known; NaN if no order keeps a
-        non-mated comparison.
-
-    Notes
-    -----
     Each order of the non-mated comparisons is drawn exactly. Mated ones stay by their
     chance, independently of each other and of the non-mated ones.
     """
@@ -171,7 +157,7 @@ def _draw(
 
 
 class _Mated:
-    """Threshold and false non-matches where it is known what matches."""
+    """Threshold and false non-matches, given the last similarity that matches."""
 
     def __init__(self, mated: Part, switches: Protocol) -> None:
         self.switches = switches

@@ -55,7 +55,7 @@ class EDC(NamedTuple):
 
     @property
     def is_zero_fmr(self) -> Bool[np.ndarray, " steps"]:
-        """Whether the FMR asked for is finer than the non-mated comparisons can tell.
+        """Whether the FMR asked for is finer than the non-mated comparisons resolve.
 
         The threshold then allows no false match at all (ZeroFMR). With a fixed
         threshold, all non-mated comparisons count at each step. Nowhere if the
@@ -133,15 +133,12 @@ def edc(
     (:mod:`prefiqs_jax.fiqa.discard.expected_level`): off by less than one comparison,
     unless few are left. Where similarities tie as well at such a threshold (integer
     scores, repeated comparisons), the mean is over 256 orders, whose seed is fixed: its
-    standard error is a sixteenth of the standard deviation between orders (1000 + 1000
-    integer scores, five levels of quality, FMR 1e-2: 0.1 % of the area). No curve
+    standard error is a sixteenth of the standard deviation between orders. No curve
     depends on the order of the list, to rounding.
 
-    Sorting by quality is all that costs more than linear time. When not to trust it:
-    the larger the discard, the fewer false non-matches it rests on (see
-    ``mated_count``), an FMR that the non-mated comparisons left do not resolve (see
-    ``is_zero_fmr``), and with "crfiqa" the threshold drifts, so the FMR at the first
-    threshold drifts as well.
+    When not to trust it: the larger the discard, the fewer false non-matches it rests
+    on (see ``mated_count``), an FMR that the non-mated comparisons left do not resolve
+    (see ``is_zero_fmr``), and with "crfiqa" the threshold drifts.
 
     References
     ----------
@@ -172,7 +169,7 @@ def edc(
 
 
 def tie_warning(curve: EDC) -> str | None:
-    """Say so if more than 1 % of the comparisons tie in quality at a cut."""
+    """Return a warning if more than 1 % of the comparisons tie in quality at a cut."""
     most = float(curve.tied_fraction.max())
     if most <= _MANY_TIES:
         return None
@@ -188,11 +185,11 @@ def quiet_edc(
     mated: ArrayLike,
     pair_quality: ArrayLike,
     fmr: float,
-    fnmr0: float | None,
-    threshold: float | None,
-    protocol: str | Protocol,
+    fnmr0: float | None = None,
+    threshold: float | None = None,
+    protocol: str | Protocol = "crfiqa",
 ) -> EDC:
-    """Compute what :func:`edc` does, without its warning."""
+    """Compute what :func:`edc` does, without its warnings."""
     name, switches = find_protocol(protocol)
     source = _threshold_from(fmr, fnmr0, threshold, switches)
     by_fmr = source.startswith("FMR")
@@ -236,7 +233,7 @@ def quiet_edc(
 def _threshold_from(
     fmr: float, fnmr0: float | None, threshold: float | None, switches: Protocol
 ) -> str:
-    """Check what sets the threshold, and say it in words."""
+    """Check what sets the threshold, and describe it."""
     if fnmr0 is None and threshold is None:
         check_fmr(fmr)
         return f"FMR {fmr:g}"
@@ -258,7 +255,7 @@ def _threshold_from(
 
 
 class _Plan(NamedTuple):
-    """What goes at each step."""
+    """What each step discards."""
 
     fraction: NDArray[np.float64]
     place: NDArray[np.int32]
@@ -316,10 +313,9 @@ def _by_fmr(
     count = len(values) - len(mated.place)
     found, length = None, first_length(fmr, count)
     while found is None:
-        top = most_similar(values, is_mated, length)
-        ones = np.ones(len(top.row), np.intp)
-        similar = Counted(top.similarity, ones, plan.place[top.row])
-        rate = Rate(fmr, switches, top.is_all)
+        top, is_all = most_similar(values, is_mated, length)
+        similar = Counted(values[top], np.ones(len(top), np.intp), plan.place[top])
+        rate = Rate(fmr, switches, is_all)
         found = step_errors(mated, similar, plan.cuts, others, float(count), rate)
         length *= 2
     return found

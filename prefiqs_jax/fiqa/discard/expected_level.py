@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-from prefiqs_jax.fiqa.discard.cuts import Counted, Cut
 from prefiqs_jax.fiqa.discard.drawn_level import (
     Part,
     Tie,
@@ -18,7 +17,7 @@ from prefiqs_jax.fiqa.discard.drawn_level import (
     first_in_doubt,
     similarity_groups,
 )
-from prefiqs_jax.fiqa.discard.levels import Level, Rate, find_level
+from prefiqs_jax.fiqa.discard.levels import Level, Rate
 from prefiqs_jax.fiqa.discard.protocol import Protocol
 
 # Comparisons looked at above a threshold for the first that stays: the others hardly
@@ -31,90 +30,14 @@ _WIDTH = 7.0
 _FALLEN, _LAST = 1e-14, 8
 
 
-def level_at_step(
-    top: Counted,
-    mated: Counted,
-    cuts: tuple[Cut, Cut],
-    step: int,
-    others: tuple[float, float],
-    rate: Rate,
-) -> Level | None:
-    """Find the threshold on what a step keeps, and the false non-matches there.
-
-    Parameters
-    ----------
-    top
-        The most similar non-mated comparisons, by falling similarity.
-    mated
-        All mated ones, by rising similarity.
-    cuts
-        What the steps discard of the mated, and of the non-mated ones.
-    step
-        Which step.
-    others
-        Weight of the non-mated comparisons that stay for sure, and of those tied at the
-        cut.
-    rate
-        What sets the threshold.
-
-    Returns
-    -------
-    Level or None
-        Means over the orders of ties if these are "expected"; None if ``top`` is too
-        short.
-    """
-    mated_cut, cut = cuts
-    certain, tied = others
-    kept, size = float(cut.kept[step]), float(cut.size[step])
-    rows, weight = cut.weighed(top.place, step)
-    mated_rows, mated_weight = mated_cut.weighed(mated.place, step)
-    mated_size = mated_cut.size[step]
-    if rate.switches.ties == "expected" and tied and size > 1:
-        return expected_level(
-            Part(top.similarity[rows], top.weight[rows], weight / size),
-            Part(
-                mated.similarity[mated_rows],
-                mated.weight[mated_rows],
-                mated_weight / mated_size,
-            ),
-            Tie(kept, size, tied, certain),
-            rate,
-            seed=step,
-        )
-    found = find_level(
-        top.keep(rows, weight),
-        mated.keep(mated_rows, mated_weight),
-        float(int(certain * size + tied * kept)),
-        rate,
-    )
-    return None if found is None else found._replace(errors=found.errors / mated_size)
-
-
 def expected_level(
     top: Part, mated: Part, tie: Tie, rate: Rate, *, seed: int
 ) -> Level | None:
     """Compute the mean threshold and the mean weight of the false non-matches.
 
-    Parameters
-    ----------
-    top
-        The most similar non-mated comparisons, in falling order.
-    mated
-        All mated comparisons, in rising order.
-    tie
-        The group of ties.
-    rate
-        What sets the threshold.
-    seed
-        For the orders, where similarities tie.
+    ``top`` are the most similar non-mated comparisons, in falling order, ``mated`` all
+    mated ones, in rising order. None if ``top`` ends before the threshold is known.
 
-    Returns
-    -------
-    Level or None
-        None if the list ends before the threshold is known; give a longer one.
-
-    Notes
-    -----
     Exact but for this: how many of the ties that stay are non-mated enters by its mean
     where two numbers of them allow the same number of false matches; and the mated
     comparison that a threshold may lie on is sought among the next 16. Where non-mated
@@ -144,20 +67,16 @@ def expected_level(
     if chance.sum() == 0:
         chance[-1:] = 1  # all match
     likely = np.flatnonzero(chance > _FALLEN * chance.max())
-    chance, value = (
-        chance[likely] / chance[likely].sum(),
-        top.similarity[copies[likely]],
-    )
+    chance = chance[likely] / chance[likely].sum()
+    value = top.similarity[copies[likely]]
     # Whole numbers are summed, so that no order of the list leaves its rounding.
     by_chance = mated.stays < 1
     sure = np.cumsum(np.where(by_chance, 0, mated.weight))
     perhaps = np.cumsum(np.where(by_chance, mated.weight, 0))
     errors_up_to = np.append(0, sure + mated.stays.min(initial=1) * perhaps)
-    if switches.rule == "nearest_non_mated":
-        side = "left" if switches.operator == "ge" else "right"
-        wrong = errors_up_to[np.searchsorted(mated.similarity, value, side)]
-        return Level(float(chance @ value), float(chance @ wrong))
-    wrong = errors_up_to[np.searchsorted(mated.similarity, value, "right")]
+    is_exact = switches.rule == "nearest_non_mated" and switches.operator == "ge"
+    side = "left" if is_exact else "right"
+    wrong = errors_up_to[np.searchsorted(mated.similarity, value, side)]
     if switches.rule == "nearest" and switches.operator == "gt":
         wrong = wrong + _on_mated(value, top, mated)
     return Level(float(chance @ value), float(chance @ wrong))
@@ -248,5 +167,5 @@ def _on_mated(
 
 def _log_choose(
     count: NDArray[np.number] | float, taken: NDArray[np.number] | float
-) -> NDArray[np.float64]:
+) -> NDArray[np.float64] | np.float64:
     return gammaln(count + 1.0) - gammaln(taken + 1.0) - gammaln(count - taken + 1.0)

@@ -20,7 +20,7 @@ _FEWEST = 256
 
 
 class Rate(NamedTuple):
-    """What sets a threshold, and whether the list that it is sought in is whole."""
+    """What sets a threshold, and whether the list that it is found in is complete."""
 
     fmr: float
     """False match rate, in (0, 1)."""
@@ -30,21 +30,9 @@ class Rate(NamedTuple):
     """Whether the non-mated comparisons that count are all listed."""
 
 
-class MostSimilar(NamedTuple):
-    """The most similar non-mated comparisons, in falling order."""
-
-    similarity: Float[np.ndarray, " length"]
-    row: Int[np.ndarray, " length"]
-    """Where each stands in the list of all comparisons."""
-    is_all: bool
-    """Whether there are no others."""
-
-
 def first_length(fmr: float, non_mated_count: int) -> int:
-    """Say how many of the most similar non-mated comparisons to look at first.
+    """Return how many of the most similar non-mated comparisons to search first.
 
-    Examples
-    --------
     >>> first_length(1e-3, 1_000_000), first_length(1e-3, 100)
     (2256, 100)
     """
@@ -55,26 +43,16 @@ def most_similar(
     similarity: Float[np.ndarray, " comparisons"],
     mated: Bool[np.ndarray, " comparisons"],
     length: int,
-) -> MostSimilar:
-    """Find the non-mated comparisons of highest similarity.
+) -> tuple[Int[np.ndarray, " length"], bool]:
+    """Find at least so many of the most similar non-mated comparisons, falling.
 
-    Parameters
-    ----------
-    similarity, mated
-        All comparisons.
-    length
-        How many to find, at least; those tied with the last come with it.
+    Gives their rows, and whether there are no others. Those tied with the last come
+    with it. The similarities are searched once, not
+    sorted.
 
-    Returns
-    -------
-    MostSimilar
-        In falling order. The similarities are searched once, not sorted.
-
-    Examples
-    --------
     >>> similarity, mated = np.array([0.1, 0.9, 0.5, 0.3]), np.array([0, 1, 0, 0], bool)
-    >>> most_similar(similarity, mated, 2).row
-    array([2, 3])
+    >>> most_similar(similarity, mated, 2)
+    (array([2, 3]), False)
     """
     non_mated = similarity[~mated]
     count = len(non_mated)
@@ -85,9 +63,7 @@ def most_similar(
         non_mated.partition(place)
         row = np.flatnonzero((similarity >= non_mated[place]) & ~mated)
     del non_mated
-    values = similarity[row]
-    order = np.argsort(values)[::-1]
-    return MostSimilar(values[order], row[order], len(row) == count)
+    return row[np.argsort(similarity[row])[::-1]], len(row) == count
 
 
 class Level(NamedTuple):
@@ -103,21 +79,9 @@ def find_level(
 ) -> Level | None:
     """Find the threshold on comparisons that count as often as their weights say.
 
-    Parameters
-    ----------
-    top
-        The most similar non-mated comparisons, in falling order.
-    mated
-        The mated comparisons, in rising order.
-    non_mated_count
-        Total weight of all non-mated comparisons, above zero, those not listed too.
-    rate
-        What sets the threshold.
-
-    Returns
-    -------
-    Level or None
-        None if the list ends before the threshold is known; give a longer one.
+    ``top`` are the most similar non-mated ones, in falling order; ``mated`` all mated
+    ones, in rising order; ``non_mated_count`` is the weight of all non-mated ones,
+    above zero. None if ``top`` ends before the threshold is known; give a longer one.
     """
     fmr, switches, is_all = rate
     reached = np.cumsum(top.weight)

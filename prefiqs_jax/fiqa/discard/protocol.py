@@ -1,10 +1,9 @@
-"""What error-versus-discard protocols differ in, as switches, and the named settings.
+"""Error-versus-discard protocols: their options, and the named ones.
 
 Areas under different protocols cannot be compared, so a curve carries its protocol.
 """
 
 import dataclasses
-from typing import Literal, get_args, get_type_hints
 
 from prefiqs_jax.errors import InputError, check_choice
 
@@ -13,30 +12,42 @@ from prefiqs_jax.errors import InputError, check_choice
 class Protocol:
     """One choice per question; ``dataclasses.replace`` changes one of them."""
 
-    threshold: Literal["per_step", "fixed"]
+    threshold: str
     """``fixed``: found once, on all non-mated comparisons. ``per_step``: found again
     on what each step keeps, so it drifts along the curve (only with steps="grid")."""
-    rule: Literal["nearest", "at_most", "nearest_non_mated"]
+    rule: str
     """``at_most``: the lowest threshold with FMR at most as asked for. ``nearest``: of
     the similarities that occur, mated ones too, the lowest whose FMR (of
     ``similarity >= threshold``) is nearest to it, above or below.
     ``nearest_non_mated``: likewise, of the non-mated ones only."""
-    operator: Literal["ge", "gt"]
-    """A mated comparison matches if its similarity is ``>=`` or ``>`` the threshold."""
-    discard: Literal["pooled", "mated", "proportional"]
-    """What is sorted by quality and discarded: all comparisons together, the mated
-    ones only, or each kind by itself, the same fraction of both."""
-    steps: Literal["grid", "all"]
+    operator: str
+    """A mated comparison matches if its similarity is ``>=`` (ge) or ``>`` (gt) the
+    threshold."""
+    discard: str
+    """What is sorted by quality and discarded: all comparisons together (pooled), the
+    mated ones only, or the same fraction of each kind by itself (proportional)."""
+    steps: str
     """``grid``: 0, 0.05, … 0.95. ``all``: after each comparison or group of ties, and
     a last point (1, 0), where nothing is left."""
-    ties: Literal["expected", "listed", "group"]
+    ties: str
     """Which comparisons go where a step ends inside a group of equal quality.
     ``expected``: the mean over all orders of the group, each of its comparisons counted
     as the fraction of the group that stays. ``listed``: one by one, as they are listed.
     ``group``: none of the group."""
-    interpolation: Literal["linear", "step"]
-    """Between the points: straight lines, or constant up to the next point."""
+    interpolation: str
+    """Between points: straight lines (linear), or constant up to the next (step)."""
 
+
+SWITCHES = {
+    "threshold": ("per_step", "fixed"),
+    "rule": ("nearest", "at_most", "nearest_non_mated"),
+    "operator": ("ge", "gt"),
+    "discard": ("pooled", "mated", "proportional"),
+    "steps": ("grid", "all"),
+    "ties": ("expected", "listed", "group"),
+    "interpolation": ("linear", "step"),
+}
+"""What each of them may be."""
 
 PROTOCOLS = {
     "crfiqa": Protocol(
@@ -89,31 +100,17 @@ operator="ge")``.
 def find_protocol(protocol: str | Protocol) -> tuple[str, Protocol]:
     """Find a protocol by name, or check one of your own.
 
-    Parameters
-    ----------
-    protocol
-        A key of ``PROTOCOLS``, or the record itself.
+    Gives name and record; your own is called "custom", unless it equals a preset.
+    Raises InputError if a name or switch is unknown, or the switches are at odds.
 
-    Returns
-    -------
-    tuple
-        Name and record; the name of your own is "custom", unless it equals a preset.
-
-    Raises
-    ------
-    InputError
-        If the name or the value of a switch is unknown, or the switches are at odds.
-
-    Examples
-    --------
     >>> find_protocol("fiqat")[1].discard
     'mated'
     """
     if isinstance(protocol, str):
         check_choice("protocol", protocol, PROTOCOLS)
         return protocol, PROTOCOLS[protocol]
-    for name, hint in get_type_hints(Protocol).items():
-        check_choice(name, getattr(protocol, name), get_args(hint))
+    for name, choices in SWITCHES.items():
+        check_choice(name, getattr(protocol, name), choices)
     if protocol.threshold == "per_step" and protocol.steps == "all":
         message = (
             'threshold="per_step" goes with steps="grid" only: one threshold for each '

@@ -1,6 +1,6 @@
-"""RCE: whether a quality ranks the images as the harm ranks them that they do."""
+"""RCE: rank correlation of quality with the errors in which images take part."""
 
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -16,12 +16,11 @@ from prefiqs_jax.fiqa.verification.verification import (
     threshold_at_fmr,
 )
 
-Ties = Literal["margin", "harm"]
-Rule = Literal["at_most", "nearest"]
+TIES, RULES = ("margin", "harm"), ("at_most", "nearest")
 
 
 class RCE(NamedTuple):
-    """How well low quality points at the images that take part in errors."""
+    """Rank correlation of low quality with the errors in which images take part."""
 
     value: float
     """Weighted rank correlation, at most 1. Of a random quality on average 0 if
@@ -45,8 +44,8 @@ def rce(
     fmr: float = 1e-3,
     threshold: float | None = None,
     alpha: float = 0.0,
-    ties: Ties = "margin",
-    rule: Rule = "at_most",
+    ties: str = "margin",
+    rule: str = "at_most",
 ) -> RCE:
     """Correlate the ranks of quality and of harm over *images*, the harmful ones first.
 
@@ -115,8 +114,8 @@ def rce(
     if not alpha >= 0:
         message = f"alpha={alpha} is below 0; the weights grow with the harm"
         raise InputError(message)
-    check_choice("ties", ties, get_args(Ties))
-    check_choice("rule", rule, get_args(Rule))
+    check_choice("ties", ties, TIES)
+    check_choice("rule", rule, RULES)
     images = images_compared(pairs)
     quality = checked_quality(image_quality, images)[images]
     if threshold is None:

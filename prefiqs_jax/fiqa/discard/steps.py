@@ -9,7 +9,8 @@ from jaxtyping import Float, Num
 from numpy.typing import NDArray
 
 from prefiqs_jax.fiqa.discard.cuts import Counted, Cut
-from prefiqs_jax.fiqa.discard.expected_level import level_at_step
+from prefiqs_jax.fiqa.discard.drawn_level import Part, Tie
+from prefiqs_jax.fiqa.discard.expected_level import expected_level
 from prefiqs_jax.fiqa.discard.levels import Rate, find_level, wrong_count
 from prefiqs_jax.fiqa.discard.protocol import Protocol
 
@@ -24,27 +25,11 @@ def step_errors(
 ) -> tuple[Float[np.ndarray, " steps"], Num[np.ndarray, " steps"]] | None:
     """Find the threshold of each step, and the weight of the false non-matches left.
 
-    Parameters
-    ----------
-    mated
-        All mated comparisons, by rising similarity.
-    top
-        The most similar non-mated ones, by falling similarity.
-    cuts
-        What the steps discard of the mated, and of the non-mated ones.
-    others
-        Weight of the non-mated comparisons that each step leaves for sure, and of those
-        tied at its cut.
-    non_mated
-        Weight of all non-mated ones.
-    rate
-        What sets the threshold.
-
-    Returns
-    -------
-    tuple of ndarray, or None
-        NaN where no non-mated comparison sets a threshold; None if ``top`` is too
-        short.
+    ``mated`` are all mated comparisons, by rising similarity, ``top`` the most similar
+    non-mated ones, by falling similarity, and ``cuts`` say what the steps discard of
+    either kind. ``others`` weigh the non-mated comparisons that each step leaves for
+    sure, and those tied at its cut, ``non_mated`` all of them. NaN where none sets a
+    threshold; None if ``top`` is too short.
     """
     count = len(cuts[0].start)
     if rate.switches.threshold == "fixed":
@@ -56,10 +41,31 @@ def step_errors(
             level = found.threshold
         return np.full(count, level), errors_at(mated, level, cuts[0], rate.switches)
     thresholds, errors = np.full(count, np.nan), np.zeros(count)
-    certain, tied = others
-    for step in np.flatnonzero(certain + tied):
-        left = (float(certain[step]), float(tied[step]))
-        found = level_at_step(top, mated, cuts, int(step), left, rate)
+    mated_cut, cut = cuts
+    for step in np.flatnonzero(others[0] + others[1]).tolist():
+        certain, tied = float(others[0][step]), float(others[1][step])
+        kept, size = float(cut.kept[step]), float(cut.size[step])
+        mated_size = mated_cut.size[step]
+        rows, share = cut.weighed(top.place, step)
+        mated_rows, mated_share = mated_cut.weighed(mated.place, step)
+        near, listed = top.take(rows), mated.take(mated_rows)
+        if rate.switches.ties == "expected" and tied and size > 1:
+            found = expected_level(
+                Part(near.similarity, near.weight, share / size),
+                Part(listed.similarity, listed.weight, mated_share / mated_size),
+                Tie(kept, size, tied, certain),
+                rate,
+                seed=step,
+            )
+        else:
+            found = find_level(
+                near._replace(weight=near.weight * share),
+                listed._replace(weight=listed.weight * mated_share),
+                float(int(certain * size + tied * kept)),
+                rate,
+            )
+            if found is not None:
+                found = found._replace(errors=found.errors / mated_size)
         if found is None:
             return None
         thresholds[step], errors[step] = found

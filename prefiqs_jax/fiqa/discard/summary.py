@@ -1,20 +1,19 @@
 """Numbers read off an error-versus-discard curve: its area, its value at a fraction."""
 
-from typing import Literal, get_args
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from jaxtyping import Float
+from numpy.typing import NDArray
 
 from prefiqs_jax.errors import InputError, check_choice
+from prefiqs_jax.fiqa.checks import check_max_discard
 from prefiqs_jax.fiqa.discard.edc import EDC
-from prefiqs_jax.fiqa.discard.reading import ROUNDING, area_under, read_curve
 
-Normalise = Literal["none", "range", "start", "best", "scaled"]
+NORMALISATIONS = ("none", "range", "start", "best", "scaled")
+# The published grid has 0.15000000000000002 for 0.15; comparisons are far coarser.
+ROUNDING = 1e-12
 
 
-def pauc(
-    curve: EDC, *, max_discard: float = 0.3, normalise: Normalise = "none"
-) -> float:
+def pauc(curve: EDC, *, max_discard: float = 0.3, normalise: str = "none") -> float:
     """Integrate the FNMR over the discard fractions up to ``max_discard``.
 
     Straight lines between the points if the protocol is linear ("crfiqa"), steps if it
@@ -65,10 +64,8 @@ def pauc(
     >>> round(pauc(curve, max_discard=0.3, normalise="start"), 12)
     1.0
     """
-    check_choice("normalise", normalise, get_args(Normalise))
-    if not 0 < max_discard <= 1:
-        message = f"max_discard={max_discard} is outside (0, 1]: it is a fraction"
-        raise InputError(message)
+    check_choice("normalise", normalise, NORMALISATIONS)
+    check_max_discard(max_discard)
     end = fnmr_after_discard(curve, max_discard)
     inside = curve.discard_fraction < max_discard
     x = np.append(curve.discard_fraction[inside], max_discard)
@@ -95,7 +92,7 @@ def pauc(
                 'only at a fixed threshold with mated discards, as with "fiqat"'
             )
             raise InputError(message)
-        return area - best_pauc(start, max_discard, straight=True)
+        return area - (start**2 / 2 - max(0.0, start - max_discard) ** 2 / 2)
     if start == 0:
         message = (
             "the FNMR before any discard is 0, so no area is relative to it; use "
@@ -206,71 +203,52 @@ def fnmr_after_discard(curve: EDC, fraction: float) -> float:
     return float(read_curve(x, y, at, curve.switches.interpolation)[0])
 
 
-def best_fnmr_after_discard(
-    start_fnmr: float, fraction: ArrayLike
-) -> NDArray[np.float64]:
-    """Give the lowest FNMR that any quality reaches: errors go first.
+def read_curve(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    at: NDArray[np.float64],
+    interpolation: str,
+) -> Float[np.ndarray, " places"]:
+    """Read a curve at some places, from its first to its last ``x``.
 
-    FNMR = max(0, (start_fnmr - fraction) / (1 - fraction))
+    ``x`` rises from 0; of equal ones, the last counts. Between the points lie lines if
+    ``interpolation`` is "linear", or "step": constant up to the next point.
 
-    Parameters
-    ----------
-    start_fnmr
-        FNMR before any discard.
-    fraction
-        Fraction of the *mated comparisons* discarded, in [0, 1).
-
-    Returns
-    -------
-    ndarray
-        Shape of ``fraction``. For protocols that discard mated comparisons at a fixed
-        threshold, such as "fiqat".
-
-    Examples
-    --------
-    >>> best_fnmr_after_discard(0.2, [0.0, 0.1, 0.2, 0.3]).round(3)
-    array([0.2  , 0.111, 0.   , 0.   ])
+    >>> x, y = np.array([0.0, 0.5]), np.array([1.0, 3.0])
+    >>> read_curve(x, y, np.array([0.25]), "linear")
+    array([2.])
+    >>> read_curve(x, y, np.array([0.25]), "step")
+    array([1.])
     """
-    gone = np.asarray(fraction, np.float64)
-    return np.maximum(0, (start_fnmr - gone) / (1 - gone))
+    place = np.searchsorted(x, at + ROUNDING, side="right") - 1
+    if interpolation == "step":
+        return y[place]
+    after = np.minimum(place + 1, len(x) - 1)
+    width = np.where(after > place, x[after] - x[place], 1)
+    share = np.maximum(at - x[place], 0) / width
+    # On a point its neighbour does not matter, which may be NaN.
+    on_point = share * width <= ROUNDING
+    return np.where(on_point, y[place], y[place] + share * (y[after] - y[place]))
 
 
-def best_pauc(
-    start_fnmr: float, max_discard: float, *, straight: bool = False
+def area_under(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    end: float,
+    interpolation: str,
 ) -> float:
-    """Give the least area under the steps that any quality reaches: errors go first.
+    """Integrate a curve from 0 to ``end``; NaN if a value on the way is.
 
-    area = L + (1 - e) ln(1 - L), with L the lower of ``max_discard`` and e, the FNMR
-    before any discard; that is the area under :func:`best_fnmr_after_discard`
-
-    Parameters
-    ----------
-    start_fnmr
-        FNMR before any discard, in [0, 1].
-    max_discard
-        Upper limit of the area, in (0, 1].
-    straight
-        Take the line max(0, e - fraction) for the best curve, as fiqat does; its area,
-        e² / 2 - max(0, e - L)² / 2, is at most that above for e up to 1, and near it
-        where e is small.
-
-    Returns
-    -------
-    float
-        The area, not normalised.
-
-    References
-    ----------
-    Schlett, Rathgeb, Tapia & Busch (2023). arXiv 2303.13294: area above the best.
-
-    Examples
-    --------
-    >>> round(best_pauc(0.1, 0.3), 5), round(best_pauc(0.1, 0.3, straight=True), 5)
-    (0.00518, 0.005)
+    >>> x, y = np.array([0.0, 0.5]), np.array([1.0, 3.0])
+    >>> area_under(x, y, 0.5, "linear"), area_under(x, y, 0.5, "step")
+    (1.0, 0.5)
     """
-    if straight:
-        return start_fnmr**2 / 2 - max(0.0, start_fnmr - max_discard) ** 2 / 2
-    end = min(max_discard, start_fnmr)
-    if end == 1:
-        return 1.0
-    return float(end + (1 - start_fnmr) * np.log1p(-end))
+    inside = int(np.searchsorted(x, end))
+    last = read_curve(x, y, np.array([end]), interpolation)
+    widths = np.diff(np.append(x[:inside], end))
+    heights = np.append(y[:inside], last)
+    if interpolation == "linear":
+        heights = (heights[1:] + heights[:-1]) / 2
+        return float(np.sum(heights * widths))
+    # A step without width may be undefined.
+    return float(np.sum(heights[:-1][widths > 0] * widths[widths > 0]))

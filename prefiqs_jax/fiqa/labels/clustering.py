@@ -12,25 +12,13 @@ MOST_ITERATIONS = 300
 def kmeans(
     points: Float[np.ndarray, "points dim"], clusters: int, rng: np.random.Generator
 ) -> Int[np.ndarray, " points"]:
-    """Group points around the means of their groups.
+    """Group points around the means of their groups, numbered from 0 without gaps.
 
     Starts from k-means++ and repeats Lloyd's two steps (each point to the nearest mean,
-    each mean to the middle of its points) until no point changes its group.
-
-    Parameters
-    ----------
-    points
-        Shape (points, dim), float64.
-    clusters
-        How many groups. With no more points than that, each is a group of its own.
-    rng
-        Generator of the start: one index, then one number in [0, 1) for each mean more.
-
-    Returns
-    -------
-    ndarray
-        Shape (points,): the group of each, from 0 without gaps. Fewer groups than asked
-        for if fewer points are different, or where a mean has lost all its points.
+    each mean to the middle of its points) until no point changes its group. The start
+    takes one index of ``rng``, then one number in [0, 1) for each mean more. There are
+    fewer groups than asked for if fewer points are different, or where a mean has lost
+    all its points.
 
     References
     ----------

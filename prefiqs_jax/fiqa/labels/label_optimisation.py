@@ -1,7 +1,7 @@
 """Iterative optimisation of quality labels by the similarities of mated images."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,9 +12,6 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.fiqa.checks import checked_values
 from prefiqs_jax.fiqa.labels.clustering import kmeans
 from prefiqs_jax.fiqa.verification.similarity import unit_embeddings
-
-# Similarities held at once (0.5 GB); ten draws of 300,000 images have as many.
-_HELD_NUMBERS = 2**26
 
 
 class Grouping(NamedTuple):
@@ -40,7 +37,7 @@ def optimise_labels(
     clusters: int = 20,
     step: float = 1e-3,
 ) -> NDArray[np.floating]:
-    """Move qualities a little towards what the mated similarities of images say.
+    """Move qualities a little towards the ranks of the images' mated similarities.
 
     With i(x) = 0 … N - 1 the rank of the quality of image x, and r(x) the mean rank,
     among all mated pairs drawn, of the similarity of those pairs whose lower quality
@@ -115,7 +112,12 @@ def optimise_labels(
     >>> bool((np.sort(better) == np.sort(quality)).all())
     True
     """
-    _check_numbers(draws, clusters, step)
+    if draws < 1 or clusters < 2 or not 0 < step <= 1:
+        message = (
+            f"draws={draws}, clusters={clusters}, step={step}: give at least 1 draw, "
+            "at least 2 clusters, and a step above 0 and at most 1"
+        )
+        raise InputError(message)
     quality = checked_values("quality", quality)
     rows = np.asarray(embeddings)
     if rows.ndim != 2 or len(rows) != len(quality):
@@ -132,8 +134,10 @@ def optimise_labels(
     rank[by_quality] = np.arange(len(by_quality))
 
     moved = np.zeros(len(quality))
-    rngs = [np.random.default_rng(each) for each in for_draws]
-    for first, second, similarity in _drawn(rows, grouping, rngs):
+    for each in for_draws:
+        places = draw_partners(grouping, np.random.default_rng(each))
+        similarity = _similarities(rows, grouping, *places)
+        first, second = (grouping.image[side] for side in places)
         credited = np.where(rank[first] < rank[second], first, second)
         moved += _move(rank, credited, similarity, step)
     moved /= draws
@@ -149,23 +153,9 @@ def group_images(
     clusters: int,
     rng: np.random.Generator,
 ) -> Grouping:
-    """Cluster the unit embeddings of each identity.
+    """Cluster the unit embeddings of each identity, of those whose code is not below 0.
 
-    Parameters
-    ----------
-    embeddings
-        Shape (images, dim).
-    codes
-        Shape (images,): the identity of each, from 0; below 0 where it is unknown.
-    clusters
-        How many of each identity.
-    rng
-        Generator of the starts of K-means, identity by identity.
-
-    Returns
-    -------
-    Grouping
-        The images whose identity is known.
+    ``rng`` starts K-means, identity by identity; ``clusters`` are those of each.
     """
     order = np.argsort(codes, kind="stable")[np.sum(codes < 0) :]
     ends = np.cumsum(np.bincount(codes[order]))
@@ -190,17 +180,7 @@ def draw_partners(
 ) -> tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]]:
     """Draw for each image one image from each other cluster of its identity.
 
-    Parameters
-    ----------
-    grouping
-        The images.
-    rng
-        Generator of the draw.
-
-    Returns
-    -------
-    first, second
-        Places in the grouping, shape (pairs,), sorted by the first.
+    Gives places in the grouping, sorted by the first.
     """
     starts, sizes = grouping.cluster_start, np.diff(grouping.cluster_start)
     per_identity = np.diff(grouping.identity_start)
@@ -217,27 +197,10 @@ def draw_partners(
 def known_codes(
     identities: Sequence[object], images: int
 ) -> Int[np.ndarray, " images"]:
-    """Give each identity a number, from 0 as they appear, and -1 to unknown ones.
+    """Give each identity a number, from 0 as they appear, and -1 to None and NaN.
 
-    Parameters
-    ----------
-    identities
-        Names or numbers; None or NaN where unknown.
-    images
-        How many there must be.
+    Raises InputError if there are not as many as images, or no identity has two images.
 
-    Returns
-    -------
-    ndarray
-        Shape (images,).
-
-    Raises
-    ------
-    InputError
-        If there are more or fewer, or no identity has two images.
-
-    Examples
-    --------
     >>> known_codes(["bob", None, "ann", "bob"], 4)
     array([ 0, -1,  1,  0])
     """
@@ -256,49 +219,23 @@ def known_codes(
     return codes
 
 
-def _check_numbers(draws: int, clusters: int, step: float) -> None:
-    if draws < 1 or clusters < 2 or not 0 < step <= 1:
-        message = (
-            f"draws={draws}, clusters={clusters}, step={step}: give at least 1 draw, "
-            "at least 2 clusters, and a step above 0 and at most 1"
-        )
-        raise InputError(message)
-
-
 def _unit(embeddings: NDArray, images: Int[np.ndarray, " some"]) -> NDArray[np.float64]:
     return unit_embeddings(embeddings, chosen=images, dtype=np.float64)
-
-
-def _drawn(
-    embeddings: NDArray, grouping: Grouping, rngs: Sequence[np.random.Generator]
-) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]]:
-    """Yield images and similarities of the pairs of each draw."""
-    sizes = np.diff(grouping.cluster_start[grouping.identity_start])
-    pairs = int(np.sum(sizes * (np.diff(grouping.identity_start) - 1)))
-    together = max(1, _HELD_NUMBERS // max(1, pairs))
-    for start in range(0, len(rngs), together):
-        partners = [
-            draw_partners(grouping, rng) for rng in rngs[start : start + together]
-        ]
-        similarity = _similarities(embeddings, grouping, partners)
-        for (first, second), values in zip(partners, similarity, strict=True):
-            yield grouping.image[first], grouping.image[second], values
 
 
 def _similarities(
     embeddings: NDArray,
     grouping: Grouping,
-    partners: Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]],
-) -> list[NDArray[np.float64]]:
-    """Look up the pairs of all draws in the cosines of each identity's images."""
-    similarity = [np.empty(len(first)) for first, _ in partners]
+    first: Int[np.ndarray, " pairs"],
+    second: Int[np.ndarray, " pairs"],
+) -> NDArray[np.float64]:
+    """Look up pairs of places, sorted by the first, in each identity's cosines."""
+    similarity = np.empty(len(first))
     starts = grouping.cluster_start[grouping.identity_start]
     for start, end in itertools.pairwise(starts.tolist()):
         rows = _unit(embeddings, grouping.image[start:end])
-        cosines = rows @ rows.T
-        for (first, second), values in zip(partners, similarity, strict=True):
-            part = slice(*np.searchsorted(first, [start, end]))
-            values[part] = cosines[first[part] - start, second[part] - start]
+        part = slice(*np.searchsorted(first, [start, end]))
+        similarity[part] = (rows @ rows.T)[first[part] - start, second[part] - start]
     return similarity
 
 
@@ -308,7 +245,7 @@ def _move(
     similarity: NDArray[np.float64],
     step: float,
 ) -> NDArray[np.float64]:
-    """Give i' after one draw."""
+    """Compute i' after one draw."""
     pair_rank = np.empty(len(similarity))
     pair_rank[np.argsort(similarity, kind="stable")] = np.arange(len(similarity))
     count = np.bincount(credited, minlength=len(rank))

@@ -30,10 +30,8 @@ def det(similarity: ArrayLike, mated: ArrayLike, *, every: bool = False) -> DET:
 
     Parameters
     ----------
-    similarity
-        Shape (comparisons,), higher = more alike.
-    mated
-        Shape (comparisons,), some of either kind.
+    similarity, mated
+        Shape (comparisons,): higher = more alike; some of either kind.
     every
         Give a point at each distinct similarity. By default only the corners of the
         staircase: a point between two others on one straight line is left out, which
@@ -89,26 +87,20 @@ def equal_error_rate(similarity: ArrayLike, mated: ArrayLike) -> float:
 
     Parameters
     ----------
-    similarity
-        Shape (comparisons,).
-    mated
-        Shape (comparisons,), some of either kind.
+    similarity, mated
+        Shape (comparisons,): higher = more alike; some of either kind.
 
     Returns
     -------
     float
         Equal error rate: 0 if some threshold separates the two kinds, 0.5 if all
-        similarities are equal.
+        similarities are equal. Other conventions (the mean of the two rates where they
+        are nearest, the convex hull) differ by up to one comparison's share.
 
     Raises
     ------
     InputError
         If shapes differ, a similarity is not finite, or one kind is missing.
-
-    Notes
-    -----
-    Other conventions (the mean of the two rates at the threshold where they are
-    nearest, the convex hull of the points) differ by up to one comparison's share.
 
     Examples
     --------
@@ -130,7 +122,7 @@ def _distinct(ordered: NDArray[np.floating]) -> NDArray[np.floating]:
 def _corners(
     misses: NDArray[np.integer], matches: NDArray[np.integer]
 ) -> Bool[np.ndarray, " points"]:
-    """Say which points are no mere middle of a horizontal or vertical line."""
+    """Return which points are corners of the staircase."""
     kept = np.ones(len(misses), np.bool_)
     for rate in (misses, matches):
         kept[1:-1] &= (rate[1:-1] != rate[:-2]) | (rate[1:-1] != rate[2:])

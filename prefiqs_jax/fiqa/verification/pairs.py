@@ -121,25 +121,8 @@ def all_pairs(
 def identity_codes(identities: ArrayLike, images: int) -> NDArray[np.intp]:
     """Map each identity to a number, from 0 without gaps.
 
-    Parameters
-    ----------
-    identities
-        Shape (images,), numbers or names.
-    images
-        How many images there are.
+    Raises InputError if there are not as many as images, or one is None or NaN.
 
-    Returns
-    -------
-    ndarray
-        Shape (images,); equal where the identities are.
-
-    Raises
-    ------
-    InputError
-        If the shape is another one, or an identity is missing (None or NaN).
-
-    Examples
-    --------
     >>> identity_codes(["bob", "ann", "bob"], 3)
     array([1, 0, 1])
     """

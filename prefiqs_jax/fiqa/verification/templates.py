@@ -92,7 +92,7 @@ def pool_templates(
 
 
 def template_quality(
-    image_quality: ArrayLike, members: Members, pooling: Pooling = "min"
+    image_quality: ArrayLike, members: Members, pooling: str = "min"
 ) -> Float[np.ndarray, " templates"]:
     """Give each template the lowest, mean or highest quality of its images.
 

@@ -138,7 +138,7 @@ def allowed_count(fraction: float, count: int) -> int:
 
 
 def is_zero_fmr(fmr: float, non_mated_count: int) -> bool:
-    """Say whether an FMR is finer than so many non-mated comparisons can tell.
+    """Return whether an FMR is finer than so many non-mated comparisons resolve.
 
     The threshold then lies above the most similar of them, and the FMR is 0, whatever
     was asked for: ZeroFMR.
@@ -253,10 +253,8 @@ def operating_point(
 
     Parameters
     ----------
-    similarity
-        Shape (comparisons,).
-    mated
-        Shape (comparisons,), some of either kind.
+    similarity, mated
+        Shape (comparisons,): higher = more alike; some of either kind.
     fmr
         False match rate, in (0, 1).
 

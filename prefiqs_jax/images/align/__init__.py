@@ -13,7 +13,7 @@ from prefiqs_jax.images.align.earlier import (
     find_earlier,
     refuse_other_settings,
 )
-from prefiqs_jax.images.align.folder import Crop, align_pictures, locate
+from prefiqs_jax.images.align.folder import Crop, align_images, locate
 from prefiqs_jax.images.align.job import AlignedFolder, align_folder
 from prefiqs_jax.images.align.plan import Task, describe_unusable, plan_crops
 from prefiqs_jax.images.align.stamp import Stamp, opencv_version
@@ -43,6 +43,8 @@ from prefiqs_jax.images.geometry import (
 from prefiqs_jax.images.inventory import Times
 from prefiqs_jax.images.inventory import file_times as crop_times
 
+align_pictures = align_images  # its name of the release before, until release 0.3
+
 __all__ = [
     "ALIGNED",
     "LANDMARKS",
@@ -61,6 +63,7 @@ __all__ = [
     "Times",
     "align",
     "align_folder",
+    "align_images",
     "align_pictures",
     "check_landmarks",
     "choose",

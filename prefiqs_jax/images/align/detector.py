@@ -35,7 +35,7 @@ class Detection(NamedTuple):
     landmarks: Float[np.ndarray, "5 2"]
     """In the order of :data:`~prefiqs_jax.images.align.LANDMARKS`."""
     score: float
-    """Of the detector, in [0, 1]."""
+    """Confidence of the detector, in [0, 1]."""
 
 
 Detect = Callable[[UInt8[np.ndarray, "height width 3"]], list[Detection]]
@@ -126,16 +126,14 @@ def find_faces(
     bgr = np.ascontiguousarray(pixels[..., ::-1])
     scale = min(1.0, LARGEST_SIDE_PX / max(height, width))
     for shrink in range(_TRIES):
-        small = _scaled_size(width, height, scale / 2**shrink)
-        picture = bgr
+        small = tuple(max(1, round(n * scale / 2**shrink)) for n in (width, height))
+        scaled = bgr
         if small != (width, height):
-            picture = cv2.resize(bgr, small, interpolation=cv2.INTER_AREA)
+            scaled = cv2.resize(bgr, small, interpolation=cv2.INTER_AREA)
         network.setInputSize(small)
-        found = read_rows(network.detect(picture)[1])
-        if found:
-            return [
-                _enlarge(each, width / small[0], height / small[1]) for each in found
-            ]
+        if found := read_rows(network.detect(scaled)[1]):
+            grown = width / small[0], height / small[1]
+            return [_enlarge(face, grown) for face in found]
     return []
 
 
@@ -164,13 +162,10 @@ def read_rows(rows: np.ndarray | None) -> list[Detection]:
         )
         raise InputError(message)
     rows = rows[np.isfinite(rows).all(axis=1)]
+    rows = rows[np.argsort(-rows[:, 14], kind="stable")]
     return [
-        Detection(
-            (float(row[0]), float(row[1]), float(row[2]), float(row[3])),
-            row[4:14].reshape(5, 2),
-            float(row[14]),
-        )
-        for row in rows[np.argsort(-rows[:, 14], kind="stable")]
+        Detection((x, y, w, h), np.reshape(points, (5, 2)), score)
+        for x, y, w, h, *points, score in rows.tolist()
     ]
 
 
@@ -204,16 +199,10 @@ def _weight(face: Detection, height: int, width: int) -> float:
     return inside_x * inside_y * max(0.0, 1 - away / (math.hypot(width, height) / 2))
 
 
-def _scaled_size(width: int, height: int, scale: float) -> tuple[int, int]:
-    return max(1, round(width * scale)), max(1, round(height * scale))
-
-
-def _enlarge(face: Detection, across: float, down: float) -> Detection:
-    x, y, w, h = face.box
-    # Shrinking keeps the corners; landmarks count from the middle of the first pixel.
-    points = (face.landmarks + 0.5) * (across, down) - 0.5
-    return Detection(
-        (x * across, y * down, w * across, h * down),
-        np.round(points, _DECIMALS),
-        face.score,
+def _enlarge(face: Detection, grown: tuple[float, float]) -> Detection:
+    x, y, w, h = (
+        side * factor for side, factor in zip(face.box, grown * 2, strict=True)
     )
+    # Shrinking keeps the corners; landmarks count from the middle of the first pixel.
+    points = np.round((face.landmarks + 0.5) * grown - 0.5, _DECIMALS)
+    return Detection((x, y, w, h), points, face.score)

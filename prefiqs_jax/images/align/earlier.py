@@ -11,11 +11,7 @@ from typing import NamedTuple
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.threads import usable_cores
 from prefiqs_jax.images.align.plan import Task, as_stamped
-from prefiqs_jax.images.align.stamp import (
-    Stamp,
-    pixels_sha256,
-    read_stamp,
-)
+from prefiqs_jax.images.align.stamp import Stamp, pixels_sha256, read_stamp
 from prefiqs_jax.images.decode import decode_file
 from prefiqs_jax.images.inventory import Times, file_sha256, file_times
 from prefiqs_jax.images.opening import BadImage, silence_pillow
@@ -28,7 +24,7 @@ class Earlier(NamedTuple):
     """What an earlier call has left."""
 
     landmarks: dict[str, tuple[tuple[float, ...], ...]]
-    """Of the crops that need not be made again, by name."""
+    """Landmarks of the crops that need not be made again, by name."""
     outdated: list[str]
     """Crops whose image has changed, by name."""
     times: dict[str, tuple[Times | None, Times]]
@@ -63,7 +59,7 @@ def find_earlier(
     wanted
         How they are to be made; only its settings are looked at.
     times
-        Of an earlier call, as in :class:`Earlier`; empty where nothing is known.
+        Times that an earlier call left, as in :class:`Earlier`; empty if unknown.
 
     Raises
     ------
@@ -72,39 +68,39 @@ def find_earlier(
         aligned, by something else, or was changed since.
     """
     stamps = _read_stamps(root, tasks, wanted)
-    now = {}
+    now: dict[str, tuple[Times | None, Times]] = {}
+    unsure = []
     for task in tasks:
         if task.crop in stamps:
-            picture = None
+            image = None
             with contextlib.suppress(OSError):  # then it is read, which names it
-                picture = times_of(os.stat(source / task.name))
-            now[task.crop] = picture, file_times(os.stat(root / task.crop))
-    unsure = [
-        task
-        for task in tasks
-        if task.crop in now
-        and (now[task.crop][0] is None or times.get(task.crop) != now[task.crop])
-    ]
+                image = times_of(os.stat(source / task.name))
+            now[task.crop] = image, file_times(os.stat(root / task.crop))
+            if image is None or times.get(task.crop) != now[task.crop]:
+                unsure.append(task)
     outdated = []
     silence_pillow()
     with ThreadPoolExecutor(usable_cores()) as pool:
         digests = pool.map(lambda task: _digests(source, root, task), unsure)
-        for task, (picture, pixels) in zip(unsure, digests, strict=True):
+        for task, (image, pixels) in zip(unsure, digests, strict=True):
             if pixels != stamps[task.crop].pixels_sha256:
                 message = (
                     f"{root / task.crop} was changed since prefiqs align made it; move "
                     "it away, or give another folder"
                 )
                 raise InputError(message)
-            if picture != stamps[task.crop].source_sha256:
+            if image != stamps[task.crop].source_sha256:
                 outdated.append(task.crop)
-    done = {crop: stamp.landmarks for crop, stamp in stamps.items()}
-    for crop in outdated:
-        del done[crop]
+    done = {
+        crop: stamp.landmarks
+        for crop, stamp in stamps.items()
+        if crop not in set(outdated)
+    }
     for task in tasks:
         if task.crop in done and task.landmarks is not None:
             new = as_stamped(task.landmarks)
-            _refuse_other(root / task.crop, "landmarks", done[task.crop], new)
+            had = {"landmarks": done[task.crop]}
+            refuse_other_settings(root / task.crop, had, {"landmarks": new})
     return Earlier(done, outdated, {crop: now[crop] for crop in done})
 
 
@@ -113,7 +109,12 @@ def refuse_other_settings(
 ) -> None:
     """Refuse, with the first difference named, what was made with other settings."""
     for name, new in wanted.items():
-        _refuse_other(path, name, stored.get(name), new)
+        if (old := stored.get(name)) != new:
+            message = (
+                f"{path} was made with other {name} ({_short(old)}, not {_short(new)})"
+                "; give another folder, or delete this one"
+            )
+            raise InputError(message)
 
 
 def _read_stamps(root: Path, tasks: Sequence[Task], wanted: Stamp) -> dict[str, Stamp]:
@@ -145,21 +146,12 @@ def _read_stamps(root: Path, tasks: Sequence[Task], wanted: Stamp) -> dict[str, 
 
 def _digests(source: Path, root: Path, task: Task) -> tuple[str, str]:
     """Digest the file of an image and the pixels of its crop; empty if unreadable."""
-    picture = pixels = ""
+    image = pixels = ""
     with contextlib.suppress(OSError):
-        picture = file_sha256(source / task.name)
+        image = file_sha256(source / task.name)
     with contextlib.suppress(BadImage):
         pixels = pixels_sha256(decode_file(root / task.crop, task.crop).pixels)
-    return picture, pixels
-
-
-def _refuse_other(path: Path, name: str, old: object, new: object) -> None:
-    if old != new:
-        message = (
-            f"{path} was made with other {name} ({_short(old)}, not {_short(new)}); "
-            "give another folder, or delete this one"
-        )
-        raise InputError(message)
+    return image, pixels
 
 
 def _short(value: object) -> str:

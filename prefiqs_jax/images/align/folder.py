@@ -4,9 +4,8 @@ import hashlib
 import os
 import queue
 import threading
-from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +21,7 @@ from prefiqs_jax.images.align.stamp import Stamp, encode_stamped
 from prefiqs_jax.images.decode import decode_bytes
 from prefiqs_jax.images.geometry import align
 from prefiqs_jax.images.inventory import Times
+from prefiqs_jax.images.loading import in_order
 from prefiqs_jax.images.opening import BadImage, regular_file, silence_pillow
 
 WriteCrop = Callable[[str, bytes], None]
@@ -44,7 +44,7 @@ class Crop(NamedTuple):
     """Times of the image's file as it was read."""
 
 
-def align_pictures(
+def align_images(
     root: Path,
     tasks: Sequence[Task],
     stamp: Stamp,
@@ -107,14 +107,10 @@ def align_pictures(
         return Crop(task, points, "", times)
 
     pool = ThreadPoolExecutor(workers, thread_name_prefix="prefiqs-align")
-    under_way: deque[Future[Crop]] = deque()
     try:
-        for task in tasks:
-            under_way.append(pool.submit(run, task))
-            if len(under_way) > _AHEAD * workers:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
+        yield from in_order(
+            lambda task: pool.submit(run, task), tasks, _AHEAD * workers
+        )
     finally:
         stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
@@ -159,7 +155,6 @@ def _make(
     except InputError as error:
         raise BadImage(task.name, f"cannot be aligned: {error}") from None
     stamped = as_stamped(points)
-    stamp = stamp._replace(
-        landmarks=stamped, source_sha256=hashlib.sha256(data).hexdigest()
-    )
+    digest = hashlib.sha256(data).hexdigest()
+    stamp = stamp._replace(landmarks=stamped, source_sha256=digest)
     return encode_stamped(crop, stamp), stamped, times

@@ -15,11 +15,8 @@ from tqdm import tqdm
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.files import atomic, clear_partial, lock_folder, make_folder
 from prefiqs_jax.images.align.detector import open_detector
-from prefiqs_jax.images.align.earlier import (
-    find_earlier,
-    refuse_other_settings,
-)
-from prefiqs_jax.images.align.folder import align_pictures
+from prefiqs_jax.images.align.earlier import find_earlier, refuse_other_settings
+from prefiqs_jax.images.align.folder import align_images
 from prefiqs_jax.images.align.plan import Task, describe_unusable, plan_crops
 from prefiqs_jax.images.align.stamp import Stamp, opencv_version
 from prefiqs_jax.images.align.table import (
@@ -37,6 +34,7 @@ MARKER = "align.json"
 """In a folder of crops: how they are made, and the times of the files."""
 
 _Points = tuple[tuple[float, ...], ...]
+_Path = str | os.PathLike[str]
 
 
 class AlignedFolder(NamedTuple):
@@ -54,12 +52,12 @@ class AlignedFolder(NamedTuple):
 
 def align_folder(
     folder: ImageFolder,
-    out: str | os.PathLike[str],
+    out: _Path,
     *,
     template: str = "arcface",
     size: int | None = None,
-    landmarks: str | os.PathLike[str] | None = None,
-    detector: str | os.PathLike[str] | None = None,
+    landmarks: _Path | None = None,
+    detector: _Path | None = None,
     on_bad_image: Literal["fail", "skip"] = "fail",
     progress: bool = True,
 ) -> AlignedFolder:
@@ -93,10 +91,17 @@ def align_folder(
     """
     source, out = folder.root, Path(out)
     height, width = template_named(template, size)[:2]
-    _check_apart(source, out)
+    if source.resolve() in (out.resolve(), *out.resolve().parents):
+        message = f"{out} lies in {source}; give a folder outside it for the faces"
+        raise InputError(message)
     table, located_by = _locate_by(source, landmarks, detector)
     stamp = Stamp(template, height, width, located_by, opencv_version(), (), "")
-    tasks = _plan(folder, table, on_bad_image)
+    tasks, unusable = plan_crops(folder, table)
+    if table is not None and unusable:
+        if on_bad_image == "fail" or not tasks:
+            raise InputError(describe_unusable(table, unusable))
+        for name, reason in unusable:
+            print(f"left out {name}: {reason}", file=sys.stderr)
     with lock_folder(make_folder(out), "aligning"):
         counts = _run(
             folder,
@@ -111,9 +116,7 @@ def align_folder(
 
 
 def _locate_by(
-    source: Path,
-    landmarks: str | os.PathLike[str] | None,
-    detector: str | os.PathLike[str] | None,
+    source: Path, landmarks: _Path | None, detector: _Path | None
 ) -> tuple[LandmarkTable | None, str]:
     """Find out where landmarks come from: a table, or the digest of a detector."""
     if detector:
@@ -127,25 +130,6 @@ def _locate_by(
         )
         raise InputError(message)
     return read_landmarks(Path(table)), "table"
-
-
-def _check_apart(source: Path, out: Path) -> None:
-    real, into = source.resolve(), out.resolve()
-    if into == real or real in into.parents:
-        message = f"{out} lies in {source}; give a folder outside it for the faces"
-        raise InputError(message)
-
-
-def _plan(
-    folder: ImageFolder, table: LandmarkTable | None, on_bad_image: str
-) -> list[Task]:
-    tasks, unusable = plan_crops(folder, table)
-    if table is not None and unusable:
-        if on_bad_image == "fail" or not tasks:
-            raise InputError(describe_unusable(table, unusable))
-        for name, reason in unusable:
-            print(f"left out {name}: {reason}", file=sys.stderr)
-    return tasks
 
 
 def _run(
@@ -173,25 +157,24 @@ def _run(
         raise InputError(message)
     landmarks, times = earlier.landmarks, dict(earlier.times)
     todo = [task for task in tasks if task.crop not in landmarks]
+    written: dict[str, Times] = {}
 
     def write(name: str, content: bytes) -> None:
         with atomic(out / name) as temporary:
             temporary.write_bytes(content)
         written[name] = file_times(os.stat(out / name))
 
-    def marker() -> str:
-        return json.dumps(
-            {"settings": stamp.settings, "source": source, "times": times}
-        )
+    def mark() -> None:
+        record = {"settings": stamp.settings, "source": source, "times": times}
+        write_outputs(out, {MARKER: json.dumps(record)}, locked=True)
 
-    written: dict[str, Times] = {}
     if todo:
         # It may list crops that change now.
         (out / IDENTITY_TABLE).unlink(missing_ok=True)
-    write_outputs(out, {MARKER: marker()}, locked=True)  # before anything else is
+    mark()  # before anything else is written
     for below in {(out / task.crop).parent for task in todo}:
         clear_partial(make_folder(below))
-    crops = align_pictures(
+    crops = align_images(
         folder.root, todo, stamp, write, open_detector=detector, skip=skip
     )
     bar = tqdm(
@@ -213,7 +196,7 @@ def _run(
                     times[name] = crop.source_times, written[name]
                 bar.update()
     finally:
-        write_outputs(out, {MARKER: marker()}, locked=True)
+        mark()
     if not landmarks:
         message = f"none of the images in {folder.root} can be aligned"
         raise InputError(message)
@@ -228,20 +211,17 @@ def _read_marker(out: Path, stamp: Stamp) -> dict[str, Any]:
     if not path.exists():
         if is_unused(out):
             return {"times": {}, "source": None}
-        message = (
-            f"{out} is not empty and holds no faces of prefiqs align; give another "
-            "folder"
-        )
+        found = "is not empty and holds no faces of prefiqs align"
+        message = f"{out} {found}; give another folder"
         raise InputError(message)
     check_outputs(out, [MARKER, IDENTITY_TABLE])
     stored = json.loads(path.read_bytes())
     refuse_other_settings(out, stored["settings"], stamp.settings)
-    times = {name: tuple(map(_times, both)) for name, both in stored["times"].items()}
+    times = {
+        name: tuple(each and tuple(each) for each in both)
+        for name, both in stored["times"].items()
+    }
     return {**stored, "times": times}
-
-
-def _times(stored: list[int] | None) -> Times | None:
-    return None if stored is None else (stored[0], stored[1], stored[2])
 
 
 def _table(tasks: Sequence[Task], landmarks: Mapping[str, _Points]) -> str:

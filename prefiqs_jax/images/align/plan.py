@@ -18,9 +18,9 @@ class Task(NamedTuple):
     """One image to align."""
 
     name: str
-    """Of the source, below its folder."""
+    """Path of the source below its folder."""
     crop: str
-    """Of the PNG, below the folder of crops."""
+    """Path of the PNG below the folder of crops."""
     identity: str | None
     landmarks: Float[np.ndarray, "5 2"] | None
     """In the source image; None if the detector is to find them."""
@@ -59,8 +59,7 @@ def plan_crops(
     for name, identity in zip(folder.names, folder.identities, strict=True):
         points = None
         if table is not None:
-            reason = _why_not(table, rows.get(name))
-            if reason:
+            if reason := _why_not(table, rows.get(name)):
                 unusable.append((name, reason))
                 continue
             points = table.points[rows[name]]

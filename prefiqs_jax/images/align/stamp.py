@@ -11,15 +11,10 @@ from jaxtyping import UInt8
 from PIL import Image, PngImagePlugin
 
 from prefiqs_jax.images.geometry.opencv import opencv
-from prefiqs_jax.images.opening import (
-    BadImage,
-    open_header,
-    quiet_pillow,
-    regular_file,
-)
+from prefiqs_jax.images.opening import BadImage, open_header, quiet_pillow, regular_file
 
 KEY = "prefiqs-align"
-"""Of the text chunk."""
+"""Keyword of the text chunk."""
 # Of zlib: a face takes 7 % more space than at Pillow's level, and a third of the time.
 _COMPRESSION = 1
 
@@ -41,9 +36,9 @@ class Stamp(NamedTuple):
     landmarks: tuple[tuple[float, ...], ...]
     """x and y of the five points in the source image, in pixels."""
     source_sha256: str
-    """Of the file of the source image."""
+    """Digest of the source image's file."""
     pixels_sha256: str = ""
-    """Of the crop's pixels, row by row; filled in when it is encoded."""
+    """Digest of the crop's pixels, row by row; filled in when it is encoded."""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -62,8 +57,8 @@ def encode_stamped(pixels: UInt8[np.ndarray, "height width 3"], stamp: Stamp) ->
     stamp = stamp._replace(pixels_sha256=pixels_sha256(pixels))
     text.add_text(KEY, json.dumps(stamp._asdict()))
     file = io.BytesIO()
-    picture = Image.fromarray(pixels)
-    picture.save(file, format="PNG", pnginfo=text, compress_level=_COMPRESSION)
+    image = Image.fromarray(pixels)
+    image.save(file, format="PNG", pnginfo=text, compress_level=_COMPRESSION)
     return file.getvalue()
 
 

@@ -23,7 +23,7 @@ class LandmarkTable:
     """Landmarks of images, by the name of the file."""
 
     path: Path
-    """Of the table."""
+    """File of the table."""
     files: tuple[str, ...]
     """Paths below the folder of the images, with forward slashes."""
     identities: tuple[str | None, ...] | None
@@ -84,30 +84,19 @@ def has_landmarks(path: str | os.PathLike[str]) -> bool:
 
 
 def match(table: LandmarkTable, names: Sequence[str]) -> dict[str, int]:
-    """Find the row of each image.
+    """Find the row of each image, by the names below their folder; some may have none.
 
-    An image is looked up by its name, and then by its name without extension: a
-    table often names the aligned PNG of a JPEG.
-
-    Parameters
-    ----------
-    table
-        Landmarks.
-    names
-        Paths of the images, below their folder.
-
-    Returns
-    -------
-    dict
-        Name to row of the table; images without a row are not in it.
+    An image is looked up by its name, and then by its name without extension: a table
+    often names the aligned PNG of a JPEG.
     """
     by_name = {file: row for row, file in enumerate(table.files)}
-    by_stem: dict[str, list[int]] = {}
+    by_stem: dict[PurePosixPath, list[int]] = {}
     for row, file in enumerate(table.files):
-        by_stem.setdefault(_stem(file), []).append(row)
+        by_stem.setdefault(PurePosixPath(file).with_suffix(""), []).append(row)
     found = {}
     for name in names:
-        rows = [by_name[name]] if name in by_name else by_stem.get(_stem(name), [])
+        stem = PurePosixPath(name).with_suffix("")
+        rows = [by_name[name]] if name in by_name else by_stem.get(stem, [])
         if len(rows) > 1:
             listed = ", ".join(table.files[row] for row in rows)
             message = (
@@ -117,10 +106,6 @@ def match(table: LandmarkTable, names: Sequence[str]) -> dict[str, int]:
         if rows:
             found[name] = rows[0]
     return found
-
-
-def _stem(name: str) -> str:
-    return str(PurePosixPath(name).with_suffix(""))
 
 
 def _ijbc_rows(path: Path, lines: Iterable[str]) -> Iterator[dict[str, str | None]]:
@@ -163,10 +148,8 @@ def _collect(
 
 def _number(path: Path, name: str, column: str, text: str | None) -> float | None:
     """Read a coordinate; None where it is left open or not finite."""
-    if not (text or "").strip():
-        return None
     try:
-        value = float(text or "")
+        value = float(text) if text and text.strip() else np.nan
     except ValueError:
         message = f"{path}: {column} of {name} is {text!r}; give a number of pixels"
         raise InputError(message) from None

@@ -1,18 +1,14 @@
 """Images degraded by a known severity, with nothing else changed."""
 
 import operator
-from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from prefiqs_jax.errors import InputError, check_choice
 from prefiqs_jax.images.degrade.blur import gaussian_blur, motion_blur
-from prefiqs_jax.images.degrade.covers import (
-    block_occlusion,
-    face_mask,
-    sunglasses,
-)
+from prefiqs_jax.images.degrade.covers import block_occlusion, face_mask, sunglasses
 from prefiqs_jax.images.degrade.detail import jpeg, low_resolution
 from prefiqs_jax.images.degrade.geometry import rotation, scaling, translation
 from prefiqs_jax.images.degrade.light import (
@@ -33,13 +29,13 @@ class Degradation(Protocol):
     """
 
     def __call__(
-        self, picture: np.ndarray, severity: float, rng: np.random.Generator, /
+        self, image: np.ndarray, severity: float, rng: np.random.Generator, /
     ) -> np.ndarray:
         """Degrade one image.
 
         Parameters
         ----------
-        picture
+        image
             Shape (height, width, 3), uint8, RGB. Must not be changed.
         severity
             In (0, 1]: 0 never gets here, as the image then stays as it is.
@@ -57,31 +53,15 @@ class Degradation(Protocol):
         ...
 
 
-DEGRADATIONS: dict[str, Degradation] = {
-    "gaussian_blur": gaussian_blur,
-    "motion_blur": motion_blur,
-    "sensor_noise": sensor_noise,
-    "jpeg": jpeg,
-    "low_resolution": low_resolution,
-    "darkness": darkness,
-    "over_exposure": over_exposure,
-    "low_contrast": low_contrast,
-    "block_occlusion": block_occlusion,
-    "face_mask": face_mask,
-    "sunglasses": sunglasses,
-    "translation": translation,
-    "rotation": rotation,
-    "scaling": scaling,
-}
+_BUILT_IN = (gaussian_blur, motion_blur, sensor_noise, jpeg, low_resolution, darkness)
+_BUILT_IN += (over_exposure, low_contrast, block_occlusion, face_mask, sunglasses)
+_BUILT_IN += (translation, rotation, scaling)
+DEGRADATIONS: dict[str, Degradation] = {each.__name__: each for each in _BUILT_IN}
 """Every degradation by its name; a new one is a `Degradation` and an entry here."""
 
 
 def degrade(
-    pictures: np.ndarray,
-    name: str,
-    severity: float | Sequence[float] | np.ndarray,
-    *,
-    seed: int | Sequence[int] | np.ndarray = 0,
+    images: np.ndarray, name: str, severity: ArrayLike, *, seed: ArrayLike = 0
 ) -> np.ndarray:
     """Degrade images by a known severity.
 
@@ -91,7 +71,7 @@ def degrade(
 
     Parameters
     ----------
-    pictures
+    images
         Shape (batch, height, width, 3) or, for one image, (height, width, 3); uint8,
         RGB. Masks and glasses sit right on faces aligned to the ArcFace template.
     name
@@ -132,8 +112,8 @@ def degrade(
     """
     check_choice("degradation", name, DEGRADATIONS)
     function = DEGRADATIONS[name]
-    single = np.ndim(pictures) == 3
-    batch = _checked(pictures)[None] if single else _checked(pictures)
+    single = np.ndim(images) == 3
+    batch = _checked(images)[None] if single else _checked(images)
     severities = _severities(severity, len(batch))
     degraded = batch.copy()
     for index, key in enumerate(_seeds(seed, len(batch))):
@@ -145,24 +125,22 @@ def degrade(
     return degraded[0] if single else degraded
 
 
-def _checked(pictures: np.ndarray) -> np.ndarray:
-    pictures = np.asarray(pictures)
-    if pictures.ndim not in (3, 4) or pictures.shape[-1] != 3:
-        message = (
-            f"images have the shape {pictures.shape}; it must be (batch, height, "
-            "width, 3) or (height, width, 3)"
-        )
+def _checked(images: np.ndarray) -> np.ndarray:
+    images = np.asarray(images)
+    shape, message = images.shape, ""
+    if images.ndim not in (3, 4) or shape[-1] != 3:
+        needed = "(batch, height, width, 3) or (height, width, 3)"
+        message = f"images have the shape {shape}; it must be {needed}"
+    elif 0 in shape[-3:]:
+        message = f"images have the shape {shape}; they have no pixels"
+    elif images.dtype != np.uint8:
+        message = f"images are {images.dtype}; they must be uint8, from 0 to 255"
+    if message:
         raise InputError(message)
-    if 0 in pictures.shape[-3:]:
-        message = f"images have the shape {pictures.shape}; they have no pixels"
-        raise InputError(message)
-    if pictures.dtype != np.uint8:
-        message = f"images are {pictures.dtype}; they must be uint8, from 0 to 255"
-        raise InputError(message)
-    return pictures
+    return images
 
 
-def _severities(severity: float | Sequence[float] | np.ndarray, n: int) -> np.ndarray:
+def _severities(severity: ArrayLike, n: int) -> np.ndarray:
     try:
         severities = np.asarray(severity, np.float64)
     except (TypeError, ValueError):
@@ -176,7 +154,7 @@ def _severities(severity: float | Sequence[float] | np.ndarray, n: int) -> np.nd
     return np.broadcast_to(severities, n)
 
 
-def _seeds(seed: int | Sequence[int] | np.ndarray, n: int) -> list[tuple[int, int]]:
+def _seeds(seed: ArrayLike, n: int) -> list[tuple[int, int]]:
     """Give (seed, place) of each image; its own seed leaves no role to its place."""
     # As objects, so that one number with a fraction does not change the others.
     seeds = np.asarray(seed, object)

@@ -1,6 +1,7 @@
 """Blur: out of focus, and by motion of the camera or the head."""
 
 import numpy as np
+from numpy.random import Generator
 from scipy import fft, ndimage
 
 from prefiqs_jax.images.degrade.pixels import side_px
@@ -12,30 +13,26 @@ _LENGTH = 0.3
 _POWER = 1.3
 
 
-def gaussian_blur(
-    picture: np.ndarray, severity: float, _rng: np.random.Generator
-) -> np.ndarray:
+def gaussian_blur(image: np.ndarray, severity: float, _rng: Generator) -> np.ndarray:
     """Blur evenly, as a lens out of focus.
 
     The standard deviation at severity 1 is 6 % of the side, 6.7 px of 112.
     """
-    sigma = _SIGMA * severity**_POWER * side_px(picture)
+    sigma = _SIGMA * severity**_POWER * side_px(image)
     return ndimage.gaussian_filter(
-        picture.astype(np.float32), (sigma, sigma, 0), mode="nearest", truncate=3
+        image.astype(np.float32), (sigma, sigma, 0), mode="nearest", truncate=3
     )
 
 
-def motion_blur(
-    picture: np.ndarray, severity: float, rng: np.random.Generator
-) -> np.ndarray:
+def motion_blur(image: np.ndarray, severity: float, rng: Generator) -> np.ndarray:
     """Smear along a straight line in a random direction.
 
     The line at severity 1 is 30 % of the side long, 34 px of 112.
     """
     angle = rng.uniform(0, np.pi)
-    length = _LENGTH * severity**_POWER * side_px(picture)
+    length = _LENGTH * severity**_POWER * side_px(image)
     kernel = _line(length * np.sin(angle), length * np.cos(angle))
-    return _convolved(picture, kernel)
+    return _convolved(image, kernel)
 
 
 def _line(height: float, width: float) -> np.ndarray:
@@ -58,13 +55,13 @@ def _line(height: float, width: float) -> np.ndarray:
     return kernel / kernel.sum()
 
 
-def _convolved(picture: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+def _convolved(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """Convolve with a square kernel of odd side, the outermost pixels repeated."""
     # By Fourier transform: a long line costs ten times as much pixel by pixel.
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     reach = len(kernel) // 2
     margins = ((reach, reach), (reach, reach), (0, 0))
-    wide = np.pad(picture.astype(np.float32), margins, "edge")
+    wide = np.pad(image.astype(np.float32), margins, "edge")
     size = [fft.next_fast_len(length, real=True) for length in wide.shape[:2]]
     transfer = np.asarray(fft.rfft2(kernel, size))[..., None]
     spectrum = np.asarray(fft.rfft2(wide, size, axes=(0, 1)))

@@ -1,6 +1,7 @@
 """Things in front of the face: a block, a mask, glasses; placed on the template."""
 
 import numpy as np
+from numpy.random import Generator
 
 from prefiqs_jax.images.degrade.pixels import TEMPLATE, blend, template_grid
 
@@ -28,9 +29,7 @@ _EARS = (12.0, 100.0)
 _SOFT_PX = 1.0
 
 
-def block_occlusion(
-    picture: np.ndarray, severity: float, rng: np.random.Generator
-) -> np.ndarray:
+def block_occlusion(image: np.ndarray, severity: float, rng: Generator) -> np.ndarray:
     """Cover a rectangle of one random colour, about a random point of the face.
 
     Its side, the root of its area, grows to 75 % of the image's at severity 1; a part
@@ -40,16 +39,14 @@ def block_occlusion(
     aspect = _ASPECT ** rng.uniform(-1, 1)
     colour = rng.uniform(0, 255, 3).astype(np.float32)
     side = _SIDE * severity
-    x, y = template_grid(picture)
+    x, y = template_grid(image)
     # Half a pixel more or less at the edge is covered in part: smooth in severity.
     across = np.clip(side * np.sqrt(aspect) / 2 - abs(x - centre_x) + 0.5, 0, 1)
     down = np.clip(side / np.sqrt(aspect) / 2 - abs(y - centre_y) + 0.5, 0, 1)
-    return blend(picture, colour, across * down)
+    return blend(image, colour, across * down)
 
 
-def face_mask(
-    picture: np.ndarray, severity: float, rng: np.random.Generator
-) -> np.ndarray:
+def face_mask(image: np.ndarray, severity: float, rng: Generator) -> np.ndarray:
     """Cover the face with a surgical mask, from the chin upwards.
 
     At severity 0.2 it covers the chin, at 0.6 the mouth, and at 1 it reaches the bridge
@@ -58,7 +55,7 @@ def face_mask(
     """
     colour = _MASK_COLOURS[rng.integers(len(_MASK_COLOURS))]
     width_factor = rng.uniform(0.96, 1.04)
-    x, y = template_grid(picture)
+    x, y = template_grid(image)
     # Follows the cheeks downwards and rounds off at the chin.
     taper = np.clip((y - _MASK_TOP) / (TEMPLATE + 6 - _MASK_TOP), 0, 1)
     half_width = _MASK_HALF_WIDTH * width_factor * (1 - taper**2.6) ** 0.6
@@ -71,13 +68,11 @@ def face_mask(
     for pleat in _PLEATS:
         below = y - (pleat + drop / 3)
         shade = shade - 0.12 * np.exp(-np.maximum(below, 0) / 2) * _soft(below)
-    over = colour * shade[..., None] * _brightness(picture)
-    return blend(picture, over, opacity)
+    over = colour * shade[..., None] * _brightness(image)
+    return blend(image, over, opacity)
 
 
-def sunglasses(
-    picture: np.ndarray, severity: float, rng: np.random.Generator
-) -> np.ndarray:
+def sunglasses(image: np.ndarray, severity: float, rng: Generator) -> np.ndarray:
     """Put dark glasses over the eyes, larger and darker the higher the severity.
 
     At severity 1 the lenses let 2 % through and reach from above the eyebrows to the
@@ -85,7 +80,7 @@ def sunglasses(
     """
     exponent = rng.uniform(2.2, 3.5)
     tint = rng.uniform(8, 40, 3).astype(np.float32)
-    x, y = template_grid(picture)
+    x, y = template_grid(image)
     size = 0.55 + 0.45 * severity
     half_width, half_height = size * _LENS[0], size * _LENS[1]
     shape = np.zeros((y.size, x.size), np.float32)
@@ -104,7 +99,7 @@ def sunglasses(
     shape = np.maximum(shape, bar)
     opacity = 0.98 * (1 - (1 - severity) ** 1.5) * shape
     gleam = 1 + 0.8 * np.clip((eye_y + 6 - y) / 20, 0, 1)
-    return blend(picture, tint * gleam[..., None], opacity)
+    return blend(image, tint * gleam[..., None], opacity)
 
 
 def _soft(inside: np.ndarray) -> np.ndarray:
@@ -112,7 +107,7 @@ def _soft(inside: np.ndarray) -> np.ndarray:
     return np.clip(inside / (2 * _SOFT_PX) + 0.5, 0, 1)
 
 
-def _brightness(picture: np.ndarray) -> float:
+def _brightness(image: np.ndarray) -> float:
     """Give a factor for white cloth in the light of this image."""
     # White cloth is somewhat brighter than the brightest tenth of a well-lit face.
-    return float(np.clip(np.quantile(picture[::4, ::4], 0.9) / 210, 0.25, 1.1))
+    return float(np.clip(np.quantile(image[::4, ::4], 0.9) / 210, 0.25, 1.1))

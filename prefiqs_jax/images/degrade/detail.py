@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+from numpy.random import Generator
 from PIL import Image
 
 from prefiqs_jax.images.degrade.pixels import side_px
@@ -14,23 +15,20 @@ _SMALLEST_PX = 8
 _BEST, _WORST = 80, 3
 
 
-def low_resolution(
-    picture: np.ndarray, severity: float, _rng: np.random.Generator
-) -> np.ndarray:
+def low_resolution(image: np.ndarray, severity: float, _rng: Generator) -> np.ndarray:
     """Shrink, then enlarge to the size that was.
 
     The side falls in equal ratios to 8 px at severity 1, 1/14 of 112.
     """
-    height, width = picture.shape[:2]
-    ratio = min(_SMALLEST_PX / side_px(picture), 1) ** severity
+    height, width = image.shape[:2]
+    ratio = min(_SMALLEST_PX / side_px(image), 1) ** severity
     small = max(1, round(width * ratio)), max(1, round(height * ratio))
-    image = Image.fromarray(picture)
     # Pillow widens its filters when it shrinks, so that nothing aliases.
-    image = image.resize(small, Image.Resampling.BICUBIC)
-    return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
+    shrunk = Image.fromarray(image).resize(small, Image.Resampling.BICUBIC)
+    return np.asarray(shrunk.resize((width, height), Image.Resampling.BICUBIC))
 
 
-def jpeg(picture: np.ndarray, severity: float, _rng: np.random.Generator) -> np.ndarray:
+def jpeg(image: np.ndarray, severity: float, _rng: Generator) -> np.ndarray:
     """Compress as JPEG, with halved colour resolution.
 
     Pillow's quality falls from 80 to 3 in equal ratios, as most of what can be seen
@@ -39,5 +37,5 @@ def jpeg(picture: np.ndarray, severity: float, _rng: np.random.Generator) -> np.
     """
     quality = round(_BEST * (_WORST / _BEST) ** severity)
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, "JPEG", quality=quality, subsampling="4:2:0")
+    Image.fromarray(image).save(file, "JPEG", quality=quality, subsampling="4:2:0")
     return np.asarray(Image.open(file, formats=["JPEG"]))

@@ -1,7 +1,7 @@
 """Cut an aligned face out of an image."""
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images.geometry.landmarks import check_landmarks
@@ -11,8 +11,8 @@ from prefiqs_jax.images.geometry.templates import template_named
 
 
 def align(
-    pixels: UInt8[np.ndarray, "height width 3"],
-    landmarks: Float[np.ndarray, "5 2"],
+    pixels: np.ndarray,
+    landmarks: np.ndarray,
     *,
     template: str = "arcface",
     size: int | None = None,
@@ -74,7 +74,7 @@ def warp(
     matrix
         Shape (2, 3): takes places of the image to places of the crop.
     height, width
-        Of the crop, in pixels.
+        Size of the crop in pixels.
     """
     cv2 = opencv()
     return cv2.warpAffine(

@@ -63,20 +63,20 @@ def misalignments(
     >>> [amount for _, amount in misalignments([], [5, 10], [0.9])]
     [0.0, -10, -5, 5, 10, 0.9]
     """
-    for name, values in (("shift", shifts_px), ("rotation", rotations)):
+    given = {"shift": shifts_px, "rotation": rotations, "scale": scales}
+    for name, values in given.items():
         for value in values:
-            _check(name, value)
-    found = [ALIGNED]
-    for kind, sizes in (
-        ("shift_x", shifts_px),
-        ("shift_y", shifts_px),
-        ("rotation", rotations),
-    ):
-        amounts = sorted({sign * size for size in sizes for sign in (-1, 1)})
-        found += [Misalignment(kind, amount) for amount in amounts]
-    for value in scales:
-        _check("scale", value)
-    return found + [Misalignment("scale", each) for each in sorted({*scales} - {1})]
+            if not (math.isfinite(value) and value > 0):
+                message = f"{name} {value:g} is not a finite number above 0"
+                raise InputError(message)
+    both = {"shift_x": shifts_px, "shift_y": shifts_px, "rotation": rotations}
+    found = [
+        Misalignment(kind, amount)
+        for kind, sizes in both.items()
+        for amount in sorted({sign * size for size in sizes for sign in (-1, 1)})
+    ]
+    scaled = [Misalignment("scale", each) for each in sorted({*scales} - {1})]
+    return [ALIGNED, *found, *scaled]
 
 
 def error_matrix(error: Misalignment, template: Template) -> Matrix:
@@ -87,8 +87,8 @@ def error_matrix(error: Misalignment, template: Template) -> Matrix:
     error
         Kind and amount.
     template
-        Of the crop. Rotation and scale are about the mean of its five points, which a
-        least-squares alignment keeps in place.
+        Template of the crop. Rotation and scale are about the mean of its five points,
+        which a least-squares alignment keeps in place.
 
     Returns
     -------
@@ -145,7 +145,7 @@ def misaligned_crops(
         Landmarks, shape (5, 2), in pixels of the image; None for an image that is
         aligned already, which the errors are then cut from.
     template
-        Of the crops.
+        Template of the crops.
     errors
         Kinds and amounts.
 
@@ -175,12 +175,6 @@ def misaligned_crops(
     crops = [warp(pixels, matrix, height, width) for matrix in matrices]
     over = [_reaches_over(matrix, pixels, template) for matrix in matrices]
     return np.stack(crops), over
-
-
-def _check(name: str, value: float) -> None:
-    if not (math.isfinite(value) and value > 0):
-        message = f"{name} {value:g} is not a finite number above 0"
-        raise InputError(message)
 
 
 def _reaches_over(matrix: Matrix, pixels: np.ndarray, template: Template) -> bool:

@@ -6,13 +6,7 @@ from prefiqs_jax.errors import InputError
 
 
 def opencv() -> ModuleType:
-    """Import OpenCV.
-
-    Raises
-    ------
-    InputError
-        If it is not installed.
-    """
+    """Import OpenCV; InputError if it is not installed."""
     try:
         import cv2
     except ImportError as error:

@@ -9,9 +9,7 @@ Matrix = Float[np.ndarray, "2 3"]
 """Maps (x, y, 1) to (x, y): the affine matrix that OpenCV takes."""
 
 
-def similarity(
-    source: Float[np.ndarray, "points 2"], target: Float[np.ndarray, "points 2"]
-) -> Matrix:
+def similarity(source: np.ndarray, target: np.ndarray) -> Matrix:
     """Fit rotation, scale and translation from source to target by least squares.
 
     Minimises Σ ‖c R sᵢ + t - tᵢ‖² over c ≥ 0, the rotation R and t. With points as

@@ -41,11 +41,7 @@ def _make(width: int) -> Template:
     return Template(_WIDE_PX, width, points)
 
 
-TEMPLATES = {
-    "arcface": _make(112),
-    "narrow": _make(96),
-    "sphereface": _make(96),
-}
+TEMPLATES = {"arcface": _make(112), "narrow": _make(96), "sphereface": _make(96)}
 """Names on the command line.
 
 ``arcface`` is 112×112; ``sphereface`` is 96 wide and 112 high (Liu et al., 2017), the
@@ -69,7 +65,7 @@ def template_named(name: str, size: int | None = None) -> Template:
     Returns
     -------
     Template
-        Of that size.
+        The template in that size.
 
     Raises
     ------

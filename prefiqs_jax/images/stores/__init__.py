@@ -6,12 +6,4 @@ from prefiqs_jax.images.stores.files import FILES, Files
 from prefiqs_jax.images.stores.landmarked import Landmarked
 from prefiqs_jax.images.stores.packed import Packed
 
-__all__ = [
-    "FILES",
-    "Degraded",
-    "Files",
-    "Landmarked",
-    "Packed",
-    "Recipe",
-    "Store",
-]
+__all__ = ["FILES", "Degraded", "Files", "Landmarked", "Packed", "Recipe", "Store"]

@@ -20,27 +20,14 @@ class Store(Protocol):
         ...
 
     def source(self, root: Path, name: str) -> Path | None:
-        """Return the file whose bytes an image comes from.
-
-        None where `sha256` covers the content, as of images that are in memory.
-        """
+        """Return the file that an image is read from; None if `sha256` covers it."""
         ...
 
     def check(self, root: Path, name: str, needed: NeededSize | None) -> None:
         """Find out, without decoding, whether an image can be used.
 
-        Parameters
-        ----------
-        root, name
-            The folder's root and the image's name.
-        needed
-            Size that the image must have; None for any.
-
-        Raises
-        ------
-        BadImage
-            If the image is absent, unreadable or of another size. Damage below its
-            header shows only in `load`.
+        Raises BadImage if it is absent, unreadable or of another size than needed, if
+        one is; damage below its header shows only in `load`.
         """
         ...
 

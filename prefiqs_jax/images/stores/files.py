@@ -4,13 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from prefiqs_jax.images.decode import Decoded, decode_file
-from prefiqs_jax.images.opening import (
-    NeededSize,
-    check_size,
-    open_header,
-    regular_file,
-    upright_size,
-)
+from prefiqs_jax.images.opening import NeededSize, check_header, regular_file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,9 +23,7 @@ class Files:
     def check(self, root: Path, name: str, needed: NeededSize | None) -> None:
         """Parse the header of a file; errors as :class:`Store` says."""
         with regular_file(root / name, name) as file:
-            size = upright_size(open_header(file, name))
-        if needed:
-            check_size(name, size, needed)
+            check_header(file, name, needed)
 
     def load(self, root: Path, name: str, needed: NeededSize | None) -> Decoded:
         """Decode a file; errors as :class:`Store` says."""

@@ -79,23 +79,13 @@ def draw_capture(key: Array, variation: Array | float = 1.0) -> Capture:
     spread = jnp.asarray(variation, jnp.float32)
 
     azimuth, height = spread * normal(0.75), 0.45 + spread * normal(0.35)
-    light = jnp.stack(
-        [
-            jnp.sin(azimuth) * jnp.cos(height),
-            -jnp.sin(height),
-            jnp.cos(azimuth) * jnp.cos(height),
-        ]
-    )
+    x, z = jnp.sin(azimuth) * jnp.cos(height), jnp.cos(azimuth) * jnp.cos(height)
+    light = jnp.stack([x, -jnp.sin(height), z])
     warmth = spread * normal(0.12)
     light_colour = jnp.exp(jnp.stack([warmth, spread * normal(0.03), -warmth]))
-    blobs = jnp.concatenate(
-        [
-            uniform(-2.0, 2.0, (_BLOBS, 2)),
-            uniform(0.25, 0.9, (_BLOBS, 1)),
-            _muted(uniform(0.0, 1.0, (_BLOBS, 1)), normal(0.25, shape=(_BLOBS, 3))),
-        ],
-        axis=1,
-    )
+    at, radius = uniform(-2.0, 2.0, (_BLOBS, 2)), uniform(0.25, 0.9, (_BLOBS, 1))
+    lightness, tint = uniform(0.0, 1.0, (_BLOBS, 1)), normal(0.25, shape=(_BLOBS, 3))
+    blobs = jnp.concatenate([at, radius, _muted(lightness, tint)], axis=1)
     blink = 1.0 - 0.55 * chance(0.06) * jnp.minimum(spread, 1.0)
     return Capture(
         yaw=spread * normal(0.26),

@@ -1,4 +1,4 @@
-"""Eyes, brows, nose, mouth, skin and beard: coats of paint in head coordinates."""
+"""Eyes, brows, nose, mouth, skin and beard: layers in head coordinates."""
 
 import jax.numpy as jnp
 from jax import Array
@@ -8,14 +8,8 @@ from prefiqs_jax.images.synthetic.geometry import mouth_half_width, mouth_line
 from prefiqs_jax.images.synthetic.people import Identity
 from prefiqs_jax.images.synthetic.soft import Layer, blob, bump, ripple, step
 
-SCLERA = (0.46, 0.44, 0.42)
-PUPIL = (0.012, 0.010, 0.010)
-GLINT = (0.9, 0.9, 0.9)
-MOUTH_INSIDE = (0.09, 0.018, 0.020)
-TEETH = (0.52, 0.50, 0.44)
 
-
-def _colour(rgb: tuple[float, float, float]) -> Array:
+def _colour(*rgb: float) -> Array:
     return jnp.array(rgb, jnp.float32)
 
 
@@ -33,7 +27,7 @@ def skin(person: Identity, u: Array, v: Array) -> list[Layer]:
     reach = 0.6 * (person.mouth_width - person.nose_width + 0.08)
     fold_u = person.nose_width + 0.02 + reach * jnp.clip(t, 0.0, 1.0)
     fold = bump(side, fold_u, 0.03) * step(t, -0.15, 0.2) * step(t, 1.1, 0.7)
-    shadow = person.skin * _colour((0.70, 0.60, 0.62))
+    shadow = person.skin * _colour(0.70, 0.60, 0.62)
     spots = jnp.sin(37.0 * u + 5.0 * jnp.sin(23.0 * v)) * jnp.sin(
         41.0 * v + 4.0 * jnp.sin(29.0 * u)
     )
@@ -45,10 +39,10 @@ def skin(person: Identity, u: Array, v: Array) -> list[Layer]:
         spot = step(blob(u, v, at, (0.026, 0.026)), 0.3, 0.8)
         moles = jnp.maximum(moles, person.moles[i, 2] * spot)
     return [
-        Layer(flush, person.skin * _colour((1.0, 0.66, 0.64))),
+        Layer(flush, person.skin * _colour(1.0, 0.66, 0.64)),
         Layer(person.folds * (0.6 * under + 0.5 * fold), shadow),
-        Layer(freckles, person.skin * _colour((0.62, 0.42, 0.34))),
-        Layer(moles, person.skin * _colour((0.26, 0.18, 0.16))),
+        Layer(freckles, person.skin * _colour(0.62, 0.42, 0.34)),
+        Layer(moles, person.skin * _colour(0.26, 0.18, 0.16)),
     ]
 
 
@@ -61,9 +55,9 @@ def nostrils(person: Identity, u: Array, v: Array) -> list[Layer]:
     return [
         Layer(
             0.9 * person.nostril * step(hole, 0.15, 0.8),
-            person.skin * _colour((0.16, 0.10, 0.09)),
+            person.skin * _colour(0.16, 0.10, 0.09),
         ),
-        Layer(0.6 * wing, person.skin * _colour((0.5, 0.38, 0.36))),
+        Layer(0.6 * wing, person.skin * _colour(0.5, 0.38, 0.36)),
     ]
 
 
@@ -92,13 +86,7 @@ def beard(
 def eyes(
     person: Identity, capture: Capture, u: Array, v: Array, pixel: Array
 ) -> tuple[list[Layer], Array]:
-    """Paint both eyes with their lids and lashes.
-
-    Returns
-    -------
-    layers, wet
-        The coats, and where the eye itself shows, (height, width).
-    """
+    """Paint both eyes with lids and lashes; give the layers, and where eyes are wet."""
     side = jnp.where(u < 0, -1.0, 1.0).astype(u.dtype)
     out, down = jnp.abs(u) - person.eye_spacing, v - person.eye_v
     cos, sin = jnp.cos(person.eye_tilt), jnp.sin(person.eye_tilt)
@@ -129,14 +117,12 @@ def eyes(
     under = bump(across, lower + 0.008, 0.014) * ends
     tone = person.skin
     layers = [
-        Layer(
-            (0.35 + 0.4 * person.crease) * crease, tone * _colour((0.42, 0.34, 0.33))
-        ),
-        Layer(0.4 * lid, tone * _colour((0.72, 0.64, 0.64))),
-        Layer(wet, _colour(SCLERA), 0.75 + 0.25 * arch),
+        Layer((0.35 + 0.4 * person.crease) * crease, tone * _colour(0.42, 0.34, 0.33)),
+        Layer(0.4 * lid, tone * _colour(0.72, 0.64, 0.64)),
+        Layer(wet, _colour(0.46, 0.44, 0.42), 0.75 + 0.25 * arch),
         Layer(wet * disc, person.iris, 1.0 - 0.55 * step(distance, 0.6 * size, size)),
-        Layer(wet * hole, _colour(PUPIL)),
-        Layer(0.85 * wet * glint, _colour(GLINT)),
+        Layer(wet * hole, _colour(0.012, 0.010, 0.010)),
+        Layer(0.85 * wet * glint, _colour(0.9, 0.9, 0.9)),
         Layer(0.45 * shadow, 0.25 * tone),
         Layer(0.85 * lash, 0.18 * tone),
         Layer(0.45 * under, 0.45 * tone),
@@ -164,13 +150,7 @@ def brows(person: Identity, capture: Capture, u: Array, v: Array) -> list[Layer]
 def mouth(
     person: Identity, capture: Capture, u: Array, v: Array, pixel: Array
 ) -> tuple[list[Layer], Array]:
-    """Paint lips, teeth and the inside of the mouth.
-
-    Returns
-    -------
-    layers, lips
-        The coats, and where lips show, (height, width).
-    """
+    """Paint lips, teeth and the inside of the mouth; give the layers, and the lips."""
     t = u / mouth_half_width(person, capture)
     arch = jnp.maximum(1.0 - t**2, 0.0)
     root = jnp.sqrt(arch)
@@ -197,8 +177,8 @@ def mouth(
     corner = blob(jnp.abs(t), v, (1.0, line), (0.07, 0.025))
     layers = [
         Layer(0.85 * lips, person.lips, 1.0 - 0.22 * upper),
-        Layer(gap, _colour(MOUTH_INSIDE)),
-        Layer(0.9 * teeth, _colour(TEETH)),
+        Layer(gap, _colour(0.09, 0.018, 0.020)),
+        Layer(0.9 * teeth, _colour(0.52, 0.50, 0.44)),
         Layer(0.8 * closed, 0.28 * person.lips),
         Layer(0.6 * corner, 0.35 * person.skin),
     ]

@@ -80,22 +80,16 @@ def relief(person: Identity, capture: Capture, u: Array, v: Array) -> Array:
     tip = person.nose_v
     start = person.eye_v + 0.02
     along = jnp.clip((v - start) / (tip - start), 0.0, 1.0)
-    width = person.bridge_width + (0.62 * person.nose_width - person.bridge_width) * (
-        along**2
-    )
+    widens = 0.62 * person.nose_width - person.bridge_width
+    width = person.bridge_width + widens * (along**2)
     below = step(v, tip + 0.13, tip)
-    nose = (
-        person.nose_depth
-        * (0.16 + 0.84 * along * jnp.sqrt(along))
-        * bump(u, 0.0, width)
-    )
-    nose = nose * below * step(v, start - 0.25, start)
+    nose = person.nose_depth * (0.16 + 0.84 * along * jnp.sqrt(along))
+    nose = nose * bump(u, 0.0, width) * below * step(v, start - 0.25, start)
     wing_u = jnp.abs(u) - 0.72 * person.nose_width
     wings = 0.09 * blob(wing_u, v, (0.0, tip + 0.0), (0.05, 0.065))
     eye_u = jnp.abs(u) - person.eye_spacing
-    sockets = -person.socket * blob(
-        eye_u, v, (-0.04, person.eye_v - 0.02), (0.17, 0.11)
-    )
+    socket_at = (-0.04, person.eye_v - 0.02)
+    sockets = -person.socket * blob(eye_u, v, socket_at, (0.17, 0.11))
     balls = 0.035 * blob(eye_u, v, (0.0, person.eye_v), (0.11, 0.06))
     brow_v = person.eye_v - person.brow_gap
     brows = 0.055 * blob(eye_u, v, (0.0, brow_v), (0.24, 0.06))
@@ -175,18 +169,12 @@ def hit(
 ) -> Surface:
     """Find the point of the head behind every pixel.
 
-    Parameters
-    ----------
-    person, capture
-        Who, and how turned.
-    x, y
-        Shape (height, width), head units, in the camera's frame.
-    pixel
-        Size of a pixel in head units, for the softness of the outline.
+    Pixels are at x and y, (height, width), in head units in the camera's frame; the
+    size of one, in head units, sets the softness of the outline.
     """
     turn = rotation(capture)
 
-    def once(_: int, found: tuple[Array, ...]) -> tuple[Array, ...]:
+    def once(_: Array | int, found: tuple[Array, ...]) -> tuple[Array, ...]:
         lifted, v = found[0], found[2]
         across = x - lifted * turn[0, 2]
         down = y - lifted * turn[1, 2]

@@ -93,7 +93,4 @@ def neck(
     shade = shade * (1.0 - 0.45 * jnp.clip(beside, 0.0, 1.0) ** 3)
     shoulder = person.chin + 0.42 + 0.28 * jnp.maximum(beside - 0.6, 0.0)
     clothes = step(y, shoulder - 2.0 * pixel, shoulder + 2.0 * pixel)
-    return [
-        Layer(cover, person.skin, shade),
-        Layer(clothes, 0.8 * capture.clothes),
-    ]
+    return [Layer(cover, person.skin, shade), Layer(clothes, 0.8 * capture.clothes)]

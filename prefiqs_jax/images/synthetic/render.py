@@ -155,7 +155,7 @@ class _View(NamedTuple):
     surface: geometry.Surface
 
 
-class _Coats(NamedTuple):
+class _Layers(NamedTuple):
     """What lies where in an image."""
 
     behind: list[Layer]
@@ -180,7 +180,7 @@ def _see(people: Identity, captures: Capture, side_px: int) -> _View:
 
 @jax.jit
 @jax.vmap
-def _mask(person: Identity, capture: Capture, view: _View) -> _Coats:
+def _mask(person: Identity, capture: Capture, view: _View) -> _Layers:
     """Find where everything is; colours come later, so nothing is done thrice."""
     x, y, pixel, surface = view
     u, v = surface.u, surface.v
@@ -209,34 +209,34 @@ def _mask(person: Identity, capture: Capture, view: _View) -> _Coats:
         Layer(shadow, 0.2 * person.skin),
         Layer(covered, person.hair, lightness),
     ]
-    return _Coats(behind, head, 1.0 - covered, jnp.maximum(lips, wet))
+    return _Layers(behind, head, 1.0 - covered, jnp.maximum(lips, wet))
 
 
 @jax.jit
 @jax.vmap
-def _light(person: Identity, capture: Capture, view: _View, coats: _Coats) -> Array:
+def _light(person: Identity, capture: Capture, view: _View, layers: _Layers) -> Array:
     """Paint and light everything: linear light at the lens, (height, width, 3)."""
     background = _background(capture, view.x, view.y)
     unseen = jnp.ones_like(view.x)
-    for layer in coats.behind:
+    for layer in layers.behind:
         unseen = unseen * (1.0 - layer.cover)
     nx = jnp.clip(0.6 * view.x, -0.6, 0.6)
     lamp = _lamp(capture, nx, jnp.zeros_like(nx), jnp.sqrt(1.0 - nx**2))
-    lit = paint(jnp.zeros_like(background), coats.behind) * lamp
-    picture = background * unseen[..., None] + lit
+    lit = paint(jnp.zeros_like(background), layers.behind) * lamp
+    image = background * unseen[..., None] + lit
 
     nx, ny, nz = geometry.normals(view.surface.depth, view.pixel)
-    skin = jnp.broadcast_to(person.skin[None, None], picture.shape)
-    face = paint(skin, coats.head) * _lamp(capture, nx, ny, nz)
+    skin = jnp.broadcast_to(person.skin[None, None], image.shape)
+    face = paint(skin, layers.head) * _lamp(capture, nx, ny, nz)
     # A highlight half-way between lamp and camera (Blinn); wet eyes and lips shine.
     half = capture.light + jnp.array([0.0, 0.0, 1.0], jnp.float32)
     half = half / jnp.sqrt(jnp.sum(half**2))
     facing = jnp.maximum(nx * half[0] + ny * half[1] + nz * half[2], 0.0)
-    gloss = 0.10 * facing**16 * coats.bare + 0.10 * facing**32 * coats.glossy
-    gloss = gloss + 0.14 * (1.0 - coats.bare) * facing**8 * person.hair_contrast
+    gloss = 0.10 * facing**16 * layers.bare + 0.10 * facing**32 * layers.glossy
+    gloss = gloss + 0.14 * (1.0 - layers.bare) * facing**8 * person.hair_contrast
     shine = gloss * (1.0 - capture.ambient)
     face = face + shine[..., None] * capture.light_colour[None, None]
-    return picture + view.surface.cover[..., None] * (face - picture)
+    return image + view.surface.cover[..., None] * (face - image)
 
 
 def _lamp(capture: Capture, nx: Array, ny: Array, nz: Array) -> Array:
@@ -280,14 +280,14 @@ def _photograph(capture: Capture, linear: Array, face: Array) -> Array:
     return jnp.round(255.0 * code).astype(jnp.uint8)
 
 
-def _blur(picture: Array, sigma_px: Array, axis: int) -> Array:
+def _blur(image: Array, sigma_px: Array, axis: int) -> Array:
     """Blur along one axis with a Gaussian of up to about a pixel: five taps."""
     taps = [jnp.exp(-0.5 * (i / sigma_px) ** 2) for i in range(3)]
     total = taps[0] + 2.0 * (taps[1] + taps[2])
     widths = [(0, 0)] * 3
     widths[axis] = (2, 2)
-    padded = jnp.pad(picture, widths, mode="edge")
-    side = picture.shape[axis]
+    padded = jnp.pad(image, widths, mode="edge")
+    side = image.shape[axis]
     parts = [
         jax.lax.slice_in_dim(padded, i, i + side, axis=axis) * taps[abs(i - 2)]
         for i in range(5)

@@ -12,8 +12,6 @@ Scalar = Array | float
 def step(x: Array, low: Scalar, high: Scalar) -> Array:
     """Rise smoothly from 0 at `low` to 1 at `high`; falls if `low` is the larger.
 
-    Examples
-    --------
     >>> print(step(jnp.array([-1.0, 0.5, 2.0]), 0.0, 1.0))
     [0.  0.5 1. ]
     """
@@ -34,7 +32,7 @@ def blob(
 
 
 class Layer(NamedTuple):
-    """One coat of paint."""
+    """One layer of colour."""
 
     cover: Array
     """Shape (height, width), 0 (nothing) to 1 (opaque)."""
@@ -44,25 +42,21 @@ class Layer(NamedTuple):
     """Factor on the colour, (height, width); None for 1."""
 
 
-def paint(picture: Array, layers: Sequence[Layer]) -> Array:
-    """Lay coats over an image, (height, width, 3), the first one first."""
+def paint(image: Array, layers: Sequence[Layer]) -> Array:
+    """Lay layers over an image, (height, width, 3), the first one first."""
     for cover, colour, shade in layers:
         coat = colour[None, None]
         if shade is not None:
             coat = coat * shade[..., None]
-        picture = picture + cover[..., None] * (coat - picture)
-    return picture
+        image = image + cover[..., None] * (coat - image)
+    return image
 
 
 def ripple(along: Array, across: Array, waves: Array) -> Array:
     """Return a strand-like texture in about [-1, 1]: waves across, slowly bending.
 
-    Parameters
-    ----------
-    along, across
-        Coordinates along a strand and across strands.
-    waves
-        Shape (n, 3): frequency, bend and phase of each wave.
+    The coordinates run along a strand and across strands; waves, (n, 3), are frequency,
+    bend and phase of each.
     """
     total = jnp.zeros_like(across)
     for i in range(waves.shape[0]):
@@ -82,8 +76,6 @@ def to_srgb(linear: Array) -> Array:
 def to_linear(srgb: Array) -> Array:
     """Decode the sRGB curve, the inverse of :func:`to_srgb`.
 
-    Examples
-    --------
     >>> bool(abs(to_srgb(to_linear(jnp.array(0.3))) - 0.3) < 1e-6)
     True
     """

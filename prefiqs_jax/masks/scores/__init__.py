@@ -3,32 +3,20 @@
 An installed package offers one by an entry point of the group ``prefiqs_jax.masks``.
 """
 
-import importlib
-import pkgutil
 from collections.abc import Mapping
 
 from prefiqs_jax.errors import check_choice
 from prefiqs_jax.masks.scores.entry import ScoreEntry
-from prefiqs_jax.plugins import load_plugin, plugin_names
+from prefiqs_jax.plugins import held_by_files, load_plugin, plugin_names
 
 PLUGINS = "prefiqs_jax.masks"
 
 
-def _built_in() -> dict[str, ScoreEntry]:
-    modules = [
-        importlib.import_module(f"{__name__}.{found.name}")
-        for found in pkgutil.iter_modules(__path__)
-    ]
-    entries = [
-        entry
-        for module in modules
-        for entry in (*getattr(module, "ENTRIES", ()), getattr(module, "ENTRY", None))
-        if entry is not None
-    ]
-    return {entry.name: entry for entry in entries}
-
-
-SCORES: Mapping[str, ScoreEntry] = _built_in()
+_FOUND = [
+    *held_by_files(__name__, "ENTRY"),
+    *(entry for several in held_by_files(__name__, "ENTRIES") for entry in several),
+]
+SCORES: Mapping[str, ScoreEntry] = {entry.name: entry for entry in _FOUND}
 """Every built-in score by its name."""
 
 

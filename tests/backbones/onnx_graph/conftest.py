@@ -51,7 +51,7 @@ class Ours:
         return np.asarray(self.apply(self.params, self.statistics, images))
 
 
-def run_session(path, pictures, *, one_by_one=False):
+def run_session(path, rgb_images, *, one_by_one=False):
     """Run ONNX Runtime on (batch, 3, height, width)."""
     runtime = pytest.importorskip("onnxruntime")
     options = runtime.SessionOptions()
@@ -59,7 +59,7 @@ def run_session(path, pictures, *, one_by_one=False):
     options.intra_op_num_threads = 1
     session = runtime.InferenceSession(str(path), options)
     name = session.get_inputs()[0].name
-    batches = [p[None] for p in pictures] if one_by_one else [pictures]
+    batches = [p[None] for p in rgb_images] if one_by_one else [rgb_images]
     return np.concatenate([session.run(None, {name: b})[0] for b in batches])
 
 
@@ -87,10 +87,10 @@ def check_against_runtime(case, path):
     """Compare a case (opset, nodes, weights) with ONNX Runtime, on three images."""
     opset, nodes, weights = case
     write_graph(path, nodes, weights, opset=opset)
-    pictures = np.random.default_rng(4).normal(0, 1, (3, 3, 9, 8)).astype(np.float32)
-    expected = run_session(path, pictures)
+    rgb_images = np.random.default_rng(4).normal(0, 1, (3, 3, 9, 8)).astype(np.float32)
+    expected = run_session(path, rgb_images)
     network = Ours(path)
-    found = network(pictures.transpose(0, 2, 3, 1))
+    found = network(rgb_images.transpose(0, 2, 3, 1))
     assert found.shape == (3, network.network.embedding_dim)
     np.testing.assert_allclose(found, expected.reshape(3, -1), rtol=2e-5, atol=2e-5)
 

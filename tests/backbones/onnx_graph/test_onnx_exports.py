@@ -153,7 +153,7 @@ def export(module, path, *, opset, dynamic):
 
 
 @pytest.fixture(scope="module")
-def pictures():
+def rgb_images():
     return np.random.default_rng(0).normal(0, 1, (5, 3, 16, 16)).astype(np.float32)
 
 
@@ -164,16 +164,16 @@ NETWORKS = [IResNet, MobileFaceNet, ViT]
 @pytest.mark.parametrize("dynamic", [False, True], ids=["fixed", "dynamic"])
 @pytest.mark.parametrize("opset", [11, 17])
 @pytest.mark.parametrize("make", NETWORKS)
-def test_equals_pytorch(make, opset, dynamic, tmp_path, pictures, ours, session):
+def test_equals_pytorch(make, opset, dynamic, tmp_path, rgb_images, ours, session):
     torch.manual_seed(0)
     module = trained_looking(make())
     path = export(module, tmp_path / "net.onnx", opset=opset, dynamic=dynamic)
     network = ours(path)
-    images = pictures.transpose(0, 2, 3, 1)
+    images = rgb_images.transpose(0, 2, 3, 1)
     found = network(images)
     with torch.no_grad():
-        expected = module(torch.from_numpy(pictures)).numpy()
-    runtime = session(path, pictures, one_by_one=not dynamic)
+        expected = module(torch.from_numpy(rgb_images)).numpy()
+    runtime = session(path, rgb_images, one_by_one=not dynamic)
     size = np.abs(expected).max()
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * size)
     np.testing.assert_allclose(found, runtime, rtol=0, atol=1e-5 * size)

@@ -219,7 +219,8 @@ def test_the_output_that_is_an_embedding_is_taken(path, write, ours):
     outputs.append(value("norm", ("N", 1)))
     network = ours(write(path, nodes, weights, out=outputs))
     assert network.network.embedding_dim == 168
-    assert "Softmax" not in network.network.operators
+    (program,) = network.network.apply.args
+    assert "Softmax" not in {node.operator for node in program.nodes}
     outputs.append(value("unused", ("N", 168)))
     write(path, nodes, weights, out=outputs)
     with pytest.raises(InputError, match=r"h \(\?, 4, 7, 6\), flat.*norm.*unused"):

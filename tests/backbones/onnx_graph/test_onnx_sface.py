@@ -25,7 +25,7 @@ def port(path):
 
 
 @pytest.fixture(scope="module")
-def pictures():
+def rgb_images():
     return np.random.default_rng(0).integers(0, 256, (2, 112, 112, 3), np.uint8)
 
 
@@ -63,7 +63,7 @@ def test_has_the_weights_of_the_port(path, port, ours):
     assert "DequantizeLinear" not in traits.operators
 
 
-def test_equals_onnxruntime(path, pictures, ours, tmp_path):
+def test_equals_onnxruntime(path, rgb_images, ours, tmp_path):
     runtime = pytest.importorskip("onnxruntime")
     onnx = pytest.importorskip("onnx")
     model = onnx.load(path)
@@ -74,7 +74,7 @@ def test_equals_onnxruntime(path, pictures, ours, tmp_path):
     options = runtime.SessionOptions()
     options.log_severity_level = 3
     session = runtime.InferenceSession(model.SerializeToString(), options)
-    pixels = pictures.astype(np.float32)
+    pixels = rgb_images.astype(np.float32)
     found = ours(path)(pixels)
     for pixel, row in zip(pixels, found, strict=True):
         data = pixel[None].transpose(0, 3, 1, 2)
@@ -82,18 +82,23 @@ def test_equals_onnxruntime(path, pictures, ours, tmp_path):
         assert np.abs(row - theirs[0]).max() <= 1e-5 * np.abs(theirs).max()
 
 
-def test_equals_the_port_with_its_jvp_in_float64(path, port, pictures, ours):
+def test_equals_the_port_with_its_jvp_in_float64(path, port, rgb_images, ours):
     network = ours(path, np.float64)
     mask = globally(magnitude)(port.params, sparsity=0.3)
     delta = as_float64(pruning_delta(port.params, mask))
     expected, expected_jvp = jax.jit(
         lambda p, d, x: embedding_jvp(port.apply_fn, p, d, x)
-    )(as_float64(port.params), delta, port.preprocess(pictures, np.float64))
+    )(as_float64(port.params), delta, port.preprocess(rgb_images, np.float64))
     found, jvp = jax.jit(
         lambda p, s, d, x: embedding_jvp(
             lambda p, x: network.network.apply(p, s, x), p, d, x
         )
-    )(network.params, network.statistics, from_port(delta), pictures.astype(np.float64))
+    )(
+        network.params,
+        network.statistics,
+        from_port(delta),
+        rgb_images.astype(np.float64),
+    )
     assert np.abs(found - expected).max() <= 1e-12
     assert np.abs(jvp - expected_jvp).max() <= 1e-12
     assert np.linalg.norm(jvp, axis=-1).min() > 1e-2

@@ -13,7 +13,7 @@ from onnx.reference import ReferenceEvaluator
 from safetensors import safe_open
 
 from prefiqs_jax.backbones import convert_weights, load_backbone
-from prefiqs_jax.backbones.architecture import Architecture, Folded
+from prefiqs_jax.backbones.architecture import Architecture
 from prefiqs_jax.backbones.families import MXNET_PIXELS
 from prefiqs_jax.backbones.functional import flatten
 from prefiqs_jax.backbones.load import provenance_record
@@ -38,8 +38,6 @@ def tiny(entries, preprocessing, name):
         options = {"widths": WIDTHS, "embedding_dim": DIM, "folded": folded}
         return iresnet.IResNet(BLOCKS, rngs=rngs, **options)
 
-    flattened = {"params/fc/kernel": (WIDTHS[-1], 7, 7)}
-    order = tuple(iresnet.folded_order(BLOCKS))
     return Architecture(
         name=name,
         description="tiny",
@@ -51,7 +49,7 @@ def tiny(entries, preprocessing, name):
         embedding_dim=DIM,
         licence="",
         recognises=lambda _: False,
-        folded=Folded(lambda rngs: build(rngs, True), order, flattened),
+        folded=lambda rngs: build(rngs, True),
     )
 
 
@@ -70,7 +68,7 @@ def zoo(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def exports(tmp_path_factory, pictures):
+def exports(tmp_path_factory, rgb_images):
     """Export one network as InsightFace does (folded) and with all its BatchNorms."""
     torch = pytest.importorskip("torch")
     from backbones.twins.iresnet import iresnet as twin_of
@@ -86,7 +84,7 @@ def exports(tmp_path_factory, pictures):
         elif isinstance(module, torch.nn.PReLU):
             torch.nn.init.uniform_(module.weight, 0.1, 0.4)
     folder = tmp_path_factory.mktemp("exports")
-    pixels = pictures.transpose(0, 3, 1, 2) / np.float32(127.5) - 1
+    pixels = rgb_images.transpose(0, 3, 1, 2) / np.float32(127.5) - 1
     with torch.inference_mode():
         np.save(folder / "outputs.npy", twin(torch.from_numpy(pixels)).numpy())
     modes = torch.onnx.TrainingMode
@@ -139,16 +137,16 @@ def as_float64(tree):
 
 
 @pytest.fixture(scope="module")
-def pictures():
+def rgb_images():
     return np.random.default_rng(0).integers(0, 256, (2, 112, 112, 3), np.uint8)
 
 
-def embedding_and_first_order(backbone, pictures, share=0.3):
+def embedding_and_first_order(backbone, rgb_images, share=0.3):
     """Prune by global magnitude in double precision."""
     params = as_float64(backbone.params)
     delta = as_float64(pruning_delta(params, globally(magnitude)(params, share)))
     embedding, jvp = jax.jit(lambda p, d, x: embedding_jvp(backbone.apply_fn, p, d, x))(
-        params, delta, backbone.preprocess(pictures, np.float64)
+        params, delta, backbone.preprocess(rgb_images, np.float64)
     )
     return np.asarray(embedding), np.linalg.norm(jvp, axis=-1)
 
@@ -159,7 +157,7 @@ CASES = [("tiny", "folded"), ("tiny", "unfolded"), ("tiny_mxnet", "mxnet")]
 @pytest.mark.twins
 @pytest.mark.parametrize(("name", "file"), CASES)
 def test_a_port_computes_with_the_epsilons_of_the_file(
-    exports, name, file, pictures, tmp_path
+    exports, name, file, rgb_images, tmp_path
 ):
     path = exports / f"{file}.onnx"
     port, graph = load_backbone(name, path), load_backbone("onnx", path)
@@ -172,8 +170,8 @@ def test_a_port_computes_with_the_epsilons_of_the_file(
     assert port.provenance.folded is graph.provenance.folded is (file == "folded")
     json.dumps(provenance_record(port))
 
-    embedding, first_order = embedding_and_first_order(port, pictures)
-    expected, expected_first = embedding_and_first_order(graph, pictures)
+    embedding, first_order = embedding_and_first_order(port, rgb_images)
+    expected, expected_first = embedding_and_first_order(graph, rgb_images)
     assert np.abs(embedding - expected).max() <= 1e-12
     assert np.abs(first_order / expected_first - 1).max() <= 1e-10
     assert first_order.min() > 1e-3
@@ -182,22 +180,22 @@ def test_a_port_computes_with_the_epsilons_of_the_file(
     convert_weights(path, converted, name)
     again = load_backbone(None, converted)
     assert again.provenance.epsilons == port.provenance.epsilons
-    images = port.preprocess(pictures)
+    images = port.preprocess(rgb_images)
     same = again.apply_fn(again.params, images) == port.apply_fn(port.params, images)
     assert np.asarray(same).all()
 
 
 @pytest.mark.twins
 @pytest.mark.parametrize("file", ["folded", "unfolded"])
-def test_a_port_gives_what_the_exported_network_gave(exports, file, pictures):
+def test_a_port_gives_what_the_exported_network_gave(exports, file, rgb_images):
     port = load_backbone("tiny", exports / f"{file}.onnx")
     expected = np.load(exports / "outputs.npy")
-    found = port.apply_fn(port.params, port.preprocess(pictures))
+    found = port.apply_fn(port.params, port.preprocess(rgb_images))
     assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
 @pytest.mark.weights
-def test_sface_has_two(shared, pictures):
+def test_sface_has_two(shared, rgb_images):
     path = shared("weights/face_recognition_sface_2021dec_int8bq.onnx")
     stated = load_backbone("sface", path).provenance.epsilons
     small, large = (float(np.float32(e)) for e in (2e-5, 1e-3))
@@ -283,7 +281,9 @@ def test_what_the_port_does_not_compute_is_refused(exports, file, case, tmp_path
 
 
 @pytest.mark.twins
-def test_same_padding_without_a_stride_is_that_of_the_port(exports, tmp_path, pictures):
+def test_same_padding_without_a_stride_is_that_of_the_port(
+    exports, tmp_path, rgb_images
+):
     model = onnx.load(exports / "unfolded.onnx")
     node = [n for n in model.graph.node if n.op_type == "Conv"][1]
     change(node, pads=None, auto_pad="SAME_UPPER")
@@ -292,7 +292,7 @@ def test_same_padding_without_a_stride_is_that_of_the_port(exports, tmp_path, pi
         load_backbone("tiny", p)
         for p in (exports / "unfolded.onnx", tmp_path / "same.onnx")
     )
-    images = one.preprocess(pictures)
+    images = one.preprocess(rgb_images)
     same = one.apply_fn(one.params, images) == two.apply_fn(two.params, images)
     assert np.asarray(same).all()
     assert flatten(one.params).keys() == flatten(two.params).keys()
@@ -348,7 +348,7 @@ def test_a_graph_computes_with_the_numbers_of_its_file(case, tmp_path, write, ou
         doubled = numpy_helper.to_array(tensor).astype(np.float64)
         tensor.CopyFrom(numpy_helper.from_array(doubled, tensor.name))
     reference = ReferenceEvaluator(model)
-    answers = [list(reference.run(None, {"x": picture[None]})) for picture in x]
+    answers = [list(reference.run(None, {"x": rgb_image[None]})) for rgb_image in x]
     expected = np.concatenate([rows for (rows,) in answers])
     assert expected.dtype == np.float64
     found = ours(path, np.float64)(x.transpose(0, 2, 3, 1))

@@ -1,15 +1,12 @@
-"""Every architecture twice, tiny: the PyTorch twin and the Flax port."""
+"""Every architecture twice, tiny: the PyTorch twin and the Flax port.
 
-import dataclasses
-import re
-from collections.abc import Callable, Mapping
+A file of a twin with ``OWN_PAIRS``, such as ``vit.py``, needs no line here.
+"""
 
 from backbones.twins import ir as ir_twins
 from backbones.twins import mobilefacenet as mobilefacenet_twins
 from backbones.twins.iresnet import iresnet
-from backbones.twins.vit import arcface_vit
-from flax import nnx
-from torch import nn
+from backbones.twins.pair import Pair
 
 from prefiqs_jax.backbones.mirror import pytorch_entries
 from prefiqs_jax.backbones.networks.ir import IR, torch_entries
@@ -18,44 +15,12 @@ from prefiqs_jax.backbones.networks.mobilefacenet import (
     MobileFaceNet,
     XiaoccerMobileFaceNet,
 )
-from prefiqs_jax.backbones.networks.vit import ViT
-from prefiqs_jax.weights.mapping import Entry
+from prefiqs_jax.plugins import held_by_files
 
-Entries = Callable[[Mapping[str, tuple[int, ...]]], dict[str, Entry]]
-SQUARE = (112, 112)
 BLOCKS = (2, 1, 1, 1)
 WIDTHS = (4, 6, 8, 10)
 SE_WIDTHS = (16, 16, 32, 32)  # squeezed to a sixteenth
 DIM = 5
-
-
-@dataclasses.dataclass(frozen=True)
-class Pair:
-    """A twin, its port, and how their parts correspond.
-
-    Attributes
-    ----------
-    twin, port
-        Make the PyTorch and the Flax module.
-    entries
-        The port's table of PyTorch keys.
-    size
-        Height and width of the images.
-    renamed
-        Patterns and replacements that turn a PyTorch path into the port's.
-    """
-
-    twin: Callable[[], nn.Module]
-    port: Callable[[nnx.Rngs], nnx.Module]
-    entries: Entries = pytorch_entries
-    size: tuple[int, int] = SQUARE
-    renamed: tuple[tuple[str, str], ...] = ()
-
-    def port_path(self, path: str) -> str:
-        """Translate the path of a PyTorch module."""
-        for pattern, replacement in self.renamed:
-            path = re.sub(pattern, replacement, path)
-        return path
 
 
 def _iresnet(widths: tuple[int, ...] = WIDTHS, **options) -> Pair:
@@ -125,15 +90,6 @@ def _xiaoccer() -> Pair:
     )
 
 
-def _vit() -> Pair:
-    side = 40  # 4×4 patches of 9 pixels; 4 rows and columns are not read
-    return Pair(
-        twin=lambda: arcface_vit(12, 3, 4, image_size=side, embedding_dim=DIM),
-        port=lambda rngs: ViT(12, 3, heads=4, side=side, embedding_dim=DIM, rngs=rngs),
-        size=(side, side),
-    )
-
-
 PAIRS: dict[str, Pair] = {
     "iresnet": _iresnet(),
     "iresnet_magface": _iresnet(epsilon=2e-5),
@@ -149,5 +105,6 @@ PAIRS: dict[str, Pair] = {
     "arcface_mobilefacenet_large": _mobilefacenet((2, 1, 2, 1), 4),
     "arcface_mobilefacenet_depthwise": _mobilefacenet((1, 1, 1, 2), 1),
     "xiaoccer_mobilefacenet": _xiaoccer(),
-    "arcface_vit": _vit(),
 }
+for pairs in held_by_files("backbones.twins", "OWN_PAIRS"):
+    PAIRS |= pairs

@@ -8,7 +8,10 @@ Dosovitskiy et al. (2021). An image is worth 16×16 words. ICLR. arXiv:2010.1192
 """
 
 import torch
+from backbones.twins.pair import Pair
 from torch import Tensor, nn
+
+from prefiqs_jax.backbones.networks.vit import ViT as Port
 
 HEAD_EPSILON = 2e-5
 
@@ -130,3 +133,13 @@ def arcface_vit(
         Length of the embedding.
     """
     return ViT(dim, depth, heads, patch, image_size, mlp_ratio, embedding_dim).eval()
+
+
+SIDE = 40  # 4×4 patches of 9 pixels; 4 rows and columns are not read
+OWN_PAIRS = {
+    "arcface_vit": Pair(
+        twin=lambda: arcface_vit(12, 3, 4, image_size=SIDE, embedding_dim=5),
+        port=lambda rngs: Port(12, 3, heads=4, side=SIDE, embedding_dim=5, rngs=rngs),
+        size=(SIDE, SIDE),
+    )
+}

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from prefiqs_jax.backbones.networks.layers import shifted_depthwise
+from prefiqs_jax.backbones.convolutions.depthwise import shifted_depthwise
 from prefiqs_jax.backbones.onnx_graph.call import Call
 from prefiqs_jax.backbones.onnx_graph.operators.windows import Window, window
 from prefiqs_jax.backbones.onnx_graph.values import (
@@ -49,7 +49,7 @@ def _slide(x: Any, kernel: Any, found: Window, groups: int) -> Any:
         axes = tuple(range(1, x.ndim - 1))
         return jnp.sum(x * kernel.squeeze(-2)[None], axes, keepdims=True)
     if alone and _shifts(found) and jax.default_backend() == "cpu":
-        return shifted_depthwise(x, kernel, found.strides[0])
+        return shifted_depthwise(x, kernel, found.strides[0], found.pads[0][0])
     spatial = string.ascii_lowercase[: x.ndim - 2]
     return jax.lax.conv_general_dilated(
         x,

@@ -8,15 +8,7 @@ from prefiqs_jax.backbones.onnx_graph.call import Call
 
 
 class Window(NamedTuple):
-    """How a kernel slides over the spatial axes.
-
-    Attributes
-    ----------
-    kernel, strides, dilations
-        One number per axis.
-    pads
-        ``(before, after)`` per axis.
-    """
+    """How a kernel slides over the spatial axes: numbers, and pads (before, after)."""
 
     kernel: tuple[int, ...]
     strides: tuple[int, ...]
@@ -33,10 +25,8 @@ class Window(NamedTuple):
 def window(call: Call, sizes: tuple[int, ...], kernel: tuple[int, ...]) -> Window:
     """Read how a kernel slides over an image of some size.
 
-    Raises
-    ------
-    InputError
-        The attributes contradict each other, or the kernel has nowhere to stand.
+    InputError if the attributes contradict each other, or the kernel has nowhere to
+    stand.
     """
     rank = len(sizes)
     strides = tuple(call.attribute("strides") or (1,) * rank)

@@ -19,6 +19,7 @@ from prefiqs_jax.images import (
 from prefiqs_jax.images.opening import quiet_pillow
 from prefiqs_jax.images.stores import FILES, Store
 from prefiqs_jax.plots import Face
+from prefiqs_jax.report.rounded import setting_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,22 +40,10 @@ class StableFaces(NamedTuple):
 def choose_faces(
     rows: "pd.DataFrame", sparsity: float, count: int = 12
 ) -> "pd.DataFrame":
-    """Take the images of smallest and of largest drift at one sparsity.
+    """Take the images of smallest and of largest drift at one sparsity of a run.
 
-    Parameters
-    ----------
-    rows
-        Rows of one run.
-    sparsity
-        One of its sparsities.
-    count
-        Images per end; fewer if the run has less than twice as many.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns end ("most stable" or "least stable"), rank from 1, image, identity,
-        sparsity, drift, quality. No image is at both ends.
+    Up to `count` an end, and none at both. Columns end ("most stable" or "least
+    stable"), rank from 1, image, identity, sparsity, drift, quality.
     """
     import pandas as pd
 
@@ -63,27 +52,15 @@ def choose_faces(
     )
     most = min(count, (len(chosen) + 1) // 2)
     least = min(count, len(chosen) // 2)
-    ends = []
-    for end, part in (
-        ("most stable", chosen.iloc[:most]),
-        ("least stable", chosen.iloc[len(chosen) - least :].iloc[::-1]),
-    ):
-        part = part[["image", "identity", "sparsity", "drift", "quality"]].copy()
-        part.insert(0, "rank", np.arange(1, len(part) + 1))
-        part.insert(0, "end", end)
-        ends.append(part)
-    # An empty end would only turn the types of the other into "object".
-    return pd.concat([part for part in ends if len(part)], ignore_index=True)
+    both = pd.concat([chosen.iloc[:most], chosen.iloc[::-1].iloc[:least]])
+    table = both.loc[:, ["image", "identity", "sparsity", "drift", "quality"]].copy()
+    table.insert(0, "rank", [*range(1, most + 1), *range(1, least + 1)])
+    table.insert(0, "end", ["most stable"] * most + ["least stable"] * least)
+    return table.reset_index(drop=True)
 
 
 def find_folder(manifest: dict[str, Any], images: Path | None) -> Path | None:
-    """Give the folder of the images: as asked for, or as the run recorded it.
-
-    Raises
-    ------
-    InputError
-        If the folder that was asked for does not exist.
-    """
+    """Give the folder of the images: as asked for, or as the run recorded it."""
     if images is not None:
         if not images.is_dir():
             message = f"{images} is no folder; give the folder of the run's images"
@@ -98,20 +75,16 @@ def degraded_copies(
 ) -> ImageFolder | None:
     """Deal the degraded copies of a run out again, to see what the network saw.
 
-    Returns
-    -------
-    ImageFolder or None
-        None if the run has no copies, or would get others from this folder.
+    None if the run has no copies, or would get others from this folder.
     """
     names = set(rows["image"])
     copies = [copy for copy in map(copy_named, names) if copy is not None]
     if not copies or folder is None:
         return None
     each = max(Counter(original for original, *_ in copies).values())
-    seed = (manifest.get("settings") or {}).get("seed") or 0
-    found, _, _ = degraded_folder(
-        read_folder(folder, identities_matter=False), each, seed=seed
-    )
+    originals = read_folder(folder, identities_matter=False)
+    seed = setting_of(manifest, "seed") or 0
+    found, _, _ = degraded_folder(originals, each, seed=seed)
     return found if names <= set(found.names) else None
 
 
@@ -121,23 +94,15 @@ def open_faces(
     copies: ImageFolder | None = None,
     measured: Inventory | None = None,
 ) -> StableFaces:
-    """Open the chosen images.
+    """Open the images of :func:`choose_faces`; a note says what is not shown.
 
     Parameters
     ----------
-    chosen
-        Table of :func:`choose_faces`.
-    folder
-        Folder of the images, None if it is gone.
-    copies
-        What :func:`degraded_copies` gives.
+    folder, copies
+        Folder of the images, None if it is gone; and what :func:`degraded_copies`
+        gives.
     measured
         What the images' files held when they were measured; None if unknown.
-
-    Returns
-    -------
-    StableFaces
-        Faces that could be opened, and a note on those that could not.
     """
     ends: dict[str, list[Face]] = {"most stable": [], "least stable": []}
     if folder is None:
@@ -177,21 +142,15 @@ def open_faces(
 
 
 def _changed(
-    names: list[str],
-    folder: Path,
-    store: Store,
-    measured: Inventory | None,
+    names: list[str], folder: Path, store: Store, measured: Inventory | None
 ) -> set[str]:
     """List the images whose files are there, but hold something else now."""
     if measured is None:
         return set()
     now = ImageFolder(folder, tuple(names), (None,) * len(names), None, (), store)
     found = take_inventory(now, measured)
-    there = {
-        name
-        for name, content in zip(found.names, found.contents, strict=True)
-        if content.sha256
-    }
+    known = zip(found.names, found.contents, strict=True)
+    there = {name for name, content in known if content.sha256}
     return there & set(found.changed_since(measured))
 
 

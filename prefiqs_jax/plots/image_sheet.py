@@ -12,9 +12,9 @@ from prefiqs_jax.plots.labels import plain
 _GAP = 0.05
 
 
-def picture_sheet(
+def image_sheet(
     figure: Figure,
-    pictures: np.ndarray,
+    images: np.ndarray,
     *,
     rows: Sequence[str],
     columns: Sequence[str],
@@ -27,7 +27,7 @@ def picture_sheet(
     ----------
     figure
         Empty figure.
-    pictures
+    images
         Shape (rows, columns, height, width, 3), uint8, RGB.
     rows, columns
         Words at the left of each row and on top of each column; may be empty.
@@ -44,14 +44,14 @@ def picture_sheet(
     Examples
     --------
     >>> sheet = np.zeros((2, 3, 8, 8, 3), np.uint8)
-    >>> figure = picture_sheet(Figure(), sheet, rows=list("ab"), columns=list("xyz"))
+    >>> figure = image_sheet(Figure(), sheet, rows=list("ab"), columns=list("xyz"))
     >>> [text.get_text() for text in figure.texts]
     ['x', 'y', 'z', 'a', 'b']
     """
-    if len(rows) != pictures.shape[0] or len(columns) != pictures.shape[1]:
+    if len(rows) != images.shape[0] or len(columns) != images.shape[1]:
         message = (
-            f"{len(rows)} × {len(columns)} words for {pictures.shape[0]} × "
-            f"{pictures.shape[1]} images"
+            f"{len(rows)} × {len(columns)} words for {images.shape[0]} × "
+            f"{images.shape[1]} images"
         )
         raise ValueError(message)
     width = figure.get_figwidth()
@@ -66,8 +66,8 @@ def picture_sheet(
     for block in range(blocks):
         chosen = slice(block * lines, (block + 1) * lines)
         left = block * width / blocks + label
-        part = _tiled(pictures[chosen])
-        part_in = (tile * len(columns), tile * len(pictures[chosen]))
+        part = _tiled(images[chosen])
+        part_in = (tile * len(columns), tile * len(images[chosen]))
         box = (left, height - top - part_in[1], *part_in)
         ax = figure.add_axes(
             tuple(np.divide(box, (width, height, width, height))), frame_on=False
@@ -84,13 +84,13 @@ def picture_sheet(
     return figure
 
 
-def _tiled(pictures: np.ndarray) -> np.ndarray:
+def _tiled(images: np.ndarray) -> np.ndarray:
     """Lay images (rows, columns, height, width, 3) out as one, white between them."""
-    rows, columns, height, width, channels = pictures.shape
+    rows, columns, height, width, channels = images.shape
     gap = max(1, round(_GAP * width))
     framed = np.full(
         (rows, columns, height + gap, width + gap, channels), 255, np.uint8
     )
-    framed[:, :, :height, :width] = pictures
+    framed[:, :, :height, :width] = images
     shape = (rows * (height + gap), columns * (width + gap), channels)
     return framed.swapaxes(1, 2).reshape(shape)

@@ -42,27 +42,15 @@ def compared_images(
 
     Parameters
     ----------
-    source
-        The file that lists the comparisons.
-    names
-        Paths below the folder of the images, with or without extension.
-    comparisons
-        Indices of names, and whether both show one person.
-    images
-        The folder, if the user gave one.
-    usual
-        Subfolders beside the file where the images usually are, the best first; else
-        they are taken to be beside the file itself.
+    source, names, comparisons
+        The file, the paths that it names (an extension may lack), and indices of them.
+    images, usual
+        The folder, if the user gave one; else subfolders beside the file where the
+        images usually are, the best first, or else the file's own folder.
     identity_level
-        How many folders name the person, see :func:`prefiqs_jax.images.read_folder`.
+        See :func:`prefiqs_jax.images.read_folder`.
     by_stem
-        Whether the file's name without extension is enough, whatever folder it is in.
-
-    Raises
-    ------
-    InputError
-        As :func:`check_comparisons`, :func:`prefiqs_jax.images.read_folder` and
-        :func:`find_images` do.
+        Whether a name without extension is enough, whatever folder the file is in.
     """
     repeats = check_comparisons(source, names, comparisons)
     if images is None:
@@ -80,10 +68,7 @@ def find_images(
 ) -> Int[np.ndarray, " wanted"]:
     """Give the index in a folder of every image that a file names.
 
-    Raises
-    ------
-    InputError
-        If images are absent, or a name fits several.
+    InputError if images are absent, or a name fits several.
     """
     places = {name: place for place, name in enumerate(folder.names)}
     loose: dict[str, list[int]] = defaultdict(list)
@@ -116,8 +101,7 @@ def take_used(
 ) -> tuple[ImageFolder, list[Int[np.ndarray, " comparisons"]], tuple[str, ...]]:
     """Leave out the images that no comparison needs.
 
-    Gives the smaller folder, in the same order, the places of the same images in it
-    (int32), and a note if any were left out.
+    Gives the smaller folder, the places (int32) of the same images in it, and a note.
     """
     used = np.zeros(len(folder.names), bool)
     for each in places:
