@@ -1,7 +1,9 @@
 """Programs within JAX's programs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
+
+from jax.extend import core
 
 PLAIN: dict[str, Callable[..., Any]] = {}
 """Name of a jitted function that takes a faster way to the same product, to the plain
@@ -23,3 +25,17 @@ def bodies(equation: Any) -> list[Any]:
     """
     found = [getattr(value, "jaxpr", value) for value in equation.params.values()]
     return [body for body in found if hasattr(body, "eqns")]
+
+
+def run_equation(equation: Any, operands: Sequence[Any], jaxpr: Any) -> list[Any]:
+    """Run one equation of a jaxpr on these operands; gives its results."""
+    pairs = zip(equation.invars, operands, strict=True)
+    known = {atom: v for atom, v in pairs if not isinstance(atom, core.Literal)}
+    alone = jaxpr.replace(
+        constvars=[],
+        invars=list(known),
+        outvars=equation.outvars,
+        eqns=[equation],
+        effects=equation.effects,
+    )
+    return core.jaxpr_as_fun(core.ClosedJaxpr(alone, []))(*known.values())

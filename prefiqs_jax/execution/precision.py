@@ -15,7 +15,7 @@ from jax import Array
 from jax.extend import core
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.execution.jaxprs import bodies
+from prefiqs_jax.execution.jaxprs import bodies, run_equation
 from prefiqs_jax.types import ApplyFn, Params
 
 Precision: TypeAlias = Literal["highest", "high", "fast"]
@@ -105,24 +105,9 @@ def _run(jaxpr: Any, constants: Sequence[Any], arguments: Sequence[Any]) -> list
         elif inner is not None:
             found = _run(inner.jaxpr, inner.consts, operands)
         else:
-            known = {
-                a: values[a] for a in equation.invars if not isinstance(a, core.Literal)
-            }
-            found = _as_it_is(equation, list(known), jaxpr)(*known.values())
+            found = run_equation(equation, operands, jaxpr)
         values |= zip(equation.outvars, found, strict=True)
     return [read(atom) for atom in jaxpr.outvars]
-
-
-def _as_it_is(equation: Any, inputs: list[Any], jaxpr: Any) -> Any:
-    """Make the function that runs one equation of a jaxpr."""
-    alone = jaxpr.replace(
-        constvars=[],
-        invars=inputs,
-        outvars=equation.outvars,
-        eqns=[equation],
-        effects=equation.effects,
-    )
-    return core.jaxpr_as_fun(core.ClosedJaxpr(alone, []))
 
 
 def _product(equation: Any, operands: list[Any]) -> Any:

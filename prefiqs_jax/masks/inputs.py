@@ -15,7 +15,7 @@ import numpy as np
 from jax import Array
 from jax.extend import core
 
-from prefiqs_jax.execution.jaxprs import PLAIN
+from prefiqs_jax.execution.jaxprs import PLAIN, run_equation
 from prefiqs_jax.types import ApplyFn, Params
 
 # What only moves entries about, or changes their type.
@@ -98,24 +98,27 @@ class _Tracer:
         put(jaxpr.invars, args, views, of_images)
         for equation in jaxpr.eqns:
             read = [get(atom) for atom in equation.invars]
-            put(equation.outvars, *self._equation(equation, *zip(*read, strict=True)))
+            put(
+                equation.outvars,
+                *self._equation(equation, jaxpr, *zip(*read, strict=True)),
+            )
         found = [get(atom) for atom in jaxpr.outvars]
         return tuple(map(list, zip(*found, strict=True))) if found else ([], [], [])  # type: ignore[return-value]
 
     def _equation(
-        self, equation: Any, values: Any, views: Any, of_images: Any
+        self, equation: Any, jaxpr: Any, values: Any, views: Any, of_images: Any
     ) -> tuple[list[Any], list[View | None], list[bool]]:
         name = equation.primitive.name
         if name in PLAIN_CALLS and any(views):
             inner = self._called(equation)
             if inner is not None:
-                jaxpr, consts = inner
+                body, consts = inner
                 plain = PLAIN.get(equation.params.get("name", ""))
                 if plain is not None:
                     closed = jax.make_jaxpr(plain)(*values)
-                    jaxpr, consts = closed.jaxpr, closed.consts
-                return self.run(jaxpr, consts, values, views, of_images)
-        out = _bind(equation, values)
+                    body, consts = closed.jaxpr, closed.consts
+                return self.run(body, consts, values, views, of_images)
+        out = run_equation(equation, values, jaxpr)
         depends = any(of_images)
         seen: list[View | None] = [None] * len(out)
         tracked = [i for i, each in enumerate(views) if each is not None]
@@ -127,7 +130,7 @@ class _Tracer:
             others = [i for i in range(len(values)) if i != place]
             if name in _MOVES and place == 0 and not any(of_images[i] for i in others):
                 rest = values[1:]
-                seen = [known.then(_step(equation, rest))]
+                seen = [known.then(_step(equation, jaxpr, rest))]
                 return out, seen, [False]
             if name in ("mul", "div") and not depends and (name, place) != ("div", 1):
                 factor = values[1 - place]
@@ -167,19 +170,11 @@ PLAIN_CALLS = frozenset(
 )
 
 
-def _bind(equation: Any, values: Sequence[Any]) -> list[Any]:
-    # Before JAX 0.9 functions that an equation calls came beside its parameters.
-    given = equation.primitive.get_bind_params(equation.params)
-    functions, params = given if isinstance(given, tuple) else ((), given)
-    found = equation.primitive.bind(*functions, *values, **params)
-    return list(found) if equation.primitive.multiple_results else [found]
-
-
-def _step(equation: Any, rest: Sequence[Any]) -> Callable[[Any], Any]:
+def _step(equation: Any, jaxpr: Any, rest: Sequence[Any]) -> Callable[[Any], Any]:
     # What turns a sign leaves a square alone.
     if equation.primitive.name in ("neg", "convert_element_type", "reduce_precision"):
         return lambda w: w
-    return lambda w: _bind(equation, [w, *rest])[0]
+    return lambda w: run_equation(equation, [w, *rest], jaxpr)[0]
 
 
 def wide(values: Array) -> Array:

@@ -7,6 +7,7 @@ from jax import Array
 
 from prefiqs_jax.backbones.convolutions.depthwise import shifted_groups
 from prefiqs_jax.backbones.convolutions.winograd import winograd
+from prefiqs_jax.execution.jaxprs import PLAIN
 
 WINOGRAD_CHANNELS = 128
 WINOGRAD_EXTENT = 14
@@ -99,6 +100,9 @@ def direct(x: Array, kernel: Array, stride: int = 1, padding: int = 1) -> Array:
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
         feature_group_count=x.shape[-1] // kernel.shape[-2],
     )
+
+
+PLAIN["winograd"] = direct
 
 
 def _by_winograd(x: Array, kernel: Array, stride: int, padding: int) -> bool:

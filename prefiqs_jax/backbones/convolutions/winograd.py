@@ -18,9 +18,6 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from prefiqs_jax.backbones.convolutions.direct import direct
-from prefiqs_jax.execution.jaxprs import PLAIN
-
 TILE = 2
 WINDOW = TILE + 2
 INPUT = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))  # Bᵀ
@@ -55,9 +52,6 @@ def winograd(x: Array, kernel: Array) -> Array:
     lines = [jnp.stack([p.reshape(shape) for p in line], 3) for line in pixels]
     y = jnp.stack(lines, 2).reshape(batch, rows * TILE, columns * TILE, -1)
     return y[:, :height, :width]
-
-
-PLAIN["winograd"] = direct
 
 
 def _windows(x: Array, rows: int, columns: int) -> Grid:
