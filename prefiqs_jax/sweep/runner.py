@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jax
+import numpy as np
 from tqdm import tqdm
 
 from prefiqs_jax.backbones import Backbone
@@ -71,7 +72,7 @@ class SweepOptions:
         Names of files and folders that a new run may find in its folder.
     """
 
-    batch_size: int | None = None
+    batch_size: int | np.integer | None = None
     memory_limit: int | None = None
     precision: Precision = DEFAULT_PRECISION
     devices: int | None = None
