@@ -88,7 +88,7 @@ def sweep(
     backbone: Backbone,
     folder: ImageFolder,
     mask: NamedMask | MaskFn,
-    sparsities: Sequence[float],
+    sparsities: Sequence[float] | np.ndarray,
     out: str | os.PathLike[str],
     *,
     options: SweepOptions | None = None,
