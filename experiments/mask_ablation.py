@@ -36,8 +36,8 @@ MASKS = (
     "global/contribution",
     "global/inverse-contribution",
 )
-# Random masks, filters and the inverse break below 0.03, magnitude above 0.3.
-SPARSITIES = "0.001,0.003,0.01,0.03,0.1,0.2,0.4,0.6,0.8"
+# Random masks, filters and the inverse break below 0.01, magnitude above 0.2.
+SPARSITIES = "0.0001,0.001,0.003,0.01,0.03,0.1,0.2,0.4,0.7"
 
 
 def split(folder: ImageFolder, measured: int) -> tuple[ImageFolder, ImageFolder]:
