@@ -31,7 +31,7 @@ def lamp_shares(ordered: Num[np.ndarray, " scores"]) -> Float[np.ndarray, " scor
     References
     ----------
     Lee et al. (2021). Layer-adaptive sparsity for the magnitude-based pruning. ICLR.
-    arXiv:2010.07611, Equation 4.
+    arXiv:2010.07611: the LAMP score.
 
     Examples
     --------
@@ -120,6 +120,6 @@ lamp = Allocation(
     "one ranking of all weights by their share of what is left of their layer",
     _rank_lamp,
     "global, by score² / Σ score'² over the layer's scores' >= score",
-    "Lee et al. (2021), ICLR, arXiv:2010.07611, Equation 4",
+    "Lee et al. (2021), ICLR, arXiv:2010.07611",
 )
 """Drop globally by layer-adaptive scores: see :func:`lamp_shares`."""
