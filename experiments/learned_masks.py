@@ -230,8 +230,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _hardware() -> dict[str, Any]:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    models = [line.partition(":")[2] for line in lines if "model name" in line]
     return {
-        "cpu": platform.processor(),
+        "cpu": models[0].strip() if models else platform.processor(),
         "usable_cores": len(os.sched_getaffinity(0)),
         "load_average": os.getloadavg(),
         **session_record(None, DEFAULT_PRECISION),

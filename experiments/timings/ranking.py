@@ -14,6 +14,7 @@ as JSON.
 """
 
 import argparse
+import dataclasses
 import statistics
 import tracemalloc
 from collections.abc import Callable
@@ -33,7 +34,14 @@ from common import (
 from numpy.typing import NDArray
 
 from prefiqs_jax.backbones.zoo import architecture
-from prefiqs_jax.masks import ALLOCATIONS, SCORES, budgets, globally, magnitude
+from prefiqs_jax.masks import (
+    ALLOCATIONS,
+    SCORES,
+    Context,
+    budgets,
+    globally,
+    magnitude,
+)
 from prefiqs_jax.masks.allocation import Allocation, Leaf, RankedMask, context_use
 from prefiqs_jax.masks.packed import pack_masks
 from prefiqs_jax.trees import is_prunable
@@ -46,29 +54,31 @@ _LIGHT = ("global", "layerwise")
 Tensors = dict[str, NDArray[np.float32]]
 
 
-class AtHand:
+class AtHand(Context):
     """A context whose quantities are known already, in place of passes over images."""
 
     def __init__(self, params: Tensors, values: Tensors):
-        self.params = params
-        self.input_norms = self.gradients = self.absolute_gradients = values
-        self.second_moments = self.jvp_contribution = self.curvature = values
-        self.hessian_gradient = self.earlier = values
+        super().__init__(lambda _, images: images, np.zeros((1, 1)), params=params)
+        cached = ("input_norms", "gradients", "jvp_contribution", "curvature")
+        cached += ("hessian_gradient", "earlier")
+        # What a cached property finds in the instance it does not compute.
+        self.__dict__ |= dict.fromkeys(cached, values) | {"_moments": (values, values)}
+        self._values = values
         self._places = {name: place for place, name in enumerate(params)}
 
-    def bind(self, _params: Any) -> "AtHand":
+    def bind(self, params: Any) -> "AtHand":  # noqa: ARG002 (it has only these)
         """Return itself."""
         return self
 
-    def once(self, _compute: Callable[..., Any]) -> Tensors:
+    def once(self, compute: Callable[[Context], Any]) -> Any:  # noqa: ARG002
         """Give what a score asks for of the whole network."""
-        return self.input_norms
+        return self._values
 
     def order(self, name: str) -> int:
         """Give the place of a leaf in the network."""
         return self._places[name]
 
-    def axes(self, _name: str, last: int) -> tuple[int, int]:
+    def axes(self, name: str, last: int) -> tuple[int, int]:  # noqa: ARG002
         """Give the axes of outputs and inputs, as Flax lays them out."""
         return last, last - 1
 
@@ -108,10 +118,8 @@ def masks(params: Tensors, context: AtHand) -> dict[str, RankedMask]:
     made = {f"{each.name}/magnitude": each(magnitude) for each in allocations}
     for name, entry in SCORES.items():
         made[f"global/{name}"] = globally(entry.make(0))
-    held: Any = context
     return {
-        name: RankedMask(mask.score, mask.allocation, mask.prunable, held)
-        for name, mask in made.items()
+        name: dataclasses.replace(mask, context=context) for name, mask in made.items()
     }
 
 
@@ -120,7 +128,8 @@ def reachable(allocation: Allocation, count: int) -> list[float]:
     if ":" in allocation.name:
         kept, group = map(int, allocation.name.split(":"))
         return [1 - kept / group]
-    return levels(count)
+    most = 0.5 if allocation.name == "uniform+" else 1.0  # its ends stay whole
+    return [most * level for level in levels(count)]
 
 
 def _drawn(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
