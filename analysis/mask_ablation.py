@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 
 from prefiqs_jax import plots
@@ -143,7 +144,7 @@ def summarise(rows: "pd.DataFrame") -> "pd.DataFrame":
     if REFERENCE not in masks:
         message = f"the rows have no {REFERENCE} to compare with; sweep it, too"
         raise InputError(message)
-    if rows["identity"].isna().any() or "severity" not in rows:
+    if "severity" not in rows or bool(rows["identity"].isna().any()):
         message = (
             "the rows lack identities or degraded copies; make them by "
             "experiments/mask_ablation.py"
@@ -238,17 +239,15 @@ def finding(table: "pd.DataFrame") -> str:
     table
         As :func:`summarise` gives it.
     """
-    reach = _part(table, "residual", BOUND, "sparsity").sort_values("value")[::-1]
+    reach = _part(table, "residual", BOUND, "sparsity")
+    reach = reach.sort_values("value", ascending=False)
     held = [
         f"{_range(row['value'], row['low'], row['high'])} with {row['mask']}"
         for row in reach.loc[reach["note"] == ""].to_dict("records")
     ]
-    held += [
-        f"at every sparsity with {mask}"
-        for mask in reach.loc[reach["note"].str.startswith("below"), "mask"]
-    ]
+    held += [f"at every sparsity with {mask}" for mask in _noted(reach, "below")]
     levels = table.loc[table["equal"] == "sparsity", "level"]
-    lost = reach.loc[reach["note"].str.startswith("above"), "mask"].tolist()
+    lost = _noted(reach, "above")
     first = table.iloc[0]
     said = (
         f"{first['backbone']}, {first['images']} clean faces of {first['people']} "
@@ -269,6 +268,11 @@ def finding(table: "pd.DataFrame") -> str:
         f"correlation with severity is {ranked}, "
         f"{_differing(rank, 'lower', 'higher', '+.2f')}."
     )
+
+
+def _noted(lines: "pd.DataFrame", word: str) -> list[str]:
+    pairs = zip(lines["mask"].tolist(), lines["note"].tolist(), strict=True)
+    return [mask for mask, note in pairs if note.startswith(word)]
 
 
 def _part(
@@ -330,8 +334,10 @@ def ablation_panels(figure: Figure, table: "pd.DataFrame") -> Figure:
 def _label(row: Sequence[Axes], network: str) -> None:
     for ax in row:
         ax.set_xscale("log")
+        ax.xaxis.set_minor_formatter(NullFormatter())
     for ax in row[:2]:
         ax.set_yscale("log")
+        ax.yaxis.set_minor_formatter(NullFormatter())
         ax.axhline(BOUND, color="0.6", lw=0.6, zorder=0)
         ax.set_ylabel("part of the change missed (rms)")
     row[0].set(xlabel="sparsity", title=network)
@@ -365,7 +371,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         tables = [summarise(with_image_columns(read(run))) for run in options.runs]
         table = pd.concat(tables, ignore_index=True)
-        if table["backbone"].nunique() < len(options.runs):
+        if len(set(table["backbone"])) < len(options.runs):
             message = "two runs are of one network; give one run a network"
             raise InputError(message)
         print("\n".join(write(table, options.out)))

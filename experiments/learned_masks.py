@@ -20,9 +20,10 @@ import time
 from collections.abc import Callable, Sequence
 from json import dumps
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from numpy.typing import NDArray
@@ -47,6 +48,9 @@ from prefiqs_jax.masks import (
 from prefiqs_jax.results.provenance import session_record
 from prefiqs_jax.statistics import jackknife_interval
 from prefiqs_jax.sweep import sweep_arrays
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # The embedded network's people come from streams 1 and 2, the demo's from 4.
 STREAM = 5
@@ -167,10 +171,9 @@ def compare(
     values = {}
     for mask, part in rows.groupby("mask", sort=False):
         part = part.sort_values("image", key=lambda names: names.astype(int))
-        columns = [part[c].to_numpy() for c in ("drift", "first_order", "residual")]
         values[mask] = np.array(
             [
-                float(goal(Moved(*(c[kept] for c in columns), np.flatnonzero(kept))))
+                float(goal(_moved(part.loc[kept], np.flatnonzero(kept))))
                 for kept in (np.ones(len(part), bool), *without)
             ]
         )
@@ -184,6 +187,14 @@ def compare(
         "low": float(low),
         "high": float(high),
     }
+
+
+def _moved(rows: "pd.DataFrame", index: NDArray[np.intp]) -> Moved:
+    drift, first_order, residual = (
+        jnp.asarray(rows[name].to_numpy(np.float32))
+        for name in ("drift", "first_order", "residual")
+    )
+    return Moved(drift, first_order, residual, jnp.asarray(index))
 
 
 def describe(row: dict[str, Any]) -> str:
