@@ -260,6 +260,8 @@ def finding(table: "pd.DataFrame") -> str:
     rank = _part(table, "drift", TOLD, "severity_correlation")
     magnitude = own.loc[own["mask"] == REFERENCE].iloc[0]
     severity = rank.loc[rank["mask"] == REFERENCE].iloc[0]
+    if not np.isfinite(magnitude["value"]):
+        return said + f". No sparsity has a mean drift of {TOLD:g} with magnitude."
     missed = _range(magnitude["value"], magnitude["low"], magnitude["high"], ".0%")
     ranked = _range(severity["value"], severity["low"], severity["high"])
     return said + (
