@@ -133,12 +133,7 @@ def read_folder(
     names, notes = [], []
     for name in _walk(root, notes):
         if os.path.splitext(name)[1].lower() in EXTENSIONS:
-            # Names go into tables, digests and one-line messages.
-            kinds = () if name.isprintable() else map(unicodedata.category, name)
-            if not set(_NOT_TEXT).isdisjoint(kinds):
-                what = f"the name {name!a} has control characters or is not UTF-8"
-                message = f"{root}: {what}; rename it"
-                raise InputError(message)
+            check_name(root, name)
             names.append(name)
     if not names:
         known = " ".join(EXTENSIONS)
@@ -159,6 +154,15 @@ def read_folder(
     if not any(identities):
         source = None
     return ImageFolder(root, tuple(names), identities, source, tuple(notes))
+
+
+def check_name(root: Path, name: str) -> None:
+    """Refuse a name that cannot go into tables, digests and one-line messages."""
+    kinds = () if name.isprintable() else map(unicodedata.category, name)
+    if not set(_NOT_TEXT).isdisjoint(kinds):
+        what = f"the name {name!a} has control characters or is not UTF-8"
+        message = f"{root}: {what}; rename it"
+        raise InputError(message)
 
 
 def _walk(root: Path, notes: list[str]) -> Iterator[str]:

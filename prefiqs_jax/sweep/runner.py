@@ -18,7 +18,13 @@ from prefiqs_jax.backbones.load import provenance_record
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.compilation import keep_programs
 from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision
-from prefiqs_jax.images import ImageFolder, batch_count
+from prefiqs_jax.images import (
+    IN_MEMORY,
+    ImageFolder,
+    ImageSource,
+    as_folder,
+    batch_count,
+)
 from prefiqs_jax.masks import NamedDelta, NamedMask
 from prefiqs_jax.masks.norms import delta_norms
 from prefiqs_jax.masks.packed import PackedMasks
@@ -70,8 +76,8 @@ class SweepOptions:
     beside
         Names of files and folders that a new run may find in its folder.
     calibration
-        Images for scores that need data; None = those of the sweep. Of more than 256,
-        256 are taken, evenly spread.
+        Images for scores that need data, in any form that :func:`sweep` takes; None =
+        those of the sweep. Of more than 256, 256 are taken, evenly spread.
     earlier
         Weights of an earlier checkpoint of the network, for movement.
     """
@@ -86,13 +92,13 @@ class SweepOptions:
     command: list[str] | None = None
     progress: bool = True
     beside: frozenset[str] = frozenset()
-    calibration: ImageFolder | None = None
+    calibration: ImageSource | None = None
     earlier: Params | None = None
 
 
 def sweep(
     backbone: Backbone,
-    folder: ImageFolder,
+    folder: ImageSource,
     mask: NamedMask | MaskFn | Sequence[NamedMask | MaskFn] | NamedDelta,
     sparsities: Sequence[float],
     out: str | os.PathLike[str],
@@ -109,7 +115,8 @@ def sweep(
     backbone
         Trained network.
     folder
-        Aligned faces of the size the network expects.
+        Aligned faces of the size the network expects: an image folder, its path, image
+        files, PIL images or uint8 arrays, see :func:`prefiqs_jax.images.as_folder`.
     mask
         From :func:`prefiqs_jax.masks.mask_named`, or any mask function. Its name, seed
         and prunable leaves, and the masks that it makes, are the run's. Several share
@@ -137,6 +144,10 @@ def sweep(
     """
     options = options or SweepOptions()
     started = time.monotonic()
+    folder = as_folder(folder)
+    calibration = folder
+    if options.calibration is not None:
+        calibration = as_folder(options.calibration, identities_matter=False)
     keep_programs()
     with abort_all_on_error() if options.distributed else contextlib.nullcontext():
         devices = _devices(options.devices)
@@ -144,7 +155,7 @@ def sweep(
             backbone,
             mask,
             sorted(sparsities),
-            options.calibration or folder,
+            calibration,
             source="the swept images" if options.calibration is None else "given",
             earlier=options.earlier,
             on_bad_image=options.on_bad_image,
@@ -314,7 +325,7 @@ def _new_manifest(
         "settings": settings,
         "weights": provenance_record(backbone),
         "images": {
-            "folder": str(folder.root.resolve()),
+            "folder": None if folder.root == IN_MEMORY else str(folder.root.resolve()),
             "count": len(folder.names),
             "identities": folder.identity_count or None,
             "identity_source": folder.identity_source,
