@@ -49,6 +49,9 @@ class ImageFolder:
     """What the user should know, one line each."""
     store: Store = FILES
     """What gives the images by their names."""
+    is_whole: bool = True
+    """Whether another file in the folder would be another image, as it would not where
+    files were listed one by one."""
 
     @property
     def names_sha256(self) -> str:

@@ -110,9 +110,9 @@ def _of_files(paths: Sequence[Path], identity_level: int | None) -> ImageFolder:
     for name in names:
         check_name(root, name)
     identities, source = from_folders(names, identity_level)
-    return ImageFolder(
-        root, tuple(names), identities, source if any(identities) else None, ()
-    )
+    if not any(identities):
+        source = None
+    return ImageFolder(root, tuple(names), identities, source, (), is_whole=False)
 
 
 def _in_memory(images: Mapping[str, Any]) -> ImageFolder:
@@ -128,7 +128,8 @@ def _in_memory(images: Mapping[str, Any]) -> ImageFolder:
         {name: found.conversions for name, found in decoded.items()},
     )
     names = tuple(decoded)
-    return ImageFolder(IN_MEMORY, names, (None,) * len(names), None, (), store)
+    nobody = (None,) * len(names)
+    return ImageFolder(IN_MEMORY, names, nobody, None, (), store, is_whole=False)
 
 
 def _decoded(name: str, image: Any) -> Decoded:

@@ -3,7 +3,8 @@
 import dataclasses
 import functools
 import inspect
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Self
 
 import numpy as np
 
@@ -38,6 +39,8 @@ class NamedMask:
     """Key of random scores."""
     prunable: Prunable = is_prunable
     """Leaves that may be pruned, of which the achieved sparsity is a fraction."""
+    data: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """What it was bound to, for run.json: ``calibration``, ``earlier_sha256``."""
 
     def describe(self) -> dict[str, Any]:
         """List what identifies the mask, for run.json."""
@@ -46,6 +49,7 @@ class NamedMask:
             "mask_file_sha256": self.source_sha256,
             "seed": None if self.seed is None else int(self.seed),
             "prunable": describe_prunable(self.prunable),
+            **self.data,
         }
 
     def __call__(
@@ -69,14 +73,30 @@ class NamedMask:
             return self.mask_fn.uses_network
         return self.needs_data
 
-    def bind(self, context: Context) -> "NamedMask":
-        """Give the mask its network and calibration images."""
+    @property
+    def is_bound(self) -> bool:
+        """Whether it has a context already."""
+        if isinstance(self.mask_fn, RankedMask):
+            return self.mask_fn.context is not None
+        partial = isinstance(self.mask_fn, functools.partial)
+        return partial and "context" in self.mask_fn.keywords
+
+    def bind(self, context: Context, data: Mapping[str, Any] | None = None) -> Self:
+        """Give the mask its network and calibration images.
+
+        Parameters
+        ----------
+        context
+            Network and images.
+        data
+            What identifies them, see :attr:`data`.
+        """
         mask_fn: MaskFn = self.mask_fn
         if isinstance(mask_fn, RankedMask):
             mask_fn = dataclasses.replace(mask_fn, context=context)
         elif self.needs_data:
             mask_fn = functools.partial(mask_fn, context=context)
-        return dataclasses.replace(self, mask_fn=mask_fn)
+        return dataclasses.replace(self, mask_fn=mask_fn, data=data or {})
 
 
 @dataclasses.dataclass(frozen=True)

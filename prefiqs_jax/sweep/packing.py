@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from prefiqs_jax.backbones import Backbone
@@ -11,7 +12,6 @@ from prefiqs_jax.masks import NamedDelta, NamedMask
 from prefiqs_jax.masks.named import as_named
 from prefiqs_jax.masks.packed import PackedMasks, join_masks, pack_deltas, pack_masks
 from prefiqs_jax.sweep.calibration import calibrate
-from prefiqs_jax.trees import params_digest
 from prefiqs_jax.types import MaskFn, Params
 
 
@@ -58,12 +58,11 @@ def pack_changes(
             raise InputError(message)
         packed = pack_deltas({mask.name: mask.delta}, backbone.params, mask.prunable)
         return packed, mask.describe()
-    _check_sparsities(sparsities)
     masks = [
         as_named(each) for each in (mask if isinstance(mask, list | tuple) else [mask])
     ]
-    _check_names(masks)
-    bound, calibrated = calibrate(
+    check_masks(masks, sparsities)
+    bound = calibrate(
         masks,
         backbone,
         calibration,
@@ -71,27 +70,35 @@ def pack_changes(
         seed=int(masks[0].seed or 0),
         earlier=earlier,
         on_bad_image=on_bad_image,
+        say=say,
     )
-    packed = join_masks(
-        [
-            pack_masks(m.mask_fn, backbone.params, sparsities, m.prunable, name=m.name)
-            for m in bound
-        ]
-    )
+    packed = pack_all(bound, backbone.params, sparsities)
     for name, sparsity, layer in packed.emptied:
         say(f"note: {name} at sparsity {sparsity:g} prunes all of {layer}")
-    identity = masks[0].describe()
-    if len(masks) > 1:
-        identity = {"mask": ", ".join(m.name for m in masks)}
-        identity["masks"] = [m.describe() for m in masks]
-    if calibrated is not None:
-        identity["calibration"] = calibrated
-    if earlier is not None:
-        identity["earlier_sha256"] = params_digest(earlier)
+    identity = bound[0].describe()
+    if len(bound) > 1:
+        identity = {"mask": ", ".join(m.name for m in bound)}
+        # They share their data, which is said once.
+        identity["masks"] = [replace(m, data={}).describe() for m in bound]
+        for one in bound:
+            identity |= one.data
     return packed, identity
 
 
-def _check_names(masks: Sequence[NamedMask]) -> None:
+def pack_all(
+    masks: Sequence[NamedMask], params: Params, sparsities: Sequence[float]
+) -> PackedMasks:
+    """Pack several masks, bound to what they need, at the same sparsities."""
+    return join_masks(
+        [
+            pack_masks(m.mask_fn, params, sparsities, m.prunable, name=m.name)
+            for m in masks
+        ]
+    )
+
+
+def check_masks(masks: Sequence[NamedMask], sparsities: Sequence[float]) -> None:
+    """Refuse no mask, no sparsity, and either given twice."""
     if not masks:
         message = "no mask given; give at least one, such as global/magnitude"
         raise InputError(message)
@@ -100,13 +107,10 @@ def _check_names(masks: Sequence[NamedMask]) -> None:
         if names.count(name) > 1:
             message = f"mask {name} is given twice; name them apart"
             raise InputError(message)
-
-
-def _check_sparsities(sparsities: Sequence[float]) -> None:
-    if not sparsities:
+    if not len(sparsities):
         message = "no sparsities given; give some in [0, 1), such as 0.1,0.4"
         raise InputError(message)
-    for one, other in itertools.pairwise(sparsities):
+    for one, other in itertools.pairwise(sorted(sparsities)):
         if one == other:
             message = f"sparsity {one:g} is given twice"
             raise InputError(message)
