@@ -38,6 +38,8 @@ class NamedMask:
     """Key of random scores."""
     prunable: Prunable = is_prunable
     """Leaves that may be pruned, of which the achieved sparsity is a fraction."""
+    sparsities: tuple[float, ...] | None = None
+    """Its own among several masks; None = those of the sweep."""
 
     def describe(self) -> dict[str, Any]:
         """List what identifies the mask, for run.json."""

@@ -94,7 +94,7 @@ def sweep_arrays(
     if not chosen and not deltas:
         message = "nothing to measure: give masks and sparsities, or deltas"
         raise InputError(message)
-    if chosen and not len(sparsities):
+    if not len(sparsities) and not all(mask.sparsities for mask in chosen):
         message = "no sparsities given; give some in [0, 1), such as [0.1, 0.4]"
         raise InputError(message)
     packed: list[PackedMasks] = []
@@ -107,7 +107,7 @@ def sweep_arrays(
                     pack_masks(
                         (m.bind(context) if m.uses_network else m).mask_fn,
                         backbone.params,
-                        sparsities,
+                        m.sparsities or sparsities,
                         m.prunable,
                         name=m.name,
                     )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from prefiqs_jax.backbones import Backbone
-from prefiqs_jax.errors import InputError
+from prefiqs_jax.errors import InputError, UnreachableSparsityError
 from prefiqs_jax.images import ImageFolder
 from prefiqs_jax.masks import NamedDelta, NamedMask
 from prefiqs_jax.masks.named import as_named
@@ -24,6 +24,7 @@ def pack_changes(
     source: str,
     earlier: Params | None,
     on_bad_image: Literal["fail", "skip"],
+    on_unreachable: Literal["fail", "skip"] = "fail",
     say: Callable[[str], None],
 ) -> tuple[PackedMasks, dict[str, Any]]:
     """Make the masks, or the other change, that a sweep measures.
@@ -36,10 +37,10 @@ def pack_changes(
         Ascending.
     calibration, source
         Images for masks that need data, and what they are, for the record.
-    earlier, on_bad_image
+    earlier, on_bad_image, on_unreachable
         As in :class:`prefiqs_jax.sweep.SweepOptions`.
     say
-        Is told of layers that a mask prunes whole.
+        Is told of layers that a mask prunes whole, and of sparsities left out.
 
     Returns
     -------
@@ -58,11 +59,12 @@ def pack_changes(
             raise InputError(message)
         packed = pack_deltas({mask.name: mask.delta}, backbone.params, mask.prunable)
         return packed, mask.describe()
-    _check_sparsities(sparsities)
     masks = [
         as_named(each) for each in (mask if isinstance(mask, list | tuple) else [mask])
     ]
     _check_names(masks)
+    for each in masks:
+        _check_sparsities(each.sparsities or sparsities)
     bound, calibrated = calibrate(
         masks,
         backbone,
@@ -72,23 +74,53 @@ def pack_changes(
         earlier=earlier,
         on_bad_image=on_bad_image,
     )
-    packed = join_masks(
-        [
-            pack_masks(m.mask_fn, backbone.params, sparsities, m.prunable, name=m.name)
-            for m in bound
-        ]
-    )
+    parts, left_out = [], {}
+    for each in bound:
+        part, beyond = _pack_reachable(
+            each, backbone.params, each.sparsities or sparsities, on_unreachable
+        )
+        parts.append(part)
+        if beyond:
+            left_out[each.name] = beyond
+            which = ", ".join(f"{sparsity:g}" for sparsity in beyond)
+            say(f"note: {each.name} cannot reach sparsity {which}: left out")
+    packed = join_masks(parts)
     for name, sparsity, layer in packed.emptied:
         say(f"note: {name} at sparsity {sparsity:g} prunes all of {layer}")
     identity = masks[0].describe()
     if len(masks) > 1:
         identity = {"mask": ", ".join(m.name for m in masks)}
         identity["masks"] = [m.describe() for m in masks]
+    if left_out:
+        identity["unreachable_sparsities"] = left_out
     if calibrated is not None:
         identity["calibration"] = calibrated
     if earlier is not None:
         identity["earlier_sha256"] = params_digest(earlier)
     return packed, identity
+
+
+def _pack_reachable(
+    mask: NamedMask,
+    params: Params,
+    sparsities: Sequence[float],
+    on_unreachable: Literal["fail", "skip"],
+) -> tuple[PackedMasks, list[float]]:
+    """Pack a mask at the sparsities that it can reach; and list the others."""
+    wanted, left_out = sorted(sparsities), []
+    while True:
+        try:
+            packed = pack_masks(
+                mask.mask_fn, params, wanted, mask.prunable, name=mask.name
+            )
+        except UnreachableSparsityError as error:
+            kept = [one for one in wanted if one not in error.sparsities]
+            if on_unreachable == "fail" or not any(kept):
+                raise
+            left_out += [one for one in wanted if one in error.sparsities]
+            wanted = kept
+        else:
+            return packed, sorted(left_out)
 
 
 def _check_names(masks: Sequence[NamedMask]) -> None:
@@ -106,7 +138,7 @@ def _check_sparsities(sparsities: Sequence[float]) -> None:
     if not sparsities:
         message = "no sparsities given; give some in [0, 1), such as 0.1,0.4"
         raise InputError(message)
-    for one, other in itertools.pairwise(sparsities):
+    for one, other in itertools.pairwise(sorted(sparsities)):
         if one == other:
             message = f"sparsity {one:g} is given twice"
             raise InputError(message)
