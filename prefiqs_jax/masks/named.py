@@ -39,6 +39,8 @@ class NamedMask:
     """Key of random scores."""
     prunable: Prunable = is_prunable
     """Leaves that may be pruned, of which the achieved sparsity is a fraction."""
+    sparsities: tuple[float, ...] | None = None
+    """Its own among several masks; None = those of the sweep."""
     data: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """What it was bound to, for run.json: ``calibration``, ``earlier_sha256``."""
 

@@ -27,6 +27,7 @@ from prefiqs_jax.images import (
 )
 from prefiqs_jax.masks import NamedDelta, NamedMask
 from prefiqs_jax.masks.norms import delta_norms
+from prefiqs_jax.masks.overlap import overlaps
 from prefiqs_jax.masks.packed import PackedMasks
 from prefiqs_jax.results import ARROW_SCHEMA
 from prefiqs_jax.results.provenance import now, session_record
@@ -69,6 +70,9 @@ class SweepOptions:
         :func:`prefiqs_jax.sweep.distributed.join` has brought together.
     on_bad_image
         ``"fail"`` stops at an image that cannot be used, ``"skip"`` leaves it out.
+    on_unreachable
+        ``"fail"`` stops at a sparsity that a mask cannot reach, such as 2:4 any but
+        0.5; ``"skip"`` leaves it out for that mask, says so, and records it.
     command
         Words of the command line, for run.json.
     progress
@@ -89,6 +93,7 @@ class SweepOptions:
     tune: Tune = "auto"
     distributed: bool = False
     on_bad_image: Literal["fail", "skip"] = "fail"
+    on_unreachable: Literal["fail", "skip"] = "fail"
     command: list[str] | None = None
     progress: bool = True
     beside: frozenset[str] = frozenset()
@@ -159,6 +164,7 @@ def sweep(
             source="the swept images" if options.calibration is None else "given",
             earlier=options.earlier,
             on_bad_image=options.on_bad_image,
+            on_unreachable=options.on_unreachable,
             say=lambda line: _say(options, line),
         )
     opened = assign(
@@ -331,6 +337,7 @@ def _new_manifest(
             "identity_source": folder.identity_source,
         },
         "masks": list(masks.names),
+        "overlaps": overlaps(masks),
         "achieved_sparsity": list(masks.achieved),
         **total._asdict(),
         "layers": [
