@@ -15,6 +15,7 @@ from prefiqs_jax.cli.options import (
     check_weights,
     natural,
     positive,
+    read_calibration,
     read_prunable,
     read_sparsities,
 )
@@ -125,9 +126,9 @@ def _sweep(options: argparse.Namespace) -> None:
     from prefiqs_jax.sweep.distributed import abort_all_on_error, join
 
     limit = parse_bytes(options.memory_limit) if options.memory_limit else None
-    from prefiqs_jax.images import read_folder
+    from prefiqs_jax.images import as_folder
 
-    folder = read_folder(options.images, options.identity_level)
+    folder = as_folder(options.images, options.identity_level)
     if options.degraded:
         from prefiqs_jax.benchmarks import degraded_folder
 
@@ -148,12 +149,7 @@ def _sweep(options: argparse.Namespace) -> None:
         backbone = load_backbone(
             options.backbone, options.weights, pixels=options.pixels
         )
-        earlier = None
-        if options.earlier is not None:
-            earlier = load_backbone(options.backbone, options.earlier).params
-        calibration = None
-        if options.calibration is not None:
-            calibration = read_folder(options.calibration, identities_matter=False)
+        calibration, earlier = read_calibration(options)
         if options.delta is not None:
             mask, sparsities = read_delta(options.delta, backbone, prunable), []
     sweep(

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -83,7 +83,9 @@ class NamedMask:
         partial = isinstance(self.mask_fn, functools.partial)
         return partial and "context" in self.mask_fn.keywords
 
-    def bind(self, context: Context, data: Mapping[str, Any] | None = None) -> Self:
+    def bind(
+        self, context: Context, data: Mapping[str, Any] | None = None
+    ) -> "NamedMask":
         """Give the mask its network and calibration images.
 
         Parameters
