@@ -10,7 +10,7 @@ import numpy as np
 from prefiqs_jax.backbones.backbone import Backbone
 from prefiqs_jax.backbones.load import load_backbone
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.masks import NamedDelta, delta_between, quantised
+from prefiqs_jax.masks import Context, NamedDelta, delta_between, quantised
 from prefiqs_jax.trees import is_prunable
 from prefiqs_jax.types import Prunable
 
@@ -42,7 +42,10 @@ def read_delta(
         If the file cannot be read as that network, or holds the same weights.
     """
     if bits := re.fullmatch(r"int(\d{1,2})", source):
-        delta = quantised(backbone.params, int(bits[1]), prunable)
+        pixels = backbone.preprocessing
+        image = np.zeros((1, pixels.height, pixels.width, 3), np.float32)
+        context = Context(backbone.apply_fn, image)
+        delta = quantised(backbone.params, int(bits[1]), prunable, context)
         return NamedDelta(source, delta, prunable=prunable)
     other = load_backbone(backbone.name, source)
     try:

@@ -172,7 +172,7 @@ def open_folder(
 
 
 def read_calibration(
-    options: argparse.Namespace, pixels: str | None = None
+    options: argparse.Namespace,
 ) -> "tuple[ImageFolder | None, Params | None]":
     """Read what :func:`add_calibration` asks for: images, earlier weights."""
     from prefiqs_jax.backbones import load_backbone
@@ -182,7 +182,7 @@ def read_calibration(
     if options.calibration is not None:
         folder = as_folder(options.calibration, identities_matter=False)
     if options.earlier is not None:
-        earlier = load_backbone(options.backbone, options.earlier, pixels=pixels).params
+        earlier = load_backbone(options.backbone, options.earlier).params
     return folder, earlier
 
 

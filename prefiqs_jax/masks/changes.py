@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.masks.context import Context
 from prefiqs_jax.sensitivity import check_delta
 from prefiqs_jax.trees import is_prunable, map_named, named_leaves
 from prefiqs_jax.types import Delta, Mask, Params, Prunable
@@ -80,11 +81,16 @@ def mask_between(params: Params, pruned: Params) -> Mask:
     return map_named(keep, params, pruned)
 
 
-def quantised(params: Params, bits: int, prunable: Prunable = is_prunable) -> Delta:
+def quantised(
+    params: Params,
+    bits: int,
+    prunable: Prunable = is_prunable,
+    context: Context | None = None,
+) -> Delta:
     """Compute the change by rounding weights to whole multiples of a step.
 
-    Symmetric and uniform, one step for each output (last axis), as the largest weight
-    of that output needs: w ≈ q Δ with Δ = max|w| / (2^(bits - 1) - 1).
+    Symmetric and uniform, one step for each output, as the largest weight of that
+    output needs: w ≈ q Δ with Δ = max|w| / (2^(bits - 1) - 1).
 
     Parameters
     ----------
@@ -94,6 +100,8 @@ def quantised(params: Params, bits: int, prunable: Prunable = is_prunable) -> De
         From 2 to 16, with sign.
     prunable
         Leaves to round; the others stay.
+    context
+        The network, which tells the axis of the outputs; None = the last, as in Flax.
 
     Returns
     -------
@@ -119,12 +127,15 @@ def quantised(params: Params, bits: int, prunable: Prunable = is_prunable) -> De
         message = f"{bits} bits: give from 2 to 16"
         raise InputError(message)
     largest = 2 ** (bits - 1) - 1
+    bound = context and context.bind(params)
 
     def change(name: str, leaf: Any) -> np.ndarray:
         weights = np.asarray(leaf)
         if not prunable(name, weights):
             return np.zeros_like(weights)
-        axes = tuple(range(weights.ndim - 1))
+        last = weights.ndim - 1
+        output = last if bound is None else bound.axes(name, last)[0]
+        axes = tuple(axis for axis in range(weights.ndim) if axis != output)
         top = np.abs(weights).max(axis=axes, keepdims=True)
         step = np.where(top > 0, top / largest, 1).astype(weights.dtype)
         return (np.round(weights / step) * step - weights).astype(weights.dtype)

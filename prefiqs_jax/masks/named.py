@@ -120,6 +120,7 @@ class NamedDelta:
         """List what identifies the change, for run.json."""
         return {
             "mask": self.name,
+            "is_change": True,
             "mask_file_sha256": self.source_sha256,
             "seed": None,
             "prunable": describe_prunable(self.prunable),
