@@ -203,7 +203,7 @@ def describe_mask(name: str) -> list[tuple[str, str]]:
     Parameters
     ----------
     name
-        ``ALLOCATION/SCORE``, or one of the two alone.
+        ``ALLOCATION/SCORE``, one of the two alone, or one with a function in a file.
 
     Returns
     -------
@@ -213,18 +213,16 @@ def describe_mask(name: str) -> list[tuple[str, str]]:
     Raises
     ------
     InputError
-        If there is none of the name.
+        If there is none of the name, or the two make no sense together.
     """
     before, slash, after = name.partition("/")
     allocation = find_allocation(before)
     score = after if slash else before
-    rows = []
+    if ".py:" in score:
+        return _describe_own(name, allocation)
+    rows: list[tuple[str, str]] = []
     if allocation is not None:
-        rows += [
-            ("allocation", f"{allocation.name}: {allocation.description}"),
-            ("  formula", allocation.formula),
-            ("  source", allocation.source),
-        ]
+        rows += _describe_allocation(allocation)
     if score in score_names():
         entry = find_score(score)
         rows += [
@@ -235,10 +233,48 @@ def describe_mask(name: str) -> list[tuple[str, str]]:
         ]
     if not rows or (slash and (allocation is None or score not in score_names())):
         known = [*mask_names(), *ALLOCATIONS, *score_names()]
-        told = f"{', '.join(ALLOCATIONS)}; {', '.join(score_names())}"
+        told = (
+            f"the allocations {', '.join(ALLOCATIONS)} and the scores "
+            f"{', '.join(score_names())}"
+        )
         error = unknown("mask", name, known, told)
         raise error
+    if slash and allocation is not None:
+        _check_pair(allocation, score)
+        rows.append(("needs", _needs(mask_named(name))))
     return [(key, value) for key, value in rows if value]
+
+
+def _describe_allocation(allocation: Allocation) -> list[tuple[str, str]]:
+    return [
+        ("allocation", f"{allocation.name}: {allocation.description}"),
+        ("  formula", allocation.formula),
+        ("  source", allocation.source),
+    ]
+
+
+def _describe_own(name: str, allocation: Allocation | None) -> list[tuple[str, str]]:
+    """Say what is known of a function in a file of the user's; the file is run."""
+    mask = mask_named(name)
+    rows = [] if allocation is None else _describe_allocation(allocation)
+    kind, function, file = "mask", mask.mask_fn, name
+    if isinstance(function, RankedMask):
+        kind, function, file = "score", function.score, name.partition("/")[2]
+    said = (inspect.getdoc(function) or "no docstring").partition("\n")[0]
+    rows += [
+        (kind, f"{file}: {said}"),
+        ("needs", _needs(mask)),
+    ]
+    return [(key, value) for key, value in rows if value]
+
+
+def _needs(mask: NamedMask) -> str:
+    if mask.needs_data:
+        return (
+            "calibration images: by default the faces that are measured, or "
+            "--calibration DIR"
+        )
+    return "the network, to tell inputs from outputs" if mask.uses_network else ""
 
 
 def as_named(mask: NamedMask | MaskFn) -> NamedMask:

@@ -1,6 +1,5 @@
 """A report of rows in memory: the tables, figures and page of a run without one."""
 
-import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from prefiqs_jax.execution.precision import DEFAULT_PRECISION, PRECISIONS, Preci
 from prefiqs_jax.outputs import write_outputs
 from prefiqs_jax.report.faces import find_folder
 from prefiqs_jax.report.write import PAGE, report_files
-from prefiqs_jax.results import DriftRow
+from prefiqs_jax.results import COLUMNS
 
 
 def write_rows_report(
@@ -57,8 +56,7 @@ def write_rows_report(
         networks, or a file that is not of an earlier report would be replaced.
     """
     check_choice("precision", precision, PRECISIONS)
-    wanted = [field.name for field in dataclasses.fields(DriftRow)]
-    missing = [name for name in wanted if name not in rows]
+    missing = [name for name in COLUMNS if name not in rows]
     if missing:
         message = (
             f"the rows have no column {', '.join(missing)}; give what sweep_arrays or "

@@ -171,6 +171,9 @@ def report_files(
         tables["faces"] = choose_faces(rows, sparsity)
         copies = degraded_copies(rows, folder, manifest)
         faces = open_faces(tables["faces"], folder, copies, measured)
+        if folder is None and not (manifest.get("images") or {}).get("folder"):
+            note = "The images were in memory, or in no folder that is known here."
+            faces = StableFaces([], [], note)
     has_faces = bool(faces.most_stable or faces.least_stable)
     done, expected = progress_of(rows, manifest)
     values = run_values(
