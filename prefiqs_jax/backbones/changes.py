@@ -16,7 +16,10 @@ from prefiqs_jax.types import Prunable
 
 
 def read_delta(
-    source: str, backbone: Backbone, prunable: Prunable = is_prunable
+    source: str,
+    backbone: Backbone,
+    prunable: Prunable = is_prunable,
+    name: str | None = None,
 ) -> NamedDelta:
     """Read how a checkpoint differs from a network, or round the network's weights.
 
@@ -30,6 +33,9 @@ def read_delta(
         The dense network.
     prunable
         Leaves that are rounded, and of which the achieved sparsity is a fraction.
+    name
+        As which the file is loaded, such as ``FILE.py:FUNCTION``; None = the network's
+        own name.
 
     Returns
     -------
@@ -47,7 +53,7 @@ def read_delta(
         context = Context(backbone.apply_fn, image)
         delta = quantised(backbone.params, int(bits[1]), prunable, context)
         return NamedDelta(source, delta, prunable=prunable)
-    other = load_backbone(backbone.name, source)
+    other = load_backbone(name or backbone.name, source)
     try:
         delta = delta_between(backbone.params, other.params)
     except InputError as error:

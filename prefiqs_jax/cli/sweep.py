@@ -151,7 +151,8 @@ def _sweep(options: argparse.Namespace) -> None:
         )
         calibration, earlier = read_calibration(options)
         if options.delta is not None:
-            mask, sparsities = read_delta(options.delta, backbone, prunable), []
+            mask = read_delta(options.delta, backbone, prunable, options.backbone)
+            sparsities = []
     sweep(
         backbone,
         folder,

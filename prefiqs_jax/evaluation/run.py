@@ -36,6 +36,7 @@ from prefiqs_jax.images import as_folder as as_folder_of_images
 from prefiqs_jax.masks import NamedMask
 from prefiqs_jax.masks.named import as_named
 from prefiqs_jax.quality import Scorer, check_methods, make_scorers
+from prefiqs_jax.quality.make import SCORED
 from prefiqs_jax.sweep.planner import default_batch_size
 from prefiqs_jax.types import MaskFn
 
@@ -128,6 +129,7 @@ def evaluate(
                 precision=options.precision,
                 seed=options.seed,
                 calibration=images,
+                calibration_source=SCORED if options.calibration is None else "given",
                 earlier=options.earlier,
                 on_bad_image=options.on_bad_image,
             )

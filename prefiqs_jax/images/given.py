@@ -24,7 +24,7 @@ ImageSource: TypeAlias = (
     | Image.Image
     | np.ndarray
     | Sequence[Any]
-    | Mapping[str, Any]
+    | Mapping[Any, Any]
 )
 """What :func:`as_folder` takes."""
 

@@ -34,6 +34,10 @@ DEFAULT_SPARSITY = 0.4
 """Best of the paper's ablation, for unstructured magnitude masks."""
 
 
+SCORED = "the scored images"
+"""Source of calibration images that are those whose quality is asked for."""
+
+
 def make_scorers(
     backbone: Backbone,
     methods: Sequence[str],
@@ -45,6 +49,7 @@ def make_scorers(
     seed: int = 0,
     draws: Draws | None = None,
     calibration: ImageFolder | None = None,
+    calibration_source: str = "given",
     earlier: Params | None = None,
     on_bad_image: Literal["fail", "skip"] = "fail",
 ) -> tuple[Scorer, ...]:
@@ -73,6 +78,8 @@ def make_scorers(
     calibration
         Images for a mask that needs data and has no context yet. Of more than 256, 256
         are taken, evenly spread.
+    calibration_source
+        What these images are, for the record.
     earlier
         Weights of an earlier checkpoint of the network, for movement.
     on_bad_image
@@ -113,7 +120,7 @@ def make_scorers(
             [named],
             backbone,
             calibration,
-            source="given",
+            source=calibration_source,
             seed=int(named.seed or 0),
             earlier=earlier,
             on_bad_image=on_bad_image,

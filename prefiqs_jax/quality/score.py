@@ -23,7 +23,7 @@ from prefiqs_jax.images import (
 )
 from prefiqs_jax.images.folder import IDENTITY_TABLE
 from prefiqs_jax.masks import NamedMask
-from prefiqs_jax.quality.make import DEFAULT_SPARSITY, make_scorers
+from prefiqs_jax.quality.make import DEFAULT_SPARSITY, SCORED, make_scorers
 from prefiqs_jax.quality.scorer import score_images
 from prefiqs_jax.quality.shared import PREFIQS
 from prefiqs_jax.results.inventory import INVENTORY
@@ -109,6 +109,7 @@ def score(
         mask=mask,
         precision=precision,
         calibration=given,
+        calibration_source=SCORED if calibration is None else "given",
         earlier=earlier,
         on_bad_image=on_bad_image,
     )
