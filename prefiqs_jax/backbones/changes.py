@@ -2,12 +2,14 @@
 
 import hashlib
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
 import numpy as np
 
 from prefiqs_jax.backbones.backbone import Backbone
+from prefiqs_jax.backbones.identity import beside_digest
 from prefiqs_jax.backbones.load import load_backbone
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.masks import Context, NamedDelta, delta_between, quantised
@@ -20,6 +22,7 @@ def read_delta(
     backbone: Backbone,
     prunable: Prunable = is_prunable,
     name: str | None = None,
+    say: Callable[[str], object] = lambda _: None,
 ) -> NamedDelta:
     """Read how a checkpoint differs from a network, or round the network's weights.
 
@@ -36,6 +39,8 @@ def read_delta(
     name
         As which the file is loaded, such as ``FILE.py:FUNCTION``; None = the network's
         own name.
+    say
+        Is told what of the file the change leaves out.
 
     Returns
     -------
@@ -62,5 +67,10 @@ def read_delta(
     if not any(np.asarray(leaf).any() for leaf in jax.tree.leaves(delta)):
         message = f"{source} holds the weights of --weights themselves; give others"
         raise InputError(message)
+    if beside_digest(other) != beside_digest(backbone):
+        say(
+            f"note: {source} has other running statistics (BatchNorm), too; they are "
+            "no weights, and the change leaves them as they are in the dense network"
+        )
     digest = hashlib.sha256(Path(source).read_bytes()).hexdigest()
     return NamedDelta(Path(source).stem, delta, digest, prunable)

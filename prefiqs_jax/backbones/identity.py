@@ -6,7 +6,7 @@ import functools
 import hashlib
 import re
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import jax
@@ -38,13 +38,28 @@ def weights_digest(backbone: Backbone) -> str:
     digest.update(backbone.provenance.program_sha256.encode())
     taps = None if backbone.taps is None else vars(backbone.taps)
     functions = (backbone.apply_fn, taps, backbone.quality_head)
-    for name, leaf in [*named_leaves(backbone.params), *_held(functions, set())]:
+    _add_leaves(digest, [*named_leaves(backbone.params), *_held(functions, set())])
+    return digest.hexdigest()
+
+
+def beside_digest(backbone: Backbone) -> str:
+    """Compute the SHA-256 of what a network computes with beside its parameters.
+
+    Such as the running statistics of BatchNorm, which no change of the parameters
+    touches.
+    """
+    digest = hashlib.sha256()
+    _add_leaves(digest, _held(backbone.apply_fn, set()))
+    return digest.hexdigest()
+
+
+def _add_leaves(digest: Any, leaves: Iterable[tuple[str, Any]]) -> None:
+    for name, leaf in leaves:
         digest.update(f"{name} ".encode())
         if isinstance(leaf, bytes):
             digest.update(leaf + b"\n")
-            continue
-        _add_array(digest, leaf)
-    return digest.hexdigest()
+        else:
+            _add_array(digest, leaf)
 
 
 def program_digest(program: Any) -> str:

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import sys
 from typing import Any
 
 from prefiqs_jax.cli.options import (
@@ -151,7 +152,13 @@ def _sweep(options: argparse.Namespace) -> None:
         )
         calibration, earlier = read_calibration(options)
         if options.delta is not None:
-            mask = read_delta(options.delta, backbone, prunable, options.backbone)
+            mask = read_delta(
+                options.delta,
+                backbone,
+                prunable,
+                options.backbone,
+                lambda line: options.quiet or print(line, file=sys.stderr),
+            )
             sparsities = []
     sweep(
         backbone,

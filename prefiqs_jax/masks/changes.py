@@ -8,7 +8,6 @@ import numpy as np
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.masks.context import Context
-from prefiqs_jax.sensitivity import check_delta
 from prefiqs_jax.trees import is_prunable, map_named, named_leaves
 from prefiqs_jax.types import Delta, Mask, Params, Prunable
 
@@ -38,7 +37,7 @@ def delta_between(params: Params, other: Params) -> Delta:
     >>> delta_between({"w": jnp.array([1.0, 2.0])}, {"w": jnp.array([1.0, 0.0])})
     {'w': Array([ 0., -2.], dtype=...)}
     """
-    check_delta(params, other)
+    _check_alike(params, other)
     return jax.tree.map(jnp.subtract, other, params)
 
 
@@ -64,7 +63,7 @@ def mask_between(params: Params, pruned: Params) -> Mask:
         changed: then it was trained or rounded after pruning, and the whole change is
         :func:`delta_between`'s.
     """
-    check_delta(params, pruned)
+    _check_alike(params, pruned)
 
     def keep(name: str, dense: Any, own: Any) -> np.ndarray:
         dense, own = np.asarray(dense), np.asarray(own)
@@ -178,3 +177,25 @@ def noise(
         return (factor * drawn).astype(weights.dtype)
 
     return map_named(change, params)
+
+
+def _check_alike(params: Params, other: Params) -> None:
+    """Raise InputError unless two sets of weights are of one network."""
+    here, there = (
+        {n: (jnp.shape(w), jnp.result_type(w)) for n, w in named_leaves(tree)}
+        for tree in (params, other)
+    )
+    for name, (shape, dtype) in here.items():
+        if name not in there:
+            message = f"the other weights have no {name}; give those of one network"
+            raise InputError(message)
+        if there[name] != (shape, dtype):
+            message = (
+                f"{name} is {there[name][1]} of shape {there[name][0]} in the other "
+                f"weights, but {dtype} of shape {shape} here; give those of one network"
+            )
+            raise InputError(message)
+    if jax.tree.structure(params) != jax.tree.structure(other):
+        more = ", ".join(n for n in there if n not in here) or "another structure"
+        message = f"the other weights have {more}, too; give those of one network"
+        raise InputError(message)
