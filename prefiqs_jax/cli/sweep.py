@@ -116,6 +116,7 @@ def _sweep(options: argparse.Namespace) -> None:
     check_weights(options.backbone, options.weights)
     prunable = read_prunable(options.prunable)
     sparsities = read_sparsities(options.sparsities)
+    _check_delta(options)
     cluster = (options.coordinator, options.process_count, options.process_index)
     if not options.distributed and any(each is not None for each in cluster):
         message = (
@@ -176,3 +177,15 @@ def _sweep(options: argparse.Namespace) -> None:
         ),
     )
     print(f"rows in {options.out}; next: prefiqs report {options.out}")
+
+
+def _check_delta(options: argparse.Namespace) -> None:
+    """Refuse options of a mask beside a change that is none."""
+    of_masks = ("--mask", "--sparsities", "--calibration", "--earlier")
+    given = [word.partition("=")[0] for word in options.words]
+    if options.delta is not None and (found := [o for o in of_masks if o in given]):
+        message = (
+            f"--delta is another change than a mask, so {found[0]} has no meaning; "
+            "leave one of the two out"
+        )
+        raise InputError(message)

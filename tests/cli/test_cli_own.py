@@ -302,6 +302,9 @@ def test_a_delta_of_a_checkpoint(place, capsys):
     capsys.readouterr()
     assert sweep("--delta", "int3", out="int4") == 2
     assert "was made with mask int4, not int3" in one_line(capsys)
+    for option, value in (("--mask", "erk/magnitude"), ("--earlier", "tuned.npz")):
+        assert sweep("--delta", "int4", option, value, out="no") == 2
+        assert f"so {option} has no meaning" in one_line(capsys)
     for source, told in (
         ("int1", "1 bits: give from 2 to 16"),
         ("gone.npz", "gone.npz does not exist"),

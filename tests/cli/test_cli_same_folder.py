@@ -33,7 +33,11 @@ SWEEP_CHANGES = {
     # Of a mask that needs no data; of others: tests/cli/test_cli_own.py.
     "--calibration": ("{moved}", None),
     "--earlier": ("{scaled}", None),
-    "--delta": ("int8", "was made with mask global/magnitude, not int8"),
+    # Without sparsities: tests/cli/test_cli_own.py.
+    "--delta": (
+        "int8",
+        "--delta is another change than a mask, so --sparsities has no",
+    ),
     "--seed": ("7", "seed 0, not 7"),
     "--sparsities": ("0.2,0.3", "sparsities [0.2, 0.4], not [0.2, 0.3]"),
     "--batch-size": ("3", "batch_size 2, not 3"),
