@@ -80,8 +80,9 @@ class NamedMask:
         """Whether it has a context already."""
         if isinstance(self.mask_fn, RankedMask):
             return self.mask_fn.context is not None
-        partial = isinstance(self.mask_fn, functools.partial)
-        return partial and "context" in self.mask_fn.keywords
+        mask_fn: Any = self.mask_fn
+        partial = isinstance(mask_fn, functools.partial)
+        return partial and "context" in mask_fn.keywords
 
     def bind(
         self, context: Context, data: Mapping[str, Any] | None = None
@@ -95,7 +96,7 @@ class NamedMask:
         data
             What identifies them, see :attr:`data`.
         """
-        mask_fn: MaskFn = self.mask_fn
+        mask_fn: Any = self.mask_fn
         if isinstance(mask_fn, RankedMask):
             mask_fn = dataclasses.replace(mask_fn, context=context)
         elif self.needs_data:

@@ -53,12 +53,12 @@ def delta_norms(
     squares, wholes = {}, {}
     leaves = zip(named_leaves(params), masks.planes, strict=True)
     for (name, weights), planes in leaves:
-        is_change = planes is not None and planes.dtype != np.uint8
-        if name not in masks.layers and not is_change:
+        changed = None if planes is None or planes.dtype == np.uint8 else planes
+        if name not in masks.layers and changed is None:
             continue
         flat = np.asarray(jax.device_get(weights)).ravel()
-        if is_change:
-            changes = planes.reshape(count, -1).astype(np.float64)
+        if changed is not None:
+            changes = changed.reshape(count, -1).astype(np.float64)
             squares[name] = np.einsum("ij,ij->i", changes, changes)
             wholes[name] = float(np.square(flat, dtype=np.float64).sum())
             continue

@@ -142,7 +142,7 @@ def _named(
         found = [
             dataclasses.replace(one(mask), name=name) for name, mask in masks.items()
         ]
-    elif isinstance(masks, list | tuple):
+    elif isinstance(masks, Sequence) and not isinstance(masks, str):
         found = [one(mask) for mask in masks]
     else:
         found = [one(masks)]

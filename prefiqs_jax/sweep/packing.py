@@ -60,7 +60,7 @@ def pack_changes(
         packed = pack_deltas({mask.name: mask.delta}, backbone.params, mask.prunable)
         return packed, mask.describe()
     masks = [
-        as_named(each) for each in (mask if isinstance(mask, list | tuple) else [mask])
+        as_named(each) for each in (mask if isinstance(mask, Sequence) else [mask])
     ]
     check_masks(masks, sparsities)
     bound = calibrate(
@@ -86,7 +86,7 @@ def pack_changes(
     packed = join_masks(parts)
     for name, sparsity, layer in packed.emptied:
         say(f"note: {name} at sparsity {sparsity:g} prunes all of {layer}")
-    identity = bound[0].describe()
+    identity: dict[str, Any] = bound[0].describe()
     if len(bound) > 1:
         identity = {"mask": ", ".join(m.name for m in bound)}
         # They share their data, which is said once.

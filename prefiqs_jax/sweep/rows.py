@@ -147,7 +147,9 @@ def check_names(
 ) -> tuple[list[str], list[str | None]]:
     """Give images names, by default their index; InputError where numbers differ."""
     names = [str(i) for i in range(count)] if names is None else list(names)
-    people = [None] * count if identities is None else list(identities)
+    people: list[str | None] = [None] * count
+    if identities is not None:
+        people = list(identities)
     if not count == len(names) == len(people) > 0:
         message = (
             f"{count} images, {len(names)} names, {len(people)} identities: give "

@@ -1,6 +1,7 @@
 """Changes of the weights that come from other checkpoints of a network."""
 
 import importlib.resources
+from typing import Any
 
 import jax
 import numpy as np
@@ -105,13 +106,13 @@ def test_quantised_weights_are_multiples_of_a_step(bits):
 
 def test_quantisation_knows_the_outputs_of_equinox():
     """One step for each output, wherever the library has its axis."""
-    eqx = pytest.importorskip("equinox")
+    eqx: Any = pytest.importorskip("equinox")
     import prefiqs_jax
 
     conv = eqx.nn.Conv2d(3, 4, 3, key=jax.random.key(0), dtype=np.float32)
 
     class Net(eqx.Module):
-        conv: eqx.nn.Conv2d
+        conv: Any
 
         def __call__(self, image):
             return self.conv(image).mean((1, 2))
@@ -205,7 +206,7 @@ def test_a_checkpoint_pruned_by_torch(tmp_path):
     from torch.nn.utils import prune
 
     torch.manual_seed(0)
-    twin = zoo.FULL_SIZE["arcface_mobilefacenet"]()
+    twin: Any = zoo.FULL_SIZE["arcface_mobilefacenet"]()
     torch.save(twin.state_dict(), tmp_path / "dense.pth")
     layers = [
         m for m in twin.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import subprocess
 import sys
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -66,7 +67,7 @@ class NNXNet(nnx.Module):
         self.dropout = nnx.Dropout(0.5, rngs=rngs)
         self.fc = nnx.Linear(64, 5, rngs=rngs)
         self.activation = activation
-        for variable, value in (
+        held: Any = (
             (self.conv.kernel, KERNEL),
             (self.conv.bias, BIAS),
             (self.bn.mean, STATISTICS[0]),
@@ -75,7 +76,8 @@ class NNXNet(nnx.Module):
             (self.bn.bias, AFFINE[1]),
             (self.fc.kernel, DENSE),
             (self.fc.bias, OFFSET),
-        ):
+        )
+        for variable, value in held:
             variable.set_value(jnp.asarray(value))
 
     def __call__(self, images):
@@ -104,13 +106,13 @@ LINEN_VARIABLES = {
 
 def equinox_network():
     """Give the same network in equinox, channels first, and its state."""
-    eqx = pytest.importorskip("equinox")
+    eqx: Any = pytest.importorskip("equinox")
 
     class Net(eqx.Module):
-        conv: eqx.nn.Conv2d
-        bn: eqx.nn.BatchNorm
-        dropout: eqx.nn.Dropout
-        fc: eqx.nn.Linear
+        conv: Any
+        bn: Any
+        dropout: Any
+        fc: Any
 
         def __init__(self):
             one, other = jax.random.split(jax.random.key(0))
@@ -179,18 +181,19 @@ def test_a_module_is_left_as_it_is():
     backbone = prefiqs_jax.from_nnx(module, SHAPE, "mine")
     assert not module.dropout.deterministic
     assert backbone.name == "mine"
-    module.fc.bias.set_value(module.fc.bias[...] + 1)
+    bias: Any = module.fc.bias
+    bias.set_value(bias[...] + 1)
     images = backbone.preprocess(RGB)
     found = backbone.apply_fn(backbone.params, images)
     np.testing.assert_allclose(found, expected(images, 1e-5), rtol=1e-4, atol=1e-4)
 
 
 def test_equinox_without_state_and_channels_last():
-    eqx = pytest.importorskip("equinox")
+    eqx: Any = pytest.importorskip("equinox")
     net = eqx.nn.Linear(3, 5, use_bias=False, key=jax.random.key(1), dtype=jnp.float32)
 
     class Mean(eqx.Module):
-        fc: eqx.nn.Linear
+        fc: Any
 
         def __call__(self, image):
             assert image.shape == SHAPE
@@ -356,8 +359,8 @@ def from_function(function, weights=WEIGHTS):
             lambda: from_function(closing_over(2.0)),
         ),
         (
-            lambda: from_function(closing_over(np.float32([[1, 2, 3, 4]]))),
-            lambda: from_function(closing_over(np.float32([[1, 2, 3, 5]]))),
+            lambda: from_function(closing_over(np.array([[1, 2, 3, 4]], np.float32))),
+            lambda: from_function(closing_over(np.array([[1, 2, 3, 5]], np.float32))),
         ),
         (
             lambda: prefiqs_jax.from_nnx(NNXNet(), SHAPE, "mine"),

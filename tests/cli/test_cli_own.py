@@ -112,7 +112,7 @@ def test_its_weights(place, capsys):
         "one": rng.standard_normal((192, 16)),
         "two": rng.standard_normal((16, 4)),
     }
-    np.savez("w.npz", **{n: a.astype(np.float32) for n, a in arrays.items()})
+    np.savez("w.npz", one=np.float32(arrays["one"]), two=np.float32(arrays["two"]))
     assert sweep("--weights", "w.npz") == 0
     assert sweep("--weights", "w.npz", "--pixels", "BGR,0,255") == 2
     assert "was made with pixels" in one_line(capsys)
@@ -256,7 +256,8 @@ def test_an_earlier_checkpoint(place, capsys):
     assert sweep("--mask", "global/magnitude", out="magnitude") == 0
     for column in ("first_order", "drift"):  # w (w + w) orders as |w| does
         pair = (results.read(run)[column] for run in ("run", "magnitude"))
-        np.testing.assert_allclose(*pair, atol=1e-7)
+        one, other = pair
+        np.testing.assert_allclose(one, other, atol=1e-7)
     capsys.readouterr()
     assert sweep(*mask, "other.npz") == 2
     assert "another earlier checkpoint: earlier_sha256" in one_line(capsys)
@@ -296,9 +297,9 @@ def test_a_delta_of_a_checkpoint(place, capsys):
     assert set(rows["mask"]) == {"tuned"}
     assert set(rows["sparsity"]) == {0.0}
     # Both layers times 1.01 scale the raw embedding: its direction stays.
-    assert rows["drift"].max() < 1e-5
+    assert rows["drift"].to_numpy().max() < 1e-5
     assert sweep("--delta", "int4", out="int4") == 0
-    assert results.read("int4")["drift"].min() > 1e-3
+    assert results.read("int4")["drift"].to_numpy().min() > 1e-3
     capsys.readouterr()
     assert sweep("--delta", "int3", out="int4") == 2
     assert "was made with mask int4, not int3" in one_line(capsys)

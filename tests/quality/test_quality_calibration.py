@@ -77,7 +77,8 @@ def test_axes_are_the_networks_own():
             )["prefiqs/0.5"]
             for each in (first, last)
         ]  # fmt: skip
-        np.testing.assert_allclose(*both, atol=1e-6)
+        one, other = both
+        np.testing.assert_allclose(one, other, atol=1e-6)
 
 
 @pytest.mark.parametrize("given", [None, OTHERS], ids=["scored", "given"])

@@ -1,7 +1,6 @@
 """Images that are pixels in memory."""
 
 import dataclasses
-import functools
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +20,7 @@ class Arrays:
     conversions: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     """What was done to get them, by name, such as ``("grey to RGB",)``."""
 
-    @functools.cached_property
+    @property
     def sha256(self) -> str:
         """Digest of all pixels, in the order of the names given."""
         digest = hashlib.sha256()
