@@ -12,6 +12,20 @@ class InputError(ValueError):
     """
 
 
+class UnreachableSparsityError(InputError):
+    """Sparsities that a rule cannot reach, such as 2:4 any but 0.5.
+
+    Attributes
+    ----------
+    sparsities
+        Those of the ones asked for.
+    """
+
+    def __init__(self, message: str, sparsities: Iterable[float]):
+        super().__init__(message)
+        self.sparsities = tuple(sparsities)
+
+
 def unknown(
     what: str, value: object, known: Iterable[str], listed: str | None = None
 ) -> InputError:

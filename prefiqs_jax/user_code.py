@@ -2,8 +2,10 @@
 
 import functools
 import hashlib
-import importlib.util
+import inspect
+import sys
 import traceback
+import types
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -44,7 +46,9 @@ class blame:
             for frame in traceback.extract_tb(trace)
             if str(Path(frame.filename).resolve()) == own
         ]
-        line = error.lineno if isinstance(error, SyntaxError) else (lines or [None])[-1]
+        line = (lines or [None])[-1]
+        if isinstance(error, SyntaxError) and error.filename == str(self._file):
+            line = error.lineno
         where = f"{self._what} file {self._file}" + (f", line {line}" if line else "")
         said = " ".join(str(error).split()) or "no message"
         message = f"{where}: {type(error).__name__}: {said}"
@@ -78,26 +82,52 @@ def load_function(reference: str, what: str) -> tuple[Callable[..., Any], str]:
     if not path.is_file():
         message = f"{what} file {file} does not exist"
         raise InputError(message)
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        message = f"{what} file {file} cannot be imported: is it Python?"
-        raise InputError(message)
-    module = importlib.util.module_from_spec(spec)
+    source = path.read_bytes()
+    digest = hashlib.sha256(source).hexdigest()
+    # A name that no package has, under which dataclasses find their own module.
+    module = types.ModuleType(f"_own_{path.stem}_{digest[:12]}")
+    module.__file__ = str(path.resolve())
+    sys.modules[module.__name__] = module
+    beside = str(path.resolve().parent)  # other files of the user's, as python FILE has
+    sys.path.insert(0, beside)
     try:
         with blame(path, what):
-            spec.loader.exec_module(module)
+            # The bytes that were digested, and no compiled file of an earlier second.
+            exec(compile(source, path, "exec"), vars(module))
     except InputError as error:
         message = f"{what} file {file} cannot be imported: {error}"
         raise InputError(message) from error
+    finally:
+        sys.path.remove(beside)
     function = getattr(module, attribute, None)
     if not callable(function):
-        message = f"{what} file {file} has no function {attribute}"
+        there = [n for n, v in vars(module).items() if inspect.isfunction(v)]
+        listed = ", ".join(n for n in there if not n.startswith("_")) or "none"
+        message = f"{what} file {file} has no function {attribute}; it has: {listed}"
         raise InputError(message)
+    return blamed(function, path, what, attribute), digest
+
+
+def blamed(
+    function: Callable[..., Any], file: Path, what: str, name: str = ""
+) -> Callable[..., Any]:
+    """Wrap a function so that its errors are InputErrors that name a line of the file.
+
+    Parameters
+    ----------
+    function
+        From the file.
+    file, what
+        As in :class:`blame`.
+    name
+        Of the wrapper, where the function has none, as an object that can be called.
+    """
 
     @functools.wraps(function)
-    def blamed(*args: Any, **kwargs: Any) -> Any:
-        with blame(path, what):
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        with blame(file, what):
             return function(*args, **kwargs)
 
-    blamed.__dict__.setdefault("__name__", attribute)
-    return blamed, hashlib.sha256(path.read_bytes()).hexdigest()
+    if name and not hasattr(function, "__name__"):
+        wrapped.__name__ = name
+    return wrapped

@@ -23,7 +23,7 @@ class Provenance:
     source_file, source_sha256
         Name and digest of the original, if the file is a conversion; else the same.
     format
-        ``onnx``, ``torch``, ``mxnet`` or ``safetensors``.
+        ``onnx``, ``torch``, ``mxnet`` or ``safetensors``; ``function`` of a function.
     ignored
         Tensors of the file that the network does not use, and why.
     folded
@@ -39,6 +39,9 @@ class Provenance:
     weights_sha256
         Digest of the numbers as they were loaded, see
         :func:`prefiqs_jax.backbones.identity.weights_digest`; empty if unknown.
+    program_sha256
+        Digest of the traced program of a function from outside this package, see
+        :func:`prefiqs_jax.backbones.identity.program_digest`; empty for others.
     """
 
     file: str
@@ -51,6 +54,7 @@ class Provenance:
     epsilons: Mapping[str, float] = dataclasses.field(default_factory=dict)
     hub: str | None = None
     weights_sha256: str = ""
+    program_sha256: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Any JAX function as a backbone: your own, a Flax module's, an equinox module's."""
 
+import dataclasses
 import hashlib
 import inspect
 import os
@@ -10,17 +11,23 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from flax.errors import FlaxError
 from jax import Array
 
 from prefiqs_jax.backbones.backbone import Backbone, Provenance
-from prefiqs_jax.backbones.identity import with_digest
+from prefiqs_jax.backbones.identity import program_digest, with_digest
 from prefiqs_jax.backbones.preprocessing import Preprocessing
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.types import ApplyFn, Params
-from prefiqs_jax.user_code import load_function
+from prefiqs_jax.user_code import blamed, load_function
 
 SHAPE = (112, 112, 3)
 PIXELS = "RGB,127.5,127.5"
+# What JAX, Flax and plain Python raise for shapes, types and names that do not fit.
+_TRACING_ERRORS = (
+    *(TypeError, ValueError, LookupError, AttributeError, ArithmeticError),
+    *(RuntimeError, AssertionError, FlaxError),
+)
 
 
 def from_function(
@@ -41,7 +48,7 @@ def from_function(
         Its weights: any tree of arrays. Those of two axes or more can be pruned, but
         position embeddings, tokens and biases, by their names.
     input_shape
-        (height, width, channels) of the images that it takes.
+        (height, width, 3) of the images that it takes.
     name
         For rows, figures and messages.
     pixels
@@ -51,12 +58,14 @@ def from_function(
     Returns
     -------
     Backbone
-        A run tells it from another by its weights, its code and what that closes over.
+        A run tells it from another by its weights, its code and what that closes over,
+        and by the program that it traces to.
 
     Raises
     ------
     InputError
-        If the function cannot be traced for such images, or gives no embeddings.
+        If the function cannot be traced for such images or gives no embeddings, or
+        the shape is not that of RGB images.
 
     Examples
     --------
@@ -65,19 +74,25 @@ def from_function(
     >>> from_function(apply_fn, {"fc": jnp.ones((12, 4))}, (2, 2, 3)).embedding_dim
     4
     """
-    if len(input_shape) != 3 or min(input_shape) < 1:
+    if len(input_shape) != 3 or min(input_shape) < 1 or input_shape[2] != 3:
         message = (
-            f"input_shape {tuple(input_shape)} is not (height, width, channels); give "
-            "it as (112, 112, 3)"
+            f"{name}: input_shape {tuple(input_shape)} is not (height, width, 3); give "
+            "it as (112, 112, 3), RGB, and let the function make what else it needs"
         )
         raise InputError(message)
     height, width, _ = map(int, input_shape)
     preprocessing = Preprocessing(height, width).with_pixels(pixels)
-    image = jax.ShapeDtypeStruct((2, *input_shape), jnp.float32)
+    image = jax.ShapeDtypeStruct((2, height, width, 3), jnp.float32)
+
+    def traced(params: Params, images: Array) -> Any:
+        # A new function: of a known one JAX would give the program that it remembers,
+        # although a global variable in it has changed.
+        return apply_fn(params, images)
+
     try:
-        found = jax.eval_shape(apply_fn, params, image)
-    except (TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
-        said = str(error).strip().partition("\n")[0]
+        program, found = jax.make_jaxpr(traced, return_shape=True)(params, image)
+    except _TRACING_ERRORS as error:
+        said = str(error).strip().partition("\n")[0] or type(error).__name__
         message = (
             f"{name}: the function cannot be traced for images of shape "
             f"{image.shape}: {said}"
@@ -86,11 +101,20 @@ def from_function(
     shape = getattr(found, "shape", None)
     if shape is None or len(shape) != 2 or shape[0] != 2:
         message = (
-            f"{name}: the function gives {shape or type(found).__name__} for two "
-            "images; it must give embeddings of shape (2, dim)"
+            f"{name}: the function gives "
+            f"{type(found).__name__ if shape is None else shape} for two images; it "
+            "must give embeddings of shape (2, dim)"
         )
         raise InputError(message)
-    provenance = Provenance(name, "", name, "", "function", folded=None)
+    provenance = Provenance(
+        name,
+        "",
+        name,
+        "",
+        "function",
+        folded=None,
+        program_sha256=program_digest(program),
+    )
     return with_digest(
         Backbone(name, params, apply_fn, shape[1], preprocessing, provenance)
     )
@@ -222,6 +246,8 @@ def from_equinox(
         is_leaf=lambda leaf: isinstance(leaf, eqx.nn.StateIndex),
     )
     params, rest = eqx.partition(module, trained)
+    # A state that was written to is spent: each call is given its own.
+    held, structure = jax.tree.flatten(state)
 
     def apply_fn(params: Params, images: Array) -> Array:
         network = eqx.combine(params, rest)
@@ -231,7 +257,7 @@ def from_equinox(
                 image = jnp.moveaxis(image, -1, 0)
             if state is None:
                 return network(image)
-            return network(image, state)[0]
+            return network(image, structure.unflatten(held))[0]
 
         return jax.vmap(one, axis_name="batch")(images)
 
@@ -250,7 +276,7 @@ def from_file(
     reference
         File and function. The file is run.
     weights
-        Given to the function, if it takes an argument.
+        Given to the function. One whose argument has a default needs none.
 
     Returns
     -------
@@ -260,36 +286,46 @@ def from_file(
     Raises
     ------
     InputError
-        If there is no such file, function or weights, it raises, or returns something
-        else; names the file's own line.
+        If there is no such file, function or weights, it needs weights or takes none,
+        raises, or returns something else; names the file's own line.
     """
     build, digest = load_function(reference, "backbone")
+    takes, needs = _arguments(build)
+    if weights is not None and not takes:
+        message = f"{reference} takes no argument, so no weights; leave {weights} out"
+        raise InputError(message)
+    if weights is None and needs:
+        message = f"{reference} takes an argument; give --weights FILE"
+        raise InputError(message)
     if weights is not None and not Path(weights).exists():
         message = f"{weights} does not exist; give the file of the weights"
         raise InputError(message)
-    found = build(weights) if _takes_argument(build) else build()
+    found = build(weights) if weights is not None else build()
     if not isinstance(found, Backbone):
         message = (
             f"{reference} returned a {type(found).__name__}; return a Backbone, as "
             "prefiqs_jax.from_function(apply_fn, params) makes it"
         )
         raise InputError(message)
-    file = reference.rpartition(":")[0]
+    file, source_digest = Path(reference.rpartition(":")[0]), digest
     if weights is not None and Path(weights).is_file():
-        held = hashlib.sha256(digest.encode())
-        held.update(Path(weights).read_bytes())
-        digest = held.hexdigest()
+        source_digest = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
     provenance = Provenance(
-        Path(file).name,
+        file.name,
         digest,
         Path(weights or file).name,
-        digest,
+        source_digest,
         "function",
         folded=None,
+        program_sha256=found.provenance.program_sha256,
     )
-    return with_digest(found, provenance)
+    apply_fn = blamed(found.apply_fn, file, "backbone")
+    return with_digest(dataclasses.replace(found, apply_fn=apply_fn), provenance)
 
 
-def _takes_argument(build: Callable[..., Any]) -> bool:
+def _arguments(build: Callable[..., Any]) -> tuple[bool, bool]:
+    """Tell whether a function takes an argument, and whether it needs one."""
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return any(p.kind in kinds for p in inspect.signature(build).parameters.values())
+    every = inspect.signature(build).parameters.values()
+    found = [parameter for parameter in every if parameter.kind in kinds]
+    return bool(found), any(p.default is inspect.Parameter.empty for p in found)

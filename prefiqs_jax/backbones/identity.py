@@ -4,8 +4,9 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import re
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import jax
@@ -18,6 +19,7 @@ from prefiqs_jax.trees import named_leaves
 # Code and objects of these packages are told by the versions in run.json, and what
 # networks of this one close over beside arrays by the digest of their file.
 _VERSIONED = ("prefiqs_jax", "jax", "jaxlib", "flax", "numpy", "builtins", "functools")
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
 
@@ -27,28 +29,70 @@ def weights_digest(backbone: Backbone) -> str:
     These are its parameters, by name, and what its functions (``apply_fn``, the taps,
     the quality head) close over: arrays such as the running statistics of BatchNorm,
     numbers, texts, and the code of functions from outside this package. What else may
-    be in its file, such as the operators of a graph, counts by the file's digest. A
+    be in its file, such as the operators of a graph, counts by the file's digest, and
+    what a function of the user's reads elsewhere by that of its traced program. A
     network whose parameters were exchanged has another digest, although its file is
     the same.
-
-    Notes
-    -----
-    A global variable that a function of the user's reads is not seen.
     """
     digest = hashlib.sha256(backbone.provenance.sha256.encode())
+    digest.update(backbone.provenance.program_sha256.encode())
     taps = None if backbone.taps is None else vars(backbone.taps)
     functions = (backbone.apply_fn, taps, backbone.quality_head)
-    for name, leaf in [*named_leaves(backbone.params), *_held(functions, set())]:
+    _add_leaves(digest, [*named_leaves(backbone.params), *_held(functions, set())])
+    return digest.hexdigest()
+
+
+def beside_digest(backbone: Backbone) -> str:
+    """Compute the SHA-256 of what a network computes with beside its parameters.
+
+    Such as the running statistics of BatchNorm, which no change of the parameters
+    touches.
+    """
+    digest = hashlib.sha256()
+    _add_leaves(digest, _held(backbone.apply_fn, set()))
+    return digest.hexdigest()
+
+
+def _add_leaves(digest: Any, leaves: Iterable[tuple[str, Any]]) -> None:
+    for name, leaf in leaves:
         digest.update(f"{name} ".encode())
         if isinstance(leaf, bytes):
             digest.update(leaf + b"\n")
-            continue
-        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            leaf = jax.random.key_data(leaf)
-        array = np.asarray(leaf)
-        digest.update(f"{array.dtype} {array.shape}\n".encode())
-        digest.update(np.ascontiguousarray(array).view(np.uint8).data)
+        else:
+            _add_array(digest, leaf)
+
+
+def program_digest(program: Any) -> str:
+    """Compute the SHA-256 of a traced program: its operations and its constants.
+
+    Parameters
+    ----------
+    program
+        Closed jaxpr, as ``jax.make_jaxpr`` gives it. Its text is that of the installed
+        JAX: with another version it may be another.
+
+    Examples
+    --------
+    >>> one, same, other = (
+    ...     jax.make_jaxpr(lambda x, n=n: n * x)(1.0) for n in (2.0, 2.0, 3.0)
+    ... )
+    >>> program_digest(one) == program_digest(same), program_digest(other) == (
+    ...     program_digest(one))
+    (True, False)
+    """
+    # Functions inside it, such as derivatives of its own, are printed with an address.
+    digest = hashlib.sha256(_ADDRESS.sub("", str(program.jaxpr)).encode())
+    for constant in program.consts:
+        _add_array(digest, constant)
     return digest.hexdigest()
+
+
+def _add_array(digest: Any, leaf: Any) -> None:
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        leaf = jax.random.key_data(leaf)
+    array = np.asarray(leaf)
+    digest.update(f"{array.dtype} {array.shape}\n".encode())
+    digest.update(np.ascontiguousarray(array).view(np.uint8).data)
 
 
 def with_digest(backbone: Backbone, provenance: Provenance | None = None) -> Backbone:

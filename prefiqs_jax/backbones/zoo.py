@@ -38,8 +38,8 @@ PLUGINS = "prefiqs_jax.backbones"
 """Entry points under which installed packages offer an :class:`Architecture`."""
 
 OTHERWISE = (
-    "any other network: --backbone onnx with its ONNX file, or in Python any JAX "
-    "function, by prefiqs_jax.sweep.measure_images"
+    "any other network: --backbone onnx with its ONNX file, or --backbone "
+    "FILE.py:FUNCTION, which returns prefiqs_jax.from_function(apply_fn, params)"
 )
 
 ARCHITECTURES: dict[str, Architecture] = {a.name: a for a in ENTRIES}
@@ -98,7 +98,8 @@ def describe() -> list[tuple[str, ...]]:
         "file",
         "",
     )
-    return [*rows, generic]
+    own = ("FILE.py:FUNCTION", "your own, any JAX function", "", "", "", "")
+    return [*rows, generic, own]
 
 
 def _on_hub(found: Architecture) -> bool:

@@ -3,6 +3,7 @@
 Images stay encoded until they are loaded; see :mod:`prefiqs_jax.images`.
 """
 
+from prefiqs_jax.benchmarks.all_pairs import benchmark_of
 from prefiqs_jax.benchmarks.benchmark import Benchmark, Comparisons, Templates
 from prefiqs_jax.benchmarks.degraded import copy_named, degraded_folder, with_degraded
 from prefiqs_jax.benchmarks.published import PUBLISHED
@@ -14,6 +15,7 @@ __all__ = [
     "Benchmark",
     "Comparisons",
     "Templates",
+    "benchmark_of",
     "copy_named",
     "degraded_folder",
     "read_benchmark",

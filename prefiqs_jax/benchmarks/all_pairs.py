@@ -11,7 +11,13 @@ import numpy as np
 from prefiqs_jax.benchmarks.benchmark import Benchmark
 from prefiqs_jax.benchmarks.comparisons import counted
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.images import ImageFolder, level_question, read_folder
+from prefiqs_jax.images import (
+    ImageFolder,
+    ImageSource,
+    as_folder,
+    level_question,
+    read_folder,
+)
 from prefiqs_jax.images.folder import IDENTITY_TABLE
 from prefiqs_jax.images.tables import csv_rows, image_named, open_table
 from prefiqs_jax.weights.wording import listed
@@ -44,6 +50,41 @@ def read_all_pairs(
         folder = dataclasses.replace(
             read_folder(root, 0), identities=people, identity_source=ADIENCE
         )
+    return _all_pairs(folder, folder.root.resolve().name)
+
+
+def benchmark_of(
+    images: ImageSource, identities: Sequence[str | None], name: str = "images"
+) -> Benchmark:
+    """Take images in any form as a benchmark of all comparisons, as of a folder.
+
+    Parameters
+    ----------
+    images
+        What :func:`prefiqs_jax.images.as_folder` takes: files, PIL images, arrays.
+    identities
+        The person in each, in the same order; None where unknown: left out.
+    name
+        Of the benchmark.
+
+    Raises
+    ------
+    InputError
+        As :func:`prefiqs_jax.images.as_folder`; if identities and images differ in
+        number, fewer than two people are known, or nobody has two images.
+    """
+    folder = as_folder(images, identities_matter=False)
+    if len(identities) != len(folder.names):
+        found = f"{len(folder.names)} images and {len(identities)} identities"
+        message = f"{found}: give one each"
+        raise InputError(message)
+    given = dataclasses.replace(
+        folder, identities=tuple(identities), identity_source="given"
+    )
+    return _all_pairs(given, name)
+
+
+def _all_pairs(folder: ImageFolder, name: str) -> Benchmark:
     notes = list(folder.notes)
     known = [place for place, who in enumerate(folder.identities) if who is not None]
     unknown = len(folder.names) - len(known)
@@ -52,7 +93,7 @@ def read_all_pairs(
         folder = folder.take(known)
     _check_identities(folder)
     return Benchmark(
-        name=folder.root.resolve().name,
+        name=name,
         kind="folder",
         images=folder,
         identities=folder.identities,

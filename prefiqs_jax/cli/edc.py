@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefiqs_jax.cli.options import (
     Choices,
+    add_calibration,
     add_identity_level,
     add_mask,
     add_on_bad_image,
@@ -15,6 +16,7 @@ from prefiqs_jax.cli.options import (
     check_weights,
     natural,
     positive,
+    read_calibration,
     read_numbers,
     read_prunable,
     read_sparsities,
@@ -147,6 +149,7 @@ def _add_qualities(edc: argparse.ArgumentParser) -> None:
         help="of prefiqs and first-order (default: %(default)s)",
     )
     add_mask(group)
+    add_calibration(group)
 
 
 def _add_evaluation(edc: argparse.ArgumentParser) -> None:
@@ -212,6 +215,7 @@ def _edc(options: argparse.Namespace) -> None:
 
     mask = mask_named(options.mask, seed=options.seed, prunable=prunable)
     networks = [load_backbone(options.backbone, options.weights, pixels=options.pixels)]
+    calibration, earlier = read_calibration(options)
     for text in options.verifier:
         name, weights = _named(text)
         networks.append(load_backbone(name, weights))
@@ -228,6 +232,8 @@ def _edc(options: argparse.Namespace) -> None:
         sparsities=sparsities,
         options=EvaluationOptions(
             fmr=tuple(rates),
+            calibration=calibration,
+            earlier=earlier,
             command=options.words,
             progress=not options.quiet,
             **{name: getattr(options, name) for name in _PASSED_ON},

@@ -3,7 +3,18 @@
 import argparse
 from typing import Any
 
-from prefiqs_jax.weights.wording import aligned
+from prefiqs_jax.weights.wording import aligned, in_columns
+
+# Widths of columns; with the indent and the gaps no line is longer than 100.
+_DETAILS = (10, 86)
+_ALLOCATIONS = (14, 80)
+_SCORES = (20, 46, 26)
+_OWN = (24, 70)
+_HEAD = """\
+A mask is ALLOCATION/SCORE, such as global/magnitude: the score ranks weights, and the
+allocation says how many go where. prefiqs masks NAME shows formula, source and cost.
+
+allocations: where the weights are taken from"""
 
 
 def add_lists(commands: Any) -> None:
@@ -32,15 +43,22 @@ def _masks(options: argparse.Namespace) -> None:
     from prefiqs_jax.masks.scores import find_score, score_names
 
     if options.name:
-        print(*aligned(describe_mask(options.name)), sep="\n")
+        rows = describe_mask(options.name)
+        print(*in_columns(rows, _DETAILS, ""), sep="\n")
         return
-    print("A mask is ALLOCATION/SCORE, such as global/magnitude.\n\nallocations")
-    named = [(f"  {a.name}", a.description) for a in ALLOCATIONS.values()]
-    print(*aligned([*named, ("  N:M, blocksRxC", "the same in other sizes")]), sep="\n")
-    print("\nscores")
+    print(_HEAD)
+    named = [(a.name, a.description) for a in ALLOCATIONS.values()]
+    others = ("N:M, blocksRxC", "the same in other sizes, such as 2:8 or blocks8x8")
+    print(*in_columns([*named, others], _ALLOCATIONS), sep="\n")
+    print("\nscores: which weights go first, and what that costs")
     entries = [find_score(name) for name in score_names()]
-    told = [(f"  {e.name}", e.description, f"[{e.cost}]") for e in entries]
-    print(*aligned(told), sep="\n")
-    own = "a function of (name, weights), or of (name, weights, context)"
-    print(f"  FILE.py:SCORE  your own: {own}")
-    print("\nFILE.py:MASK  your own rule: a function of (params, sparsity)")
+    told = [(e.name, e.description, e.cost) for e in entries]
+    print(*in_columns(told, _SCORES), sep="\n")
+    print("\nyour own, in a file")
+    own = [
+        ("ALLOCATION/FILE.py:SCORE", "a function of (name, weights), or of (name, "
+         "weights, context)"),
+        ("FILE.py:MASK", "a rule that is no ranking: a function of (params, sparsity), "
+         "or of (params, sparsity, context)"),
+    ]  # fmt: skip
+    print(*in_columns(own, _OWN), sep="\n")

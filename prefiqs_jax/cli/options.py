@@ -12,7 +12,7 @@ from prefiqs_jax.errors import InputError
 
 if TYPE_CHECKING:
     from prefiqs_jax.images import ImageFolder
-    from prefiqs_jax.types import Prunable
+    from prefiqs_jax.types import Params, Prunable
 
 PIXELS_HELP = (
     "what the weights were trained on, instead of what is known of them, such as "
@@ -81,7 +81,7 @@ def add_weights(command: "argparse._ActionsContainer") -> None:
         "--backbone",
         metavar="NAME",
         help="network, see prefiqs backbones; not needed for a converted file; onnx "
-        "for any other network in an ONNX file",
+        "for any other network in an ONNX file; FILE.py:FUNCTION for one of your own",
     )
     command.add_argument(
         "--weights",
@@ -114,7 +114,7 @@ def add_calibration(command: "argparse._ActionsContainer") -> None:
         "--calibration",
         metavar="DIR",
         help="aligned faces for masks that need data, see prefiqs masks; at most 256 "
-        "are taken, evenly spread (default: those of --images)",
+        "are taken, evenly spread (default: the faces that are measured)",
     )
     command.add_argument(
         "--earlier",
@@ -135,7 +135,8 @@ def add_faces(command: argparse.ArgumentParser) -> None:
         "--images",
         metavar="DIR",
         required=True,
-        help="aligned faces; identities from images.csv or a folder per person",
+        help="aligned faces, or one image file; identities from images.csv or a folder "
+        "per person",
     )
     add_identity_level(command)
     add_on_bad_image(command)
@@ -160,14 +161,29 @@ def open_folder(
     identities_matter: bool = True,
 ) -> "ImageFolder":
     """List a folder of images, and say how many of how many people were found."""
-    from prefiqs_jax.images import read_folder
+    from prefiqs_jax.images import as_folder
 
-    folder = read_folder(
+    folder = as_folder(
         root, options.identity_level, identities_matter=identities_matter
     )
     if not options.quiet:
         print("\n".join(folder.lines), file=sys.stderr)
     return folder
+
+
+def read_calibration(
+    options: argparse.Namespace,
+) -> "tuple[ImageFolder | None, Params | None]":
+    """Read what :func:`add_calibration` asks for: images, earlier weights."""
+    from prefiqs_jax.backbones import load_backbone
+    from prefiqs_jax.images import as_folder
+
+    folder = earlier = None
+    if options.calibration is not None:
+        folder = as_folder(options.calibration, identities_matter=False)
+    if options.earlier is not None:
+        earlier = load_backbone(options.backbone, options.earlier).params
+    return folder, earlier
 
 
 def check_weights(backbone: str | None, weights: str | None) -> None:

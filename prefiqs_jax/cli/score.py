@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from prefiqs_jax.cli.options import (
+    add_calibration,
     add_faces,
     add_mask,
     add_precision,
@@ -11,6 +12,7 @@ from prefiqs_jax.cli.options import (
     check_weights,
     open_folder,
     positive,
+    read_calibration,
     read_prunable,
 )
 from prefiqs_jax.files import clear_beside
@@ -25,6 +27,7 @@ def add_score(commands: Any) -> None:
     )
     add_faces(score)
     add_mask(score)
+    add_calibration(score)
     add_seed(score)
     score.add_argument("--sparsity", type=float, default=0.4, help="default: 0.4")
     score.add_argument("--out", metavar="FILE", required=True)
@@ -52,6 +55,7 @@ def _score(options: argparse.Namespace) -> None:
     from prefiqs_jax.backbones import load_backbone
     from prefiqs_jax.quality import score
 
+    calibration, earlier = read_calibration(options)
     count = score(
         load_backbone(options.backbone, options.weights, pixels=options.pixels),
         folder,
@@ -62,6 +66,8 @@ def _score(options: argparse.Namespace) -> None:
         batch_size=options.batch_size,
         precision=options.precision,
         on_bad_image=options.on_bad_image,
+        calibration=calibration,
+        earlier=earlier,
         progress=not options.quiet,
     )
     print(f"{count} scores in {options.out} (higher = better)")

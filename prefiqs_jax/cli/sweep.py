@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import sys
 from typing import Any
 
 from prefiqs_jax.cli.options import (
@@ -15,6 +16,7 @@ from prefiqs_jax.cli.options import (
     check_weights,
     natural,
     positive,
+    read_calibration,
     read_prunable,
     read_sparsities,
 )
@@ -114,6 +116,7 @@ def _sweep(options: argparse.Namespace) -> None:
     check_weights(options.backbone, options.weights)
     prunable = read_prunable(options.prunable)
     sparsities = read_sparsities(options.sparsities)
+    _check_delta(options)
     cluster = (options.coordinator, options.process_count, options.process_index)
     if not options.distributed and any(each is not None for each in cluster):
         message = (
@@ -125,9 +128,9 @@ def _sweep(options: argparse.Namespace) -> None:
     from prefiqs_jax.sweep.distributed import abort_all_on_error, join
 
     limit = parse_bytes(options.memory_limit) if options.memory_limit else None
-    from prefiqs_jax.images import read_folder
+    from prefiqs_jax.images import as_folder
 
-    folder = read_folder(options.images, options.identity_level)
+    folder = as_folder(options.images, options.identity_level)
     if options.degraded:
         from prefiqs_jax.benchmarks import degraded_folder
 
@@ -148,14 +151,16 @@ def _sweep(options: argparse.Namespace) -> None:
         backbone = load_backbone(
             options.backbone, options.weights, pixels=options.pixels
         )
-        earlier = None
-        if options.earlier is not None:
-            earlier = load_backbone(options.backbone, options.earlier).params
-        calibration = None
-        if options.calibration is not None:
-            calibration = read_folder(options.calibration, identities_matter=False)
+        calibration, earlier = read_calibration(options)
         if options.delta is not None:
-            mask, sparsities = read_delta(options.delta, backbone, prunable), []
+            mask = read_delta(
+                options.delta,
+                backbone,
+                prunable,
+                options.backbone,
+                lambda line: options.quiet or print(line, file=sys.stderr),
+            )
+            sparsities = []
     sweep(
         backbone,
         folder,
@@ -172,3 +177,15 @@ def _sweep(options: argparse.Namespace) -> None:
         ),
     )
     print(f"rows in {options.out}; next: prefiqs report {options.out}")
+
+
+def _check_delta(options: argparse.Namespace) -> None:
+    """Refuse options of a mask beside a change that is none."""
+    of_masks = ("--mask", "--sparsities", "--calibration", "--earlier")
+    given = [word.partition("=")[0] for word in options.words]
+    if options.delta is not None and (found := [o for o in of_masks if o in given]):
+        message = (
+            f"--delta is another change than a mask, so {found[0]} has no meaning; "
+            "leave one of the two out"
+        )
+        raise InputError(message)

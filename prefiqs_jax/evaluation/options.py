@@ -9,6 +9,8 @@ from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision
 from prefiqs_jax.fiqa.checks import check_fmr, check_max_discard
 from prefiqs_jax.fiqa.discard.protocol import find_protocol
 from prefiqs_jax.fiqa.verification.templates import Pooling
+from prefiqs_jax.images import ImageSource
+from prefiqs_jax.types import Params
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +51,11 @@ class EvaluationOptions:
     batch_size: int | None = None
     """Images of a batch; None = chosen."""
     on_bad_image: Literal["fail", "skip"] = "fail"
+    calibration: ImageSource | None = None
+    """Images for a mask that needs data, see :func:`prefiqs_jax.images.as_folder`; None
+    = the scored ones, of each benchmark its own."""
+    earlier: Params | None = None
+    """Weights of an earlier checkpoint of the networks that score, for movement."""
     command: list[str] | None = None
     """Words of the command line, for the records."""
     progress: bool = True

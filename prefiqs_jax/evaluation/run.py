@@ -2,9 +2,9 @@
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from tqdm import tqdm
@@ -31,13 +31,18 @@ from prefiqs_jax.evaluation.qualities import (
 )
 from prefiqs_jax.evaluation.units import usable_units
 from prefiqs_jax.execution.compilation import keep_programs
+from prefiqs_jax.images import ImageFolder
+from prefiqs_jax.images import as_folder as as_folder_of_images
 from prefiqs_jax.masks import NamedMask
 from prefiqs_jax.masks.named import as_named
 from prefiqs_jax.quality import Scorer, check_methods, make_scorers
+from prefiqs_jax.quality.make import SCORED
 from prefiqs_jax.sweep.planner import default_batch_size
 from prefiqs_jax.types import MaskFn
 
 _NONE = np.zeros(0)
+Scorers: TypeAlias = Mapping[str, tuple[Scorer, ...]]
+"""Of each network, by its name."""
 
 
 class Evaluated(NamedTuple):
@@ -112,38 +117,65 @@ def evaluate(
     size = options.batch_size or default_batch_size(
         max(len(benchmark.images.names) for benchmark in benchmarks)
     )
-    scorers: dict[str, tuple[Scorer, ...]] = {
-        verifier.backbone.name: make_scorers(
-            verifier.backbone,
-            methods,
-            batch_size=size,
-            sparsities=sparsities,
-            mask=mask,
-            precision=options.precision,
-            seed=options.seed,
-        )
-        if verifier.scores and methods
-        else ()
-        for verifier in verifiers
-    }
+
+    def scorers_with(images: ImageFolder | None) -> Scorers:
+        return {
+            verifier.backbone.name: make_scorers(
+                verifier.backbone,
+                methods,
+                batch_size=size,
+                sparsities=sparsities,
+                mask=mask,
+                precision=options.precision,
+                seed=options.seed,
+                calibration=images,
+                calibration_source=SCORED if options.calibration is None else "given",
+                earlier=options.earlier,
+                on_bad_image=options.on_bad_image,
+            )
+            if verifier.scores and methods
+            else ()
+            for verifier in verifiers
+        }
+
+    scorers = _by_benchmark(benchmarks, mask, scorers_with, options)
     for benchmark in benchmarks:
-        _check_qualities(benchmark, given[benchmark.name], scorers, options)
+        its = scorers[benchmark.name]
+        _check_qualities(benchmark, given[benchmark.name], its, options)
     every = (quality for its in given.values() for quality in its)
     _warn(*dict.fromkeys(note for quality in every for note in quality.notes))
     with claim_evaluation(out):
         found: list[Comparison] = []
         for benchmark in benchmarks:
-            measured = _measure(verifiers, benchmark, Path(out), scorers, size, options)
+            measured = _measure(
+                verifiers, benchmark, Path(out), scorers[benchmark.name], size, options
+            )
             its = given[benchmark.name]
             found += _compare_all(benchmark, measured, methods, its, options)
         return Evaluated(*write_page(Path(out), found, verifiers, methods, options))
+
+
+def _by_benchmark(
+    benchmarks: Sequence[Benchmark],
+    mask: NamedMask,
+    scorers_with: Callable[[ImageFolder | None], Scorers],
+    options: EvaluationOptions,
+) -> dict[str, Scorers]:
+    """Make scorers once, or for each benchmark where its images calibrate the mask."""
+    if mask.needs_data and not mask.is_bound and options.calibration is None:
+        return {each.name: scorers_with(each.images) for each in benchmarks}
+    images = None
+    if options.calibration is not None:
+        images = as_folder_of_images(options.calibration, identities_matter=False)
+    shared = scorers_with(images)
+    return {each.name: shared for each in benchmarks}
 
 
 def _measure(
     verifiers: Sequence[Verifier],
     benchmark: Benchmark,
     out: Path,
-    scorers: Mapping[str, tuple[Scorer, ...]],
+    scorers: Scorers,
     size: int,
     options: EvaluationOptions,
 ) -> dict[str, Measured]:
@@ -190,7 +222,7 @@ def _check_names(
 def _check_qualities(
     benchmark: Benchmark,
     given: Sequence[Quality],
-    scorers: Mapping[str, tuple[Scorer, ...]],
+    scorers: Scorers,
     options: EvaluationOptions,
 ) -> None:
     """Raise InputError, before any work, if names clash or the reference is absent."""

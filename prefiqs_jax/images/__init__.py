@@ -2,6 +2,7 @@
 
 from prefiqs_jax.images.decode import Decoded, decode, encode_png
 from prefiqs_jax.images.folder import ImageFolder, read_folder
+from prefiqs_jax.images.given import IN_MEMORY, ImageSource, as_folder
 from prefiqs_jax.images.headers import check_headers, describe_bad, refuse_bad
 from prefiqs_jax.images.identities import found_people, level_question
 from prefiqs_jax.images.inventory import Inventory, refuse_changed, take_inventory
@@ -9,11 +10,14 @@ from prefiqs_jax.images.loading import LoadedBatch, batch_count, load_batches
 from prefiqs_jax.images.opening import BadImage
 
 __all__ = [
+    "IN_MEMORY",
     "BadImage",
     "Decoded",
     "ImageFolder",
+    "ImageSource",
     "Inventory",
     "LoadedBatch",
+    "as_folder",
     "batch_count",
     "check_headers",
     "decode",

@@ -152,15 +152,26 @@ def _by_pillow(data: bytes, name: str, needed: NeededSize | None) -> Decoded:
     if all_bytes:
         conversions += ["grey to RGB"] if raw_mode == "LA;16B" else []
         upright = Image.fromarray(_to_8_bits(decode_samples(data, name)))
-    elif image.mode == "I" or image.mode.startswith("I;16"):
-        conversions.append("grey to RGB")
-        upright = Image.fromarray(_to_8_bits(np.asarray(image)))
-    elif image.mode in _TO_RGB:
-        conversions += _TO_RGB[image.mode]
-        upright = image
     else:
-        reason = f"has the colour mode {image.mode}, not supported; save it as RGB"
-        raise BadImage(name, reason)
+        upright = _eight_bits(image, name, conversions)
+    return _cut(_upright(image, upright, turn, conversions), margin)
+
+
+def _eight_bits(image: Image.Image, name: str, conversions: list[str]) -> Image.Image:
+    """Give an image whose pixels Pillow can turn to RGB, and note what that takes."""
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        conversions.append("grey to RGB")
+        return Image.fromarray(_to_8_bits(np.asarray(image)))
+    if image.mode in _TO_RGB:
+        conversions += _TO_RGB[image.mode]
+        return image
+    reason = f"has the colour mode {image.mode}, not supported; save it as RGB"
+    raise BadImage(name, reason)
+
+
+def _upright(
+    image: Image.Image, upright: Image.Image, turn: int, conversions: list[str]
+) -> Decoded:
     if turn != 1:
         conversions.append("EXIF orientation applied")
         # Pillow turns a TIFF while decoding it.
@@ -168,7 +179,38 @@ def _by_pillow(data: bytes, name: str, needed: NeededSize | None) -> Decoded:
             upright = upright.transpose(_TURNS[turn])
     # Converting RGB to RGB would copy it.
     pixels = np.array(upright if upright.mode == "RGB" else upright.convert("RGB"))
-    return _cut(Decoded(pixels, tuple(conversions)), margin)
+    return Decoded(pixels, tuple(conversions))
+
+
+def from_pillow(image: Image.Image, name: str) -> Decoded:
+    """Turn a PIL image into 8-bit RGB, upright, as :func:`decode` does a file.
+
+    Parameters
+    ----------
+    image
+        Left as it is. Of channels of 16 bits Pillow has kept the high bytes.
+    name
+        For messages.
+
+    Raises
+    ------
+    BadImage
+        If it is damaged, or holds floating-point or 32-bit samples.
+    """
+    with quiet_pillow(), pillow_errors(name):
+        image.load()
+        turn = orientation(image)
+    conversions: list[str] = []
+    if image.mode.startswith("I;16"):
+        conversions.append("16 bits to 8")
+    if image.mode in ("LA", "RGBA") or "transparency" in image.info:
+        conversions.append("alpha dropped")
+        image = image.copy()
+        image.info.pop("transparency", None)
+    if image.mode == "I":
+        reason = "holds 32-bit samples, whose white level is undefined; save it as RGB"
+        raise BadImage(name, reason)
+    return _upright(image, _eight_bits(image, name, conversions), turn, conversions)
 
 
 def fit(decoded: Decoded, name: str, needed: NeededSize | None) -> Decoded:

@@ -49,6 +49,9 @@ class ImageFolder:
     """What the user should know, one line each."""
     store: Store = FILES
     """What gives the images by their names."""
+    is_whole: bool = True
+    """Whether another file in the folder would be another image, as it would not where
+    files were listed one by one."""
 
     @property
     def names_sha256(self) -> str:
@@ -133,12 +136,7 @@ def read_folder(
     names, notes = [], []
     for name in _walk(root, notes):
         if os.path.splitext(name)[1].lower() in EXTENSIONS:
-            # Names go into tables, digests and one-line messages.
-            kinds = () if name.isprintable() else map(unicodedata.category, name)
-            if not set(_NOT_TEXT).isdisjoint(kinds):
-                what = f"the name {name!a} has control characters or is not UTF-8"
-                message = f"{root}: {what}; rename it"
-                raise InputError(message)
+            check_name(root, name)
             names.append(name)
     if not names:
         known = " ".join(EXTENSIONS)
@@ -159,6 +157,15 @@ def read_folder(
     if not any(identities):
         source = None
     return ImageFolder(root, tuple(names), identities, source, tuple(notes))
+
+
+def check_name(root: Path, name: str) -> None:
+    """Refuse a name that cannot go into tables, digests and one-line messages."""
+    kinds = () if name.isprintable() else map(unicodedata.category, name)
+    if not set(_NOT_TEXT).isdisjoint(kinds):
+        what = f"the name {name!a} has control characters or is not UTF-8"
+        message = f"{root}: {what}; rename it"
+        raise InputError(message)
 
 
 def _walk(root: Path, notes: list[str]) -> Iterator[str]:

@@ -42,6 +42,7 @@ from prefiqs_jax.masks.learned import (
     least_drift,
     separation,
 )
+from prefiqs_jax.masks.listed import masks_listed
 from prefiqs_jax.masks.losses import instance_discrimination
 from prefiqs_jax.masks.named import NamedDelta, NamedMask, mask_named, mask_names
 from prefiqs_jax.masks.scores import SCORES, ScoreEntry
@@ -81,6 +82,7 @@ __all__ = [
     "mask_between",
     "mask_named",
     "mask_names",
+    "masks_listed",
     "n_m",
     "noise",
     "per_output",

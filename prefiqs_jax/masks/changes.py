@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.sensitivity import check_delta
+from prefiqs_jax.masks.context import Context
 from prefiqs_jax.trees import is_prunable, map_named, named_leaves
 from prefiqs_jax.types import Delta, Mask, Params, Prunable
 
@@ -37,7 +37,7 @@ def delta_between(params: Params, other: Params) -> Delta:
     >>> delta_between({"w": jnp.array([1.0, 2.0])}, {"w": jnp.array([1.0, 0.0])})
     {'w': Array([ 0., -2.], dtype=...)}
     """
-    check_delta(params, other)
+    _check_alike(params, other)
     return jax.tree.map(jnp.subtract, other, params)
 
 
@@ -63,7 +63,7 @@ def mask_between(params: Params, pruned: Params) -> Mask:
         changed: then it was trained or rounded after pruning, and the whole change is
         :func:`delta_between`'s.
     """
-    check_delta(params, pruned)
+    _check_alike(params, pruned)
 
     def keep(name: str, dense: Any, own: Any) -> np.ndarray:
         dense, own = np.asarray(dense), np.asarray(own)
@@ -80,11 +80,16 @@ def mask_between(params: Params, pruned: Params) -> Mask:
     return map_named(keep, params, pruned)
 
 
-def quantised(params: Params, bits: int, prunable: Prunable = is_prunable) -> Delta:
+def quantised(
+    params: Params,
+    bits: int,
+    prunable: Prunable = is_prunable,
+    context: Context | None = None,
+) -> Delta:
     """Compute the change by rounding weights to whole multiples of a step.
 
-    Symmetric and uniform, one step for each output (last axis), as the largest weight
-    of that output needs: w ≈ q Δ with Δ = max|w| / (2^(bits - 1) - 1).
+    Symmetric and uniform, one step for each output, as the largest weight of that
+    output needs: w ≈ q Δ with Δ = max|w| / (2^(bits - 1) - 1).
 
     Parameters
     ----------
@@ -94,6 +99,8 @@ def quantised(params: Params, bits: int, prunable: Prunable = is_prunable) -> De
         From 2 to 16, with sign.
     prunable
         Leaves to round; the others stay.
+    context
+        The network, which tells the axis of the outputs; None = the last, as in Flax.
 
     Returns
     -------
@@ -119,12 +126,15 @@ def quantised(params: Params, bits: int, prunable: Prunable = is_prunable) -> De
         message = f"{bits} bits: give from 2 to 16"
         raise InputError(message)
     largest = 2 ** (bits - 1) - 1
+    bound = context and context.bind(params)
 
     def change(name: str, leaf: Any) -> np.ndarray:
         weights = np.asarray(leaf)
         if not prunable(name, weights):
             return np.zeros_like(weights)
-        axes = tuple(range(weights.ndim - 1))
+        last = weights.ndim - 1
+        output = last if bound is None else bound.axes(name, last)[0]
+        axes = tuple(axis for axis in range(weights.ndim) if axis != output)
         top = np.abs(weights).max(axis=axes, keepdims=True)
         step = np.where(top > 0, top / largest, 1).astype(weights.dtype)
         return (np.round(weights / step) * step - weights).astype(weights.dtype)
@@ -167,3 +177,25 @@ def noise(
         return (factor * drawn).astype(weights.dtype)
 
     return map_named(change, params)
+
+
+def _check_alike(params: Params, other: Params) -> None:
+    """Raise InputError unless two sets of weights are of one network."""
+    here, there = (
+        {n: (jnp.shape(w), jnp.result_type(w)) for n, w in named_leaves(tree)}
+        for tree in (params, other)
+    )
+    for name, (shape, dtype) in here.items():
+        if name not in there:
+            message = f"the other weights have no {name}; give those of one network"
+            raise InputError(message)
+        if there[name] != (shape, dtype):
+            message = (
+                f"{name} is {there[name][1]} of shape {there[name][0]} in the other "
+                f"weights, but {dtype} of shape {shape} here; give those of one network"
+            )
+            raise InputError(message)
+    if jax.tree.structure(params) != jax.tree.structure(other):
+        more = ", ".join(n for n in there if n not in here) or "another structure"
+        message = f"the other weights have {more}, too; give those of one network"
+        raise InputError(message)

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,10 @@ class NamedMask:
     """Key of random scores."""
     prunable: Prunable = is_prunable
     """Leaves that may be pruned, of which the achieved sparsity is a fraction."""
+    sparsities: tuple[float, ...] | None = None
+    """Its own among several masks; None = those of the sweep."""
+    data: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """What it was bound to, for run.json: ``calibration``, ``earlier_sha256``."""
 
     def describe(self) -> dict[str, Any]:
         """List what identifies the mask, for run.json."""
@@ -46,6 +51,7 @@ class NamedMask:
             "mask_file_sha256": self.source_sha256,
             "seed": None if self.seed is None else int(self.seed),
             "prunable": describe_prunable(self.prunable),
+            **self.data,
         }
 
     def __call__(
@@ -69,14 +75,33 @@ class NamedMask:
             return self.mask_fn.uses_network
         return self.needs_data
 
-    def bind(self, context: Context) -> "NamedMask":
-        """Give the mask its network and calibration images."""
-        mask_fn: MaskFn = self.mask_fn
+    @property
+    def is_bound(self) -> bool:
+        """Whether it has a context already."""
+        if isinstance(self.mask_fn, RankedMask):
+            return self.mask_fn.context is not None
+        mask_fn: Any = self.mask_fn
+        partial = isinstance(mask_fn, functools.partial)
+        return partial and "context" in mask_fn.keywords
+
+    def bind(
+        self, context: Context, data: Mapping[str, Any] | None = None
+    ) -> "NamedMask":
+        """Give the mask its network and calibration images.
+
+        Parameters
+        ----------
+        context
+            Network and images.
+        data
+            What identifies them, see :attr:`data`.
+        """
+        mask_fn: Any = self.mask_fn
         if isinstance(mask_fn, RankedMask):
             mask_fn = dataclasses.replace(mask_fn, context=context)
         elif self.needs_data:
             mask_fn = functools.partial(mask_fn, context=context)
-        return dataclasses.replace(self, mask_fn=mask_fn)
+        return dataclasses.replace(self, mask_fn=mask_fn, data=data or {})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +121,7 @@ class NamedDelta:
         """List what identifies the change, for run.json."""
         return {
             "mask": self.name,
+            "is_change": True,
             "mask_file_sha256": self.source_sha256,
             "seed": None,
             "prunable": describe_prunable(self.prunable),
@@ -178,7 +204,7 @@ def describe_mask(name: str) -> list[tuple[str, str]]:
     Parameters
     ----------
     name
-        ``ALLOCATION/SCORE``, or one of the two alone.
+        ``ALLOCATION/SCORE``, one of the two alone, or one with a function in a file.
 
     Returns
     -------
@@ -188,18 +214,16 @@ def describe_mask(name: str) -> list[tuple[str, str]]:
     Raises
     ------
     InputError
-        If there is none of the name.
+        If there is none of the name, or the two make no sense together.
     """
     before, slash, after = name.partition("/")
     allocation = find_allocation(before)
     score = after if slash else before
-    rows = []
+    if ".py:" in score:
+        return _describe_own(name, allocation)
+    rows: list[tuple[str, str]] = []
     if allocation is not None:
-        rows += [
-            ("allocation", f"{allocation.name}: {allocation.description}"),
-            ("  formula", allocation.formula),
-            ("  source", allocation.source),
-        ]
+        rows += _describe_allocation(allocation)
     if score in score_names():
         entry = find_score(score)
         rows += [
@@ -210,10 +234,48 @@ def describe_mask(name: str) -> list[tuple[str, str]]:
         ]
     if not rows or (slash and (allocation is None or score not in score_names())):
         known = [*mask_names(), *ALLOCATIONS, *score_names()]
-        told = f"{', '.join(ALLOCATIONS)}; {', '.join(score_names())}"
+        told = (
+            f"the allocations {', '.join(ALLOCATIONS)} and the scores "
+            f"{', '.join(score_names())}"
+        )
         error = unknown("mask", name, known, told)
         raise error
+    if slash and allocation is not None:
+        _check_pair(allocation, score)
+        rows.append(("needs", _needs(mask_named(name))))
     return [(key, value) for key, value in rows if value]
+
+
+def _describe_allocation(allocation: Allocation) -> list[tuple[str, str]]:
+    return [
+        ("allocation", f"{allocation.name}: {allocation.description}"),
+        ("  formula", allocation.formula),
+        ("  source", allocation.source),
+    ]
+
+
+def _describe_own(name: str, allocation: Allocation | None) -> list[tuple[str, str]]:
+    """Say what is known of a function in a file of the user's; the file is run."""
+    mask = mask_named(name)
+    rows = [] if allocation is None else _describe_allocation(allocation)
+    kind, function, file = "mask", mask.mask_fn, name
+    if isinstance(function, RankedMask):
+        kind, function, file = "score", function.score, name.partition("/")[2]
+    said = (inspect.getdoc(function) or "no docstring").partition("\n")[0]
+    rows += [
+        (kind, f"{file}: {said}"),
+        ("needs", _needs(mask)),
+    ]
+    return [(key, value) for key, value in rows if value]
+
+
+def _needs(mask: NamedMask) -> str:
+    if mask.needs_data:
+        return (
+            "calibration images: by default the faces that are measured, or "
+            "--calibration DIR"
+        )
+    return "the network, to tell inputs from outputs" if mask.uses_network else ""
 
 
 def as_named(mask: NamedMask | MaskFn) -> NamedMask:

@@ -35,7 +35,8 @@ def delta_norms(
     Returns
     -------
     total : DeltaNorms
-        Norms over all prunable weights; so is the ‖θ‖ that it is relative to.
+        Norms over all prunable weights, and whatever else a change that is no mask
+        moves; so is the ‖θ‖ that it is relative to.
     layers : dict
         Norms of each prunable leaf, by name, relative to that leaf's own norm.
 
@@ -52,11 +53,12 @@ def delta_norms(
     squares, wholes = {}, {}
     leaves = zip(named_leaves(params), masks.planes, strict=True)
     for (name, weights), planes in leaves:
-        if name not in masks.layers:
+        changed = None if planes is None or planes.dtype == np.uint8 else planes
+        if name not in masks.layers and changed is None:
             continue
         flat = np.asarray(jax.device_get(weights)).ravel()
-        if planes is not None and planes.dtype != np.uint8:
-            changes = planes.reshape(count, -1).astype(np.float64)
+        if changed is not None:
+            changes = changed.reshape(count, -1).astype(np.float64)
             squares[name] = np.einsum("ij,ij->i", changes, changes)
             wholes[name] = float(np.square(flat, dtype=np.float64).sum())
             continue
@@ -71,7 +73,8 @@ def delta_norms(
                 square[index] += squared @ goes
         squares[name], wholes[name] = square, whole
     total = _norms(sum(squares.values(), np.zeros(count)), sum(wholes.values()))
-    return total, {name: _norms(squares[name], wholes[name]) for name in squares}
+    layers = {n: _norms(squares[n], wholes[n]) for n in squares if n in masks.layers}
+    return total, layers
 
 
 def _norms(squares: np.ndarray, whole: float) -> DeltaNorms:

@@ -6,7 +6,14 @@ import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from prefiqs_jax.plots.labels import QUANTITIES, SPARSITY, achieved, level_tick
+from prefiqs_jax.plots.labels import (
+    QUANTITIES,
+    SPARSITY,
+    achieved,
+    level_tick,
+    plain,
+    shorten,
+)
 from prefiqs_jax.plots.shared import floats, nothing_moved
 from prefiqs_jax.plots.theme import SKY
 
@@ -14,7 +21,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def drift_distribution(ax: Axes, rows: "pd.DataFrame") -> Axes:
+def drift_distribution(
+    ax: Axes, rows: "pd.DataFrame", *, change: str | None = None
+) -> Axes:
     """Draw the distribution of drift per sparsity, on a log axis.
 
     Parameters
@@ -25,6 +34,8 @@ def drift_distribution(ax: Axes, rows: "pd.DataFrame") -> Axes:
         Columns sparsity, drift, below_rounding and perhaps achieved_sparsity, of one
         network and mask. Drifts of zero and changes below rounding have no place on a
         log axis and are left out.
+    change
+        Name of a change of the weights that is no mask, in place of the sparsity.
 
     Returns
     -------
@@ -33,7 +44,8 @@ def drift_distribution(ax: Axes, rows: "pd.DataFrame") -> Axes:
         width; the lines inside are the quartiles, dashed the median.
     """
     kept = rows.loc[(rows["drift"] > 0) & ~rows["below_rounding"]]
-    words = {"xlabel": SPARSITY, "ylabel": f"{QUANTITIES['drift']} (no unit)"}
+    where = SPARSITY if change is None else "change of the weights"
+    words = {"xlabel": where, "ylabel": f"{QUANTITIES['drift']} (no unit)"}
     if len(kept) == 0:
         ax.set(**words)
         return nothing_moved(ax)
@@ -65,7 +77,10 @@ def drift_distribution(ax: Axes, rows: "pd.DataFrame") -> Axes:
             ax.plot(place, sample[0], marker="_", ms=12, color="black")
     ax.set(xlim=(-0.6, len(levels) - 0.4), **words)
     reached = dict(zip(kept["sparsity"], achieved(kept), strict=True))
-    ax.set_xticks(range(len(levels)), [level_tick(one, reached[one]) for one in levels])
+    ticks = [level_tick(one, reached[one]) for one in levels]
+    if change is not None:
+        ticks = [plain(shorten(change))] * len(levels)
+    ax.set_xticks(range(len(levels)), ticks)
     if len(levels) > 12:
         ax.tick_params(axis="x", labelrotation=90)
     return ax

@@ -11,7 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from prefiqs_jax.plots.labels import QUANTITIES, achieved, level_label, number
+from prefiqs_jax.plots.labels import (
+    QUANTITIES,
+    achieved,
+    level_label,
+    number,
+    plain,
+    shorten,
+)
 from prefiqs_jax.plots.shared import floats, panels
 from prefiqs_jax.plots.theme import DENSITY_MAP
 
@@ -72,7 +79,13 @@ def drift_against_first_order(
     return ax
 
 
-def drift_panels(figure: Figure, rows: "pd.DataFrame", table: "pd.DataFrame") -> Figure:
+def drift_panels(
+    figure: Figure,
+    rows: "pd.DataFrame",
+    table: "pd.DataFrame",
+    *,
+    change: str | None = None,
+) -> Figure:
     """Fill a figure with one drift scatter per sparsity.
 
     Parameters
@@ -85,6 +98,8 @@ def drift_panels(figure: Figure, rows: "pd.DataFrame", table: "pd.DataFrame") ->
         one network and mask.
     table
         Summary table of that run, for Spearman and Pearson in the titles.
+    change
+        Name of a change of the weights that is no mask, in place of the sparsity.
     """
     levels = np.unique(rows["sparsity"].to_numpy(np.float64))
     columns = _columns(len(levels), figure.get_figwidth())
@@ -98,10 +113,10 @@ def drift_panels(figure: Figure, rows: "pd.DataFrame", table: "pd.DataFrame") ->
         values = floats(chosen, "first_order", "drift", "density")
         drift_against_first_order(ax, *values)
         rank, norm = (number(_value(table, level, n)) for n in ("spearman", "pearson"))
-        ax.set_title(
-            f"sparsity {level_label(level, float(achieved(chosen)[0]))}\n"
-            rf"$\rho$ {rank},  $r$ {norm}"
-        )
+        title = f"sparsity {level_label(level, float(achieved(chosen)[0]))}"
+        if change is not None:
+            title = plain(shorten(change))
+        ax.set_title(f"{title}\n" rf"$\rho$ {rank},  $r$ {norm}")
     figure.supxlabel(f"{QUANTITIES['first_order']} (no unit);   dashed: y = x")
     figure.supylabel(f"{QUANTITIES['drift']} (no unit)")
     _density_bar(figure, list(axes))

@@ -51,6 +51,7 @@ def stability_grid(
     *,
     sparsity: float,
     columns: int = 6,
+    change: str | None = None,
 ) -> Figure:
     """Fill a figure with the most stable faces above the least stable.
 
@@ -64,9 +65,14 @@ def stability_grid(
         Sparsity at which quality and drift were measured.
     columns
         Images side by side.
+    change
+        Name of a change of the weights that is no mask, in place of the sparsity.
     """
+    where = f"at sparsity {sparsity:g}"
+    if change is not None:
+        where = f"under {plain(shorten(change))}"
     groups = [
-        (f"{word} stable at sparsity {sparsity:g} ({order} drift first)", faces)
+        (f"{word} stable {where} ({order} drift first)", faces)
         for word, order, faces in (
             ("most", "smallest", most_stable),
             ("least", "largest", least_stable),

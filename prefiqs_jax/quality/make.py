@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import jax
 
@@ -10,6 +10,7 @@ from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision
 from prefiqs_jax.execution.slices import default_slice
+from prefiqs_jax.images import ImageFolder
 from prefiqs_jax.masks import NamedMask, globally, magnitude
 from prefiqs_jax.masks.allocation import check_sparsity
 from prefiqs_jax.masks.named import as_named
@@ -26,10 +27,15 @@ from prefiqs_jax.quality.methods import (
 )
 from prefiqs_jax.quality.scorer import Scorer
 from prefiqs_jax.quality.shared import CRFIQA, FIRST_ORDER, NORM, PREFIQS
-from prefiqs_jax.types import MaskFn
+from prefiqs_jax.sweep.calibration import calibrate
+from prefiqs_jax.types import MaskFn, Params
 
 DEFAULT_SPARSITY = 0.4
 """Best of the paper's ablation, for unstructured magnitude masks."""
+
+
+SCORED = "the scored images"
+"""Source of calibration images that are those whose quality is asked for."""
 
 
 def make_scorers(
@@ -42,6 +48,10 @@ def make_scorers(
     precision: Precision = DEFAULT_PRECISION,
     seed: int = 0,
     draws: Draws | None = None,
+    calibration: ImageFolder | None = None,
+    calibration_source: str = "given",
+    earlier: Params | None = None,
+    on_bad_image: Literal["fail", "skip"] = "fail",
 ) -> tuple[Scorer, ...]:
     """Make what computes quality scores with one network.
 
@@ -65,6 +75,15 @@ def make_scorers(
         (:func:`prefiqs_jax.quality.image_seeds`) it determines its draws.
     draws
         How much is drawn; None = as published. Its seed takes the place of ``seed``.
+    calibration
+        Images for a mask that needs data and has no context yet. Of more than 256, 256
+        are taken, evenly spread.
+    calibration_source
+        What these images are, for the record.
+    earlier
+        Weights of an earlier checkpoint of the network, for movement.
+    on_bad_image
+        Of the calibration images: ``"fail"`` or ``"skip"``.
 
     Returns
     -------
@@ -75,7 +94,8 @@ def make_scorers(
     Raises
     ------
     InputError
-        Before any work, if there is no such method, or one does not fit the network.
+        Before any work, if there is no such method, or one does not fit the network;
+        if the mask needs images and there are none, or one cannot be used.
 
     Examples
     --------
@@ -95,6 +115,16 @@ def make_scorers(
         message = f"the batch size is {batch_size}, but must be at least 1"
         raise InputError(message)
     named = as_named(globally(magnitude) if mask is None else mask)
+    if {PREFIQS, FIRST_ORDER} & set(methods):
+        (named,) = calibrate(
+            [named],
+            backbone,
+            calibration,
+            source=calibration_source,
+            seed=int(named.seed or 0),
+            earlier=earlier,
+            on_bad_image=on_bad_image,
+        )
     masks = _masks(backbone, methods, sparsities, named)
     made = _sharing(
         backbone, methods, masks, batch_size=batch_size, precision=precision

@@ -16,24 +16,26 @@ from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision
 from prefiqs_jax.files import write_text
 from prefiqs_jax.images import (
     ImageFolder,
+    ImageSource,
+    as_folder,
     load_batches,
     refuse_bad,
 )
 from prefiqs_jax.images.folder import IDENTITY_TABLE
 from prefiqs_jax.masks import NamedMask
-from prefiqs_jax.quality.make import DEFAULT_SPARSITY, make_scorers
+from prefiqs_jax.quality.make import DEFAULT_SPARSITY, SCORED, make_scorers
 from prefiqs_jax.quality.scorer import score_images
 from prefiqs_jax.quality.shared import PREFIQS
 from prefiqs_jax.results.inventory import INVENTORY
 from prefiqs_jax.results.parts import PART
 from prefiqs_jax.results.run_folder import MANIFEST
 from prefiqs_jax.sweep.planner import default_batch_size
-from prefiqs_jax.types import MaskFn
+from prefiqs_jax.types import MaskFn, Params
 
 
 def score(
     backbone: Backbone,
-    folder: ImageFolder,
+    folder: ImageSource,
     mask: NamedMask | MaskFn,
     out: str | os.PathLike[str],
     *,
@@ -42,6 +44,8 @@ def score(
     batch_size: int | None = None,
     precision: Precision = DEFAULT_PRECISION,
     on_bad_image: Literal["fail", "skip"] = "fail",
+    calibration: ImageSource | None = None,
+    earlier: Params | None = None,
     progress: bool = True,
 ) -> int:
     """Write the PreFIQs quality of every image.
@@ -65,6 +69,11 @@ def score(
         :mod:`prefiqs_jax.execution.precision`.
     on_bad_image
         ``"fail"`` or ``"skip"``.
+    calibration
+        Images for a mask that needs data, in any form that ``folder`` may have; None =
+        those that are scored. Of more than 256, 256 are taken, evenly spread.
+    earlier
+        Weights of an earlier checkpoint of the network, for movement.
     progress
         Show a bar on standard error.
 
@@ -80,6 +89,7 @@ def score(
         or the file cannot be written.
     """
     keep_programs()
+    folder = as_folder(folder, identities_matter=False)
     if Path(out).is_dir():
         message = f"{out} is a folder; give a file for the scores"
         raise InputError(message)
@@ -88,6 +98,9 @@ def score(
     if on_bad_image == "fail":
         refuse_bad(folder, pixels.height, pixels.width, backbone.name)
     size = batch_size or default_batch_size(len(folder.names))
+    given = folder
+    if calibration is not None:
+        given = as_folder(calibration, identities_matter=False)
     scorers = make_scorers(
         backbone,
         [PREFIQS],
@@ -95,6 +108,10 @@ def score(
         sparsities=[sparsity],
         mask=mask,
         precision=precision,
+        calibration=given,
+        calibration_source=SCORED if calibration is None else "given",
+        earlier=earlier,
+        on_bad_image=on_bad_image,
     )
     names: list[str] = []
     found: list[float] = []

@@ -32,27 +32,36 @@ IN_PRINT = Sizes((plots.COLUMN_IN, 2.7), (plots.COLUMN_IN, 2.4), 9.0)
 
 
 def draw_figures(
-    tables: "Mapping[str, pd.DataFrame]", sizes: Sizes = ON_SCREEN
+    tables: "Mapping[str, pd.DataFrame]",
+    sizes: Sizes = ON_SCREEN,
+    *,
+    change: str | None = None,
 ) -> list[Drawing]:
     """Draw every figure of a run's tables. Call inside ``plots.theme()``.
 
     Tables are those of :func:`prefiqs_jax.report.tables.run_tables`; layers may be
-    empty.
+    empty. Of a change of the weights that is no mask, given by its name, there are no
+    curves over sparsity.
     """
     images, statistics = tables["images"], tables["statistics"]
     # Where only rounding moved, a panel would show rounding.
     moved = images.loc[~images["below_rounding"]]
-    drawings = [_relative(tables["quantiles"], statistics, sizes)]
+    drawings = []
+    if change is None:
+        drawings.append(_relative(tables["quantiles"], statistics, sizes))
     if len(moved):
-        drawings.append(_scatter(moved, statistics))
-    drawings += [
-        draw_agreement([statistics]),
+        drawings.append(_scatter(moved, statistics, change))
+    if change is None:
+        drawings.append(draw_agreement([statistics]))
         # Of the files of plots/ that have one; a new one needs no line here.
-        *(figure.drawing(tables, sizes.curve) for figure in _FIGURES),
-        _distribution(images, sizes),
-    ]
-    if len(tables["layers"]):
-        drawings.append(draw_layers(tables["layers"], sizes))
+        drawings += [figure.drawing(tables, sizes.curve) for figure in _FIGURES]
+    drawings.append(_distribution(images, sizes, change))
+    layers = tables["layers"]
+    if change is not None:
+        # What was counted, and not asked for, has six digits.
+        layers = layers.loc[layers["achieved_sparsity"] > 0].round({"sparsity": 3})
+    if len(layers):
+        drawings.append(draw_layers(layers, sizes))
     return drawings
 
 
@@ -76,14 +85,17 @@ def _relative(
     )
 
 
-def _scatter(rows: "pd.DataFrame", statistics: "pd.DataFrame") -> Drawing:
+def _scatter(
+    rows: "pd.DataFrame", statistics: "pd.DataFrame", change: str | None
+) -> Drawing:
+    figure = Figure(figsize=(plots.PAGE_IN, 2))
     return Drawing(
         "drift_against_first_order",
-        plots.drift_panels(Figure(figsize=(plots.PAGE_IN, 2)), rows, statistics),
+        plots.drift_panels(figure, rows, statistics, change=change),
         "Drift against first order",
         "Each point is one image. On the dashed line y = x the first order predicts "
         "how far the embedding moves exactly; which way it moves is not shown. Above "
-        "the line pruning moves it further than predicted. Colour is the density of "
+        "the line it moves further than predicted. Colour is the density of "
         "images, relative to the densest place of the panel. The axes of the panels "
         "differ.",
         "Scatter plots of drift over first-order drift, one panel per sparsity, each "
@@ -111,9 +123,9 @@ def draw_agreement(
     )
 
 
-def _distribution(images: "pd.DataFrame", sizes: Sizes) -> Drawing:
+def _distribution(images: "pd.DataFrame", sizes: Sizes, change: str | None) -> Drawing:
     figure = Figure(figsize=sizes.violins)
-    plots.drift_distribution(figure.add_subplot(), images)
+    plots.drift_distribution(figure.add_subplot(), images, change=change)
     return Drawing(
         "distribution_of_drift",
         figure,
@@ -146,19 +158,23 @@ def draw_layers(layers: "pd.DataFrame", sizes: Sizes = ON_SCREEN) -> Drawing:
     )
 
 
-def draw_faces(faces: StableFaces, sparsity: float) -> Drawing:
-    """Draw the faces that pruning to a sparsity moves least and most."""
+def draw_faces(
+    faces: StableFaces, sparsity: float, change: str | None = None
+) -> Drawing:
+    """Draw the faces that pruning to a sparsity, or a change, moves least and most."""
     figure = plots.stability_grid(
         Figure(figsize=(plots.PAGE_IN, 2)),
         faces.most_stable,
         faces.least_stable,
         sparsity=sparsity,
+        change=change,
     )
+    what = f"pruning to sparsity {sparsity:g}" if change is None else change
     return Drawing(
         "most_and_least_stable_faces",
         figure,
         "Most and least stable faces",
-        f"The images that pruning to sparsity {sparsity:g} moves least and most. "
+        f"The images that {what} moves least and most. "
         f"Quality is 1 - drift / 2. {faces.note}".strip(),
         "Grid of face images with quality and drift under each.",
         ("faces",),

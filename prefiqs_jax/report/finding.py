@@ -19,16 +19,18 @@ _TOLD = (0.1, 0.4, 0.9)
 _MOST_DIGITS = 9
 
 
-def finding(statistics: "pd.DataFrame") -> str:
+def finding(statistics: "pd.DataFrame", change: str | None = None) -> str:
     """Say how much of the change the first order misses, and what holds up to where.
 
-    A few sentences on the summary table of one network and mask; empty if nothing moved
-    above rounding.
+    A few sentences on the summary table of one network and mask, or of a change of the
+    weights that is no mask, given by its name; empty if nothing moved above rounding.
     """
     residual = _values(statistics, "median_relative_residual")
     residual = {at: one for at, one in residual.items() if np.isfinite(one)}
     if not residual:
         return ""
+    if change is not None:
+        return _finding_of_change(statistics, change) + _few(statistics)
     levels = np.array(list(residual))
     told = sorted({float(levels[np.argmin(np.abs(levels - at))]) for at in _TOLD})
     missed = ", ".join(f"{percent(residual[at])} at sparsity {at:g}" for at in told)
@@ -42,15 +44,37 @@ def finding(statistics: "pd.DataFrame") -> str:
         f"The first order holds {'; '.join(parts)}, all by point estimates, whose "
         "intervals are in the table."
     )
+    return found + _few(statistics)
+
+
+def _finding_of_change(statistics: "pd.DataFrame", change: str) -> str:
+    """Say it of one change: what the first order misses, and which claims hold."""
+    holds: dict[str, list[str]] = {"holds": [], "does not hold": [], "is unknown": []}
+    for words, name, good, is_upper in _CLAIMS:
+        (value,) = _values(statistics, name).values()
+        fits = value <= good if is_upper else value >= good
+        key = "holds" if fits else "does not hold"
+        holds[key if np.isfinite(value) else "is unknown"].append(words)
+    (missed,) = _values(statistics, "median_relative_residual").values()
+    told = "; ".join(
+        f"{verb} {' and '.join(claims)}" for verb, claims in holds.items() if claims
+    )
+    return (
+        f"Of the embedding's change by {change} the first order misses "
+        f"{percent(missed)} (relative residual, median over the images). It {told}, "
+        "all by point estimates, whose intervals are in the table."
+    )
+
+
+def _few(statistics: "pd.DataFrame") -> str:
+    """Warn of few people; nothing to say of many."""
     moved = _moved(statistics)
     counts = moved["clusters"].tolist() if "clusters" in moved else []
     fewest = min(counts, default=FEWEST_CLUSTERS)
-    if fewest < FEWEST_CLUSTERS:
-        unit = "people" if moved["resampled_by"].iloc[0] == "identity" else "images"
-        found += (
-            f" They come from few {unit}, {fewest} at the fewest: others may differ."
-        )
-    return found
+    if fewest >= FEWEST_CLUSTERS:
+        return ""
+    unit = "people" if moved["resampled_by"].iloc[0] == "identity" else "images"
+    return f" They come from few {unit}, {fewest} at the fewest: others may differ."
 
 
 def _moved(statistics: "pd.DataFrame") -> "pd.DataFrame":

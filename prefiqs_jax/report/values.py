@@ -8,7 +8,7 @@ import numpy as np
 
 from prefiqs_jax.plots.labels import level_label, number
 from prefiqs_jax.report.finding import finding
-from prefiqs_jax.report.rounded import precision_note, rounding_of
+from prefiqs_jax.report.rounded import precision_note, rounding_of, setting_of
 from prefiqs_jax.statistics import FEWEST_CLUSTERS, STATISTICS, gathered
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _HEADINGS = {
 # In every stratum; the table has all statistics.
 _WITHIN = ("median_relative_residual", "spearman")
 # Shown in their own places on the page, not among the settings.
-_OWN_PLACE = ("backbone", "mask", "sparsities")
+_OWN_PLACE = ("backbone", "mask", "is_change", "sparsities")
 
 
 def run_values(
@@ -54,9 +54,11 @@ def run_values(
         Sentences on what the report could not show, and for the head of the page.
     """
     first = statistics.iloc[0]
+    change = change_of(manifest)
     return {
         "backbone": first["backbone"],
         "mask": first["mask"],
+        "is_change": change is not None,
         "resampled_by": first["resampled_by"],
         "clusters": int(np.max(statistics["clusters"].to_numpy())),
         "images_done": images_done,
@@ -65,9 +67,9 @@ def run_values(
         "rounding": f"{rounding_of(manifest):g}",
         "notes": [*precision_note(manifest), *gathered(statistics), *notes],
         "in_short": in_short,
-        "finding": finding(statistics),
+        "finding": finding(statistics, change),
         "headings": list(_HEADINGS.values()),
-        "lines": _lines(statistics, mask),
+        "lines": _lines(statistics, mask, change),
         "strata": _strata(statistics, strata),
         "settings": _settings(manifest),
         "sessions": [_session(each) for each in manifest.get("sessions") or []],
@@ -88,7 +90,15 @@ def with_interval(value: float, low: float, high: float) -> str:
     return f"{number(value)} [{number(low)}, {number(high)}]"
 
 
-def _lines(statistics: "pd.DataFrame", mask: "pd.DataFrame") -> list[dict[str, Any]]:
+def change_of(manifest: dict[str, Any]) -> str | None:
+    """Give the name of the change of a run's weights, if it is no mask."""
+    is_change = setting_of(manifest, "is_change", False)
+    return setting_of(manifest, "mask") if is_change else None
+
+
+def _lines(
+    statistics: "pd.DataFrame", mask: "pd.DataFrame", change: str | None
+) -> list[dict[str, Any]]:
     lines = []
     for taken in mask.to_dict("records"):
         group = statistics.loc[statistics["sparsity"] == taken["sparsity"]]
@@ -96,7 +106,9 @@ def _lines(statistics: "pd.DataFrame", mask: "pd.DataFrame") -> list[dict[str, A
         images = int(group["images"].iloc[0])
         lines.append(
             {
-                "sparsity": level_label(taken["sparsity"], taken["achieved_sparsity"]),
+                "sparsity": level_label(taken["sparsity"], taken["achieved_sparsity"])
+                if change is None
+                else f"{taken['achieved_sparsity']:.3g}",
                 "delta": number(taken["delta_norm_relative"], ".3g"),
                 "images": images,
                 "cells": [_cell(cells.loc[name]) for name in STATISTICS],

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from tqdm import tqdm
 
 from prefiqs_jax import plots, results
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.images import Inventory
 from prefiqs_jax.outputs import write_outputs
 from prefiqs_jax.plots import Drawing
 from prefiqs_jax.report.faces import (
@@ -25,7 +27,7 @@ from prefiqs_jax.report.figures import draw_faces, draw_figures
 from prefiqs_jax.report.page import page_files
 from prefiqs_jax.report.rounded import rounding_of
 from prefiqs_jax.report.tables import progress_of, run_tables
-from prefiqs_jax.report.values import run_values
+from prefiqs_jax.report.values import change_of, run_values
 from prefiqs_jax.results.inventory import read_inventory
 from prefiqs_jax.statistics import within_strata
 
@@ -100,7 +102,53 @@ def write_report(
     if len(rows[["backbone", "mask"]].drop_duplicates()) > 1:
         message = f"{run} mixes networks or masks; give each its own run folder"
         raise InputError(message)
+    files = report_files(
+        rows,
+        manifest,
+        folder,
+        strata=strata,
+        progress=progress,
+        supplement=supplement,
+        measured=read_inventory(run),
+    )
+    out = Path(run) / "report"
+    write_outputs(out, files, all_of_it=True)
+    return out / PAGE
 
+
+def report_files(
+    rows: pd.DataFrame,
+    manifest: dict[str, Any],
+    folder: Path | None,
+    *,
+    strata: Sequence[str] | None = None,
+    progress: bool = False,
+    supplement: Supplement | None = None,
+    measured: Inventory | None = None,
+) -> dict[str, str | bytes]:
+    """Make the files of a report of rows of one network and mask.
+
+    Parameters
+    ----------
+    rows, manifest
+        The rows, and what ``run.json`` says of them, or would say.
+    folder
+        Folder of the images; None if it is not at hand.
+    strata, progress, supplement
+        As in :func:`write_report`.
+    measured
+        What the images' files held when they were measured; None if unknown.
+
+    Returns
+    -------
+    dict
+        Content of each file by its name below the report's folder.
+
+    Raises
+    ------
+    InputError
+        If there is no such column.
+    """
     known = results.with_image_columns(rows, folder)
     if strata is None:
         strata = [name for name in _DEFAULT_STRATA if name in known][:1]
@@ -117,12 +165,15 @@ def write_report(
     within = within_strata(known, strata, rounding=rounding_of(manifest))
     if len(within):
         tables["strata"] = within
-    sparsity = _faces_sparsity(tables["images"])
+    sparsity, change = _faces_sparsity(tables["images"]), change_of(manifest)
     faces = StableFaces([], [], "No image moved above rounding: no face to show.")
     if sparsity is not None:
         tables["faces"] = choose_faces(rows, sparsity)
         copies = degraded_copies(rows, folder, manifest)
-        faces = open_faces(tables["faces"], folder, copies, read_inventory(run))
+        faces = open_faces(tables["faces"], folder, copies, measured)
+        if folder is None and not (manifest.get("images") or {}).get("folder"):
+            note = "The images were in memory, or in no folder that is known here."
+            faces = StableFaces([], [], note)
     has_faces = bool(faces.most_stable or faces.least_stable)
     done, expected = progress_of(rows, manifest)
     values = run_values(
@@ -136,14 +187,14 @@ def write_report(
         in_short=supplement.lines(tables["statistics"]) if supplement else [],
     )
     with plots.theme():
-        drawings = [*(supplement.draw() if supplement else ()), *draw_figures(tables)]
+        drawings = [
+            *(supplement.draw() if supplement else ()),
+            *draw_figures(tables, change=change),
+        ]
         if sparsity is not None and has_faces:
-            drawings.append(draw_faces(faces, sparsity))
+            drawings.append(draw_faces(faces, sparsity, change))
         tables |= supplement.tables if supplement else {}
-        files = page_files(PAGE, values, tables, drawings, float_format=FLOAT_FORMAT)
-    out = Path(run) / "report"
-    write_outputs(out, files, all_of_it=True)
-    return out / PAGE
+        return page_files(PAGE, values, tables, drawings, float_format=FLOAT_FORMAT)
 
 
 def _faces_sparsity(rows: pd.DataFrame) -> float | None:

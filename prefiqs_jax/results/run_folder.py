@@ -37,6 +37,8 @@ _MEANINGS = {
     "image_content_sha256": "images of other content",
     "identities_sha256": "other identities of the images",
     "mask_file_sha256": "another content of the mask's file",
+    "earlier_sha256": "another earlier checkpoint",
+    "calibration": "other calibration images",
     "masks_sha256": "other masks",
 }
 """What another digest means, in words; what is further up decides what is below."""

@@ -23,7 +23,9 @@ from prefiqs_jax.statistics.jackknife import (
     jackknife_interval,
     without_each,
 )
+from prefiqs_jax.statistics.masks_compared import MaskComparison, compare_masks
 from prefiqs_jax.statistics.rounding import ROUNDING, ROUNDING_AT, with_derived
+from prefiqs_jax.statistics.separation import auroc
 from prefiqs_jax.statistics.strata import within_strata
 from prefiqs_jax.statistics.summary import STATISTICS, Sample, summarise
 from prefiqs_jax.statistics.weighted import weighted_median
@@ -35,9 +37,12 @@ __all__ = [
     "ROUNDING",
     "ROUNDING_AT",
     "STATISTICS",
+    "MaskComparison",
     "Sample",
+    "auroc",
     "bootstrap_weights",
     "caution",
+    "compare_masks",
     "deletion_groups",
     "gathered",
     "jackknife_interval",

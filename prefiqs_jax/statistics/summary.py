@@ -199,6 +199,10 @@ def _level(
             rows["achieved_sparsity"].iloc[0]
         )
     below = len(rows) - len(kept)
+    if (
+        rows["first_order"].to_numpy(np.float64).any()
+    ):  # a change that makes no weight zero
+        achieved = None
     note = rounding_note(below, len(rows), achieved, rounding)
     for name in STATISTICS:
         has = np.isfinite(_DEFINED[name](sample) if name in _DEFINED else sample.drift)

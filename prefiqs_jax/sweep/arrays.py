@@ -13,8 +13,8 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision
 from prefiqs_jax.masks import Context, NamedMask, mask_named
 from prefiqs_jax.masks.named import as_named
-from prefiqs_jax.masks.packed import PackedMasks, join_masks, pack_deltas, pack_masks
-from prefiqs_jax.sweep.rows import check_names, measure_packed
+from prefiqs_jax.sweep.calibration import calibration_places
+from prefiqs_jax.sweep.rows import check_names, measure_all, pack_changes_of
 from prefiqs_jax.types import Delta, MaskFn, Params
 
 if TYPE_CHECKING:
@@ -55,14 +55,15 @@ def sweep_arrays(
         Names as on the command line, or functions ``(params, sparsity) -> mask``; one,
         several, or a dict from the names of your choice.
     sparsities
-        Each in [0, 1).
+        Each in [0, 1), each once.
     deltas
         Other changes of the weights by name: each gives a row an image, whose sparsity
         is the fraction of weights that it makes zero.
     names, identities
         One for each image; by default its index, and unknown.
     calibration
-        Images, like ``images``, for masks that need data; by default ``images``.
+        Images, like ``images``, for masks that need data; by default ``images``. Of
+        more than 256, 256 are taken, evenly spread.
     earlier
         Weights of an earlier checkpoint, for movement.
     seed
@@ -86,67 +87,46 @@ def sweep_arrays(
         If there is neither mask nor delta, a sparsity, mask or delta cannot be used,
         names and images differ in number, or an embedding is zero or not finite.
     """
-    import pandas as pd
-
     prepared = _prepared(backbone, images)
     names, people = check_names(len(prepared), names, identities)
     chosen = _named(masks, seed)
-    if not chosen and not deltas:
-        message = "nothing to measure: give masks and sparsities, or deltas"
-        raise InputError(message)
-    if chosen and not len(sparsities):
-        message = "no sparsities given; give some in [0, 1), such as [0.1, 0.4]"
-        raise InputError(message)
-    packed: list[PackedMasks] = []
-    if chosen:
+    if any(mask.uses_network for mask in chosen):
         data = prepared if calibration is None else _prepared(backbone, calibration)
+        data = data[calibration_places(len(data))]
         context = Context(backbone.apply_fn, data, seed, earlier=earlier)
-        packed.append(
-            join_masks(
-                [
-                    pack_masks(
-                        (m.bind(context) if m.uses_network else m).mask_fn,
-                        backbone.params,
-                        sparsities,
-                        m.prunable,
-                        name=m.name,
-                    )
-                    for m in chosen
-                ]
-            )
-        )
-    if deltas:
-        packed.append(pack_deltas(deltas, backbone.params))
+        chosen = [
+            m.bind(context) if m.uses_network and not m.is_bound else m for m in chosen
+        ]
+    packed = pack_changes_of(backbone.params, chosen, sparsities, deltas)
     for part in packed:
         for mask, sparsity, layer in part.emptied:
             message = f"{mask} at sparsity {sparsity:g} prunes all of {layer}"
             warnings.warn(message, stacklevel=2)
-    tables = [
-        measure_packed(
-            backbone.apply_fn,
-            backbone.params,
-            part,
-            prepared,
-            names,
-            people,
-            backbone=backbone.name,
-            batch_size=batch_size,
-            memory_limit=memory_limit,
-            precision=precision,
-        )
-        for part in packed
-    ]
-    return pd.concat(tables, ignore_index=True)
+    return measure_all(
+        backbone.apply_fn,
+        backbone.params,
+        packed,
+        prepared,
+        names,
+        people,
+        backbone=backbone.name,
+        batch_size=batch_size,
+        memory_limit=memory_limit,
+        precision=precision,
+    )
 
 
 def _prepared(backbone: Backbone, images: ArrayLike) -> NDArray:
     array = np.asarray(images)
     if array.dtype == np.uint8:
         return backbone.preprocess(array)
-    if array.dtype.kind != "f":
+    pixels = backbone.preprocessing
+    shape = (pixels.height, pixels.width, 3)
+    if array.dtype.kind != "f" or array.ndim != 4 or array.shape[1:] != shape:
         message = (
-            f"images are {array.dtype}; give uint8 RGB images, or floats as the "
-            "network expects them"
+            f"images are {array.dtype} of shape {array.shape}; give uint8 RGB images, "
+            f"or floats as the network expects them, of shape (count, {pixels.height}, "
+            f"{pixels.width}, 3)"
         )
         raise InputError(message)
     return array
@@ -162,13 +142,8 @@ def _named(
         found = [
             dataclasses.replace(one(mask), name=name) for name, mask in masks.items()
         ]
-    elif isinstance(masks, list | tuple):
+    elif isinstance(masks, Sequence) and not isinstance(masks, str):
         found = [one(mask) for mask in masks]
     else:
         found = [one(masks)]
-    known = [mask.name for mask in found]
-    for name in known:
-        if known.count(name) > 1:
-            message = f"mask {name} is given twice; give a dict from names to masks"
-            raise InputError(message)
     return found

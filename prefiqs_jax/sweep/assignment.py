@@ -169,7 +169,7 @@ def _check_apart(folder: ImageFolder, out: str | os.PathLike[str]) -> None:
     """Refuse a run among its images: the next call would take its figures for some."""
     root = os.path.realpath(folder.root)
     inside = os.path.commonpath([root, os.path.realpath(out)]) == root
-    if inside and os.path.isdir(root):
+    if inside and folder.is_whole and os.path.isdir(root):
         message = f"{out} lies in the folder of the images, {root}; give another --out"
         raise InputError(message)
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -12,32 +12,45 @@ from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import ImageFolder, load_batches
 from prefiqs_jax.masks import Context, NamedMask
+from prefiqs_jax.trees import params_digest
 from prefiqs_jax.types import Params
 
 MOST = 256
 """Calibration images that are used, spread evenly over those there are."""
 
 
+def calibration_places(count: int) -> list[int]:
+    """Choose which of so many images calibrate: all, or 256 of them, evenly spread.
+
+    >>> calibration_places(3), len(calibration_places(1000))
+    ([0, 1, 2], 256)
+    """
+    places = np.linspace(0, count - 1, min(count, MOST)).round().astype(int)
+    return np.unique(places).tolist()
+
+
 def calibrate(
     masks: Sequence[NamedMask],
     backbone: Backbone,
-    folder: ImageFolder,
+    folder: ImageFolder | None,
     *,
     source: str,
     seed: int = 0,
     earlier: Params | None = None,
     on_bad_image: Literal["fail", "skip"] = "fail",
-) -> tuple[list[NamedMask], dict[str, Any] | None]:
+    say: Callable[[str], None] = lambda _: None,
+) -> list[NamedMask]:
     """Bind masks to a network, and to calibration images where they need data.
 
     Parameters
     ----------
     masks
-        Those that need neither stay as they are.
+        Those that need neither, or are bound already, stay as they are.
     backbone
         The network.
     folder
-        Calibration images, of the size that the network expects.
+        Calibration images, of the size that the network expects; None if there are
+        none.
     source
         What they are, for the record.
     seed
@@ -46,48 +59,69 @@ def calibrate(
         Weights of an earlier checkpoint, for movement.
     on_bad_image
         ``"fail"`` or ``"skip"``.
+    say
+        Is told what was given and is of no use.
 
     Returns
     -------
-    masks : list of NamedMask
+    list of NamedMask
         In the order given. They share one context, so that each quantity is computed
-        once.
-    record : dict or None
-        ``source``, ``images`` and ``sha256`` (of names and pixels) of the calibration
-        images, for run.json; None if no mask needs them.
+        once. Those that need data say what it was: ``calibration`` with ``source``,
+        ``images`` and ``sha256`` (of names and pixels), and ``earlier_sha256``.
 
     Raises
     ------
     InputError
         If an image cannot be used, or none is left.
     """
-    if not any(mask.uses_network for mask in masks):
-        return list(masks), None
-    record = None
+    open_ones = [mask for mask in masks if mask.uses_network and not mask.is_bound]
+    needy = [mask for mask in open_ones if mask.needs_data]
+    if not needy:
+        unused = [
+            ("calibration images", source == "given"),
+            ("an earlier checkpoint", earlier is not None),
+        ]
+        for what, is_given in unused:
+            if is_given:
+                names = ", ".join(mask.name for mask in masks)
+                say(f"note: {names} needs no data; {what} given are not used")
+    if not open_ones:
+        return list(masks)
+    data: dict[str, Any] = {}
     pixels = backbone.preprocessing
     images = np.zeros((1, pixels.height, pixels.width, 3), np.float32)
-    if any(mask.needs_data for mask in masks):
+    if needy:
+        if folder is None:
+            message = (
+                f"{needy[0].name} needs calibration images; give some: calibration=…, "
+                "or --calibration DIR on the command line"
+            )
+            raise InputError(message)
         names, images = _load(backbone, folder, on_bad_image)
         digest = hashlib.sha256("\n".join(names).encode())
         digest.update(np.ascontiguousarray(images).data)
-        record = {
+        data["calibration"] = {
             "source": source,
             "images": len(names),
             "sha256": digest.hexdigest(),
         }
+        if earlier is not None:
+            data["earlier_sha256"] = params_digest(earlier)
     context = Context(backbone.apply_fn, images, seed, earlier=earlier)
-    bound = [mask.bind(context) if mask.uses_network else mask for mask in masks]
-    return bound, record
+    return [
+        mask.bind(context, data if mask in needy else None)
+        if mask in open_ones
+        else mask
+        for mask in masks
+    ]
 
 
 def _load(
     backbone: Backbone, folder: ImageFolder, on_bad_image: Literal["fail", "skip"]
 ) -> tuple[list[str], NDArray]:
-    count = len(folder.names)
-    places = np.unique(np.linspace(0, count - 1, min(count, MOST)).round().astype(int))
     pixels = backbone.preprocessing
     batches = load_batches(
-        folder.take(places.tolist()),
+        folder.take(calibration_places(len(folder.names))),
         height=pixels.height,
         width=pixels.width,
         batch_size=32,

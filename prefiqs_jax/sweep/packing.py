@@ -2,16 +2,16 @@
 
 import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from prefiqs_jax.backbones import Backbone
-from prefiqs_jax.errors import InputError
+from prefiqs_jax.errors import InputError, UnreachableSparsityError
 from prefiqs_jax.images import ImageFolder
 from prefiqs_jax.masks import NamedDelta, NamedMask
 from prefiqs_jax.masks.named import as_named
 from prefiqs_jax.masks.packed import PackedMasks, join_masks, pack_deltas, pack_masks
 from prefiqs_jax.sweep.calibration import calibrate
-from prefiqs_jax.trees import params_digest
 from prefiqs_jax.types import MaskFn, Params
 
 
@@ -24,6 +24,7 @@ def pack_changes(
     source: str,
     earlier: Params | None,
     on_bad_image: Literal["fail", "skip"],
+    on_unreachable: Literal["fail", "skip"] = "fail",
     say: Callable[[str], None],
 ) -> tuple[PackedMasks, dict[str, Any]]:
     """Make the masks, or the other change, that a sweep measures.
@@ -36,10 +37,10 @@ def pack_changes(
         Ascending.
     calibration, source
         Images for masks that need data, and what they are, for the record.
-    earlier, on_bad_image
+    earlier, on_bad_image, on_unreachable
         As in :class:`prefiqs_jax.sweep.SweepOptions`.
     say
-        Is told of layers that a mask prunes whole.
+        Is told of layers that a mask prunes whole, and of sparsities left out.
 
     Returns
     -------
@@ -58,12 +59,11 @@ def pack_changes(
             raise InputError(message)
         packed = pack_deltas({mask.name: mask.delta}, backbone.params, mask.prunable)
         return packed, mask.describe()
-    _check_sparsities(sparsities)
     masks = [
-        as_named(each) for each in (mask if isinstance(mask, list | tuple) else [mask])
+        as_named(each) for each in (mask if isinstance(mask, Sequence) else [mask])
     ]
-    _check_names(masks)
-    bound, calibrated = calibrate(
+    check_masks(masks, sparsities)
+    bound = calibrate(
         masks,
         backbone,
         calibration,
@@ -71,27 +71,72 @@ def pack_changes(
         seed=int(masks[0].seed or 0),
         earlier=earlier,
         on_bad_image=on_bad_image,
+        say=say,
     )
-    packed = join_masks(
-        [
-            pack_masks(m.mask_fn, backbone.params, sparsities, m.prunable, name=m.name)
-            for m in bound
-        ]
-    )
+    parts, left_out = [], {}
+    for each in bound:
+        part, beyond = _pack_reachable(
+            each, backbone.params, each.sparsities or sparsities, on_unreachable
+        )
+        parts.append(part)
+        if beyond:
+            left_out[each.name] = beyond
+            which = ", ".join(f"{sparsity:g}" for sparsity in beyond)
+            say(f"note: {each.name} cannot reach sparsity {which}: left out")
+    packed = join_masks(parts)
     for name, sparsity, layer in packed.emptied:
         say(f"note: {name} at sparsity {sparsity:g} prunes all of {layer}")
-    identity = masks[0].describe()
-    if len(masks) > 1:
-        identity = {"mask": ", ".join(m.name for m in masks)}
-        identity["masks"] = [m.describe() for m in masks]
-    if calibrated is not None:
-        identity["calibration"] = calibrated
-    if earlier is not None:
-        identity["earlier_sha256"] = params_digest(earlier)
+    identity: dict[str, Any] = bound[0].describe()
+    if len(bound) > 1:
+        identity = {"mask": ", ".join(m.name for m in bound)}
+        # They share their data, which is said once.
+        identity["masks"] = [replace(m, data={}).describe() for m in bound]
+        for one in bound:
+            identity |= one.data
+    if left_out:
+        identity["unreachable_sparsities"] = left_out
     return packed, identity
 
 
-def _check_names(masks: Sequence[NamedMask]) -> None:
+def _pack_reachable(
+    mask: NamedMask,
+    params: Params,
+    sparsities: Sequence[float],
+    on_unreachable: Literal["fail", "skip"],
+) -> tuple[PackedMasks, list[float]]:
+    """Pack a mask at the sparsities that it can reach; and list the others."""
+    wanted, left_out = sorted(sparsities), []
+    while True:
+        try:
+            packed = pack_masks(
+                mask.mask_fn, params, wanted, mask.prunable, name=mask.name
+            )
+        except UnreachableSparsityError as error:
+            kept = [one for one in wanted if one not in error.sparsities]
+            if on_unreachable == "fail" or not any(kept):
+                raise
+            left_out += [one for one in wanted if one in error.sparsities]
+            wanted = kept
+        else:
+            return packed, sorted(left_out)
+
+
+def pack_all(
+    masks: Sequence[NamedMask], params: Params, sparsities: Sequence[float]
+) -> PackedMasks:
+    """Pack several masks, bound to what they need, at their sparsities or at these."""
+    return join_masks(
+        [
+            pack_masks(
+                m.mask_fn, params, m.sparsities or sparsities, m.prunable, name=m.name
+            )
+            for m in masks
+        ]
+    )
+
+
+def check_masks(masks: Sequence[NamedMask], sparsities: Sequence[float]) -> None:
+    """Refuse no mask, no sparsity, and either given twice."""
     if not masks:
         message = "no mask given; give at least one, such as global/magnitude"
         raise InputError(message)
@@ -100,13 +145,12 @@ def _check_names(masks: Sequence[NamedMask]) -> None:
         if names.count(name) > 1:
             message = f"mask {name} is given twice; name them apart"
             raise InputError(message)
-
-
-def _check_sparsities(sparsities: Sequence[float]) -> None:
-    if not sparsities:
-        message = "no sparsities given; give some in [0, 1), such as 0.1,0.4"
-        raise InputError(message)
-    for one, other in itertools.pairwise(sparsities):
-        if one == other:
-            message = f"sparsity {one:g} is given twice"
+    for mask in masks:
+        wanted = mask.sparsities or sparsities
+        if not len(wanted):
+            message = "no sparsities given; give some in [0, 1), such as 0.1,0.4"
             raise InputError(message)
+        for one, other in itertools.pairwise(sorted(wanted)):
+            if one == other:
+                message = f"sparsity {one:g} is given twice"
+                raise InputError(message)

@@ -1,6 +1,6 @@
 """From arrays to rows: measure images that are in memory, lay numbers out as rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,12 +10,14 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision
 from prefiqs_jax.masks import Context, NamedMask
 from prefiqs_jax.masks.named import as_named
-from prefiqs_jax.masks.packed import PackedMasks, pack_masks
+from prefiqs_jax.masks.packed import PackedMasks, pack_deltas
 from prefiqs_jax.sensitivity import Agreement, check_norms
+from prefiqs_jax.sweep.calibration import calibration_places
 from prefiqs_jax.sweep.engine import Measured, prepare
 from prefiqs_jax.sweep.executor import Executor
+from prefiqs_jax.sweep.packing import check_masks, pack_all
 from prefiqs_jax.sweep.planner import Planner
-from prefiqs_jax.types import ApplyFn, MaskFn, Params
+from prefiqs_jax.types import ApplyFn, Delta, MaskFn, Params
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,10 +26,11 @@ if TYPE_CHECKING:
 def measure_images(
     apply_fn: ApplyFn,
     params: Params,
-    mask: NamedMask | MaskFn,
+    mask: NamedMask | MaskFn | None,
     sparsities: Sequence[float],
     images: NDArray,
     *,
+    deltas: Mapping[str, Delta] | None = None,
     names: Sequence[str] | None = None,
     identities: Sequence[str | None] | None = None,
     backbone: str = "network",
@@ -45,11 +48,14 @@ def measure_images(
         Dense weights θ.
     mask
         ``(params, sparsity) -> mask``, True = keep. One that needs data is calibrated
-        on these images.
+        on these images. None with ``deltas`` alone.
     sparsities
-        Each in [0, 1).
+        Each in [0, 1), each once; empty without a mask.
     images
         As the network expects them, shape (count, height, width, channels).
+    deltas
+        Other changes δ of the weights, by name: each gives a row an image, after those
+        of the mask, whose sparsity is the fraction of weights that it makes zero.
     names, identities
         One for each image; by default its index, and unknown.
     backbone
@@ -65,27 +71,73 @@ def measure_images(
     Raises
     ------
     InputError
-        If a sparsity or mask cannot be used, names and images differ in number, or an
-        embedding is zero or not finite.
+        If a sparsity, mask or delta cannot be used, names and images differ in number,
+        or an embedding is zero or not finite.
     """
     images = np.asarray(images)
-    names, people = check_names(len(images), names, identities)
-    mask = as_named(mask)
-    if mask.uses_network:
-        mask = mask.bind(Context(apply_fn, images))
-    masks = pack_masks(mask.mask_fn, params, sparsities, mask.prunable, name=mask.name)
-    return measure_packed(
+    masks = [] if mask is None else [as_named(mask)]
+    if masks and masks[0].uses_network and not masks[0].is_bound:
+        chosen = images[calibration_places(len(images))]
+        masks = [masks[0].bind(Context(apply_fn, chosen))]
+    return measure_all(
         apply_fn,
         params,
-        masks,
+        pack_changes_of(params, masks, sparsities, deltas),
         images,
-        names,
-        people,
+        *check_names(len(images), names, identities),
         backbone=backbone,
         batch_size=batch_size,
         memory_limit=memory_limit,
         precision=precision,
     )
+
+
+def pack_changes_of(
+    params: Params,
+    masks: Sequence[NamedMask],
+    sparsities: Sequence[float],
+    deltas: Mapping[str, Delta] | None,
+) -> list[PackedMasks]:
+    """Pack masks, and changes that are none, beside each other.
+
+    InputError if there is neither, or one cannot be used.
+    """
+    if not masks and not deltas:
+        message = "nothing to measure: give masks and sparsities, or deltas"
+        raise InputError(message)
+    packed = []
+    if masks:
+        check_masks(masks, sparsities)
+        packed.append(pack_all(masks, params, sparsities))
+    elif len(sparsities):
+        message = "sparsities are of masks, and there is none; give a mask, or none"
+        raise InputError(message)
+    if deltas:
+        taken = {mask.name for mask in masks} & set(deltas)
+        if taken:
+            message = f"{taken.pop()} is the name of a mask and of a delta; rename one"
+            raise InputError(message)
+        packed.append(pack_deltas(deltas, params))
+    return packed
+
+
+def measure_all(
+    apply_fn: ApplyFn,
+    params: Params,
+    packed: Sequence[PackedMasks],
+    images: NDArray,
+    names: Sequence[str],
+    identities: Sequence[str | None],
+    **how: Any,
+) -> "pd.DataFrame":
+    """Measure several packs, one after the other, as :func:`measure_packed`."""
+    import pandas as pd
+
+    tables = [
+        measure_packed(apply_fn, params, part, images, names, identities, **how)
+        for part in packed
+    ]
+    return pd.concat(tables, ignore_index=True)
 
 
 def check_names(
@@ -95,7 +147,9 @@ def check_names(
 ) -> tuple[list[str], list[str | None]]:
     """Give images names, by default their index; InputError where numbers differ."""
     names = [str(i) for i in range(count)] if names is None else list(names)
-    people = [None] * count if identities is None else list(identities)
+    people: list[str | None] = [None] * count
+    if identities is not None:
+        people = list(identities)
     if not count == len(names) == len(people) > 0:
         message = (
             f"{count} images, {len(names)} names, {len(people)} identities: give "

@@ -19,9 +19,16 @@ from prefiqs_jax.backbones.load import provenance_record
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.compilation import keep_programs
 from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision
-from prefiqs_jax.images import ImageFolder, batch_count
+from prefiqs_jax.images import (
+    IN_MEMORY,
+    ImageFolder,
+    ImageSource,
+    as_folder,
+    batch_count,
+)
 from prefiqs_jax.masks import NamedDelta, NamedMask
 from prefiqs_jax.masks.norms import delta_norms
+from prefiqs_jax.masks.overlap import overlaps
 from prefiqs_jax.masks.packed import PackedMasks
 from prefiqs_jax.results import ARROW_SCHEMA
 from prefiqs_jax.results.provenance import now, session_record
@@ -64,6 +71,9 @@ class SweepOptions:
         :func:`prefiqs_jax.sweep.distributed.join` has brought together.
     on_bad_image
         ``"fail"`` stops at an image that cannot be used, ``"skip"`` leaves it out.
+    on_unreachable
+        ``"fail"`` stops at a sparsity that a mask cannot reach, such as 2:4 any but
+        0.5; ``"skip"`` leaves it out for that mask, says so, and records it.
     command
         Words of the command line, for run.json.
     progress
@@ -71,8 +81,8 @@ class SweepOptions:
     beside
         Names of files and folders that a new run may find in its folder.
     calibration
-        Images for scores that need data; None = those of the sweep. Of more than 256,
-        256 are taken, evenly spread.
+        Images for scores that need data, in any form that :func:`sweep` takes; None =
+        those of the sweep. Of more than 256, 256 are taken, evenly spread.
     earlier
         Weights of an earlier checkpoint of the network, for movement.
     """
@@ -84,16 +94,17 @@ class SweepOptions:
     tune: Tune = "auto"
     distributed: bool = False
     on_bad_image: Literal["fail", "skip"] = "fail"
+    on_unreachable: Literal["fail", "skip"] = "fail"
     command: list[str] | None = None
     progress: bool = True
     beside: frozenset[str] = frozenset()
-    calibration: ImageFolder | None = None
+    calibration: ImageSource | None = None
     earlier: Params | None = None
 
 
 def sweep(
     backbone: Backbone,
-    folder: ImageFolder,
+    folder: ImageSource,
     mask: NamedMask | MaskFn | Sequence[NamedMask | MaskFn] | NamedDelta,
     sparsities: Sequence[float] | np.ndarray,
     out: str | os.PathLike[str],
@@ -110,7 +121,8 @@ def sweep(
     backbone
         Trained network.
     folder
-        Aligned faces of the size the network expects.
+        Aligned faces of the size the network expects: an image folder, its path, image
+        files, PIL images or uint8 arrays, see :func:`prefiqs_jax.images.as_folder`.
     mask
         From :func:`prefiqs_jax.masks.mask_named`, or any mask function. Its name, seed
         and prunable leaves, and the masks that it makes, are the run's. Several share
@@ -138,6 +150,10 @@ def sweep(
     """
     options = options or SweepOptions()
     started = time.monotonic()
+    folder = as_folder(folder)
+    calibration = folder
+    if options.calibration is not None:
+        calibration = as_folder(options.calibration, identities_matter=False)
     keep_programs()
     with abort_all_on_error() if options.distributed else contextlib.nullcontext():
         devices = _devices(options.devices)
@@ -145,10 +161,11 @@ def sweep(
             backbone,
             mask,
             sorted(sparsities),
-            options.calibration or folder,
+            calibration,
             source="the swept images" if options.calibration is None else "given",
             earlier=options.earlier,
             on_bad_image=options.on_bad_image,
+            on_unreachable=options.on_unreachable,
             say=lambda line: _say(options, line),
         )
     opened = assign(
@@ -315,12 +332,13 @@ def _new_manifest(
         "settings": settings,
         "weights": provenance_record(backbone),
         "images": {
-            "folder": str(folder.root.resolve()),
+            "folder": None if folder.root == IN_MEMORY else str(folder.root.resolve()),
             "count": len(folder.names),
             "identities": folder.identity_count or None,
             "identity_source": folder.identity_source,
         },
         "masks": list(masks.names),
+        "overlaps": overlaps(masks),
         "achieved_sparsity": list(masks.achieved),
         **total._asdict(),
         "layers": [

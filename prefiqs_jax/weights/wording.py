@@ -1,5 +1,7 @@
 """One-line wording for what is wrong with a file that somebody else wrote."""
 
+import itertools
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +47,26 @@ def aligned(rows: Iterable[Sequence[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     cells = [map(str.ljust, row, widths) for row in rows]
     return ["  ".join(line).rstrip() for line in cells]
+
+
+def in_columns(
+    rows: Iterable[Sequence[str]], widths: Sequence[int], indent: str = "  "
+) -> list[str]:
+    """Return rows as lines of columns of these widths, whose cells wrap.
+
+    >>> in_columns([["abc", "one two three", "d"]], [4, 8, 2], "")
+    ['abc   one two   d', '      three']
+    """
+    lines = []
+    for row in rows:
+        cells = [
+            textwrap.wrap(cell, width, break_long_words=False) or [""]
+            for cell, width in zip(row, widths, strict=True)
+        ]
+        for parts in itertools.zip_longest(*cells, fillvalue=""):
+            padded = map(str.ljust, parts, widths)
+            lines.append((indent + "  ".join(padded)).rstrip())
+    return lines
 
 
 def one_line(error: BaseException) -> str:

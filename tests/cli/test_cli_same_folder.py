@@ -30,6 +30,14 @@ SWEEP_CHANGES = {
     "--degraded": ("1", "image_count 8, not 16"),
     "--mask": ("layerwise/magnitude", "mask global/magnitude, not layerwise/magnitude"),
     "--prunable": ("layer1", "prunable weights with two or more axes, not layer1"),
+    # Of a mask that needs no data; of others: tests/cli/test_cli_own.py.
+    "--calibration": ("{moved}", None),
+    "--earlier": ("{scaled}", None),
+    # Without sparsities: tests/cli/test_cli_own.py.
+    "--delta": (
+        "int8",
+        "--delta is another change than a mask, so --sparsities has no",
+    ),
     "--seed": ("7", "seed 0, not 7"),
     "--sparsities": ("0.2,0.3", "sparsities [0.2, 0.4], not [0.2, 0.3]"),
     "--batch-size": ("3", "batch_size 2, not 3"),
@@ -69,6 +77,8 @@ EDC_CHANGES = {
     "--methods": ("norm,random", "was made with scores"),
     "--mask": ("layerwise/magnitude", "mask global/magnitude, not layerwise/magnitude"),
     "--prunable": ("layer1", "prunable weights with two or more axes, not layer1"),
+    "--calibration": ("{moved}", None),  # of a mask that needs no data
+    "--earlier": ("{scaled}", None),
     "--seed": ("7", 'random {"seed": 0}, not {"seed": 7}'),
     "--sparsities": ("0.3", "was made with scores"),
     "--flip": ("", "was made with embeddings|was made with flip"),

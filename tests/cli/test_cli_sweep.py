@@ -76,8 +76,22 @@ def test_no_cluster(words, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes(words, tmp_path):
-    assert main(words("alone")) == 0
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["--sparsities", "0.4"],
+        ["--mask", "output/wanda", "--sparsities", "0.4", "--precision", "high"],
+        ["--delta", "int4"],
+    ],
+    ids=["magnitude", "calibrated", "change"],
+)
+def test_two_processes(words, tmp_path, more):
+    def words_of(out, *others):
+        given = words(out)
+        at = given.index("--sparsities")
+        return [*given[:at], *given[at + 2 :], *more, *map(str, others)]
+
+    assert main(words_of("alone")) == 0
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     several = ["--distributed", "--coordinator", f"127.0.0.1:{port}"]
@@ -85,7 +99,7 @@ def test_two_processes(words, tmp_path):
         subprocess.Popen(
             [
                 *PREFIQS,
-                *words("run", *several, "--process-count", 2),
+                *words_of("run", *several, "--process-count", 2),
                 *("--process-index", str(index), "--devices", "2"),
             ],
             env=os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"},
@@ -104,6 +118,11 @@ def test_two_processes(words, tmp_path):
     manifest = results.read_manifest(tmp_path / "run")
     assert manifest["settings"]["batch_size"] == 2  # two images for each
     assert [session["device"][:3] for session in manifest["sessions"]] == ["2 ×"] * 2
+    same = [
+        results.read_manifest(tmp_path / name)["settings"] for name in ("run", "alone")
+    ]
+    assert same[0]["masks_sha256"] == same[1]["masks_sha256"]
+    assert same[0].get("calibration") == same[1].get("calibration")
 
 
 @pytest.mark.slow

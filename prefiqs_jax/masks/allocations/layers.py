@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq
 
-from prefiqs_jax.errors import InputError
+from prefiqs_jax.errors import InputError, UnreachableSparsityError
 from prefiqs_jax.masks.allocation import Allocation, Leaf, Levels
 from prefiqs_jax.masks.context import Context
 from prefiqs_jax.masks.order import pruning_levels
@@ -172,13 +172,12 @@ def _rank_rates(
     sizes = np.array([leaf.size for leaf in leaves])
     array = np.array(rates, float)
     reach = float(sizes[array > 0].sum() / max(1, sizes.sum()))
-    for sparsity in sparsities:
-        if sparsity > reach:
-            message = (
-                f"{which} hold {reach:.3g} of the prunable weights, so sparsity "
-                f"{sparsity:g} cannot be reached; give at most that"
-            )
-            raise InputError(message)
+    if beyond := [s for s in sparsities if s > reach]:
+        message = (
+            f"{which} hold {reach:.3g} of the prunable weights, so sparsity "
+            f"{beyond[0]:g} cannot be reached; give at most that"
+        )
+        raise UnreachableSparsityError(message, beyond)
     lost = np.array([_scaled(array, sizes, s) if s else 0 * array for s in sparsities])
     return by_layer(leaves, lost.T.tolist())
 

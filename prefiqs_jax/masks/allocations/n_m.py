@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from prefiqs_jax.errors import InputError
+from prefiqs_jax.errors import InputError, UnreachableSparsityError
 from prefiqs_jax.masks.allocation import Allocation, Leaf, Levels
 
 
@@ -46,13 +46,12 @@ def n_m(kept: int, group: int) -> Allocation:
     def rank(
         leaves: Sequence[Leaf], sparsities: Sequence[float], _context: object = None
     ) -> Levels:
-        for sparsity in sparsities:
-            if sparsity and not np.isclose(sparsity, reached):
-                message = (
-                    f"{name} cannot reach sparsity {sparsity:g}: it drops {reached:g} "
-                    f"of the weights or none; give {reached:g}"
-                )
-                raise InputError(message)
+        if beyond := [s for s in sparsities if s and not np.isclose(s, reached)]:
+            message = (
+                f"{name} cannot reach sparsity {beyond[0]:g}: it drops {reached:g} of "
+                f"the weights or none; give {reached:g}"
+            )
+            raise UnreachableSparsityError(message, beyond)
         never = len(sparsities)
         first = sum(not s for s in sparsities)
         if not any(_divides(leaf, group) for leaf in leaves):
