@@ -173,7 +173,7 @@ def _faces(faces: Mapping[str, Sequence[MissedFace]]) -> Drawing:
         "The images with the largest relative residual of each mask, at the sparsity "
         "at which its mean drift is nearest to that of the reference: at equal "
         "sparsity, a mask that moves embeddings farther would look worse for that "
-        "alone.",
+        "alone. Clean images only, where severities are known.",
         "Face images with relative residual and drift, a line for each mask.",
         ("worst",),
     )

@@ -75,7 +75,9 @@ def page_values(
         },
         "emptied": emptied_layers(tables["layers"]),
         "ranked_heads": [_MATCHED[name] for name in _known(ranked, _MATCHED)],
-        "ranked": [_ranked_line(line, ranked) for line in ranked.to_dict("records")],
+        "ranked": [
+            _ranked_line(line, ranked, masks) for line in ranked.to_dict("records")
+        ],
         "mask_heads": [_OWN[name] for name in _known(masks, _OWN)],
         "masks": [_mask_line(line, masks) for line in masks.to_dict("records")],
         "sparsities": [f"{one:g}" for one in sorted(set(masks["sparsity"]))],
@@ -92,25 +94,38 @@ def _known(table: "pd.DataFrame", names: Mapping[str, str]) -> list[str]:
     return [name for name in names if table[name].notna().any()]
 
 
-def _ranked_line(line: Mapping[Any, Any], ranked: "pd.DataFrame") -> dict[str, Any]:
+def _ranked_line(
+    line: Mapping[Any, Any], ranked: "pd.DataFrame", masks: "pd.DataFrame"
+) -> dict[str, Any]:
     cells = [
         "reference"
         if line["is_reference"]
         else with_interval(*(line[f"{name}{end}"] for end in ("", "_low", "_high")))
         for name in _known(ranked, _MATCHED)
     ]
-    low, high = line["lowest_drift"], line["highest_drift"]
-    span = "–"
-    if np.isfinite(low):
-        span = number(low, ".2g") if low == high else f"{low:.2g} to {high:.2g}"
-    rank = line["rank"]
+    own = masks.loc[masks["mask"] == line["mask"], "mean_drift"]
+    span = _span(line["lowest_drift"], line["highest_drift"])
+    if span == "–":
+        span = _span(own.min(), own.max())
+        span += "" if line["is_reference"] else " (none in common)"
     return {
-        "rank": "–" if rank != rank or rank is None else str(rank),
+        "rank": str(line["rank"]).replace("<NA>", "–"),
         "mask": line["mask"],
         "differs": line["differs"],
         "span": span,
         "cells": cells,
     }
+
+
+def _span(low: float, high: float) -> str:
+    """Write a range of drifts.
+
+    >>> _span(0.1, 0.25), _span(0.1, 0.1), _span(float("nan"), float("nan"))
+    ('0.1 to 0.25', '0.1', '–')
+    """
+    if not np.isfinite(low):
+        return "–"
+    return f"{low:.2g}" if low == high else f"{low:.2g} to {high:.2g}"
 
 
 def _mask_line(line: Mapping[Any, Any], masks: "pd.DataFrame") -> dict[str, Any]:

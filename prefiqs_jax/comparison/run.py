@@ -1,4 +1,4 @@
-"""From masks, a network and images to a run folder with its comparison beside the rows."""
+"""From masks, a network and images to a run with its comparison beside the rows."""
 
 import contextlib
 import dataclasses

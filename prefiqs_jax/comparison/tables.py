@@ -71,12 +71,13 @@ def worst_faces(
 
     At the sparsity at which a mask's mean drift is nearest (in ratio) to that of the
     reference at its sparsity nearest to 0.4: at equal sparsity, masks that move
-    embeddings farther would look worse for that alone.
+    embeddings farther would look worse for that alone. Of degraded copies the worst are
+    those that show least, so only clean images are taken where severities are known.
 
     Parameters
     ----------
     rows
-        Rows of the run.
+        Rows of the run, perhaps with a column severity.
     masks
         Table of :class:`prefiqs_jax.statistics.MaskComparison`.
     reference, rounding
@@ -101,6 +102,8 @@ def worst_faces(
     nearest = np.argmin(np.abs(own["sparsity"].to_numpy(np.float64) - NEAR))
     target = float(own["mean_drift"].iloc[nearest])
     derived = with_derived(rows, rounding)
+    if "severity" in derived and (derived["severity"] == 0).any():
+        derived = derived.loc[derived["severity"] == 0]
     parts = []
     for mask, levels in moved.groupby("mask", sort=False):
         away = np.abs(np.log(levels["mean_drift"].to_numpy(np.float64) / target))

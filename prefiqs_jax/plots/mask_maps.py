@@ -47,7 +47,7 @@ def layer_profiles(
         ["×" if value >= 1 else f"{value:.2f}".lstrip("0") for value in line]
         for line in achieved
     ]
-    _map(ax, achieved, labels, masks, words)
+    _map(ax, achieved, labels, masks, words, "achieved sparsity of the layer")
     ax.set_ylabel("layer, its share of the prunable weights")
     return ax
 
@@ -76,7 +76,7 @@ def overlap_map(
         for line in jaccard
     ]
     labels = [plain(shorten(name, 22)) for name in masks]
-    _map(ax, jaccard, labels, masks, words)
+    _map(ax, jaccard, labels, masks, words, "Jaccard index")
     return ax
 
 
@@ -86,6 +86,7 @@ def _map(
     labels: Sequence[str],
     columns: Sequence[str],
     words: Sequence[Sequence[str]],
+    quantity: str,
 ) -> None:
     image = ax.imshow(
         values, aspect="auto", vmin=0, vmax=1, cmap="cividis", interpolation="nearest"
@@ -106,4 +107,4 @@ def _map(
             color = "black" if value >= 0.5 or np.isnan(value) else "white"
             look = {"fontsize": 6.5, "color": color, "ha": "center", "va": "center"}
             ax.text(column, line, words[line][column], **look)
-    ax.figure.colorbar(image, ax=ax, shrink=0.7, pad=0.02, aspect=30)
+    ax.figure.colorbar(image, ax=ax, label=quantity, shrink=0.8, pad=0.02, aspect=30)

@@ -53,7 +53,10 @@ def worst_faces(
             left, upper = column * tile, top - _HEAD_IN
             extent = (left + 0.03, left + tile - 0.03, upper - tile + 0.06, upper)
             ax.imshow(face.pixels, extent=extent, interpolation="lanczos")
-            words = f"{plain(shorten(face.name, 13))}\nresidual {face.relative_residual:.2g}\ndrift {face.drift:.2g}"
+            words = (
+                f"{plain(shorten(face.name, 13))}\n"
+                f"residual {face.relative_residual:.2g}\ndrift {face.drift:.2g}"
+            )
             at = (left + tile / 2, upper - tile + 0.03)
             ax.text(*at, words, fontsize=5.5, ha="center", va="top", linespacing=1.05)
     # An image sets the limits and the aspect to its own.
