@@ -124,10 +124,10 @@ def mask_areas(
 
 
 def _impossible(images: "pd.DataFrame") -> str:
-    people = images["identity"]
-    if people.isna().any():
+    if np.any(images["identity"].isna()):
         return "no pAUC: not everybody's identity is known"
-    if people.nunique() < 2 or people.nunique() == len(people):
+    people = images["identity"].tolist()
+    if not 2 <= len(set(people)) < len(people):
         return "no pAUC: it takes two people, and two images of one of them"
     if len(images) > MOST_IMAGES:
         return f"no pAUC: {len(images)} images are more than {MOST_IMAGES}"
@@ -150,16 +150,17 @@ def _qualities(
     """Give 1 - drift / 2 of each mask and sparsity, by image; rounding is no drift."""
     derived = with_derived(rows, rounding)
     derived = derived.assign(quality=1 - moved_drift(derived) / 2)
+    parts: Any = derived.groupby(["mask", "sparsity"], sort=False)
     return {
         (str(mask), float(sparsity)): part.set_index("image")["quality"]
         .loc[names]
         .to_numpy(np.float64)
-        for (mask, sparsity), part in derived.groupby(["mask", "sparsity"], sort=False)
+        for (mask, sparsity), part in parts
     }
 
 
 def _add_intervals(
-    lines: Mapping[tuple[str, float], dict[str, Any]],
+    lines: dict[tuple[str, float], dict[str, Any]],
     pairs: Pairs,
     people: list[str],
     qualities: Mapping[tuple[str, float], NDArray[np.float64]],

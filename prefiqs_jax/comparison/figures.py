@@ -36,11 +36,11 @@ def draw_figures(
     """
     masks = tables["masks"]
     drawings = [_agreement(masks, "mean_drift")]
-    if masks["delta_norm_relative"].notna().any():
+    if np.any(masks["delta_norm_relative"].notna()):
         drawings.append(_agreement(masks, "delta_norm_relative"))
-    if masks["separation"].notna().any():
+    if np.any(masks["separation"].notna()):
         drawings.append(_separation(masks))
-    if masks["pauc"].notna().any():
+    if np.any(masks["pauc"].notna()):
         drawings.append(_areas(masks, about_areas))
     drawings += _layers(tables["layers"])
     drawings += _overlaps(tables["overlap"])
@@ -110,7 +110,7 @@ def _layers(layers: "pd.DataFrame") -> list[Drawing]:
     for sparsity, part in layers.groupby("sparsity"):
         names = list(dict.fromkeys(part["layer"]))
         names.sort(key=_natural)
-        sizes = part.drop_duplicates("layer").set_index("layer")["size"]
+        sizes = dict(zip(part["layer"], part["size"], strict=True))
         masks = list(dict.fromkeys(part["mask"]))
         wide = part.pivot(index="layer", columns="mask", values="achieved_sparsity")
         figure = Figure(figsize=(_WIDTH_IN, min(12.0, 1.2 + 0.15 * len(names))))

@@ -38,21 +38,18 @@ def _best(ranked: "pd.DataFrame") -> list[str]:
     if np.isfinite(best["residual_ratio_low"]):
         ends = best["residual_ratio_low"], best["residual_ratio_high"]
         interval = f" [{ends[0]:.2f}, {ends[1]:.2f}]"
-    leaves = (
-        "is predicted best"
-        if best["residual_ratio"] < 1
-        else "comes nearest to it, being predicted worse"
-    )
+    who = f"{best['mask']} is predicted best"
+    if best["residual_ratio"] >= 1:
+        who = f"no mask is predicted better than {reference}; {best['mask']} is nearest"
     drifts = f"{best['lowest_drift']:.2g} to {best['highest_drift']:.2g}"
     if best["lowest_drift"] == best["highest_drift"]:
         drifts = f"{best['lowest_drift']:.2g}"
     return [
-        f"At equal mean drift ({drifts}), of all masks beside {reference} "
-        f"{best['mask']} {leaves}: its relative residual is "
-        f"{best['residual_ratio']:.2f}{interval} times that of {reference}. Of "
-        f"{len(others)} masks that can be compared so, {len(better)} are predicted "
-        f"significantly better than {reference} and {len(worse)} worse, adjusted for "
-        "all of them together."
+        f"At equal mean drift ({drifts}) {who}: its relative residual is "
+        f"{best['residual_ratio']:.2f}{interval} times that of {reference}. Of the "
+        f"{len(others)} others with a mean drift in common, {len(better) or 'none'} "
+        f"significantly better than {reference}, {len(worse) or 'none'} worse, "
+        "adjusted for all of them together."
     ]
 
 
@@ -85,5 +82,6 @@ def _separates(separation: "pd.DataFrame") -> list[str]:
         interval = f" [{best['low']:.3f}, {best['high']:.3f}]"
     return [
         f"The drift of {best['mask']} at sparsity {best['sparsity']:g} tells degraded "
-        f"images from clean ones best: AUROC {best['auroc']:.3f}{interval}."
+        f"images from clean ones best: AUROC {best['auroc']:.3f}{interval}, the "
+        f"largest of {len(every)}, which flatters it."
     ]

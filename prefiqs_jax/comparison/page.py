@@ -61,10 +61,10 @@ def page_values(
         "backbone": first["backbone"],
         "reference": reference,
         "mask_names": list(dict.fromkeys(masks["mask"])),
-        "images_done": int((masks["images"] + masks["below_rounding"]).max()),
+        "images_done": int(first["images"] + first["below_rounding"]),
         "images_expected": images_expected,
         "resampled_by": first["resampled_by"],
-        "clusters": int(masks["clusters"].max()),
+        "clusters": max(masks["clusters"].tolist()),
         "fewest": FEWEST_CLUSTERS,
         "rounding": f"{rounding_of(manifest):g}",
         "in_short": finding(masks, ranked, tables["separation"]),
@@ -91,7 +91,7 @@ def _known(table: "pd.DataFrame", names: Mapping[str, str]) -> list[str]:
     """List the columns that have a number: other masks' than the reference's."""
     if "is_reference" in table:
         table = table.loc[~table["is_reference"]]
-    return [name for name in names if table[name].notna().any()]
+    return [name for name in names if np.any(table[name].notna())]
 
 
 def _ranked_line(
@@ -109,7 +109,7 @@ def _ranked_line(
         span = _span(own.min(), own.max())
         span += "" if line["is_reference"] else " (none in common)"
     return {
-        "rank": str(line["rank"]).replace("<NA>", "–"),
+        "rank": "–" if np.isnan(line["residual_ratio"]) else f"{line['rank']}",
         "mask": line["mask"],
         "differs": line["differs"],
         "span": span,
@@ -177,10 +177,10 @@ def _separation(separation: "pd.DataFrame") -> dict[str, Any] | None:
         for line in separation.to_dict("records")
     }
     points = list(dict.fromkeys((mask, sparsity) for mask, sparsity, _ in cells))
-    counts = separation.drop_duplicates("severity").set_index("severity")
+    degraded = dict(zip(separation["severity"], separation["degraded"], strict=True))
     return {
-        "heads": [(head, int(counts.loc[head, "degraded"])) for head in heads],
-        "clean": int(counts["clean"].max()),
+        "heads": [(head, degraded[head]) for head in heads],
+        "clean": max(separation["clean"].tolist()),
         "lines": [
             (
                 mask,

@@ -131,7 +131,7 @@ def _write(
             rounding=rounding,
             on_progress=bar.update,
         )
-    needs_embeddings = rows["identity"].notna().all()
+    needs_embeddings = np.all(rows["identity"].notna())
     embeddings: Mapping[str, NDArray] = {}
     if needs_embeddings:
         embeddings = _embed(backbone, folder, set(rows["image"]), options)

@@ -102,7 +102,7 @@ def worst_faces(
     nearest = np.argmin(np.abs(own["sparsity"].to_numpy(np.float64) - NEAR))
     target = float(own["mean_drift"].iloc[nearest])
     derived = with_derived(rows, rounding)
-    if "severity" in derived and (derived["severity"] == 0).any():
+    if "severity" in derived and 0 in derived["severity"].tolist():
         derived = derived.loc[derived["severity"] == 0]
     parts = []
     for mask, levels in moved.groupby("mask", sort=False):

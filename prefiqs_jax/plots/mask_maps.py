@@ -106,5 +106,5 @@ def _map(
         for (line, column), value in np.ndenumerate(values):
             color = "black" if value >= 0.5 or np.isnan(value) else "white"
             look = {"fontsize": 6.5, "color": color, "ha": "center", "va": "center"}
-            ax.text(column, line, words[line][column], **look)
+            ax.text(column, line, str(words[line][column]), **look)
     ax.figure.colorbar(image, ax=ax, label=quantity, shrink=0.8, pad=0.02, aspect=30)

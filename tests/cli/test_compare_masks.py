@@ -49,7 +49,7 @@ def test_from_the_command_line(words, tmp_path, capsys):
         ["filters/l1", 0.3],
         ["filters/l1", 0.5],
     ]
-    assert (masks["images"] == 12).all()
+    assert masks["images"].tolist() == [12] * 5
     differences = pd.read_csv(tmp_path / "out/comparison/tables/differences.csv")
     assert set(differences["reference"]) == {"filters/l1"}
     # A report of it would mix masks; it says where to look.

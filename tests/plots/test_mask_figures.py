@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
 
@@ -50,13 +51,17 @@ def test_curves_hold_the_table(x):
     assert (rank.get_xscale(), rank.get_yscale()) == ("log", "linear")
     first, second = residual.lines
     own = table[table["mask"] == "erk/mask_1"]
-    assert second.get_xdata().tolist() == own[x].tolist()
-    assert second.get_ydata().tolist() == own["median_relative_residual"].tolist()
+    assert np.asarray(second.get_xdata()).tolist() == own[x].tolist()
+    assert (
+        np.asarray(second.get_ydata()).tolist()
+        == own["median_relative_residual"].tolist()
+    )
     assert first.get_color() != second.get_color()
-    whiskers = residual.collections[1].get_segments()
-    assert [list(ends[:, 1]) for ends in whiskers] == own[
-        ["median_relative_residual_low", "median_relative_residual_high"]
-    ].values.tolist()
+    whiskers = residual.collections[1]
+    assert isinstance(whiskers, LineCollection)
+    ends = [own[f"median_relative_residual_{end}"] for end in ("low", "high")]
+    for segment, *own_ends in zip(whiskers.get_segments(), *ends, strict=True):
+        assert list(segment[:, 1]) == own_ends
 
 
 def test_every_curve_has_its_name_and_none_covers_another():
