@@ -64,10 +64,12 @@ def _confounded(masks: "pd.DataFrame") -> list[str]:
     if not spans:
         return []
     widest = max(spans, key=lambda sparsity: spans[sparsity])
+    span = spans[widest]
+    times = f"{span:.0f}" if span >= 10 else f"{span:.1f}"
     return [
         f"At sparsity {widest:g} the mean drifts of the masks differ "
-        f"{spans[widest]:.2g}-fold, so that a comparison at equal sparsity confounds "
-        "the mask with how far it moves embeddings."
+        f"{times}-fold, so that a comparison at equal sparsity confounds the mask with "
+        "how far it moves embeddings."
     ]
 
 
