@@ -41,13 +41,15 @@ def _best(ranked: "pd.DataFrame") -> list[str]:
     who = f"{best['mask']} is predicted best"
     if best["residual_ratio"] >= 1:
         who = f"no mask is predicted better than {reference}; {best['mask']} is nearest"
+    count = f"{len(others)} other mask{'s' if len(others) > 1 else ''}"
     drifts = f"{best['lowest_drift']:.2g} to {best['highest_drift']:.2g}"
     if best["lowest_drift"] == best["highest_drift"]:
-        drifts = f"{best['lowest_drift']:.2g}"
+        count = f"{len(others)} other mask{'s' if len(others) > 1 else ''}"
+    drifts = f"{best['lowest_drift']:.2g}"
     return [
         f"At equal mean drift ({drifts}) {who}: its relative residual is "
-        f"{best['residual_ratio']:.2f}{interval} times that of {reference}. Of the "
-        f"{len(others)} others with a mean drift in common, {len(better) or 'none'} "
+        f"{best['residual_ratio']:.2f}{interval} times that of {reference}. Of {count} "
+        f"with a mean drift in common, {len(better) or 'none'} "
         f"significantly better than {reference}, {len(worse) or 'none'} worse, "
         "adjusted for all of them together."
     ]

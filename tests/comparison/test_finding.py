@@ -35,7 +35,7 @@ def test_a_mask_that_is_predicted_better():
     told = finding(masks(0.1, 0.7), ranked(0.5, 0.4, 0.6, True), EMPTY)
     assert told == [
         "At equal mean drift (0.1 to 0.3) other is predicted best: its relative "
-        "residual is 0.50 [0.40, 0.60] times that of one. Of the 1 others with a mean "
+        "residual is 0.50 [0.40, 0.60] times that of one. Of 1 other mask with a mean "
         "drift in common, 1 significantly better than one, none worse, adjusted for "
         "all of them together.",
         "At sparsity 0.5 the mean drifts of the masks differ 7.0-fold, so that a "
