@@ -280,7 +280,7 @@ def test_mean_difference_against_a_fine_grid():
 
 @pytest.mark.slow
 def test_intervals_at_equal_drift_cover():
-    """Masks that are alike differ by chance only; all 3 intervals together hold in 95 %."""
+    """Masks that are alike: all 3 intervals together contain no change in 95 %."""
     levels, inside, runs = {0.1: 0.02, 0.3: 0.05}, 0, 60
     for seed in range(runs):
         # Other faces and other noise in every run, and drifts of their own.
