@@ -42,10 +42,9 @@ def _best(ranked: "pd.DataFrame") -> list[str]:
     if best["residual_ratio"] >= 1:
         who = f"no mask is predicted better than {reference}; {best['mask']} is nearest"
     count = f"{len(others)} other mask{'s' if len(others) > 1 else ''}"
-    drifts = f"{best['lowest_drift']:.2g} to {best['highest_drift']:.2g}"
-    if best["lowest_drift"] == best["highest_drift"]:
-        count = f"{len(others)} other mask{'s' if len(others) > 1 else ''}"
     drifts = f"{best['lowest_drift']:.2g}"
+    if best["lowest_drift"] != best["highest_drift"]:
+        drifts += f" to {best['highest_drift']:.2g}"
     return [
         f"At equal mean drift ({drifts}) {who}: its relative residual is "
         f"{best['residual_ratio']:.2f}{interval} times that of {reference}. Of {count} "

@@ -280,13 +280,13 @@ def test_mean_difference_against_a_fine_grid():
 
 @pytest.mark.slow
 def test_intervals_at_equal_drift_cover():
-    """Masks that are alike differ by chance only; of 5 intervals together 95 % hold."""
-    levels, inside, runs = {0.1: 0.02, 0.3: 0.05, 0.5: 0.12}, 0, 100
+    """Masks that are alike: all 3 intervals together contain no change in 95 %."""
+    levels, inside, runs = {0.1: 0.02, 0.3: 0.05}, 0, 60
     for seed in range(runs):
         # Other faces and other noise in every run, and drifts of their own.
         parts = [
             rows_of(f"m{i}", levels, lambda d: d, noise=0.4, seed=seed, people=20)
-            for i in range(6)
+            for i in range(4)
         ]
         matched = compare_masks(pd.concat(parts)).matched
         chosen = matched[
@@ -294,8 +294,8 @@ def test_intervals_at_equal_drift_cover():
             & (matched["statistic"] == "relative_residual")
         ]
         inside += not any(chosen["differs"].tolist())
-    # Of 100 runs at 95 %, fewer than 89 happen once in 100.
-    assert inside >= 89
+    # At 95 %, fewer than 53 of 60 runs happen once in 100.
+    assert inside >= stats.binom.ppf(0.01, runs, 0.95)
 
 
 @pytest.mark.parametrize(
