@@ -17,7 +17,7 @@ import pytest
 
 from prefiqs_jax.backbones import Architecture
 from prefiqs_jax.images.degrade import DEGRADATIONS
-from prefiqs_jax.masks import mask_named
+from prefiqs_jax.masks import Context, mask_named
 
 PAGE = Path(__file__).resolve().parents[1] / "CONTRIBUTING.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -95,14 +95,8 @@ main(["backbones", "tinynet"])
 """
 ADDITIONS = {
     "mask score": Addition(
-        2,
-        {
-            "tests/masks/test_contract.py": (
-                r"(\nMASKS = \[\n)",
-                r"\nfrom prefiqs_jax.masks.scores.largest import largest\1"
-                r'    pytest.param(globally(largest), True, id="global/largest"),\n',
-            )
-        },
+        1,
+        {},
         ["tests/masks/test_contract.py", "-k=largest"],
         "from prefiqs_jax.cli import main; main(['masks'])",
         "global/largest",
@@ -204,12 +198,14 @@ def test_recipe(block, tmp_path, monkeypatch):
 
 
 def test_mask_recipe_by_name(tmp_path, monkeypatch):
-    (name,) = set(re.findall(r"layerwise/my_masks\.py:\w+", TEXT))
+    (name,) = set(re.findall(r"\w+/my_masks\.py:\w+", TEXT))
     monkeypatch.chdir(tmp_path)
     Path("my_masks.py").write_text(MASK, encoding="utf-8")
-    weights = np.array([[3.0, 1.0], [4.0, 1.0]])
-    mask = mask_named(name).mask_fn({"fc": weights}, 0.5)
-    assert mask["fc"].tolist() == [[True, False], [True, False]]
+    weights = np.array([[3.0, 1.0], [1.0, 2.0]])
+    images = np.array([[1.0, 8.0]])  # the second input weighs more
+    context = Context(lambda params, x: x @ params["fc"], images)
+    mask = mask_named(name)({"fc": weights}, 0.5, context)
+    assert mask["fc"].tolist() == [[False, False], [True, True]]
 
 
 PARTS = ("prefiqs_jax", "tests", "README.md", "pyproject.toml")
@@ -272,10 +268,15 @@ def test_an_addition_works_and_passes_its_tests(name, tmp_path):
     assert addition.said in rest
 
 
-def test_score_is_under_ten_lines():
-    body = re.search(r"^def .*?\n\n\n", MASK, re.M | re.S)
-    assert body is not None
-    assert len(body[0].strip().splitlines()) < 10
+def test_scores_are_at_most_ten_lines():
+    bodies = re.findall(r"^def (\w+)(.*?)\n\n\n", MASK, re.M | re.S)
+    assert [name for name, _ in bodies] == ["wanda", "snip", "two_of_four"]
+    for name, body in bodies:
+        lines = len(body.strip().splitlines())
+        assert lines <= 10
+        # What the table says is without the lines of "def" and of the docstring.
+        said = {"wanda": "Wanda", "snip": "SNIP", "two_of_four": "2:4"}[name]
+        assert re.search(rf"^\| {said} \|.*\| {lines - 2}, ", TEXT, re.M)
 
 
 def test_page_gives_what_an_architecture_needs():

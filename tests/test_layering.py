@@ -40,6 +40,7 @@ LAYERS = [
     "sweep",
     "quality",
     "report",
+    "comparison",
     "evaluation",
     "demo",
     "cli",
@@ -64,7 +65,7 @@ MATHS = {
 }
 ONLY_IN = {
     "flax": {"backbones"},
-    "matplotlib": {"plots", "report", "demo", "evaluation"},
+    "matplotlib": {"plots", "report", "comparison", "demo", "evaluation"},
     "seaborn": {"plots"},
     "torch": {"weights"},
     "huggingface_hub": {"weights"},

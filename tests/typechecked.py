@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 
 ROOMS = ("trees", "sensitivity", "masks", "images", "benchmarks", "inputcheck")
 ROOMS += ("plots", "report", "demo", "cli", "statistics", "fiqa")
-ROOMS += ("results", "scorefiles", "evaluation")
+ROOMS += ("results", "scorefiles", "evaluation", "backbones", "weights", "execution")
+ROOMS += ("quality", "sweep")
 CHECKED = [f"prefiqs_jax.{room}" for room in ROOMS]
 """Where a test gives a bad type on purpose, the annotation says that it is accepted."""
 
@@ -33,9 +34,18 @@ def check(function: Callable[..., Any]) -> Callable[..., Any]:
         hints = typing.get_type_hints(function, localns=_NAMES, include_extras=True)
     except NameError:  # imported for type checkers only, from a package above
         return function
-    hints = {name: Any if hint in _LOOSE else hint for name, hint in hints.items()}
+    hints = {name: _loose(hint) for name, hint in hints.items()}
     function.__annotations__ = hints
     return _CHECK(function)
+
+
+def _loose(hint: Any) -> Any:
+    """Leave to the package what it answers itself: another word than those it knows."""
+    if hint in _LOOSE:
+        return Any
+    if typing.get_origin(hint) is typing.Literal:
+        return typing.Union[*{type(word) for word in typing.get_args(hint)}]
+    return hint
 
 
 def install() -> None:

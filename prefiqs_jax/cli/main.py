@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from prefiqs_jax.cli.align import add_align
 from prefiqs_jax.cli.bench import add_bench
 from prefiqs_jax.cli.check import add_check
+from prefiqs_jax.cli.compare_masks import add_compare_masks
 from prefiqs_jax.cli.convert import add_convert
 from prefiqs_jax.cli.demo import add_demo
 from prefiqs_jax.cli.edc import add_edc
@@ -53,6 +54,7 @@ def parser() -> argparse.ArgumentParser:
         add_demo,
         add_sweep,
         add_report,
+        add_compare_masks,
         add_score,
         add_edc,
         add_align,

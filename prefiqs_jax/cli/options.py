@@ -100,6 +100,11 @@ def add_mask(command: "argparse._ActionsContainer") -> None:
         default="global/magnitude",
         help="see prefiqs masks (default: %(default)s)",
     )
+    add_prunable(command)
+
+
+def add_prunable(command: "argparse._ActionsContainer") -> None:
+    """Add the option that says which weights may be pruned."""
     command.add_argument(
         "--prunable",
         metavar="REGEX",
@@ -126,6 +131,30 @@ def add_calibration(command: "argparse._ActionsContainer") -> None:
 def add_seed(command: "argparse._ActionsContainer") -> None:
     """Add the option that sets the seed."""
     command.add_argument("--seed", type=natural, default=0, help="default: 0")
+
+
+def add_degraded(command: "argparse._ActionsContainer") -> None:
+    """Add the option that adds degraded copies of the images."""
+    command.add_argument(
+        "--degraded",
+        type=natural,
+        default=0,
+        metavar="N",
+        help="add N degraded copies of every image, of known severity, dealt out by "
+        "--seed; the report then looks within severities, too (default: 0)",
+    )
+
+
+def add_part_size(command: "argparse._ActionsContainer") -> None:
+    """Add the option that sets the images of one part of a run."""
+    command.add_argument(
+        "--batch-size",
+        type=positive,
+        metavar="N",
+        help="images of one part of the run, which a run keeps; where memory is short "
+        "they go through the network in smaller steps (default: at most 32 a device on "
+        "a CPU, 128 elsewhere)",
+    )
 
 
 def add_faces(command: argparse.ArgumentParser) -> None:

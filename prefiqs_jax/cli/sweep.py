@@ -8,8 +8,10 @@ from typing import Any
 from prefiqs_jax.cli.options import (
     Choices,
     add_calibration,
+    add_degraded,
     add_faces,
     add_mask,
+    add_part_size,
     add_precision,
     add_seed,
     check_file,
@@ -54,22 +56,8 @@ def add_sweep(commands: Any) -> None:
         help="fractions of weights to drop (default: %(default)s)",
     )
     sweep.add_argument("--out", metavar="RUN", required=True, help="folder of the run")
-    sweep.add_argument(
-        "--degraded",
-        type=natural,
-        default=0,
-        metavar="N",
-        help="add N degraded copies of every image, of known severity, dealt out by "
-        "--seed; the report then looks within severities, too (default: 0)",
-    )
-    sweep.add_argument(
-        "--batch-size",
-        type=positive,
-        metavar="N",
-        help="images of one part of the run, which a run keeps; where memory is short "
-        "they go through the network in smaller steps (default: at most 32 a device on "
-        "a CPU, 128 elsewhere)",
-    )
+    add_degraded(sweep)
+    add_part_size(sweep)
     sweep.add_argument(
         "--memory-limit",
         metavar="AMOUNT",

@@ -70,7 +70,7 @@ def at_precision(apply_fn: ApplyFn, precision: Precision) -> ApplyFn:
         raise InputError(message)
     traced = _rounding(apply_fn) if precision == "fast" else apply_fn
 
-    def at_this_precision(params: Params, images: Array) -> Array:
+    def at_this_precision(params: Params, images: Any) -> Array:
         # Read while tracing, by the rules of derivatives, too.
         with jax.default_matmul_precision("high" if precision == "high" else "highest"):
             return traced(params, images)
@@ -81,7 +81,7 @@ def at_precision(apply_fn: ApplyFn, precision: Precision) -> ApplyFn:
 def _rounding(apply_fn: ApplyFn) -> ApplyFn:
     """Round the factors of all products of a function, by running its jaxpr."""
 
-    def rounded(params: Params, images: Array) -> Array:
+    def rounded(params: Params, images: Any) -> Array:
         program, result = jax.make_jaxpr(apply_fn, return_shape=True)(params, images)
         leaves = jax.tree.leaves((params, images))
         found = _run(program.jaxpr, program.consts, leaves)

@@ -11,10 +11,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from prefiqs_jax.execution.jaxprs import bodies
-from prefiqs_jax.types import ApplyFn, Params
+from prefiqs_jax.types import ApplyFn, Images, Params
 
 LARGEST_SLICE = 8
 """Images whose activations a processor's cache holds; slices of 4 are about as good."""
@@ -44,7 +45,7 @@ def in_slices(function: Callable[..., Array], size: int | None, axis: int = 0) -
     if size is None:
         return function
 
-    def sliced(weights: Any, *arrays: Array) -> Array:
+    def sliced(weights: Any, *arrays: Array | np.ndarray) -> Array:
         parts = tuple(each.reshape(-1, size, *each.shape[1:]) for each in arrays)
         found = jax.lax.map(lambda some: function(weights, *some), parts)
         if axis:  # (slices, …, images of a slice)
@@ -58,7 +59,7 @@ def in_slices(function: Callable[..., Array], size: int | None, axis: int = 0) -
 def cache_friendly(apply_fn: ApplyFn) -> ApplyFn:
     """Run a network in slices where that pays as a rule; decided when it is traced."""
 
-    def run(params: Params, images: Array) -> Array:
+    def run(params: Params, images: Images) -> Array:
         size = None
         if jax.default_backend() == "cpu":
             shapes = jax.eval_shape(lambda *both: both, params, images[:1])

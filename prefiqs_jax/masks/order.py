@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefiqs_jax.masks.blocks import in_blocks
-from prefiqs_jax.masks.selection import Cut, cuts_at
+from prefiqs_jax.masks.selection import Cut, cut_sorted, cuts_at
 
 
 def pruning_levels(
@@ -64,18 +64,41 @@ def joint_levels(
     list of ndarray
         Levels of each part.
     """
-    never = len(counts)
-    positive = [count for count in counts if count]
-    # Every entry stays at the counts of zero, which come first.
-    levels = [
-        np.full(part.shape, never - len(positive), np.min_scalar_type(never))
-        for part in parts
-    ]
-    if not positive:
-        return levels
     common = np.result_type(*parts)
     blocks = in_blocks(part.astype(common, copy=False) for part in parts)
-    cuts = cuts_at(blocks, positive)
+    positive = [count for count in counts if count]
+    cuts = cuts_at(blocks, positive) if positive else []
+    return _levels(parts, blocks, cuts, len(counts))
+
+
+def levels_by_sorted(
+    scores: NDArray, ordered: NDArray, counts: Sequence[int]
+) -> NDArray[np.unsignedinteger]:
+    """Find the levels of scores whose sorted copy is at hand.
+
+    The same as :func:`pruning_levels` of ``scores`` and ``counts``, sooner.
+
+    Examples
+    --------
+    >>> scores = np.array([0.3, 0.1, 0.2, 0.1])
+    >>> levels_by_sorted(scores, np.sort(scores), [1, 2, 3])
+    array([3, 0, 2, 1], dtype=uint8)
+    """
+    cuts = [cut_sorted(ordered, count) for count in counts if count]
+    return _levels([scores], in_blocks([scores]), cuts, len(counts))[0]
+
+
+def _levels(
+    parts: Sequence[NDArray], blocks: Sequence[NDArray], cuts: Sequence[Cut], never: int
+) -> list[NDArray[np.unsignedinteger]]:
+    """Compare every entry with each cut; levels before those are of counts of zero."""
+    # Every entry stays at the counts of zero, which come first.
+    levels = [
+        np.full(part.shape, never - len(cuts), np.min_scalar_type(never))
+        for part in parts
+    ]
+    if not cuts:
+        return levels
     staying = _first_ties_that_stay(blocks, cuts)
     start = 0
     for block, level in zip(blocks, in_blocks(levels), strict=True):

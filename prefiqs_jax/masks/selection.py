@@ -64,7 +64,7 @@ tied=1)]
     size = sum(block.size for block in blocks)
     if size <= SORTED_WHOLE:
         ordered = np.sort(np.concatenate(blocks))
-        return [_cut(ordered, count) for count in counts]
+        return [cut_sorted(ordered, count) for count in counts]
     edges = _edges(np.concatenate([b[::STRIDE] for b in blocks]), size, counts)
     below = [0, *_totals(blocks, edges, np.less), size]
     bounds = [None, *edges, None]
@@ -78,7 +78,7 @@ tied=1)]
     needed = {i for i, rank in zip(held, ranks, strict=True) if rank > tied[i]}
     inside = _insides(blocks, {i: (bounds[i], bounds[i + 1]) for i in needed})
     return [
-        _cut(inside[i], rank - tied[i])
+        cut_sorted(inside[i], rank - tied[i])
         if rank > tied[i]
         else Cut(bounds[i], rank, tied[i])
         for i, rank in zip(held, ranks, strict=True)
@@ -124,7 +124,8 @@ def _inside(block: NDArray, low: Any, high: Any) -> NDArray:
     return block[above]
 
 
-def _cut(ordered: NDArray, count: int) -> Cut:
+def cut_sorted(ordered: NDArray, count: int) -> Cut:
+    """Find the cut that drops the ``count`` lowest entries, at least one."""
     threshold = ordered[count - 1]
     first = int(np.searchsorted(ordered, threshold, side="left"))
     last = int(np.searchsorted(ordered, threshold, side="right"))

@@ -14,6 +14,8 @@ from prefiqs_jax.plots.face_grid import Face, face_tile, stability_grid
 from prefiqs_jax.plots.image_sheet import image_sheet
 from prefiqs_jax.plots.label_optimisation import optimisation_panels
 from prefiqs_jax.plots.layer_sparsity import layer_sparsity_map
+from prefiqs_jax.plots.mask_curves import mask_curve_panels, mask_curves
+from prefiqs_jax.plots.mask_maps import layer_profiles, overlap_map
 from prefiqs_jax.plots.pauc import pauc_intervals
 from prefiqs_jax.plots.residual import (
     relative_residual_against_sparsity,
@@ -23,6 +25,7 @@ from prefiqs_jax.plots.saving import Drawing, figure_files
 from prefiqs_jax.plots.severity import drift_against_severity
 from prefiqs_jax.plots.shared import note
 from prefiqs_jax.plots.theme import COLUMN_IN, PAGE_IN, theme
+from prefiqs_jax.plots.worst_faces import MissedFace, worst_faces
 
 picture_sheet = image_sheet  # its name of the release before, until release 0.3
 
@@ -31,6 +34,7 @@ __all__ = [
     "PAGE_IN",
     "Drawing",
     "Face",
+    "MissedFace",
     "agreement_panels",
     "alignment_panels",
     "det_panel",
@@ -42,9 +46,13 @@ __all__ = [
     "face_tile",
     "figure_files",
     "image_sheet",
+    "layer_profiles",
     "layer_sparsity_map",
+    "mask_curve_panels",
+    "mask_curves",
     "note",
     "optimisation_panels",
+    "overlap_map",
     "pauc_intervals",
     "picture_sheet",
     "relative_residual_against_sparsity",
@@ -52,4 +60,5 @@ __all__ = [
     "stability_grid",
     "statistic_against_sparsity",
     "theme",
+    "worst_faces",
 ]

@@ -118,7 +118,7 @@ def open_faces(
         name = row["image"]
         if name in changed:
             continue
-        pixels = _open(store, folder, name)
+        pixels = open_image(store, folder, name)
         if pixels is None:
             missing.append(name)
             continue
@@ -154,7 +154,8 @@ def _changed(
     return there & set(found.changed_since(measured))
 
 
-def _open(store: Store, folder: Path, name: str) -> np.ndarray | None:
+def open_image(store: Store, folder: Path, name: str) -> np.ndarray | None:
+    """Open an image of a run, small; None if it cannot be."""
     relative = PurePosixPath(name)
     # A run may come from elsewhere: its names must not lead out of the folder.
     if relative.is_absolute() or ".." in relative.parts:

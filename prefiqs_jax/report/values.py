@@ -71,6 +71,13 @@ def run_values(
         "headings": list(_HEADINGS.values()),
         "lines": _lines(statistics, mask, change),
         "strata": _strata(statistics, strata),
+        **provenance_values(manifest),
+    }
+
+
+def provenance_values(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Gather what ``provenance.html.j2`` shows of ``run.json``."""
+    return {
         "settings": _settings(manifest),
         "sessions": [_session(each) for each in manifest.get("sessions") or []],
         "skipped": manifest.get("skipped") or [],

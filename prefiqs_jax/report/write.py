@@ -97,6 +97,13 @@ def write_report(
         such column, or a file that is not of an earlier report would be replaced.
     """
     manifest = results.read_manifest(run)
+    if len(set(manifest.get("masks") or [])) > 1:
+        message = (
+            f"{run} compares several masks; its page is "
+            f"{Path(run) / 'comparison' / 'comparison.html'}, which the same prefiqs "
+            "compare-masks writes"
+        )
+        raise InputError(message)
     folder = find_folder(manifest, Path(images) if images is not None else None)
     rows = results.read(run)
     if len(rows[["backbone", "mask"]].drop_duplicates()) > 1:

@@ -1,7 +1,7 @@
 """Compare masks on the same images: tables with intervals, from rows alone."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int
@@ -113,9 +113,9 @@ def compare_masks(
 
     _check(rows)
     names = list(dict.fromkeys(rows["mask"]))
-    reference = names[0] if reference is None else reference
-    if reference not in names:
-        message = f"reference {reference} is none of the masks: {', '.join(names)}"
+    against = names[0] if reference is None else reference
+    if against not in names:
+        message = f"reference {against} is none of the masks: {', '.join(names)}"
         raise InputError(message)
     norms = dict(delta_norms or {})
     summary = summarise(rows, level=level, rounding=rounding, on_progress=on_progress)
@@ -123,8 +123,9 @@ def compare_masks(
     images, clusters = _clusters(rows)
     groups = deletion_groups(clusters)
     own, replicates, separated = {}, {}, []
-    for (mask, sparsity), part in derived.groupby(["mask", "sparsity"], sort=False):
-        places = images.get_indexer(part["image"])
+    parts: Any = derived.groupby(["mask", "sparsity"], sort=False)
+    for (mask, sparsity), part in parts:
+        places = images.get_indexer(part["image"].tolist())
         point = (str(mask), float(sparsity))
         own[point] = images_of(part, places)
         replicates[point] = replicate(own[point], groups)
@@ -135,12 +136,12 @@ def compare_masks(
             separated.append(table)
     order = sorted(own, key=lambda point: (names.index(point[0]), point[1]))
     own = {point: own[point] for point in order}
-    matched = differences_matched(replicates, norms, reference, level)
+    matched = differences_matched(replicates, norms, against, level)
     separation = pd.concat(separated, ignore_index=True) if separated else _empty()
     return MaskComparison(
         masks=_masks(derived, summary, separation, norms, order),
-        ranked=_ranked(matched, names, reference),
-        differences=differences_at_sparsity(own, replicates, groups, reference, level),
+        ranked=_ranked(matched, names, against),
+        differences=differences_at_sparsity(own, replicates, groups, against, level),
         matched=matched,
         separation=separation,
         notes=_notes(summary),
@@ -178,7 +179,7 @@ def _clusters(rows: "pd.DataFrame") -> "tuple[pd.Index, Int[np.ndarray, ' images
 
     images = rows.drop_duplicates("image").sort_values("image")
     by = "image"
-    if rows["identity"].notna().all():
+    if np.all(rows["identity"].notna()):
         by = "identity"
     elif "copy_of" in rows:
         by = "copy_of"
@@ -212,7 +213,7 @@ def _masks(
             "delta_norm_relative": norms.get(point, np.nan),
             "images": len(moved),
             "below_rounding": len(part) - len(moved),
-            "clusters": int(found["clusters"].max()),
+            "clusters": max(found["clusters"].tolist()),
             "resampled_by": found["resampled_by"].iloc[0],
             "mean_drift": moved["drift"].mean(),
             "mean_first_order": moved["first_order"].mean(),

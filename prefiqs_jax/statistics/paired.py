@@ -198,7 +198,7 @@ def _moved_in_both(one: Images, other: Images, count: int) -> NDArray[np.bool_] 
     moved = np.zeros((2, count), bool)
     for line, images in zip(moved, (one, other), strict=True):
         line[images.places] = images.moved & np.isfinite(images.log_residual)
-    return None if (moved[0] == moved[1]).all() else moved.all(axis=0)
+    return None if (moved[0] == moved[1]).all() else moved[0] & moved[1]
 
 
 def _change(
@@ -251,5 +251,5 @@ def _family(
     for change, ends in zip(values[0], zip(low, high, strict=True), strict=True):
         above, below = bool(ends[0] > 0), bool(ends[1] < 0)
         better = below if LOWER_IS_BETTER[statistic] else above
-        told = [_told(each, statistic) for each in (change, *ends)]
-        yield *told, above or below, better
+        value, first, last = (_told(each, statistic) for each in (change, *ends))
+        yield value, first, last, above or below, better

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jax
+import numpy as np
 from tqdm import tqdm
 
 from prefiqs_jax.backbones import Backbone
@@ -86,7 +87,7 @@ class SweepOptions:
         Weights of an earlier checkpoint of the network, for movement.
     """
 
-    batch_size: int | None = None
+    batch_size: int | np.integer | None = None
     memory_limit: int | None = None
     precision: Precision = DEFAULT_PRECISION
     devices: int | None = None
@@ -105,7 +106,7 @@ def sweep(
     backbone: Backbone,
     folder: ImageSource,
     mask: NamedMask | MaskFn | Sequence[NamedMask | MaskFn] | NamedDelta,
-    sparsities: Sequence[float],
+    sparsities: Sequence[float] | np.ndarray,
     out: str | os.PathLike[str],
     *,
     options: SweepOptions | None = None,

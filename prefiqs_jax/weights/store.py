@@ -6,6 +6,7 @@ import mmap
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ _DTYPES = {
 _NAMES = {dtype.name: name for name, dtype in _DTYPES.items()}
 
 
-def is_own(metadata: Mapping[str, str]) -> bool:
+def is_own(metadata: Mapping[str, Any]) -> bool:
     """Return whether this package wrote the file that has this metadata."""
     return metadata.get("format") == FORMAT
 
@@ -34,7 +35,7 @@ def is_own(metadata: Mapping[str, str]) -> bool:
 def save(
     path: str | os.PathLike[str],
     tensors: Mapping[str, np.ndarray],
-    metadata: Mapping[str, str],
+    metadata: Mapping[str, Any],
 ) -> None:
     """Write arrays and text about them to a .safetensors file, all or nothing.
 
@@ -83,7 +84,7 @@ def load(path: Path | str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     return arrays, metadata
 
 
-def _header(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
+def _header(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> bytes:
     header: dict[str, object] = {"__metadata__": dict(metadata) | {"format": FORMAT}}
     if not all(isinstance(text, str) for pair in metadata.items() for text in pair):
         message = "metadata of a .safetensors file is text only"

@@ -6,6 +6,8 @@ import pytest
 from prefiqs_jax import masks
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.masks.allocations import find_allocation
+from prefiqs_jax.masks.blocks import BLOCK
+from prefiqs_jax.masks.scores import find_score
 from prefiqs_jax.trees import is_prunable, named_leaves
 
 RNG = np.random.default_rng(0)
@@ -66,6 +68,38 @@ def test_lamp_is_its_definition(sparsity):
         expected = [start + i not in gone for i in range(w.size)]
         assert mask[name].ravel().tolist() == expected
         start += w.size
+
+
+@pytest.mark.parametrize("distinct", [3, 40, 10**9])
+def test_lamp_of_many_weights_is_one_stable_sort(distinct):
+    rng = np.random.default_rng(distinct)
+    sizes = {"a": (BLOCK + 77, 2), "b": (3, 5), "c": (1000, 3)}
+    params = {
+        n: rng.integers(0, distinct, s).astype(np.float32) for n, s in sizes.items()
+    }
+    shares = []
+    for w in params.values():
+        flat = w.ravel().astype(np.float64)
+        order = np.argsort(flat, kind="stable")
+        left = np.cumsum(flat[order][::-1] ** 2)[::-1]  # whole numbers: exact
+        own = np.zeros(flat.size)
+        np.divide(flat[order] ** 2, left, out=left, where=left > 0)
+        own[order] = left
+        shares.append(own)
+    order = np.argsort(np.concatenate(shares), kind="stable")
+    ranks = np.argsort(order)
+    for sparsity in (0.0, 1e-5, 0.3, 0.8, 0.999):
+        keep = masks.lamp(masks.magnitude)(params, sparsity)
+        found = np.concatenate([keep[n].ravel() for n in sizes])
+        assert np.array_equal(found, ranks >= round(sparsity * len(ranks)))
+
+
+def test_lamp_of_whole_filters():
+    w = {"a": np.diag([1.0, 2.0, 3.0, 4.0]), "b": np.diag([5.0, 5.0])}
+    keep = masks.lamp(find_score("l1").make(0))(w, 0.5)
+    # Shares 1/30, 4/29, 9/25, 1 of four weights each, 1/2, 1 of two: 10 of 20 go.
+    assert keep["a"].any(axis=0).tolist() == [False, False, True, True]
+    assert keep["b"].any(axis=0).tolist() == [True, True]
 
 
 def test_lamp_refuses_negative_scores():

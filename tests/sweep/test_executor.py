@@ -11,8 +11,8 @@ from prefiqs_jax import results
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.masks import globally, magnitude
 from prefiqs_jax.masks.packed import pack_masks
+from prefiqs_jax.sweep import batches
 from prefiqs_jax.sweep import executor as executor_module
-from prefiqs_jax.sweep import runner
 from prefiqs_jax.sweep.engine import prepare
 from prefiqs_jax.sweep.executor import Executor
 from prefiqs_jax.sweep.planner import Planner
@@ -59,7 +59,7 @@ def test_a_run_goes_on_in_half_steps(run_sweep, monkeypatch, tmp_path, where):
     whole = results.read(run_sweep("whole"))
     device = Device(most=2, where=where, from_step=1).install(monkeypatch)
     kept = []
-    write = runner.measure_batches.__globals__["write_part"]
+    write = batches.write_part
 
     def noted(out, index, rows, digest):
         kept.append((index, len(device.steps)))

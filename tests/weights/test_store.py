@@ -62,7 +62,7 @@ def test_a_failed_save_leaves_the_old_file_and_no_other(tmp_path, tensors, monke
     with pytest.raises(ValueError, match="float"):
         store.save(path, {"x": np.zeros(1, np.longdouble)}, {})
     with pytest.raises(ValueError, match="text only"):
-        store.save(path, tensors, {"epoch": 3})  # pyright: ignore[reportArgumentType]
+        store.save(path, tensors, {"epoch": 3})
     with pytest.raises(ValueError, match="__metadata__"):
         store.save(path, {"__metadata__": np.zeros(1, np.float32)}, {})
     monkeypatch.setattr(os, "fsync", fail)

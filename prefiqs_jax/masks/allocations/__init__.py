@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 from prefiqs_jax.masks.allocation import Allocation
 from prefiqs_jax.masks.allocations.groups import blocks, blocks_of, channels, filters
-from prefiqs_jax.masks.allocations.joint import globally, lamp, lamp_scores
+from prefiqs_jax.masks.allocations.joint import globally
+from prefiqs_jax.masks.allocations.lamp import lamp
 from prefiqs_jax.masks.allocations.layers import budgets, erk, inner_layers, layerwise
 from prefiqs_jax.masks.allocations.n_m import n_m
 from prefiqs_jax.masks.allocations.outputs import per_output
@@ -53,7 +54,6 @@ __all__ = [
     "globally",
     "inner_layers",
     "lamp",
-    "lamp_scores",
     "layerwise",
     "n_m",
     "per_output",

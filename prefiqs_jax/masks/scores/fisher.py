@@ -18,7 +18,7 @@ def fisher(name: str, weights: NDArray, context: Context) -> NDArray:
     References
     ----------
     Theis et al. (2018). Faster gaze prediction with dense networks and Fisher pruning.
-    arXiv:1801.05787, Equation 7.
+    arXiv:1801.05787: Fisher pruning, here of single weights.
     """
     return np.square(weights) * context.second_moments[name] / 2
 
@@ -28,6 +28,6 @@ ENTRY = ScoreEntry(
     "least second-order changes of the loss, by the Fisher's diagonal, go first",
     lambda _: fisher,
     "w² E[g²] / 2, g the gradient of one calibration image's loss",
-    "Theis et al. (2018), arXiv:1801.05787, Equation 7",
+    "Theis et al. (2018), arXiv:1801.05787",
     "4 forwards an image, one image at a time",
 )

@@ -16,7 +16,8 @@ def obd(name: str, weights: NDArray, context: Context) -> NDArray:
 
     References
     ----------
-    LeCun, Denker and Solla (1990). Optimal brain damage. NeurIPS. Equation 5.
+    LeCun, Denker and Solla (1990). Optimal brain damage. NeurIPS 2. Equation 3, and
+    step 4 of the recipe in Section 2.2.
     """
     return np.square(weights) * context.curvature[name] / 2
 
@@ -26,7 +27,7 @@ ENTRY = ScoreEntry(
     "least second-order changes of the loss, by its curvature, go first",
     lambda _: obd,
     "w² H_kk / 2, H the Hessian of the loss on calibration images",
-    "LeCun et al. (1990), NeurIPS, Equation 5",
+    "LeCun et al. (1990), NeurIPS 2, Equation 3 and Section 2.2",
     "8 forwards an image",
     signed=True,
 )
