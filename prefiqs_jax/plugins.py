@@ -27,8 +27,9 @@ def held_by_files(package: str, name: str) -> list[Any]:
 
     Examples
     --------
-    >>> [entry.name for entry in held_by_files("prefiqs_jax.masks.scores", "ENTRY")]
-    ['magnitude', 'random']
+    >>> found = held_by_files("prefiqs_jax.masks.scores", "ENTRY")
+    >>> {"magnitude", "random"} <= {entry.name for entry in found}
+    True
     """
     found = pkgutil.iter_modules(importlib.import_module(package).__path__)
     modules = [importlib.import_module(f"{package}.{module.name}") for module in found]

@@ -222,6 +222,8 @@ def provenance_record(backbone: Backbone) -> dict[str, Any]:
     """
     fields: dict[str, Any] = dataclasses.asdict(backbone.provenance)
     loaded = fields.pop("weights_sha256")
+    if not fields["program_sha256"]:
+        fields.pop("program_sha256")
     changed = weights_digest(backbone) != loaded if loaded else None
     return {
         **fields,

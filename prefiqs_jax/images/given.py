@@ -115,7 +115,7 @@ def _of_files(paths: Sequence[Path], identity_level: int | None) -> ImageFolder:
     return ImageFolder(root, tuple(names), identities, source, (), is_whole=False)
 
 
-def _in_memory(images: Mapping[str, Any]) -> ImageFolder:
+def _in_memory(images: Mapping[Any, Any]) -> ImageFolder:
     if not images:
         message = "there is no image; give at least one"
         raise InputError(message)

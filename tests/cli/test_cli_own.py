@@ -122,6 +122,18 @@ def test_its_weights(place, capsys):
     assert "none.npz does not exist" in one_line(capsys)
 
 
+@pytest.mark.slow
+def test_comparison_of_masks(place):
+    words = ["--backbone", "my_model.py:build", "--images", "faces", "--quiet"]
+    masks = ["--masks", "global/magnitude,output/wanda", "--sparsities", "0.3,0.5"]
+    assert main(["compare-masks", *words, *masks, "--out", "both"]) == 0
+    rows = results.read("both")
+    assert sweep("--mask", "output/wanda", out="wanda") == 0
+    mine = rows.loc[rows["mask"] == "output/wanda"].reset_index(drop=True)
+    np.testing.assert_allclose(mine["drift"], results.read("wanda")["drift"], atol=1e-6)
+    assert "mine" in (place / "both/comparison/comparison.html").read_text("utf-8")
+
+
 @pytest.mark.parametrize("command", ["score", "check", "edc"])
 def test_the_other_commands(place, capsys, command):
     words = {
