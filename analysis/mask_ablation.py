@@ -264,11 +264,11 @@ def finding(table: "pd.DataFrame") -> str:
         return said + f". No sparsity has a mean drift of {TOLD:g} with magnitude."
     missed = _range(magnitude["value"], magnitude["low"], magnitude["high"], ".0%")
     ranked = _range(severity["value"], severity["low"], severity["high"])
+    differ = _differing(own, "less", "more", 100, "+.0f", " points")
     return said + (
         f". At one mean drift, {TOLD:g}, it misses {missed} with magnitude, "
-        f"{_differing(own, 'less', 'more', '+.0%')}; and the drift's Spearman "
-        f"correlation with severity is {ranked}, "
-        f"{_differing(rank, 'lower', 'higher', '+.2f')}."
+        f"{differ}; and the drift's Spearman correlation with severity is {ranked}, "
+        f"{_differing(rank, 'lower', 'higher', 1, '+.2f')}."
     )
 
 
@@ -295,7 +295,14 @@ def _range(value: float, low: float, high: float, form: str = ".2g") -> str:
     return f"{value:{form}} [{low:{form}}, {high:{form}}]"
 
 
-def _differing(lines: "pd.DataFrame", below: str, above: str, form: str) -> str:
+def _differing(
+    lines: "pd.DataFrame",
+    below: str,
+    above: str,
+    times: float,
+    form: str,
+    unit: str = "",
+) -> str:
     """Name the masks whose difference to magnitude excludes 0, and those unknown."""
     parts = []
     for word, chosen in (
@@ -304,8 +311,11 @@ def _differing(lines: "pd.DataFrame", below: str, above: str, form: str) -> str:
     ):
         marked = lines.loc[chosen].sort_values("difference").to_dict("records")
         if marked:
-            each = ", ".join(f"{r['mask']} ({r['difference']:{form}})" for r in marked)
-            parts.append(f"{word} with {each}")
+            each = [
+                f"{row['mask']} ({times * row['difference']:{form}}{unit})"
+                for row in marked
+            ]
+            parts.append(f"{word} with {', '.join(each)}")
     unknown = lines.loc[lines["difference_low"].isna(), "mask"].tolist()
     said = " and ".join(parts) or "and no other can be told from it"
     return said + (f" (not known of {', '.join(unknown)})" if unknown else "")

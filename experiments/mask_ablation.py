@@ -36,7 +36,7 @@ MASKS = (
     "global/contribution",
     "global/inverse-contribution",
 )
-# Random masks, filters and the inverse break below 0.01, magnitude above 0.2.
+# From where random masks break to beyond where magnitude does.
 SPARSITIES = "0.001,0.01,0.03,0.1,0.2,0.4,0.7"
 
 
