@@ -84,7 +84,7 @@ def from_function(
     preprocessing = Preprocessing(height, width).with_pixels(pixels)
     image = jax.ShapeDtypeStruct((2, height, width, 3), jnp.float32)
 
-    def traced(params: Params, images: Array) -> Any:
+    def traced(params: Params, images: Any) -> Any:
         # A new function: of a known one JAX would give the program that it remembers,
         # although a global variable in it has changed.
         return apply_fn(params, images)
@@ -144,7 +144,7 @@ def from_nnx(
     """
     graph, params, rest = nnx.split(module, nnx.Param, ...)
 
-    def apply_fn(params: Params, images: Array) -> Array:
+    def apply_fn(params: Params, images: Any) -> Array:
         built = nnx.merge(graph, nnx.State(params), rest)
         built.eval()
         return built(images)
@@ -191,7 +191,7 @@ def from_linen(
         raise InputError(message)
     rest = {kind: held for kind, held in variables.items() if kind != "params"}
 
-    def apply_fn(params: Params, images: Array) -> Array:
+    def apply_fn(params: Params, images: Any) -> Array:
         return module.apply({"params": params, **rest}, images, **arguments)
 
     return from_function(
@@ -249,7 +249,7 @@ def from_equinox(
     # A state that was written to is spent: each call is given its own.
     held, structure = jax.tree.flatten(state)
 
-    def apply_fn(params: Params, images: Array) -> Array:
+    def apply_fn(params: Params, images: Any) -> Array:
         network = eqx.combine(params, rest)
 
         def one(image: Array) -> Array:
