@@ -46,8 +46,9 @@ class ApplyFn(Protocol):
         ...
 
 
-Score: TypeAlias = Callable[[str, Any], Any]
-"""``(leaf name, weights) -> scores``, broadcastable; the lowest go first."""
+Score: TypeAlias = Callable[[str, Any], Any] | Callable[[str, Any, Any], Any]
+"""``(leaf name, weights) -> scores``, broadcastable, or ``(leaf name, weights, context)
+-> scores`` where it needs data; the lowest go first."""
 
 Prunable: TypeAlias = Callable[[str, Any], bool]
 """``(leaf name, weights) -> bool``: may this leaf be pruned?"""

@@ -64,7 +64,7 @@ def summarise_levels(measured: "pd.DataFrame") -> "pd.DataFrame":
         low = high = np.full(len(means), np.nan)
         if count >= FEWEST_FOR_INTERVAL:
             without = (count * means - values.T) / (count - 1)
-            low, high = jackknife_interval(means, without)
+            low, high = map(np.asarray, jackknife_interval(means, without))
         rises = np.concatenate([[True], np.diff(means) > 0])
         for place, severity in enumerate(wide.sort_index().index):
             found = (means[place], low[place], high[place], bool(rises[place]))

@@ -6,7 +6,7 @@ float32, in which their squares are not zero.
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,8 @@ from prefiqs_jax.masks.inputs import wide
 from prefiqs_jax.masks.losses import Loss
 from prefiqs_jax.sensitivity import embed
 from prefiqs_jax.types import ApplyFn, Params
+
+_Both: TypeAlias = tuple[Params, Params]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,10 +103,9 @@ def gradient_moments(
     stream: Stream, params: Params, loss: Loss
 ) -> tuple[Params, Params]:
     """Compute mean square and mean absolute value of per-example gradients."""
-    Carry = tuple[Params, Params]
 
-    def step(params: Params, x: Array, indices: Array, weights: Array) -> Carry:
-        def one(carry: Carry, each: tuple[Array, Array, Array]) -> tuple[Carry, None]:
+    def step(params: Params, x: Array, indices: Array, weights: Array) -> _Both:
+        def one(carry: _Both, each: tuple[Array, Array, Array]) -> tuple[_Both, None]:
             image, index, own = (value[None] for value in each)
             slope = jax.grad(_weighted(stream, loss, image, index, own))(params)
             slope = jax.tree.map(wide, slope)

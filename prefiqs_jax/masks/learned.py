@@ -7,7 +7,7 @@ out is a score like any other, and a hard mask of exact count.
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -26,14 +26,15 @@ from prefiqs_jax.trees import is_prunable, map_named, named_leaves
 from prefiqs_jax.types import ApplyFn, Params, Prunable, Score
 
 
-class Moved(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Moved:
     """What a mask does to a batch of images; a goal makes one number of it."""
 
-    drift: Array
+    drift: Any
     """‖z(θ + δ) - z(θ)‖, shape (batch,)."""
-    first_order: Array
+    first_order: Any
     """‖J_θ z · δ‖, shape (batch,)."""
-    residual: Array
+    residual: Any
     """‖z(θ + δ) - z(θ) - J_θ z · δ‖, shape (batch,)."""
     index: Array
     """Which of the training images they are, shape (batch,)."""

@@ -107,7 +107,7 @@ def pack_masks(
     InputError
         If a sparsity is outside [0, 1) or a mask does not fit the parameters.
     """
-    name = name or getattr(mask_fn, "__name__", type(mask_fn).__name__)
+    name = str(name or getattr(mask_fn, "__name__", type(mask_fn).__name__))
     for sparsity in sparsities:
         check_sparsity(sparsity)
     leaves = named_leaves(params)
@@ -244,9 +244,10 @@ def _join_bits(planes: Sequence[tuple[NDArray | None, int]]) -> NDArray | None:
     joined = np.zeros((-(-total // 8), *known[0].shape[1:]), np.uint8)
     place = 0
     for plane, count in planes:
-        for index in range(count if plane is not None else 0):
-            bit = plane[index // 8] >> np.uint8(index % 8) & np.uint8(1)
-            joined[(place + index) // 8] |= bit << np.uint8((place + index) % 8)
+        for index in range(count):
+            if plane is not None:
+                bit = plane[index // 8] >> np.uint8(index % 8) & np.uint8(1)
+                joined[(place + index) // 8] |= bit << np.uint8((place + index) % 8)
         place += count
     return joined
 
