@@ -92,7 +92,9 @@ def test_bad_input():
     with pytest.raises(InputError, match="above 0"):
         masks.learn_mask(apply_fn, params, images, 0.0, masks.least_drift)
     with pytest.raises(InputError, match="the goal is nan after 0 steps"):
-        masks.learn_mask(apply_fn, params, images, 0.5, lambda moved: jnp.nan)
+        masks.learn_mask(
+            apply_fn, params, images, 0.5, lambda moved: moved.drift.sum() * jnp.nan
+        )
     learned = masks.learn_mask(
         apply_fn, params, images, 0.5, masks.least_drift, steps=1
     )

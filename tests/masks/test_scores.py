@@ -1,5 +1,7 @@
 """Scores against closed forms, and against derivatives taken another way."""
 
+from typing import Any
+
 import jax
 import jax.flatten_util
 import jax.numpy as jnp
@@ -29,7 +31,7 @@ def raw_loss(weights):
 
 
 def score(name, context, params=LINEAR):
-    function = find_score(name).make(0)
+    function: Any = find_score(name).make(0)
     bound = context.bind(params)
     return {
         n: np.asarray(function(n, np.asarray(w), bound))
