@@ -11,6 +11,7 @@ from jax import Array
 from numpy.typing import ArrayLike, NDArray
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.execution.compilation import compiler_options
 from prefiqs_jax.masks.derivatives import (
     Stream,
     dense_embeddings,
@@ -182,7 +183,8 @@ class Context:
         models. ICLR. arXiv:2306.11695, Equation 1.
         """
         params = self._params()
-        step = jax.jit(functools.partial(input_squares, self.apply_fn))
+        squares = functools.partial(input_squares, self.apply_fn)
+        step = jax.jit(squares, compiler_options=compiler_options())
         total: list[Any] | None = None
         size = self._stream.batch_size
         with highest():

@@ -14,6 +14,7 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
+from prefiqs_jax.execution.compilation import compiler_options
 from prefiqs_jax.masks.inputs import wide
 from prefiqs_jax.masks.losses import Loss
 from prefiqs_jax.sensitivity import embed
@@ -58,7 +59,7 @@ class Stream:
 
         Padding of the last batch has weight 0.
         """
-        compiled = jax.jit(step)
+        compiled = jax.jit(step, compiler_options=compiler_options())
         total = None
         with highest():
             for indices, weights in self.batches():
@@ -81,7 +82,9 @@ def highest() -> Any:
 
 def dense_embeddings(stream: Stream, params: Params) -> NDArray:
     """Compute the unit embeddings of all images, shape (count, dim)."""
-    step = jax.jit(lambda p, x: embed(stream.apply_fn, p, x))
+    step = jax.jit(
+        lambda p, x: embed(stream.apply_fn, p, x), compiler_options=compiler_options()
+    )
     with highest():
         parts = [
             np.asarray(step(params, stream.images[indices]))[weights > 0]
