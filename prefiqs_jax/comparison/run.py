@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,7 +32,7 @@ from prefiqs_jax.outputs import write_outputs
 from prefiqs_jax.plots import MissedFace
 from prefiqs_jax.report.faces import open_image
 from prefiqs_jax.report.page import page_files
-from prefiqs_jax.report.rounded import rounding_of
+from prefiqs_jax.report.rounded import rounding_of, setting_of
 from prefiqs_jax.statistics import compare_masks
 from prefiqs_jax.sweep import SweepOptions, sweep
 
@@ -101,7 +102,8 @@ def compare(
         message = f"reference {reference} is none of the masks: {', '.join(names)}"
         raise InputError(message)
     sweep(backbone, folder, list(masks), sparsities, out, options=options)
-    return _write(backbone, folder, Path(out), reference, options)
+    needy = [mask.name for mask in masks if mask.needs_data]
+    return _write(backbone, folder, Path(out), reference, needy, options)
 
 
 def _write(
@@ -109,6 +111,7 @@ def _write(
     folder: ImageFolder,
     out: Path,
     reference: str,
+    needy: Sequence[str],
     options: SweepOptions,
 ) -> Path:
     """Compare the rows of a run, and write tables, figures and page."""
@@ -154,13 +157,28 @@ def _write(
         tables,
         reference,
         images_expected=len(folder.names) - skipped,
-        notes=[*found.notes, *([areas.note + "."] if areas.note else [])],
+        notes=[
+            *found.notes,
+            *([areas.note + "."] if areas.note else []),
+            *_in_sample(manifest, needy),
+        ],
     )
     with plots.theme():
         drawings = draw_figures(tables, _faces(tables["worst"], folder), areas.note)
         files = page_files(PAGE, values, tables, drawings, float_format=FLOAT_FORMAT)
     write_outputs(out / FOLDER, files, all_of_it=True)
     return out / FOLDER / PAGE
+
+
+def _in_sample(manifest: Mapping[str, Any], needy: Sequence[str]) -> list[str]:
+    """Say which masks were made from the very images that they are judged on."""
+    calibration = setting_of(dict(manifest), "calibration")
+    if not calibration or calibration["source"] == "given":
+        return []
+    return [
+        f"In-sample: {', '.join(needy)} were calibrated on {calibration['images']} of "
+        "the images compared, which flatters them; give others by --calibration."
+    ]
 
 
 def _embed(

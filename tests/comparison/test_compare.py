@@ -293,3 +293,11 @@ def test_no_errors_tell_nothing():
     assert "pAUC cannot tell: 0 of 450 mated comparisons fail" in found.note
     assert found.table["tells"].tolist() == [False, False]
     assert np.isnan(found.table["low"].to_numpy(float)).all()
+
+
+def test_masks_made_from_the_images_compared_are_told(run, faces):
+    told = "In-sample: global/wanda were calibrated on 12 of the images compared"
+    masks = "global/magnitude,global/wanda"
+    assert told in (run(masks=masks) / "comparison.html").read_text()
+    others = run("others", masks=masks, calibration=faces.take(range(4)))
+    assert "In-sample" not in (others / "comparison.html").read_text()
