@@ -9,11 +9,6 @@ import json
 import sys
 import time
 
-import typechecked
-
-# As in the tests: a run tells networks apart by the functions that they are made of.
-typechecked.install()
-
 from toy import toy_backbone
 
 from prefiqs_jax.errors import InputError

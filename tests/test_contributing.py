@@ -99,7 +99,7 @@ ADDITIONS = {
         {},
         ["tests/masks/test_contract.py", "-k=largest"],
         "from prefiqs_jax.cli import main; main(['masks'])",
-        "global/largest",
+        "largest absolute values go first",
     ),
     "backbone": Addition(
         4,

@@ -12,8 +12,10 @@ from numpy.typing import ArrayLike
 
 ROOMS = ("trees", "sensitivity", "masks", "images", "benchmarks", "inputcheck")
 ROOMS += ("plots", "report", "demo", "cli", "statistics", "fiqa")
-ROOMS += ("results", "scorefiles", "evaluation", "backbones", "weights", "execution")
+ROOMS += ("results", "scorefiles", "evaluation", "weights", "execution")
 ROOMS += ("quality", "sweep")
+# Not backbones: a run tells networks apart by the functions that they are made of, and
+# a checked one is another in every process.
 CHECKED = [f"prefiqs_jax.{room}" for room in ROOMS]
 """Where a test gives a bad type on purpose, the annotation says that it is accepted."""
 

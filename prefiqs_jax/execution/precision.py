@@ -11,7 +11,6 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import jax
 import jax.numpy as jnp
-from jax import Array
 from jax.extend import core
 
 from prefiqs_jax.errors import InputError
@@ -70,7 +69,7 @@ def at_precision(apply_fn: ApplyFn, precision: Precision) -> ApplyFn:
         raise InputError(message)
     traced = _rounding(apply_fn) if precision == "fast" else apply_fn
 
-    def at_this_precision(params: Params, images: Any) -> Array:
+    def at_this_precision(params: Params, images: Any) -> Any:
         # Read while tracing, by the rules of derivatives, too.
         with jax.default_matmul_precision("high" if precision == "high" else "highest"):
             return traced(params, images)
@@ -81,7 +80,7 @@ def at_precision(apply_fn: ApplyFn, precision: Precision) -> ApplyFn:
 def _rounding(apply_fn: ApplyFn) -> ApplyFn:
     """Round the factors of all products of a function, by running its jaxpr."""
 
-    def rounded(params: Params, images: Any) -> Array:
+    def rounded(params: Params, images: Any) -> Any:
         program, result = jax.make_jaxpr(apply_fn, return_shape=True)(params, images)
         leaves = jax.tree.leaves((params, images))
         found = _run(program.jaxpr, program.consts, leaves)
