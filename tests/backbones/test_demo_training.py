@@ -139,6 +139,7 @@ def test_statistics_move_in_training_only(training):
     assert np.abs(raw[:3] - halves).max() > 0.01
 
 
+@pytest.mark.slow
 def test_training_and_loading_agree_on_names(training):
     network, plan = training.trainable(build, 0), blueprint(build)
     tensors = training.tensors_of(network.params, network.statistics)
@@ -223,6 +224,7 @@ def tiny(script, training):
     return run
 
 
+@pytest.mark.slow
 def test_a_tiny_training_learns_and_repeats(tiny):
     losses, state = tiny()
     assert np.mean(losses[-3:]) < 0.5 * losses[0]

@@ -19,6 +19,8 @@ from prefiqs_jax.report import write_report
 from prefiqs_jax.statistics import compare_masks
 from prefiqs_jax.sweep import SweepOptions, batches
 
+pytestmark = pytest.mark.slow
+
 MASKS = "global/magnitude,layerwise/magnitude,2:4/magnitude,global/random"
 SPARSITIES = [0.2, 0.5]
 

@@ -12,6 +12,8 @@ from prefiqs_jax.evaluation import EvaluationOptions, Verifier, evaluate
 from prefiqs_jax.masks import mask_named
 from prefiqs_jax.sweep import sweep_arrays
 
+pytestmark = pytest.mark.slow
+
 SIZE = 14
 
 

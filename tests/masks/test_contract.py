@@ -46,9 +46,12 @@ def all_masks():
             if not makes_sense(allocation, name):
                 continue
             mask = allocation(SCORES[name].make(3))
+            # Derivatives are compiled once for all allocations, in every process.
+            slow = mask.needs_data and name != "wanda"
             yield pytest.param(
                 dataclasses.replace(mask, context=context),
                 id=f"{allocation.name}/{name}",
+                marks=[pytest.mark.slow] if slow else [],
             )
         if makes_sense(allocation, "l1"):
             yield pytest.param(allocation(filter_norm), id=f"{allocation.name}/own")

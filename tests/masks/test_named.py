@@ -15,6 +15,7 @@ CONTEXT = Context(
 )
 
 
+@pytest.mark.slow
 def test_every_listed_mask_exists():
     assert set(mask_names()) >= {
         "global/magnitude",

@@ -189,6 +189,7 @@ def dense_hessian(default_loss):
     return jax.grad(mean)(flat), jax.hessian(mean)(flat), back
 
 
+@pytest.mark.slow
 def test_obd_and_grasp_are_of_the_dense_hessian(default_loss):
     gradient, hessian, back = dense_hessian(default_loss)
     many = Context(linear, INPUTS, 0, probes=20_000)

@@ -13,6 +13,8 @@ from prefiqs_jax.images import as_folder
 from prefiqs_jax.masks import Context, mask_named
 from prefiqs_jax.quality import make_scorers, score, score_images
 
+pytestmark = pytest.mark.slow
+
 RGB = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), np.uint8)
 OTHERS = np.random.default_rng(1).integers(0, 256, (4, 8, 8, 3), np.uint8)
 NAMES = [f"{i}.png" for i in range(6)]

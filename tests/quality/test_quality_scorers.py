@@ -81,6 +81,7 @@ def test_pruning_scores(methods, toy_images):
         np.testing.assert_allclose(quality, expected[name], rtol=2e-5, err_msg=name)
 
 
+@pytest.mark.slow
 def test_another_mask(toy_images):
     backbone, mask = toy_backbone(), layerwise(magnitude)
     found = scores(backbone, ["prefiqs"], toy_images, mask=mask)

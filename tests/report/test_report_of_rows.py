@@ -16,6 +16,8 @@ from prefiqs_jax.report.finding import finding
 from prefiqs_jax.statistics import summarise
 from prefiqs_jax.sweep import SweepOptions, sweep
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = SweepOptions(batch_size=8, progress=False, tune="never")
 RGB = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), np.uint8)
 CURVES = {

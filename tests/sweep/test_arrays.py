@@ -25,6 +25,8 @@ from prefiqs_jax.sensitivity import drift, embedding_jvp
 from prefiqs_jax.sweep import SweepOptions, measure_images, sweep, sweep_arrays
 from prefiqs_jax.trees import map_named
 
+pytestmark = pytest.mark.slow
+
 NUMBERS = ["first_order", "drift", "cosine", "residual", "quality"]
 SPARSITIES = [0.1, 0.3, 0.5]
 OPTIONS = SweepOptions(batch_size=4, progress=False, tune="never")
