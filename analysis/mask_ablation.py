@@ -67,8 +67,8 @@ def curves(rows: "pd.DataFrame") -> Curves:
     Parameters
     ----------
     rows
-        Of one network and mask, with the columns of a run, and severity: 0 for clean
-        images, above for degraded copies.
+        Rows of one network and mask, with the columns of a run, and severity: 0 for
+        clean images, above for degraded copies.
 
     Returns
     -------

@@ -179,7 +179,7 @@ def from_linen(
     input_shape, name, pixels
         As in :func:`from_function`; the name is by default the class's.
     **arguments
-        Of the module's call, such as ``train=False``.
+        Passed to the module's call, such as ``train=False``.
 
     Raises
     ------

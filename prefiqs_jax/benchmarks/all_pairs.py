@@ -65,7 +65,7 @@ def benchmark_of(
     identities
         The person in each, in the same order; None where unknown: left out.
     name
-        Of the benchmark.
+        Name of the benchmark.
 
     Raises
     ------

@@ -172,7 +172,7 @@ class Context:
     def input_norms(self) -> Mapping[str, NDArray]:
         """Norm of the inputs that each weight meets, over all images and places.
 
-        Of a dense layer ‖X_j‖₂, the norm of input feature j; of a convolution the same
+        In a dense layer ‖X_j‖₂, the norm of input feature j; in a convolution the same
         at each place of the filter, so that padding counts as the zeros that it is.
         Shaped as the weights. Leaves that are in no product, or behind a loop, have
         none.
@@ -314,7 +314,7 @@ class Context:
         Parameters
         ----------
         name
-            Of the leaf.
+            Name of the leaf.
         last
             Its last axis: the outputs, as in Flax, where the program does not tell.
         """

@@ -36,7 +36,7 @@ class Stream:
     batch_size
         Images at once.
     key
-        Of random probes.
+        Key of the random probes.
     probes
         How many are drawn, for each image or batch.
     """

@@ -142,7 +142,7 @@ def learn_mask(
     goal
         :func:`least_drift`, :func:`best_agreement`, :func:`separation`, or your own.
     steps
-        Of the optimiser.
+        Number of updates of the scores.
     optimiser
         Of optax; default Adam with rate 0.003. Scores start as ranks from 0 to 1.
     start

@@ -29,7 +29,7 @@ def write_rows_report(
     Parameters
     ----------
     rows
-        Of one network and mask, as :func:`prefiqs_jax.sweep_arrays` and
+        Rows of one network and mask, as :func:`prefiqs_jax.sweep_arrays` and
         :func:`prefiqs_jax.results.read` give them; further columns may be strata.
     out
         Folder for them: new, empty, or of an earlier report.

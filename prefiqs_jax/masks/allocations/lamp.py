@@ -57,7 +57,7 @@ def counts_below(shares: Sequence[NDArray[np.float64]], count: int) -> list[int]
     Parameters
     ----------
     shares
-        Of each layer, ascending, at least 0.
+        LAMP scores of each layer, ascending, at least 0.
     count
         How many of the lowest go in all; of equal ones an earlier layer's go first.
 
