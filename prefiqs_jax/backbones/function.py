@@ -71,7 +71,8 @@ def from_function(
     --------
     >>> def apply_fn(params, images):
     ...     return images.reshape(len(images), -1) @ params["fc"]
-    >>> from_function(apply_fn, {"fc": jnp.ones((12, 4))}, (2, 2, 3)).embedding_dim
+    >>> weights = {"fc": jnp.ones((12, 4), jnp.float32)}
+    >>> from_function(apply_fn, weights, (2, 2, 3)).embedding_dim
     4
     """
     if len(input_shape) != 3 or min(input_shape) < 1 or input_shape[2] != 3:

@@ -38,7 +38,8 @@ def d_prime(
     counts as often as the cluster is drawn, a non-mated one of i and j counts w_i · w_j
     times, as in :func:`prefiqs_jax.fiqa.edc_intervals`.
 
-    >>> sums = moments(np.array([0, 0, 1]), np.array([0, 1, 1]), np.array([3, 1, 5]), 2)
+    >>> similarity = np.array([0.3, 0.1, 0.5])
+    >>> sums = moments(np.array([0, 0, 1]), np.array([0, 1, 1]), similarity, 2)
     >>> d_prime(sums, np.ones((1, 2)))
     array([4.24264069])
     """

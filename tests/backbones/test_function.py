@@ -409,8 +409,6 @@ import jax.numpy as jnp
 import numpy as np
 import prefiqs_jax
 
-pytestmark = pytest.mark.slow
-
 @jax.custom_jvp
 def double(x):
     return 2 * x

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -343,13 +344,14 @@ def test_two_at_once(given):
 @pytest.mark.parametrize("way", ["table"], indirect=True)
 def test_after_a_kill_before_the_first_crop(given, tmp_path, monkeypatch):
     for kills in range(4):
-        replace, calls = os.replace, []
+        replace, calls, lock = os.replace, [], threading.Lock()
 
-        def killed(*names, kills=kills, replace=replace, calls=calls):
-            if len(calls) == kills:
-                raise KeyboardInterrupt
-            calls.append(names)
-            replace(*names)
+        def killed(*names, kills=kills, replace=replace, calls=calls, lock=lock):
+            with lock:
+                if len(calls) == kills:
+                    raise KeyboardInterrupt
+                calls.append(names)
+                replace(*names)
 
         monkeypatch.setattr("os.replace", killed)
         with pytest.raises(KeyboardInterrupt):
@@ -365,12 +367,13 @@ def test_after_a_kill_before_the_first_crop(given, tmp_path, monkeypatch):
 
 def test_after_a_kill_in_the_middle(given, tmp_path, monkeypatch):
     """Crops are there, and nothing tells of them but their own stamps."""
-    replace = os.replace
+    replace, lock = os.replace, threading.Lock()
 
     def killed(old, new):
-        if Path(new).suffix == ".png" and len(list(given[1].rglob("*.png"))) == 2:
-            raise KeyboardInterrupt
-        replace(old, new)
+        with lock:  # crops are written by several threads
+            if Path(new).suffix == ".png" and len(list(given[1].rglob("*.png"))) == 2:
+                raise KeyboardInterrupt
+            replace(old, new)
 
     monkeypatch.setattr("os.replace", killed)
     with pytest.raises(KeyboardInterrupt):
