@@ -13,9 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.extend import core
 
-from prefiqs_jax.execution.jaxprs import PLAIN, run_equation
+from prefiqs_jax.execution.jaxprs import interpret
 from prefiqs_jax.types import ApplyFn, Params
 
 # What only moves entries about, or changes their type.
@@ -63,7 +62,11 @@ class View(NamedTuple):
 
 
 class _Tracer:
-    """Evaluate a jaxpr, and note every product of a leaf with what comes of images."""
+    """Note every product of a leaf with what comes of images.
+
+    The note of a value is its :class:`View`, if it is a leaf; _IMAGES, if it comes of
+    images; or None.
+    """
 
     def __init__(self, count: int):
         self.uses: list[list[Use]] = [[] for _ in range(count)]
@@ -71,110 +74,58 @@ class _Tracer:
         self.lost: dict[int, str] = {}
         """Leaf to the operation behind which its weights could not be followed."""
 
-    def run(
+    def __call__(
+        self, equation: Any, values: list[Any], notes: list[Any], run: Any
+    ) -> tuple[list[Any], list[Any]]:
+        """Run one equation, a :class:`~prefiqs_jax.execution.jaxprs.Rule`."""
+        out = run(values)
+        depends = _IMAGES if _IMAGES in notes else None
+        tracked = [i for i, note in enumerate(notes) if isinstance(note, View)]
+        seen = self._seen(equation, values, notes, tracked, run)
+        if seen is None:
+            for place in tracked:
+                self.lost.setdefault(notes[place].leaf, equation.primitive.name)
+            seen = depends
+        return out, [seen] * len(out)
+
+    def _seen(
         self,
-        jaxpr: Any,
-        consts: Sequence[Any],
-        args: Sequence[Any],
-        views: Sequence[View | None],
-        of_images: Sequence[bool],
-    ) -> tuple[list[Any], list[View | None], list[bool]]:
-        """Evaluate one jaxpr; ``views`` and ``of_images`` describe its arguments."""
-        value: dict[Any, Any] = {}
-        view: dict[Any, View | None] = {}
-        moving: dict[Any, bool] = {}
-
-        def put(variables: Sequence[Any], *described: Sequence[Any]) -> None:
-            for var, v, seen, moves in zip(variables, *described, strict=True):
-                value[var], view[var], moving[var] = v, seen, moves
-
-        def get(atom: Any) -> tuple[Any, View | None, bool]:
-            if isinstance(atom, core.Literal):
-                return atom.val, None, False
-            return value[atom], view[atom], moving[atom]
-
-        none = [None] * len(consts)
-        put(jaxpr.constvars, consts, none, [False] * len(consts))
-        put(jaxpr.invars, args, views, of_images)
-        for equation in jaxpr.eqns:
-            read = [get(atom) for atom in equation.invars]
-            put(
-                equation.outvars,
-                *self._equation(equation, jaxpr, *zip(*read, strict=True)),
-            )
-        found = [get(atom) for atom in jaxpr.outvars]
-        return tuple(map(list, zip(*found, strict=True))) if found else ([], [], [])  # type: ignore[return-value]
-
-    def _equation(
-        self, equation: Any, jaxpr: Any, values: Any, views: Any, of_images: Any
-    ) -> tuple[list[Any], list[View | None], list[bool]]:
-        name = equation.primitive.name
-        if name in PLAIN_CALLS and any(views):
-            inner = self._called(equation)
-            if inner is not None:
-                body, consts = inner
-                plain = PLAIN.get(equation.params.get("name", ""))
-                if plain is not None:
-                    closed = jax.make_jaxpr(plain)(*values)
-                    body, consts = closed.jaxpr, closed.consts
-                return self.run(body, consts, values, views, of_images)
-        out = run_equation(equation, values, jaxpr)
-        depends = any(of_images)
-        seen: list[View | None] = [None] * len(out)
-        tracked = [i for i, each in enumerate(views) if each is not None]
-        if not tracked:
-            return out, seen, [depends] * len(out)
-        if len(tracked) == 1 and not of_images[tracked[0]]:
-            place = tracked[0]
-            known = views[place]
-            others = [i for i in range(len(values)) if i != place]
-            if name in _MOVES and place == 0 and not any(of_images[i] for i in others):
-                rest = values[1:]
-                seen = [known.then(_step(equation, jaxpr, rest))]
-                return out, seen, [False]
-            if name in ("mul", "div") and not depends and (name, place) != ("div", 1):
-                factor = values[1 - place]
-                if name == "div":
-                    factor = 1 / factor
-                seen = [known.times(factor)]
-                return out, seen, [False]
-            if depends and name in _PRODUCTS and not of_images[place]:
-                found = _PRODUCTS[name](equation, values, place)
-                if found is not None:
-                    squares, outputs, inputs = found
-                    self.uses[known.leaf].append(Use(squares, known, outputs, inputs))
-                    if known.leaf not in self.order:
-                        self.order.append(known.leaf)
-                    return out, seen, [True] * len(out)
-        for place in tracked:
-            self.lost.setdefault(views[place].leaf, name)
-        return out, seen, [depends] * len(out)
-
-    def _called(self, equation: Any) -> tuple[Any, Sequence[Any]] | None:
-        """Find the body of a call that takes its arguments as they are."""
-        for key in ("jaxpr", "call_jaxpr", "fun_jaxpr"):
-            inner = equation.params.get(key)
-            if inner is None:
-                continue
-            jaxpr = getattr(inner, "jaxpr", inner)
-            if len(jaxpr.invars) == len(equation.invars):
-                return jaxpr, getattr(inner, "consts", ())
+        equation: Any,
+        values: list[Any],
+        notes: list[Any],
+        tracked: list[int],
+        run: Any,
+    ) -> Any:
+        """Note what comes of the leaves; None if nothing is known of it."""
+        name, depends = equation.primitive.name, _IMAGES in notes
+        if len(tracked) != 1:
+            return None
+        (place,) = tracked
+        known = notes[place]
+        if name in _MOVES and place == 0 and not depends:
+            return known.then(_step(name, values[1:], run))
+        if name in ("mul", "div") and not depends and (name, place) != ("div", 1):
+            factor = values[1 - place]
+            return known.times(1 / factor if name == "div" else factor)
+        if depends and name in _PRODUCTS:
+            found = _PRODUCTS[name](equation, values, place)
+            if found is not None:
+                squares, outputs, inputs = found
+                self.uses[known.leaf].append(Use(squares, known, outputs, inputs))
+                if known.leaf not in self.order:
+                    self.order.append(known.leaf)
+                return _IMAGES
         return None
 
 
-PLAIN_CALLS = frozenset(
-    (
-        *("pjit", "jit", "checkpoint", "remat", "remat2", "closed_call", "core_call"),
-        *("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"),
-    )
-)
+_IMAGES = "images"
 
 
-def _step(equation: Any, jaxpr: Any, rest: Sequence[Any]) -> Callable[[Any], Any]:
+def _step(name: str, rest: Sequence[Any], run: Any) -> Callable[[Any], Any]:
     # What turns a sign leaves a square alone.
-    if equation.primitive.name in ("neg", "convert_element_type", "reduce_precision"):
+    if name in ("neg", "convert_element_type", "reduce_precision"):
         return lambda w: w
-    return lambda w: run_equation(equation, [w, *rest], jaxpr)[0]
+    return lambda w: run([w, *rest])[0]
 
 
 def wide(values: Array) -> Array:
@@ -279,12 +230,12 @@ def trace_inputs(
     )(*leaves, images)
     tracer = _Tracer(len(leaves))
     views = [View(i, lambda w: w, lambda w: w) for i in range(len(leaves))]
-    tracer.run(
-        closed.jaxpr,
-        closed.consts,
+    interpret(
+        closed,
         [*leaves, images],
-        [*views, None],
-        [False] * len(leaves) + [True],
+        [*views, _IMAGES],
+        tracer,
+        opens=lambda _, notes: any(isinstance(note, View) for note in notes),
     )
     return tracer.uses, tracer.order, tracer.lost
 
