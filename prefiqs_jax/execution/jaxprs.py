@@ -55,6 +55,7 @@ def interpret(
     rule: Rule,
     *,
     opens: Callable[[Any, list[Any]], bool] | None = None,
+    plain: bool = False,
 ) -> tuple[list[Any], list[Any]]:
     """Run a program equation by equation, a note kept beside every value.
 
@@ -71,6 +72,8 @@ def interpret(
         checkpointed function, one with rules of its own) instead of passing it to
         ``rule`` as one equation; None = always. Rules of derivatives, and checkpoints,
         are lost there.
+    plain
+        Whether to put the plain product in the place of a call of :data:`PLAIN`.
 
     Returns
     -------
@@ -87,7 +90,9 @@ def interpret(
     >>> print(seven, how)
     7 add(mul(x, y), None)
     """
-    return _interpret(closed.jaxpr, closed.consts, values, notes, rule, opens)
+    return _interpret(
+        closed.jaxpr, closed.consts, values, notes, rule=rule, opens=opens, plain=plain
+    )
 
 
 def _interpret(
@@ -95,8 +100,10 @@ def _interpret(
     consts: Sequence[Any],
     values: Sequence[Any],
     notes: Sequence[Any],
+    *,
     rule: Rule,
     opens: Callable[[Any, list[Any]], bool] | None,
+    plain: bool,
 ) -> tuple[list[Any], list[Any]]:
     known: dict[Any, tuple[Any, Any]] = {
         var: (v, None) for var, v in zip(jaxpr.constvars, consts, strict=True)
@@ -114,10 +121,18 @@ def _interpret(
         operands, noted = read(equation.invars)
         inner = called(equation)
         if inner is not None and (opens is None or opens(equation, noted)):
-            plain = PLAIN.get(equation.params.get("name", ""))
-            if plain is not None:
-                inner = jax.make_jaxpr(plain)(*operands)
-            found = _interpret(inner.jaxpr, inner.consts, operands, noted, rule, opens)
+            direct = PLAIN.get(equation.params.get("name", "")) if plain else None
+            if direct is not None:
+                inner = jax.make_jaxpr(direct)(*operands)
+            found = _interpret(
+                inner.jaxpr,
+                inner.consts,
+                operands,
+                noted,
+                rule=rule,
+                opens=opens,
+                plain=plain,
+            )
         else:
             run = partial(run_equation, equation, jaxpr)
             found = rule(equation, operands, noted, run)

@@ -6,15 +6,13 @@ factors of every convolution and matrix product to bfloat16 and sums in float32;
 else (BatchNorm, PReLU, norms) stays in float32. Tangents are taken like values.
 """
 
-from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
 import jax
 import jax.numpy as jnp
-from jax.extend import core
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.execution.jaxprs import bodies, run_equation
+from prefiqs_jax.execution.jaxprs import bodies, interpret
 from prefiqs_jax.types import ApplyFn, Params
 
 Precision: TypeAlias = Literal["highest", "high", "fast"]
@@ -31,7 +29,6 @@ MEANING: dict[Precision, str] = {
 }
 
 _PRODUCTS = ("dot_general", "conv_general_dilated")
-_CHECKPOINTS = ("remat2", "checkpoint")  # their bodies are bare jaxprs
 
 
 def at_precision(apply_fn: ApplyFn, precision: Precision) -> ApplyFn:
@@ -78,62 +75,41 @@ def at_precision(apply_fn: ApplyFn, precision: Precision) -> ApplyFn:
 
 
 def _rounding(apply_fn: ApplyFn) -> ApplyFn:
-    """Round the factors of all products of a function, by running its jaxpr."""
+    """Round the factors of all products of a function, by running its jaxpr.
+
+    Calls without products are left as they are, so that a rule of differentiation that
+    someone wrote for them (that of relu at zero, say) stays in force. Products within
+    loops (``scan``, ``while``) stay in float32; no network here has one on an
+    accelerator.
+    """
 
     def rounded(params: Params, images: Any) -> Any:
         program, result = jax.make_jaxpr(apply_fn, return_shape=True)(params, images)
         leaves = jax.tree.leaves((params, images))
-        found = _run(program.jaxpr, program.consts, leaves)
+        found, _ = interpret(
+            program,
+            leaves,
+            [None] * len(leaves),
+            _round_products,
+            opens=lambda equation, _: any(map(_holds_products, bodies(equation))),
+        )
         return jax.tree.unflatten(jax.tree.structure(result), found)
 
     return rounded
 
 
-def _run(jaxpr: Any, constants: Sequence[Any], arguments: Sequence[Any]) -> list[Any]:
-    values = dict(zip(jaxpr.constvars, constants, strict=True))
-    values |= zip(jaxpr.invars, arguments, strict=True)
-
-    def read(atom: Any) -> Any:
-        return atom.val if isinstance(atom, core.Literal) else values[atom]
-
-    for equation in jaxpr.eqns:
-        operands = [read(atom) for atom in equation.invars]
-        inner = _inlined(equation)
-        if equation.primitive.name in _PRODUCTS:
-            found = [_product(equation, operands)]
-        elif inner is not None:
-            found = _run(inner.jaxpr, inner.consts, operands)
-        else:
-            found = run_equation(equation, operands, jaxpr)
-        values |= zip(equation.outvars, found, strict=True)
-    return [read(atom) for atom in jaxpr.outvars]
-
-
-def _product(equation: Any, operands: list[Any]) -> Any:
+def _round_products(
+    equation: Any, values: list[Any], notes: list[Any], run: Any
+) -> tuple[list[Any], list[Any]]:
+    del notes
     wanted = equation.outvars[0].aval.dtype
-    if not jnp.issubdtype(wanted, jnp.floating):
-        return equation.primitive.bind(*operands, **equation.params)
-    settings = equation.params | {"preferred_element_type": wanted}
-    short = [operand.astype(jnp.bfloat16) for operand in operands]
-    return equation.primitive.bind(*short, **settings)
-
-
-def _inlined(equation: Any) -> Any:
-    """Give the body of a call that holds products; None for anything else.
-
-    Calls without products are bound as they are, so that a rule of differentiation
-    that someone wrote for them (that of relu at zero, say) stays in force. Products
-    within loops (``scan``, ``while``) stay in float32; no network here has one on an
-    accelerator.
-    """
-    name, settings = equation.primitive.name, equation.params
-    if name in ("scan", "while"):
-        return None
-    body = settings.get("jaxpr", settings.get("call_jaxpr"))
-    if name in _CHECKPOINTS:
-        body = core.ClosedJaxpr(body, [])
-    holds = hasattr(body, "consts") and _holds_products(body.jaxpr)
-    return body if holds else None
+    if equation.primitive.name in _PRODUCTS and jnp.issubdtype(wanted, jnp.floating):
+        settings = equation.params | {"preferred_element_type": wanted}
+        short = [value.astype(jnp.bfloat16) for value in values]
+        found = [equation.primitive.bind(*short, **settings)]
+    else:
+        found = run(values)
+    return found, [None] * len(found)
 
 
 def _holds_products(jaxpr: Any) -> bool:

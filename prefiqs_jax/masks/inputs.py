@@ -236,6 +236,7 @@ def trace_inputs(
         [*views, _IMAGES],
         tracer,
         opens=lambda _, notes: any(isinstance(note, View) for note in notes),
+        plain=True,
     )
     return tracer.uses, tracer.order, tracer.lost
 
