@@ -19,13 +19,13 @@ from prefiqs_jax.sweep.distributed import join
 
 
 def main(images, runs, cluster=None, delay=0.0, sparsities=(0.1, 0.3, 0.5)):
-    write = batches.write_part
+    write = batches.write_table
 
     def slow(*arguments):
         time.sleep(delay)
         write(*arguments)
 
-    batches.write_part = slow
+    batches.write_table = slow
     folder = read_folder(images)
     try:
         if cluster is not None:

@@ -17,7 +17,7 @@ from prefiqs_jax.files import (
     make_folder,
     write_text,
 )
-from prefiqs_jax.results.parts import read_tables, write_table
+from prefiqs_jax.results.parts import read_tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -156,15 +156,6 @@ def write_manifest(
     write_text(make_folder(run) / _account(process), text + "\n")
 
 
-def write_part(
-    run: str | os.PathLike[str], index: int, columns: Mapping[str, Any], digest: str
-) -> None:
-    """Write the rows of batch ``index`` of a sweep, see ``write_table``."""
-    from prefiqs_jax.results.schema import ARROW_SCHEMA
-
-    write_table(run, index, columns, ARROW_SCHEMA, digest)
-
-
 def read_manifest(run: str | os.PathLike[str]) -> dict[str, Any]:
     """Read ``run.json`` of a run folder.
 
@@ -256,34 +247,52 @@ def _read_object(path: Path) -> dict[str, Any]:
     return found
 
 
-def read(run: str | os.PathLike[str]) -> "pd.DataFrame":
-    """Read the rows of a run.
+def read(run: str | os.PathLike[str], table: str | None = None) -> "pd.DataFrame":
+    """Read the rows of a run, or one of its tables.
 
     Parameters
     ----------
     run
         Folder that ``prefiqs sweep --out`` wrote, finished or not.
+    table
+        ``"layers"``, ``"kinks"`` or ``"controls"``, which ``prefiqs sweep --with``
+        adds; None = the rows.
 
     Returns
     -------
     pandas.DataFrame
-        Columns of :class:`prefiqs_jax.results.DriftRow`, in its order, by image,
-        then by sparsity.
+        Columns of :class:`prefiqs_jax.results.DriftRow`, in its order, and those that
+        ``--with`` added, by image, then by sparsity. Of a table: mask, image, identity,
+        sparsity, its label (layer, activation or control) and its numbers, see
+        :data:`prefiqs_jax.results.TABLES`.
 
     Raises
     ------
     InputError
-        If the folder is no run, holds no rows yet, or a part cannot be read, is
-        damaged, has other columns or belongs to another run.
+        If the folder is no run, holds no rows yet, a part cannot be read, is damaged,
+        has other columns or belongs to another run, or the run has no such table.
     """
-    from prefiqs_jax.results.schema import ARROW_SCHEMA
+    from prefiqs_jax.results.schema import columns_of, schema_of
+    from prefiqs_jax.results.tables import unfold
 
     manifest = read_manifest(run)
     settings, labelled = manifest.get("settings", {}), _format(manifest) == FORMAT
     if labelled and "sparsities" not in settings:
         message = f"{run} holds no sweep; give the folder of prefiqs sweep --out"
         raise InputError(message)
-    return read_tables(run, ARROW_SCHEMA, settings, labelled=labelled).to_pandas()
+    extras, labels = settings.get("with", []), manifest.get("labels", {})
+    if table is not None and table not in labels:
+        has = ", ".join(labels) or "none"
+        message = (
+            f"{run} has no table {table!r} (it has {has}); make the run by prefiqs "
+            f"sweep --with {table}"
+        )
+        raise InputError(message)
+    schema = schema_of(extras, labels)
+    found = read_tables(run, schema, settings, labelled=labelled)
+    if table is not None:
+        return unfold(found, table, labels[table])
+    return found.select(columns_of(extras)).to_pandas()
 
 
 def _brief(value: Any, limit: int = 60) -> str:

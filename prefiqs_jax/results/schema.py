@@ -1,6 +1,7 @@
 """The row of a run: one backbone × mask × image × sparsity."""
 
 import dataclasses
+from collections.abc import Collection, Mapping, Sequence
 
 import pyarrow as pa
 
@@ -45,3 +46,60 @@ ARROW_SCHEMA = pa.schema(
         for field in dataclasses.fields(DriftRow)
     ]
 )
+
+
+EXTRAS: dict[str, tuple[str, ...]] = {
+    "taylor2": ("second_order", "second_order_residual", "predicted_error"),
+    "taylor3": ("third_order", "third_order_residual"),
+    "kinks": (
+        "flips",
+        "predicted_flips",
+        "near_kinks",
+        "smooth_residual",
+        "kink_residual",
+    ),
+    "layers": (),
+    "controls": (),
+}
+"""What a sweep measures on request, and the columns that it adds to :class:`DriftRow`.
+
+``second_order`` and ``third_order`` are norms of the partial sums of the Taylor series
+of t ↦ z(θ + t δ) at t = 1, ``…_residual`` of what they leave, ``predicted_error`` is
+‖c₂‖ / ‖c₁‖. ``flips`` counts the inputs of activations whose sign changes between dense
+and pruned network, ``predicted_flips`` those of which the tangents say so,
+``near_kinks`` those within rounding of a kink in the dense network; ``smooth_residual``
+and ``kink_residual`` are the norms of the two parts of the first order's error, which
+add up to it as vectors.
+"""
+
+TABLES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "kinks": ("activation", ("flips", "predicted_flips")),
+    "layers": ("layer", ("contribution",)),
+    "controls": ("control", ("first_order", "drift", "cosine", "residual")),
+}
+"""Of some, more than one number a row: a table of its own, with a line for each label
+(name of the column, names of the numbers). In a part they are lists as long as there
+are labels, named ``table.number``."""
+
+
+def columns_of(extras: Collection[str]) -> tuple[str, ...]:
+    """List the columns of a run's rows with these extras."""
+    added = [
+        name for extra, names in EXTRAS.items() if extra in extras for name in names
+    ]
+    return (*COLUMNS, *added)
+
+
+def schema_of(
+    extras: Collection[str], labels: Mapping[str, Sequence[str]]
+) -> pa.Schema:
+    """Describe the parts of a run with these extras; ``labels`` are those of tables."""
+    schema = ARROW_SCHEMA
+    for name in columns_of(extras)[len(COLUMNS) :]:
+        schema = schema.append(pa.field(name, pa.float64()))
+    for table in TABLES:
+        if table in extras:
+            kind = pa.list_(pa.float64(), len(labels[table]))
+            for number in TABLES[table][1]:
+                schema = schema.append(pa.field(f"{table}.{number}", kind))
+    return schema

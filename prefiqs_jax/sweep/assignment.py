@@ -49,6 +49,8 @@ class Assignment:
         Manifest of the run that is continued; None for a new one.
     inventory
         What the images' files hold.
+    schema
+        Schema of the parts.
     """
 
     share: Share
@@ -58,6 +60,7 @@ class Assignment:
     settings: dict[str, Any]
     manifest: dict[str, Any] | None
     inventory: Inventory
+    schema: "pa.Schema"
 
     @functools.cached_property
     def digest(self) -> str:
@@ -162,6 +165,7 @@ def assign(
             {**fixed, "batch_size": agreed.batch_size},
             manifest,
             inventory,
+            schema,
         )
 
 

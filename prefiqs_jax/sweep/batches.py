@@ -24,7 +24,7 @@ from prefiqs_jax.images import (
     load_batches,
 )
 from prefiqs_jax.masks.packed import PackedMasks
-from prefiqs_jax.results.run_folder import write_part
+from prefiqs_jax.results.parts import write_table
 from prefiqs_jax.sensitivity import Agreement
 from prefiqs_jax.sweep.assignment import Assignment
 from prefiqs_jax.sweep.executor import Executor, InFlight
@@ -132,7 +132,7 @@ def measure_batches(
         if batch.skipped:
             record.skip(batch.skipped)
         todo.check_images(work.folder, batch.index)
-        write_part(out, batch.index, rows, todo.digest)
+        write_table(out, batch.index, rows, todo.schema, todo.digest)
         for conversion, images in batch.conversions.items():
             if conversion not in told:
                 told.add(conversion)

@@ -131,7 +131,7 @@ def test_from_images_to_page(run, faces, backbone, tmp_path):
 
 def test_an_interrupted_comparison_goes_on(run, tmp_path, monkeypatch):
     whole = run("whole")
-    write, written = batches.write_part, []
+    write, written = batches.write_table, []
 
     def once(*arguments):
         if written:
@@ -140,7 +140,7 @@ def test_an_interrupted_comparison_goes_on(run, tmp_path, monkeypatch):
         write(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(batches, "write_part", once)
+        patch.setattr(batches, "write_table", once)
         with pytest.raises(KeyboardInterrupt):
             run("cut")
     cut = tmp_path / "cut"

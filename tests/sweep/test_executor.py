@@ -59,13 +59,13 @@ def test_a_run_goes_on_in_half_steps(run_sweep, monkeypatch, tmp_path, where):
     whole = results.read(run_sweep("whole"))
     device = Device(most=2, where=where, from_step=1).install(monkeypatch)
     kept = []
-    write = batches.write_part
+    write = batches.write_table
 
-    def noted(out, index, rows, digest):
+    def noted(out, index, *rest):
         kept.append((index, len(device.steps)))
-        write(out, index, rows, digest)
+        write(out, index, *rest)
 
-    monkeypatch.setattr("prefiqs_jax.sweep.batches.write_part", noted)
+    monkeypatch.setattr("prefiqs_jax.sweep.batches.write_table", noted)
     run = run_sweep("run")
     rows = results.read(run)
     for column in ("first_order", "drift", "residual", "cosine"):
