@@ -55,6 +55,15 @@ def add_sweep(commands: Any) -> None:
         default=DEFAULT_SPARSITIES,
         help="fractions of weights to drop (default: %(default)s)",
     )
+    sweep.add_argument(
+        "--with",
+        dest="extras",
+        metavar="LIST",
+        default="",
+        help="measure besides, in the same pass: taylor2, taylor3 (the series beyond "
+        "first order), kinks (activations that change sign), layers (what each adds to "
+        "the first order), controls (other directions of the same norm)",
+    )
     sweep.add_argument("--out", metavar="RUN", required=True, help="folder of the run")
     add_degraded(sweep)
     add_part_size(sweep)
@@ -64,7 +73,7 @@ def add_sweep(commands: Any) -> None:
         help="of the compiled sweep on each device, such as 8GB (default: 80 %% of an "
         "accelerator's memory, half of what is free on a CPU)",
     )
-    add_precision(sweep)
+    add_precision(sweep, double=True)
     sweep.add_argument(
         "--devices",
         type=positive,
@@ -159,6 +168,7 @@ def _sweep(options: argparse.Namespace) -> None:
             memory_limit=limit,
             command=options.words,
             progress=not options.quiet,
+            extras=[word.strip() for word in options.extras.split(",") if word.strip()],
             calibration=calibration,
             earlier=earlier,
             **{name: getattr(options, name) for name in _PASSED_ON},

@@ -4,29 +4,46 @@
 NVIDIA GPU, three bfloat16 products on a TPU, nothing on a CPU. ``fast`` rounds both
 factors of every convolution and matrix product to bfloat16 and sums in float32; all
 else (BatchNorm, PReLU, norms) stays in float32. Tangents are taken like values.
+``double``, of sweeps alone, is float64 throughout.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, TypeAlias, get_args
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.jaxprs import bodies, interpret
 from prefiqs_jax.types import ApplyFn, Params
 
-Precision: TypeAlias = Literal["highest", "high", "fast"]
+Precision: TypeAlias = Literal["double", "highest", "high", "fast"]
 
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+SWEEP_PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+PRECISIONS = SWEEP_PRECISIONS[1:]
+"""Of everything else: float32 and less."""
 DEFAULT_PRECISION: Precision = "highest"
 """The only one that is within 1e-3 of float32 on every device: a drift at sparsity 0.05
 is 4e-3, of which TF32 would hide a part."""
 
 MEANING: dict[Precision, str] = {
+    "double": "float64",
     "highest": "float32",
     "high": "float32, products as TF32 or three bfloat16 where the device has them",
     "fast": "factors of products in bfloat16, sums in float32",
 }
+
+
+def at_double(precision: Precision) -> AbstractContextManager[None]:
+    """Let JAX compute in float64 within this context, if that is the precision."""
+    return jax.enable_x64(True) if precision == "double" else nullcontext()
+
+
+def image_type(precision: Precision) -> type[np.floating]:
+    """Give the type of the images and the weights."""
+    return np.float64 if precision == "double" else np.float32
+
 
 _PRODUCTS = ("dot_general", "conv_general_dilated")
 
@@ -39,7 +56,7 @@ def at_precision(apply_fn: ApplyFn, precision: Precision) -> ApplyFn:
     apply_fn
         ``(params, images) -> raw embeddings``.
     precision
-        One of :data:`PRECISIONS`.
+        One of :data:`SWEEP_PRECISIONS`; ``double`` is for :func:`at_double` to make.
 
     Returns
     -------
@@ -61,8 +78,9 @@ def at_precision(apply_fn: ApplyFn, precision: Precision) -> ApplyFn:
     >>> [float(at_precision(network, p_)(p, x)[0, 0]) for p_ in ("highest", "fast")]
     [1.001953125, 1.0]
     """
-    if precision not in PRECISIONS:
-        message = f"precision {precision!r} is unknown; choose {', '.join(PRECISIONS)}"
+    if precision not in SWEEP_PRECISIONS:
+        known = ", ".join(SWEEP_PRECISIONS)
+        message = f"precision {precision!r} is unknown; choose {known}"
         raise InputError(message)
     traced = _rounding(apply_fn) if precision == "fast" else apply_fn
 

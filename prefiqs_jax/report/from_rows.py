@@ -7,7 +7,11 @@ from pathlib import Path
 import pandas as pd
 
 from prefiqs_jax.errors import InputError, check_choice
-from prefiqs_jax.execution.precision import DEFAULT_PRECISION, PRECISIONS, Precision
+from prefiqs_jax.execution.precision import (
+    DEFAULT_PRECISION,
+    SWEEP_PRECISIONS,
+    Precision,
+)
 from prefiqs_jax.outputs import write_outputs
 from prefiqs_jax.report.faces import find_folder
 from prefiqs_jax.report.write import PAGE, report_files
@@ -55,7 +59,7 @@ def write_rows_report(
         If there are no rows, a column is missing, they are of several masks or
         networks, or a file that is not of an earlier report would be replaced.
     """
-    check_choice("precision", precision, PRECISIONS)
+    check_choice("precision", precision, SWEEP_PRECISIONS)
     missing = [name for name in COLUMNS if name not in rows]
     if missing:
         message = (

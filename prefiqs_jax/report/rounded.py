@@ -33,7 +33,7 @@ def precision_note(manifest: dict[str, Any]) -> list[str]:
     True
     """
     precision, rounding = _precision(manifest), rounding_of(manifest)
-    if rounding == ROUNDING:
+    if rounding <= ROUNDING:
         return []
     errors = _errors(manifest)
     moved = "how far it moves the numbers from those of float32 was not recorded"

@@ -17,12 +17,13 @@ Unit embeddings in float32 were off from float64 by 1.0e-6 at most (SFace) and 5
 that: at a drift of 1e-5 rounding is a tenth of it. Sparsity 0.05 moves SFace by 4e-3.
 """
 
-ROUNDING_AT = {"highest": ROUNDING, "high": 1.25e-2, "fast": 0.1}
+ROUNDING_AT = {"double": 2e-14, "highest": ROUNDING, "high": 1.25e-2, "fast": 0.1}
 """The same of each precision of a sweep, ten times what it moves an embedding.
 
 ``fast`` moved unit embeddings of 8 faces by 0.0064 to 0.0100 (the demo's network) and
 0.0078 to 0.0114 (SFace), two to three times the unit roundoff of bfloat16, 2⁻⁸;
-``high`` is held to the same of TF32, 2⁻¹¹: an eighth.
+``high`` is held to the same of TF32, 2⁻¹¹: an eighth. ``double`` is held to as many
+units of roundoff as ``highest``.
 """
 
 

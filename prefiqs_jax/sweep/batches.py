@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Literal
 
-import numpy as np
 from tqdm import tqdm
 
 from prefiqs_jax.backbones import Backbone
@@ -25,9 +24,10 @@ from prefiqs_jax.images import (
 )
 from prefiqs_jax.masks.packed import PackedMasks
 from prefiqs_jax.results.parts import write_table
-from prefiqs_jax.sensitivity import Agreement
 from prefiqs_jax.sweep.assignment import Assignment
+from prefiqs_jax.sweep.engine import none_measured
 from prefiqs_jax.sweep.executor import Executor, InFlight
+from prefiqs_jax.sweep.extras import NONE, Extras
 from prefiqs_jax.sweep.record import RunRecord
 from prefiqs_jax.sweep.rows import as_columns, check_measured
 
@@ -49,6 +49,8 @@ class Work:
         Images of one part.
     on_bad_image
         ``"fail"`` or ``"skip"``.
+    extras
+        What is measured on request.
     """
 
     backbone: Backbone
@@ -56,6 +58,7 @@ class Work:
     folder: ImageFolder
     batch_size: int
     on_bad_image: Literal["fail", "skip"]
+    extras: Extras = NONE
 
     def load(self, batches: Sequence[int]) -> Generator[LoadedBatch, None, None]:
         """Load and preprocess these batches; errors as ``load_batches``."""
@@ -168,15 +171,10 @@ def _rows(
     work: Work, batch: LoadedBatch, executor: Executor, flight: InFlight | None
 ) -> dict[str, Any]:
     """Fetch a batch as rows; one in which every image was skipped has none."""
-    compared = Agreement(*[np.zeros((len(work.masks.sparsities), 0))] * 4)
+    measured = none_measured(len(work.masks.sparsities), work.extras)
     if flight is not None:
         measured = executor.finish(flight)
         check_measured(batch.names, work.masks, measured)
-        compared = measured.compared
     return as_columns(
-        work.backbone.name,
-        batch.names,
-        batch.identities,
-        work.masks,
-        compared,
+        work.backbone.name, batch.names, batch.identities, work.masks, measured
     )

@@ -13,6 +13,7 @@ alone, with no communication between them.
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -27,14 +28,8 @@ from prefiqs_jax.execution.compilation import compiler_options
 from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision, at_precision
 from prefiqs_jax.execution.slices import in_slices
 from prefiqs_jax.masks.packed import PackedMasks, delta_at
-from prefiqs_jax.sensitivity import (
-    Agreement,
-    Linearised,
-    agreement,
-    linearise,
-    norms,
-    unit,
-)
+from prefiqs_jax.sensitivity import Agreement, agreement
+from prefiqs_jax.sweep.extras import NONE, Extras, Network, Tangents, dense_pass
 from prefiqs_jax.sweep.strategy import Strategy
 from prefiqs_jax.types import ApplyFn, Params
 
@@ -51,6 +46,9 @@ class Measured(NamedTuple):
     """‖f(x; θ)‖ before normalisation, shape (batch,)."""
     pruned_norm: Any
     """‖f(x; θ + δ)‖ before normalisation."""
+    extras: dict[str, Any]
+    """Columns measured on request; those of tables have the shape (sparsities, labels,
+    batch)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +74,8 @@ class SweepProblem:
         Devices that share the images of a batch out.
     precision
         In which ``apply_fn`` takes its products.
+    extras
+        What is measured on request.
     """
 
     apply_fn: ApplyFn
@@ -87,6 +87,7 @@ class SweepProblem:
     sparsity_count: int
     mesh: Mesh
     precision: Precision
+    extras: Extras = NONE
 
     @property
     def device_count(self) -> int:
@@ -104,16 +105,6 @@ class SweepProblem:
         leaves = [next(pruned if each else fixed) for each in self.is_pruned]
         return jax.tree.unflatten(self.structure, leaves)
 
-    def linearise(
-        self, apply_fn: ApplyFn, leaves: list[Array], fixed: list[Array], images: Array
-    ) -> Linearised:
-        """Linearise the unit embedding in the pruned leaves alone."""
-        return linearise(
-            lambda leaves, images: apply_fn(self.params(leaves, fixed), images),
-            leaves,
-            images,
-        )
-
 
 def prepare(
     apply_fn: ApplyFn,
@@ -122,6 +113,7 @@ def prepare(
     *,
     precision: Precision = DEFAULT_PRECISION,
     devices: Sequence[Any] | None = None,
+    extras: Extras = NONE,
 ) -> SweepProblem:
     """Split a network's leaves by what its masks prune, and put them on the devices.
 
@@ -134,6 +126,8 @@ def prepare(
         :mod:`prefiqs_jax.execution.precision`.
     devices
         That share the batch out; None = all of this process.
+    extras
+        What is measured on request.
     """
     leaves, structure = jax.tree.flatten(params)
     where = tuple(plane is not None for plane in masks.planes)
@@ -142,18 +136,26 @@ def prepare(
     def put(arrays: Iterable[Any]) -> list[Array]:
         return [jax.device_put(array, NamedSharding(mesh, P())) for array in arrays]
 
+    def cast(weights: Any) -> Any:
+        real = np.issubdtype(np.asarray(weights).dtype, np.floating)
+        wide = precision == "double" and real
+        return np.asarray(weights, np.float64) if wide else weights
+
+    leaves = [cast(leaf) for leaf in leaves]
+
     return SweepProblem(
         apply_fn=at_precision(apply_fn, precision),
         pruned_leaves=put(w for w, pruned in zip(leaves, where, strict=True) if pruned),
         fixed_leaves=put(
             w for w, pruned in zip(leaves, where, strict=True) if not pruned
         ),
-        planes=put(plane for plane in masks.planes if plane is not None),
+        planes=put(cast(plane) for plane in masks.planes if plane is not None),
         is_pruned=where,
         structure=structure,
         sparsity_count=len(masks.sparsities),
         mesh=mesh,
         precision=precision,
+        extras=extras,
     )
 
 
@@ -176,24 +178,25 @@ def make_step(problem: SweepProblem, strategy: Strategy) -> Callable[..., Measur
         leaves: list[Array], fixed: list[Array], planes: list[Array], images: Array
     ) -> Measured:
         indices = jnp.arange(problem.sparsity_count)
-        dense = problem.linearise(apply_fn, leaves, fixed, images)
-        jvps = map_chunks(
-            lambda index: dense.push(delta_leaves(leaves, planes, index)),
+        build = partial(problem.params, fixed_leaves=fixed)
+        dense = dense_pass(problem.extras, Network(apply_fn, leaves, build, images))
+        known = map_chunks(
+            lambda index: dense.tangents(delta_leaves(leaves, planes, index)),
             indices,
             strategy.tangent_chunk,
         )
 
-        def pruned(index_and_jvp: tuple[Array, Array]) -> tuple[Agreement, Array]:
-            index, jvp = index_and_jvp
+        def compare(index_and_tangents: tuple[Array, Tangents]) -> tuple[Any, ...]:
+            index, tangents = index_and_tangents
             delta = delta_leaves(leaves, planes, index)
-            weights = [w + d for w, d in zip(leaves, delta, strict=True)]
-            raw = apply_fn(problem.params(weights, fixed), images)
-            return agreement(jvp, unit(raw) - dense.embedding), norms(raw)
+            pruned = dense.prune(delta, tangents, index)
+            compared = agreement(tangents.jvp, pruned.displacement)
+            return compared, pruned.norm, pruned.columns
 
-        compared, pruned_norm = map_chunks(
-            pruned, (indices, jvps), strategy.pruned_chunk
+        compared, norm, columns = map_chunks(
+            compare, (indices, known), strategy.pruned_chunk
         )
-        return Measured(compared, dense.norm, pruned_norm)
+        return Measured(compared, dense.norm, norm, columns)
 
     return step
 
@@ -236,12 +239,14 @@ def compile_step(
     """
     step = make_step(problem, strategy)
     by_image: Any = P(None, AXIS)
+    extras: Any = dict.fromkeys(problem.extras.columns, by_image)
+    extras |= dict.fromkeys(problem.extras.lists, P(None, None, AXIS))
     if problem.device_count > 1:
         step = jax.shard_map(
             step,
             mesh=problem.mesh,
             in_specs=(P(), P(), P(), P(AXIS)),
-            out_specs=Measured(by_image, P(AXIS), by_image),
+            out_specs=Measured(by_image, P(AXIS), by_image, extras),
             # A loop's counter is the same on every device and its images are not: there
             # is nothing to check where no device ever talks to another.
             check_vma=False,
@@ -277,6 +282,7 @@ def start(
     if missing:
         # Repeating a real image keeps every value finite where the network is.
         images = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
+    images = images.astype(compiled.in_avals[0][-1].dtype, copy=False)
     placed = jax.device_put(images, NamedSharding(problem.mesh, P(AXIS)))
     return compiled(*problem.weights, placed)
 
@@ -284,3 +290,13 @@ def start(
 def fetch(result: Measured, count: int) -> Measured:
     """Wait for a batch; its ``count`` images as NumPy arrays, float64 of float32."""
     return jax.tree.map(lambda v: np.asarray(v, np.float64)[..., :count], result)
+
+
+def none_measured(sparsity_count: int, extras: Extras) -> Measured:
+    """Give the numbers of no image."""
+    nothing = np.zeros((sparsity_count, 0))
+    columns: dict[str, NDArray] = dict.fromkeys(extras.columns, nothing)
+    for name in extras.lists:
+        labels = extras.labels[name.partition(".")[0]]
+        columns[name] = np.zeros((sparsity_count, len(labels), 0))
+    return Measured(Agreement(*[nothing] * 4), np.zeros(0), nothing, columns)

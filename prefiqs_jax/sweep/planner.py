@@ -134,13 +134,11 @@ class Planner:
             per_device = min(per_device, largest_step // devices)
         cost = estimate(self.problem, self.image_shape, self.dtype)
         known = self._look_up(per_device)
-        wanted = (
-            known.strategy
-            if known
-            else default_strategy(
-                self.problem.sparsity_count, per_device, cost.intensity
-            )
-        )
+        rule = default_strategy(self.problem.sparsity_count, per_device, cost.intensity)
+        if self.problem.extras.names:
+            # Directions one by one: what is measured on request takes their memory.
+            rule = Strategy()
+        wanted = known.strategy if known else rule
         found = self._fitting(per_device, wanted, limit, cost)
         if found.per_device < per_device:
             known = self._look_up(found.per_device)
@@ -149,7 +147,7 @@ class Planner:
         evidence: dict[str, Any] = {"source": "the rule for this backend"}
         if known and found.strategy == known.strategy:
             evidence = known.evidence
-        elif self.tune != "never":
+        elif self.tune != "never" and not self.problem.extras.names:
             found, evidence = self._tuned(found, limit)
         return Plan(
             batch,
@@ -162,6 +160,8 @@ class Planner:
         )
 
     def _look_up(self, per_device: int) -> Known | None:
+        if self.problem.extras.names:
+            return None  # what is known is of sweeps without them
         return look_up(self.problem, (per_device, *self.image_shape), self.dtype)
 
     def _tuned(self, found: Candidate, limit: int) -> tuple[Candidate, dict[str, Any]]:

@@ -11,10 +11,11 @@ from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision
 from prefiqs_jax.masks import Context, NamedMask
 from prefiqs_jax.masks.named import as_named
 from prefiqs_jax.masks.packed import PackedMasks, pack_deltas
-from prefiqs_jax.sensitivity import Agreement, check_norms
+from prefiqs_jax.sensitivity import check_norms
 from prefiqs_jax.sweep.calibration import calibration_places
 from prefiqs_jax.sweep.engine import Measured, prepare
 from prefiqs_jax.sweep.executor import Executor
+from prefiqs_jax.sweep.extras import check_extras, lay_out
 from prefiqs_jax.sweep.packing import check_masks, pack_all
 from prefiqs_jax.sweep.planner import Planner
 from prefiqs_jax.types import ApplyFn, Delta, MaskFn, Params
@@ -196,9 +197,7 @@ def measure_packed(
         part = slice(start, start + size)
         measured = executor.finish(executor.start(images[part]))
         check_measured(names[part], masks, measured)
-        columns = as_columns(
-            backbone, names[part], identities[part], masks, measured.compared
-        )
+        columns = as_columns(backbone, names[part], identities[part], masks, measured)
         tables.append(pd.DataFrame(columns))
     return pd.concat(tables, ignore_index=True)
 
@@ -208,7 +207,7 @@ def as_columns(
     names: Sequence[str],
     identities: Sequence[str | None],
     masks: PackedMasks,
-    compared: Agreement,
+    measured: Measured,
 ) -> dict[str, Any]:
     """Lay measurements of shape (sparsities, images) out by image, then by sparsity."""
     count, levels = len(names), len(masks.sparsities)
@@ -216,6 +215,7 @@ def as_columns(
     def by_image(values: Any) -> NDArray:
         return np.asarray(values).T.ravel()
 
+    compared = measured.compared
     drift = by_image(compared.drift)
     return {
         "backbone": [backbone] * (count * levels),
@@ -229,6 +229,7 @@ def as_columns(
         "cosine": by_image(compared.cosine),
         "residual": by_image(compared.residual),
         "quality": 1 - drift / 2,
+        **lay_out(measured.extras),
     }
 
 
@@ -242,3 +243,4 @@ def check_measured(
     for mask, sparsity, found in each:
         of = f" of {mask}" if several else ""
         check_norms(names, found, f" at sparsity {sparsity:g}{of}")
+    check_extras(names, masks, measured.extras)

@@ -5,7 +5,7 @@ import dataclasses
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +18,12 @@ from prefiqs_jax.backbones.identity import network_settings
 from prefiqs_jax.backbones.load import provenance_record
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.compilation import keep_programs
-from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision
+from prefiqs_jax.execution.precision import (
+    DEFAULT_PRECISION,
+    Precision,
+    at_double,
+    image_type,
+)
 from prefiqs_jax.images import (
     IN_MEMORY,
     ImageFolder,
@@ -30,14 +35,15 @@ from prefiqs_jax.masks import NamedDelta, NamedMask
 from prefiqs_jax.masks.norms import delta_norms
 from prefiqs_jax.masks.overlap import overlaps
 from prefiqs_jax.masks.packed import PackedMasks
-from prefiqs_jax.results import ARROW_SCHEMA
 from prefiqs_jax.results.provenance import now, session_record
 from prefiqs_jax.results.run_folder import FORMAT, write_manifest
+from prefiqs_jax.results.schema import schema_of
 from prefiqs_jax.sweep.assignment import Assignment, assign
 from prefiqs_jax.sweep.batches import Work, measure_batches
 from prefiqs_jax.sweep.distributed import abort_all_on_error
 from prefiqs_jax.sweep.engine import prepare
 from prefiqs_jax.sweep.executor import Executor
+from prefiqs_jax.sweep.extras import plan_extras
 from prefiqs_jax.sweep.fidelity import describe_error, precision_error
 from prefiqs_jax.sweep.packing import pack_changes
 from prefiqs_jax.sweep.planner import Planner
@@ -83,6 +89,8 @@ class SweepOptions:
     calibration
         Images for scores that need data, in any form that :func:`sweep` takes; None =
         those of the sweep. Of more than 256, 256 are taken, evenly spread.
+    extras
+        What to measure besides, of :data:`prefiqs_jax.results.EXTRAS`.
     earlier
         Weights of an earlier checkpoint of the network, for movement.
     """
@@ -99,6 +107,7 @@ class SweepOptions:
     progress: bool = True
     beside: frozenset[str] = frozenset()
     calibration: ImageSource | None = None
+    extras: Collection[str] = ()
     earlier: Params | None = None
 
 
@@ -168,12 +177,13 @@ def sweep(
             on_unreachable=options.on_unreachable,
             say=lambda line: _say(options, line),
         )
+        extras = plan_extras(options.extras, backbone, masks)
     opened = assign(
         backbone,
         folder,
         out,
-        _settings(backbone, folder, identity, masks, options),
-        ARROW_SCHEMA,
+        _settings(backbone, folder, identity, masks, options) | extras.settings(),
+        schema_of(extras.names, extras.labels),
         device_count=len(devices),
         on_bad_image=options.on_bad_image,
         beside=options.beside,
@@ -183,14 +193,21 @@ def sweep(
         progress=options.progress,
     )
     with opened as todo:
-        _sweep(backbone, folder, masks, Path(out), todo, devices, started, options)
+        work = Work(
+            backbone,
+            masks,
+            folder,
+            todo.settings["batch_size"],
+            options.on_bad_image,
+            extras,
+        )
+        with at_double(options.precision):
+            _sweep(work, Path(out), todo, devices, started, options)
     return Path(out)
 
 
 def _sweep(
-    backbone: Backbone,
-    folder: ImageFolder,
-    masks: PackedMasks,
+    work: Work,
     out: Path,
     todo: Assignment,
     devices: list[Any],
@@ -198,7 +215,7 @@ def _sweep(
     options: SweepOptions,
 ) -> None:
     """Do what this process has to do of an opened run."""
-    manifest, size = todo.manifest, todo.settings["batch_size"]
+    manifest, folder, size = todo.manifest, work.folder, work.batch_size
     if todo.complete:
         _say(options, f"{out} is complete already")
         if manifest and manifest["finished"] is None and not todo.share.index:
@@ -210,23 +227,16 @@ def _sweep(
         return
     _say(options, *folder.lines)
 
-    work = Work(
-        backbone,
-        masks,
-        folder,
-        size,
-        options.on_bad_image,
-    )
     executor = _executor(work, len(todo.batches), devices, options)
     session = session_record(options.command, options.precision, devices)
     record = RunRecord(
         out,
-        manifest or _new_manifest(backbone, folder, todo.settings, masks),
+        manifest or _new_manifest(work, todo.settings),
         session | executor.plan.describe(),
         todo.share,
         None if manifest or todo.share.index else todo.inventory,
     )
-    if options.precision != "highest" and not todo.share.index:
+    if options.precision not in ("highest", "double") and not todo.share.index:
         error = _precision_error(work, todo.batches, executor, options)
         record.session["precision_error"] = error
         if error is not None:
@@ -284,12 +294,14 @@ def _executor(
         work.masks,
         precision=options.precision,
         devices=devices,
+        extras=work.extras,
     )
     return Executor(
         Planner(
             problem,
             (pixels.height, pixels.width, 3),
             batches * work.batch_size,
+            dtype=image_type(options.precision),
             batch_size=work.batch_size,
             memory_limit=options.memory_limit,
             tune=options.tune,
@@ -320,12 +332,8 @@ def _devices(count: int | None) -> list[Any]:
     return found[:count]
 
 
-def _new_manifest(
-    backbone: Backbone,
-    folder: ImageFolder,
-    settings: dict[str, Any],
-    masks: PackedMasks,
-) -> dict[str, Any]:
+def _new_manifest(work: Work, settings: dict[str, Any]) -> dict[str, Any]:
+    backbone, folder, masks = work.backbone, work.folder, work.masks
     total, layers = delta_norms(backbone.params, masks)
     return {
         "format": FORMAT,
@@ -346,6 +354,7 @@ def _new_manifest(
             | layers[name]._asdict()
             for name, layer in masks.layers.items()
         ],
+        "labels": {table: list(each) for table, each in work.extras.labels.items()},
         "skipped": [],
         "sessions": [],
         "finished": None,

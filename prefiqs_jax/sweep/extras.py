@@ -1,0 +1,316 @@
+"""What a sweep measures on request, beside first order and drift, in the same program.
+
+Of each image and sparsity: the Taylor series beyond its first order, activations that
+change sign, contributions of the layers, and what control directions do.
+"""
+
+import dataclasses
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from numpy.typing import NDArray
+
+from prefiqs_jax.backbones import Backbone
+from prefiqs_jax.errors import InputError, check_choice
+from prefiqs_jax.masks.packed import PackedMasks
+from prefiqs_jax.results import COLUMNS, EXTRAS, TABLES
+from prefiqs_jax.results.schema import columns_of
+from prefiqs_jax.sensitivity import (
+    CONTROLS,
+    contributions_given,
+    expand,
+    leaves_by_depth,
+    linearise,
+    linearise_kinks,
+    near_kinks,
+    norms,
+    open_kinks,
+    partial_sums,
+    predicted_error,
+    responses_along,
+    unit,
+)
+from prefiqs_jax.trees import named_leaves
+from prefiqs_jax.types import ApplyFn, Delta, Params
+
+REPLICATES = 3
+"""Directions of each control but growth, which is always the same."""
+CONTROL_SEED = 0
+"""Of the controls' directions: the same for all images."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Extras:
+    """What is measured on request.
+
+    Attributes
+    ----------
+    names
+        Of :data:`prefiqs_jax.results.EXTRAS`, in that order.
+    labels
+        Lines of each table: names of layers by depth, of activations, of controls.
+    layer_places
+        Which of the pruned leaves each of the layers is.
+    """
+
+    names: tuple[str, ...] = ()
+    labels: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    layer_places: tuple[int, ...] = ()
+
+    @property
+    def order(self) -> int:
+        """Of the Taylor series."""
+        return 3 if "taylor3" in self.names else 2 if "taylor2" in self.names else 1
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns of the rows that they add."""
+        return list(columns_of(self.names)[len(COLUMNS) :])
+
+    @property
+    def lists(self) -> list[str]:
+        """Columns of tables: as many numbers a row as there are labels."""
+        return [
+            f"{table}.{number}"
+            for table, (_, numbers) in TABLES.items()
+            if table in self.names
+            for number in numbers
+        ]
+
+    def settings(self) -> dict[str, Any]:
+        """Give what decides the numbers, for run.json; nothing without extras."""
+        return {"with": list(self.names)} if self.names else {}
+
+
+NONE = Extras()
+
+
+def plan_extras(
+    words: Collection[str], backbone: Backbone, masks: PackedMasks
+) -> Extras:
+    """Find out what words on the command line ask of this network.
+
+    Parameters
+    ----------
+    words
+        Of :data:`prefiqs_jax.results.EXTRAS`; ``taylor3`` holds ``taylor2``.
+    backbone, masks
+        Network and its packed masks.
+
+    Raises
+    ------
+    InputError
+        If a word is unknown, or the network has no kinks to count, or such that cannot
+        be told apart.
+    """
+    for word in words:
+        check_choice("measurement", word, EXTRAS)
+    wanted = set(words) | ({"taylor2"} if "taylor3" in words else set())
+    names = tuple(name for name in EXTRAS if name in wanted)
+    labels: dict[str, tuple[str, ...]] = {}
+    places: tuple[int, ...] = ()
+    pixels = backbone.preprocessing
+    images = np.zeros((2, pixels.height, pixels.width, 3), np.float32)
+    if "kinks" in names:
+        found = open_kinks(backbone.apply_fn, backbone.params, images).names
+        if not found:
+            message = (
+                f"{backbone.name} has no kinks: all its activations are smooth; leave "
+                "kinks out"
+            )
+            raise InputError(message)
+        labels["kinks"] = found
+    if "layers" in names:
+        leaves = zip(named_leaves(backbone.params), masks.planes, strict=True)
+        pruned = [name for (name, _), plane in leaves if plane is not None]
+        order = leaves_by_depth(backbone.apply_fn, backbone.params, images)
+        place = {name: index for index, name in enumerate(order)}
+        by_depth = sorted(pruned, key=lambda name: place.get(name, len(place)))
+        labels["layers"] = tuple(by_depth)
+        places = tuple(map(pruned.index, by_depth))
+    if "controls" in names:
+        labels["controls"] = tuple(
+            f"{kind}/{replicate}"
+            for kind in CONTROLS
+            for replicate in range(1 if kind == "growth" else REPLICATES)
+        )
+    return Extras(names, labels, places)
+
+
+class Network(NamedTuple):
+    """A network as the sweep's program has it: its pruned leaves are the weights."""
+
+    apply_fn: ApplyFn
+    """``(params, images) -> raw embeddings``."""
+    weights: list[Array]
+    """The pruned leaves."""
+    build: Callable[[list[Array]], Params]
+    """``pruned leaves -> params``."""
+    images: Array
+    """Preprocessed, shape (batch, height, width, channels)."""
+
+    def embed_raw(self, weights: list[Array], images: Array) -> Array:
+        """Compute raw embeddings from the pruned leaves."""
+        return self.apply_fn(self.build(weights), images)
+
+
+class Tangents(NamedTuple):
+    """What is known of a direction without pruning."""
+
+    jvp: Array
+    """Shape (batch, dim)."""
+    predicted: dict[str, Array]
+    """Predicted flips, by activation; empty unless asked for."""
+    coefficients: Array | None
+    """Of the Taylor series, shape (order, batch, dim)."""
+
+
+class Pruned(NamedTuple):
+    """What a pruned network gives; arrays of shape (batch,) unless stated."""
+
+    displacement: Array
+    """z(θ + δ) - z(θ), shape (batch, dim)."""
+    norm: Array
+    """‖f(x; θ + δ)‖."""
+    columns: dict[str, Array]
+    """Measured on request; of tables, of shape (labels, batch)."""
+
+
+class Dense(NamedTuple):
+    """The dense passes that everything of a batch shares."""
+
+    norm: Array
+    """‖f(x; θ)‖, shape (batch,)."""
+    tangents: Callable[[Delta], Tangents]
+    prune: Callable[[Delta, Tangents, Array], Pruned]
+    """``(delta, tangents, index of the sparsity) -> Pruned``."""
+
+
+def dense_pass(extras: Extras, network: Network) -> Dense:
+    """Run them, with what the extras need besides."""
+    weights, images = network.weights, network.images
+    kinks = expansion = None
+    if "kinks" in extras.names:
+        opened = open_kinks(network.apply_fn, network.build(weights), images)
+        kinks = linearise_kinks(opened.of(network.build), weights, images)
+        lin = kinks.dense
+    else:
+        lin = linearise(network.embed_raw, weights, images)
+    if extras.order > 1:
+        expansion = expand(network.embed_raw, weights, images, extras.order)
+
+    def tangents(delta: Delta) -> Tangents:
+        coefficients = None if expansion is None else expansion.push(delta)
+        predicted: dict[str, Array] = {}
+        if kinks is not None:
+            jvp, predicted = kinks.predict(delta)
+        else:
+            jvp = lin.push(delta) if coefficients is None else coefficients[0]
+        return Tangents(jvp, predicted, coefficients)
+
+    def prune(delta: Delta, known: Tangents, index: Array) -> Pruned:
+        columns: dict[str, Array] = {}
+        if kinks is None:
+            raw = network.embed_raw(jax.tree.map(jnp.add, weights, delta), images)
+            embedding, norm = unit(raw), norms(raw)
+        else:
+            embedding, norm, flips = kinks.prune(delta)
+            fixed, labels = kinks.frozen(delta), extras.labels["kinks"]
+            near = near_kinks(lambda *_: kinks.inputs, weights, images)
+            columns |= {
+                "flips": _total(flips),
+                "predicted_flips": _total(known.predicted),
+                "near_kinks": _total(near),
+                "smooth_residual": norms(fixed - lin.embedding - known.jvp),
+                "kink_residual": norms(embedding - fixed),
+                "kinks.flips": _stacked(flips, labels),
+                "kinks.predicted_flips": _stacked(known.predicted, labels),
+            }
+        displacement = embedding - lin.embedding
+        if known.coefficients is not None:
+            columns["predicted_error"] = predicted_error(known.coefficients)
+            sums = partial_sums(known.coefficients, displacement)
+            for place, name in enumerate(("second", "third")[: extras.order - 1], 1):
+                columns[f"{name}_order"] = sums.norm[place]
+                columns[f"{name}_order_residual"] = sums.residual[place]
+        if "layers" in extras.names:
+            columns["layers.contribution"] = _layers(extras, network, delta, known.jvp)
+        if "controls" in extras.names:
+            key = jax.random.fold_in(jax.random.key(CONTROL_SEED), index)
+            responses = responses_along(
+                network.embed_raw,
+                lin,
+                weights,
+                delta,
+                images,
+                CONTROLS,
+                REPLICATES,
+                key,
+            )
+            for number in TABLES["controls"][1]:
+                each = [getattr(responses[kind], number) for kind in CONTROLS]
+                columns[f"controls.{number}"] = jnp.concatenate(each)
+        return Pruned(displacement, norm, columns)
+
+    return Dense(lin.norm, tangents, prune)
+
+
+def _layers(extras: Extras, network: Network, delta: Delta, jvp: Array) -> Array:
+    size = norms(jvp)[:, None]
+    along = jvp / jnp.where(size > 0, size, jnp.ones_like(size))
+    found = contributions_given(
+        network.embed_raw, network.weights, delta, network.images, along
+    )
+    by_leaf = list(found.values())
+    return jnp.stack([by_leaf[place] for place in extras.layer_places])
+
+
+def _total(counts: Mapping[str, Array]) -> Array:
+    return jnp.sum(jnp.stack(list(counts.values())), axis=0)
+
+
+def _stacked(counts: Mapping[str, Array], names: Sequence[str]) -> Array:
+    return jnp.stack([counts[name] for name in names])
+
+
+def check_extras(
+    names: Sequence[str], masks: PackedMasks, columns: Mapping[str, NDArray]
+) -> None:
+    """Refuse a number that is none; InputError names image, sparsity and quantity.
+
+    Where nothing moves, ratios to that have no value, and are let be.
+    """
+    for column, values in columns.items():
+        bad = np.isnan(values)
+        if column in ("predicted_error", "controls.cosine"):
+            continue
+        if bad.any():
+            place = np.argwhere(bad)[0]
+            message = (
+                f"{column} of {names[place[-1]]} at sparsity "
+                f"{masks.sparsities[place[0]]:g} is not a number; leave the image out, "
+                "or the measurement"
+            )
+            raise InputError(message)
+
+
+def lay_out(columns: Mapping[str, NDArray]) -> dict[str, Any]:
+    """Lay numbers out by image, then by sparsity: tables as lists, one for each row.
+
+    Arguments have the shape (sparsities, images), those of tables (sparsities, labels,
+    images).
+    """
+    import pyarrow as pa
+
+    found: dict[str, Any] = {}
+    for name, values in columns.items():
+        if values.ndim == 2:
+            found[name] = values.T.ravel()
+        else:
+            flat = pa.array(np.moveaxis(values, -1, 0).ravel())
+            found[name] = pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+    return found
