@@ -1,5 +1,6 @@
 """A toy network with every kind of layer, small enough for float64 checks."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -60,3 +61,35 @@ def toy_backbone(dtype: DTypeLike = np.float32, seed=0, size=8, name="toy"):
         preprocessing=Preprocessing(height=size, width=size),
         provenance=Provenance(name, f"{seed:064d}", name, f"{seed:064d}", "none"),
     )
+
+
+def plain_networks(seed=0):
+    """Return two-layer networks of plain JAX in float64, with their hidden inputs.
+
+    Returns
+    -------
+    smooth, kinked
+        ``(params, images) -> raw embeddings`` (batch, 6), by softplus and by PReLU.
+    hidden
+        ``(params, images) -> inputs of the activation`` (batch, 10).
+    params, images
+        Both arrays of float64; images (5, 2, 2, 3).
+    """
+    rng = np.random.default_rng(seed)
+    params = {
+        "first": jnp.asarray(rng.standard_normal((12, 10)) / 3),
+        "second": jnp.asarray(rng.standard_normal((10, 6))),
+    }
+    images = jnp.asarray(rng.uniform(-1, 1, (5, 2, 2, 3)))
+
+    def hidden(params, images):
+        return per_image(images) @ params["first"]
+
+    def smooth(params, images):
+        return jax.nn.softplus(hidden(params, images)) @ params["second"]
+
+    def kinked(params, images):
+        x = hidden(params, images)
+        return jnp.where(x > 0, x, -0.5 * x) @ params["second"]
+
+    return smooth, kinked, hidden, params, images

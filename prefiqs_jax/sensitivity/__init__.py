@@ -19,21 +19,53 @@ from prefiqs_jax.sensitivity.first_order import (
     first_order,
 )
 from prefiqs_jax.sensitivity.linearise import Linearised, check_delta, linearise
+from prefiqs_jax.sensitivity.path import PathIntegral, path_displacement, path_integral
+from prefiqs_jax.sensitivity.taylor import (
+    Expansion,
+    PartialSums,
+    expand,
+    partial_sums,
+    predicted_error,
+    taylor,
+)
+from prefiqs_jax.sensitivity.validity import (
+    Slopes,
+    displacements_along,
+    largest_valid,
+    local_slopes,
+    remainders,
+    taylor_sums,
+)
 
 __all__ = [
     "Agreement",
+    "Expansion",
     "Linearised",
+    "PartialSums",
+    "PathIntegral",
+    "Slopes",
     "agreement",
     "check_delta",
     "check_norms",
     "displacement",
+    "displacements_along",
     "drift",
     "drift_of",
     "embed",
     "embedding_jvp",
     "embedding_jvps",
+    "expand",
     "first_order",
+    "largest_valid",
     "linearise",
+    "local_slopes",
     "norms",
+    "partial_sums",
+    "path_displacement",
+    "path_integral",
+    "predicted_error",
+    "remainders",
+    "taylor",
+    "taylor_sums",
     "unit",
 ]

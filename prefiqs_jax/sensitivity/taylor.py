@@ -1,0 +1,364 @@
+"""Taylor coefficients of the embedding along a direction of the weights.
+
+The network is traced, and every operation of it maps the coefficients of one scalar t:
+with x(t) = x₀ + x₁ t + … and a kernel W + t δ, the order j of a convolution is
+x_j ∗ W + x_{j-1} ∗ δ, two convolutions an order. Nested forward mode, which carries
+several tangents that are equal, is used within single operations that have no such
+rule.
+"""
+
+import operator
+from collections.abc import Callable, Sequence
+from functools import reduce
+from math import factorial
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.extend import core
+from jaxtyping import Float
+
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.execution.jaxprs import PLAIN, called, interpret
+from prefiqs_jax.sensitivity.embedding import norms, unit
+from prefiqs_jax.sensitivity.linearise import check_delta
+from prefiqs_jax.types import ApplyFn, Delta, Images, Params
+
+LARGEST_ORDER = 6
+
+Run: TypeAlias = Callable[[Sequence[Any]], list[Any]]
+Coefficients: TypeAlias = list[Array] | None
+"""Those of t, t², … of one value, as many as are not zero; None of what stays."""
+
+_LINEAR = frozenset(
+    (
+        *("add", "add_any", "sub", "neg", "reshape", "transpose", "squeeze"),
+        *("broadcast_in_dim", "expand_dims", "convert_element_type", "slice", "pad"),
+        *("concatenate", "rev", "copy", "reduce_sum", "cumsum", "select_n", "gather"),
+        *("dynamic_slice", "split", "reduce_precision", "reduce_window_sum"),
+    )
+)
+"""Primitives linear in all their real operands together."""
+
+_BILINEAR = frozenset(("mul", "dot_general", "conv_general_dilated"))
+
+# Their derivatives are those that their rules state, not those of what they run.
+_WITH_RULES = frozenset(("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"))
+
+
+_CHECKPOINTS = frozenset(("checkpoint", "remat", "remat2"))
+
+
+class Expansion(NamedTuple):
+    """The unit embedding of some images, to be expanded along directions."""
+
+    embedding: Array
+    """Unit rows z(x; θ), shape (batch, dim)."""
+    norm: Array
+    """‖f(x; θ)‖ before normalisation, shape (batch,)."""
+    push: Callable[[Delta], Array]
+    """``delta -> (order, batch, dim)``: z^(k)(0)/k! of t ↦ z(x; θ + tδ), k = 1, 2, …;
+    about 2 · order forward passes. Use ``jax.lax.map`` for several directions on a CPU,
+    where ``jax.vmap`` makes grouped convolutions."""
+
+
+def expand(
+    apply_fn: ApplyFn, params: Params, images: Images, order: int = 3
+) -> Expansion:
+    """Run the dense pass that the Taylor expansions along all directions share.
+
+    Parameters
+    ----------
+    apply_fn
+        Maps (params, images) to raw embeddings, shape (batch, dim). Must treat each
+        image alone.
+    params
+        Dense weights θ. Directions have their structure, shapes and dtypes.
+    images
+        Preprocessed images, shape (batch, height, width, channels).
+    order
+        The highest, 1 to 6. A loop within ``apply_fn`` (``lax.scan``) is run again for
+        each direction, so slice the images outside.
+
+    Returns
+    -------
+    Expansion
+        Its ``push`` raises InputError if a direction and ``params`` differ in
+        structure, or a leaf in shape or dtype. The intermediate results of the whole
+        network stay in memory as long as it is used.
+
+    Raises
+    ------
+    InputError
+        If the order is not one of 1 to 6.
+    """
+    if order not in range(1, LARGEST_ORDER + 1):
+        message = f"order {order}: choose a whole number from 1 to {LARGEST_ORDER}"
+        raise InputError(message)
+
+    def unit_and_norm(weights: Params) -> tuple[Array, Array]:
+        raw = apply_fn(weights, images)
+        return unit(raw), norms(raw)
+
+    program = jax.make_jaxpr(unit_and_norm)(params)
+    leaves = jax.tree.leaves(params)
+    dense: list[list[Any]] = []
+
+    def keep(equation: Any, values: Any, notes: Any, run: Run) -> Any:
+        del equation, notes
+        dense.append(run(values))
+        return dense[-1], [None for _ in dense[-1]]
+
+    (embedding, norm), _ = interpret(
+        program, leaves, [None for _ in leaves], keep, opens=_opens
+    )
+
+    def push(delta: Delta) -> Array:
+        check_delta(params, delta)
+        known = iter(dense)
+
+        def advance(equation: Any, values: Any, notes: Any, run: Run) -> Any:
+            found = next(known)
+            return found, _coefficients(equation, values, notes, run, found, order)
+
+        moved = [[change] for change in jax.tree.leaves(delta)]
+        _, (along, _) = interpret(program, leaves, moved, advance, opens=_opens)
+        zero = jnp.zeros_like(embedding)
+        return jnp.stack([*(along or []), *[zero] * (order - len(along or []))])
+
+    return Expansion(embedding, norm, push)
+
+
+def _opens(equation: Any, notes: Any) -> bool:
+    del notes
+    return not _is_whole(equation) and equation.primitive.name not in _WITH_RULES
+
+
+def _is_whole(equation: Any) -> bool:
+    """Tell a call whose inner results are not kept but computed again.
+
+    Checkpoints say so: those of a depthwise convolution are nine times its input. And
+    `interpret` would take another way through what is in ``PLAIN``.
+    """
+    return equation.primitive.name in _CHECKPOINTS or (
+        equation.params.get("name") in PLAIN
+    )
+
+
+def _coefficients(
+    equation: Any,
+    values: list[Any],
+    notes: list[Coefficients],
+    run: Run,
+    results: list[Any],
+    order: int,
+) -> list[Coefficients]:
+    """Expand one operation, given the coefficients of its operands."""
+    degrees = [len(note) for note in notes if note is not None]
+    real = [jnp.issubdtype(jnp.result_type(r), jnp.inexact) for r in results]
+    if not degrees or not any(real):
+        return [None] * len(results)
+    if _is_whole(equation):
+
+        def again(equation: Any, values: Any, notes: Any, run: Run) -> Any:
+            found = run(values)
+            return found, _coefficients(equation, values, notes, run, found, order)
+
+        return interpret(called(equation), values, notes, again, opens=_opens)[1]
+    name, atoms = equation.primitive.name, equation.invars
+    # `run` takes both operands of x · x to be the same, and no zero for a literal.
+    product = name in _BILINEAR and atoms[0] is not atoms[1]
+    linear = name in _LINEAR and not any(isinstance(a, core.Literal) for a in atoms)
+    if product or (name == "div" and notes[1] is None):
+        first, second = (
+            [value, *(note or [])] for value, note in zip(values, notes, strict=True)
+        )
+        return [
+            [
+                reduce(
+                    operator.add,
+                    (
+                        run([first[j - i], second[i]])[0]
+                        for i in range(len(second))
+                        if 0 <= j - i < len(first)
+                    ),
+                )
+                for j in range(1, min(order, sum(degrees)) + 1)
+            ]
+        ]
+    if linear:
+        each = [
+            run([_entry(v, n, j) for v, n in zip(values, notes, strict=True)])
+            for j in range(max(degrees))
+        ]
+    else:
+        each = _nested(values, notes, run, real, order)
+    by_result = zip(*each, strict=True)
+    return [list(c) if r else None for c, r in zip(by_result, real, strict=True)]
+
+
+def _entry(value: Any, note: Coefficients, place: int) -> Any:
+    """Give an operand's coefficient; of a predicate or an index, itself."""
+    if note is not None and place < len(note):
+        return note[place]
+    if jnp.issubdtype(jnp.result_type(value), jnp.inexact):
+        return jnp.zeros_like(value)
+    return value
+
+
+def _nested(
+    values: list[Any],
+    notes: list[Coefficients],
+    run: Run,
+    real: list[bool],
+    order: int,
+) -> list[list[Any]]:
+    """Differentiate one operation along its operands' paths, as often as needed.
+
+    Derivatives, d_j = j! c_j, are what forward mode maps: if y^(k) is a function of
+    d_0, …, d_k of the operands, then y^(k+1) is its derivative along d_1, …, d_{k+1}.
+    """
+    path = {
+        (i, j): derivative
+        for i, note in enumerate(notes)
+        if note is not None
+        for j, derivative in enumerate(
+            [values[i], *(c * factorial(j + 1) for j, c in enumerate(note))]
+        )
+    }
+
+    def apply(at: dict[tuple[int, int], Any]) -> list[Any]:
+        operands = [at.get((i, 0), value) for i, value in enumerate(values)]
+        found = zip(run(operands), real, strict=True)
+        return [result for result, is_real in found if is_real]
+
+    def ahead(function: Callable[..., Any], depth: int) -> Callable[..., Any]:
+        def derived(at: dict[tuple[int, int], Any]) -> list[Any]:
+            varying = {
+                (i, j): at[i, j] for i, j in at if j <= depth and (i, j + 1) in at
+            }
+            along = {(i, j): at[i, j + 1] for i, j in varying}
+            return jax.jvp(lambda some: function(at | some), (varying,), (along,))[1]
+
+        return derived
+
+    found = []
+    function = apply
+    for k in range(1, order + 1):
+        function = ahead(function, k - 1)
+        values_found = iter(function(path))
+        scale = 1 / factorial(k)
+        found.append([next(values_found) * scale if r else None for r in real])
+    return found
+
+
+def taylor(
+    apply_fn: ApplyFn, params: Params, delta: Delta, images: Images, order: int = 3
+) -> Float[Array, "order batch dim"]:
+    """Expand the L2-normalised embedding along a direction of the weights.
+
+    Computes the coefficients c_k = z^(k)(0) / k!, k = 1 … order, of t ↦ z(x; θ + tδ),
+    exactly, at the cost of about 2 · order + 1 forward passes.
+
+    Parameters
+    ----------
+    apply_fn
+        Maps (params, images) to raw embeddings, shape (batch, dim). Must treat each
+        image alone.
+    params
+        Dense weights θ.
+    delta
+        Direction δ; same structure, shapes and dtypes as ``params``.
+    images
+        Preprocessed images, shape (batch, height, width, channels).
+    order
+        The highest, 1 to 6.
+
+    Returns
+    -------
+    Array
+        Shape (order, batch, dim); the first is the Jacobian-vector product.
+
+    Raises
+    ------
+    InputError
+        If the order is not one of 1 to 6, or delta and params differ in structure, or
+        a leaf in shape or dtype.
+
+    Notes
+    -----
+    A network with ReLU or PReLU is smooth only up to the first t at which an input of
+    one changes sign: the coefficients are those of the smooth piece at t = 0.
+
+    References
+    ----------
+    Griewank and Walther (2008). Evaluating Derivatives, 2nd ed. SIAM. Chapter 13:
+    propagation of Taylor coefficients. Derivation: docs/theory.md.
+
+    Examples
+    --------
+    A plane turning by atan(t): cos = 1 - t²/2 + …, sin = t - t³/2 + …
+
+    >>> theta, delta = jnp.eye(2), jnp.array([[0.0, 1.0], [0.0, 0.0]])
+    >>> one = jnp.array([[1.0, 0.0]])
+    >>> taylor(lambda p, x: x @ p, theta, delta, one)[:, 0].round(6) + 0.0
+    Array([[ 0. ,  1. ],
+           [-0.5,  0. ],
+           [ 0. , -0.5]], dtype=...)
+    """
+    return expand(apply_fn, params, images, order).push(delta)
+
+
+class PartialSums(NamedTuple):
+    """What the Taylor sums of order 1, 2, … predict; each of shape (..., order, batch).
+
+    The first of ``norm`` is the first-order drift.
+    """
+
+    norm: Array
+    """‖c₁ + … + c_k‖."""
+    residual: Array
+    """‖displacement - c₁ - … - c_k‖."""
+
+
+def partial_sums(
+    coefficients: Float[Array, "*sparsity order batch dim"],
+    displacement: Float[Array, "*sparsity batch dim"],
+) -> PartialSums:
+    """Compare the Taylor sums of each order with the real displacement.
+
+    Parameters
+    ----------
+    coefficients
+        From :func:`taylor`, shape (..., order, batch, dim).
+    displacement
+        z(θ + δ) - z(θ), shape (..., batch, dim).
+
+    Examples
+    --------
+    >>> sums = partial_sums(jnp.array([[[3.0, 0.0]], [[0.0, 4.0]]]), jnp.ones((1, 2)))
+    >>> sums.norm[:, 0], sums.residual[:, 0].round(3)
+    (Array([3., 5.], dtype=...), Array([2.236, 3.606], dtype=...))
+    """
+    sums = jnp.cumsum(coefficients, axis=-3)
+    return PartialSums(norms(sums), norms(displacement[..., None, :, :] - sums))
+
+
+def predicted_error(
+    coefficients: Float[Array, "*sparsity order batch dim"],
+) -> Float[Array, "*sparsity batch"]:
+    """Predict the relative error of the first order, ‖c₂‖ / ‖c₁‖, without pruning.
+
+    ``coefficients`` are those of :func:`taylor`, of order 2 or more. NaN where both
+    are zero, infinite where the first is.
+
+    >>> predicted_error(jnp.array([[[3.0, 4.0]], [[0.5, 0.0]]]))
+    Array([0.1], dtype=...)
+    """
+    if coefficients.shape[-3] < 2:
+        message = (
+            "predicted_error needs coefficients of order 2: take taylor(…, order=2)"
+        )
+        raise InputError(message)
+    return norms(coefficients[..., 1, :, :]) / norms(coefficients[..., 0, :, :])

@@ -1,0 +1,162 @@
+"""Remainders fall as the theory says; slopes and limits against closed forms."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from toy import plain_networks
+
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.sensitivity import (
+    displacement,
+    displacements_along,
+    largest_valid,
+    local_slopes,
+    norms,
+    remainders,
+    taylor,
+    taylor_sums,
+)
+
+# From where the next order no longer matters to where rounding does, by order.
+SCALES = {
+    1: 2.0 ** -np.arange(8, 14),
+    2: 2.0 ** -np.arange(6, 11),
+    3: 2.0 ** -np.arange(5, 9),
+}
+
+
+def direction(params, size=0.3):
+    return jax.tree.map(lambda w: size * jnp.sin(1 + 7 * w), params)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_slope_on_a_smooth_network(order):
+    smooth, _, _, params, images = plain_networks()
+    t = SCALES[order]
+    left = remainders(smooth, params, direction(params), images, t, order)
+    slopes = local_slopes(t, left)
+    assert np.abs(slopes.fitted - (order + 1)).max() < 0.02
+    assert (slopes.high - slopes.low).max() < 0.04
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_slope_on_a_segment_without_kinks(order):
+    _, kinked, hidden, params, images = plain_networks()
+    t = SCALES[order]
+    delta = direction(params, 0.05)
+
+    def signs(s):
+        weights = jax.tree.map(lambda w, d: w + s * d, params, delta)
+        return np.asarray(hidden(weights, images)) > 0
+
+    dense = signs(0.0)
+    assert dense.any()
+    assert not dense.all()
+    # The hidden inputs are linear in t: what is equal at both ends is so between them.
+    assert np.array_equal(dense, signs(t.max()))
+    slopes = local_slopes(t, remainders(kinked, params, delta, images, t, order))
+    assert np.abs(slopes.fitted - (order + 1)).max() < 0.02
+
+
+def test_slope_across_a_kink_is_smaller():
+    """One image of a network whose only input changes sign at t = 0.01."""
+
+    def apply_fn(p, images):
+        x = images[:, 0] * p
+        return jnp.stack([jnp.maximum(x, 0.0), jnp.ones_like(x)], axis=-1)
+
+    t = np.array([0.1, 0.3, 1.0])
+    weight, delta = jnp.array([0.01]), jnp.array([-1.0])
+    left = remainders(apply_fn, weight, delta, jnp.ones((1, 1)), t)
+    # Beyond the kink z stays, and what is left is t ‖c₁‖ less a constant.
+    assert np.all(local_slopes(t, left).local < 1.2)
+
+
+def test_remainders_are_what_they_say():
+    smooth, _, _, params, images = plain_networks()
+    delta, t = direction(params), np.array([0.5, 1.0, 0.25])
+    moved = displacements_along(smooth, params, delta, images, t)
+    c = taylor(smooth, params, delta, images, 2)
+    left = jax.jit(lambda p, d: remainders(smooth, p, d, images, t, 2))(params, delta)
+    for s, along, rest in zip(t, moved, left, strict=True):
+        scaled = jax.tree.map(lambda d, s=s: s * d, delta)
+        alone = displacement(smooth, params, scaled, images)
+        assert np.abs(along - alone).max() < 1e-15
+        expected = np.linalg.norm(alone - (s * c[0] + s**2 * c[1]), axis=-1)
+        assert np.abs(rest - expected).max() < 1e-15
+    assert np.abs(norms(moved - taylor_sums(c, t)) - left).max() < 1e-15
+
+
+def test_fit_and_its_interval():
+    rng = np.random.default_rng(0)
+    t = np.array([0.01, 0.1, 0.03, 1.0, 0.3])
+    left = t[:, None] ** 1.5 * np.exp(rng.standard_normal((5, 3)) / 5)
+    slopes = local_slopes(t, left)
+    order = np.argsort(t)
+    steps = np.diff(np.log(left[order]), axis=0) / np.diff(np.log(t[order]))[:, None]
+    assert np.allclose(slopes.local, steps, rtol=1e-12)
+    for image in range(3):
+        line, cov = np.polyfit(np.log(t), np.log(left[:, image]), 1, cov=True)
+        assert slopes.fitted[image] == pytest.approx(line[0], rel=1e-12)
+        # Student's t at 0.975 with 3 degrees of freedom, from a table.
+        half = (slopes.high[image] - slopes.low[image]) / 2
+        assert half == pytest.approx(3.182446 * np.sqrt(cov[0, 0]), rel=1e-6)
+
+
+def test_remainders_without_a_logarithm():
+    t = np.array([1.0, 2.0, 4.0, 8.0])
+    left = np.stack([t**2, t**2, t**2, t**2, t * 0], axis=-1)
+    left[0, 1], left[3, 1] = 0, np.nan
+    left[1, 2] = np.inf
+    left[1:, 3] = 0
+    slopes = local_slopes(t, left)
+    assert np.allclose(slopes.fitted[:3], 2, rtol=1e-12)
+    assert np.isnan(slopes.fitted[3:]).all()
+    assert np.allclose(slopes.low[[0, 2]], 2, rtol=1e-12)
+    assert np.isnan(slopes.low[[1, 3, 4]]).all()
+    assert np.array_equal(np.isnan(slopes.local[:, 1]), [True, False, True])
+
+
+def test_largest_valid():
+    t = np.array([1.0, 0.01, 0.1])  # in any order
+    power, factor = np.array([1.0, 2.0, 0.5]), np.array([1.0, 3.0, 0.3])
+    errors = factor * t[:, None] ** power
+    expected = (0.2 / factor) ** (1 / power)  # where factor · t^power is 0.2
+    assert np.allclose(largest_valid(t, errors, 0.2), expected, rtol=1e-12)
+    nan, inf = np.nan, np.inf
+    errors = np.array(
+        [  # at 0.01, 0.1 and 1
+            [0.1, 0.1, 0.1],  # never above
+            [0.3, 0.1, 0.1],  # above at the smallest
+            [0.1, 0.2, 0.3],  # the tolerance itself is within it
+            [0.1, nan, 0.1],
+            [0.1, inf, 0.1],
+            [0.0, 0.3, 0.1],
+            [nan, 0.1, 0.1],
+            [0.1, 0.4, 0.1],  # and back again
+        ]
+    ).T
+    found = largest_valid([0.01, 0.1, 1], errors, 0.2)
+    assert np.allclose(found, [1, 0, 0.1, 0.01, 0.01, 0.01, 0, 0.01 * 10**0.5])
+
+
+@pytest.mark.parametrize("t", [[0.0, 1.0], [1.0, 1.0], [1.0, np.nan], [-1.0, 1.0]])
+def test_scales_that_have_no_place_on_the_axis(t):
+    for function in (local_slopes, partial(largest_valid, tolerance=0.1)):
+        with pytest.raises(InputError, match=r"scales .* positive, finite"):
+            function(t, np.ones((2, 1)))
+
+
+def test_what_does_not_fit():
+    with pytest.raises(InputError, match="give one scale a row"):
+        local_slopes([0.1], np.ones((2, 1)))
+    with pytest.raises(InputError, match="tolerance nan"):
+        largest_valid([0.1], np.ones((1, 1)), np.nan)
+    smooth, _, _, params, images = plain_networks()
+    with pytest.raises(InputError, match="order 0"):
+        remainders(smooth, params, params, images, np.ones(1), 0)
+    with pytest.raises(InputError, match="structure"):
+        displacements_along(smooth, params, {}, images, np.ones(1))
