@@ -18,11 +18,30 @@ from prefiqs_jax.sensitivity.first_order import (
     embedding_jvps,
     first_order,
 )
+from prefiqs_jax.sensitivity.kinks import (
+    KinkSplit,
+    LinearisedKinks,
+    Pruned,
+    activations,
+    first_order_jump,
+    frozen,
+    kink_split,
+    linearise_kinks,
+    near_kinks,
+    predicted_flips,
+    sign_flips,
+)
 from prefiqs_jax.sensitivity.linearise import Linearised, check_delta, linearise
+from prefiqs_jax.sensitivity.opened import Opened, open_kinks, sides_of
 
 __all__ = [
     "Agreement",
+    "KinkSplit",
     "Linearised",
+    "LinearisedKinks",
+    "Opened",
+    "Pruned",
+    "activations",
     "agreement",
     "check_delta",
     "check_norms",
@@ -33,7 +52,16 @@ __all__ = [
     "embedding_jvp",
     "embedding_jvps",
     "first_order",
+    "first_order_jump",
+    "frozen",
+    "kink_split",
     "linearise",
+    "linearise_kinks",
+    "near_kinks",
     "norms",
+    "open_kinks",
+    "predicted_flips",
+    "sides_of",
+    "sign_flips",
     "unit",
 ]
