@@ -98,7 +98,7 @@ def sign_flips(
 
     Examples
     --------
-    >>> theta, delta = jnp.array([1.0, -1.0]), jnp.array([-2.0, 0.5])
+    >>> theta, delta = jnp.array([[1.0, -1.0]]), jnp.array([[-2.0, 0.5]])
     >>> sign_flips(lambda p, x: {"relu": x * p}, theta, delta, jnp.ones((1, 2)))
     {'relu': Array([1], dtype=...)}
     """
@@ -182,8 +182,8 @@ def frozen(
     Examples
     --------
     >>> network = lambda p, x: jax.nn.relu(x * p)
-    >>> fixed = frozen(network, jnp.array([3.0, 4.0]), jnp.ones((1, 2)))
-    >>> fixed(jnp.array([-3.0, 4.0]))
+    >>> fixed = frozen(network, jnp.array([[3.0, 4.0]]), jnp.ones((1, 2)))
+    >>> fixed(jnp.array([[-3.0, 4.0]]))
     Array([[-0.6,  0.8]], dtype=...)
     """
     opened = open_kinks(apply_fn, params, images)
@@ -308,11 +308,13 @@ def near_kinks(
 
 def _near(inputs: Mapping[str, Array], tolerance: float) -> dict[str, Array]:
     def near(value: Array) -> Array:
-        each = tuple(range(1, value.ndim))
-        scale = jnp.sqrt(jnp.mean(jnp.square(value), each, keepdims=True))
-        return jnp.abs(value) <= tolerance * scale
+        # The margin of a maximum pool is at -inf.
+        finite = jnp.where(jnp.isfinite(value), value, jnp.zeros_like(value))
+        squares = jnp.square(finite)
+        scale = jnp.mean(squares, tuple(range(1, value.ndim)), keepdims=True)
+        return jnp.abs(value) <= tolerance * jnp.sqrt(scale)
 
-    return jax.tree.map(near, dict(inputs))
+    return {name: near(value) for name, value in inputs.items()}
 
 
 def first_order_jump(

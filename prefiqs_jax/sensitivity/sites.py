@@ -276,7 +276,7 @@ def find_images(reader: Reader, twice: Reader, batch: int) -> None:
 
 
 def name_apart(kinks: Sequence[Kink]) -> None:
-    """Number kinks that have one name: the second is ``after layer1.fc (2)``."""
+    """Tell kinks of one name apart: the second is ``after layer1.fc (2)``."""
     counts: dict[str, int] = {}
     for kink in kinks:
         count = counts[kink.name] = counts.get(kink.name, 0) + 1
