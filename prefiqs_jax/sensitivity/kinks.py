@@ -339,7 +339,7 @@ def first_order_jump(
     Returns
     -------
     Array
-        Shape (batch,); 0 where no unit is near its kink.
+        Shape (batch,); 0, to rounding, where no unit is near its kink.
     """
     check_delta(params, delta)
     opened = open_kinks(apply_fn, params, images)

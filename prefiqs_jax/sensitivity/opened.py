@@ -46,7 +46,8 @@ def open_kinks(apply_fn: ApplyFn, params: Params, images: Images) -> Opened:
     """Trace a network for weights and images of this form, and find its kinks.
 
     Nothing is computed. Only calls that hold kinks are taken apart; others keep their
-    checkpoints and rules of derivatives. What reaches the embeddings by
+    checkpoints and rules of derivatives. (A rule that is not the derivative of what it
+    belongs to, as that of a straight-through estimator, is lost.) What reaches the embeddings by
     ``stop_gradient`` alone, as the maximum that softmax subtracts, is not looked at.
 
     Parameters

@@ -100,7 +100,8 @@ class Reader:
         """Of all that comes of images."""
         self.kinks: list[Kink] = []
         """Those that reach the result."""
-        self._inputs: dict[Any, tuple[Kink, Note]] = {}
+        self._known: dict[tuple[Note, Any], Kink] = {}
+        self._inputs: dict[Kink, Note] = {}
         self._ruled: set[int] = set()
         # Names of functions whose own derivative is being looked at.
         self._assumed = assumed
@@ -122,7 +123,7 @@ class Reader:
                 message = f"{note.jump}{after} is not smooth and has no sides; {CURE}"
                 raise InputError(message)
         live = {kink for note in reached for kink in note.kinks}
-        self.kinks = [kink for kink, _ in self._inputs.values() if kink in live]
+        self.kinks = [kink for kink in self._inputs if kink in live]
         self.sites = [
             site if site and live.issuperset(site.kinks) else None
             for site in self.sites
@@ -209,7 +210,8 @@ class Reader:
         if not known and name == "convert_element_type" and _is_number(values[0]):
             # A limit that was written as a whole number stays a number.
             return [np.asarray(values[0], avals[0].dtype)], [None]
-        return avals, [out] * len(avals)
+        # A note for each: two halves of a value are compared apart.
+        return avals, [out, *(dataclasses.replace(out) for _ in avals[1:])]
 
     def _site(self, equation: Any, values: list[Any], notes: list[Any]) -> Site:
         found, turned = [], False
@@ -224,17 +226,18 @@ class Reader:
             at = isinstance(threshold, float) and threshold != 0
             layer = f"after {_layer(note.leaf)}" if note.leaf else "images"
             name = f"{layer} at {threshold:g}" if at else layer
-            new = Kink(name, equation.invars[one].aval.shape), note
-            found.append(self._inputs.setdefault((note, threshold), new)[0])
+            new = Kink(name, equation.invars[one].aval.shape)
+            kink = self._known.setdefault((note, threshold), new)
+            self._inputs[kink] = note
+            found.append(kink)
         return Site(tuple(found), turned, id(equation) in self._ruled)
 
     def _name_by_slope(self, operands: Sequence[Note]) -> None:
         """Name a PReLU, which chooses between its input and a leaf times that."""
-        for kink, note in self._inputs.values():
-            if any(kink in each.kinks for each in operands):
-                for each in operands:
-                    if each.product and each.product[0] is note:
-                        kink.name = _layer(each.product[1])
+        for kink in {kink for each in operands for kink in each.kinks}:
+            for each in operands:
+                if each.product and each.product[0] is self._inputs[kink]:
+                    kink.name = _layer(each.product[1])
 
 
 def leaf_notes(params: Params) -> list[Note]:
@@ -257,7 +260,10 @@ def find_images(reader: Reader, twice: Reader, batch: int) -> None:
 
     InputError where there is none, or the images are mixed with something else.
     """
-    same = len(reader.shapes) == len(twice.shapes)
+    same = (len(reader.shapes), len(reader.kinks)) == (
+        len(twice.shapes),
+        len(twice.kinks),
+    )
     pairs = zip(reader.shapes, twice.shapes, strict=same)
     moved = any(one[1:] != two[1:] for one, two in pairs)
     others = iter(twice.kinks)
