@@ -47,8 +47,9 @@ def open_kinks(apply_fn: ApplyFn, params: Params, images: Images) -> Opened:
 
     Nothing is computed. Only calls that hold kinks are taken apart; others keep their
     checkpoints and rules of derivatives. (A rule that is not the derivative of what it
-    belongs to, as that of a straight-through estimator, is lost.) What reaches the embeddings by
-    ``stop_gradient`` alone, as the maximum that softmax subtracts, is not looked at.
+    belongs to, as that of a straight-through estimator, is lost.) What reaches the
+    embeddings by ``stop_gradient`` alone, as the maximum that softmax subtracts, is not
+    looked at.
 
     Parameters
     ----------
