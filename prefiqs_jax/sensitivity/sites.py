@@ -211,7 +211,7 @@ class Reader:
             # A limit that was written as a whole number stays a number.
             return [np.asarray(values[0], avals[0].dtype)], [None]
         # A note for each: two halves of a value are compared apart.
-        return avals, [out, *(dataclasses.replace(out) for _ in avals[1:])]
+        return avals, [dataclasses.replace(out) for _ in avals]
 
     def _site(self, equation: Any, values: list[Any], notes: list[Any]) -> Site:
         found, turned = [], False

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prefiqs_jax.backbones import from_function, load_backbone
+from prefiqs_jax.backbones import load_backbone
+from prefiqs_jax.backbones.function import from_function
 from prefiqs_jax.backbones.functional import flatten, unflatten
 from prefiqs_jax.backbones.identity import weights_digest
 from prefiqs_jax.backbones.networks import layers, vit
@@ -105,8 +106,9 @@ def reported(monkeypatch, apply_fn, params, images):
     return [np.asarray(x) for x in seen]
 
 
-CHECKED = ["demo", "arcface_mobilefacenet", "sface", "arcface_vit_t"]
-DEEP = [pytest.param("arcface_iresnet18", marks=pytest.mark.slow)]
+CHECKED = ["demo", "arcface_vit_t"]
+LARGER = ["arcface_mobilefacenet", "sface", "arcface_iresnet18"]
+DEEP = [pytest.param(name, marks=pytest.mark.slow) for name in LARGER]
 
 
 @pytest.mark.parametrize("name", CHECKED + DEEP)

@@ -86,6 +86,15 @@ def twin(params, images, sides=None):
     return x @ params["fc"]["kernel"], inputs
 
 
+@jax.jit
+def flips_of_network(params, delta, images):
+    """Give (real, predicted) flips."""
+    find = activations(network)
+    return tuple(
+        count(find, params, delta, images) for count in (sign_flips, predicted_flips)
+    )
+
+
 def pruned(params, delta):
     return jax.tree.map(np.add, params, delta)
 
@@ -96,17 +105,18 @@ def delta():
 
 
 def test_inputs_are_those_of_the_twin():
-    found = activations(network)(PARAMS, IMAGES)
+    found = jax.jit(activations(network))(PARAMS, IMAGES)
     raw, expected = twin(PARAMS, IMAGES)
     assert np.abs(network(PARAMS, IMAGES) - raw).max() < 1e-12
-    assert list(found) == NAMES == list(expected)
+    assert list(expected) == NAMES  # jit sorts those that are found
+    assert open_kinks(network, PARAMS, IMAGES).names == tuple(NAMES)
     for name in NAMES:
         assert np.abs(found[name] - expected[name]).max() < 1e-12, name
 
 
 def test_flips_are_counted(delta):
     before, after = (twin(p, IMAGES)[1] for p in (PARAMS, pruned(PARAMS, delta)))
-    found = sign_flips(activations(network), PARAMS, delta, IMAGES)
+    found, _ = flips_of_network(PARAMS, delta, IMAGES)
     total = 0
     for name in NAMES:
         for image in range(BATCH):
@@ -137,8 +147,7 @@ def test_predicted_flips(delta):
         twin(jax.tree.map(lambda w, d, t=t: w + t * d, PARAMS, delta), IMAGES)[1]
         for t in (step, 0, -step)
     )
-    found = predicted_flips(activations(network), PARAMS, delta, IMAGES)
-    real = sign_flips(activations(network), PARAMS, delta, IMAGES)
+    real, found = flips_of_network(PARAMS, delta, IMAGES)
     for name in NAMES:
         moved = here[name] + (ahead[name] - behind[name]) / (2 * step)
         flips = (moved >= 0) != (here[name] >= 0)
@@ -168,23 +177,27 @@ def gradients(function, params):
 
 def test_frozen_network_has_the_derivatives():
     fixed = frozen(network, PARAMS, IMAGES)
-    ours = gradients(fixed, PARAMS)
-    theirs = gradients(lambda p: embed(network, p, IMAGES), PARAMS)
+    ours = gradients(jax.jit(fixed), PARAMS)
+    theirs = gradients(jax.jit(lambda p: embed(network, p, IMAGES)), PARAMS)
     for one, two in zip(ours, theirs, strict=True):
         assert np.abs(one - two).max() < 1e-13 * np.abs(two).max()
 
 
 def test_split_adds_up(delta):
-    split = kink_split(network, PARAMS, delta, IMAGES)
-    _, jvp = embedding_jvp(network, PARAMS, delta, IMAGES)
-    left = displacement(network, PARAMS, delta, IMAGES) - jvp
+    @jax.jit
+    def both(*arguments):
+        _, jvp = embedding_jvp(network, *arguments)
+        left = displacement(network, *arguments) - jvp
+        return kink_split(network, *arguments), left
+
+    split, left = both(PARAMS, delta, IMAGES)
     assert np.abs(split.smooth + split.kinks - left).max() < 1e-14
     assert (np.linalg.norm(split.kinks, axis=-1) > 1e-3).all()
 
 
 def test_no_kinks_without_flips(delta):
     tiny = jax.tree.map(lambda d: 1e-4 * d, delta)
-    flips = sign_flips(activations(network), PARAMS, tiny, IMAGES)
+    flips, _ = flips_of_network(PARAMS, tiny, IMAGES)
     assert not any(count.any() for count in flips.values())
     split = kink_split(network, PARAMS, tiny, IMAGES)
     assert (split.kinks == 0).all()
@@ -210,22 +223,21 @@ def test_passes_are_shared(delta):
     (embedding, norm), found = together(PARAMS, deltas, IMAGES)
     raw = network(PARAMS, IMAGES)
     assert np.abs(norm - np.linalg.norm(raw, axis=-1)).max() < 1e-13
-    find = activations(network)
+    fixed_network = jax.jit(frozen(network, PARAMS, IMAGES))
+    first = jax.jit(lambda d: embedding_jvp(network, PARAMS, d, IMAGES))
+    distance = jax.jit(lambda d: drift(network, PARAMS, d, IMAGES))
     for at, direction in enumerate((delta, other)):
         (jvp, predicted), moved, fixed = jax.tree.map(lambda v, i=at: v[i], found)
-        assert (
-            np.abs(jvp - embedding_jvp(network, PARAMS, direction, IMAGES)[1]).max()
-            < 1e-13
-        )
-        distance = np.linalg.norm(moved.embedding - embedding, axis=-1)
-        assert (
-            np.abs(distance - drift(network, PARAMS, direction, IMAGES)).max() < 1e-13
-        )
-        expected = frozen(network, PARAMS, IMAGES)(pruned(PARAMS, direction))
+        assert np.abs(jvp - first(direction)[1]).max() < 1e-13
+        expected = np.linalg.norm(moved.embedding - embedding, axis=-1)
+        assert np.abs(distance(direction) - expected).max() < 1e-13
+        expected = fixed_network(pruned(PARAMS, direction))
         assert np.abs(fixed - expected).max() < 1e-13
-        for counts, count in ((moved.flips, sign_flips), (predicted, predicted_flips)):
-            alone = count(find, PARAMS, direction, IMAGES)
-            assert all((counts[name] == alone[name]).all() for name in NAMES)
+        counts = moved.flips, predicted
+        for ours, alone in zip(
+            counts, flips_of_network(PARAMS, direction, IMAGES), strict=True
+        ):
+            assert all((ours[name] == alone[name]).all() for name in NAMES)
 
 
 def test_weights_in_another_form(delta):
@@ -234,9 +246,13 @@ def test_weights_in_another_form(delta):
 
     opened = open_kinks(network, PARAMS, IMAGES).of(build)
     leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(PARAMS)]
-    found = linearise_kinks(opened, leaves, IMAGES)
-    counts = found.prune(jax.tree.leaves(delta)).flips
-    alone = sign_flips(activations(network), PARAMS, delta, IMAGES)
+
+    @jax.jit
+    def flips(leaves, delta, images):
+        return linearise_kinks(opened, leaves, images).prune(delta).flips
+
+    counts = flips(leaves, jax.tree.leaves(delta), IMAGES)
+    alone, _ = flips_of_network(PARAMS, delta, IMAGES)
     assert all((counts[name] == alone[name]).all() for name in NAMES)
 
 
@@ -282,13 +298,6 @@ def test_functions(function):
     assert all(value.shape == (5, 4) for value in inputs.values())
     sides = sides_of(inputs)
     assert (opened.frozen(params, images, sides) == raw).all()
-    theirs = gradients(lambda p: apply_fn(p, images), params)
-    for same in (
-        lambda p: opened.observe(p, images)[0],
-        lambda p: opened.frozen(p, images, sides),
-    ):
-        for one, two in zip(gradients(same, params), theirs, strict=True):
-            assert np.abs(one - two).max() < 1e-13
 
 
 ON_THE_KINK = [
@@ -425,7 +434,8 @@ def test_images_are_told_from_tokens(apply_fn, count):
         jnp.asarray(draw(count, 6, 6, 3)),
     )
     delta = jax.tree.map(lambda w: jnp.where(w > 0.3, -2 * w, 0.0), params)
-    ours = sign_flips(activations(apply_fn), params, delta, images)["after fc"]
+    count = jax.jit(lambda *all_: sign_flips(activations(apply_fn), *all_))
+    ours = count(params, delta, images)["after fc"]
     inputs = [
         np.einsum("bpqc,cd->bpqd", images, p["fc"]["kernel"])
         for p in (params, pruned(params, delta))
@@ -474,11 +484,11 @@ def test_near_kinks_and_the_jump():
     # Relative to the input itself, which is alone.
     assert near_kinks(find, params, images, 0.9)["images"].tolist() == [0, 0]
     assert near_kinks(find, params, images, 1.1)["images"].tolist() == [1, 1]
-    jump = first_order_jump(apply_fn, params, delta, images, 1.1)
+    jump = jax.jit(first_order_jump, static_argnums=(0, 4))
+    far = jump(apply_fn, params, delta, images, 1.1)
     _, jvp = embedding_jvp(apply_fn, params, delta, images)
-    assert np.abs(jump[0] - np.linalg.norm(jvp[0])).max() < 1e-15
-    none = first_order_jump(apply_fn, params, delta, images, 0.9)
-    assert np.abs(none).max() < 1e-15
+    assert np.abs(far[0] - np.linalg.norm(jvp[0])).max() < 1e-15
+    assert np.abs(jump(apply_fn, params, delta, images, 0.9)).max() < 1e-15
 
 
 def test_direction_that_does_not_fit(delta):
