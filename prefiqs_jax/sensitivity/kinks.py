@@ -37,7 +37,7 @@ def activations(apply_fn: ApplyFn) -> ActivationsFn:
     -------
     callable
         ``(params, images) -> {name: inputs}``, inputs of shape (batch, …), in the order
-        of the program. A PReLU has the name of its layer, ``layer1.0.prelu``; another
+        of the program, until ``jax.jit`` sorts them by name. A PReLU has the name of its layer, ``layer1.0.prelu``; another
         that of the weights before it, ``after layer1.0.conv1``, with ``at 6`` if the
         threshold is 6. Without any kink, as with GELU, the dict is empty. Several
         comparisons of one value with one threshold are one. Those that are smooth to
