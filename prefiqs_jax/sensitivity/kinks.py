@@ -37,14 +37,15 @@ def activations(apply_fn: ApplyFn) -> ActivationsFn:
     -------
     callable
         ``(params, images) -> {name: inputs}``, inputs of shape (batch, …), in the order
-        of the program, until ``jax.jit`` sorts them by name. A PReLU has the name of its layer, ``layer1.0.prelu``; another
-        that of the weights before it, ``after layer1.0.conv1``, with ``at 6`` if the
-        threshold is 6. Without any kink, as with GELU, the dict is empty. Several
-        comparisons of one value with one threshold are one. Those that are smooth to
-        first order, as in ELU and soft sign, or never met, as of a variance with 0, are
-        listed, too; exact equality is not, nor is what ``stop_gradient`` hides, nor
-        functions whose own derivative is smooth, as softplus. A choice between two
-        values of one image, as in max-out, has their difference as its input.
+        of the program until ``jax.jit`` sorts them by name. A PReLU has the name of its
+        layer, ``layer1.0.prelu``; another that of the weights before it, ``after
+        layer1.0.conv1``, with ``at 6`` if the threshold is 6. Without any kink, as with
+        GELU, the dict is empty. Several comparisons of one value with one threshold are
+        one. Those that are smooth to first order, as in ELU and soft sign, or never
+        met, as of a variance with 0, are listed, too; exact equality is not, nor is
+        what ``stop_gradient`` hides, nor functions whose own derivative is smooth, as
+        softplus. A choice between two values of one image, as in max-out or maximum
+        pooling by comparisons, has their difference as its input.
 
     Raises
     ------

@@ -133,8 +133,8 @@ def test_zero_is_not_negative():
         return {"relu": x * p}
 
     def count(theta, delta):
-        both = (jnp.full((1, 1), value) for value in (theta, delta))
-        return sign_flips(inputs, *both, jnp.ones((1, 1)))["relu"]
+        ones = jnp.ones((1, 1))
+        return sign_flips(inputs, theta * ones, delta * ones, ones)["relu"]
 
     assert count(0.0, 1.0) == count(1.0, -1.0) == count(-0.0, 1.0) == 0
     assert count(0.0, -1.0) == count(-1.0, 1.0) == 1

@@ -68,7 +68,7 @@ def test_inputs(apply_fn, network, rgb_images, write, session, tmp_path):
         upto = [node[2] for node in NODES].index(value)
         nodes = [*NODES[: upto + 1], ("Identity", value, "y")]
         expected = session(write(tmp_path / "part.onnx", nodes, WEIGHTS), rgb_images)
-        rows = np.moveaxis(found[name], -1, -3).reshape(3, -1)
+        rows = np.moveaxis(np.asarray(found[name]), -1, -3).reshape(3, -1)
         # A value beyond the lower limit of a Clip is at it when the upper one is met.
         expected = np.maximum(expected, 0) if threshold else expected
         np.testing.assert_allclose(rows, expected - threshold, rtol=0, atol=1e-5)
