@@ -46,6 +46,15 @@ class ApplyFn(Protocol):
         ...
 
 
+@runtime_checkable
+class ActivationsFn(Protocol):
+    """Map ``(params, images)`` to the inputs of activations, 0 at their kinks."""
+
+    def __call__(self, params: Params, images: Any, /) -> dict[str, Array]:
+        """Return inputs by name, each of shape (batch, ...)."""
+        ...
+
+
 Score: TypeAlias = Callable[[str, Any], Any] | Callable[[str, Any, Any], Any]
 """``(leaf name, weights) -> scores``, broadcastable, or ``(leaf name, weights, context)
 -> scores`` where it needs data; the lowest go first."""

@@ -9,7 +9,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from prefiqs_jax.backbones.preprocessing import Preprocessing
 from prefiqs_jax.backbones.taps import Taps
-from prefiqs_jax.types import ApplyFn, Params
+from prefiqs_jax.sensitivity import activations
+from prefiqs_jax.types import ActivationsFn, ApplyFn, Params
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +84,8 @@ class Backbone:
     taps
         The network opened up, for scores that look inside; None where only the whole
         is known, as of a graph in an ONNX file.
+    own_activations_fn
+        ``activations_fn`` of who made the network; None = read off its program.
     """
 
     name: str
@@ -93,6 +96,17 @@ class Backbone:
     provenance: Provenance
     quality_head: Callable[[Array], Array] | None = None
     taps: Taps | None = None
+    own_activations_fn: ActivationsFn | None = None
+
+    @property
+    def activations_fn(self) -> ActivationsFn:
+        """Give the inputs of activations, ``(params, images) -> {name: (batch, …)}``.
+
+        Unless the network came with a function for it, they are read off its program,
+        see :func:`prefiqs_jax.sensitivity.activations`: InputError, when called, if it
+        holds what is not smooth and has no two sides.
+        """
+        return self.own_activations_fn or activations(self.apply_fn)
 
     def preprocess(
         self, rgb: NDArray[np.uint8], dtype: DTypeLike = np.float32

@@ -18,7 +18,7 @@ from prefiqs_jax.backbones.backbone import Backbone, Provenance
 from prefiqs_jax.backbones.identity import program_digest, with_digest
 from prefiqs_jax.backbones.preprocessing import Preprocessing
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.types import ApplyFn, Params
+from prefiqs_jax.types import ActivationsFn, ApplyFn, Params
 from prefiqs_jax.user_code import blamed, load_function
 
 SHAPE = (112, 112, 3)
@@ -37,6 +37,7 @@ def from_function(
     name: str = "function",
     *,
     pixels: str = PIXELS,
+    activations_fn: ActivationsFn | None = None,
 ) -> Backbone:
     """Take any JAX function for a network.
 
@@ -54,6 +55,10 @@ def from_function(
     pixels
         How ``preprocess`` turns RGB images of 0 to 255 into what it takes: channel
         order, mean and scale.
+    activations_fn
+        ``(params, images) -> {name: inputs}``, inputs of activations of shape (batch,
+        …), 0 at their kinks; None = read off the function's program, see
+        :func:`prefiqs_jax.sensitivity.activations`.
 
     Returns
     -------
@@ -64,8 +69,8 @@ def from_function(
     Raises
     ------
     InputError
-        If the function cannot be traced for such images or gives no embeddings, or
-        the shape is not that of RGB images.
+        If the functions cannot be traced for such images or give no embeddings or
+        activations, or the shape is not that of RGB images.
 
     Examples
     --------
@@ -85,20 +90,7 @@ def from_function(
     preprocessing = Preprocessing(height, width).with_pixels(pixels)
     image = jax.ShapeDtypeStruct((2, height, width, 3), jnp.float32)
 
-    def traced(params: Params, images: Any) -> Any:
-        # A new function: of a known one JAX would give the program that it remembers,
-        # although a global variable in it has changed.
-        return apply_fn(params, images)
-
-    try:
-        program, found = jax.make_jaxpr(traced, return_shape=True)(params, image)
-    except _TRACING_ERRORS as error:
-        said = str(error).strip().partition("\n")[0] or type(error).__name__
-        message = (
-            f"{name}: the function cannot be traced for images of shape "
-            f"{image.shape}: {said}"
-        )
-        raise InputError(message) from error
+    program, found = _trace(apply_fn, params, image, f"{name}: the function")
     shape = getattr(found, "shape", None)
     if shape is None or len(shape) != 2 or shape[0] != 2:
         message = (
@@ -107,6 +99,8 @@ def from_function(
             "must give embeddings of shape (2, dim)"
         )
         raise InputError(message)
+    if activations_fn is not None:
+        _check_activations(activations_fn, params, image, name)
     provenance = Provenance(
         name,
         "",
@@ -117,8 +111,55 @@ def from_function(
         program_sha256=program_digest(program),
     )
     return with_digest(
-        Backbone(name, params, apply_fn, shape[1], preprocessing, provenance)
+        Backbone(
+            name,
+            params,
+            apply_fn,
+            shape[1],
+            preprocessing,
+            provenance,
+            own_activations_fn=activations_fn,
+        )
     )
+
+
+def _trace(
+    function: Callable[..., Any], params: Params, image: Any, which: str
+) -> tuple[Any, Any]:
+    """Trace a function for two images; gives its program and the form of its result."""
+
+    def traced(params: Params, images: Any) -> Any:
+        # A new function: of a known one JAX would give the program that it remembers,
+        # although a global variable in it has changed.
+        return function(params, images)
+
+    try:
+        return jax.make_jaxpr(traced, return_shape=True)(params, image)
+    except _TRACING_ERRORS as error:
+        said = str(error).strip().partition("\n")[0] or type(error).__name__
+        message = f"{which} cannot be traced for images of shape {image.shape}: {said}"
+        raise InputError(message) from error
+
+
+def _check_activations(
+    activations_fn: ActivationsFn, params: Params, image: Any, name: str
+) -> None:
+    _, found = _trace(activations_fn, params, image, f"{name}: activations_fn")
+    wrong = f"a {type(found).__name__}"
+    if isinstance(found, dict):
+        bad = [
+            f"{key!r}: {getattr(value, 'shape', type(value).__name__)}"
+            for key, value in found.items()
+            if getattr(value, "shape", ())[:1] != (2,)
+            or not jnp.issubdtype(value.dtype, jnp.floating)
+        ]
+        wrong = ", ".join(bad)
+    if wrong:
+        message = (
+            f"{name}: activations_fn gives {wrong} for two images; it must give "
+            "{name: inputs}, floats of shape (2, …)"
+        )
+        raise InputError(message)
 
 
 def from_nnx(
@@ -127,6 +168,7 @@ def from_nnx(
     name: str | None = None,
     *,
     pixels: str = PIXELS,
+    activations_fn: ActivationsFn | None = None,
 ) -> Backbone:
     """Take a Flax NNX module for a network.
 
@@ -135,7 +177,7 @@ def from_nnx(
     module
         Maps images to raw embeddings. It is set to evaluation: running statistics are
         used, dropout is off. Only its ``nnx.Param`` can be pruned or get a derivative.
-    input_shape, name, pixels
+    input_shape, name, pixels, activations_fn
         As in :func:`from_function`; the name is by default the class's.
 
     Raises
@@ -156,6 +198,7 @@ def from_nnx(
         input_shape,
         name or type(module).__name__,
         pixels=pixels,
+        activations_fn=activations_fn,
     )
 
 
@@ -166,6 +209,7 @@ def from_linen(
     name: str | None = None,
     *,
     pixels: str = PIXELS,
+    activations_fn: ActivationsFn | None = None,
     **arguments: Any,
 ) -> Backbone:
     """Take a Flax Linen module and its variables for a network.
@@ -177,7 +221,7 @@ def from_linen(
     variables
         As ``module.init`` gives them: ``params``, and running statistics and the like
         beside them, which cannot be pruned.
-    input_shape, name, pixels
+    input_shape, name, pixels, activations_fn
         As in :func:`from_function`; the name is by default the class's.
     **arguments
         Passed to the module's call, such as ``train=False``.
@@ -201,6 +245,7 @@ def from_linen(
         input_shape,
         name or type(module).__name__,
         pixels=pixels,
+        activations_fn=activations_fn,
     )
 
 
@@ -211,6 +256,7 @@ def from_equinox(
     name: str | None = None,
     *,
     pixels: str = PIXELS,
+    activations_fn: ActivationsFn | None = None,
     channels_first: bool = True,
 ) -> Backbone:
     """Take an equinox module for a network.
@@ -224,7 +270,7 @@ def from_equinox(
     state
         ``equinox.nn.State`` of a module that takes one, such as with BatchNorm; it
         stays as it is.
-    input_shape, name, pixels
+    input_shape, name, pixels, activations_fn
         As in :func:`from_function`; the name is by default the class's.
     channels_first
         Whether an image is given as (channels, height, width), as equinox's
@@ -263,7 +309,12 @@ def from_equinox(
         return jax.vmap(one, axis_name="batch")(images)
 
     return from_function(
-        apply_fn, params, input_shape, name or type(module).__name__, pixels=pixels
+        apply_fn,
+        params,
+        input_shape,
+        name or type(module).__name__,
+        pixels=pixels,
+        activations_fn=activations_fn,
     )
 
 
@@ -320,8 +371,13 @@ def from_file(
         folded=None,
         program_sha256=found.provenance.program_sha256,
     )
-    apply_fn = blamed(found.apply_fn, file, "backbone")
-    return with_digest(dataclasses.replace(found, apply_fn=apply_fn), provenance)
+    own = found.own_activations_fn
+    found = dataclasses.replace(
+        found,
+        apply_fn=blamed(found.apply_fn, file, "backbone"),
+        own_activations_fn=own and blamed(own, file, "backbone"),
+    )
+    return with_digest(found, provenance)
 
 
 def _arguments(build: Callable[..., Any]) -> tuple[bool, bool]:

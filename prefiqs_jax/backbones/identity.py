@@ -27,17 +27,18 @@ def weights_digest(backbone: Backbone) -> str:
     """Compute the SHA-256 of all that a network computes with.
 
     These are its parameters, by name, and what its functions (``apply_fn``, the taps,
-    the quality head) close over: arrays such as the running statistics of BatchNorm,
-    numbers, texts, and the code of functions from outside this package. What else may
-    be in its file, such as the operators of a graph, counts by the file's digest, and
-    what a function of the user's reads elsewhere by that of its traced program. A
-    network whose parameters were exchanged has another digest, although its file is
-    the same.
+    the quality head, an ``activations_fn`` of its own) close over: arrays such as the
+    running statistics of BatchNorm, numbers, texts, and the code of functions from
+    outside this package. What else may be in its file, such as the operators of a
+    graph, counts by the file's digest, and what a function of the user's reads
+    elsewhere by that of its traced program. A network whose parameters were exchanged
+    has another digest, although its file is the same.
     """
     digest = hashlib.sha256(backbone.provenance.sha256.encode())
     digest.update(backbone.provenance.program_sha256.encode())
     taps = None if backbone.taps is None else vars(backbone.taps)
-    functions = (backbone.apply_fn, taps, backbone.quality_head)
+    own = backbone.own_activations_fn
+    functions = (backbone.apply_fn, taps, backbone.quality_head, own)
     _add_leaves(digest, [*named_leaves(backbone.params), *_held(functions, set())])
     return digest.hexdigest()
 

@@ -18,6 +18,19 @@ from prefiqs_jax.sensitivity.first_order import (
     embedding_jvps,
     first_order,
 )
+from prefiqs_jax.sensitivity.kinks import (
+    KinkSplit,
+    LinearisedKinks,
+    Pruned,
+    activations,
+    first_order_jump,
+    frozen,
+    kink_split,
+    linearise_kinks,
+    near_kinks,
+    predicted_flips,
+    sign_flips,
+)
 from prefiqs_jax.sensitivity.linearise import Linearised, check_delta, linearise
 from prefiqs_jax.sensitivity.path import PathIntegral, path_displacement, path_integral
 from prefiqs_jax.sensitivity.taylor import (
@@ -44,6 +57,12 @@ __all__ = [
     "PartialSums",
     "PathIntegral",
     "Slopes",
+from prefiqs_jax.sensitivity.opened import Opened, open_kinks, sides_of
+    "KinkSplit",
+    "LinearisedKinks",
+    "Opened",
+    "Pruned",
+    "activations",
     "agreement",
     "check_delta",
     "check_norms",
@@ -67,5 +86,14 @@ __all__ = [
     "remainders",
     "taylor",
     "taylor_sums",
+    "first_order_jump",
+    "frozen",
+    "kink_split",
+    "linearise_kinks",
+    "near_kinks",
+    "open_kinks",
+    "predicted_flips",
+    "sides_of",
+    "sign_flips",
     "unit",
 ]
