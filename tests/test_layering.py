@@ -56,7 +56,7 @@ MATHS = {
         "execution",
         "sensitivity",
     },
-    "sensitivity": {"errors", "types", "trees"},
+    "sensitivity": {"errors", "types", "trees", "execution"},
     "statistics": {"errors"},
     "fiqa": {"errors", "statistics", "execution"},
     "plots": {"statistics", "errors", "fiqa"},

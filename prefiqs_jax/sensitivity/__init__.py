@@ -18,14 +18,24 @@ from prefiqs_jax.sensitivity.first_order import (
     embedding_jvps,
     first_order,
 )
+from prefiqs_jax.sensitivity.layers import (
+    PathContributions,
+    contributions_given,
+    layer_contributions,
+    leaves_by_depth,
+    path_layer_contributions,
+)
 from prefiqs_jax.sensitivity.linearise import Linearised, check_delta, linearise
+from prefiqs_jax.sensitivity.pixels import pixel_gradient, pixel_map
 
 __all__ = [
     "Agreement",
     "Linearised",
+    "PathContributions",
     "agreement",
     "check_delta",
     "check_norms",
+    "contributions_given",
     "displacement",
     "drift",
     "drift_of",
@@ -33,7 +43,12 @@ __all__ = [
     "embedding_jvp",
     "embedding_jvps",
     "first_order",
+    "layer_contributions",
+    "leaves_by_depth",
     "linearise",
     "norms",
+    "path_layer_contributions",
+    "pixel_gradient",
+    "pixel_map",
     "unit",
 ]
