@@ -7,21 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from prefiqs_jax.backbones import load_backbone
-from prefiqs_jax.errors import InputError
 from prefiqs_jax.masks import globally, magnitude, pruning_delta
 from prefiqs_jax.sensitivity import (
-    contributions_given,
-    drift,
-    embed,
-    embedding_jvp,
     layer_contributions,
-    leaves_by_depth,
     linearise,
     norms,
-    path_layer_contributions,
 )
-from prefiqs_jax.trees import is_prunable, map_named, named_leaves
+from prefiqs_jax.trees import map_named, named_leaves
 
 
 def only(delta, name, keep=1.0):
@@ -180,8 +172,204 @@ def test_each_leaf_alone_on_the_toy(toy):
     check((apply_fn, params, random_like(params), images))
 
 
+OUTPUTS = {  # axes of the filters, where they are not the last one
+    torch_order: {"w": (0,)},
+    one_image_at_a_time: {"w": (0,)},
+    with_einsum: {"heads": (1, 2)},
+}
+NO_FILTERS = {
+    in_a_scan: "same goes into the operation 'scan'",
+    in_a_while_loop: "loop of unknown length",
+    transposed: "w goes into operations of 7 and of 12 outputs",
+}
+
+
+def check_filters(apply_fn, params, delta, images, outputs, tolerance=1e-10):
+    """Hold every filter's contribution against the push of that filter alone."""
+    found = jax.jit(functools.partial(layer_contributions, apply_fn, by_filter=True))(
+        params, delta, images
+    )
+    lin = linearise(apply_fn, params, images)
+    whole = lin.push(delta)
+    along = whole / norms(whole)[:, None]
+    for name, leaf in named_leaves(delta):
+        axes = outputs.get(name, (leaf.ndim - 1,))
+        shape = [leaf.shape[axis] for axis in axes]
+        assert found[name].shape == (len(images), np.prod(shape))
+        for index in range(np.prod(shape)):
+            keep = np.zeros(leaf.shape)
+            place: list[object] = [slice(None)] * leaf.ndim
+            for axis, at in zip(axes, np.unravel_index(index, shape), strict=True):
+                place[axis] = at
+            keep[tuple(place)] = 1
+            alone = jnp.sum(along * lin.push(only(delta, name, keep)), -1)
+            gap = np.abs(found[name][:, index] - alone)
+            assert gap.max() < tolerance, (name, index)
+    total = sum(each.sum(1) for each in found.values())
+    np.testing.assert_allclose(total, norms(whole), rtol=tolerance)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [name for name, of in FUNCTIONS.items() if of not in (*NO_FILTERS, of_constants)],
+    indirect=True,
+)
+def test_each_filter_alone_on_functions(function):
+    outputs = OUTPUTS.get(function[0], {})
+    check_filters(*function, outputs)
+
+
+@pytest.mark.slow
+def test_each_filter_alone_on_the_toy(toy):
+    apply_fn, params, images = toy
+    check_filters(apply_fn, params, random_like(params), images, {})
+
+
+@pytest.mark.parametrize("function", [of.__name__ for of in NO_FILTERS], indirect=True)
+def test_operations_without_filters(function):
+    with pytest.raises(InputError, match=NO_FILTERS[function[0]]):
+        layer_contributions(*function, by_filter=True)
+
+
 @pytest.fixture
 def pruned(toy):
     apply_fn, params, images = toy
     delta = pruning_delta(params, globally(magnitude)(params, 0.3))
     return apply_fn, params, delta, images
+
+
+def test_unchanged_leaves_add_exactly_nothing(pruned):
+    apply_fn, params, delta, images = pruned
+    still = {n for n, d in named_leaves(delta) if not np.any(d)}
+    assert still
+    under_jit = jax.jit(functools.partial(layer_contributions, apply_fn))
+    eager = layer_contributions(*pruned)
+    compiled = under_jit(params, delta, images)
+    for name, each in eager.items():
+        np.testing.assert_allclose(each, compiled[name], rtol=0, atol=1e-13)
+        assert (name in still) == (not np.any(each)) == (not np.any(compiled[name]))
+    nothing = under_jit(params, jax.tree.map(jnp.zeros_like, delta), images)
+    assert all(np.array_equal(each, np.zeros(5)) for each in nothing.values())
+
+
+def test_only_what_may_be_pruned(pruned):
+    apply_fn, params, delta, images = pruned
+    whole = layer_contributions(*pruned)
+    some = layer_contributions(*pruned, prunable=is_prunable)
+    assert set(some) == {n for n, w in named_leaves(params) if is_prunable(n, w)}
+    for name, each in some.items():
+        np.testing.assert_allclose(each, whole[name], rtol=0, atol=1e-13)
+    # What the predicate admits is all that u is made of.
+    fc = layer_contributions(*pruned, prunable=lambda name, _: name == "fc/kernel")
+    _, jvp = embedding_jvp(apply_fn, params, only(delta, "fc/kernel"), images)
+    np.testing.assert_allclose(fc["fc/kernel"], norms(jvp), rtol=1e-10)
+
+
+def test_along_a_given_direction(pruned):
+    apply_fn, params, delta, images = pruned
+    along = jnp.asarray(np.random.default_rng(1).normal(size=(5, 6)))
+    found = contributions_given(*pruned, along)
+    _, jvp = embedding_jvp(*pruned)
+    total = jnp.sum(along * jvp, -1)
+    np.testing.assert_allclose(sum(found.values()), total, rtol=1e-10)
+    for name in ("conv1/kernel", "depthwise/kernel", "fc/kernel"):
+        _, alone = embedding_jvp(apply_fn, params, only(delta, name), images)
+        np.testing.assert_allclose(
+            found[name], jnp.sum(along * alone, -1), rtol=0, atol=1e-10
+        )
+
+
+def test_images_do_not_mix(pruned):
+    apply_fn, params, delta, images = pruned
+    whole = layer_contributions(*pruned)
+    alone = layer_contributions(apply_fn, params, delta, images[2:3])
+    for name, each in whole.items():
+        np.testing.assert_allclose(each[2:3], alone[name], rtol=0, atol=1e-13)
+
+
+def test_a_zero_embedding_is_nan():
+    found = layer_contributions(
+        lambda p, x: x @ p["w"],
+        {"w": jnp.eye(2)},
+        {"w": jnp.ones((2, 2))},
+        jnp.array([[0.0, 0.0], [1.0, 0.0]]),
+    )
+    assert np.isnan(found["w"]).tolist() == [True, False]
+
+
+def test_order_of_depth(toy):
+    apply_fn, params, images = toy
+    order = leaves_by_depth(apply_fn, params, images)
+    assert set(order) == {name for name, _ in named_leaves(params)}
+    kernels = [name for name in order if name.endswith("kernel")]
+    assert kernels == ["conv1/kernel", "depthwise/kernel", "fc/kernel"]
+    assert order.index("conv1/kernel") < order.index("bn1/scale")
+    assert order.index("bn1/scale") < order.index("prelu/slope")
+
+
+@pytest.fixture
+def smooth():
+    """Give (apply_fn, params, delta, images) without kinks, and a large δ."""
+    rng = np.random.default_rng(4)
+    shapes = SHAPES[checkpointed]
+    params = {n: jnp.asarray(rng.normal(size=s)) for n, s in shapes.items()}
+    delta = jax.tree.map(lambda w: -0.4 * w * (jnp.abs(w) < 1), params)
+    return checkpointed, params, delta, jnp.asarray(rng.normal(size=(3, 5, 4, 3)))
+
+
+def test_the_path_sums_to_the_drift(smooth):
+    path = path_layer_contributions(*smooth, nodes=12)
+    moved = drift(*smooth)
+    assert moved.min() > 0.05
+    np.testing.assert_allclose(path.drift, moved, rtol=1e-14)
+    assert np.abs(path.error).max() < 1e-8
+    total = sum(path.contributions.values())
+    np.testing.assert_allclose(total - moved, path.error, rtol=0, atol=1e-14)
+
+
+def test_the_path_against_many_small_steps(smooth):
+    """Hold each leaf's part against the midpoint rule on pushes of that leaf alone."""
+    apply_fn, params, delta, images = smooth
+    path = path_layer_contributions(*smooth, nodes=12)
+    moved = embed(apply_fn, jax.tree.map(jnp.add, params, delta), images)
+    moved = moved - embed(apply_fn, params, images)
+    along = moved / norms(moved)[:, None]
+
+    @jax.jit
+    def at(t, direction):
+        on_the_way = jax.tree.map(lambda w, d: w + t * d, params, delta)
+        _, jvp = embedding_jvp(apply_fn, on_the_way, direction, images)
+        return jnp.sum(along * jvp, -1)
+
+    steps = 200
+    for name in params:
+        alone = only(delta, name)
+        midpoints = [at((i + 0.5) / steps, alone) for i in range(steps)]
+        found = path.contributions[name]
+        np.testing.assert_allclose(found, np.mean(midpoints, 0), rtol=0, atol=2e-6)
+
+
+def test_panels_narrow_the_error_of_kinks(pruned):
+    apply_fn, params, _, images = pruned
+    delta = jax.tree.map(lambda w: -0.3 * w * (jnp.abs(w) < 0.3), params)
+    errors = [
+        np.abs(
+            path_layer_contributions(
+                apply_fn, params, delta, images, nodes=2, panels=panels
+            ).error
+        ).mean()
+        for panels in (1, 64)
+    ]
+    assert errors[1] < errors[0] / 5
+
+
+@pytest.mark.parametrize("name", ["nodes", "panels"])
+def test_counts_below_one(pruned, name):
+    with pytest.raises(InputError, match=f"{name} is 0, but must be at least 1"):
+        path_layer_contributions(*pruned, **{name: 0})
+
+
+def test_a_delta_that_does_not_fit(pruned):
+    apply_fn, params, delta, images = pruned
+    with pytest.raises(InputError, match="structure"):
+        layer_contributions(apply_fn, params, {"fc": delta["fc"]}, images)
