@@ -7,13 +7,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from prefiqs_jax.errors import InputError
 from prefiqs_jax.masks import globally, magnitude, pruning_delta
 from prefiqs_jax.sensitivity import (
+    contributions_given,
+    drift,
+    embed,
+    embedding_jvp,
     layer_contributions,
+    leaves_by_depth,
     linearise,
     norms,
+    path_layer_contributions,
 )
-from prefiqs_jax.trees import map_named, named_leaves
+from prefiqs_jax.trees import is_prunable, map_named, named_leaves
 
 
 def only(delta, name, keep=1.0):
