@@ -6,7 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
+from safetensors.numpy import save_file
 
+from prefiqs_jax.backbones import load_backbone
+from prefiqs_jax.backbones.convolutions.convolution import convolve
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.masks import globally, magnitude, pruning_delta
 from prefiqs_jax.sensitivity import (
@@ -380,3 +384,80 @@ def test_a_delta_that_does_not_fit(pruned):
     apply_fn, params, delta, images = pruned
     with pytest.raises(InputError, match="structure"):
         layer_contributions(apply_fn, params, {"fc": delta["fc"]}, images)
+
+
+def golden(name, golden_weights, shared, folder):
+    manifest = golden_weights.load_manifest(shared(f"golden/{name}.manifest.json"))
+    state = golden_weights.golden_state_dict(manifest, seed=manifest["weights"]["seed"])
+    path = folder / "weights.safetensors"
+    save_file(state, path)
+    return load_backbone(name, path)
+
+
+SFACE = "weights/face_recognition_sface_2021dec_int8bq.onnx"
+
+
+@pytest.mark.slow
+@pytest.mark.weights
+@pytest.mark.parametrize(
+    "name", ["arcface_iresnet18", "arcface_vit_t", "sface", "onnx", "demo"]
+)
+def test_real_networks(name, golden_weights, shared, tmp_path):
+    if name in ("sface", "onnx"):
+        backbone = load_backbone(name, shared(SFACE))
+    elif name == "demo":
+        backbone = load_backbone(name, None)
+    else:
+        backbone = golden(name, golden_weights, shared, tmp_path)
+    paths = sorted(shared("faces/lfw100").rglob("*.png"))[::50]
+    rgb_images = np.stack([np.asarray(Image.open(path)) for path in paths])
+    images = jnp.asarray(backbone.preprocess(rgb_images), jnp.float64)
+    apply_fn = backbone.apply_fn
+    params = jax.tree.map(lambda w: jnp.asarray(w, jnp.float64), backbone.params)
+    delta = pruning_delta(params, globally(magnitude)(params, 0.3))
+    # Compiling takes longer than running, but for this option.
+    jit = functools.partial(
+        jax.jit, compiler_options={"xla_backend_optimization_level": 1}
+    )
+    options = {"prunable": is_prunable}
+    found, filters = (
+        jit(
+            functools.partial(layer_contributions, apply_fn, by_filter=each, **options)
+        )(params, delta, images)
+        for each in (False, True)
+    )
+    push = jit(functools.partial(embedding_jvp, apply_fn))
+    _, jvp = push(params, delta, images)
+    np.testing.assert_allclose(sum(found.values()), norms(jvp), rtol=1e-10)
+    for layer, each in filters.items():
+        np.testing.assert_allclose(each.sum(1), found[layer], rtol=0, atol=1e-12)
+    names = [n for n in leaves_by_depth(apply_fn, params, images) if n in found]
+    along = jvp / norms(jvp)[:, None]
+    for layer in names[:: max(1, len(names) // 5)]:
+        _, alone = push(params, only(delta, layer), images)
+        expected = jnp.sum(along * alone, -1)
+        np.testing.assert_allclose(found[layer], expected, rtol=0, atol=1e-10)
+
+
+def test_the_faster_way_of_a_convolution():
+    """Winograd's, which only float32 takes, stays one point, or is the plain one."""
+    rng = np.random.default_rng(5)
+
+    def draw(*shape):
+        return jnp.asarray(rng.normal(size=shape), jnp.float32)
+
+    params = {"kernel": draw(3, 3, 128, 128), "fc": draw(128, 4)}
+    images, delta = draw(2, 14, 14, 128), jax.tree.map(jnp.sin, params)
+
+    def apply_fn(p, x):
+        return jnp.tanh(convolve(x, p["kernel"], 1, 1)).mean((1, 2)) @ p["fc"]
+
+    assert "winograd" in str(jax.make_jaxpr(apply_fn)(params, images))
+    whole, expected = pushed(apply_fn, params, delta, images)
+    found = layer_contributions(apply_fn, params, delta, images)
+    filters = layer_contributions(apply_fn, params, delta, images, by_filter=True)
+    for name, alone in expected.items():
+        gap = 1e-5 * np.asarray(whole).max()
+        np.testing.assert_allclose(found[name], alone, rtol=0, atol=gap)
+        np.testing.assert_allclose(filters[name].sum(1), alone, rtol=0, atol=gap)
+    assert filters["kernel"].shape == (2, 128)
