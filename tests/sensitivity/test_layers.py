@@ -419,13 +419,9 @@ def test_real_networks(name, golden_weights, shared, tmp_path):
     jit = functools.partial(
         jax.jit, compiler_options={"xla_backend_optimization_level": 1}
     )
-    options = {"prunable": is_prunable}
-    found, filters = (
-        jit(
-            functools.partial(layer_contributions, apply_fn, by_filter=each, **options)
-        )(params, delta, images)
-        for each in (False, True)
-    )
+    split = functools.partial(layer_contributions, apply_fn, prunable=is_prunable)
+    found = jit(split)(params, delta, images)
+    filters = jit(functools.partial(split, by_filter=True))(params, delta, images)
     push = jit(functools.partial(embedding_jvp, apply_fn))
     _, jvp = push(params, delta, images)
     np.testing.assert_allclose(sum(found.values()), norms(jvp), rtol=1e-10)
