@@ -157,41 +157,36 @@ def _contributions(
     }
 
     def one(image: Array, along: Array | None) -> Contributions:
-        def run(added: list[Array]) -> tuple[Array, list[Point]]:
+        def run(added: list[Array] | None) -> tuple[Array, list[Point]]:
             return traced.run(image, moving, by_filter=by_filter, added=added)
 
-        points = jax.eval_shape(lambda: traced.run(image, moving)[1])
+        points = jax.eval_shape(lambda: run(None)[1])
         # Added to results of operations, to learn what a change of them does. XLA
         # leaves additions of zeros out.
         shapes = [next(iter(point.values())) for point in points]
         added = [jnp.zeros(each.shape, each.dtype) for each in shapes]
         z, push, points = jax.linearize(run, added, has_aux=True)
-        found = {n: jnp.zeros((1,) if by_filter else (), z.dtype) for n in changes}
-        if not points:
-            return found
-        if along is None:
+        if along is None and points:
             along = _direction(push([sum(point.values()) for point in points]))
-        (bars,) = jax.linear_transpose(push, added)(along)
+        (bars,) = jax.linear_transpose(push, added)(along) if points else ([],)
+        found: Contributions = {}
         for bar, point, axes in zip(bars, points, traced.axes, strict=True):
             for name, change in point.items():
                 rest = tuple(i for i in range(bar.ndim) if i not in axes[name])
                 share = jnp.sum(bar * change, axis=rest).astype(z.dtype)
-                found[name] = _joined(name, found[name], share, by_filter)
-        return found
+                share = share.ravel() if by_filter else share
+                if name in found and found[name].shape != share.shape:
+                    message = (
+                        f"{name} goes into operations of {found[name].size} and of "
+                        f"{share.size} outputs, which do not add: leave by_filter out"
+                    )
+                    raise InputError(message)
+                found[name] = found[name] + share if name in found else share
+        still = jnp.zeros((1,) if by_filter else (), z.dtype)
+        return {name: found.get(name, still) for name in changes}
 
     axes = (0, None if direction is None else 0)
     return jax.vmap(one, in_axes=axes)(jnp.asarray(images), direction)
-
-
-def _joined(name: str, total: Array, share: Array, by_filter: bool) -> Array:
-    share = share.ravel() if by_filter else share
-    if share.shape != total.shape and 1 not in (*share.shape, *total.shape):
-        message = (
-            f"{name} goes into operations of {total.size} and of {share.size} outputs, "
-            "which do not add: leave by_filter out"
-        )
-        raise InputError(message)
-    return total + share
 
 
 def _direction(jvp: Array) -> Array:
