@@ -13,10 +13,15 @@ from prefiqs_jax.plots.edc import edc_panel
 from prefiqs_jax.plots.face_grid import Face, face_tile, stability_grid
 from prefiqs_jax.plots.image_sheet import image_sheet
 from prefiqs_jax.plots.label_optimisation import optimisation_panels
+from prefiqs_jax.plots.layer_contributions import (
+    contribution_map,
+    contribution_profile,
+)
 from prefiqs_jax.plots.layer_sparsity import layer_sparsity_map
 from prefiqs_jax.plots.mask_curves import mask_curve_panels, mask_curves
 from prefiqs_jax.plots.mask_maps import layer_profiles, overlap_map
 from prefiqs_jax.plots.pauc import pauc_intervals
+from prefiqs_jax.plots.pixel_overlay import pixel_overlay
 from prefiqs_jax.plots.residual import (
     relative_residual_against_sparsity,
     residual_against_sparsity,
@@ -37,6 +42,8 @@ __all__ = [
     "MissedFace",
     "agreement_panels",
     "alignment_panels",
+    "contribution_map",
+    "contribution_profile",
     "det_panel",
     "drift_against_first_order",
     "drift_against_severity",
@@ -55,6 +62,7 @@ __all__ = [
     "overlap_map",
     "pauc_intervals",
     "picture_sheet",
+    "pixel_overlay",
     "relative_residual_against_sparsity",
     "residual_against_sparsity",
     "stability_grid",

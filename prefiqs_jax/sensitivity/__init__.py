@@ -49,6 +49,13 @@ from prefiqs_jax.sensitivity.validity import (
     remainders,
     taylor_sums,
 )
+from prefiqs_jax.sensitivity.layers import (
+    PathContributions,
+    contributions_given,
+    layer_contributions,
+    leaves_by_depth,
+    path_layer_contributions,
+from prefiqs_jax.sensitivity.pixels import pixel_gradient, pixel_map
 
 __all__ = [
     "Agreement",
@@ -63,9 +70,11 @@ from prefiqs_jax.sensitivity.opened import Opened, open_kinks, sides_of
     "Opened",
     "Pruned",
     "activations",
+    "PathContributions",
     "agreement",
     "check_delta",
     "check_norms",
+    "contributions_given",
     "displacement",
     "displacements_along",
     "drift",
@@ -76,6 +85,8 @@ from prefiqs_jax.sensitivity.opened import Opened, open_kinks, sides_of
     "expand",
     "first_order",
     "largest_valid",
+    "layer_contributions",
+    "leaves_by_depth",
     "linearise",
     "local_slopes",
     "norms",
@@ -95,5 +106,8 @@ from prefiqs_jax.sensitivity.opened import Opened, open_kinks, sides_of
     "predicted_flips",
     "sides_of",
     "sign_flips",
+    "path_layer_contributions",
+    "pixel_gradient",
+    "pixel_map",
     "unit",
 ]

@@ -1,0 +1,160 @@
+"""What each layer adds to the drift: of every image, and as a profile by depth."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from prefiqs_jax.plots.labels import plain, shorten
+from prefiqs_jax.plots.shared import legend_above
+from prefiqs_jax.plots.theme import GREY, look
+from prefiqs_jax.statistics import median_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHARE = "share of the image's drift"
+_NAME_LENGTH = 22
+_MOST_LEGIBLE = 40
+"""Layers beyond which names are printed smaller."""
+
+
+def _shares(contributions: "pd.DataFrame", sparsity: float) -> "pd.DataFrame":
+    """Give shares of the drift, layers down in order of appearance, images across."""
+    chosen = contributions.loc[contributions["sparsity"] == sparsity]
+    wide = chosen.pivot(index="layer", columns="image", values="contribution")
+    wide = wide.loc[chosen["layer"].unique()]
+    return wide / wide.sum().where(lambda drift: drift > 0)
+
+
+def _label_layers(ax: Axes, names: "pd.Index") -> None:
+    size = 6.5 if len(names) <= _MOST_LEGIBLE else 4.5
+    labels = [plain(shorten(str(name), _NAME_LENGTH)) for name in names]
+    ax.set_yticks(range(len(names)), labels, fontsize=size)
+    ax.set_ylabel("layer, from the image to the embedding")
+
+
+def contribution_map(
+    ax: Axes,
+    contributions: "pd.DataFrame",
+    *,
+    sparsity: float,
+    groups: Mapping[str, str] | None = None,
+) -> Axes:
+    """Show every layer's share of every image's drift.
+
+    Parameters
+    ----------
+    ax
+        Axes to draw on.
+    contributions
+        Columns image, sparsity, layer and contribution, a line for each of them; layers
+        in the order of their depth, as by
+        :func:`prefiqs_jax.sensitivity.leaves_by_depth`. Those of an image sum to its
+        drift.
+    sparsity
+        Which lines are drawn.
+    groups
+        Image to group, such as clean and degraded; groups stand side by side.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The same axes, with a colour bar. Images go from the smallest drift at the left
+        of each group to the largest. An image without drift has no share, and is blank.
+    """
+    shares = _shares(contributions, sparsity)
+    chosen = contributions.loc[contributions["sparsity"] == sparsity]
+    drift = chosen.groupby("image")["contribution"].sum()
+    of = {image: (groups or {}).get(str(image), "") for image in shares.columns}
+    names = list(dict.fromkeys((groups or {"": ""}).values()))
+    order = sorted(of, key=lambda image: (names.index(of[image]), drift[image]))
+    # About 0, and robust: one image may have contributions that nearly cancel.
+    values = shares[order].to_numpy(np.float64)
+    most = float(np.nanquantile(np.abs(values), 0.995)) if len(order) else 1.0
+    image = ax.imshow(
+        values,
+        aspect="auto",
+        vmin=-most,
+        vmax=most,
+        cmap="PuOr_r",
+        interpolation="nearest",
+    )
+    _label_layers(ax, shares.index)
+    sizes = [sum(group == name for group in of.values()) for name in names]
+    ends = np.cumsum(sizes)
+    for end in ends[:-1]:
+        ax.axvline(end - 0.5, color="black", lw=0.8)
+    ax.set_xticks(
+        [end - size / 2 - 0.5 for end, size in zip(ends, sizes, strict=True)],
+        [
+            f"{plain(name)} (n = {size})".strip()
+            for name, size in zip(names, sizes, strict=True)
+        ],
+    )
+    ax.tick_params(length=0)
+    ax.set_xlabel("images, by drift in ascending order")
+    ax.figure.colorbar(
+        image, ax=ax, label=SHARE, shrink=0.8, pad=0.02, aspect=30, extend="both"
+    )
+    return ax
+
+
+def contribution_profile(
+    ax: Axes,
+    contributions: "pd.DataFrame",
+    *,
+    sparsity: float,
+    pruned: Mapping[str, int] | None = None,
+    groups: Mapping[str, str] | None = None,
+    identities: Mapping[str, str] | None = None,
+) -> Axes:
+    """Draw the median share of the drift of each layer, beside its pruned weights.
+
+    Parameters
+    ----------
+    ax
+        Axes to draw on.
+    contributions, sparsity, groups
+        As of :func:`contribution_map`. Groups are drawn beside each other.
+    pruned
+        Layer to number of its weights that go: drawn as bars, as shares of all.
+    identities
+        Image to person, for the intervals; None = every image by itself.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The same axes, with medians over images and their 95 % intervals
+        (:func:`prefiqs_jax.statistics.median_interval`).
+    """
+    shares = _shares(contributions, sparsity)
+    lines = np.arange(len(shares))
+    if pruned is not None:
+        counts = np.array([pruned.get(str(name), 0) for name in shares.index])
+        part = counts / max(1, counts.sum())
+        words = {"label": "share of the pruned weights", "color": "0.85"}
+        ax.barh(lines, part, height=0.9, zorder=0, **words)
+    of = np.array([(groups or {}).get(str(image), "") for image in shares.columns])
+    people = np.unique(
+        [(identities or {}).get(str(image), str(image)) for image in shares.columns],
+        return_inverse=True,
+    )[1]
+    names = list(dict.fromkeys((groups or {"": ""}).values()))
+    for place, name in enumerate(names):
+        values = shares.to_numpy(np.float64)[:, of == name]
+        ends = [median_interval(line, people[of == name]) for line in values]
+        low, high = np.array(ends).T
+        down = lines + 0.3 * (place - (len(names) - 1) / 2)
+        style = look(place)
+        which = f"{plain(name)}, " if name else ""
+        label = f"{SHARE}, median ({which}n = {len(values[0])})"
+        ax.hlines(down, low, high, color=style["color"], lw=1)
+        ax.plot(np.nanmedian(values, axis=1), down, ls="", ms=3, label=label, **style)
+    ax.axvline(0, color=GREY, lw=0.6, zorder=1)
+    _label_layers(ax, shares.index)
+    ax.set_ylim(len(shares) - 0.5, -0.5)
+    ax.set_xlabel("share (no unit)")
+    legend_above(ax, columns=1)
+    return ax

@@ -1,0 +1,212 @@
+"""Where leaves of the parameters meet an image, and what δ changes there directly.
+
+Found in the traced program of one image, so that it is there for any JAX function.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.execution.jaxprs import PLAIN, bodies, interpret
+from prefiqs_jax.sensitivity.embedding import embed
+from prefiqs_jax.trees import named_leaves
+from prefiqs_jax.types import ApplyFn, Images, Params
+
+Point: TypeAlias = dict[str, Any]
+"""Leaf name to change ∂y/∂w δ_l of one result y of an operation."""
+
+_ELEMENTWISE = frozenset(("mul", "add", "sub", "div", "add_any"))
+
+
+class Traced:
+    """The unit embedding of one image, as a program.
+
+    Parameters
+    ----------
+    apply_fn
+        Maps (params, images) to raw embeddings.
+    params
+        Weights θ.
+    images
+        Preprocessed images; only their shape and type matter.
+    """
+
+    def __init__(self, apply_fn: ApplyFn, params: Params, images: Images):
+        self.leaves, structure = jax.tree.flatten(params)
+        self.names = [name for name, _ in named_leaves(params)]
+        self.program = jax.make_jaxpr(
+            lambda image, *leaves: embed(
+                apply_fn, structure.unflatten(leaves), image[None]
+            )[0]
+        )(jax.ShapeDtypeStruct(images.shape[1:], images.dtype), *self.leaves)
+        self.axes: list[dict[str, tuple[int, ...]]] = []
+        """Of each point of the latest run, for each leaf: the axes of the operation's
+        result that run over the outputs; none unless they were asked for."""
+
+    def has_while(self) -> bool:
+        """Tell whether there is a loop of unknown length, which has no reverse mode."""
+
+        def within(jaxpr: Any) -> bool:
+            return any(
+                equation.primitive.name == "while" or any(map(within, bodies(equation)))
+                for equation in jaxpr.eqns
+            )
+
+        return within(self.program.jaxpr)
+
+    def run(
+        self,
+        image: Array,
+        changes: Mapping[str, Array],
+        *,
+        by_filter: bool = False,
+        added: Sequence[Array] | None = None,
+    ) -> tuple[Array, list[Point]]:
+        """Compute the embedding, and at each point what ``changes`` change there.
+
+        Parameters
+        ----------
+        image
+            Shape (height, width, channels).
+        changes
+            Leaf name to δ_l; leaves without one are taken as constant.
+        by_filter
+            Whether to find the axes of the outputs.
+        added
+            Added to the result of each point; None = nothing.
+
+        Returns
+        -------
+        embedding
+            Shape (dim,).
+        points
+            In the order of the program. The changes have no derivative.
+        """
+        meet = _Meet(by_filter, None if added is None else iter(added))
+        notes = [
+            {name: changes[name]} if name in changes else None for name in self.names
+        ]
+        (z,), (note,) = interpret(
+            self.program,
+            [image, *self.leaves],
+            [_IMAGE, *notes],
+            meet,
+            opens=meet.opens,
+        )
+        if isinstance(note, dict):  # an embedding that knows no image
+            z = meet.point(z, note, dict.fromkeys(note, ()))
+        self.axes = meet.axes
+        return z, meet.points
+
+
+_IMAGE = "image"
+
+
+class _Meet:
+    """A rule of :func:`~prefiqs_jax.execution.jaxprs.interpret`.
+
+    The note of a value is _IMAGE, if it comes of the image; else, if it comes of
+    leaves, how they change it: leaf name to tangent; or None.
+    """
+
+    def __init__(self, by_filter: bool, added: Any):
+        self.by_filter = by_filter
+        self.added = added
+        self.points: list[Point] = []
+        self.axes: list[dict[str, tuple[int, ...]]] = []
+
+    def opens(self, equation: Any, notes: list[Any]) -> bool:
+        """Go into calls with several operands from leaves; the others are one point.
+
+        A depthwise convolution, a sum of nine products, is so a point, not nine; a
+        convolution by a faster way stays that. Outputs are told apart further inside.
+        """
+        name = equation.primitive.name
+        if name.startswith("custom") or equation.params.get("name") in PLAIN:
+            # What is opened loses its own rule of derivatives, or its faster way.
+            return self.by_filter and not name.startswith("custom")
+        holders = sum(isinstance(note, dict) for note in notes)
+        return holders > 1 or (holders == 1 and self.by_filter)
+
+    def __call__(
+        self, equation: Any, values: list[Any], notes: list[Any], run: Any
+    ) -> tuple[list[Any], list[Any]]:
+        out = run(values)
+        names = {name: 0 for note in notes if isinstance(note, dict) for name in note}
+        meets = _IMAGE in notes
+        if not names:
+            return out, [_IMAGE if meets else None] * len(out)
+        tangents = {name: _tangents(run, values, notes, name) for name in names}
+        results, seen = [], []
+        for place, value in enumerate(out):
+            inexact = jnp.issubdtype(jnp.result_type(value), jnp.inexact)
+            found = {name: each[place] for name, each in tangents.items() if inexact}
+            if meets and found:
+                axes = {n: self._axes(equation, values, notes, n) for n in found}
+                results.append(self.point(value, found, axes))
+            else:
+                results.append(value)
+            seen.append(_IMAGE if meets else found or None)
+        return results, seen
+
+    def point(
+        self, value: Any, changes: Point, axes: dict[str, tuple[int, ...]]
+    ) -> Array:
+        """Note a point; give its result, with what is to be added."""
+        self.points.append(changes)
+        self.axes.append(axes)
+        return value if self.added is None else value + next(self.added)
+
+    def _axes(
+        self, equation: Any, values: list[Any], notes: list[Any], name: str
+    ) -> tuple[int, ...]:
+        """Find the axes of the result that run over the outputs of a leaf."""
+        if not self.by_filter:
+            return ()
+        kind = equation.primitive.name
+        places = [i for i, n in enumerate(notes) if isinstance(n, dict) and name in n]
+        (place, *others) = places
+        ndim = values[place].ndim
+        if not others and kind == "conv_general_dilated" and place == 1:
+            return (equation.params["dimension_numbers"].out_spec[1],)
+        if not others and kind == "dot_general":
+            # The result has the common axes, then the first operand's own, then the
+            # second's.
+            (contract, batch) = equation.params["dimension_numbers"]
+            common = len(batch[place])
+            own = ndim - len(contract[place]) - common
+            if not own:
+                return tuple(range(common))[-1:]
+            start = common if place == 0 else equation.outvars[0].aval.ndim - own
+            return tuple(range(start, start + own))
+        if not others and kind in _ELEMENTWISE:
+            varies = [i for i, n in enumerate(values[place].shape) if n > 1]
+            return tuple(varies[-1:])
+        message = (
+            f"{name} goes into the operation {kind!r}, which has no output channels of "
+            "its own: leave by_filter out"
+        )
+        raise InputError(message)
+
+
+def _tangents(
+    run: Callable[[Sequence[Any]], list[Any]],
+    values: list[Any],
+    notes: list[Any],
+    name: str,
+) -> list[Any]:
+    """Push the change of one leaf through one operation, and nothing else."""
+    places = [i for i, n in enumerate(notes) if isinstance(n, dict) and name in n]
+    # The image's part is held: its derivative belongs to other points.
+    held = [jax.lax.stop_gradient(value) for value in values]
+
+    def of(*moved: Any) -> list[Any]:
+        replaced = dict(zip(places, moved, strict=True))
+        return run([replaced.get(i, value) for i, value in enumerate(held)])
+
+    primals = [held[i] for i in places]
+    return jax.jvp(of, primals, [notes[i][name] for i in places])[1]

@@ -1,0 +1,62 @@
+"""Gradients of the first-order drift by the image, against central differences."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from prefiqs_jax.masks import globally, magnitude, pruning_delta
+from prefiqs_jax.sensitivity import first_order, pixel_gradient, pixel_map
+
+
+@pytest.fixture
+def pruned(toy):
+    apply_fn, params, images = toy
+    delta = pruning_delta(params, globally(magnitude)(params, 0.3))
+    return apply_fn, params, delta, images
+
+
+def test_central_differences(pruned):
+    apply_fn, params, delta, images = pruned
+    gradient = pixel_gradient(*pruned)
+    assert gradient.shape == images.shape
+    rng = np.random.default_rng(2)
+    step = 1e-6
+    # Towards single pixels, and all pixels at once.
+    directions = [np.zeros(images.shape) for _ in range(6)]
+    for direction in directions:
+        direction[:, *rng.integers((8, 8, 3))] = 1
+    for direction in (*directions, rng.normal(size=images.shape)):
+        ahead, behind = (
+            first_order(apply_fn, params, delta, images + sign * step * direction)
+            for sign in (1, -1)
+        )
+        expected = (ahead - behind) / (2 * step)
+        found = jnp.sum(gradient * direction, (1, 2, 3))
+        assert np.abs(expected).max() > 1e-4
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-8)
+
+
+def test_images_do_not_mix(pruned):
+    apply_fn, params, delta, images = pruned
+    whole = pixel_gradient(*pruned)
+    alone = pixel_gradient(apply_fn, params, delta, images[1:2])
+    np.testing.assert_allclose(whole[1:2], alone, rtol=0, atol=1e-14)
+
+
+def test_no_gradient_where_nothing_moves(pruned):
+    apply_fn, params, delta, images = pruned
+    still = jax.tree.map(jnp.zeros_like, delta)
+    assert np.isnan(pixel_gradient(apply_fn, params, still, images)).all()
+
+
+def test_maps(pruned):
+    images = pruned[-1]
+    gradient = pixel_gradient(*pruned)
+    np.testing.assert_array_equal(pixel_map(gradient), np.abs(gradient).max(-1))
+    np.testing.assert_allclose(
+        pixel_map(gradient, images),
+        np.einsum("bhwc,bhwc->bhw", gradient, images),
+        rtol=0,
+        atol=1e-15,
+    )
