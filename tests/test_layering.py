@@ -56,7 +56,7 @@ MATHS = {
         "execution",
         "sensitivity",
     },
-    "sensitivity": {"errors", "types", "trees"},
+    "sensitivity": {"errors", "types", "trees", "execution"},
     "statistics": {"errors"},
     "fiqa": {"errors", "statistics", "execution"},
     "plots": {"statistics", "errors", "fiqa"},
@@ -73,6 +73,7 @@ ONLY_IN = {
     "PIL": {"images", "report"},
     "cv2": {"images"},
     "jinja2": {"report"},
+    "matfree": {"sensitivity"},
 }
 
 
