@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
-from toy import toy_network
+from sensitivity.small_network import IMAGES, PARAMS, network
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.masks import globally, magnitude, pruning_delta
@@ -24,11 +24,8 @@ from prefiqs_jax.sensitivity import (
 KEY = jax.random.key(7)
 
 
-@pytest.fixture
-def pruned(toy):
-    apply_fn, params, images = toy
-    delta = pruning_delta(params, globally(magnitude)(params, 0.4))
-    return apply_fn, params, delta, images
+DELTA = pruning_delta(PARAMS, globally(magnitude)(PARAMS, 0.5))
+ARGS = (network, PARAMS, DELTA, IMAGES)
 
 
 def leaf_norms(tree):
@@ -39,11 +36,10 @@ def leaf_norms(tree):
 @pytest.mark.parametrize("kind", CONTROLS)
 @pytest.mark.parametrize(("dtype", "rtol"), [(np.float64, 1e-13), (np.float32, 1e-6)])
 def test_every_leaf_keeps_its_norm(kind, dtype, rtol):
-    _, params, _ = toy_network(dtype)
-    delta = pruning_delta(params, globally(magnitude)(params, 0.4))
+    params, delta = jax.tree.map(lambda a: a.astype(dtype), (PARAMS, DELTA))
     made = control_delta(kind, params, delta, KEY)
     np.testing.assert_allclose(leaf_norms(made), leaf_norms(delta), rtol=rtol)
-    assert (leaf_norms(delta) == 0).any()  # BatchNorm and others: they stay unchanged
+    assert leaf_norms(delta)[0] == 0  # the bias stays unchanged
     for leaf, change in zip(*map(jax.tree.leaves, (made, delta)), strict=True):
         assert (leaf.dtype, leaf.shape) == (change.dtype, change.shape)
         assert not np.array_equal(leaf, change) or not change.any()
@@ -58,11 +54,10 @@ def test_norms_of_large_leaves_in_float32(kind):
     np.testing.assert_allclose(leaf_norms(made), leaf_norms(delta), rtol=1e-6)
 
 
-def test_what_each_control_keeps(pruned):
-    _, params, delta, _ = pruned
-    made = {kind: control_delta(kind, params, delta, KEY) for kind in CONTROLS}
-    for layer in ("conv1", "depthwise", "fc"):
-        weights, change = (np.asarray(t[layer]["kernel"]) for t in (params, delta))
+def test_what_each_control_keeps():
+    made = {kind: control_delta(kind, PARAMS, DELTA, KEY) for kind in CONTROLS}
+    for layer in ("first", "second"):
+        weights, change = (np.asarray(t[layer]["kernel"]) for t in (PARAMS, DELTA))
         of = {kind: np.asarray(tree[layer]["kernel"]) for kind, tree in made.items()}
         assert np.array_equal(of["growth"], -change)
         assert np.array_equal(np.abs(of["signs"]), np.abs(change))
@@ -76,22 +71,15 @@ def test_what_each_control_keeps(pruned):
         assert (of["gaussian"] != 0).all()
 
 
-def test_one_program_makes_any_number(pruned):
-    _, params, delta, _ = pruned
+def test_one_program_makes_any_number():
     jitted = jax.jit(partial(control_delta, "gaussian"))
     for seed in (0, 1):
         own = jax.random.key(seed)
-        for ours, alone in zip(
-            *map(
-                jax.tree.leaves,
-                (
-                    jitted(params, delta, own),
-                    control_delta("gaussian", params, delta, own),
-                ),
-            ),
-            strict=True,
+        alone = control_delta("gaussian", PARAMS, DELTA, own)
+        for ours, theirs in zip(
+            *map(jax.tree.leaves, (jitted(PARAMS, DELTA, own), alone)), strict=True
         ):
-            np.testing.assert_allclose(ours, alone, rtol=1e-12)
+            np.testing.assert_allclose(ours, theirs, rtol=1e-12)
     assert jitted._cache_size() == 1
 
 
@@ -125,21 +113,20 @@ def test_signs_are_fair_and_normal_numbers_normal():
     assert stats.kstest(normal, "norm").pvalue > 1e-3
 
 
-def test_responses_are_those_of_the_directions(pruned):
-    apply_fn, params, delta, images = pruned
-    found = jax.jit(lambda *args: control_responses(apply_fn, *args, CONTROLS, 2, KEY))(
-        params, delta, images
-    )
-    assert tuple(found) == CONTROLS
-    for number, (kind, responses) in enumerate(found.items()):
+def test_responses_are_those_of_the_directions():
+    run = jax.jit(lambda *args: control_responses(network, *args, CONTROLS, 2, KEY))
+    found = run(*ARGS[1:])
+    assert set(found) == set(CONTROLS)
+    for number, kind in enumerate(CONTROLS):
+        responses = found[kind]
         expected = 1 if kind == "growth" else 2
-        assert responses.drift.shape == (expected, len(images))
+        assert responses.drift.shape == (expected, len(IMAGES))
         for replicate in range(expected):
             own = jax.random.fold_in(jax.random.fold_in(KEY, number), replicate)
-            made = control_delta(kind, params, delta, own)
+            made = control_delta(kind, PARAMS, DELTA, own)
             by_hand = agreement(
-                embedding_jvp(apply_fn, params, made, images)[1],
-                displacement(apply_fn, params, made, images),
+                embedding_jvp(network, PARAMS, made, IMAGES)[1],
+                displacement(network, PARAMS, made, IMAGES),
             )
             for ours, theirs in zip(responses, by_hand, strict=True):
                 np.testing.assert_allclose(ours[replicate], theirs, rtol=1e-9)
@@ -147,35 +134,32 @@ def test_responses_are_those_of_the_directions(pruned):
             assert (responses.drift[0] != responses.drift[1]).all()
 
 
-def test_a_replicate_is_the_same_beside_others(pruned):
-    apply_fn, params, delta, images = pruned
+def test_a_replicate_is_the_same_beside_others():
     alone, beside = (
-        control_responses(apply_fn, params, delta, images, kinds, count, KEY)["signs"]
+        control_responses(*ARGS, kinds, count, KEY)["signs"]
         for kinds, count in ((["signs"], 1), (["growth", "signs", "signs"], 2))
     )
     np.testing.assert_allclose(beside.drift[0], alone.drift[0], rtol=1e-12)
 
 
-def test_first_order_of_growth_is_that_of_pruning(pruned):
-    apply_fn, params, delta, images = pruned
-    found = control_responses(apply_fn, params, delta, images, ["growth"], 3, KEY)
-    jvp = embedding_jvp(apply_fn, params, delta, images)[1]
+def test_first_order_of_growth_is_that_of_pruning():
+    found = control_responses(*ARGS, ["growth"], 3, KEY)
+    jvp = embedding_jvp(*ARGS)[1]
     expected = np.linalg.norm(jvp, axis=-1)
     np.testing.assert_allclose(found["growth"].first_order[0], expected, rtol=1e-12)
 
 
-def test_refusals(pruned):
-    apply_fn, params, delta, images = pruned
-    nothing = jax.tree.map(jnp.zeros_like, delta)
+def test_refusals():
+    nothing = jax.tree.map(jnp.zeros_like, DELTA)
     with pytest.raises(InputError, match="did you mean gaussian"):
-        control_delta("gausian", params, delta, KEY)
+        control_delta("gausian", PARAMS, DELTA, KEY)
     with pytest.raises(InputError, match="delta changes no weight"):
-        control_delta("signs", params, nothing, KEY)
+        control_delta("signs", PARAMS, nothing, KEY)
     for kinds, change, count, words in (
-        ([], delta, 1, "no control is given"),
-        (["signs"], delta, 0, "replicates is 0"),
+        ([], DELTA, 1, "no control is given"),
+        (["signs"], DELTA, 0, "replicates is 0"),
         (["signs"], nothing, 1, "changes no weight"),
-        (["signs"], {"fc": delta["fc"]}, 1, "structure"),
+        (["signs"], {"first": DELTA["first"]}, 1, "structure"),
     ):
         with pytest.raises(InputError, match=words):
-            control_responses(apply_fn, params, change, images, kinds, count, KEY)
+            control_responses(network, PARAMS, change, IMAGES, kinds, count, KEY)

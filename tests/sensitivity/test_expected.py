@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from sensitivity.small_network import IMAGES, PARAMS, flat, jacobian, network
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.masks import globally, magnitude, pruning_delta
@@ -14,39 +15,13 @@ from prefiqs_jax.sensitivity import (
     Directions,
     control_delta,
     control_directions,
-    embed,
     expected_squared_drift,
     random_masks,
 )
 from prefiqs_jax.sensitivity.expected import KINDS
 
-rng = np.random.default_rng(0)
-PARAMS = {
-    "first": {"bias": jnp.array(rng.normal(size=3)), "kernel": jnp.array(
-        rng.normal(size=(2, 3)))},
-    "second": {"kernel": jnp.array(rng.normal(size=(3, 4)))},
-}  # fmt: skip
-IMAGES = jnp.array(rng.normal(size=(3, 2)))
-KERNELS = [1, 2]
-"""Their places among the leaves, in tree order."""
-
-
-def network(params, images):
-    hidden = jnp.tanh(
-        images @ params["first"]["kernel"] + params["first"]["bias"][None]
-    )
-    return hidden @ params["second"]["kernel"]
-
-
-def jacobian(leaves=KERNELS):
-    """Give J over the weights of some leaves, shape (batch, dim, weights)."""
-    dense = jax.jacfwd(lambda p: embed(network, p, IMAGES))(PARAMS)
-    parts = [np.asarray(jax.tree.leaves(dense)[i]) for i in leaves]
-    return np.concatenate([part.reshape(3, 4, -1) for part in parts], -1)
-
-
-def weights():
-    return np.concatenate([np.ravel(jax.tree.leaves(PARAMS)[i]) for i in KERNELS])
+EXACTLY = jax.jit(partial(expected_squared_drift, network))
+"""Of (params, directions, images)."""
 
 
 def masks(within, sparsity):
@@ -67,10 +42,8 @@ def masks(within, sparsity):
 def test_exact_against_all_masks(within, sparsity):
     gone = masks(within, sparsity)
     assert len(gone) == {"leaf": 15 * 495, "all": 3060}[within]
-    jvps = np.einsum("bdn,mn->mbd", jacobian(), -gone * weights())
-    found = expected_squared_drift(
-        network, PARAMS, random_masks(PARAMS, sparsity, within=within), IMAGES
-    )
+    jvps = np.einsum("bdn,mn->mbd", jacobian(), -gone * flat(PARAMS))
+    found = EXACTLY(PARAMS, random_masks(PARAMS, sparsity, within=within), IMAGES)
     np.testing.assert_allclose(found.value, (jvps**2).sum(-1).mean(0), rtol=1e-12)
     assert not found.standard_error.any()
 
@@ -81,12 +54,10 @@ def test_exact_against_a_hundred_thousand_masks(within):
     draw = np.random.default_rng(1)
     gone = np.concatenate(
         [draw.random((count, n)).argsort(1) < round(0.5 * n) for n in sizes], 1
-    )
-    jvps = np.einsum("bdn,mn->mbd", jacobian(), -gone * weights(), optimize=True)
+    ).astype(float)
+    jvps = np.einsum("bdn,mn->mbd", jacobian(), -gone * flat(PARAMS), optimize=True)
     squared = (jvps**2).sum(-1)
-    found = expected_squared_drift(
-        network, PARAMS, random_masks(PARAMS, 0.5, within=within), IMAGES
-    ).value
+    found = EXACTLY(PARAMS, random_masks(PARAMS, 0.5, within=within), IMAGES).value
     error = squared.std(0) / np.sqrt(count)
     assert (np.abs(squared.mean(0) - found) < 3 * error).all()
     assert (error < 0.01 * np.asarray(found)).all()  # so that the check says something
@@ -99,13 +70,8 @@ def test_controls_have_the_moments_that_are_told(kind):
     delta = pruning_delta(PARAMS, mask)
     keys = jax.random.split(jax.random.key(2), 20_000)
     made = jax.jit(jax.vmap(partial(control_delta, kind, PARAMS, delta)))(keys)
-    flat = np.concatenate(
-        [np.asarray(jax.tree.leaves(made)[i]).reshape(20_000, -1) for i in KERNELS], 1
-    )
-    squared = (np.einsum("bdn,mn->mbd", jacobian(), flat) ** 2).sum(-1)
-    found = expected_squared_drift(
-        network, PARAMS, control_directions(kind, PARAMS, delta), IMAGES
-    ).value
+    squared = (np.einsum("bdn,mn->mbd", jacobian(), flat(made, axes=1)) ** 2).sum(-1)
+    found = EXACTLY(PARAMS, control_directions(kind, PARAMS, delta), IMAGES).value
     error = squared.std(0) / np.sqrt(20_000)
     assert (np.abs(squared.mean(0) - found) < 3 * error + 1e-12).all()
     assert (error < 0.02 * np.asarray(found)).all()
@@ -122,7 +88,7 @@ def test_controls_have_the_moments_that_are_told(kind):
     ids=["leaf", "all", "gaussian", "permuted"],
 )
 def test_probes_are_unbiased_and_know_their_error(directions):
-    exact = expected_squared_drift(network, PARAMS, directions, IMAGES).value
+    exact = np.asarray(EXACTLY(PARAMS, directions, IMAGES).value)
     run = jax.jit(
         jax.vmap(
             lambda key: expected_squared_drift(
@@ -130,7 +96,7 @@ def test_probes_are_unbiased_and_know_their_error(directions):
             )
         )
     )
-    value, error = run(jax.random.split(jax.random.key(5), 200))
+    value, error = map(np.asarray, run(jax.random.split(jax.random.key(5), 200)))
     z = (value - exact) / error
     assert (np.abs(value.mean(0) - exact) < 4 * value.std(0) / np.sqrt(200)).all()
     assert (np.abs(z.std(0) - 1) < 0.3).all()
@@ -159,33 +125,28 @@ def test_gaussian_directions_by_the_formula():
             zip(squares, jax.tree.leaves(PARAMS), strict=True)
         )
     )
-    found = expected_squared_drift(
-        network, PARAMS, control_directions("gaussian", PARAMS, delta), IMAGES
-    )
+    found = EXACTLY(PARAMS, control_directions("gaussian", PARAMS, delta), IMAGES)
     np.testing.assert_allclose(found.value, expected, rtol=1e-12)
 
 
 def test_a_sparsity_of_each_leaf():
     by_name = random_masks(PARAMS, {"first/kernel": 1 / 3})
     first = random_masks(PARAMS, 1 / 3, prunable=lambda name, _: name == "first/kernel")
-    one, other = (
-        expected_squared_drift(network, PARAMS, each, IMAGES).value
-        for each in (by_name, first)
-    )
+    one, other = (EXACTLY(PARAMS, each, IMAGES).value for each in (by_name, first))
     np.testing.assert_allclose(one, other, rtol=1e-13)
 
 
 def test_nothing_goes():
-    found = expected_squared_drift(network, PARAMS, random_masks(PARAMS, 0.0), IMAGES)
+    found = EXACTLY(PARAMS, random_masks(PARAMS, 0.0), IMAGES)
     assert not found.value.any()
 
 
 def test_directions_pass_through_jit():
-    run = jax.jit(lambda p, d, x: expected_squared_drift(network, p, d, x).value)
     made = random_masks(PARAMS, 0.5)
     assert isinstance(made, Directions)
     alone = expected_squared_drift(network, PARAMS, made, IMAGES).value
-    np.testing.assert_allclose(run(PARAMS, made, IMAGES), alone, rtol=1e-12)
+    found = EXACTLY(PARAMS, made, IMAGES).value
+    np.testing.assert_allclose(found, alone, rtol=1e-12)
 
 
 def test_float32_throughout():
