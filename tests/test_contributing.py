@@ -125,7 +125,7 @@ ADDITIONS = {
         3,
         {
             "prefiqs_jax/quality/methods.py": (
-                r"(import )(faceqan.*?\n(?s:.*?)for module in \()",
+                r"(import )(expected_drift.*?\n(?s:.*?)for module in \()",
                 r"\1contrast, \2contrast, ",
             )
         },

@@ -73,6 +73,7 @@ ONLY_IN = {
     "PIL": {"images", "report"},
     "cv2": {"images"},
     "jinja2": {"report"},
+    "matfree": {"sensitivity"},
 }
 
 

@@ -18,6 +18,8 @@ class Draws:
         T and the probability of dropping, see :mod:`prefiqs_jax.quality.serfiq`.
     faceqan_samples, faceqan_steps, faceqan_epsilon
         k, l and ε, see :mod:`prefiqs_jax.quality.faceqan`.
+    expected_drift_directions
+        k, see :mod:`prefiqs_jax.quality.expected_drift`.
     """
 
     seed: int = 0
@@ -26,6 +28,7 @@ class Draws:
     faceqan_samples: int = 10
     faceqan_steps: int = 5
     faceqan_epsilon: float = 1e-3
+    expected_drift_directions: int = 8
 
     def of(self, method: str) -> dict[str, Any]:
         """Give the seed and the settings of one method, without its name."""
@@ -42,6 +45,7 @@ class Draws:
             ("serfiq_passes", 2),
             ("faceqan_samples", 1),
             ("faceqan_steps", 1),
+            ("expected_drift_directions", 1),
         ):
             if getattr(self, name) < least:
                 message = f"{name} is {getattr(self, name)}; give at least {least}"

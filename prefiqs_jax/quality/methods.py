@@ -6,13 +6,13 @@ from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.errors import InputError, check_choice
 from prefiqs_jax.execution.precision import PRECISIONS, Precision
 from prefiqs_jax.plugins import load_plugin, plugin_names
-from prefiqs_jax.quality import faceqan, grafiqs, random, serfiq, shared
+from prefiqs_jax.quality import expected_drift, faceqan, grafiqs, random, serfiq, shared
 from prefiqs_jax.quality.method import Method
 
 # A new one is one word here.
 METHODS: Mapping[str, Method] = {
     method.name: method
-    for module in (shared, grafiqs, serfiq, faceqan, random)
+    for module in (shared, expected_drift, grafiqs, serfiq, faceqan, random)
     for method in module.METHODS
 }
 """Every built-in method by its name, in the order of ``prefiqs edc --help``."""

@@ -5,12 +5,25 @@ nothing and keeps no state: wrap it in ``jax.jit`` with params and images as arg
 """
 
 from prefiqs_jax.sensitivity.agreement import Agreement, agreement
+from prefiqs_jax.sensitivity.controls import (
+    CONTROLS,
+    check_controls,
+    control_delta,
+    control_responses,
+)
 from prefiqs_jax.sensitivity.embedding import (
     check_norms,
     drift_of,
     embed,
     norms,
     unit,
+)
+from prefiqs_jax.sensitivity.expected import (
+    Directions,
+    Estimate,
+    control_directions,
+    expected_squared_drift,
+    random_masks,
 )
 from prefiqs_jax.sensitivity.finite import displacement, drift
 from prefiqs_jax.sensitivity.first_order import (
@@ -56,8 +69,15 @@ from prefiqs_jax.sensitivity.layers import (
     leaves_by_depth,
     path_layer_contributions,
 from prefiqs_jax.sensitivity.pixels import pixel_gradient, pixel_map
+from prefiqs_jax.sensitivity.metric import (
+    Eigen,
+    Share,
+    metric_eigenvalues,
+    metric_trace,
+    share_in_subspace,
 
 __all__ = [
+    "CONTROLS",
     "Agreement",
     "Expansion",
     "Linearised",
@@ -71,10 +91,18 @@ from prefiqs_jax.sensitivity.opened import Opened, open_kinks, sides_of
     "Pruned",
     "activations",
     "PathContributions",
+    "Directions",
+    "Eigen",
+    "Estimate",
+    "Share",
     "agreement",
+    "check_controls",
     "check_delta",
     "check_norms",
     "contributions_given",
+    "control_delta",
+    "control_directions",
+    "control_responses",
     "displacement",
     "displacements_along",
     "drift",
@@ -83,6 +111,7 @@ from prefiqs_jax.sensitivity.opened import Opened, open_kinks, sides_of
     "embedding_jvp",
     "embedding_jvps",
     "expand",
+    "expected_squared_drift",
     "first_order",
     "largest_valid",
     "layer_contributions",
@@ -109,5 +138,9 @@ from prefiqs_jax.sensitivity.opened import Opened, open_kinks, sides_of
     "path_layer_contributions",
     "pixel_gradient",
     "pixel_map",
+    "metric_eigenvalues",
+    "metric_trace",
+    "random_masks",
+    "share_in_subspace",
     "unit",
 ]

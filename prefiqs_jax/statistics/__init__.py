@@ -16,6 +16,10 @@ from prefiqs_jax.statistics.cautions import (
     caution,
     gathered,
 )
+from prefiqs_jax.statistics.control_comparison import (
+    ControlComparison,
+    compare_with_controls,
+)
 from prefiqs_jax.statistics.correlation import kendall, pearson, spearman
 from prefiqs_jax.statistics.distribution import point_density, quantiles
 from prefiqs_jax.statistics.jackknife import (
@@ -37,12 +41,14 @@ __all__ = [
     "ROUNDING",
     "ROUNDING_AT",
     "STATISTICS",
+    "ControlComparison",
     "MaskComparison",
     "Sample",
     "auroc",
     "bootstrap_weights",
     "caution",
     "compare_masks",
+    "compare_with_controls",
     "deletion_groups",
     "gathered",
     "jackknife_interval",

@@ -1,0 +1,327 @@
+"""First-order squared drift, averaged over random directions of the weights.
+
+E‖J δ‖² = ‖J E δ‖² + tr(J C Jᵀ) needs the mean and the covariance C of a direction,
+and nothing else of its distribution. Here C = D (I - 11ᵀ/n) D in each group of n
+weights that are drawn together, and D² elsewhere, with D diagonal.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from functools import partial
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from prefiqs_jax.errors import InputError, check_choice
+from prefiqs_jax.sensitivity.embedding import embed
+from prefiqs_jax.sensitivity.linearise import check_delta, linearise
+from prefiqs_jax.trees import is_prunable, map_named, named_leaves
+from prefiqs_jax.types import ApplyFn, Delta, Images, Params, Prunable
+
+KINDS = ("gaussian", "signs", "permuted", "growth")
+"""Controls with a mean and covariance in closed form."""
+
+
+class Estimate(NamedTuple):
+    """A number of each image, and how far it may be off by chance."""
+
+    value: Array
+    """Shape (batch,)."""
+    standard_error: Array
+    """Shape (batch,): 0 where the value is exact, NaN of a single probe."""
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=("mean", "scale"),
+    meta_fields=("groups",),
+)
+@dataclasses.dataclass(frozen=True)
+class Directions:
+    """Mean and covariance of random directions δ.
+
+    δ = mean + scale ⊙ ε, with ε of mean 0 and variance 1, uncorrelated but for what
+    ``groups`` says.
+
+    Attributes
+    ----------
+    mean
+        E δ, like the parameters; None = 0.
+    scale
+        Tree of the parameters' structure; leaves of their shape, or scalars.
+    groups
+        Numbers of leaves, in tree order, that are drawn together: ε has its mean over
+        all of their weights taken off.
+    """
+
+    mean: Delta | None
+    scale: Delta
+    groups: tuple[tuple[int, ...], ...] = ()
+
+
+def random_masks(
+    params: Params,
+    sparsity: float | Mapping[str, float],
+    *,
+    within: Literal["leaf", "all"] = "leaf",
+    prunable: Prunable = is_prunable,
+) -> Directions:
+    """Describe δ = -b ⊙ θ, where exactly k of n weights go, all choices alike.
+
+    Parameters
+    ----------
+    params
+        Weights θ.
+    sparsity
+        s in [0, 1); k = round(s n). By the leaf's name, s of each leaf that loses any.
+    within
+        ``"leaf"``: k of the n weights of every leaf; ``"all"``: of all prunable ones.
+    prunable
+        Which leaves lose weights.
+
+    Returns
+    -------
+    Directions
+        E b = k / n; of two weights of a group Cov = -s (1 - s) / (n - 1) θ_i θ_j, the
+        covariance of drawing without replacement.
+
+    Raises
+    ------
+    InputError
+        If a sparsity is outside [0, 1), or of a leaf that is not prunable; or given by
+        name for all leaves together.
+
+    References
+    ----------
+    Derivation: docs/theory.md (moments of the multivariate hypergeometric).
+
+    Examples
+    --------
+    >>> made = random_masks({"w": jnp.ones((2, 2))}, 0.5)
+    >>> made.mean["w"][0], made.scale["w"][0].round(4)
+    (Array([-0.5, -0.5], dtype=...), Array([0.5774, 0.5774], dtype=...))
+    """
+    check_choice("place", within, ("leaf", "all"))
+    leaves = named_leaves(params)
+    chosen = [i for i, (name, leaf) in enumerate(leaves) if prunable(name, leaf)]
+    own = {leaves[i][0]: leaves[i][1].size for i in chosen}
+    if isinstance(sparsity, Mapping):
+        if within == "all":
+            message = "sparsities by leaf go with within='leaf'; give one number"
+            raise InputError(message)
+        for name in sparsity.keys() - own.keys():
+            message = f"sparsity of {name}, which is no prunable leaf; leave it out"
+            raise InputError(message)
+        asked = {name: float(sparsity.get(name, 0.0)) for name in own}
+    else:
+        asked = dict.fromkeys(own, float(sparsity))
+    for name, each in asked.items():
+        if not 0 <= each < 1:
+            message = f"sparsity of {name} is {each:g}, but must be in [0, 1)"
+            raise InputError(message)
+    sizes = own if within == "leaf" else dict.fromkeys(own, sum(own.values()))
+    gone = {name: round(asked[name] * n) / max(n, 1) for name, n in sizes.items()}
+
+    def spread(name: str, leaf: Array) -> Array:
+        s, n = gone.get(name, 0.0), sizes.get(name, 1)
+        return leaf * float(np.sqrt(s * (1 - s) * n / max(n - 1, 1)))
+
+    return Directions(
+        map_named(lambda name, leaf: leaf * -gone.get(name, 0.0), params),
+        map_named(spread, params),
+        tuple((i,) for i in chosen) if within == "leaf" else (tuple(chosen),),
+    )
+
+
+def control_directions(kind: str, params: Params, delta: Delta) -> Directions:
+    """Describe the controls of a direction, see ``control_delta``.
+
+    Parameters
+    ----------
+    kind
+        One of :data:`KINDS`; a shuffled mask that is scaled to a given norm has no
+        such closed form.
+    params, delta
+        Weights θ, and the direction.
+
+    Returns
+    -------
+    Directions
+        ``gaussian``: covariance r²/n of every weight of a leaf of n, r the norm of δ
+        there; ``signs``: δ² ; ``permuted``: mean and variance of the numbers of δ in
+        the leaf, drawn without replacement; ``growth``: -δ, always.
+
+    Raises
+    ------
+    InputError
+        If there is no such kind, or delta and params differ in form.
+
+    References
+    ----------
+    Derivation: docs/theory.md.
+
+    Examples
+    --------
+    >>> theta = {"w": jnp.array([3.0, 4.0])}
+    >>> control_directions("gaussian", theta, {"w": -theta["w"]}).scale["w"] ** 2
+    Array(12.5, dtype=...)
+    """
+    if kind == "shuffled-mask":
+        message = (
+            "shuffled-mask has no closed form, because it is scaled to a given norm; "
+            "use random_masks"
+        )
+        raise InputError(message)
+    check_choice("kind", kind, KINDS)
+    check_delta(params, delta)
+    if kind == "growth":
+        zeros = jax.tree.map(lambda leaf: jnp.zeros((), leaf.dtype), delta)
+        return Directions(jax.tree.map(jnp.negative, delta), zeros)
+    if kind == "signs":
+        return Directions(None, delta)
+    if kind == "gaussian":
+        return Directions(
+            None, jax.tree.map(lambda leaf: jnp.sqrt(jnp.square(leaf).mean()), delta)
+        )
+    # The spread of n numbers drawn without replacement is that over n - 1.
+    return Directions(
+        jax.tree.map(lambda leaf: jnp.full_like(leaf, leaf.mean()), delta),
+        jax.tree.map(lambda leaf: leaf.std(ddof=min(1, leaf.size - 1)), delta),
+        tuple((i,) for i in range(len(jax.tree.leaves(delta)))),
+    )
+
+
+def expected_squared_drift(
+    apply_fn: ApplyFn,
+    params: Params,
+    directions: Directions,
+    images: Images,
+    *,
+    probes: int | None = None,
+    key: Array | None = None,
+) -> Estimate:
+    """Compute the first-order expected squared drift E‖J_θ z(x; θ) δ‖² of each image.
+
+    = ‖J E δ‖² + tr(J C Jᵀ). Exactly, by the rows of J: D reverse passes for each image
+    alone, each of about two forward passes and with memory for one gradient of the
+    weights. Or the trace by ``probes`` random signs ε (Hutchinson), unbiased: the mean
+    of ‖J (scale ⊙ ε)‖², ε centred in each group, which has covariance C exactly. All
+    images of a batch share the signs: 1 + 2 probes forward passes, and 2 for the mean.
+
+    Parameters
+    ----------
+    apply_fn, params, images
+        As in :func:`prefiqs_jax.sensitivity.embedding_jvp`.
+    directions
+        From :func:`random_masks` or :func:`control_directions`.
+    probes
+        None = exact.
+    key
+        Of ``jax.random``, with probes.
+
+    Returns
+    -------
+    Estimate
+        Squared distances, no unit; √value compares with a drift.
+
+    Raises
+    ------
+    InputError
+        If probes is below 1, or has no key.
+
+    Notes
+    -----
+    One probe is off by √(2 Σ λ²) at most, λ the eigenvalues of J C Jᵀ. Their number
+    being small (the metric has few directions that matter), the signs of two images
+    are worth sharing: the error is common, and ranks are steadier than values.
+
+    References
+    ----------
+    Hutchinson (1989). A stochastic estimator of the trace of the influence matrix.
+    Communications in Statistics 18. Derivation: docs/theory.md.
+
+    Examples
+    --------
+    One of two equal weights goes, either with probability 1/2; only the second moves
+    the embedding, by 1.
+
+    >>> theta = {"w": jnp.ones((1, 2))}
+    >>> network = lambda p, x: x + p["w"] * jnp.array([[0.0, 1.0]])
+    >>> found = expected_squared_drift(network, theta, random_masks(theta, 0.5),
+    ...     jnp.array([[1.0, -1.0]]))
+    >>> found.value, found.standard_error
+    (Array([0.5], dtype=...), Array([0.], dtype=...))
+    """
+    if probes is None:
+        value = _exact(apply_fn, params, directions, jnp.asarray(images))
+        return Estimate(value, jnp.zeros_like(value))
+    if probes < 1 or key is None:
+        message = (
+            f"probes is {probes}; give at least 1"
+            if key is not None
+            else ("probes draw random signs: give a key, such as jax.random.key(0)")
+        )
+        raise InputError(message)
+    lin = linearise(apply_fn, params, images)
+
+    def squared(direction: Delta) -> Array:
+        return jnp.square(lin.push(direction)).sum(-1)
+
+    found = jax.lax.map(
+        lambda own: squared(_deviation(params, directions, own)),
+        jax.random.split(key, probes),
+    )
+    value = found.mean(0)
+    if directions.mean is not None:
+        value = value + squared(directions.mean)
+    return Estimate(value, found.std(0, ddof=1) / float(np.sqrt(probes)))
+
+
+def _deviation(params: Params, directions: Directions, key: Array) -> Delta:
+    """Draw scale ⊙ ε with random signs ε, centred in each group."""
+    leaves, structure = jax.tree.flatten(params)
+    keys = jax.random.split(key, len(leaves))
+    signs = [
+        jax.random.rademacher(own, leaf.shape, leaf.dtype)
+        for own, leaf in zip(keys, leaves, strict=True)
+    ]
+    for group in directions.groups:
+        count = sum(leaves[i].size for i in group)
+        mean = sum(signs[i].sum() for i in group) / count
+        for i in group:
+            signs[i] = signs[i] - mean
+    return jax.tree.map(jnp.multiply, directions.scale, structure.unflatten(signs))
+
+
+def _exact(
+    apply_fn: ApplyFn, params: Params, directions: Directions, images: Array
+) -> Array:
+    """Compute ‖J E δ‖² + tr(J C Jᵀ) by the rows of J, image by image."""
+    scales = jax.tree.leaves(directions.scale)
+    means = jax.tree.leaves(directions.mean)
+
+    def of_image(image: Array) -> Array:
+        embedding, pull = jax.vjp(
+            lambda weights: embed(apply_fn, weights, image[None])[0], params
+        )
+
+        def of_row(cotangent: Array) -> Array:
+            row = jax.tree.leaves(pull(cotangent))
+            scaled = [g * w for g, w in zip(row, scales, strict=True)]
+            spread = sum(jnp.square(each).sum() for each in scaled)
+            for group in directions.groups:
+                count = sum(scaled[i].size for i in group)
+                spread -= jnp.square(sum(scaled[i].sum() for i in group)) / count
+            mean = sum(
+                ((g * m).sum() for g, m in zip(row, means, strict=bool(means))),
+                start=jnp.zeros((), embedding.dtype),
+            )
+            return jnp.square(mean) + spread
+
+        basis = jnp.eye(len(embedding), dtype=embedding.dtype)
+        return jax.lax.map(of_row, basis).sum()
+
+    return jax.lax.map(of_image, images)

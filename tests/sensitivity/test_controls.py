@@ -1,0 +1,165 @@
+"""Controls: what each keeps of the pruning direction, and what it draws anew."""
+
+from functools import partial
+from itertools import combinations, permutations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+from sensitivity.small_network import IMAGES, PARAMS, network
+
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.masks import globally, magnitude, pruning_delta
+from prefiqs_jax.sensitivity import (
+    CONTROLS,
+    agreement,
+    control_delta,
+    control_responses,
+    displacement,
+    embedding_jvp,
+)
+
+KEY = jax.random.key(7)
+
+
+DELTA = pruning_delta(PARAMS, globally(magnitude)(PARAMS, 0.5))
+ARGS = (network, PARAMS, DELTA, IMAGES)
+
+
+def leaf_norms(tree):
+    leaves = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(tree)]
+    return np.array([np.sqrt(np.sum(leaf**2)) for leaf in leaves])
+
+
+@pytest.mark.parametrize("kind", CONTROLS)
+@pytest.mark.parametrize(("dtype", "rtol"), [(np.float64, 1e-13), (np.float32, 1e-6)])
+def test_every_leaf_keeps_its_norm(kind, dtype, rtol):
+    params, delta = jax.tree.map(lambda a: a.astype(dtype), (PARAMS, DELTA))
+    made = control_delta(kind, params, delta, KEY)
+    np.testing.assert_allclose(leaf_norms(made), leaf_norms(delta), rtol=rtol)
+    assert leaf_norms(delta)[0] == 0  # the bias stays unchanged
+    for leaf, change in zip(*map(jax.tree.leaves, (made, delta)), strict=True):
+        assert (leaf.dtype, leaf.shape) == (change.dtype, change.shape)
+        assert not np.array_equal(leaf, change) or not change.any()
+
+
+@pytest.mark.parametrize("kind", CONTROLS)
+def test_norms_of_large_leaves_in_float32(kind):
+    """A float32 sum of millions of squares, one after another, would be off by 1e-4."""
+    weights = jax.random.normal(jax.random.key(1), (1500, 1000), jnp.float32)
+    delta = pruning_delta([weights], globally(magnitude)([weights], 0.4))
+    made = jax.jit(partial(control_delta, kind))([weights], delta, KEY)
+    np.testing.assert_allclose(leaf_norms(made), leaf_norms(delta), rtol=1e-6)
+
+
+def test_what_each_control_keeps():
+    made = {kind: control_delta(kind, PARAMS, DELTA, KEY) for kind in CONTROLS}
+    for layer in ("first", "second"):
+        weights, change = (np.asarray(t[layer]["kernel"]) for t in (PARAMS, DELTA))
+        of = {kind: np.asarray(tree[layer]["kernel"]) for kind, tree in made.items()}
+        assert np.array_equal(of["growth"], -change)
+        assert np.array_equal(np.abs(of["signs"]), np.abs(change))
+        assert np.array_equal(np.sort(of["permuted"], None), np.sort(change, None))
+        gone = of["shuffled-mask"] != 0
+        assert gone.sum() == (change != 0).sum()
+        assert (gone != (change != 0)).any()
+        ratio = of["shuffled-mask"][gone] / -weights[gone]
+        np.testing.assert_allclose(ratio, ratio[0], rtol=1e-13)
+        assert 0 < ratio[0] < 1  # random weights are larger than the smallest
+        assert (of["gaussian"] != 0).all()
+
+
+def test_one_program_makes_any_number():
+    jitted = jax.jit(partial(control_delta, "gaussian"))
+    for seed in (0, 1):
+        own = jax.random.key(seed)
+        alone = control_delta("gaussian", PARAMS, DELTA, own)
+        for ours, theirs in zip(
+            *map(jax.tree.leaves, (jitted(PARAMS, DELTA, own), alone)), strict=True
+        ):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+    assert jitted._cache_size() == 1
+
+
+def many(kind, weights, change, count):
+    keys = jax.random.split(jax.random.key(3), count)
+    return np.asarray(
+        jax.vmap(partial(control_delta, kind, weights, change))(keys), np.float64
+    )
+
+
+def test_every_permutation_and_every_mask_is_as_likely():
+    weights, change = jnp.array([1.0, 2.0, 3.0, 4.0]), jnp.array([0.0, -2.0, -3.0, 0.0])
+    draws = many("permuted", weights, jnp.array([1.0, 2.0, 3.0, 4.0]), 4800)
+    seen = [tuple(row) for row in draws]
+    counts = [seen.count(order) for order in permutations([1.0, 2.0, 3.0, 4.0])]
+    assert sum(counts) == 4800
+    assert stats.chisquare(counts).pvalue > 1e-4
+    draws = many("shuffled-mask", weights, change, 3000)
+    gone = [tuple(np.flatnonzero(row)) for row in draws]
+    counts = [gone.count(pair) for pair in combinations(range(4), 2)]
+    assert sum(counts) == 3000
+    assert stats.chisquare(counts).pvalue > 1e-4
+
+
+def test_signs_are_fair_and_normal_numbers_normal():
+    change = jnp.ones(20_000)
+    signs = many("signs", change, change, 1)[0]
+    assert abs(signs.mean()) < 4 / np.sqrt(20_000)
+    assert abs((signs[1:] * signs[:-1]).mean()) < 4 / np.sqrt(20_000)
+    normal = many("gaussian", change, change, 1)[0]
+    assert stats.kstest(normal, "norm").pvalue > 1e-3
+
+
+def test_responses_are_those_of_the_directions():
+    run = jax.jit(lambda *args: control_responses(network, *args, CONTROLS, 2, KEY))
+    found = run(*ARGS[1:])
+    assert set(found) == set(CONTROLS)
+    for number, kind in enumerate(CONTROLS):
+        responses = found[kind]
+        expected = 1 if kind == "growth" else 2
+        assert responses.drift.shape == (expected, len(IMAGES))
+        for replicate in range(expected):
+            own = jax.random.fold_in(jax.random.fold_in(KEY, number), replicate)
+            made = control_delta(kind, PARAMS, DELTA, own)
+            by_hand = agreement(
+                embedding_jvp(network, PARAMS, made, IMAGES)[1],
+                displacement(network, PARAMS, made, IMAGES),
+            )
+            for ours, theirs in zip(responses, by_hand, strict=True):
+                np.testing.assert_allclose(ours[replicate], theirs, rtol=1e-9)
+        if expected == 2:
+            assert (responses.drift[0] != responses.drift[1]).all()
+
+
+def test_a_replicate_is_the_same_beside_others():
+    alone, beside = (
+        control_responses(*ARGS, kinds, count, KEY)["signs"]
+        for kinds, count in ((["signs"], 1), (["growth", "signs", "signs"], 2))
+    )
+    np.testing.assert_allclose(beside.drift[0], alone.drift[0], rtol=1e-12)
+
+
+def test_first_order_of_growth_is_that_of_pruning():
+    found = control_responses(*ARGS, ["growth"], 3, KEY)
+    jvp = embedding_jvp(*ARGS)[1]
+    expected = np.linalg.norm(jvp, axis=-1)
+    np.testing.assert_allclose(found["growth"].first_order[0], expected, rtol=1e-12)
+
+
+def test_refusals():
+    nothing = jax.tree.map(jnp.zeros_like, DELTA)
+    with pytest.raises(InputError, match="did you mean gaussian"):
+        control_delta("gausian", PARAMS, DELTA, KEY)
+    with pytest.raises(InputError, match="delta changes no weight"):
+        control_delta("signs", PARAMS, nothing, KEY)
+    for kinds, change, count, words in (
+        ([], DELTA, 1, "no control is given"),
+        (["signs"], DELTA, 0, "replicates is 0"),
+        (["signs"], nothing, 1, "changes no weight"),
+        (["signs"], {"first": DELTA["first"]}, 1, "structure"),
+    ):
+        with pytest.raises(InputError, match=words):
+            control_responses(network, PARAMS, change, IMAGES, kinds, count, KEY)
