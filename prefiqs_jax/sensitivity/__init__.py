@@ -4,12 +4,16 @@ Every function takes ``(apply_fn, params, delta, images)`` in this order, compil
 nothing and keeps no state: wrap it in ``jax.jit`` with params and images as arguments.
 """
 
-from prefiqs_jax.sensitivity.agreement import Agreement, agreement
+from prefiqs_jax.sensitivity.agreement import (
+    Agreement,
+    agreement,
+)
 from prefiqs_jax.sensitivity.controls import (
     CONTROLS,
     check_controls,
     control_delta,
     control_responses,
+    responses_along,
 )
 from prefiqs_jax.sensitivity.embedding import (
     check_norms,
@@ -25,7 +29,10 @@ from prefiqs_jax.sensitivity.expected import (
     expected_squared_drift,
     random_masks,
 )
-from prefiqs_jax.sensitivity.finite import displacement, drift
+from prefiqs_jax.sensitivity.finite import (
+    displacement,
+    drift,
+)
 from prefiqs_jax.sensitivity.first_order import (
     embedding_jvp,
     embedding_jvps,
@@ -44,8 +51,39 @@ from prefiqs_jax.sensitivity.kinks import (
     predicted_flips,
     sign_flips,
 )
-from prefiqs_jax.sensitivity.linearise import Linearised, check_delta, linearise
-from prefiqs_jax.sensitivity.path import PathIntegral, path_displacement, path_integral
+from prefiqs_jax.sensitivity.layers import (
+    PathContributions,
+    contributions_given,
+    layer_contributions,
+    leaves_by_depth,
+    path_layer_contributions,
+)
+from prefiqs_jax.sensitivity.linearise import (
+    Linearised,
+    check_delta,
+    linearise,
+)
+from prefiqs_jax.sensitivity.metric import (
+    Eigen,
+    Share,
+    metric_eigenvalues,
+    metric_trace,
+    share_in_subspace,
+)
+from prefiqs_jax.sensitivity.opened import (
+    Opened,
+    open_kinks,
+    sides_of,
+)
+from prefiqs_jax.sensitivity.path import (
+    PathIntegral,
+    path_displacement,
+    path_integral,
+)
+from prefiqs_jax.sensitivity.pixels import (
+    pixel_gradient,
+    pixel_map,
+)
 from prefiqs_jax.sensitivity.taylor import (
     Expansion,
     PartialSums,
@@ -62,39 +100,25 @@ from prefiqs_jax.sensitivity.validity import (
     remainders,
     taylor_sums,
 )
-from prefiqs_jax.sensitivity.layers import (
-    PathContributions,
-    contributions_given,
-    layer_contributions,
-    leaves_by_depth,
-    path_layer_contributions,
-from prefiqs_jax.sensitivity.pixels import pixel_gradient, pixel_map
-from prefiqs_jax.sensitivity.metric import (
-    Eigen,
-    Share,
-    metric_eigenvalues,
-    metric_trace,
-    share_in_subspace,
 
 __all__ = [
     "CONTROLS",
     "Agreement",
-    "Expansion",
-    "Linearised",
-    "PartialSums",
-    "PathIntegral",
-    "Slopes",
-from prefiqs_jax.sensitivity.opened import Opened, open_kinks, sides_of
-    "KinkSplit",
-    "LinearisedKinks",
-    "Opened",
-    "Pruned",
-    "activations",
-    "PathContributions",
     "Directions",
     "Eigen",
     "Estimate",
+    "Expansion",
+    "KinkSplit",
+    "Linearised",
+    "LinearisedKinks",
+    "Opened",
+    "PartialSums",
+    "PathContributions",
+    "PathIntegral",
+    "Pruned",
     "Share",
+    "Slopes",
+    "activations",
     "agreement",
     "check_controls",
     "check_delta",
@@ -113,34 +137,35 @@ from prefiqs_jax.sensitivity.opened import Opened, open_kinks, sides_of
     "expand",
     "expected_squared_drift",
     "first_order",
+    "first_order_jump",
+    "frozen",
+    "kink_split",
     "largest_valid",
     "layer_contributions",
     "leaves_by_depth",
     "linearise",
+    "linearise_kinks",
     "local_slopes",
+    "metric_eigenvalues",
+    "metric_trace",
+    "near_kinks",
     "norms",
+    "open_kinks",
     "partial_sums",
     "path_displacement",
     "path_integral",
-    "predicted_error",
-    "remainders",
-    "taylor",
-    "taylor_sums",
-    "first_order_jump",
-    "frozen",
-    "kink_split",
-    "linearise_kinks",
-    "near_kinks",
-    "open_kinks",
-    "predicted_flips",
-    "sides_of",
-    "sign_flips",
     "path_layer_contributions",
     "pixel_gradient",
     "pixel_map",
-    "metric_eigenvalues",
-    "metric_trace",
+    "predicted_error",
+    "predicted_flips",
     "random_masks",
+    "remainders",
+    "responses_along",
     "share_in_subspace",
+    "sides_of",
+    "sign_flips",
+    "taylor",
+    "taylor_sums",
     "unit",
 ]

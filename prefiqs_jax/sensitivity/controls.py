@@ -11,7 +11,7 @@ from jax import Array
 from prefiqs_jax.errors import InputError, check_choice
 from prefiqs_jax.sensitivity.agreement import Agreement, agreement
 from prefiqs_jax.sensitivity.embedding import embed
-from prefiqs_jax.sensitivity.linearise import check_delta, linearise
+from prefiqs_jax.sensitivity.linearise import Linearised, check_delta, linearise
 from prefiqs_jax.types import ApplyFn, Delta, Images, Params
 
 
@@ -211,6 +211,23 @@ def control_responses(
         message = f"replicates is {replicates}; give at least 1"
         raise InputError(message)
     lin = linearise(apply_fn, params, images)
+    return responses_along(apply_fn, lin, params, delta, images, kinds, replicates, key)
+
+
+def responses_along(
+    apply_fn: ApplyFn,
+    lin: Linearised,
+    params: Params,
+    delta: Delta,
+    images: Images,
+    kinds: Sequence[str],
+    replicates: int,
+    key: Array,
+) -> dict[str, Agreement]:
+    """Compute what :func:`control_responses` does from a linearisation at hand.
+
+    ``lin`` is that of ``params`` and ``images``; 3 forward passes a direction.
+    """
     makers = [partial(_control, kind, params, delta) for kind in kinds]
 
     def respond(which: tuple[Array, Array]) -> Agreement:
