@@ -9,7 +9,12 @@ from toy import toy_network
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.jaxprs import bodies
-from prefiqs_jax.execution.precision import MEANING, PRECISIONS, at_precision
+from prefiqs_jax.execution.precision import (
+    MEANING,
+    PRECISIONS,
+    SWEEP_PRECISIONS,
+    at_precision,
+)
 
 PRODUCTS = ("dot_general", "conv_general_dilated")
 
@@ -241,9 +246,9 @@ def test_a_network_of_the_package():
 
 @pytest.mark.parametrize("name", ["", "float32", "HIGHEST", "bf16"])
 def test_unknown_precisions(name):
-    with pytest.raises(InputError, match="unknown; choose highest, high, fast"):
+    with pytest.raises(InputError, match="unknown; choose double, highest, high, fast"):
         at_precision(network, name)
 
 
 def test_each_has_its_meaning():
-    assert tuple(MEANING) == PRECISIONS
+    assert tuple(MEANING) == SWEEP_PRECISIONS
