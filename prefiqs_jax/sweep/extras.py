@@ -114,7 +114,8 @@ def plan_extras(
     labels: dict[str, tuple[str, ...]] = {}
     places: tuple[int, ...] = ()
     pixels = backbone.preprocessing
-    images = np.zeros((2, pixels.height, pixels.width, 3), np.float32)
+    dtype = jnp.result_type(*jax.tree.leaves(backbone.params))
+    images = np.zeros((2, pixels.height, pixels.width, 3), dtype)
     if "kinks" in names:
         found = open_kinks(backbone.apply_fn, backbone.params, images).names
         if not found:

@@ -1,0 +1,236 @@
+"""What a sweep measures on request, against the plain functions, and in a run."""
+
+import jax
+import numpy as np
+import pytest
+from toy import toy_backbone
+
+import prefiqs_jax
+from prefiqs_jax import results
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.images import load_batches, read_folder
+from prefiqs_jax.masks import globally, magnitude, pruning_delta
+from prefiqs_jax.masks.packed import pack_masks
+from prefiqs_jax.results import EXTRAS
+from prefiqs_jax.sensitivity import (
+    CONTROLS,
+    control_responses,
+    drift,
+    kink_split,
+    layer_contributions,
+    near_kinks,
+    norms,
+    partial_sums,
+    predicted_error,
+    predicted_flips,
+    sign_flips,
+    taylor,
+)
+from prefiqs_jax.sweep.engine import compile_step, fetch, prepare, start
+from prefiqs_jax.sweep.extras import CONTROL_SEED, REPLICATES, plan_extras
+from prefiqs_jax.sweep.strategy import Strategy
+
+SPARSITIES = [0.2, 0.6]
+ALL = tuple(EXTRAS)
+
+
+@pytest.fixture(scope="module")
+def measured():
+    """Measure a toy in float64, and give what the plain functions need."""
+    network = toy_backbone(np.float64)
+    images = np.random.default_rng(1).uniform(-1, 1, (3, 8, 8, 3))
+    packed = pack_masks(globally(magnitude), network.params, SPARSITIES)
+    extras = plan_extras(ALL, network, packed)
+    problem = prepare(network.apply_fn, network.params, packed, extras=extras)
+    compiled = compile_step(problem, images.shape, Strategy(), np.float64)
+    found = fetch(start(compiled, problem, images, 3), 3)
+    return network, images, extras, found
+
+
+def each(measured):
+    """Yield index, direction and real displacement of each sparsity."""
+    network, images, _, _ = measured
+    for index, sparsity in enumerate(SPARSITIES):
+        mask = globally(magnitude)(network.params, sparsity)
+        delta = pruning_delta(network.params, mask)
+        moved = prefiqs_jax.sensitivity.displacement(
+            network.apply_fn, network.params, delta, images
+        )
+        yield index, (network.apply_fn, network.params, delta, images), moved
+
+
+def close(ours, theirs):
+    return np.abs(np.asarray(ours) - np.asarray(theirs)).max() < 1e-12
+
+
+def test_series(measured):
+    for index, arguments, moved in each(measured):
+        coefficients = taylor(*arguments, order=3)
+        sums, ours = partial_sums(coefficients, moved), measured[3].extras
+        assert close(measured[3].compared.first_order[index], sums.norm[0])
+        for place, name in ((1, "second"), (2, "third")):
+            assert close(ours[f"{name}_order"][index], sums.norm[place])
+            assert close(ours[f"{name}_order_residual"][index], sums.residual[place])
+        error = predicted_error(coefficients)
+        assert close(ours["predicted_error"][index] / np.asarray(error), 1)
+
+
+def test_kinks(measured):
+    network, images, extras, found = measured
+    ours = found.extras
+    for index, arguments, _ in each(measured):
+        _, params, delta, _ = arguments
+        split = kink_split(*arguments)
+        assert close(ours["smooth_residual"][index], norms(split.smooth))
+        assert close(ours["kink_residual"][index], norms(split.kinks))
+        activations = network.activations_fn
+        flips = sign_flips(activations, params, delta, images)
+        predicted = predicted_flips(activations, params, delta, images)
+        assert extras.labels["kinks"] == tuple(flips)
+        for place, name in enumerate(extras.labels["kinks"]):
+            assert close(ours["kinks.flips"][index, place], flips[name])
+            counts = ours["kinks.predicted_flips"][index, place]
+            assert close(counts, predicted[name])
+        assert close(ours["flips"][index], sum(flips.values()))
+        assert ours["flips"][index].min() > 0
+        assert close(ours["predicted_flips"][index], sum(predicted.values()))
+        near = near_kinks(activations, params, images)
+        assert close(ours["near_kinks"][index], sum(near.values()))
+
+
+def test_layers_sum_to_the_first_order(measured):
+    _, _, extras, found = measured
+    ours = found.extras["layers.contribution"]
+    assert extras.labels["layers"] == ("conv1/kernel", "depthwise/kernel", "fc/kernel")
+    for index, arguments, _ in each(measured):
+        contributions = layer_contributions(*arguments)
+        for place, name in enumerate(extras.labels["layers"]):
+            assert close(ours[index, place], contributions[name])
+        assert close(ours[index].sum(axis=0), found.compared.first_order[index])
+
+
+@pytest.mark.slow
+def test_controls(measured):
+    _, images, extras, found = measured
+    for index, (apply_fn, params, delta, _), _ in each(measured):
+        leaves, structure = jax.tree.flatten(params)
+        changes = jax.tree.leaves(delta)
+        places = [i for i, change in enumerate(changes) if np.any(change)]
+
+        def build(some, leaves=leaves, structure=structure, places=places):
+            every = list(leaves)
+            for i, leaf in zip(places, some, strict=True):
+                every[i] = leaf
+            return structure.unflatten(every)
+
+        key = jax.random.fold_in(jax.random.key(CONTROL_SEED), index)
+        responses = control_responses(
+            lambda some, x, f=apply_fn, build=build: f(build(some), x),
+            [leaves[i] for i in places],
+            [changes[i] for i in places],
+            images,
+            CONTROLS,
+            REPLICATES,
+            key,
+        )
+        for name in ("first_order", "drift", "cosine", "residual"):
+            every = [getattr(responses[kind], name) for kind in CONTROLS]
+            ours = found.extras[f"controls.{name}"][index]
+            assert len(ours) == len(extras.labels["controls"])
+            assert close(ours, np.concatenate(every))
+
+
+@pytest.mark.parametrize("words", [["taylor2"], ["layers", "kinks"], ["controls"]])
+def test_each_alone_gives_the_same(measured, words):
+    network, images, _, every = measured
+    packed = pack_masks(globally(magnitude), network.params, SPARSITIES)
+    extras = plan_extras(words, network, packed)
+    problem = prepare(network.apply_fn, network.params, packed, extras=extras)
+    compiled = compile_step(problem, images.shape, Strategy(), np.float64)
+    found = fetch(start(compiled, problem, images, 3), 3)
+    assert set(found.extras) == {*extras.columns, *extras.lists} != set()
+    for name, values in found.extras.items():
+        assert close(values, every.extras[name])
+
+
+@pytest.mark.slow
+def test_a_run(run_sweep, tmp_path):
+    run = run_sweep("run", extras=["controls", "taylor3", "layers", "kinks"])
+    plain = results.read(run_sweep("plain"))
+    rows = results.read(run)
+    assert list(rows.columns) == [*plain.columns, *sum(EXTRAS.values(), ())]
+    for column in ("first_order", "drift", "residual", "cosine"):
+        assert np.abs(rows[column] - plain[column]).max() < 1e-5
+    layers = results.read(run, "layers")
+    assert len(layers) == 3 * len(rows)
+    sums = layers.groupby(["image", "sparsity"], sort=False)["contribution"].sum()
+    assert np.abs(sums.to_numpy() / rows["first_order"].to_numpy() - 1).max() < 1e-4
+    assert (results.read(run, "kinks").groupby("image")["flips"].sum() > 0).all()
+    controls = results.read(run, "controls")
+    assert len(controls) == len(rows) * (4 * REPLICATES + 1)
+    assert set(controls["control"].str.partition("/")[0]) == set(CONTROLS)
+    manifest = results.read_manifest(run)
+    assert manifest["settings"]["with"] == list(EXTRAS)
+    with pytest.raises(InputError, match=r"no table 'layers' \(it has none\)"):
+        results.read(tmp_path / "plain", "layers")
+    for extras in ((), ["taylor2"], ["taylor2", "kinks"]):
+        with pytest.raises(InputError, match="was made with with"):
+            run_sweep("run", extras=extras)
+    before = {p.name: p.stat().st_mtime_ns for p in run.glob("part-*")}
+    (run / "part-000001.parquet").unlink()
+    run_sweep("run", extras=EXTRAS)
+    again = results.read(run)
+    assert again.equals(rows)
+    after = {p.name: p.stat().st_mtime_ns for p in run.glob("part-*")}
+    assert {name for name in before if before[name] != after[name]} == {
+        "part-000001.parquet"
+    }
+
+
+def test_a_batch_without_an_image(run_sweep, pictures, tmp_path):
+    for path in sorted(pictures.rglob("*.png"))[:4]:
+        path.write_bytes(b"no image")
+    run = run_sweep("run", extras=EXTRAS, on_bad_image="skip")
+    assert results.read(run)["image"].nunique() == 7
+    assert len(results.read(run, "layers")) == 7 * 3 * 3
+
+
+def test_words_that_mean_nothing(run_sweep, tmp_path):
+    with pytest.raises(InputError, match=r"unknown measurement 'kink'; did you mean"):
+        run_sweep("run", extras=["kink"])
+    network = prefiqs_jax.from_function(
+        lambda p, x: jax.nn.gelu(x.reshape(len(x), -1) @ p["fc"]),
+        {"fc": np.ones((192, 4), np.float32)},
+        (8, 8, 3),
+        "smooth",
+    )
+    with pytest.raises(InputError, match=r"smooth has no kinks: .*leave kinks out"):
+        run_sweep("run", backbone=network, extras=["kinks"])
+    assert not (tmp_path / "run").exists()
+
+
+def test_double_precision(run_sweep, backbone, pictures):
+    single = results.read(run_sweep("single"))
+    run = run_sweep("double", precision="double", extras=["taylor2"])
+    double = results.read(run)
+    assert results.read_manifest(run)["settings"]["precision"] == "double"
+    (images,) = (
+        batch.images
+        for batch in load_batches(
+            read_folder(pictures),
+            height=8,
+            width=8,
+            batch_size=11,
+            needed_by="toy",
+            transform=backbone.preprocess,
+        )
+    )
+    params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), backbone.params)
+    for sparsity, rows in double.groupby("sparsity"):
+        delta = pruning_delta(params, globally(magnitude)(backbone.params, sparsity))
+        exact = drift(backbone.apply_fn, params, delta, images.astype(np.float64))
+        off = [
+            np.abs(found["drift"].to_numpy() / np.asarray(exact) - 1).max()
+            for found in (rows, single.loc[single["sparsity"] == sparsity])
+        ]
+        assert off[0] < 1e-12 < 1e-9 < off[1]
