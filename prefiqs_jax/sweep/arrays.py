@@ -2,7 +2,7 @@
 
 import dataclasses
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,6 +38,7 @@ def sweep_arrays(
     batch_size: int | None = None,
     memory_limit: int | None = None,
     precision: Precision = DEFAULT_PRECISION,
+    extras: Collection[str] = (),
 ) -> "pd.DataFrame":
     """Measure first-order and real drift of images in memory, for any masks or changes.
 
@@ -70,11 +71,15 @@ def sweep_arrays(
         Key of random scores and probes, for masks given by name.
     batch_size, memory_limit, precision
         As in :class:`prefiqs_jax.sweep.SweepOptions`.
+    extras
+        What to measure besides, of :data:`prefiqs_jax.results.EXTRAS`.
 
     Returns
     -------
     pandas.DataFrame
-        Columns of :class:`prefiqs_jax.results.DriftRow`, as ``results.read`` has them.
+        Columns of :class:`prefiqs_jax.results.DriftRow`, as ``results.read`` has them,
+        and those of the extras: numbers of each layer, activation or control are a dict
+        in each row, in columns such as ``layers.contribution``.
 
     Warns
     -----
@@ -113,6 +118,7 @@ def sweep_arrays(
         batch_size=batch_size,
         memory_limit=memory_limit,
         precision=precision,
+        extras=extras,
     )
 
 

@@ -14,7 +14,6 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.errors import InputError, check_choice
 from prefiqs_jax.masks.packed import PackedMasks
 from prefiqs_jax.results import COLUMNS, EXTRAS, TABLES
@@ -90,7 +89,12 @@ NONE = Extras()
 
 
 def plan_extras(
-    words: Collection[str], backbone: Backbone, masks: PackedMasks
+    words: Collection[str],
+    name: str,
+    apply_fn: ApplyFn,
+    params: Params,
+    masks: PackedMasks,
+    image_shape: Sequence[int],
 ) -> Extras:
     """Find out what words on the command line ask of this network.
 
@@ -98,8 +102,10 @@ def plan_extras(
     ----------
     words
         Of :data:`prefiqs_jax.results.EXTRAS`; ``taylor3`` holds ``taylor2``.
-    backbone, masks
-        Network and its packed masks.
+    name, apply_fn, params, masks
+        Network, and its packed masks.
+    image_shape
+        (height, width, channels).
 
     Raises
     ------
@@ -110,27 +116,25 @@ def plan_extras(
     for word in words:
         check_choice("measurement", word, EXTRAS)
     wanted = set(words) | ({"taylor2"} if "taylor3" in words else set())
-    names = tuple(name for name in EXTRAS if name in wanted)
+    names = tuple(extra for extra in EXTRAS if extra in wanted)
     labels: dict[str, tuple[str, ...]] = {}
     places: tuple[int, ...] = ()
-    pixels = backbone.preprocessing
-    dtype = jnp.result_type(*jax.tree.leaves(backbone.params))
-    images = np.zeros((2, pixels.height, pixels.width, 3), dtype)
+    dtype = jnp.result_type(*jax.tree.leaves(params))
+    images = np.zeros((2, *image_shape), dtype)
     if "kinks" in names:
-        found = open_kinks(backbone.apply_fn, backbone.params, images).names
+        found = open_kinks(apply_fn, params, images).names
         if not found:
             message = (
-                f"{backbone.name} has no kinks: all its activations are smooth; leave "
-                "kinks out"
+                f"{name} has no kinks: all its activations are smooth; leave kinks out"
             )
             raise InputError(message)
         labels["kinks"] = found
     if "layers" in names:
-        leaves = zip(named_leaves(backbone.params), masks.planes, strict=True)
-        pruned = [name for (name, _), plane in leaves if plane is not None]
-        order = leaves_by_depth(backbone.apply_fn, backbone.params, images)
-        place = {name: index for index, name in enumerate(order)}
-        by_depth = sorted(pruned, key=lambda name: place.get(name, len(place)))
+        leaves = zip(named_leaves(params), masks.planes, strict=True)
+        pruned = [leaf for (leaf, _), plane in leaves if plane is not None]
+        order = leaves_by_depth(apply_fn, params, images)
+        place = {leaf: index for index, leaf in enumerate(order)}
+        by_depth = sorted(pruned, key=lambda leaf: place.get(leaf, len(place)))
         labels["layers"] = tuple(by_depth)
         places = tuple(map(pruned.index, by_depth))
     if "controls" in names:

@@ -1,6 +1,6 @@
 """From arrays to rows: measure images that are in memory, lay numbers out as rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from prefiqs_jax.sensitivity import check_norms
 from prefiqs_jax.sweep.calibration import calibration_places
 from prefiqs_jax.sweep.engine import Measured, prepare
 from prefiqs_jax.sweep.executor import Executor
-from prefiqs_jax.sweep.extras import check_extras, lay_out
+from prefiqs_jax.sweep.extras import check_extras, lay_out, plan_extras
 from prefiqs_jax.sweep.packing import check_masks, pack_all
 from prefiqs_jax.sweep.planner import Planner
 from prefiqs_jax.types import ApplyFn, Delta, MaskFn, Params
@@ -172,15 +172,19 @@ def measure_packed(
     batch_size: int | None = None,
     memory_limit: int | None = None,
     precision: Precision = DEFAULT_PRECISION,
+    extras: Collection[str] = (),
 ) -> "pd.DataFrame":
     """Measure packed masks or changes on preprocessed images in memory.
 
     Arguments, rows and errors as for :func:`measure_images`; all masks share one dense
-    pass over each batch.
+    pass over each batch. Columns of tables hold a dict from label to number in each
+    row.
     """
     import pandas as pd
 
-    problem = prepare(apply_fn, params, masks, precision=precision)
+    images = np.asarray(images)
+    wanted = plan_extras(extras, backbone, apply_fn, params, masks, images.shape[1:])
+    problem = prepare(apply_fn, params, masks, precision=precision, extras=wanted)
     executor = Executor(
         Planner(
             problem,
@@ -198,6 +202,10 @@ def measure_packed(
         measured = executor.finish(executor.start(images[part]))
         check_measured(names[part], masks, measured)
         columns = as_columns(backbone, names[part], identities[part], masks, measured)
+        for name in wanted.lists:
+            labels = wanted.labels[name.partition(".")[0]]
+            rows = columns[name].to_pylist()
+            columns[name] = [dict(zip(labels, row, strict=True)) for row in rows]
         tables.append(pd.DataFrame(columns))
     return pd.concat(tables, ignore_index=True)
 

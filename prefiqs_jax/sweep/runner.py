@@ -177,7 +177,15 @@ def sweep(
             on_unreachable=options.on_unreachable,
             say=lambda line: _say(options, line),
         )
-        extras = plan_extras(options.extras, backbone, masks)
+        pixels = backbone.preprocessing
+        extras = plan_extras(
+            options.extras,
+            backbone.name,
+            backbone.apply_fn,
+            backbone.params,
+            masks,
+            (pixels.height, pixels.width, 3),
+        )
     opened = assign(
         backbone,
         folder,

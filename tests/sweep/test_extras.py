@@ -34,13 +34,19 @@ SPARSITIES = [0.2, 0.6]
 ALL = tuple(EXTRAS)
 
 
+def plan(words, network, packed):
+    return plan_extras(
+        words, "toy", network.apply_fn, network.params, packed, (8, 8, 3)
+    )
+
+
 @pytest.fixture(scope="module")
 def measured():
     """Measure a toy in float64, and give what the plain functions need."""
     network = toy_backbone(np.float64)
     images = np.random.default_rng(1).uniform(-1, 1, (3, 8, 8, 3))
     packed = pack_masks(globally(magnitude), network.params, SPARSITIES)
-    extras = plan_extras(ALL, network, packed)
+    extras = plan(ALL, network, packed)
     problem = prepare(network.apply_fn, network.params, packed, extras=extras)
     compiled = compile_step(problem, images.shape, Strategy(), np.float64)
     found = fetch(start(compiled, problem, images, 3), 3)
@@ -144,7 +150,7 @@ def test_controls(measured):
 def test_each_alone_gives_the_same(measured, words):
     network, images, _, every = measured
     packed = pack_masks(globally(magnitude), network.params, SPARSITIES)
-    extras = plan_extras(words, network, packed)
+    extras = plan(words, network, packed)
     problem = prepare(network.apply_fn, network.params, packed, extras=extras)
     compiled = compile_step(problem, images.shape, Strategy(), np.float64)
     found = fetch(start(compiled, problem, images, 3), 3)
@@ -234,3 +240,17 @@ def test_double_precision(run_sweep, backbone, pictures):
             for found in (rows, single.loc[single["sparsity"] == sparsity])
         ]
         assert off[0] < 1e-12 < 1e-9 < off[1]
+
+
+def test_arrays_in_memory():
+    network = toy_backbone()
+    images = np.random.default_rng(1).uniform(-1, 1, (3, 8, 8, 3)).astype(np.float32)
+    frame = prefiqs_jax.sweep_arrays(
+        network, images, "global/magnitude", SPARSITIES, extras=["layers", "taylor2"]
+    )
+    for first, layers in zip(
+        frame["first_order"], frame["layers.contribution"], strict=True
+    ):
+        assert list(layers) == ["conv1/kernel", "depthwise/kernel", "fc/kernel"]
+        assert abs(sum(layers.values()) / first - 1) < 1e-5
+    assert (frame["second_order_residual"] < frame["residual"]).mean() > 0.8
