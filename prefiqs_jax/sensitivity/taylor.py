@@ -174,6 +174,8 @@ def _coefficients(
         first, second = (
             [value, *(note or [])] for value, note in zip(values, notes, strict=True)
         )
+        if name != "mul" and {2, order + 1} == {len(first), len(second)} and order > 1:
+            return [_by_pairs(first, second, lambda *pair: run(pair)[0])]
         return [
             [
                 reduce(
@@ -196,6 +198,32 @@ def _coefficients(
         each = _nested(values, notes, run, real, order)
     by_result = zip(*each, strict=True)
     return [list(c) if r else None for c, r in zip(by_result, real, strict=True)]
+
+
+def _by_pairs(
+    first: list[Array], second: list[Array], product: Callable[[Array, Array], Array]
+) -> list[Array]:
+    """Expand the product of a series with W + tδ: two orders by three products.
+
+    x_{j+1} W + x_j δ = (x_{j+1} - s x_j) W + x_j (sW + δ), and
+    x_j W + x_{j-1} δ = x_j (sW + δ) / s + (x_{j-1} - x_j / s) δ
+    share one. With s = ‖δ‖ / ‖W‖ no term is larger than those of the plain sum, so
+    nothing is lost to rounding.
+    """
+    if len(first) == 2:
+        return _by_pairs(second, first, lambda x, w: product(w, x))
+    (weights, delta), order = second, len(first) - 1
+    ratio = jnp.linalg.norm(delta.ravel()) / jnp.linalg.norm(weights.ravel())
+    scale = jnp.where((ratio > 0) & jnp.isfinite(ratio), ratio, jnp.ones_like(ratio))
+    found = []
+    for j in range(1, order, 2):
+        shared = product(first[j], scale * weights + delta)
+        ahead = product(first[j + 1] - scale * first[j], weights)
+        behind = product(first[j - 1] - first[j] / scale, delta)
+        found += [shared / scale + behind, ahead + shared]
+    if order % 2:
+        found.append(product(first[-1], weights) + product(first[-2], delta))
+    return found
 
 
 def _entry(value: Any, note: Coefficients, place: int) -> Any:

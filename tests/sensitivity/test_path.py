@@ -1,9 +1,12 @@
 """The path's integral against the displacement that two forward passes give."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from real import real_network
 from toy import plain_networks, toy_network
 
 from prefiqs_jax.errors import InputError
@@ -14,6 +17,15 @@ from prefiqs_jax.sensitivity import (
     path_displacement,
     path_integral,
 )
+
+# Of δ at sparsity 0.3: all of it for a smooth network, as far as some tens of inputs
+# change sign for the others.
+SHARES = {
+    "sface": 1e-3,
+    "onnx": 1e-3,
+    "arcface_iresnet18": 1e-3,
+    "arcface_vit_t": 1.0,
+}
 
 
 def direction(params, size=0.5):
@@ -115,6 +127,21 @@ def test_what_is_not_finite():
     zero = jnp.zeros((3, 2))
     with pytest.raises(InputError, match="Jacobian-vector product between"):
         path_integral(root, zero, zero, images)
+
+
+@pytest.mark.slow
+@pytest.mark.weights
+@pytest.mark.parametrize("name", SHARES)
+def test_real_networks(name, shared, golden_weights, tmp_path):
+    apply_fn, params, delta, images = real_network(
+        name, shared, golden_weights, tmp_path, count=1
+    )
+    delta = jax.tree.map(lambda d: SHARES[name] * d, delta)
+    along = path_integral(apply_fn, params, delta, images, 1e-9)
+    exact = jax.jit(partial(displacement, apply_fn))(params, delta, images)
+    assert np.linalg.norm(exact, axis=-1).min() > 1e-6
+    assert np.linalg.norm(along.displacement - exact, axis=-1).max() < 1e-9
+    print(name, along.panels, along.error, np.linalg.norm(exact, axis=-1))
 
 
 @pytest.mark.parametrize("tolerance", [0.0, -1.0, np.nan])

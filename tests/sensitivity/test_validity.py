@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from real import real_network
 from toy import plain_networks
 
 from prefiqs_jax.errors import InputError
@@ -59,6 +60,20 @@ def test_slope_on_a_segment_without_kinks(order):
     assert np.array_equal(dense, signs(t.max()))
     slopes = local_slopes(t, remainders(kinked, params, delta, images, t, order))
     assert np.abs(slopes.fitted - (order + 1)).max() < 0.02
+
+
+@pytest.mark.slow
+@pytest.mark.weights
+def test_slope_on_a_transformer(shared, golden_weights, tmp_path):
+    network = real_network("arcface_vit_t", shared, golden_weights, tmp_path)
+    # δ is that of sparsity 0.3: rounding of z, 1e-15, is far below at every scale.
+    t = 2.0 ** -np.arange(7, 10)
+    c = jax.jit(partial(taylor, network[0]))(*network[1:])
+    moved = jax.jit(partial(displacements_along, network[0]))(*network[1:], t)
+    for order in (1, 2, 3):
+        left = norms(moved - taylor_sums(c[:order], t))
+        slopes = local_slopes(t, left)
+        assert np.abs(slopes.local[0] - (order + 1)).max() < 0.02
 
 
 def test_slope_across_a_kink_is_smaller():
