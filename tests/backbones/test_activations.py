@@ -14,7 +14,16 @@ from prefiqs_jax.backbones.networks import layers, vit
 from prefiqs_jax.backbones.zoo import architecture
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.masks import globally, magnitude, pruning_delta
-from prefiqs_jax.sensitivity import activations, open_kinks, sign_flips
+from prefiqs_jax.sensitivity import (
+    activations,
+    linearise_kinks,
+    near_kinks,
+    norms,
+    open_kinks,
+    sides_of,
+    sign_flips,
+    unit,
+)
 
 SFACE = "weights/face_recognition_sface_2021dec_int8bq.onnx"
 
@@ -196,3 +205,41 @@ def test_the_graph_of_sface_flips_as_the_port_does(shared):
     assert len(port) == len(graph) == 27
     assert (np.array(port) == np.array(graph)).all()
     assert (np.array(port) > 0).all()
+
+
+@pytest.mark.weights
+@pytest.mark.slow
+def test_float32_differs_by_sides_alone(shared):
+    """With the sides of float64, float32 has its first order; others are near kinks."""
+    backbone = load_backbone("sface", shared(SFACE))
+    files = sorted(shared("faces/lfw100").rglob("*.png"))
+    faces = np.stack([np.asarray(Image.open(file)) for file in files[:10]])
+
+    def first(params, delta, images):
+        opened = open_kinks(backbone.apply_fn, params, images)
+        found = linearise_kinks(opened, params, images)
+        near = near_kinks(backbone.activations_fn, params, images)
+        return norms(found.dense.push(delta)), sides_of(found.inputs), near
+
+    def on_sides(params, delta, images, sides):
+        opened = open_kinks(backbone.apply_fn, params, images)
+
+        def embedding(weights):
+            return unit(opened.frozen(weights, images, sides))
+
+        return norms(jax.jvp(embedding, (params,), (delta,))[1])
+
+    found = []
+    for dtype in (np.float32, np.float64):
+        params = jax.tree.map(lambda w, t=dtype: np.asarray(w, t), backbone.params)
+        delta = pruning_delta(params, globally(magnitude)(params, 0.3))
+        arguments = params, delta, backbone.preprocess(faces, dtype)
+        found.append((arguments, *jax.jit(first)(*arguments)))
+    (single, _, sides, near), (_, expected, exact, none) = found
+    ours = jax.jit(on_sides)(*single, exact)
+    assert np.abs(np.asarray(ours, np.float64) / expected - 1).max() < 2e-6
+    for name, side in sides.items():
+        each = (1, 2, 3)
+        assert (((side < 0) != (exact[name] < 0)).sum(each) <= near[name]).all(), name
+    assert sum(count.sum() for count in near.values()) > 0
+    assert sum(count.sum() for count in none.values()) == 0
