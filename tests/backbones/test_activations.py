@@ -115,8 +115,8 @@ def reported(monkeypatch, apply_fn, params, images):
     return [np.asarray(x) for x in seen]
 
 
-CHECKED = ["demo", "arcface_vit_t"]
-LARGER = ["arcface_mobilefacenet", "sface", "arcface_iresnet18"]
+CHECKED = ["demo"]
+LARGER = ["arcface_vit_t", "arcface_mobilefacenet", "sface", "arcface_iresnet18"]
 DEEP = [pytest.param(name, marks=pytest.mark.slow) for name in LARGER]
 
 
