@@ -21,8 +21,11 @@ from prefiqs_jax.types import ActivationsFn, ApplyFn, Delta, Images, Params
 
 Counts = dict[str, Int[Array, " batch"]]
 
-NEAR = 1e-6
-"""Rounding of an activation's input in float32, in root mean squares of the tensor."""
+NEAR = 32.0
+"""Rounding of an activation's input, in machine epsilons of its root mean square.
+
+All 46 units of SFace whose side is another in float32 than in float64, of 100 faces,
+are within 31; half of them are within 2, nine of ten within 8."""
 
 
 def activations(apply_fn: ApplyFn) -> ActivationsFn:
@@ -291,9 +294,8 @@ def near_kinks(
     activations_fn, params, images
         As in :func:`sign_flips`.
     tolerance
-        |a| up to which a unit is near its kink, in root mean squares of its activation
-        over the image. The default is about how far float32 inputs are from float64's
-        (docs/theory.md); for float64 take 1e-15.
+        |a| up to which a unit is near its kink, in machine epsilons of the root mean
+        square of its activation over the image. In float64 next to none is near.
 
     Returns
     -------
@@ -309,11 +311,12 @@ def near_kinks(
 
 def _near(inputs: Mapping[str, Array], tolerance: float) -> dict[str, Array]:
     def near(value: Array) -> Array:
+        epsilon = float(jnp.finfo(value.dtype).eps)
         # The margin of a maximum pool is at -inf.
         finite = jnp.where(jnp.isfinite(value), value, jnp.zeros_like(value))
         squares = jnp.square(finite)
         scale = jnp.mean(squares, tuple(range(1, value.ndim)), keepdims=True)
-        return jnp.abs(value) <= tolerance * jnp.sqrt(scale)
+        return jnp.abs(value) <= tolerance * epsilon * jnp.sqrt(scale)
 
     return {name: near(value) for name, value in inputs.items()}
 
@@ -327,7 +330,11 @@ def first_order_jump(
 ) -> Float[Array, " batch"]:
     """Estimate how far the first order may jump by rounding of activations' inputs.
 
-    ‖J^τδ - Jδ‖, where τ has all units of :func:`near_kinks` on their other side. Two
+    ‖J^τδ - Jδ‖, where τ has all units of :func:`near_kinks` on their other side. Since
+    rounding moves few of them at once, the real difference is smaller: of 100 faces on
+    SFace at sparsity 0.3, 3 differ from float64 by more than 1e-4 of ‖Jδ‖, and all of
+    them are among the 61 where a tolerance of 8 says that they may. With the sides of
+    float64, float32 has the first order of float64 to 4e-7 on every face. Two
     linearised passes, about six forwards.
 
     Parameters

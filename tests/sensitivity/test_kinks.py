@@ -27,6 +27,7 @@ from prefiqs_jax.sensitivity import (
 
 RNG = np.random.default_rng(0)
 BATCH = 4
+EPSILON = float(np.finfo(float).eps)
 
 
 def draw(*shape):
@@ -482,13 +483,13 @@ def test_near_kinks_and_the_jump():
     params, delta = jnp.ones((1, 1)), -jnp.ones((1, 1))
     find = activations(apply_fn)
     # Relative to the input itself, which is alone.
-    assert near_kinks(find, params, images, 0.9)["images"].tolist() == [0, 0]
-    assert near_kinks(find, params, images, 1.1)["images"].tolist() == [1, 1]
+    assert near_kinks(find, params, images, 0.9 / EPSILON)["images"].tolist() == [0, 0]
+    assert near_kinks(find, params, images, 1.1 / EPSILON)["images"].tolist() == [1, 1]
     jump = jax.jit(first_order_jump, static_argnums=(0, 4))
-    far = jump(apply_fn, params, delta, images, 1.1)
+    far = jump(apply_fn, params, delta, images, 1.1 / EPSILON)
     _, jvp = embedding_jvp(apply_fn, params, delta, images)
     assert np.abs(far[0] - np.linalg.norm(jvp[0])).max() < 1e-15
-    assert np.abs(jump(apply_fn, params, delta, images, 0.9)).max() < 1e-15
+    assert np.abs(jump(apply_fn, params, delta, images, 0.9 / EPSILON)).max() < 1e-15
 
 
 def test_direction_that_does_not_fit(delta):
