@@ -324,7 +324,7 @@ def smooth():
     rng = np.random.default_rng(4)
     shapes = SHAPES[checkpointed]
     params = {n: jnp.asarray(rng.normal(size=s)) for n, s in shapes.items()}
-    delta = jax.tree.map(lambda w: -0.4 * w * (jnp.abs(w) < 1), params)
+    delta = jax.tree.map(lambda w: jnp.where(jnp.abs(w) < 1, -0.4 * w, 0), params)
     return checkpointed, params, delta, jnp.asarray(rng.normal(size=(3, 5, 4, 3)))
 
 
@@ -362,7 +362,7 @@ def test_the_path_against_many_small_steps(smooth):
 
 def test_panels_narrow_the_error_of_kinks(pruned):
     apply_fn, params, _, images = pruned
-    delta = jax.tree.map(lambda w: -0.3 * w * (jnp.abs(w) < 0.3), params)
+    delta = jax.tree.map(lambda w: jnp.where(jnp.abs(w) < 0.3, -0.3 * w, 0), params)
     errors = [
         np.abs(
             path_layer_contributions(
