@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.core import Tracer
 from jaxtyping import Float
 
 from prefiqs_jax.errors import InputError
@@ -174,7 +175,7 @@ def _contributions(
     moving = {
         name: change
         for name, change in changes.items()
-        if by_filter or isinstance(change, jax.core.Tracer) or np.asarray(change).any()
+        if by_filter or isinstance(change, Tracer) or np.asarray(change).any()
     }
 
     def one(image: Array, along: Array | None) -> Contributions:

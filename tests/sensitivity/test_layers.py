@@ -1,6 +1,7 @@
 """Contributions of layers against pushes of each layer's change alone, in float64."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +30,7 @@ from prefiqs_jax.sensitivity import (
 from prefiqs_jax.trees import is_prunable, map_named, named_leaves
 
 
-def only(delta, name, keep=1.0):
+def only(delta, name, keep: Any = 1.0):
     """Give δ on one leaf, times ``keep``; zero elsewhere."""
     return map_named(lambda n, d: d * keep if n == name else jnp.zeros_like(d), delta)
 
@@ -211,7 +212,7 @@ def check_filters(apply_fn, params, delta, images, outputs, tolerance=1e-10):
         assert found[name].shape == (len(images), np.prod(shape))
         for index in range(np.prod(shape)):
             keep = np.zeros(leaf.shape)
-            place: list[object] = [slice(None)] * leaf.ndim
+            place: list[Any] = [slice(None)] * leaf.ndim
             for axis, at in zip(axes, np.unravel_index(index, shape), strict=True):
                 place[axis] = at
             keep[tuple(place)] = 1
@@ -228,8 +229,9 @@ def check_filters(apply_fn, params, delta, images, outputs, tolerance=1e-10):
     indirect=True,
 )
 def test_each_filter_alone_on_functions(function):
-    outputs = OUTPUTS.get(function[0], {})
-    check_filters(*function, outputs)
+    apply_fn, params, delta, images = function
+    outputs = OUTPUTS.get(apply_fn, {})
+    check_filters(apply_fn, params, delta, images, outputs)
 
 
 @pytest.mark.slow
@@ -282,7 +284,7 @@ def test_only_what_may_be_pruned(pruned):
 def test_along_a_given_direction(pruned):
     apply_fn, params, delta, images = pruned
     along = jnp.asarray(np.random.default_rng(1).normal(size=(5, 6)))
-    found = contributions_given(*pruned, along)
+    found = contributions_given(apply_fn, params, delta, images, along)
     _, jvp = embedding_jvp(*pruned)
     total = jnp.sum(along * jvp, -1)
     np.testing.assert_allclose(sum(found.values()), total, rtol=1e-10)
