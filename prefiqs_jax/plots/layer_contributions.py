@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import SymLogNorm
 
 from prefiqs_jax.plots.labels import plain, shorten
 from prefiqs_jax.plots.shared import legend_above
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHARE = "share of the image's drift"
+_LINEAR = 0.01
+"""Shares are on a linear scale up to this one, on a logarithmic one beyond: the last
+layer of a network may hold nine tenths of the drift."""
+_TICKS = (-1, -0.1, -0.01, 0, 0.01, 0.1, 1)
 _NAME_LENGTH = 22
 _MOST_LEGIBLE = 40
 """Layers beyond which names are printed smaller."""
@@ -70,16 +75,10 @@ def contribution_map(
     of = {image: (groups or {}).get(str(image), "") for image in shares.columns}
     names = list(dict.fromkeys((groups or {"": ""}).values()))
     order = sorted(of, key=lambda image: (names.index(of[image]), drift[image]))
-    # About 0, and robust: one image may have contributions that nearly cancel.
     values = shares[order].to_numpy(np.float64)
-    most = float(np.nanquantile(np.abs(values), 0.995)) if len(order) else 1.0
+    norm = SymLogNorm(_LINEAR, vmin=-1, vmax=1)
     image = ax.imshow(
-        values,
-        aspect="auto",
-        vmin=-most,
-        vmax=most,
-        cmap="PuOr_r",
-        interpolation="nearest",
+        values, aspect="auto", norm=norm, cmap="PuOr_r", interpolation="nearest"
     )
     _label_layers(ax, shares.index)
     sizes = [sum(group == name for group in of.values()) for name in names]
@@ -89,15 +88,15 @@ def contribution_map(
     ax.set_xticks(
         [end - size / 2 - 0.5 for end, size in zip(ends, sizes, strict=True)],
         [
-            f"{plain(name)} (n = {size})".strip()
+            f"{plain(name)}\nn = {size}".strip()
             for name, size in zip(names, sizes, strict=True)
         ],
     )
     ax.tick_params(length=0)
     ax.set_xlabel("images, by drift in ascending order")
-    ax.figure.colorbar(
-        image, ax=ax, label=SHARE, shrink=0.8, pad=0.02, aspect=30, extend="both"
-    )
+    bar = ax.figure.colorbar(image, ax=ax, label=SHARE, pad=0.02, aspect=30)
+    bar.set_ticks(_TICKS, labels=[f"{tick:g}" for tick in _TICKS])
+    bar.ax.minorticks_off()
     return ax
 
 
@@ -134,8 +133,7 @@ def contribution_profile(
     if pruned is not None:
         counts = np.array([pruned.get(str(name), 0) for name in shares.index])
         part = counts / max(1, counts.sum())
-        words = {"label": "share of the pruned weights", "color": "0.85"}
-        ax.barh(lines, part, height=0.9, zorder=0, **words)
+        ax.barh(lines, part, height=0.9, zorder=0, color="0.85", label="pruned weights")
     of = np.array([(groups or {}).get(str(image), "") for image in shares.columns])
     people = np.unique(
         [(identities or {}).get(str(image), str(image)) for image in shares.columns],
@@ -149,12 +147,16 @@ def contribution_profile(
         down = lines + 0.3 * (place - (len(names) - 1) / 2)
         style = look(place)
         which = f"{plain(name)}, " if name else ""
-        label = f"{SHARE}, median ({which}n = {len(values[0])})"
+        label = f"drift ({which}n = {len(values[0])})"
         ax.hlines(down, low, high, color=style["color"], lw=1)
         ax.plot(np.nanmedian(values, axis=1), down, ls="", ms=3, label=label, **style)
     ax.axvline(0, color=GREY, lw=0.6, zorder=1)
     _label_layers(ax, shares.index)
     ax.set_ylim(len(shares) - 0.5, -0.5)
-    ax.set_xlabel("share (no unit)")
+    ax.set_xscale("symlog", linthresh=_LINEAR, linscale=0.5)
+    drawn = [tick for tick in _TICKS if tick >= min(0, ax.get_xlim()[0])]
+    ax.set_xticks(drawn, [f"{tick:g}" for tick in drawn])
+    ax.minorticks_off()
+    ax.set_xlabel("share (median of images, 95 % interval)")
     legend_above(ax, columns=1)
     return ax

@@ -9,9 +9,10 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.extend import core
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.execution.jaxprs import PLAIN, bodies, interpret
+from prefiqs_jax.execution.jaxprs import PLAIN, bodies, called, interpret
 from prefiqs_jax.sensitivity.embedding import embed
 from prefiqs_jax.trees import named_leaves
 from prefiqs_jax.types import ApplyFn, Images, Params
@@ -126,9 +127,10 @@ class _Meet:
         convolution by a faster way stays that. Outputs are told apart further inside.
         """
         name = equation.primitive.name
-        if name.startswith("custom") or equation.params.get("name") in PLAIN:
-            # What is opened loses its own rule of derivatives, or its faster way.
-            return self.by_filter and not name.startswith("custom")
+        if name.startswith("custom_jvp"):
+            return False  # inside, its rule of derivatives would be lost
+        if name.startswith("custom_vjp") or equation.params.get("name") in PLAIN:
+            return self.by_filter  # inside, the faster way would be lost
         holders = sum(isinstance(note, dict) for note in notes)
         return holders > 1 or (holders == 1 and self.by_filter)
 
@@ -140,7 +142,11 @@ class _Meet:
         meets = _IMAGE in notes
         if not names:
             return out, [_IMAGE if meets else None] * len(out)
-        tangents = {name: _tangents(run, values, notes, name) for name in names}
+        plain = run
+        if equation.primitive.name.startswith("custom_vjp"):  # has no forward mode
+            inner = core.jaxpr_as_fun(called(equation))
+            plain = lambda operands: inner(*operands)  # noqa: E731
+        tangents = {name: _tangents(plain, values, notes, name) for name in names}
         results, seen = [], []
         for place, value in enumerate(out):
             inexact = jnp.issubdtype(jnp.result_type(value), jnp.inexact)
@@ -194,7 +200,7 @@ class _Meet:
 
 
 def _tangents(
-    run: Callable[[Sequence[Any]], list[Any]],
+    run: Callable[..., list[Any]],
     values: list[Any],
     notes: list[Any],
     name: str,

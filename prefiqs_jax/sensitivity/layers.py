@@ -13,12 +13,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.core import Tracer
 from jaxtyping import Float
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.sensitivity.direct import Point, Traced
 from prefiqs_jax.sensitivity.embedding import drift_of, norms
 from prefiqs_jax.sensitivity.finite import displacement
+from prefiqs_jax.sensitivity.first_order import embedding_jvp
 from prefiqs_jax.sensitivity.linearise import check_delta, linearise
 from prefiqs_jax.trees import map_named, named_leaves
 from prefiqs_jax.types import ApplyFn, Delta, Images, Params, Prunable
@@ -45,6 +47,7 @@ def layer_contributions(
     *,
     by_filter: bool = False,
     prunable: Prunable | None = None,
+    reverse_fn: ApplyFn | None = None,
 ) -> Contributions:
     """Split the first-order drift ‖Jδ‖ of each image into the layers' contributions.
 
@@ -70,6 +73,10 @@ def layer_contributions(
         ``(leaf name, weights) -> bool``: which leaves ``delta`` may change; None = all.
         The others are taken as unchanged, are not in the result, and cost nothing:
         under ``jax.jit`` no zero of ``delta`` can be seen.
+    reverse_fn
+        The same network as ``apply_fn`` in a form that is quick in reverse mode, if
+        there is one: ``backbone.taps.apply_for_gradients``. Networks of depthwise
+        convolutions take half as long with it on a CPU.
 
     Returns
     -------
@@ -100,7 +107,21 @@ def layer_contributions(
     >>> layer_contributions(two_layers, theta, delta, jnp.array([[2.0, 0.0]]))
     {'a': Array([-1.], dtype=...), 'b': Array([3.], dtype=...)}
     """
-    return _contributions(apply_fn, params, delta, images, None, by_filter, prunable)
+    if reverse_fn is None:
+        return _contributions(
+            apply_fn, params, delta, images, None, by_filter, prunable
+        )
+    moving = delta
+    if prunable is not None:
+        moving = map_named(
+            lambda name, w, d: d if prunable(name, w) else jnp.zeros_like(d),
+            params,
+            delta,
+        )
+    _, jvp = embedding_jvp(apply_fn, params, moving, images)
+    return _contributions(
+        reverse_fn, params, delta, images, _direction(jvp), by_filter, prunable
+    )
 
 
 def contributions_given(
@@ -112,6 +133,7 @@ def contributions_given(
     *,
     by_filter: bool = False,
     prunable: Prunable | None = None,
+    reverse_fn: ApplyFn | None = None,
 ) -> Contributions:
     """Compute the layers' contributions ⟨u, J δ_l⟩ along a direction that is known.
 
@@ -119,7 +141,7 @@ def contributions_given(
     sum to ⟨u, Jδ⟩. Takes a forward pass, one for the products with δ and a reverse one.
     """
     return _contributions(
-        apply_fn, params, delta, images, direction, by_filter, prunable
+        reverse_fn or apply_fn, params, delta, images, direction, by_filter, prunable
     )
 
 
@@ -153,7 +175,7 @@ def _contributions(
     moving = {
         name: change
         for name, change in changes.items()
-        if by_filter or isinstance(change, jax.core.Tracer) or np.asarray(change).any()
+        if by_filter or isinstance(change, Tracer) or np.asarray(change).any()
     }
 
     def one(image: Array, along: Array | None) -> Contributions:
@@ -165,10 +187,14 @@ def _contributions(
         # leaves additions of zeros out.
         shapes = [next(iter(point.values())) for point in points]
         added = [jnp.zeros(each.shape, each.dtype) for each in shapes]
-        z, push, points = jax.linearize(run, added, has_aux=True)
-        if along is None and points:
-            along = _direction(push([sum(point.values()) for point in points]))
-        (bars,) = jax.linear_transpose(push, added)(along) if points else ([],)
+        if along is None:
+            z, push, points = jax.linearize(run, added, has_aux=True)
+            if points:
+                along = _direction(push([sum(point.values()) for point in points]))
+            (bars,) = jax.linear_transpose(push, added)(along) if points else ([],)
+        else:
+            z, pull, points = jax.vjp(run, added, has_aux=True)
+            (bars,) = pull(along)
         found: Contributions = {}
         for bar, point, axes in zip(bars, points, traced.axes, strict=True):
             for name, change in point.items():
@@ -229,6 +255,7 @@ def path_layer_contributions(
     *,
     panels: int = 1,
     prunable: Prunable | None = None,
+    reverse_fn: ApplyFn | None = None,
 ) -> PathContributions:
     """Split the real drift ‖z(θ + δ) - z(θ)‖ of each image into contributions.
 
@@ -240,7 +267,7 @@ def path_layer_contributions(
 
     Parameters
     ----------
-    apply_fn, params, delta, images, prunable
+    apply_fn, params, delta, images, prunable, reverse_fn
         As in :func:`layer_contributions`; θ + δ is the pruned network.
     nodes
         Nodes of each panel, at least 1.
@@ -288,8 +315,8 @@ def path_layer_contributions(
         on_the_way = jax.tree.map(
             lambda w, d: w + place.astype(d.dtype) * d, params, delta
         )
-        return contributions_given(
-            apply_fn, on_the_way, delta, images, along, prunable=prunable
+        return _contributions(
+            reverse_fn or apply_fn, on_the_way, delta, images, along, False, prunable
         )
 
     # One node after the other: batched parameters are slow, and memory would not do.

@@ -4,12 +4,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from prefiqs_jax.sensitivity.first_order import first_order
+from prefiqs_jax.sensitivity.embedding import embed, unit
+from prefiqs_jax.sensitivity.first_order import embedding_jvp, first_order
 from prefiqs_jax.types import ApplyFn, Delta, Images, Params
 
 
 def pixel_gradient(
-    apply_fn: ApplyFn, params: Params, delta: Delta, images: Images
+    apply_fn: ApplyFn,
+    params: Params,
+    delta: Delta,
+    images: Images,
+    *,
+    reverse_fn: ApplyFn | None = None,
 ) -> Float[Array, "batch height width channels"]:
     """Differentiate the first-order drift ‖J_θ z(x; θ) δ‖ by the image x.
 
@@ -28,6 +34,9 @@ def pixel_gradient(
         Direction δ; same structure, shapes and dtypes as ``params``.
     images
         Preprocessed images, shape (batch, height, width, channels).
+    reverse_fn
+        The same network in a form that is quick in reverse mode, if there is one, as in
+        :func:`prefiqs_jax.sensitivity.layer_contributions`.
 
     Returns
     -------
@@ -55,11 +64,19 @@ def pixel_gradient(
     >>> pixel_gradient(linear, theta, delta, x).ravel().round(4)
     Array([-0.1536,  0.1152], dtype=...)
     """
+    x = jnp.asarray(images)
+    if reverse_fn is None:
+        return jax.grad(lambda x: jnp.sum(first_order(apply_fn, params, delta, x)))(x)
+    # The form without forward mode is differentiated in reverse first. That may be:
+    # derivatives by x and by t of ⟨u, z(x; θ + tδ)⟩ commute, and at the maximum over u
+    # of ⟨u, Jδ⟩ = ‖Jδ‖ a change of u itself counts for nothing.
+    _, jvp = embedding_jvp(apply_fn, params, delta, x)
+    along = unit(jvp)
 
-    def total(x: Array) -> Array:
-        return jnp.sum(first_order(apply_fn, params, delta, x))
+    def by_image(weights: Params) -> Array:
+        return jax.grad(lambda x: jnp.sum(along * embed(reverse_fn, weights, x)))(x)
 
-    return jax.grad(total)(jnp.asarray(images))
+    return jax.jvp(by_image, (params,), (delta,))[1]
 
 
 def pixel_map(

@@ -60,3 +60,27 @@ def test_maps(pruned):
         rtol=0,
         atol=1e-15,
     )
+
+
+def test_a_form_without_forward_mode(pruned):
+    """Forward over reverse, which such a form allows, is reverse over forward."""
+    apply_fn, params, delta, images = pruned
+
+    @jax.custom_vjp
+    def only_in_reverse(x):
+        return jnp.sin(x)
+
+    only_in_reverse.defvjp(
+        lambda x: (jnp.sin(x), x), lambda x, bar: (jnp.cos(x) * bar,)
+    )
+    expected = pixel_gradient(
+        lambda p, x: apply_fn(p, jnp.sin(x)), params, delta, images
+    )
+    found = pixel_gradient(
+        lambda p, x: apply_fn(p, jnp.sin(x)),
+        params,
+        delta,
+        images,
+        reverse_fn=lambda p, x: apply_fn(p, only_in_reverse(x)),
+    )
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13)
