@@ -6,7 +6,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, core
 
 from prefiqs_jax.errors import InputError, check_choice
 from prefiqs_jax.sensitivity.agreement import Agreement, agreement
@@ -148,7 +148,7 @@ def check_controls(kinds: Sequence[str], delta: Delta) -> None:
         message = f"no control is given; choose from {', '.join(CONTROLS)}"
         raise InputError(message)
     leaves = jax.tree.leaves(delta)
-    known = not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
+    known = not any(isinstance(leaf, core.Tracer) for leaf in leaves)
     if known and not any(np.any(np.asarray(leaf)) for leaf in leaves):
         message = (
             "delta changes no weight, so that no control has its norm: give a higher "
