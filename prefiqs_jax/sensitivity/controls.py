@@ -11,6 +11,7 @@ from jax import Array, core
 from prefiqs_jax.errors import InputError, check_choice
 from prefiqs_jax.sensitivity.agreement import Agreement, agreement
 from prefiqs_jax.sensitivity.embedding import embed
+from prefiqs_jax.sensitivity.expected import random_signs
 from prefiqs_jax.sensitivity.linearise import check_delta, linearise
 from prefiqs_jax.types import ApplyFn, Delta, Images, Params
 
@@ -22,7 +23,7 @@ def _gaussian(weights: Array, change: Array, key: Array) -> Array:
 
 def _signs(weights: Array, change: Array, key: Array) -> Array:
     del weights
-    return change * jax.random.rademacher(key, change.shape, change.dtype)
+    return change * random_signs(key, change)
 
 
 def _shuffled_mask(weights: Array, change: Array, key: Array) -> Array:

@@ -284,16 +284,25 @@ def _deviation(params: Params, directions: Directions, key: Array) -> Delta:
     """Draw scale ⊙ ε with random signs ε, centred in each group."""
     leaves, structure = jax.tree.flatten(params)
     keys = jax.random.split(key, len(leaves))
-    signs = [
-        jax.random.rademacher(own, leaf.shape, leaf.dtype)
-        for own, leaf in zip(keys, leaves, strict=True)
-    ]
+    signs = [random_signs(key, w) for key, w in zip(keys, leaves, strict=True)]
     for group in directions.groups:
         count = sum(leaves[i].size for i in group)
         mean = sum(signs[i].sum() for i in group) / count
         for i in group:
             signs[i] = signs[i] - mean
     return jax.tree.map(jnp.multiply, directions.scale, structure.unflatten(signs))
+
+
+def random_signs(key: Array, like: Array) -> Array:
+    """Draw -1 or 1 for each number of an array, from one random bit each.
+
+    ``jax.random.rademacher`` takes 32 bits: six times as long for ten million weights
+    on a CPU, as long as a forward pass of SFace on 14 images.
+    """
+    words = jax.random.bits(key, (-(-like.size // 32), 1), jnp.uint32)
+    bits = (words >> jnp.arange(32, dtype=jnp.uint32)[None]) & 1
+    signs = 1 - 2 * bits.astype(like.dtype)
+    return signs.ravel()[: like.size].reshape(like.shape)
 
 
 def _exact(

@@ -110,8 +110,13 @@ def test_every_permutation_and_every_mask_is_as_likely():
 def test_signs_are_fair_and_normal_numbers_normal():
     change = jnp.ones(20_000)
     signs = many("signs", change, change, 1)[0]
+    assert (np.abs(signs) == 1).all()
     assert abs(signs.mean()) < 4 / np.sqrt(20_000)
-    assert abs((signs[1:] * signs[:-1]).mean()) < 4 / np.sqrt(20_000)
+    words = signs.reshape(-1, 32)  # 32 are of one random number
+    assert (np.abs(words.mean(0)) < 4 / np.sqrt(625)).all()
+    between = words.T @ words / 625 - np.eye(32)
+    assert np.abs(between).max() < 5 / np.sqrt(625)
+    assert abs((signs[32:] * signs[:-32]).mean()) < 4 / np.sqrt(20_000)
     normal = many("gaussian", change, change, 1)[0]
     assert stats.kstest(normal, "norm").pvalue > 1e-3
 
