@@ -19,7 +19,7 @@ from prefiqs_jax.sensitivity.expected import (
     expected_squared_drift,
 )
 from prefiqs_jax.sensitivity.linearise import Linearised, check_delta, linearise
-from prefiqs_jax.trees import is_prunable, map_named, weight_count
+from prefiqs_jax.trees import is_prunable, map_named, named_leaves, weight_count
 from prefiqs_jax.types import ApplyFn, Delta, Images, Params, Prunable
 
 
@@ -98,8 +98,16 @@ def metric_trace(
     scale = map_named(
         lambda name, leaf: jnp.full((), prunable(name, leaf), leaf.dtype), params
     )
+    leaves = tuple(
+        i for i, named in enumerate(named_leaves(params)) if prunable(*named)
+    )
     return expected_squared_drift(
-        apply_fn, params, Directions(None, scale), images, probes=probes, key=key
+        apply_fn,
+        params,
+        Directions(None, scale, leaves=leaves),
+        images,
+        probes=probes,
+        key=key,
     )
 
 
