@@ -6,11 +6,12 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, core
 
 from prefiqs_jax.errors import InputError, check_choice
 from prefiqs_jax.sensitivity.agreement import Agreement, agreement
 from prefiqs_jax.sensitivity.embedding import embed
+from prefiqs_jax.sensitivity.expected import random_signs
 from prefiqs_jax.sensitivity.linearise import Linearised, check_delta, linearise
 from prefiqs_jax.types import ApplyFn, Delta, Images, Params
 
@@ -22,7 +23,7 @@ def _gaussian(weights: Array, change: Array, key: Array) -> Array:
 
 def _signs(weights: Array, change: Array, key: Array) -> Array:
     del weights
-    return change * jax.random.rademacher(key, change.shape, change.dtype)
+    return change * random_signs(key, change)
 
 
 def _shuffled_mask(weights: Array, change: Array, key: Array) -> Array:
@@ -148,7 +149,7 @@ def check_controls(kinds: Sequence[str], delta: Delta) -> None:
         message = f"no control is given; choose from {', '.join(CONTROLS)}"
         raise InputError(message)
     leaves = jax.tree.leaves(delta)
-    known = not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
+    known = not any(isinstance(leaf, core.Tracer) for leaf in leaves)
     if known and not any(np.any(np.asarray(leaf)) for leaf in leaves):
         message = (
             "delta changes no weight, so that no control has its norm: give a higher "

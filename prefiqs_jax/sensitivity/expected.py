@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, core
 
 from prefiqs_jax.errors import InputError, check_choice
 from prefiqs_jax.sensitivity.embedding import embed
@@ -37,7 +37,7 @@ class Estimate(NamedTuple):
 @partial(
     jax.tree_util.register_dataclass,
     data_fields=("mean", "scale"),
-    meta_fields=("groups",),
+    meta_fields=("groups", "leaves"),
 )
 @dataclasses.dataclass(frozen=True)
 class Directions:
@@ -55,11 +55,15 @@ class Directions:
     groups
         Numbers of leaves, in tree order, that are drawn together: ε has its mean over
         all of their weights taken off.
+    leaves
+        Numbers of the leaves that change; None = all. Derivatives are taken by these
+        only: those by the factors of BatchNorm and PReLU would double the cost.
     """
 
     mean: Delta | None
     scale: Delta
     groups: tuple[tuple[int, ...], ...] = ()
+    leaves: tuple[int, ...] | None = None
 
 
 def random_masks(
@@ -133,6 +137,7 @@ def random_masks(
         map_named(lambda name, leaf: leaf * -gone.get(name, 0.0), params),
         map_named(spread, params),
         tuple((i,) for i in chosen) if within == "leaf" else (tuple(chosen),),
+        tuple(chosen),
     )
 
 
@@ -177,20 +182,25 @@ def control_directions(kind: str, params: Params, delta: Delta) -> Directions:
         raise InputError(message)
     check_choice("kind", kind, KINDS)
     check_delta(params, delta)
+    leaves = tuple(
+        i
+        for i, leaf in enumerate(jax.tree.leaves(delta))
+        if isinstance(leaf, core.Tracer) or np.any(np.asarray(leaf))
+    )
     if kind == "growth":
         zeros = jax.tree.map(lambda leaf: jnp.zeros((), leaf.dtype), delta)
-        return Directions(jax.tree.map(jnp.negative, delta), zeros)
+        return Directions(jax.tree.map(jnp.negative, delta), zeros, leaves=leaves)
     if kind == "signs":
-        return Directions(None, delta)
+        return Directions(None, delta, leaves=leaves)
     if kind == "gaussian":
-        return Directions(
-            None, jax.tree.map(lambda leaf: jnp.sqrt(jnp.square(leaf).mean()), delta)
-        )
+        scale = jax.tree.map(lambda leaf: jnp.sqrt(jnp.square(leaf).mean()), delta)
+        return Directions(None, scale, leaves=leaves)
     # The spread of n numbers drawn without replacement is that over n - 1.
     return Directions(
         jax.tree.map(lambda leaf: jnp.full_like(leaf, leaf.mean()), delta),
         jax.tree.map(lambda leaf: leaf.std(ddof=min(1, leaf.size - 1)), delta),
-        tuple((i,) for i in range(len(jax.tree.leaves(delta)))),
+        tuple((i,) for i in leaves),
+        leaves,
     )
 
 
@@ -265,61 +275,88 @@ def expected_squared_drift(
             else ("probes draw random signs: give a key, such as jax.random.key(0)")
         )
         raise InputError(message)
-    lin = linearise(apply_fn, params, images)
+    part, weights, chosen = _of_leaves(apply_fn, params, directions)
+    lin = linearise(part, weights, images)
 
-    def squared(direction: Delta) -> Array:
+    def squared(direction: list[Array]) -> Array:
         return jnp.square(lin.push(direction)).sum(-1)
 
-    found = jax.lax.map(
-        lambda own: squared(_deviation(params, directions, own)),
-        jax.random.split(key, probes),
-    )
+    scales = jax.tree.leaves(directions.scale)
+
+    def of_probe(own: Array) -> Array:
+        signs = {
+            i: random_signs(jax.random.fold_in(own, i), leaf)
+            for i, leaf in zip(chosen, weights, strict=True)
+        }
+        for group in directions.groups:
+            mean = sum(signs[i].sum() for i in group) / sum(
+                signs[i].size for i in group
+            )
+            signs |= {i: signs[i] - mean for i in group}
+        return squared([scales[i] * signs[i] for i in chosen])
+
+    found = jax.lax.map(of_probe, jax.random.split(key, probes))
     value = found.mean(0)
     if directions.mean is not None:
-        value = value + squared(directions.mean)
+        means = jax.tree.leaves(directions.mean)
+        value = value + squared([means[i] for i in chosen])
     return Estimate(value, found.std(0, ddof=1) / float(np.sqrt(probes)))
 
 
-def _deviation(params: Params, directions: Directions, key: Array) -> Delta:
-    """Draw scale ⊙ ε with random signs ε, centred in each group."""
+def _of_leaves(
+    apply_fn: ApplyFn, params: Params, directions: Directions
+) -> tuple[ApplyFn, list[Array], tuple[int, ...]]:
+    """Make the network a function of the leaves that change; give these."""
     leaves, structure = jax.tree.flatten(params)
-    keys = jax.random.split(key, len(leaves))
-    signs = [
-        jax.random.rademacher(own, leaf.shape, leaf.dtype)
-        for own, leaf in zip(keys, leaves, strict=True)
-    ]
-    for group in directions.groups:
-        count = sum(leaves[i].size for i in group)
-        mean = sum(signs[i].sum() for i in group) / count
-        for i in group:
-            signs[i] = signs[i] - mean
-    return jax.tree.map(jnp.multiply, directions.scale, structure.unflatten(signs))
+    chosen = directions.leaves or tuple(range(len(leaves)))
+
+    def part(some: list[Array], images: Images) -> Array:
+        every = list(leaves)
+        for i, leaf in zip(chosen, some, strict=True):
+            every[i] = leaf
+        return apply_fn(structure.unflatten(every), images)
+
+    return part, [leaves[i] for i in chosen], chosen
+
+
+def random_signs(key: Array, like: Array) -> Array:
+    """Draw -1 or 1 for each number of an array, from one random bit each.
+
+    ``jax.random.rademacher`` takes 32 bits: six times as long for ten million weights
+    on a CPU, as long as a forward pass of SFace on 14 images.
+    """
+    words = jax.random.bits(key, (-(-like.size // 32), 1), jnp.uint32)
+    bits = (words >> jnp.arange(32, dtype=jnp.uint32)[None]) & 1
+    signs = 1 - 2 * bits.astype(like.dtype)
+    return signs.ravel()[: like.size].reshape(like.shape)
 
 
 def _exact(
     apply_fn: ApplyFn, params: Params, directions: Directions, images: Array
 ) -> Array:
     """Compute ‖J E δ‖² + tr(J C Jᵀ) by the rows of J, image by image."""
+    part, weights, chosen = _of_leaves(apply_fn, params, directions)
     scales = jax.tree.leaves(directions.scale)
     means = jax.tree.leaves(directions.mean)
 
     def of_image(image: Array) -> Array:
         embedding, pull = jax.vjp(
-            lambda weights: embed(apply_fn, weights, image[None])[0], params
+            lambda some: embed(part, some, image[None])[0], weights
         )
+        zero = jnp.zeros((), embedding.dtype)
 
         def of_row(cotangent: Array) -> Array:
-            row = jax.tree.leaves(pull(cotangent))
-            scaled = [g * w for g, w in zip(row, scales, strict=True)]
-            spread = sum(jnp.square(each).sum() for each in scaled)
+            row = dict(zip(chosen, pull(cotangent)[0], strict=True))
+            scaled = {i: g * scales[i] for i, g in row.items()}
+            spread = sum((jnp.square(each).sum() for each in scaled.values()), zero)
             for group in directions.groups:
                 count = sum(scaled[i].size for i in group)
-                spread -= jnp.square(sum(scaled[i].sum() for i in group)) / count
-            mean = sum(
-                ((g * m).sum() for g, m in zip(row, means, strict=bool(means))),
-                start=jnp.zeros((), embedding.dtype),
-            )
-            return jnp.square(mean) + spread
+                total = sum((scaled[i].sum() for i in group), zero)
+                spread = spread - jnp.square(total) / count
+            if means:
+                mean = sum(((g * means[i]).sum() for i, g in row.items()), zero)
+                spread = spread + jnp.square(mean)
+            return spread
 
         basis = jnp.eye(len(embedding), dtype=embedding.dtype)
         return jax.lax.map(of_row, basis).sum()

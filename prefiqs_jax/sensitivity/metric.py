@@ -19,7 +19,7 @@ from prefiqs_jax.sensitivity.expected import (
     expected_squared_drift,
 )
 from prefiqs_jax.sensitivity.linearise import Linearised, check_delta, linearise
-from prefiqs_jax.trees import is_prunable, map_named, weight_count
+from prefiqs_jax.trees import is_prunable, map_named, named_leaves, weight_count
 from prefiqs_jax.types import ApplyFn, Delta, Images, Params, Prunable
 
 
@@ -98,8 +98,16 @@ def metric_trace(
     scale = map_named(
         lambda name, leaf: jnp.full((), prunable(name, leaf), leaf.dtype), params
     )
+    leaves = tuple(
+        i for i, named in enumerate(named_leaves(params)) if prunable(*named)
+    )
     return expected_squared_drift(
-        apply_fn, params, Directions(None, scale), images, probes=probes, key=key
+        apply_fn,
+        params,
+        Directions(None, scale, leaves=leaves),
+        images,
+        probes=probes,
+        key=key,
     )
 
 
@@ -211,7 +219,8 @@ def share_in_subspace(
     find = _eigen_finder(apply_fn, params, images, count, steps)
     chosen = _only(prunable, params, delta)
     squares = [jnp.square(leaf).sum() for leaf in jax.tree.leaves(chosen)]
-    total = sum(squares, start=jnp.zeros((), jnp.result_type(*squares)))
+    zero = jnp.zeros((), jnp.result_type(*squares))
+    total = sum(squares, start=zero)
 
     def of_image(image: Array) -> tuple[Array, Array, Array]:
         lin, pull = _gram(apply_fn, params, image, prunable)
@@ -220,9 +229,10 @@ def share_in_subspace(
 
         def of_vector(vector: Array) -> tuple[Array, Array, Array]:
             own = [jnp.square(leaf) for leaf in jax.tree.leaves(pull(vector))]
-            value = sum(leaf.sum() for leaf in own)
+            value = sum((leaf.sum() for leaf in own), start=zero)
             along = jnp.square(vector @ jvp)
-            by_leaf = sum(r * g.mean() for r, g in zip(squares, own, strict=True))
+            means = (r * g.mean() for r, g in zip(squares, own, strict=True))
+            by_leaf = sum(means, start=zero)
             return along / value, along, by_leaf / value
 
         norm, effect, by_leaf = jax.lax.map(of_vector, vectors)
@@ -263,9 +273,9 @@ def _eigen_finder(
             f"{dim - 1} eigenvalues; give a count in that range"
         )
         raise InputError(message)
-    steps = min(dim - 1, 2 * count + 10) if steps is None else steps
-    if not count <= steps < dim:
-        message = f"steps is {steps}; give {count} (the count) to {dim - 1}"
+    depth = min(dim - 1, 2 * count + 10) if steps is None else steps
+    if not count <= depth < dim:
+        message = f"steps is {depth}; give {count} (the count) to {dim - 1}"
         raise InputError(message)
     try:
         from matfree import decomp
@@ -274,7 +284,7 @@ def _eigen_finder(
             "eigenvalues of the metric need matfree; pip install 'prefiqs-jax[metric]'"
         )
         raise InputError(message) from None
-    tridiagonalise = decomp.tridiag_sym(steps, custom_vjp=False)
+    tridiagonalise = decomp.tridiag_sym(depth, custom_vjp=False)
 
     def find(lin: Linearised, pull: Pull) -> Eigen:
         embedding = lin.embedding[0]

@@ -121,7 +121,7 @@ def compare_with_controls(
     check_level(level)
     _check(rows, controls)
     by = "image"
-    if "identity" in rows and rows["identity"].notna().all():
+    if "identity" in rows and np.all(rows["identity"].notna()):
         by = "identity"
     elif "copy_of" in rows:
         by = "copy_of"
@@ -155,8 +155,9 @@ def _check(rows: "pd.DataFrame", controls: "pd.DataFrame") -> None:
             message = f"there are no {name}; run the sweep with controls"
             raise InputError(message)
         for column in ("backbone", "mask"):
-            if column in table and table[column].nunique() > 1:
-                found = ", ".join(map(str, table[column].unique()))
+            several = list(dict.fromkeys(table[column])) if column in table else []
+            if len(several) > 1:
+                found = ", ".join(map(str, several))
                 message = f"the {name} are of several: {found}; give one {column}"
                 raise InputError(message)
         odd = ~np.isfinite(table[list(RATIOS)].to_numpy(np.float64)).all(axis=1)
@@ -172,8 +173,9 @@ def _check(rows: "pd.DataFrame", controls: "pd.DataFrame") -> None:
         (rows, ["image", "sparsity"]),
         (controls, ["control", "replicate", "image", "sparsity"]),
     ):
-        if table.duplicated(keys).any():
-            row = table.loc[table.duplicated(keys)].iloc[0]
+        again = table.duplicated(keys)
+        if np.any(again):
+            row = table.loc[again].iloc[0]
             of = ", ".join(f"{key} {row[key]}" for key in keys)
             message = f"there are two rows of {of}; give each once"
             raise InputError(message)
@@ -325,4 +327,5 @@ def _intervals(
         low = high = np.full(values.shape[1], np.nan)
     else:
         low, high = simultaneous_intervals(values, "jackknife", level=level)
-    return [tuple(map(float, each)) for each in zip(values[0], low, high, strict=True)]
+    ends = zip(values[0], low, high, strict=True)
+    return [(float(value), float(a), float(b)) for value, a, b in ends]

@@ -78,7 +78,7 @@ def test_residual_of_few_steps(case):
 def test_shares_against_the_dense_jacobian(case):
     apply_fn, params, delta, images, jacobian = case
     count = 2
-    found = jax.jit(lambda *args: share_in_subspace(apply_fn, *args, count))(
+    found = jax.jit(lambda p, d, x: share_in_subspace(apply_fn, p, d, x, count))(
         params, delta, images
     )
     right = np.linalg.svd(jacobian, full_matrices=False)[2][:, :count]
