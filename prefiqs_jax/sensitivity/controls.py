@@ -1,5 +1,6 @@
 """Is the pruning direction special? Other directions of its norm in every layer."""
 
+import math
 from collections.abc import Sequence
 from functools import partial
 
@@ -42,10 +43,45 @@ def _growth(weights: Array, change: Array, key: Array) -> Array:
 
 
 def _permute(leaf: Array, key: Array) -> Array:
-    # One sort by random numbers; `jax.random.permutation` sorts three times, because
-    # of the one pair in 2³² that draws the same number and keeps its order here.
-    bits = jax.random.bits(key, (leaf.size,), jnp.uint32)
-    return jax.lax.sort((bits, leaf.ravel()), num_keys=1)[1].reshape(leaf.shape)
+    if leaf.size <= _SORTED:
+        # One sort by random numbers; `jax.random.permutation` sorts three times, for
+        # the one pair in 2³² that draws the same number and keeps its order here.
+        bits = jax.random.bits(key, (leaf.size,), jnp.uint32)
+        found = jax.lax.sort((bits, leaf.ravel()), num_keys=1)[1]
+    else:
+        found = leaf.ravel()[_sheared(leaf.size, key)]
+    return found.reshape(leaf.shape)
+
+
+def _sheared(count: int, key: Array) -> Array:
+    """Permute 0 … count - 1 by random shears of a grid: in a quarter of a sort's time.
+
+    A shear moves each line of the grid by a step of its own, and is one to one. What
+    falls on the grid's few places beyond ``count`` is sheared again until it does not.
+    """
+    side = math.isqrt(count - 1) + 1
+    lines = -(-count // side)
+    keys = jax.random.split(key, 2 * _SHEARS)
+    steps = [
+        jax.random.randint(each, (n,), 0, m, jnp.int32)
+        for i, each in enumerate(keys)
+        for n, m in [((side, lines), (lines, side))[i % 2]]
+    ]
+
+    def shear(place: Array) -> Array:
+        line, column = place // side, place % side
+        for down, along in zip(steps[::2], steps[1::2], strict=True):
+            line = line + down[column]
+            line = jnp.where(line >= lines, line - lines, line)
+            column = column + along[line]
+            column = jnp.where(column >= side, column - side, column)
+        return line * side + column
+
+    return jax.lax.while_loop(
+        lambda place: jnp.any(place >= count),
+        lambda place: jnp.where(place >= count, shear(place), place),
+        shear(jnp.arange(count, dtype=jnp.int32)),
+    )
 
 
 def _of_norm(direction: Array, change: Array) -> Array:
@@ -54,6 +90,11 @@ def _of_norm(direction: Array, change: Array) -> Array:
     factor = norm / jnp.linalg.norm(direction.ravel())
     return direction * jnp.where(norm == 0, jnp.zeros_like(norm), factor)
 
+
+_SORTED = 2**16
+"""Weights up to which a leaf is permuted by a sort: any order is equally likely."""
+_SHEARS = 4
+"""Of lines and of columns; after three, places of neighbours are independent."""
 
 _MAKERS = {
     "gaussian": _gaussian,

@@ -20,6 +20,7 @@ from prefiqs_jax.sensitivity import (
     displacement,
     embedding_jvp,
 )
+from prefiqs_jax.sensitivity.controls import _permute, _sheared
 
 KEY = jax.random.key(7)
 
@@ -171,3 +172,20 @@ def test_refusals():
     ):
         with pytest.raises(InputError, match=words):
             control_responses(network, PARAMS, change, IMAGES, kinds, count, KEY)
+
+
+def test_shears_give_any_order():
+    """What large leaves are permuted by: one to one, and uniform for single places."""
+    count, draws = 101, 5000
+    keys = jax.random.split(jax.random.key(3), draws)
+    orders = np.asarray(jax.jit(jax.vmap(lambda key: _sheared(count, key)))(keys))
+    assert (np.sort(orders, axis=1) == np.arange(count)).all()
+    for place in (0, 1, 10, 50, 100):
+        for neighbour in (1, 10, 11):
+            steps = orders[:, place] - orders[:, (place + neighbour) % count]
+            for values, fewest in ((orders[:, place], 0), (steps % count, 1)):
+                counts = np.bincount(values, minlength=count)[fewest:]
+                assert stats.chisquare(counts).pvalue > 1e-4
+    large = np.asarray(_permute(jnp.arange(70_000.0), jax.random.key(0)))
+    assert (np.sort(large) == np.arange(70_000)).all()
+    assert (large != np.arange(70_000)).mean() > 0.99
