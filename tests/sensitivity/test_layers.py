@@ -223,6 +223,7 @@ def check_filters(apply_fn, params, delta, images, outputs, tolerance=1e-10):
     np.testing.assert_allclose(total, norms(whole), rtol=tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "function",
     [name for name, of in FUNCTIONS.items() if of not in (*NO_FILTERS, of_constants)],
