@@ -170,7 +170,9 @@ def make_step(problem: SweepProblem, strategy: Strategy) -> Callable[..., Measur
     strategy
         How to go about it.
     """
-    apply_fn = problem.apply_fn
+    apply_fn, reverse_fn = problem.apply_fn, problem.extras.reverse_fn
+    if reverse_fn is not None:
+        reverse_fn = at_precision(reverse_fn, problem.precision)
     if strategy.slice_size:
         apply_fn = in_slices(apply_fn, strategy.slice_size)
 
@@ -179,7 +181,8 @@ def make_step(problem: SweepProblem, strategy: Strategy) -> Callable[..., Measur
     ) -> Measured:
         indices = jnp.arange(problem.sparsity_count)
         build = partial(problem.params, fixed_leaves=fixed)
-        dense = dense_pass(problem.extras, Network(apply_fn, leaves, build, images))
+        network = Network(apply_fn, leaves, build, images, reverse_fn)
+        dense = dense_pass(problem.extras, network)
         known = map_chunks(
             lambda index: dense.tangents(delta_leaves(leaves, planes, index)),
             indices,

@@ -54,11 +54,14 @@ class Extras:
         Lines of each table: names of layers by depth, of activations, of controls.
     layer_places
         Which of the pruned leaves each of the layers is.
+    reverse_fn
+        The network in a form that is faster to differentiate in reverse, if it has one.
     """
 
     names: tuple[str, ...] = ()
     labels: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     layer_places: tuple[int, ...] = ()
+    reverse_fn: ApplyFn | None = None
 
     @property
     def order(self) -> int:
@@ -95,6 +98,7 @@ def plan_extras(
     params: Params,
     masks: PackedMasks,
     image_shape: Sequence[int],
+    reverse_fn: ApplyFn | None = None,
 ) -> Extras:
     """Find out what words on the command line ask of this network.
 
@@ -106,6 +110,8 @@ def plan_extras(
         Network, and its packed masks.
     image_shape
         (height, width, channels).
+    reverse_fn
+        As in :class:`Extras`.
 
     Raises
     ------
@@ -143,7 +149,7 @@ def plan_extras(
             for kind in CONTROLS
             for replicate in range(1 if kind == "growth" else REPLICATES)
         )
-    return Extras(names, labels, places)
+    return Extras(names, labels, places, reverse_fn)
 
 
 class Network(NamedTuple):
@@ -157,6 +163,8 @@ class Network(NamedTuple):
     """``pruned leaves -> params``."""
     images: Array
     """Preprocessed, shape (batch, height, width, channels)."""
+    reverse_fn: ApplyFn | None
+    """As in :class:`Extras`."""
 
     def embed_raw(self, weights: list[Array], images: Array) -> Array:
         """Compute raw embeddings from the pruned leaves."""
@@ -267,8 +275,15 @@ def dense_pass(extras: Extras, network: Network) -> Dense:
 def _layers(extras: Extras, network: Network, delta: Delta, jvp: Array) -> Array:
     size = norms(jvp)[:, None]
     along = jvp / jnp.where(size > 0, size, jnp.ones_like(size))
+    reverse_fn = network.reverse_fn
     found = contributions_given(
-        network.embed_raw, network.weights, delta, network.images, along
+        network.embed_raw,
+        network.weights,
+        delta,
+        network.images,
+        along,
+        reverse_fn=reverse_fn
+        and (lambda some, images: reverse_fn(network.build(some), images)),
     )
     by_leaf = list(found.values())
     return jnp.stack([by_leaf[place] for place in extras.layer_places])

@@ -185,6 +185,7 @@ def sweep(
             backbone.params,
             masks,
             (pixels.height, pixels.width, 3),
+            backbone.taps and backbone.taps.apply_for_gradients,
         )
     opened = assign(
         backbone,
