@@ -22,11 +22,15 @@ from from_runs import (
     Lines,
     Measured,
     Values,
+    ends,
+    label_sparsities,
     labelled,
+    legend_over,
     levels,
     main_stratum,
     most,
     pick,
+    rows_of,
     strata,
     told,
     whiskers,
@@ -35,7 +39,7 @@ from from_runs import (
 from from_runs import main as run_main
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
 from prefiqs_jax.plots.theme import look
 from prefiqs_jax.statistics import auroc, quantile_interval, spearman
@@ -223,9 +227,9 @@ def finding(table: "pd.DataFrame") -> str:
         f"{_reach(line, swept)} (order {place})"
         for place, line in enumerate(far.to_dict("records"), 1)
     ]
-    helps = " and ".join(_helps(pick(own, of=f"order {k}"), k) for k in (2, 3))
+    helps = "; ".join(_helps(pick(own, of=f"order {k}"), k) for k in (2, 3))
     parts = pick(own, statistic="kink_part").to_dict("records")
-    kinks = _ends(parts, ".0%")
+    kinks = ends(parts, ".0%")
     kind = "clean " if stratum == "clean" else ""
     said = (
         f"{who(table)}: the relative residual is within {BOUND:.0%} for {MOST:.0%} of "
@@ -234,7 +238,7 @@ def finding(table: "pd.DataFrame") -> str:
     )
     other = pick(table, stratum="degraded", statistic="kink_part").to_dict("records")
     if other:
-        said += f" (degraded images: {_ends(other, '.0%')})"
+        said += f" (degraded images: {ends(other, '.0%')})"
     return f"{said}. {_warned(own)}"
 
 
@@ -255,34 +259,23 @@ def _reach(line: Any, swept: Sequence[float]) -> str:
     return ends[0] if len(set(ends)) == 1 else f"{ends[0]} [{ends[1]}, {ends[2]}]"
 
 
-def _ends(lines: Sequence[Any], form: str) -> str:
-    """Write the values at the lowest and the highest sparsity."""
-    each = [f"{told(line, form)} at sparsity {line['sparsity']:g}" for line in lines]
-    return each[0] if len(each) == 1 else f"{each[0]} and {each[-1]}"
-
-
 def _helps(lines: "pd.DataFrame", order: int) -> str:
-    """Say up to where an order leaves less than the one before."""
+    """Say at which sparsities an order leaves less than the one before."""
     gains = pick(lines, statistic="gain").sort_values("sparsity").to_dict("records")
-    last = None
-    for line in gains:
-        if not line["high"] < 1:
-            break
-        last = line
-    if last is None:
-        first = gains[0]
-        return (
-            f"order {order} does not help even at {first['sparsity']:g} "
-            f"(× {told(first)})"
-        )
     start = f"order {order} leaves less than order {order - 1}"
-    if last is gains[-1]:
-        return f"{start} up to {last['sparsity']:g}, the highest (× {told(last)})"
-    beyond = gains[gains.index(last) + 1]
-    return (
-        f"{start} up to {last['sparsity']:g} (× {told(last)}), no longer at "
-        f"{beyond['sparsity']:g} (× {told(beyond)})"
-    )
+    better = [line for line in gains if line["high"] < 1]
+    said = f"{start} at no sparsity"
+    if better:
+        each = [f"{line['sparsity']:g} (× {told(line, '.2f')})" for line in better]
+        said = f"{start} at {', '.join(each)}"
+    worse = [f"{x['sparsity']:g} (× {told(x, '.2f')})" for x in gains if x["low"] > 1]
+    if worse:
+        said += f", more at {', '.join(worse)}"
+    equal = [x for x in gains if not (x["high"] < 1 or x["low"] > 1)]
+    if equal and better:
+        levels = ", ".join(f"{line['sparsity']:g}" for line in equal)
+        said += f", and no difference is seen at {levels}"
+    return said
 
 
 def _warned(own: "pd.DataFrame") -> str:
@@ -293,14 +286,14 @@ def _warned(own: "pd.DataFrame") -> str:
     many = f"{np.sum(sure.to_numpy())} of {len(lines)} sparsities"
     said = (
         f"`predicted_error` ranks the images by relative residual with Spearman "
-        f"{_ends(lines.to_dict('records'), '.2f')} (above 0 at {many})"
+        f"{ends(lines.to_dict('records'), '.2f')} (above 0 at {many})"
     )
     areas = pick(own, statistic="auroc")
     warned = pick(areas, of="predicted_error").sort_values("sparsity")
     if len(warned):
         said += (
             f", and tells those off by more than {BOUND:.0%} with an AUROC of "
-            f"{_ends(warned.to_dict('records'), '.2f')}"
+            f"{ends(warned.to_dict('records'), '.2f')}"
         )
     mean = {
         str(name): float(np.mean(part["value"].to_numpy()))
@@ -318,77 +311,58 @@ def _warned(own: "pd.DataFrame") -> str:
 
 def draw(figure: Figure, table: "pd.DataFrame") -> Figure:
     """Draw residuals by order, the kinks' part, and what warns; a row for each run."""
-    parts = [part for _, part in table.groupby(["run", "mask"], sort=False)]
-    figure.set_figheight(0.7 + 2.2 * len(parts))
+    parts = rows_of(table)
+    figure.set_figheight(0.4 + 2.05 * len(parts))
     axes = figure.subplots(len(parts), 3, squeeze=False)
     for row, part in zip(axes, parts, strict=True):
         own = pick(part, stratum=main_stratum(part))
         _residual_panel(row[0], own)
-        _kink_panel(row[1], part)
+        kink_panel(row[1], part)
         _warning_panel(row[2], own)
-        first, images = own.iloc[0], most(own, "images")
-        row[0].set_title(
-            f"{first['run']}, {first['mask']}: {images} images", loc="left"
+        count = f"{main_stratum(part)} images, n = {most(own, 'images')}"
+        row[0].set_title(f"{part['run'].iloc[0]}, {part['mask'].iloc[0]}", loc="left")
+        row[2].set_title(count, loc="left")
+        row[0].text(
+            0.97, 0.03, count, transform=row[0].transAxes, ha="right", fontsize=7
         )
         for ax in row:
-            ax.set(xscale="log", xlabel="sparsity")
-            ticks = sorted(own["sparsity"].dropna().unique())
-            ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-            ax.xaxis.set_minor_formatter(NullFormatter())
-    for place, ax in enumerate(axes[0]):
-        ax.legend(
-            *axes[0, place].get_legend_handles_labels(),
-            loc="lower center",
-            bbox_to_anchor=(0.5, 1.12),
-            ncols=1 if place == 1 else 3,
-            handlelength=1.5,
-            columnspacing=1,
-        )
+            label_sparsities(ax, own)
+    for ax, columns in zip(axes[0], (3, 2, 3), strict=True):
+        legend_over(ax, columns)
     return figure
-
-
-def _dodged(lines: "pd.DataFrame", place: int, count: int) -> Values:
-    """Move the points of one of several curves aside, so that whiskers are apart."""
-    return lines["sparsity"].to_numpy(float) * 1.035 ** (place - (count - 1) / 2)
 
 
 def _residual_panel(ax: Axes, own: "pd.DataFrame") -> None:
     for place in range(3):
-        lines = pick(own, statistic="relative_residual", of=f"order {place + 1}")
-        whiskers(
-            ax,
-            _dodged(lines, place, 3),
-            lines,
-            label=f"order {place + 1}",
-            **look(place),
-        )
+        name = f"order {place + 1}"
+        lines = pick(own, statistic="relative_residual", of=name)
+        whiskers(ax, lines, place, 3, label=name, **look(place))
     ax.axhline(BOUND, color="0.5", lw=0.7, ls="--", zorder=0)
-    ax.set(yscale="log", ylim=(3e-4, 3), ylabel="relative residual\n(geometric mean)")
+    ax.set(yscale="log", ylim=(2e-3, 3), ylabel="relative residual\n(geometric mean)")
 
 
-def _kink_panel(ax: Axes, part: "pd.DataFrame") -> None:
-    names = [n for n in ("clean", "degraded") if n in set(part["stratum"])] or ["all"]
+def kink_panel(ax: Axes, part: "pd.DataFrame") -> None:
+    """Draw the kinks' part of the first order's squared error over sparsity."""
+    lines = pick(part, statistic="kink_part")
+    names = [n for n in ("clean", "degraded") if n in set(lines["stratum"])] or ["all"]
+    counts = []
     for place, name in enumerate(names):
-        lines = pick(part, statistic="kink_part", stratum=name)
-        whiskers(
-            ax, _dodged(lines, place, len(names)), lines, label=name, **look(place)
-        )
+        own = pick(lines, stratum=name)
+        whiskers(ax, own, place, len(names), label=name, **look(place))
+        counts.append(f"{name} {most(own, 'images')}")
     for end in (0, 1):
         ax.axhline(end, color="0.5", lw=0.7, ls="--", zorder=0)
-    ax.set(ylim=(-0.25, 1.25), ylabel="kinks' part of the\nfirst order's squared error")
+    ax.set(ylim=(-0.15, 1.15), ylabel="kinks' part of the\nfirst order's squared error")
+    ax.set_yticks([0, 0.25, 0.5, 0.75, 1])
     ax.yaxis.set_major_formatter(PercentFormatter(1))
+    ax.set_title(f"n = {', '.join(counts)}", loc="left")
 
 
 def _warning_panel(ax: Axes, own: "pd.DataFrame") -> None:
     for place, name in enumerate(("predicted_error", "first_order", "flips")):
         lines = pick(own, statistic="spearman", of=name)
-        whiskers(
-            ax,
-            _dodged(lines, place, 3),
-            lines,
-            label=name.replace("_", " "),
-            **look(place),
-        )
+        label = name.replace("_", " ")
+        whiskers(ax, lines, place, 3, label=label, **look(place))
     ax.axhline(0, color="0.5", lw=0.7, ls="--", zorder=0)
     ax.set(ylim=(-1, 1), ylabel="Spearman ρ with the\nrelative residual")
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
 from prefiqs_jax import plots
@@ -238,14 +239,53 @@ def told(line: Any, form: str = ".2g") -> str:
     return f"{line['value']:{form}} [{line['low']:{form}}, {line['high']:{form}}]"
 
 
-def whiskers(ax: Axes, x: Values, lines: "pd.DataFrame", **look: Any) -> None:
-    """Draw values with their intervals."""
-    value, low, high = (
-        lines[name].to_numpy(np.float64) for name in ("value", "low", "high")
+def ends(lines: Sequence[Any], form: str) -> str:
+    """Write the values at the lowest and the highest sparsity.
+
+    >>> lines = [{"value": 0.2, "low": 0.1, "high": 0.3, "sparsity": s} for s in (1, 2)]
+    >>> ends(lines, ".1f")
+    '0.2 [0.1, 0.3] at sparsity 1 and 0.2 [0.1, 0.3] at sparsity 2'
+    """
+    each = [f"{told(line, form)} at sparsity {line['sparsity']:g}" for line in lines]
+    return each[0] if len(each) == 1 else f"{each[0]} and {each[-1]}"
+
+
+def whiskers(
+    ax: Axes, lines: "pd.DataFrame", place: int, count: int, **look: Any
+) -> None:
+    """Draw values over sparsity with intervals, as one of several curves.
+
+    Its points stand a little aside, so that whiskers do not hide each other.
+    """
+    value, low, high, sparsity = (
+        lines[name].to_numpy(np.float64)
+        for name in ("value", "low", "high", "sparsity")
     )
+    x = sparsity * 1.04 ** (place - (count - 1) / 2)
     known = np.isfinite(low) & np.isfinite(high)
-    ax.vlines(x[known], low[known], high[known], color=look.get("color"), lw=0.9)
-    ax.plot(x, value, lw=0.7, ms=3.5, **look)
+    colour = look.get("color")
+    ax.vlines(x[known], low[known], high[known], color=colour, lw=0.9, clip_on=False)
+    ax.plot(x, value, lw=0.7, ms=3.2, clip_on=False, **look)
+
+
+def label_sparsities(ax: Axes, table: "pd.DataFrame") -> None:
+    """Put the sparsities that were swept on a logarithmic axis."""
+    swept = np.unique(table["sparsity"].dropna().to_numpy(np.float64)).tolist()
+    ax.set_xscale("log")
+    ax.set_xticks(swept, [f"{tick:g}" for tick in swept])
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set(xlabel="sparsity", xlim=(0.88 * swept[0], 1.14 * swept[-1]))
+
+
+def legend_over(ax: Axes, columns: int) -> None:
+    """Put the legend above the axes and their title."""
+    place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.1)}
+    ax.legend(**place, ncols=columns, handlelength=1.4, columnspacing=0.9)
+
+
+def rows_of(table: "pd.DataFrame") -> list["pd.DataFrame"]:
+    """Give the lines of each run and mask: a row of the figure each."""
+    return [part for _, part in table.groupby(["run", "mask"], sort=False)]
 
 
 class Analysis(NamedTuple):
@@ -260,6 +300,9 @@ class Analysis(NamedTuple):
     finding: Callable[["pd.DataFrame"], str]
     """Of the lines of one run and mask."""
     draw: Callable[[Figure, "pd.DataFrame"], Figure]
+    beside: Callable[[Measured], "pd.DataFrame"] | None = None
+    """Another table, of its images."""
+    beside_name: str = ""
 
 
 def open_runs(paths: Sequence[Path], needs: Sequence[str]) -> list[Measured]:
@@ -292,26 +335,34 @@ def open_runs(paths: Sequence[Path], needs: Sequence[str]) -> list[Measured]:
 
 def findings(analysis: Analysis, table: "pd.DataFrame") -> list[str]:
     """Say what the lines say, a paragraph for each run and mask."""
-    parts = table.groupby(["run", "mask"], sort=False)
-    return [analysis.finding(part) for _, part in parts]
+    return [analysis.finding(part) for part in rows_of(table)]
 
 
 def write(
-    analysis: Analysis, table: "pd.DataFrame", out: Path, page: Path | None = None
+    analysis: Analysis,
+    table: "pd.DataFrame",
+    out: Path,
+    page: Path | None = None,
+    beside: "pd.DataFrame | None" = None,
 ) -> list[str]:
-    """Write table, figure and findings; renew the page's section; return findings."""
+    """Write tables, figure and findings; renew the page's section; return findings."""
     said = findings(analysis, table)
     with plots.theme():
         figure = analysis.draw(Figure(figsize=(plots.PAGE_IN, 3)), table)
         drawing = plots.Drawing(analysis.name, figure, analysis.title)
         files = plots.figure_files([drawing])
-    text = table.to_csv(index=False, float_format="%.6g")
     words = "\n\n".join(said) + "\n"
-    csv = f"{analysis.name}.csv"
-    write_outputs(out, {csv: text, f"{analysis.name}.txt": words, **files})
+    tables = {f"{analysis.name}.csv": table}
+    if beside is not None:
+        tables[f"{analysis.beside_name}.csv"] = beside
+    texts = {
+        name: each.to_csv(index=False, float_format="%.6g")
+        for name, each in tables.items()
+    }
+    write_outputs(out, {**texts, f"{analysis.name}.txt": words, **files})
     if page is not None:
         png = f"{analysis.name}.png"
-        write_outputs(page.with_suffix(""), {csv: text, png: files[png]})
+        write_outputs(page.with_suffix(""), {**texts, png: files[png]})
         before = page.read_text("utf-8") if page.exists() else _HEAD
         write_text(page, with_section(before, section(analysis, said, page.stem)))
     return said
@@ -364,7 +415,11 @@ def main(analysis: Analysis, words: str | None, arguments: Sequence[str] | None)
     try:
         runs = open_runs(options.runs, analysis.needs)
         table = pd.concat([analysis.measure(run) for run in runs], ignore_index=True)
-        print("\n\n".join(write(analysis, table, options.out, options.findings)))
+        beside = None
+        if analysis.beside is not None:
+            beside = pd.concat([analysis.beside(run) for run in runs])
+        said = write(analysis, table, options.out, options.findings, beside)
+        print("\n\n".join(said))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -25,6 +25,7 @@ from from_runs import (
     main_stratum,
     most,
     pick,
+    rows_of,
     told,
     who,
 )
@@ -183,10 +184,7 @@ def _and(words: Sequence[str]) -> str:
 def draw(figure: Figure, table: "pd.DataFrame") -> Figure:
     """Draw shares by depth, and differences of degraded copies; a row for each run."""
     at = shown(table)
-    parts = [
-        pick(part, sparsity=at)
-        for _, part in table.groupby(["run", "mask"], sort=False)
-    ]
+    parts = [pick(part, sparsity=at) for part in rows_of(table)]
     counts = [len(set(part["of"])) for part in parts]
     figure.set_figheight(float(0.5 + sum(0.9 + 0.115 * n for n in counts)))
     grid = figure.add_gridspec(
@@ -196,11 +194,8 @@ def draw(figure: Figure, table: "pd.DataFrame") -> Figure:
         paired = bool((part["statistic"] == "difference").any())
         ax = figure.add_subplot(grid[row, 0] if paired else grid[row, :])
         _share_panel(ax, part)
-        first, images = part.iloc[0], most(part, "images")
-        ax.set_title(
-            f"{first['run']}, {first['mask']}, sparsity {at:g}: {images} images",
-            loc="left",
-        )
+        first = part.iloc[0]
+        ax.set_title(f"{first['run']}, {first['mask']}, sparsity {at:g}", loc="left")
         if paired:
             _difference_panel(figure.add_subplot(grid[row, 1], sharey=ax), part)
     handles = figure.axes[0].get_legend_handles_labels()
@@ -232,7 +227,7 @@ def _share_panel(ax: Axes, part: "pd.DataFrame") -> None:
     )
     for place, name in enumerate(names):
         lines = pick(part, statistic="share", stratum=name)
-        label = f"share of the first-order drift, {name}"
+        label = f"share of the first-order drift, {name} (n = {most(lines, 'images')})"
         offset = 0.36 * (place - (len(names) - 1) / 2)
         _bars(ax, lines, offset, label=label, **look(place))
     ax.axvline(0, color="0.5", lw=0.6, zorder=0)
@@ -241,10 +236,11 @@ def _share_panel(ax: Axes, part: "pd.DataFrame") -> None:
     ax.set_xticks(ticks, [f"{100 * tick:g}" for tick in ticks])
     ax.minorticks_off()
     ax.set_xlim(-0.03, 1.3)
-    labels = [plain(shorten(str(name), _NAME_LENGTH)) for name in weight["of"]]
+    names_of = [str(name).removesuffix("/kernel") for name in weight["of"]]
+    labels = [plain(shorten(name, _NAME_LENGTH)) for name in names_of]
     ax.set_yticks(down, labels, fontsize=6)
     ax.set_ylim(len(weight) - 0.5, -0.5)
-    ax.set_xlabel("share, % (mean over images)")
+    ax.set_xlabel("share, % (mean over images; logarithmic beyond 1 %)")
 
 
 def _difference_panel(ax: Axes, part: "pd.DataFrame") -> None:
