@@ -153,9 +153,10 @@ def finding(table: "pd.DataFrame") -> str:
     if not marked:
         return f"{said}. Over {pairs} no layer's share differs."
     named = [f"{_name(d)} ({_points(d)})" for d in marked[:_NAMED]]
+    which = "differ" if len(marked) == len(named) else "differ, most of all"
     return (
         f"{said}. Over {pairs} the shares of {len(marked)} of {len(differences)} "
-        f"layers differ, most those of {_and(named)}."
+        f"layers {which}: {_and(named)}."
     )
 
 
