@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 
 GROWTH = "growth"
 """The opposite direction, -δ: no null distribution, and told apart in words."""
+ALIKE = 0.3
+"""Difference of two rank correlations up to which they are called alike, if all of its
+interval is."""
 _PAIR, _BETWEEN = "pruning, control", "control, control"
 
 
@@ -147,21 +150,21 @@ def _apart(lines: Sequence[dict[Any, Any]], none: float) -> list[dict[Any, Any]]
 def _contradiction(excess: Sequence[dict[Any, Any]]) -> str:
     """Say plainly whether pruning ranks images as just another draw would."""
     apart = _apart(excess, 0)
-    alike = [line for line in excess if line not in apart]
     kinds = ", ".join(dict.fromkeys(line["of"] for line in apart))
-    if not apart:
-        said = f"In none of {len(excess)} comparisons do the two differ"
-    else:
-        said = f"The two differ in {len(apart)} of {len(excess)} comparisons ({kinds})"
-    known = [x for x in alike if np.isfinite([x["low"], x["high"]]).all()]
-    if known:
-        low, high = min(x["low"] for x in known), max(x["high"] for x in known)
+    named = f" ({kinds})" if apart else ""
+    alike = [
+        line
+        for line in excess
+        if line not in apart and line["low"] >= -ALIKE and line["high"] <= ALIKE
+    ]
+    said = f"The two differ in {len(apart)} of {len(excess)} comparisons{named}"
+    if alike:
         said += (
-            f"; in {len(known)} no difference is seen (intervals within {low:+.2f} to "
-            f"{high:+.2f}), which contradicts, as far as they tell, that the pruning "
-            "direction is special in how it ranks faces"
+            f"; in {len(alike)} they differ by ±{ALIKE:g} at most, which contradicts "
+            "that the pruning direction is special in how it ranks faces"
         )
-    return f"{said}."
+    unknown = len(excess) - len(apart) - len(alike)
+    return f"{said}; {unknown} are too uncertain to tell." if unknown else f"{said}."
 
 
 def _records(table: "pd.DataFrame", statistic: str) -> list[dict[Any, Any]]:

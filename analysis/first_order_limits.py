@@ -225,7 +225,7 @@ def finding(table: "pd.DataFrame") -> str:
     swept = sorted(own["sparsity"].dropna().unique().tolist())
     far = pick(own, statistic="reach")
     good = [
-        f"{_reach(line, swept)} (order {place})"
+        f"{_reach(line, swept)} by order {place}"
         for place, line in enumerate(far.to_dict("records"), 1)
     ]
     helps = "; ".join(_helps(pick(own, of=f"order {k}"), k) for k in (2, 3))
@@ -234,7 +234,7 @@ def finding(table: "pd.DataFrame") -> str:
     kind = "clean " if stratum == "clean" else ""
     said = (
         f"{who(table)}: the relative residual is within {BOUND:.0%} for {MOST:.0%} of "
-        f"the {kind}images up to sparsity {', '.join(good)}; "
+        f"the {kind}images up to a sparsity of {', '.join(good)}; "
         f"{helps}. Kinks are {kinks} of the first order's squared error"
     )
     other = pick(table, stratum="degraded", statistic="kink_part").to_dict("records")
