@@ -33,7 +33,7 @@ from prefiqs_jax.statistics.separation import auroc
 from prefiqs_jax.statistics.strata import within_strata
 from prefiqs_jax.statistics.summary import STATISTICS, Sample, summarise
 from prefiqs_jax.statistics.weighted import weighted_median
-from prefiqs_jax.statistics.woodruff import median_interval, quantile_interval
+from prefiqs_jax.statistics.woodruff import median_interval
 
 __all__ = [
     "FEWEST_CLUSTERS",
@@ -59,7 +59,6 @@ __all__ = [
     "pearson",
     "percentile_interval",
     "point_density",
-    "quantile_interval",
     "quantiles",
     "relative_residual",
     "slope_through_origin",

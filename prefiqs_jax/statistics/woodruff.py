@@ -1,4 +1,4 @@
-"""Confidence intervals of quantiles over images of few people."""
+"""Confidence interval of a median over images of few people."""
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -55,41 +55,20 @@ def median_interval(
     (8.9..., 20.0...)
     """
     known = np.isfinite(values)
-    return quantile_interval(values[known], groups[known], 0.5, level=level)
-
-
-def quantile_interval(
-    values: Float[np.ndarray, " images"],
-    groups: Int[np.ndarray, " images"],
-    share: float,
-    *,
-    level: float = 0.95,
-) -> tuple[float, float]:
-    """Compute Woodruff's interval of any quantile, as :func:`median_interval` does.
-
-    Parameters
-    ----------
-    values, groups, level
-        As there; values may be infinite, but not NaN.
-    share
-        Of the images that lie below the quantile, in (0, 1).
-    """
-    groups = np.unique(groups, return_inverse=True)[1]
+    values = values[known]
+    groups = np.unique(groups[known], return_inverse=True)[1]
     if len(values) == 0:
         return float("nan"), float("nan")
-    # Between a number and infinity there is no middle.
-    method = "linear" if np.isfinite(values).all() else "inverted_cdf"
-    middle = np.quantile(values, share, method=method)
+    middle = np.median(values)
     # Half of a tie, so that the share at the median is one half.
     below = (values < middle) + 0.5 * (values == middle)
     sizes, sums = np.bincount(groups), np.bincount(groups, below)
     if len(sizes) < 2:
         return float("nan"), float("nan")
     without = (sums.sum() - sums) / (len(values) - sizes)
-    _, end = jackknife_interval(share, without, level=level)
-    independent = np.sqrt(share * (1 - share) / len(values))
+    _, end = jackknife_interval(0.5, without, level=level)
+    independent = 0.5 / np.sqrt(len(values))
     t = stats.t.ppf((1 + level) / 2, len(sizes) - 1)
-    reach = max(float(end) - share, t * independent)
-    ends = np.clip([share - reach, share + reach], 0, 1)
-    low, high = np.quantile(values, ends, method=method)
+    reach = max(float(end) - 0.5, t * independent)
+    low, high = np.quantile(values, np.clip([0.5 - reach, 0.5 + reach], 0, 1))
     return float(low), float(high)
