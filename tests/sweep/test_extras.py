@@ -117,6 +117,29 @@ def test_layers_sum_to_the_first_order(measured):
         assert close(ours[index].sum(axis=0), found.compared.first_order[index])
 
 
+def test_each_of_many_layers_has_its_own_contribution():
+    """From the eleventh leaf on, names of places are not in the order of numbers."""
+    rng = np.random.default_rng(2)
+    names = [f"layer{place:02d}" for place in range(12)]
+    params = {name: jax.numpy.array(rng.normal(0, 0.5, (6, 6))) for name in names}
+
+    def apply_fn(params, images):
+        x = images.reshape(len(images), -1)[:, :6]
+        return sum(x @ params[name] for name in names)
+
+    images = rng.uniform(-1, 1, (2, 8, 8, 3))
+    packed = pack_masks(globally(magnitude), params, [0.5])
+    extras = plan_extras(["layers"], "deep", apply_fn, params, packed, (8, 8, 3))
+    assert extras.labels["layers"] == tuple(names)
+    problem = prepare(apply_fn, params, packed, extras=extras)
+    compiled = compile_step(problem, images.shape, Strategy(), np.float64)
+    ours = fetch(start(compiled, problem, images, 2), 2).extras["layers.contribution"]
+    delta = pruning_delta(params, globally(magnitude)(params, 0.5))
+    expected = layer_contributions(apply_fn, params, delta, images)
+    for place, name in enumerate(names):
+        assert close(ours[0, place], expected[name])
+
+
 @pytest.mark.slow
 def test_controls(measured):
     _, images, extras, found = measured
