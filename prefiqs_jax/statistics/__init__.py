@@ -28,6 +28,8 @@ from prefiqs_jax.statistics.jackknife import (
     without_each,
 )
 from prefiqs_jax.statistics.masks_compared import MaskComparison, compare_masks
+from prefiqs_jax.statistics.quantile_interval import quantile_interval
+from prefiqs_jax.statistics.reach import TOLERANCE, reach
 from prefiqs_jax.statistics.rounding import ROUNDING, ROUNDING_AT, with_derived
 from prefiqs_jax.statistics.separation import auroc
 from prefiqs_jax.statistics.strata import within_strata
@@ -41,6 +43,7 @@ __all__ = [
     "ROUNDING",
     "ROUNDING_AT",
     "STATISTICS",
+    "TOLERANCE",
     "ControlComparison",
     "MaskComparison",
     "Sample",
@@ -59,7 +62,9 @@ __all__ = [
     "pearson",
     "percentile_interval",
     "point_density",
+    "quantile_interval",
     "quantiles",
+    "reach",
     "relative_residual",
     "slope_through_origin",
     "spearman",
