@@ -22,7 +22,7 @@ from prefiqs_jax.statistics.control_comparison import (
     compare_with_controls,
 )
 from prefiqs_jax.statistics.correlation import kendall, pearson, spearman
-from prefiqs_jax.statistics.distribution import point_density, quantiles
+from prefiqs_jax.statistics.distribution import quantiles
 from prefiqs_jax.statistics.jackknife import (
     deletion_groups,
     jackknife_interval,
@@ -65,7 +65,6 @@ __all__ = [
     "norm_error",
     "pearson",
     "percentile_interval",
-    "point_density",
     "quantile_interval",
     "quantiles",
     "reach",

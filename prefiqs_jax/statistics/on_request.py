@@ -114,7 +114,11 @@ def flip_table(kinks: "pd.DataFrame") -> "pd.DataFrame":
             low, high = jackknife_interval(flips.mean(), without)
         lines.append(
             dict(zip(("sparsity", "activation"), keys, strict=True))
-            | {"flips": flips.mean(), "low": max(0.0, float(low)), "high": float(high)}
+            | {
+                "flips": flips.mean(),
+                "low": float(np.maximum(0.0, low)),
+                "high": float(high),
+            }
             | {"predicted_flips": predicted.mean(), "images": len(flips)}
             | {"clusters": count, "resampled_by": unit}
         )
