@@ -1,7 +1,7 @@
 """Each statistic against sparsity, with its interval, for one run or several."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,7 +13,6 @@ from prefiqs_jax.plots.shared import (
     few_ticks,
     floats,
     legend_above,
-    line_with_band,
     panels,
 )
 from prefiqs_jax.plots.theme import GREY, LINES, look
@@ -53,10 +52,10 @@ def statistic_against_sparsity(
         Added to the sparsity, so that intervals do not hide each other.
     """
     chosen = table.loc[table["statistic"] == statistic].sort_values("sparsity")
-    values = floats(chosen, "value", "low", "high")
-    lines: dict[str, Any] = {"label": label, "ls": LINES[style % len(LINES)]}
-    lines |= {"whiskers": True, "alpha": 0.15, **look(style)}
-    line_with_band(ax, achieved(chosen) + shift, *values, **lines)
+    value, low, high = floats(chosen, "value", "low", "high")
+    at, own = achieved(chosen) + shift, look(style)
+    ax.vlines(at, low, high, color=own["color"], lw=1)
+    ax.plot(at, value, label=label, ls=LINES[style % len(LINES)], **own)
     return ax
 
 

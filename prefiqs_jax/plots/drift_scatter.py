@@ -17,7 +17,7 @@ from prefiqs_jax.plots.theme import DENSITY_MAP, MARKERS
 if TYPE_CHECKING:
     import pandas as pd
 
-_RATIOS = (0.02, 0.05, 0.1, 0.2, 0.5, 0.8, 1, 1.25, 2, 5, 10, 20, 50)
+_RATIOS = (0.02, 0.05, 0.1, 0.2, 0.5, 0.67, 0.8, 1, 1.25, 1.5, 2, 5, 10, 20, 50)
 _BRIGHTEST = 0.88
 """Of the colour map: brighter ones, white paper hides."""
 
@@ -113,7 +113,7 @@ def _frame(upper: Axes, lower: Axes, kept: "pd.DataFrame") -> None:
     lower.set(yscale="log", ylim=(low, high), ylabel="drift / first order")
     ticks = [one for one in _RATIOS if low <= one <= high]
     if len(ticks) > 6:
-        ticks = [one for one in ticks if one not in (0.8, 1.25)]
+        ticks = [one for one in ticks if one not in (0.67, 0.8, 1.25, 1.5)]
     lower.yaxis.set_major_locator(FixedLocator(ticks))
     lower.yaxis.set_minor_locator(NullLocator())
     lower.yaxis.set_major_formatter(lambda value, _: f"{value:g}")

@@ -31,6 +31,8 @@ _MEANS = {
     "drift": "mean drift",
     "cosine": "mean cosine",
 }
+_WIDE = 30
+"""Ratio of counts from which on their axis is logarithmic above 1."""
 _WITHIN = 0.8
 """Part of the distance between two sparsities that marks of one of them take."""
 
@@ -102,7 +104,8 @@ def flips_by_depth(ax: Axes, table: "pd.DataFrame", *, sparsity: float) -> Axes:
     names = [plain(shorten(str(name), 22)) for name in chosen["activation"]]
     ax.set_yticks(down, names, fontsize=6.5 if len(names) <= 40 else 4.5)
     ax.set_ylim(len(chosen) - 0.4, -0.6)
-    ax.set_xscale("symlog", linthresh=1, linscale=0.3)
+    if np.max(flips) > _WIDE * np.min(flips):
+        ax.set_xscale("symlog", linthresh=1, linscale=0.3)
     ax.set_xlim(0, None)
     ax.grid(axis="y", color="0.92", lw=0.5)
     ax.set_ylabel("activation, from the image")

@@ -1,6 +1,6 @@
 """Relative residual of the first order, against sparsity and against the change."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -94,7 +94,7 @@ def _bands(
     ax.plot(x, value, marker="s", ms=3, color=VERMILION)
 
 
-def _reached(ax: Axes, line: dict[str, float]) -> None:
+def _reached(ax: Axes, line: dict[str, Any]) -> None:
     """Mark the sparsity up to which most images are within the tolerance."""
     ends = np.clip([line["low"], line["high"]], line["lowest"], line["highest"])
     if np.isfinite(line["low"]) or np.isfinite(line["high"]):

@@ -38,7 +38,7 @@ class Opened(NamedTuple):
 
 
 def choose_faces(
-    rows: "pd.DataFrame", sparsity: float, count: int = 12
+    rows: "pd.DataFrame", sparsity: float, count: int = 8
 ) -> "pd.DataFrame":
     """Take the images of smallest and of largest drift at one sparsity of a run.
 
@@ -63,7 +63,7 @@ def choose_worst(
     rows: "pd.DataFrame",
     sparsity: float,
     kinds: Mapping[str, str] | None = None,
-    count: int = 12,
+    count: int = 8,
 ) -> "pd.DataFrame":
     """Take the images whose change the first order misses most at one sparsity.
 
@@ -187,8 +187,8 @@ def missed_faces(
 
 def _label(name: str) -> str:
     # A copy's name says behind the file's what was done to it.
-    file, tilde, what = name.partition("~")
-    return f"{PurePosixPath(file).stem}{tilde}{what}"
+    file, _, what = name.partition("~")
+    return what.replace("_", " ") or PurePosixPath(file).stem
 
 
 def _changed(

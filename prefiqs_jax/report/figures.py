@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _FIGURES: Sequence[RunFigure] = held_by_files("prefiqs_jax.plots", "FIGURE")
 
 
+_FACES_ACROSS = 4
+
+
 class Sizes(NamedTuple):
     """How large figures are, in inches; what is not here fits its content."""
 
@@ -35,13 +38,14 @@ def draw_figures(
     *,
     change: str | None = None,
     kinds: Mapping[str, str] | None = None,
+    depth: Sequence[str] = (),
 ) -> list[Drawing]:
     """Draw every figure of a run's tables. Call inside ``plots.theme()``.
 
     Tables are those of :func:`prefiqs_jax.report.tables.run_tables`; layers may be
     empty, and strata missing. Of a change of the weights that is no mask, given by its
     name, there are no curves over sparsity. Kinds are those of
-    :func:`prefiqs_jax.report.on_request.kinds_of`.
+    :func:`prefiqs_jax.report.on_request.kinds_of`; depth is the order of the layers.
     """
     images, statistics = tables["images"], tables["statistics"]
     # Where only rounding moved, a point would show rounding.
@@ -66,7 +70,7 @@ def draw_figures(
         # What was counted, and not asked for, has six digits.
         layers = layers.loc[layers["achieved_sparsity"] > 0].round({"sparsity": 3})
     if len(layers):
-        drawings.append(draw_layers(layers, sizes))
+        drawings.append(draw_layers(layers, sizes, depth))
     return drawings
 
 
@@ -121,7 +125,7 @@ def draw_agreement(
         "statistics_against_sparsity",
         plots.agreement_panels(figure, statistics, labels),
         "Agreement of first order and drift against sparsity",
-        "Points are the value over all images, bands and whiskers the 95 % interval, "
+        "Points are the value over all images, whiskers the 95 % interval, "
         "each by itself. The dashed line is the value of an exact first order. Rank "
         "says which images move most, norm how far, direction which way; only the "
         "relative residual asks for all of it.",
@@ -147,9 +151,11 @@ def _strata(pooled: "pd.DataFrame", strata: "pd.DataFrame", sizes: Sizes) -> Dra
     )
 
 
-def draw_layers(layers: "pd.DataFrame", sizes: Sizes = ON_SCREEN) -> Drawing:
+def draw_layers(
+    layers: "pd.DataFrame", sizes: Sizes = ON_SCREEN, depth: Sequence[str] = ()
+) -> Drawing:
     """Draw the sparsity of each layer at each sparsity of the whole network."""
-    names, weight_counts, sparsities, achieved = layer_matrix(layers)
+    names, weight_counts, sparsities, achieved = layer_matrix(layers, depth)
     height = min(sizes.highest, 1.2 + 0.135 * len(names))
     figure = Figure(figsize=(sizes.width, height))
     plots.layer_sparsity_map(
@@ -179,6 +185,7 @@ def draw_faces(
         faces["most stable"],
         faces["least stable"],
         sparsity=sparsity,
+        columns=_FACES_ACROSS,
         change=change,
     )
     what = f"pruning to sparsity {sparsity:g}" if change is None else change
@@ -198,7 +205,7 @@ def draw_worst(worst: "Mapping[str, Sequence[plots.MissedFace]]") -> Drawing:
     figure = Figure(figsize=(plots.SCREEN_IN, 2))
     return Drawing(
         "worst_predicted_faces",
-        plots.worst_faces(figure, worst),
+        plots.worst_faces(figure, worst, columns=_FACES_ACROSS),
         "Faces that the first order predicts worst",
         "The images with the largest relative residual, the largest first; clean and "
         "degraded ones apart where their severity is known.",

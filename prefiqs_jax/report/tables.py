@@ -90,15 +90,16 @@ def mask_table(rows: "pd.DataFrame", manifest: dict[str, Any]) -> "pd.DataFrame"
 
 
 def layer_matrix(
-    layers: "pd.DataFrame",
+    layers: "pd.DataFrame", depth: Sequence[str] = ()
 ) -> tuple[list[str], list[int], list[float], np.ndarray]:
     """Reshape the layer table for its heat map: names, sizes, sparsities, achieved.
 
-    Layers with their numbers in order (conv_2 before conv_10), sparsities ascending,
-    and shape (layers, sparsities).
+    Layers by depth where that is given, else with their numbers in order (conv_2 before
+    conv_10), sparsities ascending, and shape (layers, sparsities).
     """
     size_of = dict(zip(layers["layer"], layers["size"], strict=True))
-    names = sorted(size_of, key=_natural)
+    place = {name: index for index, name in enumerate(depth)}
+    names = sorted(size_of, key=lambda n: (place.get(n, len(place)), _natural(n)))
     sizes = [int(size_of[name]) for name in names]
     wide = layers.pivot_table(
         index="layer", columns="sparsity", values="achieved_sparsity", sort=False

@@ -183,7 +183,10 @@ def report_files(
     within = within_strata(known, strata, rounding=rounding)
     if len(within):
         tables["strata"] = within
-    asked = request_tables(known, measured_on_request or {}, rounding)
+    on_request = measured_on_request or {}
+    asked = request_tables(known, on_request, rounding)
+    contributions = on_request.get("layers")
+    depth = [] if contributions is None else list(contributions["layer"].unique())
     sparsity, change = _faces_sparsity(tables["images"]), change_of(manifest)
     kinds = kinds_of(known)
     faces = Opened({}, "No image moved above rounding: no face to show.")
@@ -208,7 +211,7 @@ def report_files(
     with plots.theme():
         drawings = [
             *(supplement.draw() if supplement else ()),
-            *draw_figures(tables, change=change, kinds=kinds),
+            *draw_figures(tables, change=change, kinds=kinds, depth=depth),
         ]
         if sparsity is not None and faces.pixels:
             stable = stable_faces(tables["faces"], faces)
@@ -219,7 +222,6 @@ def report_files(
             drawings += [draw_worst(worst)] if worst else []
         tables |= asked
         if sparsity is not None:
-            contributions = (measured_on_request or {}).get("layers")
             drawings += draw_on_request(
                 tables, contributions, kinds, sparsity, ON_SCREEN
             )
