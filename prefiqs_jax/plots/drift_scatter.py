@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Bool
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -23,7 +24,10 @@ _BRIGHTEST = 0.88
 
 
 def drift_scatter(
-    figure: Figure, rows: "pd.DataFrame", *, degraded: "pd.Series | None" = None
+    figure: Figure,
+    rows: "pd.DataFrame",
+    *,
+    degraded: Bool[np.ndarray, " rows"] | None = None,
 ) -> Figure:
     """Fill a figure with drift over first order, and with their ratio below it.
 
@@ -35,8 +39,8 @@ def drift_scatter(
         Columns sparsity, first_order, drift and perhaps achieved_sparsity, of one
         network and mask. What is zero has no place on a log axis and is left out.
     degraded
-        Whether each row's image is degraded, with the index of the rows: hollow points;
-        None = not known.
+        Shape (rows,): whether the row's image is degraded, and its point hollow; None =
+        not known.
 
     Returns
     -------
@@ -52,13 +56,12 @@ def drift_scatter(
     >>> upper.get_xscale(), lower.get_yscale()
     ('log', 'log')
     """
-    kept = rows.loc[(rows["first_order"] > 0) & (rows["drift"] > 0)]
+    is_kept = ((rows["first_order"] > 0) & (rows["drift"] > 0)).to_numpy()
+    kept = rows.loc[is_kept]
     width = figure.get_figwidth()
     figure.set_figheight(1.12 * width)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2.3, 1))
-    is_degraded = np.zeros(len(kept), bool)
-    if degraded is not None:
-        is_degraded = degraded.loc[kept.index].to_numpy(bool)
+    is_degraded = np.zeros(len(kept), bool) if degraded is None else degraded[is_kept]
     levels = np.unique(kept["sparsity"].to_numpy(np.float64))
     size = float(np.clip(900 / np.sqrt(max(len(kept), 1)), 3, 14))
     handles = []

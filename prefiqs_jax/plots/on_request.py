@@ -165,13 +165,15 @@ def _ranks(
     for place, control in enumerate(controls):
         own = ranks.loc[ranks["control"] == control]
         style: dict[str, Any] = look(place)
-        pairs = (("pruning, control", {}), ("control, control", {"mfc": "white"}))
+        white: dict[str, Any] = {"mfc": "white"}
+        pairs = (("pruning, control", {}), ("control, control", white))
         for side, (pair, hollow) in zip((-0.25, 0.25), pairs, strict=True):
             chosen = own.loc[own["pair"] == pair].sort_values("sparsity")
             value, low, high = floats(chosen, "spearman", "low", "high")
             at = _place(levels, chosen, place + side, len(controls))
             ax.vlines(at, low, high, color=style["color"], lw=0.9)
-            ax.plot(at, value, ls="", **(style | hollow))
+            marks: dict[str, Any] = {**style, "ls": "", **hollow}
+            ax.plot(at, value, **marks)
     lowest = np.nanmin(np.append(ranks["low"].to_numpy(np.float64), 0))
     ax.set_ylim(max(-1.0, lowest) - 0.03, 1.03)
     ax.axhline(0, color=GREY, lw=0.6, zorder=0)

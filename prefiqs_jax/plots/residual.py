@@ -114,4 +114,6 @@ def _slopes(ax: Axes, x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
             ends, start * (ends / ends[0]) ** slope, color="black", ls=style, lw=0.9,
             label=label, zorder=3,
         )  # fmt: skip
-    ax.legend(loc="lower right", handlelength=2.4, borderpad=0.2)
+    # Above: within the axes no place is free of every line.
+    place = {"loc": "lower right", "bbox_to_anchor": (1, 0.98), "ncols": 2}
+    ax.legend(**place, handlelength=1.8, columnspacing=0.8, borderpad=0)

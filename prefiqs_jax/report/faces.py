@@ -85,7 +85,7 @@ def choose_worst(
     parts = [part.assign(rank=range(1, len(part) + 1)) for part in parts]
     columns = ["kind", "rank", "image", "identity", "sparsity", "relative_residual"]
     columns += ["drift", "first_order", "cosine"]
-    return pd.concat(parts, ignore_index=True)[columns]
+    return pd.DataFrame(pd.concat(parts, ignore_index=True), columns=columns)
 
 
 def find_folder(manifest: dict[str, Any], images: Path | None) -> Path | None:

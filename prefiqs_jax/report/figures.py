@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from prefiqs_jax import plots
@@ -99,7 +100,7 @@ def _scatter(
 ) -> Drawing:
     degraded = None
     if kinds is not None:
-        degraded = rows["image"].map(kinds) == "degraded"
+        degraded = np.array([kinds.get(n) == "degraded" for n in rows["image"]])
     figure = Figure(figsize=(sizes.width, sizes.width))
     return Drawing(
         "drift_against_first_order",

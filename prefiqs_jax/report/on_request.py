@@ -94,9 +94,10 @@ def kinds_of(known: "pd.DataFrame") -> dict[str, str] | None:
     """Give each image's kind, clean or degraded; None unless there are both."""
     if "severity" not in known:
         return None
-    kinds = known["severity"].map({0.0: "clean"}).fillna("degraded")
-    kinds = kinds.where(known["severity"].notna(), "unknown")
-    found = dict(zip(known["image"], kinds, strict=True))
+    found = {
+        image: "unknown" if np.isnan(at) else "degraded" if at > 0 else "clean"
+        for image, at in zip(known["image"], known["severity"], strict=True)
+    }
     # Clean ones first.
     ordered = dict(sorted(found.items(), key=lambda pair: pair[1]))
     return ordered if {"clean", "degraded"} <= set(found.values()) else None
@@ -106,7 +107,7 @@ def _as_clusters(table: "pd.DataFrame", known: "pd.DataFrame") -> "pd.DataFrame"
     if "copy_of" not in known:
         return table
     of = dict(zip(known["image"], known["copy_of"], strict=True))
-    return table.assign(copy_of=table["image"].map(of))
+    return table.assign(copy_of=[of[image] for image in table["image"]])
 
 
 def draw_on_request(
@@ -166,7 +167,7 @@ def draw_on_request(
         )
     if "flips" in tables:
         flips = tables["flips"]
-        count = flips["activation"].nunique()
+        count = len(set(flips["activation"]))
         figure = Figure(figsize=(sizes.width, _height(count, sizes)))
         plots.flips_by_depth(figure.add_subplot(), flips, sparsity=sparsity)
         yield Drawing(

@@ -18,7 +18,7 @@ def reach_sentence(table: "pd.DataFrame") -> str:
     table
         Of :func:`prefiqs_jax.statistics.reach`.
     """
-    share = table["share"].max()
+    share = float(np.max(table["share"].to_numpy()))
     lines = table.loc[(table["share"] == share) & table["value"].notna()]
     if not len(lines):
         return ""
@@ -70,8 +70,9 @@ def _end(line: dict[str, Any], name: str) -> str:
 def reach_values(table: "pd.DataFrame") -> dict[str, Any]:
     """Lay the table out for the page: a line a stratum, a cell for each share."""
     lines = []
-    for (strata, stratum), part in table.groupby(["strata", "stratum"], sort=False):
+    for _, part in table.groupby(["strata", "stratum"], sort=False):
         first = part.iloc[0]
+        strata, stratum = first["strata"], first["stratum"]
         line = {"name": "all" if strata == "all" else f"{strata} {stratum}"}
         line |= {name: int(first[name]) for name in ("images", "clusters")}
         cells = [reach_cell(each) for each in part.to_dict("records")]

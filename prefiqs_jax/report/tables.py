@@ -44,7 +44,7 @@ def run_tables(
         "statistics": summarise(known, rounding=rounding, on_progress=on_progress),
         "quantiles": quantiles(rows, rounding=rounding),
         **reached,
-        "images": with_derived(rows[flat], rounding),
+        "images": with_derived(rows.loc[:, flat], rounding),
         "mask": mask_table(rows, manifest),
         "layers": layer_table(manifest),
     }

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from prefiqs_jax.statistics.cautions import FEWEST_FOR_INTERVAL
 from prefiqs_jax.statistics.woodruff import median_interval
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ def share_table(
     -------
     pandas.DataFrame
         Columns sparsity, group (in order of appearance), layer, share, low, high
-        (:func:`~prefiqs_jax.statistics.median_interval`, each by itself), images.
+        (:func:`~prefiqs_jax.statistics.median_interval`, each by itself; NaN for
+        fewer than 3 people), images.
 
     Examples
     --------
@@ -76,6 +78,8 @@ def share_table(
             values = shares.to_numpy(np.float64)[:, of == group]
             for layer, own in zip(shares.index, values, strict=True):
                 low, high = median_interval(own, people[of == group])
+                if len(np.unique(people[of == group])) < FEWEST_FOR_INTERVAL:
+                    low = high = np.nan
                 middle = float(np.nanmedian(own)) if np.isfinite(own).any() else np.nan
                 lines.append((sparsity, group, layer, middle, low, high, len(own)))
     columns = ["sparsity", "group", "layer", "share", "low", "high", "images"]

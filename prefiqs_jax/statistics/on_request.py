@@ -102,7 +102,7 @@ def flip_table(kinks: "pd.DataFrame") -> "pd.DataFrame":
 
     by, unit = clustered_by(kinks)
     lines: list[dict[str, Any]] = []
-    for keys, part in kinks.groupby(["sparsity", "activation"], sort=False):
+    for _, part in kinks.groupby(["sparsity", "activation"], sort=False):
         groups, count = _groups(part, by)
         flips, predicted = (
             part[name].to_numpy(np.float64) for name in ("flips", "predicted_flips")
@@ -113,7 +113,7 @@ def flip_table(kinks: "pd.DataFrame") -> "pd.DataFrame":
             without = weights @ flips / weights.sum(axis=1)
             low, high = jackknife_interval(flips.mean(), without)
         lines.append(
-            dict(zip(("sparsity", "activation"), keys, strict=True))
+            {name: part[name].iloc[0] for name in ("sparsity", "activation")}
             | {
                 "flips": flips.mean(),
                 "low": float(np.maximum(0.0, low)),

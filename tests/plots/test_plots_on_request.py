@@ -50,7 +50,7 @@ def test_orders_are_medians_over_the_drift(rows):
 def test_nothing_moved_has_no_medians(rows):
     still = rows.assign(first_order=0.0, drift=0.0)
     table = relative_medians(still, ["residual"])
-    assert table["value"].isna().all()
+    assert np.all(table["value"].isna())
     ax = plots.medians_against_sparsity(Figure().add_subplot(), table, plots.ORDERS)
     assert ax.texts[0].get_text() == "no change above rounding"
 
