@@ -64,7 +64,7 @@ def _end(line: dict[str, Any], name: str) -> str:
         return "–"
     if np.isinf(end):
         return f"< {line['lowest']:.3g}" if end < 0 else f"> {line['highest']:.3g}"
-    return f"{end:.2g}"
+    return f"{end:.3g}"
 
 
 def reach_values(table: "pd.DataFrame") -> dict[str, Any]:

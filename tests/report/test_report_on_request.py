@@ -131,7 +131,7 @@ def test_the_page_says_where_the_first_order_holds(make_run):
     )
     section = text.partition('<h2 id="reach">')[2].partition("</table>")[0]
     cells = re.findall(r'<td>(\S+) <span class="interval">', section)
-    assert cells == [f"{value:.2g}" for value in table["value"]]
+    assert cells == [f"{value:.3g}" for value in table["value"]]
     written = _table(run / "report" / "report.html", "reach")
     np.testing.assert_allclose(written["value"], table["value"], rtol=1e-6)
 
