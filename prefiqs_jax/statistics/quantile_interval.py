@@ -57,7 +57,7 @@ def quantile_interval(
     order = np.sort(values[known])
     count, clusters = len(order), int(groups.max(initial=-1)) + 1
     if not count:
-        return (float("nan"),) * 3
+        return float("nan"), float("nan"), float("nan")
     # Less rounding: 0.05 · 60 must not be 2.999….
     value = float(order[min(int(fraction * count + 1e-9), count - 1)])
     if clusters < 2:

@@ -95,7 +95,11 @@ def reach(
         per_image = derived.sort_values(level_of).groupby("image")
         reached = np.array(
             [
-                _crossing(*own[[level_of, "relative_residual"]].to_numpy().T, tolerance)
+                _crossing(
+                    own[level_of].to_numpy(np.float64),
+                    own["relative_residual"].to_numpy(np.float64),
+                    tolerance,
+                )
                 for _, own in per_image
             ]
         )
