@@ -2,9 +2,9 @@
 
 The network is traced, and every operation of it maps the coefficients of one scalar t:
 with x(t) = x₀ + x₁ t + … and a kernel W + t δ, the order j of a convolution is
-x_j ∗ W + x_{j-1} ∗ δ, two convolutions an order. Nested forward mode, which carries
-several tangents that are equal, is used within single operations that have no such
-rule.
+x_j ∗ W + x_{j-1} ∗ δ, and two orders share one of their four products. Nested forward
+mode, which carries several tangents that are equal, is used within single operations
+that have no such rule.
 """
 
 import operator
@@ -16,7 +16,6 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.extend import core
 from jaxtyping import Float
 
 from prefiqs_jax.errors import InputError
@@ -59,8 +58,8 @@ class Expansion(NamedTuple):
     """‖f(x; θ)‖ before normalisation, shape (batch,)."""
     push: Callable[[Delta], Array]
     """``delta -> (order, batch, dim)``: z^(k)(0)/k! of t ↦ z(x; θ + tδ), k = 1, 2, …;
-    about 2 · order forward passes. Use ``jax.lax.map`` for several directions on a CPU,
-    where ``jax.vmap`` makes grouped convolutions."""
+    about 2, 3, 5 forward passes at order 1, 2, 3. For several directions on a CPU use
+    ``jax.lax.map``; ``jax.vmap`` makes grouped convolutions there."""
 
 
 def expand(
@@ -166,11 +165,8 @@ def _coefficients(
             return found, _coefficients(equation, values, notes, run, found, order)
 
         return interpret(called(equation), values, notes, again, opens=_opens)[1]
-    name, atoms = equation.primitive.name, equation.invars
-    # `run` takes both operands of x · x to be the same, and no zero for a literal.
-    product = name in _BILINEAR and atoms[0] is not atoms[1]
-    linear = name in _LINEAR and not any(isinstance(a, core.Literal) for a in atoms)
-    if product or (name == "div" and notes[1] is None):
+    name = equation.primitive.name
+    if name in _BILINEAR or (name == "div" and notes[1] is None):
         first, second = (
             [value, *(note or [])] for value, note in zip(values, notes, strict=True)
         )
@@ -189,7 +185,7 @@ def _coefficients(
                 for j in range(1, min(order, sum(degrees)) + 1)
             ]
         ]
-    if linear:
+    if name in _LINEAR:
         each = [
             run([_entry(v, n, j) for v, n in zip(values, notes, strict=True)])
             for j in range(max(degrees))
@@ -287,7 +283,8 @@ def taylor(
     """Expand the L2-normalised embedding along a direction of the weights.
 
     Computes the coefficients c_k = z^(k)(0) / k!, k = 1 … order, of t ↦ z(x; θ + tδ),
-    exactly, at the cost of about 2 · order + 1 forward passes.
+    exactly. A convolution is taken once for the dense pass, and 2, 3, 5, 6, 8, 9 times
+    for order 1 to 6.
 
     Parameters
     ----------
@@ -366,8 +363,8 @@ def partial_sums(
     Examples
     --------
     >>> sums = partial_sums(jnp.array([[[3.0, 0.0]], [[0.0, 4.0]]]), jnp.ones((1, 2)))
-    >>> sums.norm[:, 0], sums.residual[:, 0].round(3)
-    (Array([3., 5.], dtype=...), Array([2.236, 3.606], dtype=...))
+    >>> print(sums.norm[:, 0], sums.residual[:, 0].round(2))
+    [3. 5.] [2.24 3.61]
     """
     sums = jnp.cumsum(coefficients, axis=-3)
     return PartialSums(norms(sums), norms(displacement[..., None, :, :] - sums))

@@ -233,7 +233,8 @@ def dense_pass(extras: Extras, network: Network) -> Dense:
         else:
             embedding, norm, flips = kinks.prune(delta)
             fixed, labels = kinks.frozen(delta), extras.labels["kinks"]
-            near = near_kinks(lambda *_: kinks.inputs, weights, images)
+            inputs = kinks.inputs
+            near = near_kinks(lambda *_: inputs, weights, images)
             columns |= {
                 "flips": _total(flips),
                 "predicted_flips": _total(known.predicted),
