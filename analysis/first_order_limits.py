@@ -1,10 +1,11 @@
 """Find where orders 1, 2 and 3 stop helping, why, and whether one can know before.
 
-Of each order k, over sparsity: the residual beside the change itself and beside the
-residual of order k - 1, and the sparsity up to which it is within 10 % of the change
-for 95 % of the images. Of the first order's error, the part that is kinks. Of each
-number that may warn of that error, Spearman's correlation with the relative residual
-and the area under the ROC curve for "off by more than 10 %".
+Compares the residual of each order k with the change itself and with the residual of
+order k - 1, over sparsity, and finds the sparsity up to which it is within 10 % of the
+change for 95 % of the images. Splits the first order's error into kinks and smooth
+curvature. Holds numbers that may warn of that error against it: Spearman's correlation
+with the relative residual, and the area under the ROC curve for "off by more than
+10 %".
 
     prefiqs sweep … --with taylor3,kinks --out RUN
     python analysis/first_order_limits.py RUN … --out DIR
@@ -51,13 +52,14 @@ if TYPE_CHECKING:
 BOUND = TOLERANCE
 """Relative residual up to which a prediction is good."""
 MOST = 0.95
-"""Of the images, for which it has to be."""
+"""Share of the images for which it has to be."""
 RESIDUALS = {1: "residual", 2: "second_order_residual", 3: "third_order_residual"}
 BEFORE = ("predicted_error", "first_order", "predicted_flips", "severity")
 """What may warn and is known without pruning."""
 AFTER = ("drift", "flips")
 _FLOOR = 0.1
-"""Of the change that is rounding: the rounding itself, below which no residual is."""
+"""Rounding itself as a part of the change that is called rounding: no residual is
+taken to be smaller."""
 
 
 def measure(measured: Measured) -> "pd.DataFrame":
