@@ -1,10 +1,11 @@
 """Find where orders 1, 2 and 3 stop helping, why, and whether one can know before.
 
-Of each order k, over sparsity: the residual beside the change itself and beside the
-residual of order k - 1, and the sparsity up to which it is within 10 % of the change
-for 95 % of the images. Of the first order's error, the part that is kinks. Of each
-number that may warn of that error, Spearman's correlation with the relative residual
-and the area under the ROC curve for "off by more than 10 %".
+Compares the residual of each order k with the change itself and with the residual of
+order k - 1, over sparsity, and finds the sparsity up to which it is within 10 % of the
+change for 95 % of the images. Splits the first order's error into kinks and smooth
+curvature. Holds numbers that may warn of that error against it: Spearman's correlation
+with the relative residual, and the area under the ROC curve for "off by more than
+10 %".
 
     prefiqs sweep … --with taylor3,kinks --out RUN
     python analysis/first_order_limits.py RUN … --out DIR
@@ -42,22 +43,23 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from prefiqs_jax.plots.theme import look
-from prefiqs_jax.statistics import auroc, quantile_interval, spearman
+from prefiqs_jax.statistics import TOLERANCE, auroc, reach, spearman
 from prefiqs_jax.statistics.weighted import ratio
 
 if TYPE_CHECKING:
     import pandas as pd
 
-BOUND = 0.1
+BOUND = TOLERANCE
 """Relative residual up to which a prediction is good."""
 MOST = 0.95
-"""Of the images, for which it has to be."""
+"""Share of the images for which it has to be."""
 RESIDUALS = {1: "residual", 2: "second_order_residual", 3: "third_order_residual"}
 BEFORE = ("predicted_error", "first_order", "predicted_flips", "severity")
 """What may warn and is known without pruning."""
 AFTER = ("drift", "flips")
 _FLOOR = 0.1
-"""Of the change that is rounding: the rounding itself, below which no residual is."""
+"""Rounding itself as a part of the change that is called rounding: no residual is
+taken to be smaller."""
 
 
 def measure(measured: Measured) -> "pd.DataFrame":
@@ -78,7 +80,7 @@ def measure(measured: Measured) -> "pd.DataFrame":
         _orders(lines, level, _FLOOR * measured.rounding)
         _kinks(lines, level)
         _warnings(lines, level)
-    return pd.concat([lines.table(), reach(measured)], ignore_index=True)
+    return pd.concat([lines.table(), reaches(measured)], ignore_index=True)
 
 
 def _orders(lines: Lines, level: Level, floor: float) -> None:
@@ -136,86 +138,37 @@ def _warnings(lines: Lines, level: Level) -> None:
             lines.add(level, "auroc", name, value, "logit")
 
 
-def crossings(sparsity: Values, relative: Values, bound: float = BOUND) -> Values:
-    """Find the sparsity at which each image's relative residual first exceeds a bound.
-
-    Parameters
-    ----------
-    sparsity
-        Ascending, shape (sparsities,).
-    relative
-        Shape (images, sparsities); NaN (nothing moved) is within.
-
-    Returns
-    -------
-    array
-        Shape (images,), by straight lines over logarithms; 0 where it does so at the
-        lowest sparsity already, infinite where at none.
-
-    Examples
-    --------
-    >>> at = np.array([0.1, 0.4])
-    >>> crossings(at, np.array([[0.05, 0.2], [0.2, 0.3], [0.01, 0.05]])).tolist()
-    [0.2, 0.0, inf]
-    """
-    found = np.full(len(relative), np.inf)
-    for place, values in enumerate(relative):
-        above = np.flatnonzero(values > bound)
-        if not above.size:
-            continue
-        right = above[0]
-        if right == 0:
-            found[place] = 0.0
-            continue
-        left = right - 1
-        x, y = np.log(sparsity), np.log(values)
-        if not np.isfinite([x[left], y[left]]).all():  # nothing moved, so nothing known
-            found[place] = sparsity[left]
-            continue
-        part = (np.log(bound) - y[left]) / (y[right] - y[left])
-        found[place] = np.exp(x[left] + part * (x[right] - x[left]))
-    return found
-
-
-def reach(measured: Measured) -> "pd.DataFrame":
+def reaches(measured: Measured) -> "pd.DataFrame":
     """Tabulate up to which sparsity each order is good for most of the images.
 
-    Intervals are Woodruff's of a quantile over images, adjusted for all lines together
-    (Bonferroni). An end of 0 is below the lowest sparsity, inf above the highest.
+    As :func:`prefiqs_jax.statistics.reach`, at a level that all lines hold together
+    (Bonferroni). An end of -inf is below the lowest sparsity, inf above the highest.
     """
     import pandas as pd
 
-    groups = measured.groups()
-    rows = measured.rows.sort_values(["image", "sparsity"])
-    one = rows.drop_duplicates("image")
-    chosen = {k: v for k, v in strata(one).items() if v.sum() >= FEWEST_IMAGES}
+    rows = measured.rows
+    chosen = {
+        name: own
+        for name, own in strata(rows).items()
+        if len(set(rows.loc[own, "image"])) >= FEWEST_IMAGES
+    }
     level = 1 - 0.05 / (len(chosen) * len(RESIDUALS))
-    found: list[dict[str, Any]] = []
-    for order, name in RESIDUALS.items():
-        own = rows.assign(
-            relative=(rows[name] / rows["drift"]).mask(rows["below_rounding"])
-        )
-        wide = own.pivot(index="image", columns="sparsity", values="relative")
-        at = crossings(wide.columns.to_numpy(float), wide.to_numpy(float))
-        codes = groups.loc[wide.index.tolist()].to_numpy()
-        for stratum, mine in chosen.items():
-            may_fail = int(round((1 - MOST) * mine.sum(), 9))
-            value = np.sort(at[mine])[may_fail]
-            low, high = quantile_interval(at[mine], codes[mine], 1 - MOST, level=level)
-            found.append(
-                {
-                    "stratum": stratum,
-                    "sparsity": np.nan,
-                    "statistic": "reach",
-                    "of": f"order {order}",
-                    "value": value,
-                    "images": int(mine.sum()),
-                    "people": len(np.unique(codes[mine])),
-                    "low": low,
-                    "high": high,
-                }
+    found = []
+    for order, residual in RESIDUALS.items():
+        for stratum, own in chosen.items():
+            part = rows.loc[own]
+            line = reach(
+                part.assign(residual=part[residual]),
+                tolerance=BOUND,
+                shares=[MOST],
+                level=level,
+                rounding=measured.rounding,
             )
-    return labelled(pd.DataFrame(found), measured)
+            names = {"stratum": stratum, "statistic": "reach", "of": f"order {order}"}
+            found.append(line.assign(**names, people=line["clusters"]))
+    columns = ["stratum", "statistic", "of", "value", "low", "high", "images", "people"]
+    both = pd.concat(found, ignore_index=True).loc[:, columns]
+    return labelled(both.assign(sparsity=np.nan), measured)
 
 
 def finding(table: "pd.DataFrame") -> str:
@@ -246,7 +199,7 @@ def finding(table: "pd.DataFrame") -> str:
 def _reach(line: Any, swept: Sequence[float]) -> str:
     """Write a sparsity with its interval.
 
-    >>> _reach({"value": 0.0, "low": 0.0, "high": 0.123}, [0.1, 0.7])
+    >>> _reach({"value": -np.inf, "low": -np.inf, "high": 0.123}, [0.1, 0.7])
     'below 0.1 [below 0.1, 0.12]'
     """
     ends = [

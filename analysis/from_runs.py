@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from findings_page import renew, section
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
@@ -20,7 +21,6 @@ from numpy.typing import NDArray
 
 from prefiqs_jax import plots
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.files import write_text
 from prefiqs_jax.outputs import write_outputs
 from prefiqs_jax.report.rounded import rounding_of
 from prefiqs_jax.results import read, read_manifest, with_image_columns
@@ -298,7 +298,7 @@ class Analysis(NamedTuple):
     """What the runs must have been swept with."""
     measure: Callable[[Measured], "pd.DataFrame"]
     finding: Callable[["pd.DataFrame"], str]
-    """Of the lines of one run and mask."""
+    """Is given the lines of one run and mask."""
     draw: Callable[[Figure, "pd.DataFrame"], Figure]
     beside: Callable[[Measured], "pd.DataFrame"] | None = None
     """Another table, of its images."""
@@ -363,42 +363,8 @@ def write(
     if page is not None:
         png = f"{analysis.name}.png"
         write_outputs(page.with_suffix(""), {**texts, png: files[png]})
-        before = page.read_text("utf-8") if page.exists() else _HEAD
-        write_text(page, with_section(before, section(analysis, said, page.stem)))
+        renew(page, section(analysis.title, analysis.name, said, page.stem))
     return said
-
-
-_HEAD = """# Findings
-
-Every section is written by the script of its name in `analysis/`, from the runs that
-`experiments/theory_runs.sh` makes. Intervals are 95 %, jackknives over people, and hold
-together for all lines of one statistic of a run (max-t). Correlations are within one
-sparsity.
-"""
-
-
-def section(analysis: Analysis, said: Sequence[str], folder: str) -> str:
-    """Write a section of a page in Markdown."""
-    path = f"{folder}/{analysis.name}"
-    links = f"![{analysis.title}]({path}.png)\n\n[Every number]({path}.csv)"
-    return "\n\n".join([f"## {analysis.title}", *said, links]) + "\n"
-
-
-def with_section(page: str, new: str) -> str:
-    r"""Put a section in the place of the one of its title, or at the end.
-
-    >>> with_section("# A\n\n## B\n\nold\n\n## C\n", "## B\n\nnew\n")
-    '# A\n\n## B\n\nnew\n\n## C\n'
-    """
-    head, *parts = page.rstrip("\n").split("\n\n## ")
-    title = new.partition("\n")[0].removeprefix("## ")
-    own = new.removeprefix("## ").rstrip("\n")
-    titles = [part.partition("\n")[0] for part in parts]
-    if title in titles:
-        parts[titles.index(title)] = own
-    else:
-        parts.append(own)
-    return "\n\n## ".join([head, *parts]) + "\n"
 
 
 def main(analysis: Analysis, words: str | None, arguments: Sequence[str] | None) -> int:

@@ -1,10 +1,10 @@
 """Count the units that change side of a kink, and what that does to the drift.
 
-Of each layer's activation, over sparsity: flips (units whose input changes sign between
-dense and pruned network; mean over images), those that the tangents predict, and their
-ratio. Of all together: how alike flips and predicted flips rank images, and the kinks'
-part of the first order's squared error. Images with an input within rounding of a kink
-in the dense network are named in ``near_kinks.csv``: their first order may jump.
+Tabulates flips by layer and sparsity (units whose input changes sign between dense and
+pruned network; mean over images), those that the tangents predict, and their ratio; how
+alike the two rank images; and the kinks' part of the first order's squared error.
+Images with an input within rounding of a kink in the dense network are named in
+``near_kinks.csv``: their first order may jump.
 
     prefiqs sweep … --with kinks --out RUN
     python analysis/kinks.py RUN … --out DIR
@@ -52,8 +52,8 @@ _MOST_DRAWN = 4
 def measure(measured: Measured) -> "pd.DataFrame":
     """Tabulate flips by layer, and what they do.
 
-    Statistics: ``flips`` and ``predicted_flips`` (means over images, at least one a
-    million images: a layer without any has no interval), ``predicted_ratio`` (Σ
+    Statistics: ``flips`` and ``predicted_flips`` (means over images; a layer
+    without any has no interval), ``predicted_ratio`` (Σ
     predicted / Σ real), ``spearman`` (of the two, over images), ``kink_part`` (Σ ⟨k, r⟩
     / Σ ‖r‖², see :mod:`first_order_limits`), ``near_kinks`` (share of images that have
     any) and ``near_units`` (of these units, in mean).
@@ -114,6 +114,8 @@ def finding(table: "pd.DataFrame") -> str:
     layers = pick(per_layer, sparsity=at).to_dict("records")
     largest = max(layers, key=lambda line: line["value"])
     total = parts["flips"][-1]["value"]
+    if total == 0:
+        return f"{who(table)}: no unit changes side of a kink at any sparsity."
     near = parts["near_kinks"][0]
     ranks = parts["spearman"]
     count = round(near["value"] * near["images"])

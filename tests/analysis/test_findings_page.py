@@ -14,5 +14,6 @@ def test_sections(script, name):
     table = pd.read_csv(DOCS / "findings" / f"{name}.csv", keep_default_na=True)
     said = script("from_runs").findings(analysis, table)
     page = (DOCS / "findings.md").read_text("utf-8")
-    assert script("from_runs").section(analysis, said, "findings") in page
+    section = script("findings_page").section
+    assert section(analysis.title, name, said, "findings") in page
     assert (DOCS / "findings" / f"{name}.png").exists()

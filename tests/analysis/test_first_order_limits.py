@@ -73,28 +73,25 @@ def test_what_warns(table, simulated):
     assert set(strata["stratum"]) == {"all"}  # within others it does not vary
 
 
-def test_crossings(limits):
-    at = np.array([0.1, 0.2, 0.4])
-    relative = np.array(
-        [
-            [0.05, 0.2, 0.01],  # half way in logarithms: 0.1 · √2
-            [0.3, 0.01, 0.01],
-            [0.01, 0.02, 0.1],  # not above
-            [np.nan, np.nan, 0.5],  # nothing moved up to 0.2
-        ]
-    )
-    found = limits.crossings(at, relative)
-    np.testing.assert_allclose(found, [0.1 * np.sqrt(2), 0, np.inf, 0.2])
+def test_reach_of_each_order(table, simulated):
+    """Up to it, 95 % of the images' residuals are within, on straight lines; no more.
 
-
-def test_reach_is_a_quantile_of_crossings(limits, table, simulated):
+    The value is where the third of 40 images crosses 10 %.
+    """
     rows = simulated[0].rows
     rows = rows[rows["severity"] == 0]
-    wide = rows.pivot(index="image", columns="sparsity", values="relative_residual")
-    at = np.sort(limits.crossings(np.array(SPARSITIES), wide.to_numpy()))
-    line = one(table, statistic="reach", stratum="clean", of="order 1")
-    assert line["value"] == at[2]  # two of 40, 5 %, are beyond the bound before it
-    assert line["low"] <= line["value"] <= line["high"]
+    for order, name in ((1, "residual"), (3, "third_order_residual")):
+        relative = rows.assign(relative=rows[name] / rows["drift"])
+        wide = relative.pivot(index="image", columns="sparsity", values="relative")
+        at = one(table, statistic="reach", stratum="clean", of=f"order {order}")
+        assert at["low"] <= at["value"] <= at["high"]
+        assert SPARSITIES[0] < at["value"] < SPARSITIES[-1]
+        for step, share in ((-1e-9, 38 / 40), (1e-9, 37 / 40)):
+            upper = at["value"] + step
+            path = [*(s for s in SPARSITIES if s < upper), upper]
+            paths = [np.interp(path, SPARSITIES, line) for line in wide.to_numpy()]
+            assert np.mean(np.max(paths, axis=1) <= 0.1) == share
+    assert (at["images"], at["people"]) == (40, PEOPLE)
 
 
 def test_the_finding_is_made_of_the_lines(limits, table):

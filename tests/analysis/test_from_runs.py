@@ -1,17 +1,33 @@
 """What scripts share: strata, intervals, the page of findings; and a run to its end."""
 
+import doctest
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 from simulated_run import without_each_person
 
+WITH_EXAMPLES = (
+    "from_runs",
+    "findings_page",
+    "first_order_limits",
+    "layers",
+    "controls",
+)
 NAMES = ("first_order_limits", "layers", "kinks", "controls")
 
 
 @pytest.fixture(scope="module")
 def from_runs(script):
     return script("from_runs")
+
+
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
+def test_examples(script, name):
+    found = doctest.testmod(script(name), optionflags=doctest.ELLIPSIS)
+    assert found.attempted > 0
+    assert found.failed == 0
 
 
 def test_levels(from_runs, simulated):

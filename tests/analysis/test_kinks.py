@@ -47,3 +47,5 @@ def test_the_finding_is_made_of_the_lines(kinks, table):
     line = one(table, statistic="flips", stratum="clean", sparsity=0.6, of="all layers")
     assert f"{line['value']:,.0f} [" in said
     assert kinks.finding(table.assign(value=3 * table["value"])) != said
+    still = kinks.finding(table.assign(value=0.0))
+    assert still.endswith("no unit changes side of a kink at any sparsity.")
