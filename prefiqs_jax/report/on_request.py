@@ -249,7 +249,8 @@ def _draw_layers(
         "contribution_map",
         figure,
         f"The same, image by image, at sparsity {sparsity:g}",
-        "Each column is an image. Negative shares turn the embedding back.",
+        "Each column is an image. A layer with a negative share moves the embedding "
+        "against the drift. Numbers: prefiqs_jax.results.read(RUN, 'layers').",
         "Heat map of the share of each layer in each image's drift.",
         (),
         _SECTIONS["layers"],

@@ -41,7 +41,9 @@ def _up_to(line: dict[str, Any]) -> str:
     if np.isposinf(line["value"]):
         where = f"up to the highest sparsity, {line['highest']:.3g}"
     elif np.isneginf(line["value"]):
-        where = f"at no sparsity, from {line['lowest']:.3g} on"
+        where = (
+            f"at none of the sparsities, the lowest of which is {line['lowest']:.3g}"
+        )
     elif np.isfinite(line["low"]) or np.isfinite(line["high"]):
         where += ", 95 % interval"
     return where

@@ -141,7 +141,7 @@ def test_where_it_holds_at_the_ends_of_a_run():
     line |= {"lowest": 0.1, "highest": 0.9, "low": np.nan, "high": np.nan}
     for value, says in (
         (np.inf, "up to the highest sparsity, 0.9."),
-        (-np.inf, "at no sparsity, from 0.1 on."),
+        (-np.inf, "at none of the sparsities, the lowest of which is 0.1."),
         (0.25, "up to sparsity 0.25."),
     ):
         told = reach_sentence(pd.DataFrame([line | {"value": value}]))
