@@ -106,8 +106,8 @@ def path_integral(
     >>> theta, delta = jnp.eye(2), jnp.array([[-1.0, 1.0], [0.0, 0.0]])
     >>> one = jnp.array([[1.0, 0.0]])
     >>> along = path_integral(lambda p, x: x @ p, theta, delta, one, 1e-5)
-    >>> along.displacement.round(5), along.length.round(3)
-    (array([[-1.,  1.]], dtype=...), array([1.571], dtype=...))
+    >>> print(along.displacement.round(5), along.length.round(3))
+    [[-1.  1.]] [1.571]
     """
     check_delta(params, delta)
     if not tolerance > 0:

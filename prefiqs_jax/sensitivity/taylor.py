@@ -2,9 +2,9 @@
 
 The network is traced, and every operation of it maps the coefficients of one scalar t:
 with x(t) = x₀ + x₁ t + … and a kernel W + t δ, the order j of a convolution is
-x_j ∗ W + x_{j-1} ∗ δ, two convolutions an order. Nested forward mode, which carries
-several tangents that are equal, is used within single operations that have no such
-rule.
+x_j ∗ W + x_{j-1} ∗ δ, and two orders share one of their four products. Nested forward
+mode, which carries several tangents that are equal, is used within single operations
+that have no such rule.
 """
 
 import operator
@@ -59,8 +59,8 @@ class Expansion(NamedTuple):
     """‖f(x; θ)‖ before normalisation, shape (batch,)."""
     push: Callable[[Delta], Array]
     """``delta -> (order, batch, dim)``: z^(k)(0)/k! of t ↦ z(x; θ + tδ), k = 1, 2, …;
-    about 2 · order forward passes. Use ``jax.lax.map`` for several directions on a CPU,
-    where ``jax.vmap`` makes grouped convolutions."""
+    about 2, 3, 5 forward passes at order 1, 2, 3. For several directions on a CPU use
+    ``jax.lax.map``; ``jax.vmap`` makes grouped convolutions there."""
 
 
 def expand(
@@ -287,7 +287,8 @@ def taylor(
     """Expand the L2-normalised embedding along a direction of the weights.
 
     Computes the coefficients c_k = z^(k)(0) / k!, k = 1 … order, of t ↦ z(x; θ + tδ),
-    exactly, at the cost of about 2 · order + 1 forward passes.
+    exactly. A convolution is taken once for the dense pass, and 2, 3, 5, 6, 8, 9 times
+    for order 1 to 6.
 
     Parameters
     ----------
@@ -366,8 +367,8 @@ def partial_sums(
     Examples
     --------
     >>> sums = partial_sums(jnp.array([[[3.0, 0.0]], [[0.0, 4.0]]]), jnp.ones((1, 2)))
-    >>> sums.norm[:, 0], sums.residual[:, 0].round(3)
-    (Array([3., 5.], dtype=...), Array([2.236, 3.606], dtype=...))
+    >>> print(sums.norm[:, 0], sums.residual[:, 0].round(2))
+    [3. 5.] [2.24 3.61]
     """
     sums = jnp.cumsum(coefficients, axis=-3)
     return PartialSums(norms(sums), norms(displacement[..., None, :, :] - sums))
