@@ -126,6 +126,7 @@ def test_nothing_of_this_machine_is_named():
     words = re.compile(r"/(?:root|home|work|tmp)/\w")
     tracked = [
         *ROOT.glob("*.md"),
+        *ROOT.glob("docs/*.md"),
         *(ROOT / "prefiqs_jax").rglob("*.py"),
         *(ROOT / "experiments").rglob("*"),
         *(ROOT / "analysis").rglob("*.py"),

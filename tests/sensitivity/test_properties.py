@@ -45,6 +45,16 @@ def test_orthogonal_to_the_embedding(pruned):
     assert np.abs(np.sum(embedding * jvp, -1)).max() < 1e-15
 
 
+def test_quotient_rule(pruned):
+    """ż = (ḟ - z ⟨z, ḟ⟩) / ‖f‖, from the raw embedding."""
+    apply_fn, params, delta, images = pruned
+    raw, moved = jax.jvp(lambda p: apply_fn(p, images), (params,), (delta,))
+    z, jvp = embedding_jvp(*pruned)
+    across = moved - z * jnp.sum(z * moved, -1, keepdims=True)
+    size = jnp.linalg.norm(raw, axis=-1, keepdims=True)
+    assert np.abs(jvp - across / size).max() < 1e-14
+
+
 def test_linear_in_delta(pruned):
     apply_fn, params, delta, images = pruned
     other = jax.tree.map(jnp.cos, params)

@@ -14,6 +14,7 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.sensitivity import (
     displacement,
     displacements_along,
+    frozen,
     largest_valid,
     local_slopes,
     norms,
@@ -94,6 +95,62 @@ def test_slope_across_a_kink_is_smaller():
     left = remainders(apply_fn, weight, delta, jnp.ones((1, 1)), t)
     # Beyond the kink z stays, and what is left is t ‖c₁‖ less a constant.
     assert np.all(local_slopes(t, left).local < 1.2)
+
+
+@pytest.mark.parametrize(("aligned", "slope"), [(False, 1.5), (True, 2.0)])
+def test_slope_of_many_kinks(aligned, slope):
+    """Kinks met at a constant rate: √(∫(t - s)² ds) or ∫(t - s) ds, by their effects.
+
+    f = e₀ + Σ relu(a_i + t ȧ_i) v_i is linear between kinks, so that nothing else is
+    left but what normalisation bends.
+    """
+    rng = np.random.default_rng(0)
+    units = 20_000
+    effects = np.full((units, 32), 1.0) if aligned else rng.normal(size=(units, 32))
+    effects[:, 0] = 0  # across e₀
+    start = jnp.asarray(rng.uniform(-2, 2, units))
+    moving = jnp.asarray(rng.normal(size=units))
+    size = 1e-9  # of what all units add: z turns by so little that it is linear
+
+    def apply_fn(p, images):
+        hidden = jax.nn.relu(images * p[None])
+        return jnp.eye(1, 32) + size * (hidden @ effects)
+
+    t = 2.0 ** -np.arange(6)
+    one = jnp.ones((1, 1))
+    for order in (1, 2, 3):
+        left = remainders(apply_fn, start, moving, one, t, order)
+        assert np.abs(local_slopes(t, left).fitted - slope).max() < 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.weights
+def test_slopes_on_a_network_with_kinks(shared, golden_weights, tmp_path):
+    """SFace: k + 1 with its kinks frozen, 3/2 at every order with them."""
+    apply_fn, params, delta, images = real_network(
+        "sface", shared, golden_weights, tmp_path
+    )
+    t = 2.0 ** -np.arange(7)
+
+    @jax.jit
+    def measure(params, delta):
+        fixed = frozen(apply_fn, params, images)
+        dense = fixed(params)
+
+        def on_sides(t):
+            return fixed(jax.tree.map(lambda w, d: w + t * d, params, delta)) - dense
+
+        moved = displacements_along(apply_fn, params, delta, images, t)
+        c = taylor(apply_fn, params, delta, images, 3)
+        return c, moved, jax.lax.map(on_sides, jnp.asarray(t))
+
+    c, moved, smooth = measure(params, delta)
+    for order in (1, 2, 3):
+        sums = taylor_sums(c[:order], t)
+        curved = local_slopes(t[3:], norms(smooth - sums)[3:]).fitted
+        assert np.abs(curved - (order + 1)).max() < 0.02
+        kinked = local_slopes(t, norms(moved - sums)).fitted
+        assert np.abs(kinked - 1.5).max() < 0.15
 
 
 def test_remainders_are_what_they_say():
