@@ -50,14 +50,16 @@ def _up_to(line: dict[str, Any]) -> str:
 
 
 def reach_cell(line: dict[str, Any]) -> str:
-    """Write a sparsity with its interval; ends beyond those of the run as such.
+    r"""Write a sparsity with its interval; ends beyond those of the run as such.
 
     >>> line = {"value": 0.24, "low": -np.inf, "high": 0.3, "lowest": 0.1}
-    >>> reach_cell(line | {"highest": 0.9})
+    >>> reach_cell(line | {"highest": 0.9}).replace("\N{NO-BREAK SPACE}", " ")
     '0.24 [< 0.1, 0.3]'
     """
     value, low, high = (_end(line, name) for name in ("value", "low", "high"))
-    return value if np.isnan(line["low"]) else f"{value} [{low}, {high}]"
+    if np.isnan(line["low"]) or low == high == value:
+        return value
+    return f"{value} [{low}, {high}]"
 
 
 def _end(line: dict[str, Any], name: str) -> str:
@@ -65,7 +67,8 @@ def _end(line: dict[str, Any], name: str) -> str:
     if np.isnan(end):
         return "–"
     if np.isinf(end):
-        return f"< {line['lowest']:.3g}" if end < 0 else f"> {line['highest']:.3g}"
+        sign, edge = ("<", "lowest") if end < 0 else (">", "highest")
+        return f"{sign}\N{NO-BREAK SPACE}{line[edge]:.3g}"
     return f"{end:.3g}"
 
 
