@@ -47,6 +47,13 @@ GROWTH = "growth"
 ALIKE = 0.3
 """Difference of two rank correlations up to which they are called alike, if all of its
 interval is."""
+EQUAL = 0.1
+"""Part by which two mean drifts may differ and are called alike, in the same way."""
+_WORDS = {
+    0: ("how it ranks faces", f"±{ALIKE:g}"),
+    1: ("how far it moves them", f"{EQUAL:.0%}"),
+}
+"""What a difference from 0, or a ratio from 1, is one of; and the bounds in words."""
 _PAIR, _BETWEEN = "pruning, control", "control, control"
 
 
@@ -123,11 +130,11 @@ def finding(table: "pd.DataFrame") -> str:
         f"({name})"
         for name in dict.fromkeys(drawn["of"])
     ]
-    apart = _apart(drift, 1)
+    far = _verdict(drift, 1, 1 / (1 + EQUAL), 1 + EQUAL)
     said = (
         f"{who(table)}: the mean drift along pruning, over that along directions of "
-        f"its norm in every layer, is {'; '.join(each)}; {len(apart)} of {len(drift)} "
-        f"ratios differ from 1. {_residuals(drawn)}"
+        f"its norm in every layer, is {'; '.join(each)}. {far} "
+        f"{_residuals(drawn)}"
     )
     excess = [x for x in _records(drawn, "excess") if np.isfinite(x["value"])]
     if not excess:
@@ -135,10 +142,11 @@ def finding(table: "pd.DataFrame") -> str:
     shared, between = (
         _records(pick(drawn, pair=pair), "spearman") for pair in (_PAIR, _BETWEEN)
     )
+    ranked = _verdict(excess, 0, -ALIKE, ALIKE)
     return (
         f"{said} Drifts along pruning and a control rank the images alike to Spearman "
         f"{_span(shared, '.2f')}, those along two draws of a control to "
-        f"{_span(between, '.2f')}. {_contradiction(excess)}"
+        f"{_span(between, '.2f')}. {ranked}"
     )
 
 
@@ -147,24 +155,30 @@ def _apart(lines: Sequence[dict[Any, Any]], none: float) -> list[dict[Any, Any]]
     return [line for line in lines if line["low"] > none or line["high"] < none]
 
 
-def _contradiction(excess: Sequence[dict[Any, Any]]) -> str:
-    """Say plainly whether pruning ranks images as just another draw would."""
-    apart = _apart(excess, 0)
+def _verdict(
+    lines: Sequence[dict[Any, Any]], none: int, least: float, largest: float
+) -> str:
+    """Say plainly in how many comparisons pruning is, or is not, as its control.
+
+    It is where the whole interval lies within bounds of no difference.
+    """
+    what, bounds = _WORDS[none]
+    apart = _apart(lines, none)
     kinds = ", ".join(dict.fromkeys(line["of"] for line in apart))
-    named = f" ({kinds})" if apart else ""
     alike = [
         line
-        for line in excess
-        if line not in apart and line["low"] >= -ALIKE and line["high"] <= ALIKE
+        for line in lines
+        if line not in apart and line["low"] >= least and line["high"] <= largest
     ]
-    said = f"The two differ in {len(apart)} of {len(excess)} comparisons{named}"
+    named = f" ({kinds})" if apart else ""
+    said = f"Of {len(lines)} comparisons the two differ in {len(apart)}{named}"
     if alike:
         said += (
-            f"; in {len(alike)} they differ by ±{ALIKE:g} at most, which contradicts "
-            "that the pruning direction is special in how it ranks faces"
+            f"; in {len(alike)} they are alike to {bounds}: there, against the claim, "
+            f"the pruning direction is not special in {what}"
         )
-    unknown = len(excess) - len(apart) - len(alike)
-    return f"{said}; {unknown} are too uncertain to tell." if unknown else f"{said}."
+    unknown = len(lines) - len(apart) - len(alike)
+    return f"{said}; too uncertain to tell: {unknown}." if unknown else f"{said}."
 
 
 def _records(table: "pd.DataFrame", statistic: str) -> list[dict[Any, Any]]:
@@ -249,7 +263,7 @@ def _rank_panel(ax: Axes, own: "pd.DataFrame", names: Sequence[str]) -> None:
         whiskers(ax, lines, place, len(names), label=name, **look(place))
     ax.axhline(0, color="0.5", lw=0.7, ls="--", zorder=0)
     label = "Spearman ρ of drifts: pruning and\ncontrol − two draws of the control"
-    ax.set(ylim=(-0.8, 0.8), ylabel=label)
+    ax.set(ylim=(-1.5, 0.9), ylabel=label)
 
 
 ANALYSIS = Analysis(

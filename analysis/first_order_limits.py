@@ -255,7 +255,7 @@ def _warned(own: "pd.DataFrame") -> str:
     }
     best = max(mean, key=lambda name: abs(mean[name]))
     if best == "predicted_error":
-        return f"{said}: nothing else here ranks them better."
+        return f"{said}: nothing else here ranks them better on average."
     word = "known without pruning" if best in BEFORE else "known after pruning"
     return (
         f"{said}; `{best}` ({word}) ranks them better, with {mean[best]:.2f} against "
