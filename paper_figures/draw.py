@@ -23,8 +23,7 @@ from prefiqs_jax.statistics import gathered
 NAMES = {
     "drift_against_first_order": "drift",
     "relative_residual": "relative_residual",
-    "residual_against_sparsity": "residual",
-    "distribution_of_drift": "distribution",
+    "drift_beside_first_order": "distribution",
     "layer_sparsity": "layers",
 }
 """The report's figures that are drawn here, and the ends of their files' names."""
@@ -70,7 +69,9 @@ def draw(runs: Sequence[Path], out: Path) -> None:
             files |= plots.figure_files(drawings, f"{name}_")
         if len(set(labels)) < len(labels):
             labels = names
-        together = draw_agreement(summaries, labels)._replace(name="statistics")
+        together = draw_agreement(summaries, labels, IN_PRINT)._replace(
+            name="statistics"
+        )
         files |= plots.figure_files([together])
     write_outputs(out, files)
     print(out)

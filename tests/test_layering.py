@@ -66,7 +66,6 @@ MATHS = {
 ONLY_IN = {
     "flax": {"backbones"},
     "matplotlib": {"plots", "report", "comparison", "demo", "evaluation"},
-    "seaborn": {"plots"},
     "torch": {"weights"},
     "huggingface_hub": {"weights"},
     "onnx": {"weights", "backbones"},

@@ -13,8 +13,7 @@ from prefiqs_jax.plots import Drawing, MissedFace
 if TYPE_CHECKING:
     import pandas as pd
 
-_WIDTH_IN = 4.4
-"""Of all figures: on a telephone of 400 px their words are still 9 px high."""
+_WIDTH_IN = plots.SCREEN_IN
 _WHISKERS = "Whiskers are 95 % intervals over the people, each by itself."
 
 

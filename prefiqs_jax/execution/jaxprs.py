@@ -155,6 +155,10 @@ def called(equation: Any) -> Any | None:
 
 def run_equation(equation: Any, jaxpr: Any, operands: Sequence[Any]) -> list[Any]:
     """Run one equation of a jaxpr on these operands; gives its results."""
+    if not bodies(equation) and equation.primitive.name not in CALLS:
+        # Any operands do here, also in the place of a literal or of one value twice.
+        found = equation.primitive.bind(*operands, **equation.params)
+        return found if equation.primitive.multiple_results else [found]
     pairs = zip(equation.invars, operands, strict=True)
     known = {atom: v for atom, v in pairs if not isinstance(atom, core.Literal)}
     alone = jaxpr.replace(

@@ -1,154 +1,124 @@
-"""Drift against first order: one density-coloured scatter per sparsity."""
+"""Drift against first order, image by image: all sparsities on one panel."""
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool
+from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
-from prefiqs_jax.plots.labels import (
-    QUANTITIES,
-    achieved,
-    level_label,
-    number,
-    plain,
-    shorten,
-)
-from prefiqs_jax.plots.shared import floats, panels
-from prefiqs_jax.plots.theme import DENSITY_MAP
+from prefiqs_jax.plots.labels import QUANTITIES, achieved, level_label
+from prefiqs_jax.plots.shared import floats
+from prefiqs_jax.plots.theme import DENSITY_MAP, MARKERS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-
-def drift_against_first_order(
-    ax: Axes,
-    first_order: Float[np.ndarray, " images"],
-    drift: Float[np.ndarray, " images"],
-    density: Float[np.ndarray, " images"],
-) -> Axes:
-    """Scatter the drift over its first-order prediction, with the line y = x.
-
-    Parameters
-    ----------
-    ax
-        Axes to draw on; becomes square, from 0, the same scale on both axes.
-    first_order, drift
-        Shape (images,), without unit.
-    density
-        Shape (images,), in [0, 1]: colour, 1 = densest; see
-        :func:`prefiqs_jax.statistics.point_density`.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The same axes; its last collection is the scatter.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from matplotlib.figure import Figure
-    >>> ax = Figure().add_subplot()
-    >>> at = np.array([0.1, 0.2])
-    >>> drift_against_first_order(ax, at, at, np.ones(2)).get_aspect()
-    1.0
-    """
-    # The densest last, so that sparse points do not hide them.
-    order = np.argsort(density, kind="stable")
-    largest = float(max(first_order.max(initial=0), drift.max(initial=0)))
-    limit = 1.05 * largest if largest > 0 else 1.0
-    # Over the points, with a white rim, to be seen in large runs, too.
-    rim = withStroke(linewidth=1.2, foreground="white", alpha=0.7)
-    diagonal = {"color": "black", "lw": 0.6, "ls": "--", "path_effects": [rim]}
-    ax.plot([0, limit], [0, limit], zorder=3, **diagonal)
-    size = float(np.clip(600 / math.sqrt(max(len(drift), 1)), 2, 14))
-    colour: Any = {"c": density[order], "cmap": DENSITY_MAP, "vmin": 0, "vmax": 1}
-    look = {"s": size, "lw": 0, "rasterized": True, "zorder": 2}
-    ax.scatter(first_order[order], drift[order], **colour, **look)
-    ax.set(xlim=(0, limit), ylim=(0, limit), aspect="equal")
-    # One locator for both axes: equal scales deserve equal ticks.
-    for axis in (ax.xaxis, ax.yaxis):
-        # Few, since more would touch in panels of an inch.
-        axis.set_major_locator(MaxNLocator(3, steps=[1, 2, 4, 5, 10]))
-        axis.set_major_formatter(lambda value, _: f"{value:g}")
-    return ax
+_RATIOS = (0.02, 0.05, 0.1, 0.2, 0.5, 0.67, 0.8, 1, 1.25, 1.5, 2, 5, 10, 20, 50)
+_BRIGHTEST = 0.88
+"""Of the colour map: brighter ones, white paper hides."""
 
 
-def drift_panels(
+def drift_scatter(
     figure: Figure,
     rows: "pd.DataFrame",
-    table: "pd.DataFrame",
     *,
-    change: str | None = None,
+    degraded: Bool[np.ndarray, " rows"] | None = None,
 ) -> Figure:
-    """Fill a figure with one drift scatter per sparsity.
+    """Fill a figure with drift over first order, and with their ratio below it.
 
     Parameters
     ----------
     figure
-        Empty figure; its height is set to fit the panels, and its width shrinks
-        if they are few.
+        Empty figure; its height is set to fit.
     rows
-        Columns sparsity, first_order, drift, density and perhaps achieved_sparsity, of
-        one network and mask.
-    table
-        Summary table of that run, for Spearman and Pearson in the titles.
-    change
-        Name of a change of the weights that is no mask, in place of the sparsity.
+        Columns sparsity, first_order, drift and perhaps achieved_sparsity, of one
+        network and mask. What is zero has no place on a log axis and is left out.
+    degraded
+        Shape (rows,): whether the row's image is degraded, and its point hollow; None =
+        not known.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The same, with logarithmic axes; the upper panel has the same on both, and the
+        line on which the first order is as long as the drift.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> rows = pd.DataFrame({"sparsity": 0.3, "first_order": [0.1], "drift": [0.2]})
+    >>> upper, lower = drift_scatter(Figure(), rows).axes
+    >>> upper.get_xscale(), lower.get_yscale()
+    ('log', 'log')
     """
-    levels = np.unique(rows["sparsity"].to_numpy(np.float64))
-    columns = _columns(len(levels), figure.get_figwidth())
-    lines = math.ceil(len(levels) / columns)
-    # Ticks and the colour bar take their part of the width; square panels the rest.
-    side = min((figure.get_figwidth() - 1.1) / columns - 0.35, 3.0)
-    figure.set_size_inches(columns * (side + 0.35) + 1.1, lines * (side + 0.62) + 0.25)
-    axes = panels(figure, len(levels), columns)
-    for ax, level in zip(axes, levels, strict=True):
-        chosen = rows.loc[rows["sparsity"] == level]
-        values = floats(chosen, "first_order", "drift", "density")
-        drift_against_first_order(ax, *values)
-        rank, norm = (number(_value(table, level, n)) for n in ("spearman", "pearson"))
-        title = f"sparsity {level_label(level, float(achieved(chosen)[0]))}"
-        if change is not None:
-            title = plain(shorten(change))
-        ax.set_title(f"{title}\n" rf"$\rho$ {rank},  $r$ {norm}")
-    figure.supxlabel(f"{QUANTITIES['first_order']} (no unit);   dashed: y = x")
-    figure.supylabel(f"{QUANTITIES['drift']} (no unit)")
-    _density_bar(figure, list(axes))
+    is_kept = ((rows["first_order"] > 0) & (rows["drift"] > 0)).to_numpy()
+    kept = rows.loc[is_kept]
+    width = figure.get_figwidth()
+    figure.set_figheight(1.12 * width)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2.3, 1))
+    is_degraded = np.zeros(len(kept), bool) if degraded is None else degraded[is_kept]
+    levels = np.unique(kept["sparsity"].to_numpy(np.float64))
+    size = float(np.clip(900 / np.sqrt(max(len(kept), 1)), 3, 14))
+    handles = []
+    for place, level in enumerate(levels):
+        share = place / max(1, len(levels) - 1)
+        color = colormaps[DENSITY_MAP](_BRIGHTEST * share)
+        marker = MARKERS[place % len(MARKERS)]
+        at = (kept["sparsity"] == level).to_numpy()
+        for hollow in (True, False):
+            chosen = kept.loc[at & (is_degraded == hollow)]
+            first_order, drift = floats(chosen, "first_order", "drift")
+            style: dict[str, Any] = {"marker": marker, "s": size, "rasterized": True}
+            style |= {"facecolors": "none" if hollow else color, "alpha": 0.7}
+            style |= {"edgecolors": color if hollow else "none", "linewidths": 0.5}
+            upper.scatter(first_order, drift, **style)
+            lower.scatter(first_order, drift / first_order, **style)
+        label = level_label(level, float(achieved(kept.loc[at])[0]))
+        line = {"ls": "", "marker": marker, "color": color, "ms": 4}
+        handles.append(Line2D([], [], label=label.replace(" (", "\n("), **line))
+    _frame(upper, lower, kept)
+    if is_degraded.any():
+        for label, fill in (("clean", "0.35"), ("degraded", "none")):
+            look = {"ls": "", "marker": "o", "color": "0.35", "mfc": fill, "ms": 4}
+            handles.append(Line2D([], [], label=label, **look))
+    figure.legend(
+        handles=handles,
+        title="sparsity",
+        loc="outside right upper",
+        handletextpad=0.2,
+        labelspacing=0.35,
+    )
     return figure
 
 
-def _columns(panels: int, width: float) -> int:
-    """Choose panels side by side: about 1.4 to 1.8 in wide, the last line well filled.
-
-    >>> [_columns(panels, 7.16) for panels in (1, 3, 4, 6, 10, 20)]
-    [1, 3, 4, 3, 5, 5]
-    """
-    most = max(1, int(width / 1.4))
-    if panels <= most - 1:
-        return panels
-    candidates = range(max(1, most - 2), most + 1)
-    return min(candidates, key=lambda columns: (-panels % columns, -columns))
-
-
-def _value(table: "pd.DataFrame", sparsity: float, statistic: str) -> float:
-    chosen = (table["sparsity"] == sparsity) & (table["statistic"] == statistic)
-    found = table.loc[chosen, "value"].to_numpy(np.float64)
-    return float(found[0]) if len(found) else math.nan
-
-
-def _density_bar(figure: Figure, axes: list[Axes]) -> None:
-    scatter = axes[0].collections[-1]
-    if not isinstance(scatter, PathCollection):
-        return
-    bar = figure.colorbar(
-        scatter, ax=axes, shrink=min(1.0, 1.9 / figure.get_figheight()), aspect=18
-    )
-    bar.set_label("density of images\n(1 = densest of the panel)")
-    bar.set_ticks([0, 0.5, 1])
-    bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
+def _frame(upper: Axes, lower: Axes, kept: "pd.DataFrame") -> None:
+    first_order, drift = floats(kept, "first_order", "drift")
+    both = np.concatenate([first_order, drift])
+    ends = both.min() / 1.3, both.max() * 1.3
+    # Over the points, with a white rim, to be seen in large runs, too.
+    rim = withStroke(linewidth=2, foreground="white", alpha=0.8)
+    line: dict[str, Any] = {"color": "black", "lw": 0.8, "ls": "--"}
+    line |= {"path_effects": [rim], "zorder": 3}
+    upper.plot(ends, ends, **line)
+    upper.set(xscale="log", yscale="log", xlim=ends, ylim=ends)
+    images = kept["image"].nunique() if "image" in kept else len(kept)
+    words = f"n = {images} images; dashed: as long as predicted"
+    upper.set_title(words, fontsize=7, loc="left")
+    upper.set_ylabel(QUANTITIES["drift"])
+    lower.axhline(1, **line)
+    ratio = drift / first_order
+    low, high = min(0.8, ratio.min() / 1.05), max(1.25, ratio.max() * 1.05)
+    lower.set(yscale="log", ylim=(low, high), ylabel="drift / first order")
+    ticks = [one for one in _RATIOS if low <= one <= high]
+    if len(ticks) > 6:
+        ticks = [one for one in ticks if one not in (0.67, 0.8, 1.25, 1.5)]
+    lower.yaxis.set_major_locator(FixedLocator(ticks))
+    lower.yaxis.set_minor_locator(NullLocator())
+    lower.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    lower.yaxis.set_minor_formatter(NullFormatter())
+    lower.set_xlabel(QUANTITIES["first_order"])

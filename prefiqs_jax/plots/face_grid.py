@@ -37,7 +37,7 @@ def face_tile(ax: Axes, face: Face) -> Axes:
     ax.set_xlabel(
         f"{plain(shorten(face.name))}\n"
         f"quality {face.quality:.3f}\ndrift {face.drift:.3f}",
-        fontsize=6,
+        fontsize=6.5,
         labelpad=2,
         linespacing=1.1,
     )

@@ -1,6 +1,6 @@
 """What each layer adds to the drift: of every image, and as a profile by depth."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import SymLogNorm
 
 from prefiqs_jax.plots.labels import plain, shorten
-from prefiqs_jax.plots.shared import legend_above
+from prefiqs_jax.plots.shared import floats, legend_above
 from prefiqs_jax.plots.theme import GREY, look
-from prefiqs_jax.statistics import median_interval
+from prefiqs_jax.statistics import contribution_shares
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,15 +25,8 @@ _MOST_LEGIBLE = 40
 """Layers beyond which names are printed smaller."""
 
 
-def _shares(contributions: "pd.DataFrame", sparsity: float) -> "pd.DataFrame":
-    """Give shares of the drift, layers down in order of appearance, images across."""
-    chosen = contributions.loc[contributions["sparsity"] == sparsity]
-    wide = chosen.pivot(index="layer", columns="image", values="contribution")
-    wide = wide.loc[chosen["layer"].unique()]
-    return wide / wide.sum().where(lambda drift: drift > 0)
-
-
-def _label_layers(ax: Axes, names: "pd.Index") -> None:
+def _label_layers(ax: Axes, found: Iterable[object]) -> None:
+    names = list(found)
     size = 6.5 if len(names) <= _MOST_LEGIBLE else 4.5
     labels = [plain(shorten(str(name), _NAME_LENGTH)) for name in names]
     ax.set_yticks(range(len(names)), labels, fontsize=size)
@@ -69,7 +62,7 @@ def contribution_map(
         The same axes, with a colour bar. Images go from the smallest drift at the left
         of each group to the largest. An image without drift has no share, and is blank.
     """
-    shares = _shares(contributions, sparsity)
+    shares = contribution_shares(contributions, sparsity)
     chosen = contributions.loc[contributions["sparsity"] == sparsity]
     drift = chosen.groupby("image")["contribution"].sum()
     of = {image: (groups or {}).get(str(image), "") for image in shares.columns}
@@ -102,57 +95,45 @@ def contribution_map(
 
 def contribution_profile(
     ax: Axes,
-    contributions: "pd.DataFrame",
+    shares: "pd.DataFrame",
     *,
-    sparsity: float,
-    pruned: Mapping[str, int] | None = None,
-    groups: Mapping[str, str] | None = None,
-    identities: Mapping[str, str] | None = None,
+    pruned: Mapping[str, float] | None = None,
+    pruned_label: str = "pruned weights",
 ) -> Axes:
-    """Draw the median share of the drift of each layer, beside its pruned weights.
+    """Draw the median share of the drift of each layer, beside what it loses.
 
     Parameters
     ----------
     ax
         Axes to draw on.
-    contributions, sparsity, groups
-        As of :func:`contribution_map`. Groups are drawn beside each other.
+    shares
+        Table of :func:`prefiqs_jax.statistics.share_table`, of one sparsity; its groups
+        are drawn beside each other.
     pruned
-        Layer to number of its weights that go: drawn as bars, as shares of all.
-    identities
-        Image to person, for the intervals; None = every image by itself.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The same axes, with medians over images and their 95 % intervals
-        (:func:`prefiqs_jax.statistics.median_interval`).
+        Layer to what it loses, such as the number of its weights or the square of their
+        norm: drawn as bars, as shares of all.
+    pruned_label
+        Name of the bars.
     """
-    shares = _shares(contributions, sparsity)
-    lines = np.arange(len(shares))
+    layers = list(dict.fromkeys(shares["layer"]))
+    lines = np.arange(len(layers))
     if pruned is not None:
-        counts = np.array([pruned.get(str(name), 0) for name in shares.index])
-        part = counts / max(1, counts.sum())
-        ax.barh(lines, part, height=0.9, zorder=0, color="0.85", label="pruned weights")
-    of = np.array([(groups or {}).get(str(image), "") for image in shares.columns])
-    people = np.unique(
-        [(identities or {}).get(str(image), str(image)) for image in shares.columns],
-        return_inverse=True,
-    )[1]
-    names = list(dict.fromkeys((groups or {"": ""}).values()))
-    for place, name in enumerate(names):
-        values = shares.to_numpy(np.float64)[:, of == name]
-        ends = [median_interval(line, people[of == name]) for line in values]
-        low, high = np.array(ends).T
-        down = lines + 0.3 * (place - (len(names) - 1) / 2)
+        lost = np.array([pruned.get(str(name), 0) for name in layers], np.float64)
+        part = lost / (lost.sum() or 1)
+        ax.barh(lines, part, height=0.9, zorder=0, color="0.85", label=pruned_label)
+    groups = list(dict.fromkeys(shares["group"]))
+    for place, name in enumerate(groups):
+        chosen = shares.loc[shares["group"] == name].set_index("layer").loc[layers]
+        value, low, high = floats(chosen, "share", "low", "high")
+        down = lines + 0.3 * (place - (len(groups) - 1) / 2)
         style = look(place)
         which = f"{plain(name)}, " if name else ""
-        label = f"drift ({which}n = {len(values[0])})"
+        label = f"drift ({which}n = {chosen['images'].iloc[0]})"
         ax.hlines(down, low, high, color=style["color"], lw=1)
-        ax.plot(np.nanmedian(values, axis=1), down, ls="", ms=3, label=label, **style)
+        ax.plot(value, down, ls="", ms=3, label=label, **style)
     ax.axvline(0, color=GREY, lw=0.6, zorder=1)
-    _label_layers(ax, shares.index)
-    ax.set_ylim(len(shares) - 0.5, -0.5)
+    _label_layers(ax, layers)
+    ax.set_ylim(len(layers) - 0.5, -0.5)
     ax.set_xscale("symlog", linthresh=_LINEAR, linscale=0.5)
     drawn = [tick for tick in _TICKS if tick >= min(0, ax.get_xlim()[0])]
     ax.set_xticks(drawn, [f"{tick:g}" for tick in drawn])

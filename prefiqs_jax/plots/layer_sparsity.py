@@ -8,6 +8,9 @@ from matplotlib.axes import Axes
 
 from prefiqs_jax.plots.labels import SPARSITY, level_tick, plain, shorten
 
+_MOST_NUMBERS = 9
+"""Sparsities beside each other whose numbers are legible."""
+
 
 def layer_sparsity_map(
     ax: Axes,
@@ -39,10 +42,10 @@ def layer_sparsity_map(
     )
     share = np.asarray(sizes, np.float64) / max(sum(sizes), 1)
     labels = [
-        f"{plain(shorten(name, 32))}  {100 * part:.1f} %"
+        f"{plain(shorten(name, 24))}  {100 * part:.1f} %"
         for name, part in zip(names, share, strict=True)
     ]
-    size = 6 if len(names) <= 60 else 4
+    size = 6.5 if len(names) <= 60 else 4
     ax.set_yticks(range(len(names)), labels, fontsize=size)
     reached = (share @ achieved).tolist()
     ticks = [level_tick(s, r) for s, r in zip(sparsities, reached, strict=True)]
@@ -50,9 +53,9 @@ def layer_sparsity_map(
     ax.tick_params(length=0)
     ax.set(xlabel=SPARSITY, ylabel="layer and its share of the prunable weights")
     # Numbers only where they are legible; the table has them all.
-    if len(names) <= 60 and len(sparsities) <= 12:
+    if len(names) <= 60 and len(sparsities) <= _MOST_NUMBERS:
         for (row, column), value in np.ndenumerate(achieved):
-            look = {"fontsize": 5, "color": "white" if value < 0.5 else "black"}
+            look = {"fontsize": 6, "color": "white" if value < 0.5 else "black"}
             ax.text(column, row, f"{value:.2f}", ha="center", va="center", **look)
     ax.figure.colorbar(image, ax=ax, label="achieved sparsity of the layer", shrink=0.6)
     return ax

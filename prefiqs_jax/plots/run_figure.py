@@ -26,6 +26,9 @@ class RunFigure:
         ``layers``; see :func:`prefiqs_jax.report.tables.run_tables`.
     title, caption, alt
         Words of the page; ``alt`` describes it to those who cannot see it.
+    of_changes
+        Whether it is drawn of a change of the weights that is no mask, too, which has
+        no sparsities.
     """
 
     draw: "Callable[[Axes, pd.DataFrame], Axes]"
@@ -33,6 +36,7 @@ class RunFigure:
     title: str
     caption: str
     alt: str
+    of_changes: bool = False
 
     def drawing(
         self, tables: "Mapping[str, pd.DataFrame]", size: tuple[float, float]

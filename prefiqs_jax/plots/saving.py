@@ -19,6 +19,8 @@ class Drawing(NamedTuple):
     alt: str = ""
     tables: tuple[str, ...] = ()
     """Names of the tables that hold its numbers."""
+    section: str = ""
+    """Heading above it and its neighbours of the same section; none if empty."""
 
 
 def figure_files(drawings: Iterable[Drawing], stem: str = "") -> dict[str, bytes]:

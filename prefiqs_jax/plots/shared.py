@@ -54,6 +54,17 @@ def line_with_band(
     ax.plot(x, value, color=color, **look)
 
 
+def aside(levels: NDArray[np.float64], place: int, count: int) -> float:
+    """Give by how much to move a line sideways, so that its intervals are seen.
+
+    >>> [round(aside(np.array([0.1, 0.9]), place, 3), 3) for place in range(3)]
+    [-0.008, 0.0, 0.008]
+    """
+    steps = np.diff(levels)
+    width = min(0.01 * np.ptp(levels), 0.2 * steps.min()) if len(steps) else 0.01
+    return float(width * (place - (count - 1) / 2))
+
+
 def few_ticks(axis: Axis, count: int = 5) -> None:
     """Put at most so many round numbers, and one more, on an axis."""
     axis.set_major_locator(MaxNLocator(count, steps=[1, 2, 2.5, 5, 10]))

@@ -11,6 +11,8 @@ COLUMN_IN = 3.5
 """Width of one column of an IEEE page, inches."""
 PAGE_IN = 7.16
 """Width of both columns of an IEEE page, inches."""
+SCREEN_IN = 4.4
+"""Width of figures of a page: on 400 px their words are still 9 px high."""
 
 # Okabe & Ito (2008), Color Universal Design, but yellow, which white paper hides.
 BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"

@@ -24,7 +24,7 @@ from prefiqs_jax.masks.packed import PackedMasks
 from prefiqs_jax.quality.method import intensity_of, one_image
 from prefiqs_jax.quality.scorer import Scorer, scorer
 from prefiqs_jax.quality.shared import FIRST_ORDER, NORM, PREFIQS, output_name
-from prefiqs_jax.sensitivity import norms
+from prefiqs_jax.sensitivity import linearise, norms
 from prefiqs_jax.sweep.engine import (
     SweepProblem,
     delta_leaves,
@@ -102,7 +102,11 @@ def _norms(problem: SweepProblem, strategy: Strategy) -> ImageFunction:
     def compute(weights: Any, images: Array, seeds: Array) -> Array:
         del seeds
         leaves, fixed, planes = weights
-        dense = problem.linearise(apply_fn, leaves, fixed, images)
+        dense = linearise(
+            lambda some, images: apply_fn(problem.params(some, fixed), images),
+            leaves,
+            images,
+        )
         found = map_chunks(
             lambda index: norms(dense.push(delta_leaves(leaves, planes, index))),
             jnp.arange(problem.sparsity_count),

@@ -1,6 +1,7 @@
-"""Choose the most and least stable faces of a run and open their images."""
+"""Choose the extreme faces of a run, in drift or in residual; open their images."""
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,7 +19,7 @@ from prefiqs_jax.images import (
 )
 from prefiqs_jax.images.opening import quiet_pillow
 from prefiqs_jax.images.stores import FILES, Store
-from prefiqs_jax.plots import Face
+from prefiqs_jax.plots import Face, MissedFace
 from prefiqs_jax.report.rounded import setting_of
 
 if TYPE_CHECKING:
@@ -28,17 +29,16 @@ if TYPE_CHECKING:
 _LONGEST_SIDE_PX = 224
 
 
-class StableFaces(NamedTuple):
-    """The two ends of a run at one sparsity, most extreme first."""
+class Opened(NamedTuple):
+    """Images of a run, as far as they could be opened."""
 
-    most_stable: list[Face]
-    least_stable: list[Face]
-    note: str
+    pixels: dict[str, np.ndarray]
+    note: str = ""
     """What is missing and why; empty if nothing is."""
 
 
 def choose_faces(
-    rows: "pd.DataFrame", sparsity: float, count: int = 12
+    rows: "pd.DataFrame", sparsity: float, count: int = 8
 ) -> "pd.DataFrame":
     """Take the images of smallest and of largest drift at one sparsity of a run.
 
@@ -57,6 +57,35 @@ def choose_faces(
     table.insert(0, "rank", [*range(1, most + 1), *range(1, least + 1)])
     table.insert(0, "end", ["most stable"] * most + ["least stable"] * least)
     return table.reset_index(drop=True)
+
+
+def choose_worst(
+    rows: "pd.DataFrame",
+    sparsity: float,
+    kinds: Mapping[str, str] | None = None,
+    count: int = 8,
+) -> "pd.DataFrame":
+    """Take the images whose change the first order misses most at one sparsity.
+
+    Up to `count` of each kind. Rows have the column relative_residual. Columns kind
+    (empty without kinds), rank from 1, image, identity, sparsity, relative_residual,
+    drift, first_order, cosine.
+    """
+    import pandas as pd
+
+    chosen = rows.loc[
+        (rows["sparsity"] == sparsity) & rows["relative_residual"].notna()
+    ]
+    kind = chosen["image"].map(kinds) if kinds else ""
+    chosen = chosen.assign(kind=kind).sort_values(
+        ["relative_residual", "image"], ascending=[False, True], kind="stable"
+    )
+    wanted = list(dict.fromkeys(kinds.values())) if kinds else [""]
+    parts = [chosen.loc[chosen["kind"] == name].iloc[:count] for name in wanted]
+    parts = [part.assign(rank=range(1, len(part) + 1)) for part in parts]
+    columns = ["kind", "rank", "image", "identity", "sparsity", "relative_residual"]
+    columns += ["drift", "first_order", "cosine"]
+    return pd.DataFrame(pd.concat(parts, ignore_index=True), columns=columns)
 
 
 def find_folder(manifest: dict[str, Any], images: Path | None) -> Path | None:
@@ -89,12 +118,12 @@ def degraded_copies(
 
 
 def open_faces(
-    chosen: "pd.DataFrame",
+    chosen: Iterable[str],
     folder: Path | None,
     copies: ImageFolder | None = None,
     measured: Inventory | None = None,
-) -> StableFaces:
-    """Open the images of :func:`choose_faces`; a note says what is not shown.
+) -> Opened:
+    """Open images of a run by name; a note says what is not shown.
 
     Parameters
     ----------
@@ -104,41 +133,62 @@ def open_faces(
     measured
         What the images' files held when they were measured; None if unknown.
     """
-    ends: dict[str, list[Face]] = {"most stable": [], "least stable": []}
+    names = list(dict.fromkeys(chosen))
     if folder is None:
         note = (
             "The images of this run are not where it read them; write the report again "
             "with the folder they are in to see them."
         )
-        return StableFaces([], [], note)
-    missing = []
+        return Opened({}, note)
     store = FILES if copies is None else copies.store
-    changed = _changed(chosen["image"].tolist(), folder, store, measured)
-    for row in chosen.to_dict("records"):
-        name = row["image"]
-        if name in changed:
-            continue
-        pixels = open_image(store, folder, name)
-        if pixels is None:
-            missing.append(name)
-            continue
-        # A copy's name says behind the file's what was done to it.
-        file, tilde, what = name.partition("~")
-        label = f"{PurePosixPath(file).stem}{tilde}{what}"
-        face = Face(pixels, label, quality=row["quality"], drift=row["drift"])
-        ends[row["end"]].append(face)
+    changed = _changed(names, folder, store, measured)
+    there = [name for name in names if name not in changed]
+    opened = {name: open_image(store, folder, name) for name in there}
+    pixels = {name: image for name, image in opened.items() if image is not None}
+    missing = [name for name in there if name not in pixels]
     notes = []
     if missing:
         first = missing[0] + (", …" if len(missing) > 1 else ".")
         notes.append(
-            f"Images of the grid that could not be opened: {len(missing)}, {first}"
+            f"Images of the grids that could not be opened: {len(missing)}, {first}"
         )
     if changed:
         notes.append(
-            "Images of the grid whose content is no longer what was measured: "
+            "Images of the grids whose content is no longer what was measured: "
             f"{len(changed)}, such as {min(changed)}."
         )
-    return StableFaces(ends["most stable"], ends["least stable"], " ".join(notes))
+    return Opened(pixels, " ".join(notes))
+
+
+def stable_faces(chosen: "pd.DataFrame", opened: Opened) -> dict[str, list[Face]]:
+    """Give the faces of :func:`choose_faces` that could be opened, by end."""
+    ends: dict[str, list[Face]] = {"most stable": [], "least stable": []}
+    for row in chosen.to_dict("records"):
+        if row["image"] in opened.pixels:
+            pixels = opened.pixels[row["image"]]
+            face = Face(pixels, _label(row["image"]), row["quality"], row["drift"])
+            ends[row["end"]].append(face)
+    return ends
+
+
+def missed_faces(
+    worst: "pd.DataFrame", opened: Opened, where: str
+) -> dict[str, list[MissedFace]]:
+    """Give the faces of :func:`choose_worst` that could be opened, by heading."""
+    found: dict[str, list[MissedFace]] = {}
+    for row in worst.to_dict("records"):
+        if row["image"] in opened.pixels:
+            heading = f"{row['kind']} images, {where}" if row["kind"] else where
+            pixels, label = opened.pixels[row["image"]], _label(row["image"])
+            face = MissedFace(pixels, label, row["relative_residual"], row["drift"])
+            found.setdefault(heading, []).append(face)
+    return found
+
+
+def _label(name: str) -> str:
+    # A copy's name says behind the file's what was done to it.
+    file, _, what = name.partition("~")
+    return what.replace("_", " ") or PurePosixPath(file).stem
 
 
 def _changed(

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from prefiqs_jax import plots
 from prefiqs_jax.plots import Drawing
 from prefiqs_jax.plots.run_figure import RunFigure
 from prefiqs_jax.plugins import held_by_files
-from prefiqs_jax.report.faces import StableFaces
 from prefiqs_jax.report.tables import layer_matrix
 
 if TYPE_CHECKING:
@@ -18,17 +18,19 @@ if TYPE_CHECKING:
 _FIGURES: Sequence[RunFigure] = held_by_files("prefiqs_jax.plots", "FIGURE")
 
 
+_FACES_ACROSS = 4
+
+
 class Sizes(NamedTuple):
     """How large figures are, in inches; what is not here fits its content."""
 
-    curve: tuple[float, float]
-    violins: tuple[float, float]
+    width: float
     highest: float
-    """Most height of the map of layers."""
+    """Most height of a figure with a line for each layer."""
 
 
-ON_SCREEN = Sizes((4.6, 3.1), (plots.PAGE_IN, 2.9), 12.0)
-IN_PRINT = Sizes((plots.COLUMN_IN, 2.7), (plots.COLUMN_IN, 2.4), 9.0)
+ON_SCREEN = Sizes(plots.SCREEN_IN, 12.0)
+IN_PRINT = Sizes(plots.COLUMN_IN, 9.0)
 
 
 def draw_figures(
@@ -36,113 +38,127 @@ def draw_figures(
     sizes: Sizes = ON_SCREEN,
     *,
     change: str | None = None,
+    kinds: Mapping[str, str] | None = None,
+    depth: Sequence[str] = (),
 ) -> list[Drawing]:
     """Draw every figure of a run's tables. Call inside ``plots.theme()``.
 
     Tables are those of :func:`prefiqs_jax.report.tables.run_tables`; layers may be
-    empty. Of a change of the weights that is no mask, given by its name, there are no
-    curves over sparsity.
+    empty, and strata missing. Of a change of the weights that is no mask, given by its
+    name, there are no curves over sparsity. Kinds are those of
+    :func:`prefiqs_jax.report.on_request.kinds_of`; depth is the order of the layers.
     """
     images, statistics = tables["images"], tables["statistics"]
-    # Where only rounding moved, a panel would show rounding.
+    # Where only rounding moved, a point would show rounding.
     moved = images.loc[~images["below_rounding"]]
     drawings = []
     if change is None:
-        drawings.append(_relative(tables["quantiles"], statistics, sizes))
+        drawings.append(_relative(tables, sizes))
     if len(moved):
-        drawings.append(_scatter(moved, statistics, change))
+        drawings.append(_scatter(moved, kinds, sizes))
+    # Of the files of plots/ that have one; a new one needs no line here.
+    drawings += [
+        figure.drawing(tables, (sizes.width, 0.68 * sizes.width))
+        for figure in _FIGURES
+        if change is None or figure.of_changes
+    ]
     if change is None:
-        drawings.append(draw_agreement([statistics]))
-        # Of the files of plots/ that have one; a new one needs no line here.
-        drawings += [figure.drawing(tables, sizes.curve) for figure in _FIGURES]
-    drawings.append(_distribution(images, sizes, change))
+        drawings.append(draw_agreement([statistics], sizes=sizes))
+        if "strata" in tables:
+            drawings.append(_strata(statistics, tables["strata"], sizes))
     layers = tables["layers"]
     if change is not None:
         # What was counted, and not asked for, has six digits.
         layers = layers.loc[layers["achieved_sparsity"] > 0].round({"sparsity": 3})
     if len(layers):
-        drawings.append(draw_layers(layers, sizes))
+        drawings.append(draw_layers(layers, sizes, depth))
     return drawings
 
 
-def _relative(
-    quantiles: "pd.DataFrame", statistics: "pd.DataFrame", sizes: Sizes
-) -> Drawing:
-    figure = Figure(figsize=sizes.curve)
-    plots.relative_residual_against_sparsity(
-        figure.add_subplot(), quantiles, statistics
-    )
+def _relative(tables: "Mapping[str, pd.DataFrame]", sizes: Sizes) -> Drawing:
+    figure = Figure(figsize=(sizes.width, 0.62 * sizes.width))
+    names = ("quantiles", "statistics", "reach", "mask")
     return Drawing(
         "relative_residual",
-        figure,
-        "Relative residual against sparsity",
+        plots.relative_residual_panels(figure, *(tables[name] for name in names)),
+        "Relative residual against sparsity and against the change of the weights",
         "The part of the embedding's change that the first order misses, in norm and "
         "direction together. Line: median over the images, whiskers its 95 % interval; "
-        "band: 5th to 95th percentile of the images. At the dashed line, 1, predicting "
-        "no change at all would do as well.",
-        "Line plot of the median relative residual over sparsity.",
-        ("statistics", "quantiles"),
+        "bands: 25th to 75th and 5th to 95th percentile of the images. At the solid "
+        "line, 1, predicting no change at all would do as well; dashed: 10 %. Diamond: "
+        "sparsity up to which 95 % of the images are within 10 %, with its interval. "
+        "Slope 1 is what a remainder of second order has along one direction, ½ one of "
+        "order 1.5; sparsities differ in direction, too.",
+        "Line plots of the relative residual over sparsity and over the norm of the "
+        "change of the weights.",
+        names,
     )
 
 
 def _scatter(
-    rows: "pd.DataFrame", statistics: "pd.DataFrame", change: str | None
+    rows: "pd.DataFrame", kinds: Mapping[str, str] | None, sizes: Sizes
 ) -> Drawing:
-    figure = Figure(figsize=(plots.PAGE_IN, 2))
+    degraded = None
+    if kinds is not None:
+        degraded = np.array([kinds.get(n) == "degraded" for n in rows["image"]])
+    figure = Figure(figsize=(sizes.width, sizes.width))
     return Drawing(
         "drift_against_first_order",
-        plots.drift_panels(figure, rows, statistics, change=change),
+        plots.drift_scatter(figure, rows, degraded=degraded),
         "Drift against first order",
-        "Each point is one image. On the dashed line y = x the first order predicts "
-        "how far the embedding moves exactly; which way it moves is not shown. Above "
-        "the line it moves further than predicted. Colour is the density of "
-        "images, relative to the densest place of the panel. The axes of the panels "
-        "differ.",
-        "Scatter plots of drift over first-order drift, one panel per sparsity, each "
-        "with the line y = x.",
-        ("images", "statistics"),
+        "Each point is one image. On the dashed line the first order predicts exactly "
+        "how far the embedding moves; which way it moves is not shown. Above the line "
+        "it moves further than predicted. Below, the ratio of the two.",
+        "Scatter plot of drift over first-order drift on logarithmic axes with the "
+        "line y = x, and of their ratio.",
+        ("images",),
     )
 
 
 def draw_agreement(
-    statistics: "Sequence[pd.DataFrame]", labels: Sequence[str] = ()
+    statistics: "Sequence[pd.DataFrame]",
+    labels: Sequence[str] = (),
+    sizes: Sizes = ON_SCREEN,
 ) -> Drawing:
     """Draw every statistic over sparsity, of one run or of several with their names."""
-    figure = Figure(figsize=(plots.PAGE_IN, 3.7))
+    figure = Figure(figsize=(sizes.width, 3.7))
     return Drawing(
         "statistics_against_sparsity",
         plots.agreement_panels(figure, statistics, labels),
-        "Each statistic against sparsity",
-        "Points are the value over all images, bands and whiskers the 95 % interval. "
-        "The dashed line is the value of an exact first order. Rank says which images "
-        "move most, norm how far, direction which way; only the relative residual asks "
-        "for all of it.",
-        "Line plots over sparsity: median relative residual, Spearman, Kendall, "
-        "Pearson, slope, median error of the norm and mean cosine, with intervals.",
+        "Agreement of first order and drift against sparsity",
+        "Points are the value over all images, whiskers the 95 % interval, "
+        "each by itself. The dashed line is the value of an exact first order. Rank "
+        "says which images move most, norm how far, direction which way; only the "
+        "relative residual asks for all of it.",
+        "Line plots over sparsity: Spearman, Kendall, Pearson and mean cosine on one "
+        "axis, median relative residual and median error of the norm on another.",
         ("statistics",),
     )
 
 
-def _distribution(images: "pd.DataFrame", sizes: Sizes, change: str | None) -> Drawing:
-    figure = Figure(figsize=sizes.violins)
-    plots.drift_distribution(figure.add_subplot(), images, change=change)
+def _strata(pooled: "pd.DataFrame", strata: "pd.DataFrame", sizes: Sizes) -> Drawing:
+    column = strata["strata"].iloc[0]
+    figure = Figure(figsize=(sizes.width, sizes.width))
+    chosen = strata.loc[strata["strata"] == column]
     return Drawing(
-        "distribution_of_drift",
-        figure,
-        "Distribution of drift",
-        "Violins are kernel densities of the logarithm of drift, all of one width; "
-        "the lines inside are the median, dashed, and the quartiles, dotted. Changes "
-        "that are rounding only are left out.",
-        "Violin plot of drift on a logarithmic axis, one violin per sparsity.",
-        ("images", "quantiles"),
+        "strata_against_sparsity",
+        plots.strata_panels(figure, pooled, chosen),
+        f"Agreement within strata of {column}",
+        "Points are the value over the images of a stratum, whiskers the 95 % "
+        "interval, each by itself; in grey all images pooled.",
+        "Line plots over sparsity of the median relative residual and Spearman, a line "
+        "for each stratum.",
+        ("strata", "statistics"),
     )
 
 
-def draw_layers(layers: "pd.DataFrame", sizes: Sizes = ON_SCREEN) -> Drawing:
+def draw_layers(
+    layers: "pd.DataFrame", sizes: Sizes = ON_SCREEN, depth: Sequence[str] = ()
+) -> Drawing:
     """Draw the sparsity of each layer at each sparsity of the whole network."""
-    names, weight_counts, sparsities, achieved = layer_matrix(layers)
+    names, weight_counts, sparsities, achieved = layer_matrix(layers, depth)
     height = min(sizes.highest, 1.2 + 0.135 * len(names))
-    figure = Figure(figsize=(plots.PAGE_IN, height))
+    figure = Figure(figsize=(sizes.width, height))
     plots.layer_sparsity_map(
         figure.add_subplot(), names, weight_counts, sparsities, achieved
     )
@@ -159,14 +175,18 @@ def draw_layers(layers: "pd.DataFrame", sizes: Sizes = ON_SCREEN) -> Drawing:
 
 
 def draw_faces(
-    faces: StableFaces, sparsity: float, change: str | None = None
+    faces: Mapping[str, Sequence[plots.Face]],
+    note: str,
+    sparsity: float,
+    change: str | None = None,
 ) -> Drawing:
     """Draw the faces that pruning to a sparsity, or a change, moves least and most."""
     figure = plots.stability_grid(
-        Figure(figsize=(plots.PAGE_IN, 2)),
-        faces.most_stable,
-        faces.least_stable,
+        Figure(figsize=(plots.SCREEN_IN, 2)),
+        faces["most stable"],
+        faces["least stable"],
         sparsity=sparsity,
+        columns=_FACES_ACROSS,
         change=change,
     )
     what = f"pruning to sparsity {sparsity:g}" if change is None else change
@@ -175,7 +195,21 @@ def draw_faces(
         figure,
         "Most and least stable faces",
         f"The images that {what} moves least and most. "
-        f"Quality is 1 - drift / 2. {faces.note}".strip(),
+        f"Quality is 1 - drift / 2. {note}".strip(),
         "Grid of face images with quality and drift under each.",
         ("faces",),
+    )
+
+
+def draw_worst(worst: "Mapping[str, Sequence[plots.MissedFace]]") -> Drawing:
+    """Draw the faces that the first order predicts worst, by heading."""
+    figure = Figure(figsize=(plots.SCREEN_IN, 2))
+    return Drawing(
+        "worst_predicted_faces",
+        plots.worst_faces(figure, worst, columns=_FACES_ACROSS),
+        "Faces that the first order predicts worst",
+        "The images with the largest relative residual, the largest first; clean and "
+        "degraded ones apart where their severity is known.",
+        "Face images with relative residual and drift.",
+        ("worst_faces",),
     )

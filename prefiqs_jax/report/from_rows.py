@@ -14,6 +14,7 @@ from prefiqs_jax.execution.precision import (
 )
 from prefiqs_jax.outputs import write_outputs
 from prefiqs_jax.report.faces import find_folder
+from prefiqs_jax.report.on_request import unfold_rows
 from prefiqs_jax.report.write import PAGE, report_files
 from prefiqs_jax.results import COLUMNS
 
@@ -91,6 +92,13 @@ def write_rows_report(
         }
     }
     folder = find_folder({}, None if images is None else Path(images))
-    files = report_files(rows, manifest, folder, strata=strata, progress=progress)
+    files = report_files(
+        rows,
+        manifest,
+        folder,
+        strata=strata,
+        progress=progress,
+        measured_on_request=unfold_rows(rows),
+    )
     write_outputs(out, files, all_of_it=True)
     return Path(out) / PAGE

@@ -1,16 +1,15 @@
 """Tables of a report: every number that a figure shows."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from prefiqs_jax.report.rounded import rounding_of, setting_of
 from prefiqs_jax.statistics import (
-    ROUNDING,
-    point_density,
     quantiles,
+    reach,
     summarise,
     with_derived,
 )
@@ -27,33 +26,28 @@ def run_tables(
     known: "pd.DataFrame",
     manifest: dict[str, Any],
     on_progress: Callable[[int], object] | None = None,
+    strata: Sequence[str] = (),
 ) -> "dict[str, pd.DataFrame]":
     """Make the tables that the figures of a run are drawn from.
 
     Rows are those of one network and mask, `known` the same with what is known of the
     images (see :func:`prefiqs_jax.results.with_image_columns`), and the manifest is
-    ``run.json``. Gives the tables statistics, quantiles, images, mask and layers (may
-    be empty); calls `on_progress` with 1 after each sparsity.
+    ``run.json``. Gives the tables statistics, quantiles, reach (of all images, then
+    within `strata`; none of a change that is no mask), images, mask and layers (may be
+    empty); calls `on_progress` with 1 after each sparsity.
     """
     rounding = rounding_of(manifest)
+    is_change = setting_of(manifest, "is_change", False)
+    reached = {} if is_change else {"reach": reach(known, strata, rounding=rounding)}
+    flat = [name for name in rows if "." not in str(name)]  # no dicts of tables
     return {
         "statistics": summarise(known, rounding=rounding, on_progress=on_progress),
-        "quantiles": quantiles(rows),
-        "images": image_table(rows, rounding),
+        "quantiles": quantiles(rows, rounding=rounding),
+        **reached,
+        "images": with_derived(rows.loc[:, flat], rounding),
         "mask": mask_table(rows, manifest),
         "layers": layer_table(manifest),
     }
-
-
-def image_table(rows: "pd.DataFrame", rounding: float = ROUNDING) -> "pd.DataFrame":
-    """Add relative_residual, below_rounding, and density, the scatter's colour."""
-    density = np.ones(len(rows))
-    columns = rows[["sparsity", "first_order", "drift"]].to_numpy(np.float64)
-    sparsity, first_order, drift = columns.T
-    for level in np.unique(sparsity):
-        place = np.flatnonzero(sparsity == level)
-        density[place] = point_density(first_order[place], drift[place])
-    return with_derived(rows, rounding).assign(density=density)
 
 
 def layer_table(manifest: dict[str, Any]) -> "pd.DataFrame":
@@ -96,15 +90,16 @@ def mask_table(rows: "pd.DataFrame", manifest: dict[str, Any]) -> "pd.DataFrame"
 
 
 def layer_matrix(
-    layers: "pd.DataFrame",
+    layers: "pd.DataFrame", depth: Sequence[str] = ()
 ) -> tuple[list[str], list[int], list[float], np.ndarray]:
     """Reshape the layer table for its heat map: names, sizes, sparsities, achieved.
 
-    Layers with their numbers in order (conv_2 before conv_10), sparsities ascending,
-    and shape (layers, sparsities).
+    Layers by depth where that is given, else with their numbers in order (conv_2 before
+    conv_10), sparsities ascending, and shape (layers, sparsities).
     """
     size_of = dict(zip(layers["layer"], layers["size"], strict=True))
-    names = sorted(size_of, key=_natural)
+    place = {name: index for index, name in enumerate(depth)}
+    names = sorted(size_of, key=lambda n: (place.get(n, len(place)), _natural(n)))
     sizes = [int(size_of[name]) for name in names]
     wide = layers.pivot_table(
         index="layer", columns="sparsity", values="achieved_sparsity", sort=False

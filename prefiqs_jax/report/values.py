@@ -1,13 +1,14 @@
 """What the page of a run shows beside its figures: numbers, settings, sessions."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from prefiqs_jax.plots.labels import level_label, number
 from prefiqs_jax.report.finding import finding
+from prefiqs_jax.report.reached import reach_sentence, reach_values
 from prefiqs_jax.report.rounded import precision_note, rounding_of, setting_of
 from prefiqs_jax.statistics import FEWEST_CLUSTERS, STATISTICS, gathered
 
@@ -31,9 +32,7 @@ _OWN_PLACE = ("backbone", "mask", "is_change", "sparsities")
 
 def run_values(
     manifest: dict[str, Any],
-    statistics: "pd.DataFrame",
-    strata: "pd.DataFrame",
-    mask: "pd.DataFrame",
+    tables: "Mapping[str, pd.DataFrame]",
     *,
     images_done: int,
     images_expected: int,
@@ -46,15 +45,18 @@ def run_values(
     ----------
     manifest
         ``run.json``; keys that are missing leave their line out.
-    statistics, strata, mask
-        Tables of the run; strata may be empty.
+    tables
+        Of the run: statistics and mask, and perhaps strata and reach.
     images_done, images_expected
         Images with every sparsity, and all that the run is to have.
     notes, in_short
         Sentences on what the report could not show, and for the head of the page.
     """
+    statistics, change = tables["statistics"], change_of(manifest)
     first = statistics.iloc[0]
-    change = change_of(manifest)
+    found, reached = finding(statistics, change), tables.get("reach")
+    if found and reached is not None:
+        found = f"{found} {reach_sentence(reached)}"
     return {
         "backbone": first["backbone"],
         "mask": first["mask"],
@@ -67,10 +69,11 @@ def run_values(
         "rounding": f"{rounding_of(manifest):g}",
         "notes": [*precision_note(manifest), *gathered(statistics), *notes],
         "in_short": in_short,
-        "finding": finding(statistics, change),
+        "finding": found,
+        "reach": None if reached is None else reach_values(reached),
         "headings": list(_HEADINGS.values()),
-        "lines": _lines(statistics, mask, change),
-        "strata": _strata(statistics, strata),
+        "lines": _lines(statistics, tables["mask"], change),
+        "strata": _strata(statistics, tables.get("strata")),
         **provenance_values(manifest),
     }
 
@@ -129,11 +132,13 @@ def _cell(line: "pd.Series") -> str:
     return with_interval(*line[["value", "low", "high"]].tolist())
 
 
-def _strata(statistics: "pd.DataFrame", strata: "pd.DataFrame") -> list[dict[str, Any]]:
+def _strata(
+    statistics: "pd.DataFrame", strata: "pd.DataFrame | None"
+) -> list[dict[str, Any]]:
     """Lay the strata out: a table for each column and statistic, the pooled first."""
     import pandas as pd
 
-    if len(strata) == 0:
+    if strata is None:
         return []
     found = []
     for column, chosen in strata.groupby("strata", sort=False):

@@ -17,13 +17,17 @@ from prefiqs_jax.images import Inventory
 from prefiqs_jax.outputs import write_outputs
 from prefiqs_jax.plots import Drawing
 from prefiqs_jax.report.faces import (
-    StableFaces,
+    Opened,
     choose_faces,
+    choose_worst,
     degraded_copies,
     find_folder,
+    missed_faces,
     open_faces,
+    stable_faces,
 )
-from prefiqs_jax.report.figures import draw_faces, draw_figures
+from prefiqs_jax.report.figures import ON_SCREEN, draw_faces, draw_figures, draw_worst
+from prefiqs_jax.report.on_request import draw_on_request, kinds_of, request_tables
 from prefiqs_jax.report.page import page_files
 from prefiqs_jax.report.rounded import rounding_of
 from prefiqs_jax.report.tables import progress_of, run_tables
@@ -117,6 +121,9 @@ def write_report(
         progress=progress,
         supplement=supplement,
         measured=read_inventory(run),
+        measured_on_request={
+            name: results.read(run, name) for name in manifest.get("labels") or ()
+        },
     )
     out = Path(run) / "report"
     write_outputs(out, files, all_of_it=True)
@@ -132,6 +139,7 @@ def report_files(
     progress: bool = False,
     supplement: Supplement | None = None,
     measured: Inventory | None = None,
+    measured_on_request: Mapping[str, pd.DataFrame] | None = None,
 ) -> dict[str, str | bytes]:
     """Make the files of a report of rows of one network and mask.
 
@@ -145,6 +153,8 @@ def report_files(
         As in :func:`write_report`.
     measured
         What the images' files held when they were measured; None if unknown.
+    measured_on_request
+        Tables kinks, layers and controls, as far as the run has them.
 
     Returns
     -------
@@ -167,39 +177,54 @@ def report_files(
         file=sys.stderr,
         dynamic_ncols=True,
     )
+    rounding = rounding_of(manifest)
     with bar:
-        tables = run_tables(rows, known, manifest, bar.update)
-    within = within_strata(known, strata, rounding=rounding_of(manifest))
+        tables = run_tables(rows, known, manifest, bar.update, strata)
+    within = within_strata(known, strata, rounding=rounding)
     if len(within):
         tables["strata"] = within
+    on_request = measured_on_request or {}
+    asked = request_tables(known, on_request, rounding)
+    contributions = on_request.get("layers")
+    depth = [] if contributions is None else list(contributions["layer"].unique())
     sparsity, change = _faces_sparsity(tables["images"]), change_of(manifest)
-    faces = StableFaces([], [], "No image moved above rounding: no face to show.")
+    kinds = kinds_of(known)
+    faces = Opened({}, "No image moved above rounding: no face to show.")
     if sparsity is not None:
         tables["faces"] = choose_faces(rows, sparsity)
+        tables["worst_faces"] = choose_worst(tables["images"], sparsity, kinds)
+        shown = [*tables["faces"]["image"], *tables["worst_faces"]["image"]]
         copies = degraded_copies(rows, folder, manifest)
-        faces = open_faces(tables["faces"], folder, copies, measured)
+        faces = open_faces(shown, folder, copies, measured)
         if folder is None and not (manifest.get("images") or {}).get("folder"):
             note = "The images were in memory, or in no folder that is known here."
-            faces = StableFaces([], [], note)
-    has_faces = bool(faces.most_stable or faces.least_stable)
+            faces = Opened({}, note)
     done, expected = progress_of(rows, manifest)
     values = run_values(
         manifest,
-        tables["statistics"],
-        within,
-        tables["mask"],
+        tables,
         images_done=done,
         images_expected=expected,
-        notes=[faces.note] if faces.note and not has_faces else [],
+        notes=[faces.note] if faces.note and not faces.pixels else [],
         in_short=supplement.lines(tables["statistics"]) if supplement else [],
     )
     with plots.theme():
         drawings = [
             *(supplement.draw() if supplement else ()),
-            *draw_figures(tables, change=change),
+            *draw_figures(tables, change=change, kinds=kinds, depth=depth),
         ]
-        if sparsity is not None and has_faces:
-            drawings.append(draw_faces(faces, sparsity, change))
+        if sparsity is not None and faces.pixels:
+            stable = stable_faces(tables["faces"], faces)
+            where = f"sparsity {sparsity:g}" if change is None else change
+            worst = missed_faces(tables["worst_faces"], faces, where)
+            if any(stable.values()):
+                drawings.append(draw_faces(stable, faces.note, sparsity, change))
+            drawings += [draw_worst(worst)] if worst else []
+        tables |= asked
+        if sparsity is not None:
+            drawings += draw_on_request(
+                tables, contributions, kinds, sparsity, ON_SCREEN
+            )
         tables |= supplement.tables if supplement else {}
         return page_files(PAGE, values, tables, drawings, float_format=FLOAT_FORMAT)
 

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.extend import core
 from jaxtyping import Float
 
 from prefiqs_jax.errors import InputError
@@ -166,11 +165,8 @@ def _coefficients(
             return found, _coefficients(equation, values, notes, run, found, order)
 
         return interpret(called(equation), values, notes, again, opens=_opens)[1]
-    name, atoms = equation.primitive.name, equation.invars
-    # `run` takes both operands of x · x to be the same, and no zero for a literal.
-    product = name in _BILINEAR and atoms[0] is not atoms[1]
-    linear = name in _LINEAR and not any(isinstance(a, core.Literal) for a in atoms)
-    if product or (name == "div" and notes[1] is None):
+    name = equation.primitive.name
+    if name in _BILINEAR or (name == "div" and notes[1] is None):
         first, second = (
             [value, *(note or [])] for value, note in zip(values, notes, strict=True)
         )
@@ -189,7 +185,7 @@ def _coefficients(
                 for j in range(1, min(order, sum(degrees)) + 1)
             ]
         ]
-    if linear:
+    if name in _LINEAR:
         each = [
             run([_entry(v, n, j) for v, n in zip(values, notes, strict=True)])
             for j in range(max(degrees))

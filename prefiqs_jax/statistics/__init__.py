@@ -16,18 +16,22 @@ from prefiqs_jax.statistics.cautions import (
     caution,
     gathered,
 )
+from prefiqs_jax.statistics.contributions import contribution_shares, share_table
 from prefiqs_jax.statistics.control_comparison import (
     ControlComparison,
     compare_with_controls,
 )
 from prefiqs_jax.statistics.correlation import kendall, pearson, spearman
-from prefiqs_jax.statistics.distribution import point_density, quantiles
+from prefiqs_jax.statistics.distribution import quantiles
 from prefiqs_jax.statistics.jackknife import (
     deletion_groups,
     jackknife_interval,
     without_each,
 )
 from prefiqs_jax.statistics.masks_compared import MaskComparison, compare_masks
+from prefiqs_jax.statistics.on_request import flip_table, relative_medians
+from prefiqs_jax.statistics.quantile_interval import quantile_interval
+from prefiqs_jax.statistics.reach import TOLERANCE, reach
 from prefiqs_jax.statistics.rounding import ROUNDING, ROUNDING_AT, with_derived
 from prefiqs_jax.statistics.separation import auroc
 from prefiqs_jax.statistics.strata import within_strata
@@ -41,6 +45,7 @@ __all__ = [
     "ROUNDING",
     "ROUNDING_AT",
     "STATISTICS",
+    "TOLERANCE",
     "ControlComparison",
     "MaskComparison",
     "Sample",
@@ -49,7 +54,9 @@ __all__ = [
     "caution",
     "compare_masks",
     "compare_with_controls",
+    "contribution_shares",
     "deletion_groups",
+    "flip_table",
     "gathered",
     "jackknife_interval",
     "kendall",
@@ -58,9 +65,12 @@ __all__ = [
     "norm_error",
     "pearson",
     "percentile_interval",
-    "point_density",
+    "quantile_interval",
     "quantiles",
+    "reach",
+    "relative_medians",
     "relative_residual",
+    "share_table",
     "slope_through_origin",
     "spearman",
     "summarise",

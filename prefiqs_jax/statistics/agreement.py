@@ -49,8 +49,8 @@ def slope_through_origin(
 
 
 def relative_residual(
-    residual: Float[np.ndarray, " images"], drift: Float[np.ndarray, " images"]
-) -> Float[np.ndarray, " images"]:
+    residual: Float[np.ndarray, "*images"], drift: Float[np.ndarray, "*images"]
+) -> Float[np.ndarray, "*images"]:
     """Divide what the first order leaves unexplained by the change itself.
 
     ‖Δz - Jδ‖ / ‖Δz‖: 0 where the first order is exact, 1 where "nothing moves" would
@@ -59,12 +59,12 @@ def relative_residual(
     Parameters
     ----------
     residual, drift
-        Shape (images,), ‖Δz - Jδ‖ and ‖Δz‖, without unit.
+        Any shape, ‖Δz - Jδ‖ and ‖Δz‖ of images, without unit.
 
     Returns
     -------
     ndarray
-        Shape (images,), 0.02 = two percent; NaN where the drift is zero.
+        The same shape, 0.02 = two percent; NaN where the drift is zero.
 
     Examples
     --------

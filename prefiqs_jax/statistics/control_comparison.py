@@ -8,6 +8,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.statistics.agreement import relative_residual
 from prefiqs_jax.statistics.cautions import FEWEST_FOR_INTERVAL, caution
 from prefiqs_jax.statistics.correlation import spearman
 from prefiqs_jax.statistics.jackknife import (
@@ -23,8 +24,11 @@ from prefiqs_jax.statistics.weighted import ratio
 if TYPE_CHECKING:
     import pandas as pd
 
-RATIOS = ("drift", "first_order", "residual")
-"""Quantities whose means over the images are compared by their ratio."""
+RATIOS = ("drift", "first_order", "residual", "relative_residual")
+"""Quantities whose means over the images are compared by their ratio; the last is
+residual / drift of each image."""
+_GIVEN = ("drift", "first_order", "residual", "cosine")
+"""Columns of the rows."""
 QUANTITIES = (*RATIOS, "cosine")
 """These, and the cosine, whose means are compared by their difference."""
 PAIRS = ("pruning, control", "control, control", "pruning, mean of controls")
@@ -160,7 +164,7 @@ def _check(rows: "pd.DataFrame", controls: "pd.DataFrame") -> None:
                 found = ", ".join(map(str, several))
                 message = f"the {name} are of several: {found}; give one {column}"
                 raise InputError(message)
-        odd = ~np.isfinite(table[list(RATIOS)].to_numpy(np.float64)).all(axis=1)
+        odd = ~np.isfinite(table[list(_GIVEN[:3])].to_numpy(np.float64)).all(axis=1)
         if odd.any():
             row = table.loc[odd].iloc[0]
             message = (
@@ -189,12 +193,12 @@ def _level(
 ) -> _Level:
     """Lay one sparsity and control out by replicate and image."""
     rows = rows.sort_values("image")
-    observed = {name: rows[name].to_numpy(np.float64) for name in QUANTITIES}
+    observed = {name: rows[name].to_numpy(np.float64) for name in _GIVEN}
     control = {}
-    for name in QUANTITIES:
+    for name in _GIVEN:
         table = controls.pivot(index="replicate", columns="image", values=name)
         odd = table.columns.symmetric_difference(rows["image"].tolist())
-        if len(odd) or (name in RATIOS and table.isna().to_numpy().any()):
+        if len(odd) or (name != "cosine" and table.isna().to_numpy().any()):
             image = odd[0] if len(odd) else table.columns[table.isna().any()][0]
             message = (
                 f"image {image} at sparsity {rows['sparsity'].iloc[0]:g} has no row "
@@ -206,6 +210,10 @@ def _level(
     moved = np.maximum(observed["drift"], observed["first_order"]) > rounding
     least = np.maximum(control["drift"], control["first_order"]).min(axis=0)
     moved &= least > rounding
+    for found in (observed, control):
+        found["relative_residual"] = relative_residual(
+            found["residual"], found["drift"]
+        )
     own = groups.loc[rows["image"].tolist()].to_numpy()[moved]
     # Every line has a replicate for every group: their joint distribution is wanted.
     weights = without_each(own, 0, int(groups.max()) + 1)

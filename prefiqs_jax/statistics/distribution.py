@@ -1,12 +1,11 @@
-"""Describe how values spread over the images: quantiles per sparsity, local density."""
+"""Describe how values spread over the images: quantiles per sparsity."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
 
-from prefiqs_jax.statistics.rounding import with_derived
+from prefiqs_jax.statistics.rounding import ROUNDING, with_derived
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,18 +15,22 @@ def quantiles(
     rows: "pd.DataFrame",
     columns: Sequence[str] = ("first_order", "drift", "residual", "relative_residual"),
     levels: Sequence[float] = (0.05, 0.25, 0.5, 0.75, 0.95),
+    *,
+    rounding: float = ROUNDING,
 ) -> "pd.DataFrame":
     """Tabulate quantiles over the images per network, mask and sparsity.
 
     Parameters
     ----------
     rows
-        Rows of one or more runs. Images that moved by rounding only
-        (:data:`~prefiqs_jax.statistics.rounding.ROUNDING`) are left out.
+        Rows of one or more runs. Images that moved by rounding only are left
+        out.
     columns
         Columns of the rows, or of :func:`~prefiqs_jax.statistics.with_derived`.
     levels
         Fractions in [0, 1].
+    rounding
+        As for :func:`~prefiqs_jax.statistics.summarise`.
 
     Returns
     -------
@@ -51,7 +54,7 @@ def quantiles(
     entries = []
     index = ["backbone", "mask", "sparsity"]
     kept = [*index, *({"achieved_sparsity"} & set(rows.columns))]
-    for _, group in with_derived(rows).groupby(index, sort=False):
+    for _, group in with_derived(rows, rounding).groupby(index, sort=False):
         moved = group.loc[~group["below_rounding"]]
         shared: dict[str, object] = {name: group[name].iloc[0] for name in kept}
         left_out = len(group) - len(moved)
@@ -65,51 +68,3 @@ def quantiles(
             entries.append({**shared, **counted, "below_rounding": left_out, **numbers})
     table = pd.DataFrame(entries)
     return table.sort_values(index, kind="stable", ignore_index=True)
-
-
-def point_density(
-    x: Float[np.ndarray, " images"], y: Float[np.ndarray, " images"], bins: int = 128
-) -> Float[np.ndarray, " images"]:
-    """Estimate how crowded the plane is around each point, relative to the densest.
-
-    Counts on a square grid over the data, smoothed by a Gaussian whose width is
-    Scott's rule for two dimensions, read at the points.
-
-    Parameters
-    ----------
-    x, y
-        Shape (images,), finite.
-    bins
-        Cells along each axis.
-
-    Returns
-    -------
-    ndarray
-        Shape (images,), in (0, 1]; 1 is the densest point. All 1 where x or y is
-        constant.
-
-    Notes
-    -----
-    For colouring a scatter plot only: the bandwidth fits a cloud with one centre.
-
-    References
-    ----------
-    Scott (1992). Multivariate Density Estimation, section 6.3.
-
-    Examples
-    --------
-    >>> at = np.array([0.0, 0.0, 0.0, 1.0])
-    >>> bool(point_density(at, at)[0] > point_density(at, at)[3])
-    True
-    """
-    from scipy.ndimage import gaussian_filter, map_coordinates
-
-    if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return np.ones(len(x))
-    counts, x_edges, y_edges = np.histogram2d(x, y, bins=bins)
-    cell = np.array([x_edges[1] - x_edges[0], y_edges[1] - y_edges[0]])
-    spread = np.array([np.std(x), np.std(y)]) / cell * len(x) ** (-1 / 6)
-    smooth = gaussian_filter(counts, np.clip(spread, 1.0, bins / 4), mode="constant")
-    places = [(x - x_edges[0]) / cell[0] - 0.5, (y - y_edges[0]) / cell[1] - 0.5]
-    found = map_coordinates(smooth, places, order=1, mode="nearest")
-    return np.maximum(found, np.finfo(np.float64).tiny) / found.max()

@@ -5,7 +5,7 @@ order tells the two kinds apart; within either kind it may say nothing.
 """
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -77,15 +77,22 @@ def within_strata(
 
     tables = []
     for column in columns:
-        codes, names = _strata(rows, column, rounding)
-        for code, name in enumerate(names):
-            if not (codes == code).any():
-                continue
-            table = summarise(rows.loc[codes == code], level=level, rounding=rounding)
+        for name, part in strata_of(rows, column, rounding):
+            table = summarise(part, level=level, rounding=rounding)
             table.insert(0, "stratum", name)
             table.insert(0, "strata", column)
             tables.append(table)
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def strata_of(
+    rows: "pd.DataFrame", column: str, rounding: float = ROUNDING
+) -> "Iterator[tuple[str, pd.DataFrame]]":
+    """Yield the name and the rows of each stratum, as :func:`within_strata` cuts."""
+    codes, names = _strata(rows, column, rounding)
+    for code, name in enumerate(names):
+        if (codes == code).any():
+            yield name, rows.loc[codes == code]
 
 
 def _strata(

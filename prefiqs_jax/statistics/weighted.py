@@ -71,9 +71,9 @@ def weighted_median(
 
 
 def ratio(
-    numerator: Float[np.ndarray, " replicates"],
-    denominator: Float[np.ndarray, " replicates"],
-) -> Float[np.ndarray, " replicates"]:
+    numerator: Float[np.ndarray, "*replicates"],
+    denominator: Float[np.ndarray, "*replicates"],
+) -> Float[np.ndarray, "*replicates"]:
     """Divide, with NaN and no warning where the denominator is zero.
 
     >>> ratio(np.array([1.0, 1.0]), np.array([2.0, 0.0]))

@@ -233,7 +233,8 @@ def dense_pass(extras: Extras, network: Network) -> Dense:
         else:
             embedding, norm, flips = kinks.prune(delta)
             fixed, labels = kinks.frozen(delta), extras.labels["kinks"]
-            near = near_kinks(lambda *_: kinks.inputs, weights, images)
+            inputs = kinks.inputs
+            near = near_kinks(lambda *_: inputs, weights, images)
             columns |= {
                 "flips": _total(flips),
                 "predicted_flips": _total(known.predicted),
@@ -285,8 +286,9 @@ def _layers(extras: Extras, network: Network, delta: Delta, jvp: Array) -> Array
         reverse_fn=reverse_fn
         and (lambda some, images: reverse_fn(network.build(some), images)),
     )
-    by_leaf = list(found.values())
-    return jnp.stack([by_leaf[place] for place in extras.layer_places])
+    # jax.vmap sorts a dict by name, "10" before "2".
+    names = [name for name, _ in named_leaves(network.weights)]
+    return jnp.stack([found[names[place]] for place in extras.layer_places])
 
 
 def _total(counts: Mapping[str, Array]) -> Array:

@@ -163,7 +163,7 @@ def fresh(*words, **environment):
 
 
 def test_imports_nothing_heavy():
-    heavy = ("flax", "matplotlib", "pandas", "seaborn", "torch", "onnx", "pyarrow")
+    heavy = ("flax", "matplotlib", "pandas", "torch", "onnx", "pyarrow")
     code = (
         "import sys, prefiqs_jax; prefiqs_jax.masks; prefiqs_jax.sensitivity;"
         f"print([m for m in {heavy!r} if m in sys.modules])"

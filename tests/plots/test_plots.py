@@ -9,7 +9,15 @@ from matplotlib.figure import Figure
 
 from prefiqs_jax import plots
 from prefiqs_jax.plots.theme import CYCLE
-from prefiqs_jax.statistics import STATISTICS, quantiles, summarise
+from prefiqs_jax.statistics import (
+    STATISTICS,
+    quantiles,
+    reach,
+    summarise,
+    within_strata,
+)
+
+BOUNDED = ("spearman", "kendall", "pearson", "mean_cosine")
 
 
 def _rows(images=20, sparsities=(0.1, 0.4)):
@@ -31,51 +39,74 @@ def _rows(images=20, sparsities=(0.1, 0.4)):
                     "cosine": 0.9,
                     "residual": 0.1 * drift,
                     "below_rounding": drift == 0,
-                    "density": 1.0,
                 }
             )
         )
     return pd.concat(frames, ignore_index=True)
 
 
-def test_scatter_has_equal_axes_from_zero_and_the_diagonal():
-    ax = Figure().add_subplot()
-    first_order, drift = np.array([0.1, 0.2]), np.array([0.1, 0.5])
-    density = np.array([1.0, 0.5])
-    assert plots.drift_against_first_order(ax, first_order, drift, density) is ax
-    assert ax.get_xlim() == ax.get_ylim()
-    assert ax.get_xlim()[0] == 0
-    assert ax.get_xlim()[1] > 0.5
-    line = ax.lines[0]
+def test_scatter_has_equal_log_axes_the_diagonal_and_the_ratio():
+    figure = plots.drift_scatter(Figure((4, 4)), _rows(sparsities=(0.1, 0.4, 0.7)))
+    upper, lower = figure.axes
+    assert (upper.get_xscale(), upper.get_yscale()) == ("log", "log")
+    assert upper.get_xlim() == upper.get_ylim() == lower.get_xlim()
+    line = upper.lines[0]
     np.testing.assert_array_equal(line.get_xdata(), line.get_ydata())
-    drawn = ax.collections[-1]
-    assert drawn.get_rasterized()
-    # The densest is drawn last, on top.
-    np.testing.assert_array_equal(np.asarray(drawn.get_offsets())[:, 1], [0.5, 0.1])
+    rows = _rows(sparsities=(0.1, 0.4, 0.7))
+    for ax, values in (
+        (upper, rows["drift"]),
+        (lower, rows["drift"] / rows["first_order"]),
+    ):
+        drawn = np.concatenate([np.asarray(c.get_offsets()) for c in ax.collections])
+        order = np.argsort(drawn[:, 0])
+        wanted = np.argsort(rows["first_order"].to_numpy())
+        np.testing.assert_allclose(drawn[order, 1], np.asarray(values)[wanted])
+    assert "n = 20 images" in upper.get_title(loc="left")
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == ["0.1", "0.4", "0.7"]
 
 
-@pytest.mark.parametrize("count", [1, 2, 7, 20])
-def test_one_panel_per_sparsity(count):
-    rows = _rows(5, np.linspace(0.05, 0.95, count))
-    figure = plots.drift_panels(Figure((7, 3)), rows, summarise(rows))
-    titles = [ax.get_title() for ax in figure.axes if ax.get_title()]
-    assert len(titles) == count
-    assert all(r"$\rho$" in title for title in titles)
-    assert figure.get_figwidth() <= 7.2
+def test_scatter_tells_degraded_images_apart():
+    rows = _rows(images=4, sparsities=(0.1,))
+    figure = plots.drift_scatter(Figure((4, 4)), rows, degraded=np.arange(4) == 0)
+    hollow, filled = figure.axes[0].collections
+    assert len(np.asarray(hollow.get_offsets())) == 1
+    assert len(np.asarray(filled.get_offsets())) == 3
+    assert len(hollow.get_facecolor()) == 0
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == ["0.1", "clean", "degraded"]
 
 
-def test_statistics_show_value_and_band():
+def _segments(collection):
+    return np.array([segment[:, 1] for segment in collection.get_segments()])
+
+
+def test_statistics_show_value_and_interval():
     table = summarise(_rows())
     ax = Figure().add_subplot()
     plots.statistic_against_sparsity(ax, table, "slope")
     chosen = table[table["statistic"] == "slope"]
     np.testing.assert_allclose(np.asarray(ax.lines[0].get_ydata()), chosen["value"])
-    band = np.asarray(ax.collections[0].get_paths()[0].vertices)
-    assert np.min(band[:, 1]) == pytest.approx(chosen["low"].min())
-    assert np.max(band[:, 1]) == pytest.approx(chosen["high"].max())
+    drawn = _segments(ax.collections[0])
+    np.testing.assert_allclose(drawn, np.asarray(chosen[["low", "high"]]))
 
 
-@pytest.mark.parametrize("runs", [1, 3, 8])
+def test_correlations_of_one_run_share_a_fixed_axis():
+    table = summarise(_rows())
+    upper, lower = plots.agreement_panels(Figure(), [table]).axes
+    assert upper.get_ylim() == (-0.03, 1.03)
+    assert lower.get_ylim()[0] == 0
+    assert len(upper.lines) == 1 + 4
+    assert len(lower.lines) == 1 + 2
+    looks = {
+        (ln.get_color(), ln.get_marker(), ln.get_linestyle()) for ln in upper.lines
+    }
+    assert len(looks) == 5
+    negative = table.assign(value=-table["value"])
+    assert plots.agreement_panels(Figure(), [negative]).axes[0].get_ylim()[0] == -1.03
+
+
+@pytest.mark.parametrize("runs", [2, 3, 8])
 def test_runs_are_told_apart(runs):
     table = summarise(_rows())
     names = [f"run {i}" for i in range(runs)]
@@ -83,37 +114,78 @@ def test_runs_are_told_apart(runs):
     assert len(figure.axes) == len(STATISTICS)
     styles = {(ln.get_color(), ln.get_marker()) for ln in figure.axes[0].lines[1:]}
     assert len(styles) == runs
-    assert len(figure.legends) == (runs > 1)
+    assert len(figure.legends) == 1
+    limits = {figure.axes[list(STATISTICS).index(s)].get_ylim() for s in BOUNDED}
+    assert limits == {(-0.03, 1.03)}
 
 
-def test_residual_axes_are_logarithmic():
-    ax = Figure().add_subplot()
-    plots.residual_against_sparsity(ax, quantiles(_rows(sparsities=(0.0, 0.1, 0.4))))
-    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
-    np.testing.assert_allclose(np.asarray(ax.lines[0].get_xdata()), [0.1, 0.4])
+def test_strata_stand_beside_the_pooled_line():
+    rows = _rows().assign(severity=lambda r: r["image"].map(lambda n: int(n[0]) % 2))
+    pooled, strata = summarise(rows), within_strata(rows, ["severity"])
+    upper, lower = plots.strata_panels(Figure(), pooled, strata).axes
+    assert lower.get_ylim() == (-0.03, 1.03)
+    _ideal, every, *own = upper.lines
+    chosen = pooled[pooled["statistic"] == "median_relative_residual"]
+    np.testing.assert_allclose(np.asarray(every.get_ydata()), chosen["value"])
+    assert len(own) == 2
+    assert str(own[0].get_label()).startswith("0, n = ")
+
+
+def _residual(rows, norms):
+    mask = pd.DataFrame({"sparsity": [0.1, 0.4], "delta_norm_relative": norms})
+    return plots.relative_residual_panels(
+        Figure(), quantiles(rows), summarise(rows), reach(rows), mask
+    )
+
+
+def test_relative_residual_has_reference_slopes_and_where_it_holds():
+    rows = _rows()
+    rows["residual"] *= 0.5
+    rows.loc[rows["sparsity"] == 0.4, "residual"] *= np.linspace(4, 8, 20)
+    left, right = _residual(rows, [0.01, 0.1]).axes
+    assert (left.get_xscale(), left.get_yscale()) == ("linear", "log")
+    assert right.get_xscale() == "log"
+    for line, slope in zip(right.lines[-2:], (1, 0.5), strict=True):
+        x, y = (np.log(np.asarray(each)) for each in line.get_data())
+        assert np.diff(y)[0] / np.diff(x)[0] == pytest.approx(slope)
+    diamond = left.lines[-1]
+    value = reach(rows)["value"].iloc[0]
+    assert diamond.get_xdata() == pytest.approx([value])
+    assert diamond.get_ydata() == pytest.approx([0.1])
+
+
+def test_relative_residual_without_norms_has_one_panel():
+    assert len(_residual(_rows(), [np.nan, np.nan]).axes) == 1
 
 
 def test_figures_of_nothing_above_zero():
     rows = _rows(sparsities=(0.0,))
-    for draw, data in (
-        (plots.residual_against_sparsity, quantiles(rows)),
-        (plots.drift_distribution, rows),
-    ):
-        ax = draw(Figure().add_subplot(), data)
+    levels = plots.drift_beside_first_order(Figure().add_subplot(), quantiles(rows))
+    mask = pd.DataFrame({"sparsity": [0.0], "delta_norm_relative": [0.0]})
+    residual = plots.relative_residual_panels(
+        Figure(), quantiles(rows), summarise(rows), reach(rows), mask
+    )
+    for ax in (levels, residual.axes[0]):
         assert ax.texts[0].get_text() == "no change above rounding"
 
 
-def test_distribution_has_one_place_per_sparsity():
-    ax = plots.drift_distribution(Figure().add_subplot(), _rows())
-    assert [t.get_text() for t in ax.get_xticklabels()] == ["0.1", "0.4"]
-    assert len(ax.collections) == 2
-    assert ax.get_yscale() == "log"
+def test_distances_are_drawn_over_the_median_drift():
+    table = quantiles(_rows())
+    ax = plots.drift_beside_first_order(Figure().add_subplot(), table)
+    wide = table.pivot(index="quantity", columns="sparsity", values="q50")
+    drawn = [np.asarray(line.get_ydata()) for line in ax.lines[:3]]
+    wanted = (wide / wide.loc["drift"]).loc[["first_order", "drift", "residual"]]
+    np.testing.assert_allclose(drawn, wanted)
+    assert ax.get_ylim()[0] == 0
+    labels = [text.get_text() for text in ax.get_xticklabels()]
+    assert labels[0] == f"0.1\n{wide.loc['drift', 0.1]:.2g}"
 
 
-def test_distribution_of_one_image_is_a_mark():
-    ax = plots.drift_distribution(Figure().add_subplot(), _rows(images=1))
-    assert len(ax.lines) == 2
-    assert len(ax.collections) == 0
+def test_distances_of_one_image_are_marks():
+    ax = plots.drift_beside_first_order(
+        Figure().add_subplot(), quantiles(_rows(images=1))
+    )
+    assert all(len(np.asarray(line.get_ydata())) == 2 for line in ax.lines[:3])
 
 
 def test_faces_carry_their_scores():

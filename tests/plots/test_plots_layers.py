@@ -6,6 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from prefiqs_jax import plots
+from prefiqs_jax.statistics import share_table
 
 LAYERS = ("stem/kernel", "body/kernel", "fc/kernel")
 SHARES = {"a.png": (0.5, 0.75, -0.25), "b.png": (0.2, 0.3, 0.5), "c.png": (1, 0, 0)}
@@ -57,8 +58,9 @@ def test_image_without_drift_is_blank(contributions):
 
 def test_profile_has_medians_and_shares_of_weights(contributions):
     ax = Figure().add_subplot()
-    pruned: dict[str, int] = {"stem/kernel": 10, "body/kernel": 30, "fc/kernel": 60}
-    plots.contribution_profile(ax, contributions, sparsity=0.5, pruned=pruned)
+    pruned = {"stem/kernel": 10, "body/kernel": 30, "fc/kernel": 60}
+    shares = share_table(contributions, sparsities=[0.5])
+    plots.contribution_profile(ax, shares, pruned=pruned)
     widths = [bar.get_width() for bar in ax.patches]  # pyright: ignore
     np.testing.assert_allclose(widths, [0.1, 0.3, 0.6])
     np.testing.assert_allclose(np.asarray(ax.lines[0].get_xdata()), [0.5, 0.3, 0.0])

@@ -22,7 +22,6 @@ OPTIONS = SweepOptions(batch_size=8, progress=False, tune="never")
 RGB = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), np.uint8)
 CURVES = {
     "relative_residual",
-    "residual_against_sparsity",
     "statistics_against_sparsity",
 }
 
@@ -62,7 +61,7 @@ def test_a_run_of_a_change(tmp_path, kind):
     assert "sparsity" not in text.partition("Figures")[0].partition("Statistics")[0]
     assert "Made zero ‖δ‖ / ‖θ‖ Images" in text
     assert figures.isdisjoint(CURVES)
-    assert {"drift_against_first_order", "distribution_of_drift"} <= figures
+    assert {"drift_against_first_order", "drift_beside_first_order"} <= figures
     assert ("layer_sparsity" in figures) == (kind == "int4")
     table = pd.read_csv(page.parent / "tables" / "statistics.csv")
     value = table.set_index("statistic")["value"]["median_relative_residual"]

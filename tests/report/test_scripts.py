@@ -66,7 +66,7 @@ def test_draw_compares_runs(make_run, tmp_path, draw):
     arguments = [*map(str, runs), "--out", str(out)]
     assert draw(arguments) == 0
     pdfs = {path.stem for path in out.glob("*.pdf")}
-    kinds = ("drift", "relative_residual", "residual", "distribution", "layers")
+    kinds = ("drift", "relative_residual", "distribution", "layers")
     assert pdfs == {
         "statistics",
         *(f"{run}_{kind}" for run in ("first", "second") for kind in kinds),

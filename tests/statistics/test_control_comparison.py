@@ -63,7 +63,7 @@ def rank_correlation(a, b):
 def test_means_by_hand():
     rows, controls = tables(factor=1.5)
     found = compare_with_controls(rows, controls).means
-    assert len(found) == 2 * 4
+    assert len(found) == 2 * 5
     for quantity in COLUMNS:
         line = of(found, control="signs", quantity=quantity)
         each = by_replicate(controls, "signs", quantity).mean(axis=1)
@@ -77,6 +77,24 @@ def test_means_by_hand():
             change = line["observed"] / line["control_mean"]
         assert line["change"] == pytest.approx(change)
         assert (line["replicates"], line["images"]) == (4, 36)
+
+
+def test_relative_residual_is_of_each_image():
+    rows, controls = tables()
+    line = of(
+        compare_with_controls(rows, controls).means,
+        control="signs",
+        quantity="relative_residual",
+    )
+    assert line["observed"] == pytest.approx(0.2)  # of every image
+    turned = rows.assign(residual=rows["drift"] ** 2)
+    line = of(
+        compare_with_controls(turned, controls).means,
+        control="signs",
+        quantity="relative_residual",
+    )
+    assert line["change"] == pytest.approx(rows["drift"].mean() / 0.2)
+    assert line["differs"]
 
 
 def test_ranks_by_hand():

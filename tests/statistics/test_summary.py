@@ -13,7 +13,6 @@ from prefiqs_jax.statistics import (
     ROUNDING_AT,
     STATISTICS,
     gathered,
-    point_density,
     quantiles,
     summarise,
     summary,
@@ -349,18 +348,6 @@ def test_quantiles_equal_numpy():
     assert list(table.sparsity) == [0.1, 0.3]
     want = np.quantile(rows.drift[rows.sparsity == 0.3], 0.05)
     assert table.q05[1] == pytest.approx(want)
-
-
-def test_density_is_highest_where_points_crowd():
-    rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(2, 4000))
-    density = point_density(x, y)
-    assert density.max() == 1
-    assert density.min() > 0
-    truth = np.exp(-(x**2 + y**2) / 2)
-    assert np.corrcoef(density, truth)[0, 1] > 0.97
-    assert (point_density(x, np.zeros(4000)) == 1).all()
-    assert (point_density(x[:1], y[:1]) == 1).all()
 
 
 def test_import_needs_neither_matplotlib_nor_jax():

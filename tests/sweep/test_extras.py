@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pandas as pd
 import pytest
 from toy import toy_backbone
 
@@ -31,6 +32,7 @@ from prefiqs_jax.sweep.extras import CONTROL_SEED, REPLICATES, plan_extras
 from prefiqs_jax.sweep.strategy import Strategy
 
 SPARSITIES = [0.2, 0.6]
+SPARSITIES_OF_RUNS = [0.1, 0.3, 0.5]  # as in conftest
 ALL = tuple(EXTRAS)
 
 
@@ -115,6 +117,29 @@ def test_layers_sum_to_the_first_order(measured):
         assert close(ours[index].sum(axis=0), found.compared.first_order[index])
 
 
+def test_each_of_many_layers_has_its_own_contribution():
+    """From the eleventh leaf on, names of places are not in the order of numbers."""
+    rng = np.random.default_rng(2)
+    names = [f"layer{place:02d}" for place in range(12)]
+    params = {name: jax.numpy.array(rng.normal(0, 0.5, (6, 6))) for name in names}
+
+    def apply_fn(params, images):
+        x = images.reshape(len(images), -1)[:, :6]
+        return sum(x @ params[name] for name in names)
+
+    images = rng.uniform(-1, 1, (2, 8, 8, 3))
+    packed = pack_masks(globally(magnitude), params, [0.5])
+    extras = plan_extras(["layers"], "deep", apply_fn, params, packed, (8, 8, 3))
+    assert extras.labels["layers"] == tuple(names)
+    problem = prepare(apply_fn, params, packed, extras=extras)
+    compiled = compile_step(problem, images.shape, Strategy(), np.float64)
+    ours = fetch(start(compiled, problem, images, 2), 2).extras["layers.contribution"]
+    delta = pruning_delta(params, globally(magnitude)(params, 0.5))
+    expected = layer_contributions(apply_fn, params, delta, images)
+    for place, name in enumerate(names):
+        assert close(ours[0, place], expected[name])
+
+
 @pytest.mark.slow
 def test_controls(measured):
     _, images, extras, found = measured
@@ -169,9 +194,11 @@ def test_a_run(run_sweep, tmp_path):
         assert np.abs(rows[column] - plain[column]).max() < 1e-5
     layers = results.read(run, "layers")
     assert len(layers) == 3 * len(rows)
-    sums = layers.groupby(["image", "sparsity"], sort=False)["contribution"].sum()
-    assert np.abs(sums.to_numpy() / rows["first_order"].to_numpy() - 1).max() < 1e-4
-    assert (results.read(run, "kinks").groupby("image")["flips"].sum() > 0).all()
+    sums = layers["contribution"].to_numpy().reshape(-1, 3).sum(axis=1)
+    assert np.abs(sums / rows["first_order"].to_numpy() - 1).max() < 1e-4
+    kinks = results.read(run, "kinks")
+    assert np.array_equal(kinks["flips"], rows["flips"])  # the toy has one activation
+    assert kinks["flips"].to_numpy().min() > 0
     controls = results.read(run, "controls")
     assert len(controls) == len(rows) * (4 * REPLICATES + 1)
     assert set(controls["control"].str.partition("/")[0]) == set(CONTROLS)
@@ -186,7 +213,7 @@ def test_a_run(run_sweep, tmp_path):
     (run / "part-000001.parquet").unlink()
     run_sweep("run", extras=EXTRAS)
     again = results.read(run)
-    assert again.equals(rows)
+    pd.testing.assert_frame_equal(again, rows, check_exact=True)
     after = {p.name: p.stat().st_mtime_ns for p in run.glob("part-*")}
     assert {name for name in before if before[name] != after[name]} == {
         "part-000001.parquet"
@@ -197,7 +224,7 @@ def test_a_batch_without_an_image(run_sweep, pictures, tmp_path):
     for path in sorted(pictures.rglob("*.png"))[:4]:
         path.write_bytes(b"no image")
     run = run_sweep("run", extras=EXTRAS, on_bad_image="skip")
-    assert results.read(run)["image"].nunique() == 7
+    assert len(set(results.read(run)["image"])) == 7
     assert len(results.read(run, "layers")) == 7 * 3 * 3
 
 
@@ -232,7 +259,9 @@ def test_double_precision(run_sweep, backbone, pictures):
         )
     )
     params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), backbone.params)
-    for sparsity, rows in double.groupby("sparsity"):
+    assert images is not None
+    for sparsity in SPARSITIES_OF_RUNS:
+        rows = double.loc[double["sparsity"] == sparsity]
         delta = pruning_delta(params, globally(magnitude)(backbone.params, sparsity))
         exact = drift(backbone.apply_fn, params, delta, images.astype(np.float64))
         off = [
@@ -253,4 +282,5 @@ def test_arrays_in_memory():
     ):
         assert list(layers) == ["conv1/kernel", "depthwise/kernel", "fc/kernel"]
         assert abs(sum(layers.values()) / first - 1) < 1e-5
-    assert (frame["second_order_residual"] < frame["residual"]).mean() > 0.8
+    left = frame["second_order_residual"].to_numpy() / frame["residual"].to_numpy()
+    assert (left < 1).mean() > 0.8

@@ -328,13 +328,13 @@ def test_new_times_alone_change_nothing(run_sweep, pictures, monkeypatch):
 def test_an_image_that_changes_while_the_run_goes_on(run_sweep, pictures, monkeypatch):
     from prefiqs_jax.sweep import batches
 
-    write = batches.write_part
+    write = batches.write_table
 
-    def meddle(run, index, rows, digest):
-        write(run, index, rows, digest)
+    def meddle(*part):
+        write(*part)
         redraw(pictures / "person1" / "010.png")
 
-    monkeypatch.setattr(batches, "write_part", meddle)
+    monkeypatch.setattr(batches, "write_table", meddle)
     with pytest.raises(InputError, match=r"person1/010\.png was changed in .* went on"):
         run_sweep(batch_size=1)
 
@@ -508,12 +508,12 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import read_folder
 from prefiqs_jax.masks import mask_named
 from prefiqs_jax.sweep import SweepOptions, batches, sweep
-write = batches.write_part
+write = batches.write_table
 def slow(*arguments):
     while Path({hold!r}).exists():
         time.sleep(0.01)
     write(*arguments)
-batches.write_part = slow
+batches.write_table = slow
 sweep(toy_backbone(), read_folder({images!r}), mask_named("global/random", seed=5),
       [0.1, 0.3], {run!r}, options=SweepOptions(batch_size=4, progress=False))
 """

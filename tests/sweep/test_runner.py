@@ -143,11 +143,11 @@ from toy import toy_backbone
 from prefiqs_jax.images import read_folder
 from prefiqs_jax.masks import mask_named
 from prefiqs_jax.sweep import SweepOptions, batches, sweep
-write = batches.write_part
+write = batches.write_table
 def slow(*arguments):
     time.sleep(0.3)
     write(*arguments)
-batches.write_part = slow
+batches.write_table = slow
 sweep(toy_backbone(), read_folder({str(pictures)!r}), mask_named("global/magnitude"),
       [0.1, 0.3, 0.5], {str(tmp_path / "killed")!r},
       options=SweepOptions(batch_size=1, progress=False))

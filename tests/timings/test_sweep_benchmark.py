@@ -123,7 +123,7 @@ def test_errors_of_a_precision(script):
     exact = np.array([[1.0, 2.0, 4.0]])
     other = exact * [[1.0, 1.25, 0.5]]
     found, wanted = (
-        Measured(Agreement(*[values] * 4), None, None) for values in (other, exact)
+        Measured(Agreement(*[values] * 4), None, None, {}) for values in (other, exact)
     )
     (row,) = script("precision").errors(found, wanted, [0.4])
     assert row["sparsity"] == 0.4

@@ -1,0 +1,393 @@
+"""What the scripts of this folder share: runs in; table, figure and finding out.
+
+A script measures each network and mask of its runs (lines of one table, with intervals
+over people), says the result in two or three sentences made of those lines, and draws
+them. With ``--findings`` it also renews its section of a page such as
+``docs/findings.md``, and the table and figure in the folder of that name beside it.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from findings_page import renew, section
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+from numpy.typing import NDArray
+
+from prefiqs_jax import plots
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.outputs import write_outputs
+from prefiqs_jax.report.rounded import rounding_of
+from prefiqs_jax.results import read, read_manifest, with_image_columns
+from prefiqs_jax.statistics import (
+    FEWEST_FOR_INTERVAL,
+    deletion_groups,
+    with_derived,
+    without_each,
+)
+from prefiqs_jax.statistics.jackknife import is_one
+from prefiqs_jax.statistics.simultaneous import simultaneous_intervals
+from prefiqs_jax.statistics.weighted import ratio
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Values = NDArray[np.float64]
+
+FEWEST_IMAGES = 5
+"""Images below which a stratum gets no line."""
+_SCALES: dict[str, tuple[Callable[[Values], Values], Callable[[Values], Values]]] = {
+    "linear": (np.asarray, np.asarray),
+    "log": (np.log, np.exp),
+    "fisher": (lambda r: np.arctanh(np.where(is_one(r), np.nan, r)), np.tanh),
+    # Of shares and areas under ROC curves: artanh(2 p - 1) is half the logit of p.
+    "logit": (
+        lambda p: np.arctanh(np.where(is_one(2 * p - 1), np.nan, 2 * p - 1)),
+        lambda x: (1 + np.tanh(x)) / 2,
+    ),
+}
+"""On which intervals are symmetric, and back; a number at the end of one has none."""
+
+
+class Measured(NamedTuple):
+    """One network and mask of a run."""
+
+    run: str
+    """Name of the run's folder."""
+    mask: str
+    rows: "pd.DataFrame"
+    """With what is derived, copy_of, and severity where there are degraded copies."""
+    tables: dict[str, "pd.DataFrame"]
+    """Lines of the same mask."""
+    manifest: dict[str, Any]
+    rounding: float
+    """Largest change of an embedding that is rounding."""
+
+    def groups(self) -> "pd.Series":
+        """Give each image the number of what is left out with it: all of a person."""
+        import pandas as pd
+
+        images = self.rows.drop_duplicates("image").sort_values("image")
+        by = "identity" if bool(images["identity"].notna().all()) else "copy_of"
+        codes, _ = pd.factorize(images[by], sort=True)
+        return pd.Series(deletion_groups(codes), index=images["image"].to_numpy())
+
+    def indices(self) -> list[int]:
+        """Give the places of the mask's sparsities in the lists of run.json."""
+        masks = self.manifest.get("masks")
+        if not masks:
+            return list(range(len(self.manifest["settings"]["sparsities"])))
+        return [place for place, mask in enumerate(masks) if mask == self.mask]
+
+
+class Level(NamedTuple):
+    """The images of one sparsity and stratum that moved by more than rounding."""
+
+    sparsity: float
+    stratum: str
+    rows: "pd.DataFrame"
+    weights: Values
+    """Shape (replicates, images): all people, then without each."""
+
+    def mean(self, values: Values) -> Values:
+        """Average over the images of each replicate."""
+        return ratio(self.weights @ values, self.weights.sum(axis=1))
+
+    def column(self, name: str) -> Values:
+        """Give a column of the rows."""
+        return self.rows[name].to_numpy(np.float64)
+
+
+def strata(rows: "pd.DataFrame") -> dict[str, NDArray[np.bool_]]:
+    """Tell all images, and where there are degraded copies, clean from degraded ones.
+
+    >>> import pandas as pd
+    >>> strata(pd.DataFrame({"severity": [0, 0.5]}))["degraded"]
+    array([False,  True])
+    """
+    found = {"all": np.ones(len(rows), bool)}
+    if "severity" in rows:
+        degraded = rows["severity"].to_numpy(np.float64) > 0
+        found |= {"clean": ~degraded, "degraded": degraded}
+    return found
+
+
+def levels(measured: Measured) -> Iterator[Level]:
+    """Go through sparsities and strata; one with few images that moved is left out."""
+    groups = measured.groups()
+    count = int(groups.max()) + 1
+    rows = measured.rows.loc[~measured.rows["below_rounding"]]
+    for sparsity, part in rows.groupby("sparsity"):
+        part = part.sort_values("image")
+        for name, chosen in strata(part).items():
+            if chosen.sum() >= FEWEST_IMAGES:
+                own = part.loc[chosen]
+                codes = groups.loc[own["image"].tolist()].to_numpy()
+                whole = np.ones((1, len(own)))
+                weights = np.concatenate([whole, without_each(codes, 0, count)])
+                yield Level(float(str(sparsity)), name, own, weights)
+
+
+class Lines:
+    """Lines of a table; intervals of one statistic hold together (max-t)."""
+
+    def __init__(self, measured: Measured) -> None:
+        self._measured = measured
+        self._lines: list[dict[str, Any]] = []
+        self._values: list[Values] = []
+        self._scales: list[str] = []
+
+    def add(
+        self, level: Level, statistic: str, of: str, values: Values, scale: str
+    ) -> None:
+        """Add a line: its value, then the same without each person."""
+        rows = level.rows
+        self._values.append(values)
+        self._scales.append(scale)
+        self._lines.append(
+            {
+                "stratum": level.stratum,
+                "sparsity": level.sparsity,
+                "statistic": statistic,
+                "of": of,
+                "value": values[0],
+                "images": len(rows),
+                "people": int((level.weights[1:] == 0).any(axis=1).sum()),
+            }
+        )
+
+    def table(self) -> "pd.DataFrame":
+        """Give columns run, backbone, mask, those of a line, low and high."""
+        import pandas as pd
+
+        if not self._lines:
+            message = (
+                f"{self._measured.run}: no sparsity has {FEWEST_IMAGES} images that "
+                "moved; sweep more images"
+            )
+            raise InputError(message)
+        table = pd.DataFrame(self._lines).assign(low=np.nan, high=np.nan)
+        for _, places in table.groupby("statistic").indices.items():
+            forward, back = _SCALES[self._scales[places[0]]]
+            values = np.stack([self._values[place] for place in places], axis=1)
+            if len(values) - 1 < FEWEST_FOR_INTERVAL:
+                continue
+            with np.errstate(divide="ignore", invalid="ignore"):
+                scaled = forward(values)
+            scaled = np.where(np.isfinite(scaled), scaled, np.nan)
+            low, high = simultaneous_intervals(scaled, "jackknife")
+            table.loc[places, "low"] = back(low)
+            table.loc[places, "high"] = back(high)
+        return labelled(table, self._measured)
+
+
+def labelled(table: "pd.DataFrame", measured: Measured) -> "pd.DataFrame":
+    """Put run, backbone and mask in front."""
+    front = {
+        "run": measured.run,
+        "backbone": measured.rows["backbone"].iloc[0],
+        "mask": measured.mask,
+    }
+    for place, (name, value) in enumerate(front.items()):
+        table.insert(place, name, value)
+    return table
+
+
+def pick(table: "pd.DataFrame", **keys: Any) -> "pd.DataFrame":
+    """Choose lines by the values of columns."""
+    for name, value in keys.items():
+        table = table.loc[table[name] == value]
+    return table
+
+
+def main_stratum(table: "pd.DataFrame") -> str:
+    """Name the stratum that is spoken of: clean images where they are known."""
+    return "clean" if "clean" in set(table["stratum"]) else "all"
+
+
+def who(table: "pd.DataFrame") -> str:
+    """Begin a finding: which run, network, mask, how many images and people."""
+    first = table.iloc[0]
+    own = pick(table, stratum=main_stratum(table))
+    kind = "clean " if main_stratum(table) == "clean" else ""
+    return (
+        f"**{first['run']}** ({first['backbone']}, {first['mask']}; "
+        f"{most(own, 'images')} {kind}images of {most(own, 'people')} people)"
+    )
+
+
+def most(table: "pd.DataFrame", name: str) -> int:
+    """Give the largest count of a column."""
+    return int(np.max(table[name].to_numpy()))
+
+
+def told(line: Any, form: str = ".2g") -> str:
+    """Write a value with its interval.
+
+    >>> told({"value": 0.3512, "low": 0.33, "high": 0.372})
+    '0.35 [0.33, 0.37]'
+    >>> told({"value": 0.2, "low": float("nan"), "high": float("nan")}, ".0%")
+    '20% (no interval)'
+    """
+    if not np.isfinite([line["low"], line["high"]]).all():
+        return f"{line['value']:{form}} (no interval)"
+    return f"{line['value']:{form}} [{line['low']:{form}}, {line['high']:{form}}]"
+
+
+def ends(lines: Sequence[Any], form: str) -> str:
+    """Write the values at the lowest and the highest sparsity.
+
+    >>> lines = [{"value": 0.2, "low": 0.1, "high": 0.3, "sparsity": s} for s in (1, 2)]
+    >>> ends(lines, ".1f")
+    '0.2 [0.1, 0.3] at sparsity 1 and 0.2 [0.1, 0.3] at sparsity 2'
+    """
+    each = [f"{told(line, form)} at sparsity {line['sparsity']:g}" for line in lines]
+    return each[0] if len(each) == 1 else f"{each[0]} and {each[-1]}"
+
+
+def whiskers(
+    ax: Axes, lines: "pd.DataFrame", place: int, count: int, **look: Any
+) -> None:
+    """Draw values over sparsity with intervals, as one of several curves.
+
+    Its points stand a little aside, so that whiskers do not hide each other.
+    """
+    value, low, high, sparsity = (
+        lines[name].to_numpy(np.float64)
+        for name in ("value", "low", "high", "sparsity")
+    )
+    x = sparsity * 1.04 ** (place - (count - 1) / 2)
+    known = np.isfinite(low) & np.isfinite(high)
+    colour = look.get("color")
+    ax.vlines(x[known], low[known], high[known], color=colour, lw=0.9, clip_on=False)
+    ax.plot(x, value, lw=0.7, ms=3.2, clip_on=False, **look)
+
+
+def label_sparsities(ax: Axes, table: "pd.DataFrame") -> None:
+    """Put the sparsities that were swept on a logarithmic axis."""
+    swept = np.unique(table["sparsity"].dropna().to_numpy(np.float64)).tolist()
+    ax.set_xscale("log")
+    ax.set_xticks(swept, [f"{tick:g}" for tick in swept])
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set(xlabel="sparsity", xlim=(0.88 * swept[0], 1.14 * swept[-1]))
+
+
+def legend_over(ax: Axes, columns: int) -> None:
+    """Put the legend above the axes and their title."""
+    place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.1)}
+    ax.legend(**place, ncols=columns, handlelength=1.4, columnspacing=0.9)
+
+
+def rows_of(table: "pd.DataFrame") -> list["pd.DataFrame"]:
+    """Give the lines of each run and mask: a row of the figure each."""
+    return [part for _, part in table.groupby(["run", "mask"], sort=False)]
+
+
+class Analysis(NamedTuple):
+    """A question to runs."""
+
+    name: str
+    """Name of its files."""
+    title: str
+    needs: tuple[str, ...]
+    """What the runs must have been swept with."""
+    measure: Callable[[Measured], "pd.DataFrame"]
+    finding: Callable[["pd.DataFrame"], str]
+    """Is given the lines of one run and mask."""
+    draw: Callable[[Figure, "pd.DataFrame"], Figure]
+    beside: Callable[[Measured], "pd.DataFrame"] | None = None
+    """Another table, of its images."""
+    beside_name: str = ""
+
+
+def open_runs(paths: Sequence[Path], needs: Sequence[str]) -> list[Measured]:
+    """Read runs, a record for each of their masks.
+
+    Raises InputError if a folder is no run, lacks what is needed, or two have one name.
+    """
+    names = [path.resolve().name for path in paths]
+    if len(set(names)) < len(names):
+        message = "two runs have one name; rename a folder"
+        raise InputError(message)
+    found = []
+    for path, name in zip(paths, names, strict=True):
+        manifest = read_manifest(path)
+        missing = [n for n in needs if n not in manifest["settings"].get("with", [])]
+        if missing:
+            words = ",".join(missing)
+            message = f"{path} lacks {words}; sweep again with --with {words}"
+            raise InputError(message)
+        rounding = rounding_of(manifest)
+        rows = with_derived(with_image_columns(read(path)), rounding)
+        if "copy_of" not in rows:
+            rows["copy_of"] = rows["image"]
+        tables = {n: read(path, n) for n in needs if n in manifest.get("labels", {})}
+        for mask, own in rows.groupby("mask", sort=False):
+            parts = {n: table.loc[table["mask"] == mask] for n, table in tables.items()}
+            found.append(Measured(name, str(mask), own, parts, manifest, rounding))
+    return found
+
+
+def findings(analysis: Analysis, table: "pd.DataFrame") -> list[str]:
+    """Say what the lines say, a paragraph for each run and mask."""
+    return [analysis.finding(part) for part in rows_of(table)]
+
+
+def write(
+    analysis: Analysis,
+    table: "pd.DataFrame",
+    out: Path,
+    page: Path | None = None,
+    beside: "pd.DataFrame | None" = None,
+) -> list[str]:
+    """Write tables, figure and findings; renew the page's section; return findings."""
+    said = findings(analysis, table)
+    with plots.theme():
+        figure = analysis.draw(Figure(figsize=(plots.PAGE_IN, 3)), table)
+        drawing = plots.Drawing(analysis.name, figure, analysis.title)
+        files = plots.figure_files([drawing])
+    words = "\n\n".join(said) + "\n"
+    tables = {f"{analysis.name}.csv": table}
+    if beside is not None:
+        tables[f"{analysis.beside_name}.csv"] = beside
+    texts = {
+        name: each.to_csv(index=False, float_format="%.6g")
+        for name, each in tables.items()
+    }
+    write_outputs(out, {**texts, f"{analysis.name}.txt": words, **files})
+    if page is not None:
+        png = f"{analysis.name}.png"
+        write_outputs(page.with_suffix(""), {**texts, png: files[png]})
+        renew(page, section(analysis.title, analysis.name, said, page.stem))
+    return said
+
+
+def main(analysis: Analysis, words: str | None, arguments: Sequence[str] | None) -> int:
+    """Write the table, the figure and the finding; return the exit status."""
+    import pandas as pd
+
+    parser = argparse.ArgumentParser(description=(words or "").split("\n")[0])
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+    parser.add_argument("--out", type=Path, metavar="DIR", required=True)
+    parser.add_argument(
+        "--findings", type=Path, metavar="FILE.md", help="page whose section is renewed"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        runs = open_runs(options.runs, analysis.needs)
+        table = pd.concat([analysis.measure(run) for run in runs], ignore_index=True)
+        beside = None
+        if analysis.beside is not None:
+            beside = pd.concat([analysis.beside(run) for run in runs])
+        said = write(analysis, table, options.out, options.findings, beside)
+        print("\n\n".join(said))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(options.out)
+    return 0

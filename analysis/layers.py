@@ -1,0 +1,273 @@
+"""Show which layers carry the first-order drift of clean and of degraded faces.
+
+The first-order drift of an image is the sum of its layers' contributions. Of each
+layer, over sparsity: its share of that (mean over images), its share of ‖δ‖², the
+difference of the two, and the difference of a degraded copy's share to the clean
+original's, paired.
+
+    prefiqs sweep … --degraded 1 --with layers --out RUN
+    python analysis/layers.py RUN … --out DIR
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from from_runs import (
+    FEWEST_IMAGES,
+    Analysis,
+    Level,
+    Lines,
+    Measured,
+    Values,
+    levels,
+    main_stratum,
+    most,
+    pick,
+    rows_of,
+    told,
+    who,
+)
+from from_runs import main as run_main
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from prefiqs_jax.plots.labels import plain, shorten
+from prefiqs_jax.plots.theme import look
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHOWN = 0.3
+"""Sparsity that is drawn and spoken of, or the nearest to it."""
+_NAMED = 3
+"""Layers that a finding names."""
+_NAME_LENGTH = 24
+
+
+def weight_shares(measured: Measured) -> "pd.DataFrame":
+    """Give each layer's share of ‖δ‖²: layers down, sparsities across.
+
+    Raises InputError if run.json has no norms of the layers.
+    """
+    import pandas as pd
+
+    places = measured.indices()
+    sparsities = measured.manifest["settings"]["sparsities"]
+    squares = pd.DataFrame(
+        {
+            layer["name"]: np.square(layer["delta_norm"])[places]
+            for layer in measured.manifest["layers"]
+        },
+        index=sparsities,
+    ).T
+    return squares / squares.sum()
+
+
+def shares(measured: Measured, level: Level) -> "pd.DataFrame":
+    """Give each layer's share of each image's first-order drift: images down."""
+    table = pick(measured.tables["layers"], sparsity=level.sparsity)
+    wide = table.pivot(index="image", columns="layer", values="contribution")
+    names = list(dict.fromkeys(table["layer"]))
+    wide = wide.loc[level.rows["image"].tolist(), names]
+    return wide.div(level.column("first_order"), axis=0)
+
+
+def measure(measured: Measured) -> "pd.DataFrame":
+    """Tabulate shares of layers, by depth.
+
+    Statistics: ``share`` of the first-order drift, ``weight_share`` of ‖δ‖² (the same
+    for all images, no interval), ``excess`` of the first over the second,
+    ``difference`` of the shares of a degraded copy and its original (stratum all).
+    """
+    lines = Lines(measured)
+    weight = weight_shares(measured)
+    for level in levels(measured):
+        own = shares(measured, level)
+        for layer in own:
+            values = level.mean(own[layer].to_numpy(np.float64))
+            given = float(weight.loc[str(layer), level.sparsity])  # type: ignore[arg-type]
+            lines.add(level, "share", str(layer), values, "linear")
+            lines.add(level, "excess", str(layer), values - given, "linear")
+            constant = np.full_like(values, given)
+            lines.add(level, "weight_share", str(layer), constant, "linear")
+        if level.stratum == "all":
+            _differences(lines, level, own)
+    return lines.table()
+
+
+def _differences(lines: Lines, level: Level, own: "pd.DataFrame") -> None:
+    """Pair each degraded copy with its original."""
+    place = {name: i for i, name in enumerate(level.rows["image"])}
+    pairs = [
+        (place[image], place[original])
+        for image, original in zip(
+            level.rows["image"], level.rows["copy_of"], strict=True
+        )
+        if image != original and original in place
+    ]
+    if len(pairs) < FEWEST_IMAGES:
+        return
+    copies, originals = np.array(pairs).T
+    paired = Level(
+        level.sparsity, "all", level.rows.iloc[copies], level.weights[:, copies]
+    )
+    for layer in own:
+        values = own[layer].to_numpy(np.float64)
+        difference = paired.mean(values[copies] - values[originals])
+        lines.add(paired, "difference", str(layer), difference, "linear")
+
+
+def shown(table: "pd.DataFrame") -> float:
+    """Choose the sparsity that is drawn."""
+    swept = np.unique(table["sparsity"].to_numpy(np.float64))
+    return float(swept[np.argmin(np.abs(swept - SHOWN))])
+
+
+def finding(table: "pd.DataFrame") -> str:
+    """Say which layers carry the drift, and where degraded faces differ."""
+    at = shown(table)
+    here = pick(table, sparsity=at)
+    own = pick(here, stratum=main_stratum(table))
+    weight = {line["of"]: line["value"] for line in _lines(own, "weight_share")}
+    largest = sorted(_lines(own, "share"), key=lambda line: -line["value"])[:_NAMED]
+    carried = [
+        f"{_name(line)} carries {told(line, '.0%')} ({weight[line['of']]:.0%} of ‖δ‖²)"
+        for line in largest
+    ]
+    excess = _lines(own, "excess")
+    more = sum(line["low"] > 0 for line in excess)
+    less = sum(line["high"] < 0 for line in excess)
+    said = (
+        f"{who(table)}: at sparsity {at:g}, of the first-order drift {_and(carried)}; "
+        f"of {len(excess)} layers {more} have a larger share of it than of ‖δ‖², "
+        f"{less} a smaller one"
+    )
+    differences = _lines(here, "difference")
+    if not differences:
+        return f"{said}. There are no degraded copies to compare with."
+    marked = [d for d in differences if d["low"] > 0 or d["high"] < 0]
+    marked.sort(key=lambda line: -abs(line["value"]))
+    pairs = f"{differences[0]['images']} pairs of a degraded copy and its original"
+    if not marked:
+        return f"{said}. Over {pairs} no layer's share differs."
+    named = [f"{_name(d)} ({_points(d)})" for d in marked[:_NAMED]]
+    which = "differ" if len(marked) == len(named) else "differ, most of all"
+    return (
+        f"{said}. Over {pairs} the shares of {len(marked)} of {len(differences)} "
+        f"layers {which}: {_and(named)}."
+    )
+
+
+def _lines(table: "pd.DataFrame", statistic: str) -> list[dict[Any, Any]]:
+    return pick(table, statistic=statistic).to_dict("records")
+
+
+def _name(line: dict[Any, Any]) -> str:
+    return f"`{line['of']}`"
+
+
+def _points(line: dict[Any, Any]) -> str:
+    value, low, high = (100 * line[name] for name in ("value", "low", "high"))
+    return f"{value:+.1f} points [{low:+.1f}, {high:+.1f}]"
+
+
+def _and(words: Sequence[str]) -> str:
+    """Join words.
+
+    >>> _and(["a", "b", "c"]), _and(["a"])
+    ('a, b and c', 'a')
+    """
+    return " and ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
+
+
+def draw(figure: Figure, table: "pd.DataFrame") -> Figure:
+    """Draw shares by depth, and differences of degraded copies; a row for each run."""
+    at = shown(table)
+    parts = [pick(part, sparsity=at) for part in rows_of(table)]
+    counts = [len(set(part["of"])) for part in parts]
+    figure.set_figheight(float(0.5 + sum(0.9 + 0.115 * n for n in counts)))
+    grid = figure.add_gridspec(
+        len(parts), 2, width_ratios=[1.5, 1], height_ratios=[5 + n for n in counts]
+    )
+    for row, part in enumerate(parts):
+        paired = bool((part["statistic"] == "difference").any())
+        ax = figure.add_subplot(grid[row, 0] if paired else grid[row, :])
+        _share_panel(ax, part)
+        first = part.iloc[0]
+        ax.set_title(f"{first['run']}, {first['mask']}, sparsity {at:g}", loc="left")
+        if paired:
+            _difference_panel(figure.add_subplot(grid[row, 1], sharey=ax), part)
+    handles = figure.axes[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside upper center", ncols=3)
+    return figure
+
+
+def _bars(ax: Axes, lines: "pd.DataFrame", offset: float, **style: Any) -> None:
+    value, low, high = (
+        lines[name].to_numpy(np.float64) for name in ("value", "low", "high")
+    )
+    down = np.arange(len(lines)) + offset
+    known = np.isfinite(low)
+    ax.hlines(down[known], low[known], high[known], color=style["color"], lw=0.9)
+    ax.plot(value, down, ls="", ms=2.8, **style)
+
+
+def _share_panel(ax: Axes, part: "pd.DataFrame") -> None:
+    names = [n for n in ("clean", "degraded") if n in set(part["stratum"])] or ["all"]
+    weight = pick(part, statistic="weight_share", stratum=names[0])
+    down: Values = np.arange(len(weight), dtype=float)
+    ax.barh(
+        down,
+        weight["value"],
+        height=0.85,
+        color="0.85",
+        zorder=0,
+        label="share of ‖δ‖²",
+    )
+    for place, name in enumerate(names):
+        lines = pick(part, statistic="share", stratum=name)
+        label = f"share of the first-order drift, {name} (n = {most(lines, 'images')})"
+        offset = 0.36 * (place - (len(names) - 1) / 2)
+        _bars(ax, lines, offset, label=label, **look(place))
+    ax.axvline(0, color="0.5", lw=0.6, zorder=0)
+    ax.set_xscale("symlog", linthresh=0.01, linscale=0.6)
+    ticks = [-0.1, -0.01, 0, 0.01, 0.1, 1]
+    ax.set_xticks(ticks, [f"{100 * tick:g}" for tick in ticks])
+    ax.minorticks_off()
+    ax.set_xlim(-0.03, 1.3)
+    names_of = [str(name).removesuffix("/kernel") for name in weight["of"]]
+    labels = [plain(shorten(name, _NAME_LENGTH)) for name in names_of]
+    ax.set_yticks(down, labels, fontsize=6)
+    ax.set_ylim(len(weight) - 0.5, -0.5)
+    ax.set_xlabel("share, % (mean over images; logarithmic beyond 1 %)")
+
+
+def _difference_panel(ax: Axes, part: "pd.DataFrame") -> None:
+    lines = pick(part, statistic="difference")
+    scaled = lines.assign(**{n: 100 * lines[n] for n in ("value", "low", "high")})
+    _bars(ax, scaled, 0, **look(1))
+    ax.axvline(0, color="0.5", lw=0.6, zorder=0)
+    ax.tick_params(axis="y", labelleft=False)
+    ax.set_xlabel("degraded copy − original, points")
+    ax.set_title(f"n = {most(lines, 'images')} pairs", loc="left")
+
+
+ANALYSIS = Analysis(
+    "layers",
+    "Which layers carry the first-order drift",
+    ("layers",),
+    measure,
+    finding,
+    draw,
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the table, the figure and the finding; return the exit status."""
+    return run_main(ANALYSIS, __doc__, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

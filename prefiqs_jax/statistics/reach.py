@@ -1,0 +1,155 @@
+"""Up to which sparsity the first order holds: for most of the images, not in median."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.statistics.cautions import FEWEST_FOR_INTERVAL, caution
+from prefiqs_jax.statistics.jackknife import deletion_groups
+from prefiqs_jax.statistics.quantile_interval import quantile_interval
+from prefiqs_jax.statistics.rounding import ROUNDING, with_derived
+from prefiqs_jax.statistics.strata import strata_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TOLERANCE = 0.1
+"""Relative residual up to which the first order holds for an image."""
+SHARES = (0.95, 0.5)
+"""Of the images, for which it is to hold."""
+
+
+def reach(
+    rows: "pd.DataFrame",
+    strata: Sequence[str] = (),
+    *,
+    tolerance: float = TOLERANCE,
+    shares: Sequence[float] = SHARES,
+    level: float = 0.95,
+    rounding: float = ROUNDING,
+) -> "pd.DataFrame":
+    """Find the sparsity up to which the relative residual is within a tolerance.
+
+    Of an image that is where its relative residual first crosses the tolerance, on
+    straight lines between the sparsities of the run; of a share of the images, what so
+    many reach at least. Nothing is extrapolated: -inf is "below the lowest sparsity",
+    inf "beyond the highest".
+
+    Parameters
+    ----------
+    rows
+        Rows of one network and mask, perhaps with further columns of the images.
+    strata
+        Columns to look within besides, see
+        :func:`~prefiqs_jax.statistics.within_strata`.
+    tolerance
+        Of the relative residual, above 0.
+    shares
+        Of the images, each in (0, 1).
+    level
+        Coverage of each interval, by person:
+        :func:`~prefiqs_jax.statistics.quantile_interval.quantile_interval`.
+    rounding
+        As for :func:`~prefiqs_jax.statistics.summarise`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns strata, stratum (both "all" of all images, which come first), tolerance,
+        share, value, low, high (achieved sparsities), lowest, highest (of the run),
+        images, clusters, resampled_by, caution. Images that moved by rounding only are
+        left out; an interval takes 3 people.
+
+    Raises
+    ------
+    InputError
+        If the tolerance or a share is out of range.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> rows = pd.DataFrame({"image": list("aabb"), "identity": list("aabb"),
+    ...     "sparsity": [0.1, 0.3] * 2, "first_order": 1.0, "drift": 1.0,
+    ...     "residual": [0.05, 0.15, 0.0, 0.2]})
+    >>> reach(rows, shares=[0.5])["value"].round(3).tolist()
+    [0.2]
+    """
+    import pandas as pd
+
+    if not tolerance > 0 or not all(0 < share < 1 for share in shares):
+        message = (
+            f"tolerance {tolerance:g}, shares {', '.join(map(str, shares))}: give a "
+            "tolerance above 0 and shares between 0 and 1"
+        )
+        raise InputError(message)
+    lines: list[dict[str, Any]] = []
+    parts = [("all", "all", rows)]
+    parts += [(c, name, part) for c in strata for name, part in strata_of(rows, c)]
+    by, unit = clustered_by(rows)
+    for column, stratum, part in parts:
+        derived = with_derived(part, rounding).dropna(subset=["relative_residual"])
+        level_of = "achieved_sparsity" if "achieved_sparsity" in part else "sparsity"
+        per_image = derived.sort_values(level_of).groupby("image")
+        reached = np.array(
+            [
+                _crossing(
+                    own[level_of].to_numpy(np.float64),
+                    own["relative_residual"].to_numpy(np.float64),
+                    tolerance,
+                )
+                for _, own in per_image
+            ]
+        )
+        codes = pd.factorize(per_image[by].first())[0]
+        groups, count = deletion_groups(codes), len(set(codes))
+        for share in shares:
+            value, low, high = quantile_interval(
+                reached, groups, 1 - share, level=level
+            )
+            if count < FEWEST_FOR_INTERVAL:
+                low = high = float("nan")
+            found = {"strata": column, "stratum": stratum, "tolerance": tolerance}
+            found |= {"share": share, "value": value, "low": low, "high": high}
+            found |= {"lowest": derived[level_of].min()}
+            found |= {"highest": derived[level_of].max()}
+            found |= {"images": len(reached), "clusters": count, "resampled_by": unit}
+            words = caution(count, unit) if count else []
+            lines.append(found | {"caution": "; ".join(words)})
+    return pd.DataFrame(lines)
+
+
+def clustered_by(rows: "pd.DataFrame") -> tuple[str, str]:
+    """Give the column of whose values images are left out together, and its unit.
+
+    People where all are known, else images with their degraded copies.
+
+    >>> import pandas as pd
+    >>> clustered_by(pd.DataFrame({"image": ["a", "b"], "identity": ["p", None]}))
+    ('image', 'image')
+    """
+    if "identity" in rows and bool(rows["identity"].notna().all()):
+        return "identity", "identity"
+    return ("copy_of" if "copy_of" in rows else "image"), "image"
+
+
+def _crossing(
+    sparsity: NDArray[np.float64], residual: NDArray[np.float64], tolerance: float
+) -> float:
+    """Give where a curve first rises above the tolerance, ±inf where it does not.
+
+    >>> at = np.array([0.1, 0.3, 0.5])
+    >>> [_crossing(at, np.array(r), 0.1) for r in ([.2, .3, .4], [.0, .1, .1])]
+    [-inf, inf]
+    """
+    above = np.flatnonzero(residual > tolerance)
+    if not len(above):
+        return float("inf")
+    place = int(above[0])
+    if place == 0:
+        return float("-inf")
+    before, after = residual[place - 1 : place + 1]
+    part = (tolerance - before) / (after - before)
+    return float(sparsity[place - 1] + part * np.diff(sparsity)[place - 1])

@@ -1,0 +1,58 @@
+"""Shares of layers, against the vectors that they were made of."""
+
+import numpy as np
+import pytest
+from simulated_run import LAYERS, norms, one
+
+
+@pytest.fixture(scope="module")
+def layers(script):
+    return script("layers")
+
+
+@pytest.fixture(scope="module")
+def table(layers, simulated):
+    return layers.measure(simulated[0])
+
+
+def shares(simulated, sparsity, layer):
+    first, _, _, parts = simulated[1][sparsity]
+    return (parts[layer] * first).sum(axis=1) / norms(first) ** 2
+
+
+def test_shares_by_hand(table, simulated):
+    for place, name in enumerate(LAYERS):
+        keys = {"sparsity": 0.3, "of": name}
+        own = shares(simulated, 0.3, place)
+        for stratum, chosen in (("clean", slice(40)), ("degraded", slice(40, 80))):
+            line = one(table, statistic="share", stratum=stratum, **keys)
+            assert line["value"] == pytest.approx(own[chosen].mean())
+        # ‖δ‖ at 0.3 is 2 for every layer, at 0.1 it is 0, 1 and 2.
+        line = one(table, statistic="weight_share", stratum="all", **keys)
+        assert line["value"] == pytest.approx(1 / 3)
+        keys["sparsity"] = 0.1
+        line = one(table, statistic="weight_share", stratum="all", **keys)
+        assert line["value"] == pytest.approx(place**2 / 5)
+    sums = table[table["statistic"] == "share"].groupby(["stratum", "sparsity"])
+    np.testing.assert_allclose(sums["value"].sum(), 1)
+
+
+def test_differences_are_paired(table, simulated):
+    own = shares(simulated, 0.6, 2)
+    differences = own[40:] - own[:40]
+    keys = {"statistic": "difference", "sparsity": 0.6, "of": LAYERS[2]}
+    line = one(table, **keys)
+    assert line["value"] == pytest.approx(differences.mean())
+    assert line["images"] == 40
+    assert line["high"] < 0  # clean images' last layer is four times as large
+
+
+def test_the_finding_is_made_of_the_lines(layers, table):
+    said = layers.finding(table)
+    line = one(table, statistic="share", stratum="clean", sparsity=0.3, of="fc/kernel")
+    assert f"drift `fc/kernel` carries {line['value']:.0%} [" in said
+    assert "(33% of ‖δ‖²)" in said
+    line = one(table, statistic="difference", sparsity=0.3, of="fc/kernel")
+    assert f"`fc/kernel` ({100 * line['value']:+.1f} points [" in said
+    alone = layers.finding(table[table["statistic"] != "difference"])
+    assert alone.endswith("There are no degraded copies to compare with.")

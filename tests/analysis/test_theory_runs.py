@@ -1,0 +1,80 @@
+"""The script that makes the runs: what it asks of prefiqs and python, replaced."""
+
+import os
+import subprocess
+from pathlib import Path
+
+from prefiqs_jax.cli.main import main
+
+SCRIPT = Path(__file__).resolve().parents[2] / "experiments" / "theory_runs.sh"
+STAND_IN = """#!/bin/sh
+echo "$(basename "$0") $*" >> "$LOG"
+while [ $# -gt 0 ]; do [ "$1" != --out ] || mkdir -p "$2"; shift; done
+"""
+
+
+def commands(tmp_path, *words, **environment):
+    """Run the script; give each command that it would have run, as words."""
+    for name in ("prefiqs", "python"):
+        (tmp_path / name).write_text(STAND_IN)
+        (tmp_path / name).chmod(0o755)
+    log = tmp_path / "log"
+    log.write_text("")
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        [SCRIPT, *words],
+        env={**os.environ, "PATH": path, "LOG": str(log), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done, [line.split() for line in log.read_text().splitlines()]
+
+
+def value(words, option):
+    return words[words.index(option) + 1]
+
+
+def test_commands(tmp_path):
+    runs = tmp_path / "runs"
+    done, found = commands(tmp_path, "sface.onnx", "lfw", "att", str(runs))
+    assert done.returncode == 0, done.stderr
+    sweeps = [words for words in found if words[0] == "prefiqs"]
+    assert len({value(words, "--out") for words in sweeps}) == len(sweeps) == 9
+    masks = {"global/magnitude", "layerwise/magnitude", "global/random"}
+    assert {value(words, "--mask") for words in sweeps} == masks
+    for words in sweeps:
+        assert value(words, "--with") == "taylor3,kinks,layers,controls"
+        name = Path(value(words, "--out")).name
+        assert value(words, "--images") == ("att" if "att" in name else "lfw")
+        assert ("--degraded" in words) == ("att" not in name)
+    asked = [words for words in found if words[0] == "python"]
+    names = [Path(words[1]).stem for words in asked]
+    assert names == ["first_order_limits", "kinks", "layers", "controls"]
+    for words in asked:
+        assert Path(words[1]).exists()
+        assert set(words[2:11]) == {value(each, "--out") for each in sweeps}
+        assert "--findings" not in words
+
+
+def test_the_page_is_renewed_on_request(tmp_path):
+    words = ("sface.onnx", "lfw", "att", str(tmp_path / "runs"))
+    _, found = commands(tmp_path, *words, FINDINGS="page.md")
+    asked = [words for words in found if words[0] == "python"]
+    assert len(asked) == 4
+    assert all(value(words, "--findings") == "page.md" for words in asked)
+
+
+def test_usage(tmp_path):
+    done, found = commands(tmp_path, "sface.onnx", "lfw")
+    assert done.returncode != 0
+    assert "usage: experiments/theory_runs.sh WEIGHTS.onnx" in done.stderr
+    assert not found
+
+
+def test_prefiqs_knows_these_words(tmp_path, capsys):
+    """What is refused is the folder that is not there, not an option."""
+    _, found = commands(tmp_path, "sface.onnx", "no-lfw", "no-att", str(tmp_path))
+    words = next(words for words in found if "demo" in words)
+    assert main(words[1:]) == 2
+    assert "no-lfw" in capsys.readouterr().err
