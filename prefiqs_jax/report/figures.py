@@ -87,8 +87,9 @@ def _relative(tables: "Mapping[str, pd.DataFrame]", sizes: Sizes) -> Drawing:
         "bands: 25th to 75th and 5th to 95th percentile of the images. At the solid "
         "line, 1, predicting no change at all would do as well; dashed: 10 %. Diamond: "
         "sparsity up to which 95 % of the images are within 10 %, with its interval. "
-        "Slope 1 is what a remainder of second order has along one direction, ½ one of "
-        "order 1.5; sparsities differ in direction, too.",
+        "Along one direction curvature has slope 1 (a remainder of order 2), many "
+        "activations that change sign have ½ (order 1.5); sparsities differ in "
+        "direction, too.",
         "Line plots of the relative residual over sparsity and over the norm of the "
         "change of the weights.",
         names,
