@@ -120,6 +120,7 @@ LARGER = ["arcface_vit_t", "arcface_mobilefacenet", "sface", "arcface_iresnet18"
 DEEP = [pytest.param(name, marks=pytest.mark.slow) for name in LARGER]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHECKED + DEEP)
 def test_inputs_are_those_that_the_modules_report(name, monkeypatch):
     apply_fn, params = drawn(name)

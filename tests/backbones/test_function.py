@@ -459,6 +459,7 @@ def test_a_file_states_where_it_comes_from(file, tmp_path, sha256):
     assert not list(tmp_path.glob("__pycache__"))
 
 
+@pytest.mark.slow
 def test_the_same_in_every_process(file):
     """Addresses of functions are no part of the identity."""
     words = (

@@ -29,6 +29,7 @@ def scorer(directions, seed=0):
     return lambda images, seeds: made.call(images, seeds)["expected-drift"]
 
 
+@pytest.mark.slow
 def test_many_directions_give_the_formula():
     backbone = toy_backbone()
     params = backbone.params

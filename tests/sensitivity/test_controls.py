@@ -46,6 +46,7 @@ def test_every_leaf_keeps_its_norm(kind, dtype, rtol):
         assert not np.array_equal(leaf, change) or not change.any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CONTROLS)
 def test_norms_of_large_leaves_in_float32(kind):
     """A float32 sum of millions of squares, one after another, would be off by 1e-4."""
@@ -94,6 +95,7 @@ def many(kind, weights, change, count):
     )
 
 
+@pytest.mark.slow
 def test_every_permutation_and_every_mask_is_as_likely():
     weights, change = jnp.array([1.0, 2.0, 3.0, 4.0]), jnp.array([0.0, -2.0, -3.0, 0.0])
     draws = many("permuted", weights, jnp.array([1.0, 2.0, 3.0, 4.0]), 4800)
@@ -143,6 +145,7 @@ def test_responses_are_those_of_the_directions():
             assert (responses.drift[0] != responses.drift[1]).all()
 
 
+@pytest.mark.slow
 def test_a_replicate_is_the_same_beside_others():
     alone, beside = (
         control_responses(*ARGS, kinds, count, KEY)["signs"]
@@ -174,6 +177,7 @@ def test_refusals():
             control_responses(network, PARAMS, change, IMAGES, kinds, count, KEY)
 
 
+@pytest.mark.slow
 def test_shears_give_any_order():
     """What large leaves are permuted by: one to one, and uniform for single places."""
     count, draws = 101, 5000

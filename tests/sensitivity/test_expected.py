@@ -63,6 +63,7 @@ def test_exact_against_a_hundred_thousand_masks(within):
     assert (error < 0.01 * np.asarray(found)).all()  # so that the check says something
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_controls_have_the_moments_that_are_told(kind):
     """20,000 directions of `control_delta` itself, pushed by the dense Jacobian."""
@@ -149,6 +150,7 @@ def test_directions_pass_through_jit():
     np.testing.assert_allclose(found, alone, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_float32_throughout():
     params, images = jax.tree.map(lambda a: a.astype(jnp.float32), (PARAMS, IMAGES))
     made = random_masks(params, 0.5)

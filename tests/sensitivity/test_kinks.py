@@ -176,6 +176,7 @@ def gradients(function, params):
     return jax.tree.leaves(pull(jnp.asarray(covector)))
 
 
+@pytest.mark.slow
 def test_frozen_network_has_the_derivatives():
     fixed = frozen(network, PARAMS, IMAGES)
     ours = gradients(jax.jit(fixed), PARAMS)
@@ -196,6 +197,7 @@ def test_split_adds_up(delta):
     assert (np.linalg.norm(split.kinks, axis=-1) > 1e-3).all()
 
 
+@pytest.mark.slow
 def test_no_kinks_without_flips(delta):
     tiny = jax.tree.map(lambda d: 1e-4 * d, delta)
     flips, _ = flips_of_network(PARAMS, tiny, IMAGES)
@@ -209,6 +211,7 @@ def test_no_kinks_without_flips(delta):
     assert ratio == pytest.approx(4, rel=1e-2)
 
 
+@pytest.mark.slow
 def test_passes_are_shared(delta):
     @jax.jit
     def together(params, deltas, images):
@@ -427,6 +430,7 @@ def tokens_merged(p, x):
     return jax.nn.relu(x).reshape(-1, 36, 4).sum(1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 3, 6])  # 6 tokens a row
 @pytest.mark.parametrize("apply_fn", [tokens_first, tokens_merged])
 def test_images_are_told_from_tokens(apply_fn, count):
@@ -473,6 +477,7 @@ def test_what_holds_no_kink_stays_whole():
     assert opened.names == ("after b",)
 
 
+@pytest.mark.slow
 def test_near_kinks_and_the_jump():
     """Closed form: one unit of |a| = 1e-9 whose other branch is nothing."""
     images = jnp.asarray([[1.0, 2.0, 3.0], [1.0, 2.0, 1e-9]])

@@ -176,6 +176,7 @@ def check(network, tolerance=1e-10, **options):
     return found
 
 
+@pytest.mark.slow
 def test_each_leaf_alone_on_functions(function):
     found = check(function)
     assert all(np.abs(each).max() > 1e-4 for each in found.values())
@@ -241,6 +242,7 @@ def test_each_filter_alone_on_the_toy(toy):
     check_filters(apply_fn, params, random_like(params), images, {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("function", [of.__name__ for of in NO_FILTERS], indirect=True)
 def test_operations_without_filters(function):
     with pytest.raises(InputError, match=NO_FILTERS[function[0]]):
@@ -269,6 +271,7 @@ def test_unchanged_leaves_add_exactly_nothing(pruned):
     assert all(np.array_equal(each, np.zeros(5)) for each in nothing.values())
 
 
+@pytest.mark.slow
 def test_only_what_may_be_pruned(pruned):
     apply_fn, params, delta, images = pruned
     whole = layer_contributions(*pruned)
@@ -305,6 +308,7 @@ def test_images_do_not_mix(pruned):
         np.testing.assert_allclose(each[2:3], alone[name], rtol=0, atol=1e-13)
 
 
+@pytest.mark.slow
 def test_a_zero_embedding_is_nan():
     found = layer_contributions(
         lambda p, x: x @ p["w"],
@@ -323,6 +327,7 @@ def depthwise_network(depthwise):
     return apply_fn
 
 
+@pytest.mark.slow
 def test_a_form_that_is_quick_in_reverse():
     rng = np.random.default_rng(6)
     shapes = {"depthwise": (3, 3, 1, 3), "scale": (3,), "head": (3, 4)}
@@ -374,6 +379,7 @@ def test_the_path_sums_to_the_drift(smooth):
     np.testing.assert_allclose(total - moved, path.error, rtol=0, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_the_path_against_many_small_steps(smooth):
     """Hold each leaf's part against the midpoint rule on pushes of that leaf alone."""
     apply_fn, params, delta, images = smooth

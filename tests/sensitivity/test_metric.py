@@ -102,6 +102,7 @@ def test_share_of_all_eigenvectors_is_the_whole_effect(case):
     np.testing.assert_allclose(found.effect, 1, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_random_shares_are_those_of_random_directions(case):
     apply_fn, params, delta, images, jacobian = case
     found = share_in_subspace(apply_fn, params, delta, images, 2)
@@ -136,6 +137,7 @@ def test_refusals(case, monkeypatch):
         metric_eigenvalues(apply_fn, params, images, 2)
 
 
+@pytest.mark.slow
 def test_float32(case):
     apply_fn, params, _, images, _ = case
     low = jax.tree.map(lambda a: a.astype(jnp.float32), params)

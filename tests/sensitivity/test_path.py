@@ -87,6 +87,7 @@ def test_network_with_every_kind_of_layer(toy):
     assert np.linalg.norm(found - exact, axis=-1).max() < 1e-5
 
 
+@pytest.mark.slow
 def test_single_precision():
     apply_fn, params, images = toy_network(np.float32)
     delta = jax.tree.map(lambda w: np.float32(0.01) * jnp.sin(9 * w), params)

@@ -37,6 +37,7 @@ def test_central_differences(pruned):
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_images_do_not_mix(pruned):
     apply_fn, params, delta, images = pruned
     whole = pixel_gradient(*pruned)
@@ -62,6 +63,7 @@ def test_maps(pruned):
     )
 
 
+@pytest.mark.slow
 def test_a_form_without_forward_mode(pruned):
     """Forward over reverse, which such a form allows, is reverse over forward."""
     apply_fn, params, delta, images = pruned

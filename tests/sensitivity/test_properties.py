@@ -114,6 +114,7 @@ def test_drift_is_the_distance_of_unit_vectors(pruned):
     assert np.abs(squared - (2 - 2 * cosine)).max() < 1e-13  # D² = 2 - 2 cos
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [(np.float64, 1e-14), (np.float32, 1e-6)]
 )

@@ -66,6 +66,7 @@ def test_equals_nested_forward_mode(toy):
     assert np.abs(ours[0] - jvp).max() < 1e-14
 
 
+@pytest.mark.slow
 def test_equals_differences(smooth):
     """A polynomial through 25 values of z along t has the same coefficients."""
     apply_fn, params, delta, images = smooth
@@ -115,6 +116,7 @@ def many_operations(p, images):
     return jnp.sort(x[:, :4], axis=-1) + jax.lax.stop_gradient(x[:, 4:]) - x.mean()
 
 
+@pytest.mark.slow
 def test_any_operation():
     rng = np.random.default_rng(3)
     shapes = {"in": (12, 4), "loop": (3, 4, 4), "slope": (1, 4), "out": (9, 8)}
@@ -156,6 +158,7 @@ def test_work_of_each_order(order):
     assert count(program, "conv_general_dilated") == inside + 2
 
 
+@pytest.mark.slow
 def test_many_directions(smooth):
     apply_fn, params, delta, images = smooth
     deltas = jax.tree.map(lambda d: jnp.stack([d, -d, 0.5 * d]), delta)
@@ -169,6 +172,7 @@ def test_many_directions(smooth):
     assert np.abs(looped[0] - taylor(*smooth, order=3)).max() < 1e-14
 
 
+@pytest.mark.slow
 def test_products_in_another_basis():
     """Winograd's convolutions, in float32, against plain ones in float64."""
     rng = np.random.default_rng(0)

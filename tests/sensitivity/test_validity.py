@@ -97,6 +97,7 @@ def test_slope_across_a_kink_is_smaller():
     assert np.all(local_slopes(t, left).local < 1.2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("aligned", "slope"), [(False, 1.5), (True, 2.0)])
 def test_slope_of_many_kinks(aligned, slope):
     """Kinks met at a constant rate: √(∫(t - s)² ds) or ∫(t - s) ds, by their effects.
@@ -153,6 +154,7 @@ def test_slopes_on_a_network_with_kinks(shared, golden_weights, tmp_path):
         assert np.abs(kinked - 1.5).max() < 0.15
 
 
+@pytest.mark.slow
 def test_remainders_are_what_they_say():
     smooth, _, _, params, images = plain_networks()
     delta, t = direction(params), np.array([0.5, 1.0, 0.25])

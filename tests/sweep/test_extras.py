@@ -71,6 +71,7 @@ def close(ours, theirs):
     return np.abs(np.asarray(ours) - np.asarray(theirs)).max() < 1e-12
 
 
+@pytest.mark.slow
 def test_series(measured):
     for index, arguments, moved in each(measured):
         coefficients = taylor(*arguments, order=3)
@@ -83,6 +84,7 @@ def test_series(measured):
         assert close(ours["predicted_error"][index] / np.asarray(error), 1)
 
 
+@pytest.mark.slow
 def test_kinks(measured):
     network, images, extras, found = measured
     ours = found.extras
@@ -106,6 +108,7 @@ def test_kinks(measured):
         assert close(ours["near_kinks"][index], sum(near.values()))
 
 
+@pytest.mark.slow
 def test_layers_sum_to_the_first_order(measured):
     _, _, extras, found = measured
     ours = found.extras["layers.contribution"]
@@ -171,6 +174,7 @@ def test_controls(measured):
             assert close(ours, np.concatenate(every))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [["taylor2"], ["layers", "kinks"], ["controls"]])
 def test_each_alone_gives_the_same(measured, words):
     network, images, _, every = measured
@@ -220,6 +224,7 @@ def test_a_run(run_sweep, tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_a_batch_without_an_image(run_sweep, pictures, tmp_path):
     for path in sorted(pictures.rglob("*.png"))[:4]:
         path.write_bytes(b"no image")
@@ -242,6 +247,7 @@ def test_words_that_mean_nothing(run_sweep, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_double_precision(run_sweep, backbone, pictures):
     single = results.read(run_sweep("single"))
     run = run_sweep("double", precision="double", extras=["taylor2"])

@@ -91,6 +91,7 @@ def test_maximum_pool(apply_fn, network, rgb_images):
     assert np.abs(found["after first (2)"][:, 0] - rows).max() < 1e-6
 
 
+@pytest.mark.slow
 def test_frozen(apply_fn, network, rgb_images):
     images, params = rgb_images.transpose(0, 2, 3, 1), network.params
     opened = open_kinks(apply_fn, params, images)
