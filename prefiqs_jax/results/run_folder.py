@@ -40,6 +40,7 @@ _MEANINGS = {
     "earlier_sha256": "another earlier checkpoint",
     "calibration": "other calibration images",
     "masks_sha256": "other masks",
+    "with": "other measurements on request",
 }
 """What another digest means, in words; what is further up decides what is below."""
 

@@ -47,7 +47,7 @@ SWEEP_CHANGES = {
     "--devices": ("1", None),
     "--tune": ("never", None),
     "--quiet": ("", None),
-    "--with": ("taylor2", 'with None, not ["taylor2"]'),
+    "--with": ("taylor2", "other measurements on request: with null, not"),
 }
 # Who takes part decides nothing that is measured: tests/sweep/test_distributed.py.
 SWEEP_ELSEWHERE = {
@@ -97,7 +97,6 @@ EDC_CHANGES = {
     "--on-bad-image": ("skip", None),
     "--kind": ("folder", None),
     "--quiet": ("", None),
-    "--with": ("taylor2", 'with None, not ["taylor2"]'),
 }
 EDC_ELSEWHERE = {
     "--help",
