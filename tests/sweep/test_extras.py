@@ -128,7 +128,7 @@ def test_each_of_many_layers_has_its_own_contribution():
 
     def apply_fn(params, images):
         x = images.reshape(len(images), -1)[:, :6]
-        return sum(x @ params[name] for name in names)
+        return jax.numpy.stack([x @ params[name] for name in names]).sum(axis=0)
 
     images = rng.uniform(-1, 1, (2, 8, 8, 3))
     packed = pack_masks(globally(magnitude), params, [0.5])
