@@ -13,9 +13,17 @@ from numpy.typing import ArrayLike
 ROOMS = ("trees", "sensitivity", "masks", "images", "benchmarks", "inputcheck")
 ROOMS += ("plots", "report", "demo", "cli", "statistics", "fiqa")
 ROOMS += ("results", "scorefiles", "evaluation", "weights", "execution")
-ROOMS += ("quality", "sweep")
-# Not backbones: a run tells networks apart by the functions that they are made of, and
-# a checked one is another in every process.
+ROOMS += ("quality", "sweep", "comparison", "user_code", "plugins", "outputs")
+ROOMS += ("files", "unpickle")
+# Of backbones not what networks are made of: a run tells them apart by their functions,
+# and a checked one is another in every process.
+ROOMS += tuple(
+    f"backbones.{module}"
+    for module in (
+        *("zoo", "load", "identity", "changes", "architecture", "reading", "stated"),
+        *("verified", "families", "places"),
+    )
+)
 CHECKED = [f"prefiqs_jax.{room}" for room in ROOMS]
 """Where a test gives a bad type on purpose, the annotation says that it is accepted."""
 
