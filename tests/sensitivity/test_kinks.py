@@ -298,7 +298,8 @@ def test_functions(function):
     last = [name.replace("fc", "last") for name in expected]
     assert list(opened.names) == expected + last
     raw, inputs = opened.observe(params, images)
-    assert (raw == apply_fn(params, images)).all()
+    # A jitted part is compiled as one there, and may be rounded otherwise.
+    np.testing.assert_array_max_ulp(raw, np.asarray(apply_fn(params, images)), 4)
     assert all(value.shape == (5, 4) for value in inputs.values())
     sides = sides_of(inputs)
     assert (opened.frozen(params, images, sides) == raw).all()
