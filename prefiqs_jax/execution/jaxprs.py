@@ -78,7 +78,7 @@ def interpret(
     Returns
     -------
     values, notes
-        Of the results.
+        The results, and a note to each.
 
     Examples
     --------
@@ -90,23 +90,9 @@ def interpret(
     >>> print(seven, how)
     7 add(mul(x, y), None)
     """
-    return _interpret(
-        closed.jaxpr, closed.consts, values, notes, rule=rule, opens=opens, plain=plain
-    )
-
-
-def _interpret(
-    jaxpr: Any,
-    consts: Sequence[Any],
-    values: Sequence[Any],
-    notes: Sequence[Any],
-    *,
-    rule: Rule,
-    opens: Callable[[Any, list[Any]], bool] | None,
-    plain: bool,
-) -> tuple[list[Any], list[Any]]:
+    jaxpr = closed.jaxpr
     known: dict[Any, tuple[Any, Any]] = {
-        var: (v, None) for var, v in zip(jaxpr.constvars, consts, strict=True)
+        var: (v, None) for var, v in zip(jaxpr.constvars, closed.consts, strict=True)
     }
     known.update(zip(jaxpr.invars, zip(values, notes, strict=True), strict=True))
 
@@ -124,15 +110,7 @@ def _interpret(
             direct = PLAIN.get(equation.params.get("name", "")) if plain else None
             if direct is not None:
                 inner = jax.make_jaxpr(direct)(*operands)
-            found = _interpret(
-                inner.jaxpr,
-                inner.consts,
-                operands,
-                noted,
-                rule=rule,
-                opens=opens,
-                plain=plain,
-            )
+            found = interpret(inner, operands, noted, rule, opens=opens, plain=plain)
         else:
             run = partial(run_equation, equation, jaxpr)
             found = rule(equation, operands, noted, run)

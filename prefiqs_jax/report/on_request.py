@@ -59,7 +59,7 @@ def request_tables(
         Tables kinks, layers and controls of :func:`prefiqs_jax.results.read`, as far as
         the run has them.
     rounding
-        Of the run.
+        Largest change that is rounding in this run.
     """
     found = {}
     for name, columns in (("orders", plots.ORDERS), ("kinks", plots.PARTS)):

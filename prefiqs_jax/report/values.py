@@ -46,7 +46,7 @@ def run_values(
     manifest
         ``run.json``; keys that are missing leave their line out.
     tables
-        Of the run: statistics and mask, and perhaps strata and reach.
+        The run's tables: statistics and mask, and perhaps strata and reach.
     images_done, images_expected
         Images with every sparsity, and all that the run is to have.
     notes, in_short

@@ -89,7 +89,7 @@ def remainders(
     scales
         t, shape (scales,).
     order
-        Of the sum, 1 to 6.
+        Order of the sum, 1 to 6.
 
     Returns
     -------
@@ -148,7 +148,7 @@ def local_slopes(
         Shape (scales, batch). One that is zero or not finite has no logarithm: it is
         left out of the fit, and the slopes beside it are NaN.
     confidence
-        Of the interval.
+        Level of the interval.
 
     Returns
     -------

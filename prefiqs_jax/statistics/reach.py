@@ -33,9 +33,9 @@ def reach(
 ) -> "pd.DataFrame":
     """Find the sparsity up to which the relative residual is within a tolerance.
 
-    Of an image that is where its relative residual first crosses the tolerance, on
-    straight lines between the sparsities of the run; of a share of the images, what so
-    many reach at least. Nothing is extrapolated: -inf is "below the lowest sparsity",
+    An image reaches the sparsity at which its relative residual first crosses the
+    tolerance, on straight lines between the sparsities of the run; a share of the
+    images reaches what so many reach at least. Nothing is extrapolated: -inf is "below the lowest sparsity",
     inf "beyond the highest".
 
     Parameters
@@ -46,9 +46,9 @@ def reach(
         Columns to look within besides, see
         :func:`~prefiqs_jax.statistics.within_strata`.
     tolerance
-        Of the relative residual, above 0.
+        Largest relative residual, above 0.
     shares
-        Of the images, each in (0, 1).
+        Fractions of the images, each in (0, 1).
     level
         Coverage of each interval, by person:
         :func:`~prefiqs_jax.statistics.quantile_interval.quantile_interval`.
