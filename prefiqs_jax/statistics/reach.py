@@ -35,8 +35,8 @@ def reach(
 
     An image reaches the sparsity at which its relative residual first crosses the
     tolerance, on straight lines between the sparsities of the run; a share of the
-    images reaches what so many reach at least. Nothing is extrapolated: -inf is "below the lowest sparsity",
-    inf "beyond the highest".
+    images reaches what so many reach at least. Nothing is extrapolated: -inf is "below
+    the lowest sparsity", inf "beyond the highest".
 
     Parameters
     ----------
