@@ -15,7 +15,7 @@ from safetensors import safe_open
 from prefiqs_jax.backbones import convert_weights, load_backbone
 from prefiqs_jax.backbones.architecture import Architecture
 from prefiqs_jax.backbones.families import MXNET_PIXELS
-from prefiqs_jax.backbones.functional import flatten
+from prefiqs_jax.backbones.functional import blueprint, flatten
 from prefiqs_jax.backbones.load import provenance_record
 from prefiqs_jax.backbones.mirror import pytorch_entries
 from prefiqs_jax.backbones.networks import iresnet, lresnet
@@ -31,13 +31,13 @@ EPSILON = 3e-4  # neither that of any architecture nor a float32 number
 STATED = float(np.float32(EPSILON))
 
 
+def build(rngs, folded=False):
+    options = {"widths": WIDTHS, "embedding_dim": DIM, "folded": folded}
+    return iresnet.IResNet(BLOCKS, rngs=rngs, **options)
+
+
 def tiny(entries, preprocessing, name):
     """Make an architecture like those of the zoo, whose epsilon is 1e-5."""
-
-    def build(rngs, folded=False):
-        options = {"widths": WIDTHS, "embedding_dim": DIM, "folded": folded}
-        return iresnet.IResNet(BLOCKS, rngs=rngs, **options)
-
     return Architecture(
         name=name,
         description="tiny",
@@ -126,7 +126,7 @@ def rename(model, names):
 
 def mxnets_names():
     """Give MXNet's name for PyTorch's; MXNet's own exporter does not fold."""
-    shapes = tiny(None, MXNET_PIXELS, "tiny").blueprint.shapes
+    shapes = blueprint(build).shapes
     ours = pytorch_entries(shapes, {"params/fc/kernel": (WIDTHS[-1], 7, 7)})
     theirs = {e.target: k for k, e in lresnet.mxnet_entries(shapes, fixed=()).items()}
     return {key: theirs[entry.target] for key, entry in ours.items()}
