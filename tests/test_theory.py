@@ -60,7 +60,7 @@ def network(params, images):
 def shared_pass(params, delta, images, is_split):
     """First order, drift, both kinds of flips and the split, as in a sweep."""
     found = linearise_kinks(open_kinks(network, params, images), params, images)
-    both = found.predict(delta), found.prune(delta)
+    both = found.expand(delta), found.prune(delta)
     return (*both, found.frozen(delta)) if is_split else both
 
 

@@ -27,7 +27,7 @@ takes 25 forwards in slices of eight with one direction at a time, 26 in slices 
 depthwise convolution. ViT-T (51) gains by slices, iResNet-18 (239) loses."""
 
 
-def in_slices(function: Callable[..., Array], size: int | None, axis: int = 0) -> Any:
+def in_slices(function: Callable[..., Any], size: int | None, axis: int = 0) -> Any:
     """Run a function on ``size`` images at a time; they must divide the batch.
 
     Activations then stay in a processor's cache, those of a backward pass, too.
@@ -35,8 +35,8 @@ def in_slices(function: Callable[..., Array], size: int | None, axis: int = 0) -
     Parameters
     ----------
     function
-        ``(weights, images, …) -> numbers``; arrays but the weights have the images on
-        their first axis.
+        ``(weights, images, …) -> numbers``, one array or a tree of them; arrays but the
+        weights have the images on their first axis.
     size
         None = all at once.
     axis
@@ -45,13 +45,16 @@ def in_slices(function: Callable[..., Array], size: int | None, axis: int = 0) -
     if size is None:
         return function
 
-    def sliced(weights: Any, *arrays: Array | np.ndarray) -> Array:
-        parts = tuple(each.reshape(-1, size, *each.shape[1:]) for each in arrays)
-        found = jax.lax.map(lambda some: function(weights, *some), parts)
+    def joined(found: Array) -> Array:
         if axis:  # (slices, …, images of a slice)
             found = jnp.moveaxis(found, 0, -2)
             return found.reshape(*found.shape[:-2], -1)
         return found.reshape(-1, *found.shape[2:])
+
+    def sliced(weights: Any, *arrays: Array | np.ndarray) -> Any:
+        parts = tuple(each.reshape(-1, size, *each.shape[1:]) for each in arrays)
+        found = jax.lax.map(lambda some: function(weights, *some), parts)
+        return jax.tree.map(joined, found)
 
     return sliced
 

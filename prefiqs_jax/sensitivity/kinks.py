@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from prefiqs_jax.sensitivity.embedding import norms, unit
 from prefiqs_jax.sensitivity.linearise import Linearised, check_delta
 from prefiqs_jax.sensitivity.opened import Opened, open_kinks, sides_of
+from prefiqs_jax.sensitivity.taylor import expand_function
 from prefiqs_jax.types import ActivationsFn, ApplyFn, Delta, Images, Params
 
 Counts = dict[str, Int[Array, " batch"]]
@@ -213,16 +214,19 @@ class LinearisedKinks(NamedTuple):
     """Unit embedding, norm, and ``push(delta) -> jvp``."""
     inputs: dict[str, Array]
     """Of the kinks at θ, by name, shape (batch, …)."""
-    predict: Callable[[Delta], tuple[Array, Counts]]
-    """``delta -> (jvp, predicted flips)``, one tangent pass for both."""
+    expand: Callable[[Delta], tuple[Array, Counts]]
+    """``delta -> (coefficients, predicted flips)``, one pass for both: those of the
+    Taylor series, shape (order, batch, dim), the first of which is the jvp."""
     prune: Callable[[Delta], Pruned]
     """One forward pass."""
     frozen: Callable[[Delta], Array]
     """``delta -> z^σ(θ + δ)``, shape (batch, dim), one forward pass."""
 
 
-def linearise_kinks(opened: Opened, params: Params, images: Images) -> LinearisedKinks:
-    """Share one dense pass among the first order, flips and splits of many directions.
+def linearise_kinks(
+    opened: Opened, params: Params, images: Images, order: int = 1
+) -> LinearisedKinks:
+    """Share one dense pass among Taylor series, flips and splits of many directions.
 
     Its functions can be mapped over directions, by ``jax.lax.map`` or ``jax.vmap``.
 
@@ -234,6 +238,8 @@ def linearise_kinks(opened: Opened, params: Params, images: Images) -> Linearise
         Weights θ that ``opened`` takes; directions have their form.
     images
         Images of the form that ``opened`` was made for.
+    order
+        Of the Taylor series, 1 to 6.
 
     Returns
     -------
@@ -245,16 +251,26 @@ def linearise_kinks(opened: Opened, params: Params, images: Images) -> Linearise
         raw, inputs = opened.observe(weights, images)
         return (unit(raw), inputs), norms(raw)
 
-    (embedding, inputs), tangent, norm = jax.linearize(observe, params, has_aux=True)
+    if order == 1:
+        outputs, tangent, norm = jax.linearize(observe, params, has_aux=True)
+
+        def coefficients(delta: Delta) -> tuple[Array, dict[str, Array]]:
+            check_delta(params, delta)
+            return jax.tree.map(lambda along: along[None], tangent(delta))
+
+    else:
+        (outputs, norm), push = expand_function(observe, params, order)
+
+        def coefficients(delta: Delta) -> tuple[Array, dict[str, Array]]:
+            return push(delta)[0]
+
+    embedding, inputs = outputs
     sides = sides_of(inputs)
 
-    def push(delta: Delta) -> tuple[Array, dict[str, Array]]:
-        check_delta(params, delta)
-        return tangent(delta)
-
-    def predict(delta: Delta) -> tuple[Array, Counts]:
-        jvp, moved = push(delta)
-        return jvp, _changed(sides, jax.tree.map(jnp.add, inputs, moved))
+    def expand(delta: Delta) -> tuple[Array, Counts]:
+        along, moved = coefficients(delta)
+        after = jax.tree.map(lambda a, along: a + along[0], inputs, moved)
+        return along, _changed(sides, after)
 
     def prune(delta: Delta) -> Pruned:
         check_delta(params, delta)
@@ -266,8 +282,8 @@ def linearise_kinks(opened: Opened, params: Params, images: Images) -> Linearise
         weights = jax.tree.map(jnp.add, params, delta)
         return unit(opened.frozen(weights, images, sides))
 
-    dense = Linearised(embedding, norm, lambda delta: push(delta)[0])
-    return LinearisedKinks(dense, inputs, predict, prune, on_sides)
+    dense = Linearised(embedding, norm, lambda delta: coefficients(delta)[0][0])
+    return LinearisedKinks(dense, inputs, expand, prune, on_sides)
 
 
 def _changed(sides: Mapping[str, Array], after: Mapping[str, Array]) -> Counts:

@@ -92,16 +92,50 @@ def expand(
     InputError
         If the order is not one of 1 to 6.
     """
-    if order not in range(1, LARGEST_ORDER + 1):
-        message = f"order {order}: choose a whole number from 1 to {LARGEST_ORDER}"
-        raise InputError(message)
 
     def unit_and_norm(weights: Params) -> tuple[Array, Array]:
         raw = apply_fn(weights, images)
         return unit(raw), norms(raw)
 
-    program = jax.make_jaxpr(unit_and_norm)(params)
-    leaves = jax.tree.leaves(params)
+    (embedding, norm), push = expand_function(unit_and_norm, params, order)
+    return Expansion(embedding, norm, lambda delta: push(delta)[0])
+
+
+def expand_function(
+    function: Callable[[Params], Any], params: Params, order: int
+) -> tuple[Any, Callable[[Delta], Any]]:
+    """Expand all results of a function of the weights along directions.
+
+    Parameters
+    ----------
+    function
+        Maps ``params`` to a tree of arrays.
+    params, order
+        As in :func:`expand`.
+
+    Returns
+    -------
+    tuple
+        The tree, and ``delta -> tree``: of each array its coefficients, stacked, of
+        shape (order, …). What is not used of them costs nothing under ``jax.jit``.
+
+    Raises
+    ------
+    InputError
+        As :func:`expand`.
+
+    Examples
+    --------
+    >>> found, push = expand_function(lambda w: [w**2, 1 / w], jnp.array(2.0), 3)
+    >>> [each.tolist() for each in push(jnp.array(1.0))]
+    [[4.0, 1.0, 0.0], [-0.25, 0.125, -0.0625]]
+    """
+    if order not in range(1, LARGEST_ORDER + 1):
+        message = f"order {order}: choose a whole number from 1 to {LARGEST_ORDER}"
+        raise InputError(message)
+    program, shapes = jax.make_jaxpr(function, return_shape=True)(params)
+    structure = jax.tree.structure(shapes)
+    leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(params)]
     dense: list[list[Any]] = []
 
     def keep(equation: Any, values: Any, notes: Any, run: Run) -> Any:
@@ -109,11 +143,9 @@ def expand(
         dense.append(run(values))
         return dense[-1], [None for _ in dense[-1]]
 
-    (embedding, norm), _ = interpret(
-        program, leaves, [None for _ in leaves], keep, opens=_opens
-    )
+    outputs, _ = interpret(program, leaves, [None for _ in leaves], keep, opens=_opens)
 
-    def push(delta: Delta) -> Array:
+    def push(delta: Delta) -> Any:
         check_delta(params, delta)
         known = iter(dense)
 
@@ -122,11 +154,15 @@ def expand(
             return found, _coefficients(equation, values, notes, run, found, order)
 
         moved = [[change] for change in jax.tree.leaves(delta)]
-        _, (along, _) = interpret(program, leaves, moved, advance, opens=_opens)
-        zero = jnp.zeros_like(embedding)
-        return jnp.stack([*(along or []), *[zero] * (order - len(along or []))])
+        _, along = interpret(program, leaves, moved, advance, opens=_opens)
+        found = []
+        for output, each in zip(outputs, along, strict=True):
+            known = each or []
+            zeros = [jnp.zeros_like(output)] * (order - len(known))
+            found.append(jnp.stack([*known, *zeros]))
+        return structure.unflatten(found)
 
-    return Expansion(embedding, norm, push)
+    return structure.unflatten(outputs), push
 
 
 def _opens(equation: Any, notes: Any) -> bool:

@@ -14,7 +14,7 @@ alone, with no communication between them.
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +29,14 @@ from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision, at_pre
 from prefiqs_jax.execution.slices import in_slices
 from prefiqs_jax.masks.packed import PackedMasks, delta_at
 from prefiqs_jax.sensitivity import Agreement, agreement
-from prefiqs_jax.sweep.extras import NONE, Extras, Network, Tangents, dense_pass
+from prefiqs_jax.sweep.extras import (
+    NONE,
+    Extras,
+    Network,
+    Tangents,
+    control_pass,
+    dense_pass,
+)
 from prefiqs_jax.sweep.strategy import Strategy
 from prefiqs_jax.types import ApplyFn, Params
 
@@ -49,6 +56,10 @@ class Measured(NamedTuple):
     extras: dict[str, Any]
     """Columns measured on request; those of tables have the shape (sparsities, labels,
     batch)."""
+
+
+Weights: TypeAlias = Sequence[list[Array]]
+"""Pruned leaves, fixed leaves and packed masks."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,12 +184,10 @@ def make_step(problem: SweepProblem, strategy: Strategy) -> Callable[..., Measur
     apply_fn, reverse_fn = problem.apply_fn, problem.extras.reverse_fn
     if reverse_fn is not None:
         reverse_fn = at_precision(reverse_fn, problem.precision)
-    if strategy.slice_size:
-        apply_fn = in_slices(apply_fn, strategy.slice_size)
+    sliced = in_slices(apply_fn, strategy.slice_size)
 
-    def step(
-        leaves: list[Array], fixed: list[Array], planes: list[Array], images: Array
-    ) -> Measured:
+    def measure(apply_fn: ApplyFn, weights: Weights, images: Array) -> Measured:
+        leaves, fixed, planes = weights
         indices = jnp.arange(problem.sparsity_count)
         build = partial(problem.params, fixed_leaves=fixed)
         network = Network(apply_fn, leaves, build, images, reverse_fn)
@@ -191,8 +200,7 @@ def make_step(problem: SweepProblem, strategy: Strategy) -> Callable[..., Measur
 
         def compare(index_and_tangents: tuple[Array, Tangents]) -> tuple[Any, ...]:
             index, tangents = index_and_tangents
-            delta = delta_leaves(leaves, planes, index)
-            pruned = dense.prune(delta, tangents, index)
+            pruned = dense.prune(delta_leaves(leaves, planes, index), tangents)
             compared = agreement(tangents.jvp, pruned.displacement)
             return compared, pruned.norm, pruned.columns
 
@@ -200,6 +208,29 @@ def make_step(problem: SweepProblem, strategy: Strategy) -> Callable[..., Measur
             compare, (indices, known), strategy.pruned_chunk
         )
         return Measured(compared, dense.norm, norm, columns)
+
+    def controls(weights: Weights, images: Array) -> dict[str, Array]:
+        leaves, fixed, planes = weights
+        build = partial(problem.params, fixed_leaves=fixed)
+        respond = control_pass(Network(sliced, leaves, build, images, None))
+        return jax.lax.map(
+            lambda index: respond(delta_leaves(leaves, planes, index), index),
+            jnp.arange(problem.sparsity_count),
+        )
+
+    def step(
+        leaves: list[Array], fixed: list[Array], planes: list[Array], images: Array
+    ) -> Measured:
+        weights = leaves, fixed, planes
+        if problem.extras.by_slice:
+            # A series cannot be taken through a loop, nor kinks be found in one.
+            each = in_slices(partial(measure, apply_fn), strategy.slice_size, axis=-1)
+            found = each(weights, images)
+        else:
+            found = measure(sliced, weights, images)
+        if "controls" in problem.extras.names:
+            found.extras.update(controls(weights, images))
+        return found
 
     return step
 

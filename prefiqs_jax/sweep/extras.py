@@ -20,6 +20,7 @@ from prefiqs_jax.results import COLUMNS, EXTRAS, TABLES
 from prefiqs_jax.results.schema import columns_of
 from prefiqs_jax.sensitivity import (
     CONTROLS,
+    LinearisedKinks,
     contributions_given,
     expand,
     leaves_by_depth,
@@ -67,6 +68,11 @@ class Extras:
     def order(self) -> int:
         """Of the Taylor series."""
         return 3 if "taylor3" in self.names else 2 if "taylor2" in self.names else 1
+
+    @property
+    def by_slice(self) -> bool:
+        """Whether a batch must be cut into slices outside of all that is measured."""
+        return bool({"taylor2", "kinks", "layers"} & set(self.names))
 
     @property
     def columns(self) -> list[str]:
@@ -194,83 +200,118 @@ class Pruned(NamedTuple):
 
 
 class Dense(NamedTuple):
-    """The dense passes that everything of a batch shares."""
+    """The dense pass that everything of a batch but control directions shares."""
 
     norm: Array
     """‖f(x; θ)‖, shape (batch,)."""
     tangents: Callable[[Delta], Tangents]
-    prune: Callable[[Delta, Tangents, Array], Pruned]
-    """``(delta, tangents, index of the sparsity) -> Pruned``."""
+    prune: Callable[[Delta, Tangents], Pruned]
 
 
 def dense_pass(extras: Extras, network: Network) -> Dense:
-    """Run them, with what the extras need besides."""
-    weights, images = network.weights, network.images
-    kinks = expansion = None
+    """Run it, with what the extras need besides."""
+    weights, images, order = network.weights, network.images, extras.order
     if "kinks" in extras.names:
         opened = open_kinks(network.apply_fn, network.build(weights), images)
-        kinks = linearise_kinks(opened.of(network.build), weights, images)
-        lin = kinks.dense
+        return _dense_with_kinks(
+            extras,
+            network,
+            linearise_kinks(opened.of(network.build), weights, images, order),
+        )
+    if order > 1:
+        dense: Any = expand(network.embed_raw, weights, images, order)
     else:
-        lin = linearise(network.embed_raw, weights, images)
-    if extras.order > 1:
-        expansion = expand(network.embed_raw, weights, images, extras.order)
+        dense = linearise(network.embed_raw, weights, images)
 
     def tangents(delta: Delta) -> Tangents:
-        coefficients = None if expansion is None else expansion.push(delta)
-        predicted: dict[str, Array] = {}
-        if kinks is not None:
-            jvp, predicted = kinks.predict(delta)
-        else:
-            jvp = lin.push(delta) if coefficients is None else coefficients[0]
-        return Tangents(jvp, predicted, coefficients)
+        along = dense.push(delta)
+        return Tangents(along[0], {}, along) if order > 1 else Tangents(along, {}, None)
 
-    def prune(delta: Delta, known: Tangents, index: Array) -> Pruned:
-        columns: dict[str, Array] = {}
-        if kinks is None:
-            raw = network.embed_raw(jax.tree.map(jnp.add, weights, delta), images)
-            embedding, norm = unit(raw), norms(raw)
-        else:
-            embedding, norm, flips = kinks.prune(delta)
-            fixed, labels = kinks.frozen(delta), extras.labels["kinks"]
-            inputs = kinks.inputs
-            near = near_kinks(lambda *_: inputs, weights, images)
-            columns |= {
-                "flips": _total(flips),
-                "predicted_flips": _total(known.predicted),
-                "near_kinks": _total(near),
-                "smooth_residual": norms(fixed - lin.embedding - known.jvp),
-                "kink_residual": norms(embedding - fixed),
-                "kinks.flips": _stacked(flips, labels),
-                "kinks.predicted_flips": _stacked(known.predicted, labels),
-            }
-        displacement = embedding - lin.embedding
-        if known.coefficients is not None:
-            columns["predicted_error"] = predicted_error(known.coefficients)
-            sums = partial_sums(known.coefficients, displacement)
-            for place, name in enumerate(("second", "third")[: extras.order - 1], 1):
-                columns[f"{name}_order"] = sums.norm[place]
-                columns[f"{name}_order_residual"] = sums.residual[place]
-        if "layers" in extras.names:
-            columns["layers.contribution"] = _layers(extras, network, delta, known.jvp)
-        if "controls" in extras.names:
-            key = jax.random.fold_in(jax.random.key(CONTROL_SEED), index)
-            responses = responses_along(
-                network.embed_raw,
-                lin,
-                weights,
-                delta,
-                images,
-                CONTROLS,
-                REPLICATES,
-                key,
-            )
-            for number in TABLES["controls"][1]:
-                each = [getattr(responses[kind], number) for kind in CONTROLS]
-                columns[f"controls.{number}"] = jnp.concatenate(each)
+    def prune(delta: Delta, known: Tangents) -> Pruned:
+        raw = network.embed_raw(jax.tree.map(jnp.add, weights, delta), images)
+        displacement = unit(raw) - dense.embedding
+        columns = _columns(extras, network, delta, known, displacement)
+        return Pruned(displacement, norms(raw), columns)
+
+    return Dense(dense.norm, tangents, prune)
+
+
+def _dense_with_kinks(
+    extras: Extras, network: Network, kinks: LinearisedKinks
+) -> Dense:
+    near = near_kinks(lambda *_: kinks.inputs, network.weights, network.images)
+
+    def tangents(delta: Delta) -> Tangents:
+        along, predicted = kinks.expand(delta)
+        return Tangents(along[0], predicted, along if len(along) > 1 else None)
+
+    def prune(delta: Delta, known: Tangents) -> Pruned:
+        embedding, norm, flips = kinks.prune(delta)
+        fixed, labels = kinks.frozen(delta), extras.labels["kinks"]
+        displacement = embedding - kinks.dense.embedding
+        columns = _columns(extras, network, delta, known, displacement) | {
+            "flips": _total(flips),
+            "predicted_flips": _total(known.predicted),
+            "near_kinks": _total(near),
+            "smooth_residual": norms(fixed - kinks.dense.embedding - known.jvp),
+            "kink_residual": norms(embedding - fixed),
+            "kinks.flips": _stacked(flips, labels),
+            "kinks.predicted_flips": _stacked(known.predicted, labels),
+        }
         return Pruned(displacement, norm, columns)
 
-    return Dense(lin.norm, tangents, prune)
+    return Dense(kinks.dense.norm, tangents, prune)
+
+
+def _columns(
+    extras: Extras,
+    network: Network,
+    delta: Delta,
+    known: Tangents,
+    displacement: Array,
+) -> dict[str, Array]:
+    """Compute what is asked of the Taylor series and of the layers."""
+    columns: dict[str, Array] = {}
+    if known.coefficients is not None:
+        columns["predicted_error"] = predicted_error(known.coefficients)
+        sums = partial_sums(known.coefficients, displacement)
+        for place, name in enumerate(("second", "third")[: extras.order - 1], 1):
+            columns[f"{name}_order"] = sums.norm[place]
+            columns[f"{name}_order_residual"] = sums.residual[place]
+    if "layers" in extras.names:
+        columns["layers.contribution"] = _layers(extras, network, delta, known.jvp)
+    return columns
+
+
+def control_pass(network: Network) -> Callable[[Delta, Array], dict[str, Array]]:
+    """Run the dense pass that all control directions share.
+
+    Returns
+    -------
+    callable
+        ``(delta, index of the sparsity) -> columns`` of the table of controls, each of
+        shape (labels, batch).
+    """
+    lin = linearise(network.embed_raw, network.weights, network.images)
+
+    def respond(delta: Delta, index: Array) -> dict[str, Array]:
+        responses = responses_along(
+            network.embed_raw,
+            lin,
+            network.weights,
+            delta,
+            network.images,
+            CONTROLS,
+            REPLICATES,
+            jax.random.fold_in(jax.random.key(CONTROL_SEED), index),
+        )
+        columns = {}
+        for number in TABLES["controls"][1]:
+            each = [getattr(responses[kind], number) for kind in CONTROLS]
+            columns[f"controls.{number}"] = jnp.concatenate(each)
+        return columns
+
+    return respond
 
 
 def _layers(extras: Extras, network: Network, delta: Delta, jvp: Array) -> Array:

@@ -137,7 +137,7 @@ class Planner:
         rule = default_strategy(self.problem.sparsity_count, per_device, cost.intensity)
         if self.problem.extras.names:
             # Directions one by one: what is measured on request takes their memory.
-            rule = Strategy()
+            rule = dataclasses.replace(rule, tangent_chunk=1)
         wanted = known.strategy if known else rule
         found = self._fitting(per_device, wanted, limit, cost)
         if found.per_device < per_device:

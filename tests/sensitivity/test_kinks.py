@@ -22,6 +22,7 @@ from prefiqs_jax.sensitivity import (
     predicted_flips,
     sides_of,
     sign_flips,
+    taylor,
     unit,
 )
 
@@ -212,13 +213,15 @@ def test_no_kinks_without_flips(delta):
 
 
 @pytest.mark.slow
-def test_passes_are_shared(delta):
+@pytest.mark.parametrize("order", [1, 3])
+def test_passes_are_shared(delta, order):
     @jax.jit
     def together(params, deltas, images):
-        found = linearise_kinks(open_kinks(network, params, images), params, images)
+        opened = open_kinks(network, params, images)
+        found = linearise_kinks(opened, params, images, order)
 
         def step(delta):
-            return found.predict(delta), found.prune(delta), found.frozen(delta)
+            return found.expand(delta), found.prune(delta), found.frozen(delta)
 
         return found.dense[:2], jax.lax.map(step, deltas)
 
@@ -229,10 +232,13 @@ def test_passes_are_shared(delta):
     assert np.abs(norm - np.linalg.norm(raw, axis=-1)).max() < 1e-13
     fixed_network = jax.jit(frozen(network, PARAMS, IMAGES))
     first = jax.jit(lambda d: embedding_jvp(network, PARAMS, d, IMAGES))
+    series = jax.jit(lambda d: taylor(network, PARAMS, d, IMAGES, order))
     distance = jax.jit(lambda d: drift(network, PARAMS, d, IMAGES))
     for at, direction in enumerate((delta, other)):
-        (jvp, predicted), moved, fixed = jax.tree.map(lambda v, i=at: v[i], found)
-        assert np.abs(jvp - first(direction)[1]).max() < 1e-13
+        (along, predicted), moved, fixed = jax.tree.map(lambda v, i=at: v[i], found)
+        assert np.abs(along[0] - first(direction)[1]).max() < 1e-13
+        expected = series(direction)
+        assert np.abs(along - expected).max() < 1e-12 * np.abs(expected).max()
         expected = np.linalg.norm(moved.embedding - embedding, axis=-1)
         assert np.abs(distance(direction) - expected).max() < 1e-13
         expected = fixed_network(pruned(PARAMS, direction))

@@ -42,16 +42,17 @@ def plan(words, network, packed):
     )
 
 
-@pytest.fixture(scope="module")
-def measured():
+@pytest.fixture(scope="module", params=[None, 2], ids=["whole", "in slices"])
+def measured(request):
     """Measure a toy in float64, and give what the plain functions need."""
     network = toy_backbone(np.float64)
-    images = np.random.default_rng(1).uniform(-1, 1, (3, 8, 8, 3))
+    images = np.random.default_rng(1).uniform(-1, 1, (4, 8, 8, 3))
     packed = pack_masks(globally(magnitude), network.params, SPARSITIES)
     extras = plan(ALL, network, packed)
     problem = prepare(network.apply_fn, network.params, packed, extras=extras)
-    compiled = compile_step(problem, images.shape, Strategy(), np.float64)
-    found = fetch(start(compiled, problem, images, 3), 3)
+    strategy = Strategy(slice_size=request.param)
+    compiled = compile_step(problem, images.shape, strategy, np.float64)
+    found = fetch(start(compiled, problem, images, 4), 4)
     return network, images, extras, found
 
 
@@ -182,7 +183,7 @@ def test_each_alone_gives_the_same(measured, words):
     extras = plan(words, network, packed)
     problem = prepare(network.apply_fn, network.params, packed, extras=extras)
     compiled = compile_step(problem, images.shape, Strategy(), np.float64)
-    found = fetch(start(compiled, problem, images, 3), 3)
+    found = fetch(start(compiled, problem, images, 4), 4)
     assert set(found.extras) == {*extras.columns, *extras.lists} != set()
     for name, values in found.extras.items():
         assert close(values, every.extras[name])
