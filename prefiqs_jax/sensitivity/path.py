@@ -1,7 +1,7 @@
 """The path of the embedding while the weights move: its integral and its length."""
 
 import heapq
-from functools import partial
+from functools import cache
 from typing import Any, NamedTuple
 
 import jax
@@ -12,6 +12,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.execution.compilation import compiler_options
 from prefiqs_jax.sensitivity.embedding import embed, norms
 from prefiqs_jax.sensitivity.linearise import check_delta
 from prefiqs_jax.types import ApplyFn, Delta, Images, Params
@@ -114,14 +115,16 @@ def path_integral(
         message = f"tolerance {tolerance}: choose a positive error such as 1e-6"
         raise InputError(message)
 
+    point, integrate = _programs()
+
     def at(t: float) -> NDArray:
-        found = np.asarray(_point(apply_fn, params, delta, images, np.float64(t)))
+        found = np.asarray(point(apply_fn, params, delta, images, np.float64(t)))
         _check_finite(found, f"the embedding at t = {t:g}")
         return found
 
     def panel(start: float, end: float, nodes: int, before: float) -> _Panel:
         bounds = np.float64(start), np.float64(end)
-        between = _integrate(apply_fn, nodes, params, delta, images, *bounds)
+        between = integrate(apply_fn, nodes, params, delta, images, *bounds)
         displacement, length = (np.asarray(each) for each in between)
         where = f"the Jacobian-vector product between t = {start:g} and {end:g}"
         _check_finite(displacement, where)
@@ -174,7 +177,16 @@ def _weights(params: Params, delta: Delta, t: Array) -> Params:
     return jax.tree.map(lambda w, d: w + t.astype(w.dtype) * d, params, delta)
 
 
-@partial(jax.jit, static_argnums=0)
+@cache
+def _programs() -> tuple[Any, Any]:
+    """Jit what a panel takes, under the options that are the fastest here."""
+    options = compiler_options()
+    return (
+        jax.jit(_point, static_argnums=0, compiler_options=options),
+        jax.jit(_integrate, static_argnums=(0, 1), compiler_options=options),
+    )
+
+
 def _point(
     apply_fn: ApplyFn, params: Params, delta: Delta, images: Any, t: Array
 ) -> Array:
@@ -182,7 +194,6 @@ def _point(
     return embed(apply_fn, _weights(params, delta, t), images)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
 def _integrate(
     apply_fn: ApplyFn,
     count: int,
