@@ -1,4 +1,4 @@
-"""Write the README's tables and sentences of costs from the JSON files.
+"""Write the tables and sentences of costs in README and docs from the JSON files.
 
     python experiments/timings/readme_tables.py
 
@@ -16,7 +16,8 @@ from typing import Any
 from common import ranged
 
 HERE = Path(__file__).parent
-README = HERE.parents[1] / "README.md"
+ROOT = HERE.parents[1]
+PAGES = ROOT / "README.md", ROOT / "docs" / "theory.md"
 MARKED = re.compile(
     r"(<!-- ([\w ]+): from ([\w.]+\.json) -->\n).*?(<!-- end -->)", re.S
 )
@@ -38,8 +39,9 @@ GRAIN = "grain processes"
 
 
 def main() -> None:
-    """Rewrite the tables in the README."""
-    README.write_text(updated(README.read_text("utf-8")), "utf-8")
+    """Rewrite the tables of all pages."""
+    for page in PAGES:
+        page.write_text(updated(page.read_text("utf-8")), "utf-8")
 
 
 def updated(text: str) -> str:
@@ -170,12 +172,48 @@ def loading(result: dict[str, Any]) -> list[str]:
     return _wrapped(said)
 
 
+def theory_table(result: dict[str, Any]) -> list[str]:
+    """One line for what is measured beyond first order, one column a network."""
+    rows = result["rows"]
+    networks = list(dict.fromkeys(row["network"] for row in rows))
+    header = ["what", "counted", *map(_title, networks)]
+    lines = [header, ["---"] * len(header)]
+    for what in dict.fromkeys(row["what"] for row in rows):
+        own = {row["network"]: row for row in rows if row["what"] == what}
+        counted = {row["counted"] for row in own.values()} - {None}
+        cells = [what, *(f"{number:g}" for number in counted or [])]
+        cells += [""] * (2 - len(cells))
+        for network in networks:
+            row = own.get(network)
+            cells.append("" if row is None else ranged(row["forwards"]))
+        lines.append(cells)
+    return [_line(cells) for cells in lines]
+
+
+def theory_conditions(result: dict[str, Any]) -> list[str]:
+    """Say how they were timed, and which take more than they should."""
+    above = [
+        f"{row['what']} on {_title(row['network'])} (at most {row['at_most']:g})"
+        for row in result["rows"]
+        if row["at_most"] is not None and row["forwards"]["median"] > row["at_most"]
+    ]
+    said = (
+        f"{result['batch']} images, {result['repeats']} turns, medians with least and "
+        f"greatest; {_machine(result['hardware'])}. A sweep here is of "
+        f"{len(result['sparsities_of_sweeps'])} sparsities. "
+    )
+    said += f"Above their goals: {', '.join(above)}." if above else "All goals are met."
+    return _wrapped(said)
+
+
 MADE: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "sweep table": sweep_table,
     "sweep conditions": sweep_conditions,
     "forward table": forward_table,
     "forward conditions": forward_conditions,
     "loading": loading,
+    "theory table": theory_table,
+    "theory conditions": theory_conditions,
 }
 
 

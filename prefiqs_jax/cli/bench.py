@@ -23,7 +23,7 @@ from prefiqs_jax.files import make_folder
 from prefiqs_jax.weights.wording import aligned
 
 BENCHMARKS = ("forward", "sweep_cost", "precision", "pipeline", "scaling", "ranking")
-BENCHMARKS += ("quality_cost", "edc")
+BENCHMARKS += ("quality_cost", "theory_cost", "edc")
 FOLDER = Path(__file__).parents[2] / "experiments" / "timings"
 
 

@@ -110,10 +110,12 @@ def kept(file):
     return json.loads((bench.FOLDER / file).read_text())
 
 
-def test_the_tables_of_the_readme_are_those_of_the_json(tables):
-    text = (ROOT / "README.md").read_text()
-    assert tables.updated(text) == text
-    assert set(tables.MADE) == {kind for _, kind, _, _ in tables.MARKED.findall(text)}
+def test_the_tables_of_the_pages_are_those_of_the_json(tables):
+    texts = [page.read_text() for page in tables.PAGES]
+    assert [tables.updated(text) for text in texts] == texts
+    (text, *_) = texts
+    marked = tables.MARKED.findall("".join(texts))
+    assert set(tables.MADE) == {kind for _, kind, _, _ in marked}
     result = kept("sweep_cost_cpu.json")
     cost = result["rows"][0]["ours"]["cost_forwards"]
     cost |= {"median": 99.9, "low": 99.8, "high": 99.95}

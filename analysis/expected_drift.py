@@ -1,0 +1,270 @@
+"""Whether the first order averaged over directions makes a better quality.
+
+    python analysis/expected_drift.py FACES … --out DIR --backbone sface --weights FILE
+
+Each FACES is a folder of aligned faces with identities, to which a degraded copy of
+every image is added; all pairs are verified. Compared are the areas under
+error-versus-discard curves, at equal cost in forward passes: expected-drift of one
+direction with the first order at one sparsity (3 forwards each), that of 8 directions
+with PreFIQs averaged over 16 sparsities and the first order over 8 (17 each), and with
+what is cheaper. Differences are paired; intervals leave out one person at a time, and
+hold together for all lines of a benchmark and reference (max-t).
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from from_runs import Analysis, pick, told, write
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from prefiqs_jax.backbones import Backbone, load_backbone
+from prefiqs_jax.benchmarks import Benchmark, read_benchmark, with_degraded
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.evaluation import EvaluationOptions, ScoreSource, Verifier, evaluate
+from prefiqs_jax.files import make_folder
+from prefiqs_jax.images import load_batches
+from prefiqs_jax.masks import mask_named
+from prefiqs_jax.outputs import write_outputs
+from prefiqs_jax.quality import Draws, make_scorers
+from prefiqs_jax.quality.scorer import score_images
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SPARSITY = 0.4
+FEW = tuple(np.linspace(0.1, 0.8, 8).round(3).tolist())
+MANY = tuple(np.linspace(0.05, 0.8, 16).round(3).tolist())
+RATES = (0.01, 0.001)
+BATCH = 28
+ONE, EIGHT = "expected-drift, 1 direction", "expected-drift, 8 directions"
+FORWARDS = {
+    "norm": "1",
+    "PreFIQs": "2",
+    "first order": "3",
+    ONE: "3",
+    "grafiqs/image": "1, and 1 in reverse",
+    "grafiqs/block1": "1, and 1 in reverse",
+    "grafiqs/block2": "1, and 1 in reverse",
+    "grafiqs/block3": "1, and 1 in reverse",
+    "grafiqs/block4": "1, and 1 in reverse",
+    "PreFIQs, mean of 16 sparsities": "17",
+    "first order, mean of 8 sparsities": "17",
+    EIGHT: "17",
+}
+"""Qualities, and what they take."""
+
+
+def qualities(backbone: Backbone, benchmark: Benchmark) -> dict[str, NDArray]:
+    """Compute all qualities of the images, higher = better."""
+
+    def scorers(methods: Sequence[str], directions: int = 8) -> Any:
+        return make_scorers(
+            backbone,
+            methods,
+            batch_size=BATCH,
+            sparsities=sorted({SPARSITY, *FEW, *MANY}),
+            draws=Draws(expected_drift_directions=directions),
+        )
+
+    methods = ["norm", "prefiqs", "first-order", "expected-drift"]
+    if backbone.taps is not None:
+        methods.append("grafiqs")
+    every, one = scorers(methods), scorers(["expected-drift"], 1)
+    parts: dict[str, list[NDArray]] = {}
+    pixels = backbone.preprocessing
+    for batch in load_batches(
+        benchmark.images,
+        height=pixels.height,
+        width=pixels.width,
+        batch_size=BATCH,
+        needed_by=backbone.name,
+        transform=backbone.preprocess,
+    ):
+        assert batch.images is not None  # a bad image ends it
+        found = score_images(every, batch.names, batch.images)
+        alone = score_images(one, batch.names, batch.images)
+        found |= {ONE: alone["expected-drift"]}
+        for name, values in found.items():
+            parts.setdefault(name, []).append(values)
+    found = {name: np.concatenate(each) for name, each in parts.items()}
+
+    def mean(method: str, sparsities: Sequence[float]) -> NDArray:
+        return np.mean([found[f"{method}/{s:g}"] for s in sparsities], axis=0)
+
+    found |= {
+        "PreFIQs": found[f"prefiqs/{SPARSITY:g}"],
+        "first order": found[f"first-order/{SPARSITY:g}"],
+        EIGHT: found["expected-drift"],
+        "PreFIQs, mean of 16 sparsities": mean("prefiqs", MANY),
+        "first order, mean of 8 sparsities": mean("first-order", FEW),
+    }
+    return {name: found[name] for name in FORWARDS if name in found}
+
+
+def measure(
+    backbone: Backbone, benchmark: Benchmark, out: Path, rates: Sequence[float]
+) -> "pd.DataFrame":
+    """Compare them on one benchmark, with either number of directions as reference."""
+    import pandas as pd
+
+    folder = out / benchmark.name
+    make_folder(folder)
+    found = qualities(backbone, benchmark)
+    names = benchmark.images.names
+    table = pd.DataFrame({"file": names, **found})
+    write_outputs(folder, {"qualities.csv": table.to_csv(index=False)})
+    sources = [
+        ScoreSource(folder / "qualities.csv", name, name, "higher") for name in found
+    ]
+    tables = []
+    for reference in (ONE, EIGHT):
+        evaluated = folder / f"against_{reference.split()[1]}"
+        evaluate(
+            [Verifier(backbone, scores=False)],
+            [benchmark],
+            evaluated,
+            sources=sources,
+            mask=mask_named("global/magnitude"),
+            options=EvaluationOptions(
+                fmr=tuple(rates), reference=reference, progress=False
+            ),
+        )
+        tables.append(pd.read_csv(evaluated / "tables" / "areas.csv"))
+    table = pd.concat(tables, ignore_index=True)
+    table.insert(0, "run", benchmark.name)
+    table.insert(1, "mask", "global/magnitude")
+    table["forwards"] = table["quality"].map(FORWARDS)
+    people = len({who for who in benchmark.images.identities if who is not None})
+    return table.assign(images=len(names), people=people)
+
+
+def finding(table: "pd.DataFrame") -> str:
+    """Say what averaging over directions gains, at equal cost and over cheaper ones."""
+    first = table.iloc[0]
+    rate = table["fmr"].max()
+    own = pick(table, fmr=rate)
+    began = (
+        f"**{first['run']}** ({first['verifier']}; {first['images']} images, half of "
+        f"them degraded, of {first['people']} people; pAUC × 10³ at FMR {rate:g}, "
+        "lower = better)"
+    )
+    (itself,) = pick(own, reference=EIGHT, quality=EIGHT).to_dict("records")
+    area = {"value": itself["pauc"], "low": itself["low"], "high": itself["high"]}
+    equal = "PreFIQs, mean of 16 sparsities", "first order, mean of 8 sparsities"
+    cheaper = "PreFIQs", "first order", "norm"
+    said = [
+        f"{began}: expected-drift of 8 directions has {_thousandths(area)}.",
+        f"At the same 17 forwards {_list(own, EIGHT, equal)}; at 3, against one "
+        f"direction, {_list(own, ONE, ['first order'])}.",
+        f"Of what is cheaper, {_list(own, EIGHT, cheaper)}.",
+    ]
+    others = own.loc[~own["is_reference"]]
+    differ = others.loc[others["differs"]]
+    worse = differ.loc[differ["difference"] > 0]
+    said.append(
+        f"Of {len(others)} paired differences {len(worse)} show expected-drift to be "
+        f"the better and {len(differ) - len(worse)} the other; "
+        + (
+            "averaging over directions makes no better quality that these faces can "
+            "show."
+            if worse.empty
+            else f"better than {', '.join(dict.fromkeys(worse['quality']))}."
+        )
+    )
+    return " ".join(said)
+
+
+def _thousandths(line: dict[str, Any]) -> str:
+    return told({key: 1e3 * line[key] for key in ("value", "low", "high")}, ".1f")
+
+
+def _list(own: "pd.DataFrame", reference: str, names: Sequence[str]) -> str:
+    """Say by how much the areas of qualities are larger than that of a reference."""
+    each = []
+    for name in names:
+        (line,) = pick(own, reference=reference, quality=name).to_dict("records")
+        values = {
+            "value": line["difference"],
+            "low": line["difference_low"],
+            "high": line["difference_high"],
+        }
+        each.append(f"{name} has {_thousandths(values)} more")
+    return ", ".join(each)
+
+
+def draw(figure: Figure, table: "pd.DataFrame") -> Figure:
+    """Draw each quality's area minus that of expected-drift, of 8 directions."""
+    shown = pick(table, reference=EIGHT)
+    shown = shown.loc[shown["quality"] != "severity"]
+    runs = list(dict.fromkeys(shown["run"]))
+    rates = sorted(set(shown["fmr"]), reverse=True)
+    figure.set_figheight(0.9 + 2.6 * len(runs))
+    axes = figure.subplots(len(runs), len(rates), squeeze=False, sharey="row")
+    for row, run in zip(axes, runs, strict=True):
+        for ax, rate in zip(row, rates, strict=True):
+            lines = pick(shown, run=run, fmr=rate)
+            lines = lines.loc[~lines["is_reference"]].iloc[::-1]
+            places = np.arange(len(lines))
+            value, low, high = (
+                1e3 * lines[name].to_numpy(np.float64)
+                for name in ("difference", "difference_low", "difference_high")
+            )
+            ax.hlines(places, low, high, color="0.35", lw=0.9)
+            ax.plot(value, places, "o", ms=3.5, color="C0")
+            ax.axvline(0, color="0.5", lw=0.7, ls="--", zorder=0)
+            ax.set_yticks(
+                places, [f"{q} ({FORWARDS[q]})" for q in lines["quality"].tolist()]
+            )
+            first = lines.iloc[0]
+            ax.set_title(f"{run}, FMR {rate:g}, {first['people']} people", loc="left")
+            ax.set_xlabel("pAUC × 10³ above that of\nexpected-drift, 8 directions")
+    return figure
+
+
+ANALYSIS = Analysis(
+    "expected_drift",
+    "Whether an average over directions is a better quality",
+    (),
+    lambda _: None,  # it reads no runs
+    finding,
+    draw,
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the table, the figure and the finding; return the exit status."""
+    import pandas as pd
+
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("faces", type=Path, nargs="+", metavar="FACES")
+    parser.add_argument("--out", type=Path, metavar="DIR", required=True)
+    parser.add_argument("--backbone", metavar="NAME", default="demo")
+    parser.add_argument("--weights", metavar="FILE")
+    parser.add_argument("--fmr", type=float, nargs="+", default=list(RATES))
+    parser.add_argument("--findings", type=Path, metavar="FILE.md")
+    options = parser.parse_args(arguments)
+    try:
+        backbone = load_backbone(options.backbone, options.weights)
+        benchmarks = [
+            with_degraded(read_benchmark(path, "folder")) for path in options.faces
+        ]
+        table = pd.concat(
+            [measure(backbone, each, options.out, options.fmr) for each in benchmarks],
+            ignore_index=True,
+        )
+        said = write(ANALYSIS, table, options.out, options.findings)
+        print("\n\n".join(said))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(options.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
