@@ -17,7 +17,7 @@ here=$(dirname "$0")
 run() {
   local out=$runs/$1
   shift
-  prefiqs sweep --out "$out" --sparsities 0.1,0.3,0.5,0.7 \
+  prefiqs sweep --out "$out" --sparsities 0.05,0.1,0.3,0.5,0.7 \
     --with taylor3,kinks,layers,controls "$@"
 }
 
