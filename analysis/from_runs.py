@@ -8,7 +8,7 @@ them. With ``--findings`` it also renews its section of a page such as
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -41,6 +41,8 @@ Values = NDArray[np.float64]
 
 FEWEST_IMAGES = 5
 """Images below which a stratum gets no line."""
+SHOWN = 0.3
+"""Sparsity that is drawn where only one is, or the nearest to it."""
 _SCALES: dict[str, tuple[Callable[[Values], Values], Callable[[Values], Values]]] = {
     "linear": (np.asarray, np.asarray),
     "log": (np.log, np.exp),
@@ -98,6 +100,12 @@ class Level(NamedTuple):
         """Average over the images of each replicate."""
         return ratio(self.weights @ values, self.weights.sum(axis=1))
 
+    def at(self, places: NDArray[Any]) -> "Level":
+        """Choose images, by their places or by a mask."""
+        return self._replace(
+            rows=self.rows.iloc[places], weights=self.weights[:, places]
+        )
+
     def column(self, name: str) -> Values:
         """Give a column of the rows."""
         return self.rows[name].to_numpy(np.float64)
@@ -131,6 +139,14 @@ def levels(measured: Measured) -> Iterator[Level]:
                 whole = np.ones((1, len(own)))
                 weights = np.concatenate([whole, without_each(codes, 0, count)])
                 yield Level(float(str(sparsity)), name, own, weights)
+
+
+def pairs(level: Level) -> NDArray[np.int_]:
+    """Give the places of degraded copies, and those of their originals: two rows."""
+    place = {name: i for i, name in enumerate(level.rows["image"])}
+    both = zip(level.rows["image"], level.rows["copy_of"], strict=True)
+    found = [(place[a], place[b]) for a, b in both if a != b and b in place]
+    return np.array(found, int).reshape(-1, 2).T
 
 
 class Lines:
@@ -221,6 +237,11 @@ def who(table: "pd.DataFrame") -> str:
     )
 
 
+def nearest(sparsities: Iterable[float]) -> float:
+    """Choose the sparsity that is drawn where only one is."""
+    return min(sparsities, key=lambda sparsity: abs(sparsity - SHOWN))
+
+
 def most(table: "pd.DataFrame", name: str) -> int:
     """Give the largest count of a column."""
     return int(np.max(table[name].to_numpy()))
@@ -305,6 +326,12 @@ class Analysis(NamedTuple):
     beside_name: str = ""
 
 
+def with_groups(rows: "pd.DataFrame", rounding: float) -> "pd.DataFrame":
+    """Add what is derived, which images belong together, and how degraded they are."""
+    rows = with_derived(with_image_columns(rows), rounding)
+    return rows if "copy_of" in rows else rows.assign(copy_of=rows["image"])
+
+
 def open_runs(paths: Sequence[Path], needs: Sequence[str]) -> list[Measured]:
     """Read runs, a record for each of their masks.
 
@@ -323,9 +350,7 @@ def open_runs(paths: Sequence[Path], needs: Sequence[str]) -> list[Measured]:
             message = f"{path} lacks {words}; sweep again with --with {words}"
             raise InputError(message)
         rounding = rounding_of(manifest)
-        rows = with_derived(with_image_columns(read(path)), rounding)
-        if "copy_of" not in rows:
-            rows["copy_of"] = rows["image"]
+        rows = with_groups(read(path), rounding)
         tables = {n: read(path, n) for n in needs if n in manifest.get("labels", {})}
         for mask, own in rows.groupby("mask", sort=False):
             parts = {n: table.loc[table["mask"] == mask] for n, table in tables.items()}
@@ -367,16 +392,21 @@ def write(
     return said
 
 
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say where findings go."""
+    parser.add_argument("--out", type=Path, metavar="DIR", required=True)
+    parser.add_argument(
+        "--findings", type=Path, metavar="FILE.md", help="page whose section is renewed"
+    )
+
+
 def main(analysis: Analysis, words: str | None, arguments: Sequence[str] | None) -> int:
     """Write the table, the figure and the finding; return the exit status."""
     import pandas as pd
 
     parser = argparse.ArgumentParser(description=(words or "").split("\n")[0])
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
-    parser.add_argument("--out", type=Path, metavar="DIR", required=True)
-    parser.add_argument(
-        "--findings", type=Path, metavar="FILE.md", help="page whose section is renewed"
-    )
+    add_output(parser)
     options = parser.parse_args(arguments)
     try:
         runs = open_runs(options.runs, analysis.needs)

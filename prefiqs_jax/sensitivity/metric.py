@@ -178,6 +178,7 @@ def share_in_subspace(
     *,
     steps: int | None = None,
     prunable: Prunable = is_prunable,
+    vectors: Array | None = None,
 ) -> Share:
     """Compute the share of δ in the span of the metric's leading eigenvectors.
 
@@ -190,6 +191,9 @@ def share_in_subspace(
         As in :func:`prefiqs_jax.sensitivity.embedding_jvp`.
     count, steps, prunable
         As in :func:`metric_eigenvalues`; its cost, and 2 + 2 count forward passes.
+    vectors
+        What :func:`metric_eigenvalues` gave for these images, shape (batch, count,
+        dim), which are then not found again; None = find them.
 
     Returns
     -------
@@ -199,7 +203,8 @@ def share_in_subspace(
     Raises
     ------
     InputError
-        As :func:`metric_eigenvalues`; and if delta and params differ in form.
+        As :func:`metric_eigenvalues`; and if delta and params differ in form, or the
+        vectors are not as many as ``count`` for each image.
 
     References
     ----------
@@ -217,15 +222,24 @@ def share_in_subspace(
     (Array([0.5], dtype=...), Array([1.], dtype=...), 0.25)
     """
     check_delta(params, delta)
-    find = _eigen_finder(apply_fn, params, images, count, steps)
+    if vectors is None:
+        found = metric_eigenvalues(
+            apply_fn, params, images, count, steps=steps, prunable=prunable
+        )
+        vectors = found.vectors
+    if vectors.shape[:2] != (len(images), count):
+        message = (
+            f"vectors of shape {vectors.shape} for {len(images)} images and a count of "
+            f"{count}; give those that metric_eigenvalues found for them"
+        )
+        raise InputError(message)
     chosen = _only(prunable, params, delta)
     squares = [jnp.square(leaf).sum() for leaf in jax.tree.leaves(chosen)]
     zero = jnp.zeros((), jnp.result_type(*squares))
     total = sum(squares, start=zero)
 
-    def of_image(image: Array) -> tuple[Array, Array, Array]:
-        lin, pull = _gram(apply_fn, params, image, prunable)
-        vectors = find(lin, pull).vectors
+    def of_image(pair: tuple[Array, Array]) -> tuple[Array, Array, Array]:
+        lin, pull = _gram(apply_fn, params, pair[0], prunable)
         jvp = lin.push(chosen)[0]
 
         def of_vector(vector: Array) -> tuple[Array, Array, Array]:
@@ -236,10 +250,10 @@ def share_in_subspace(
             by_leaf = sum(means, start=zero)
             return along / value, along, by_leaf / value
 
-        norm, effect, by_leaf = jax.lax.map(of_vector, vectors)
+        norm, effect, by_leaf = jax.lax.map(of_vector, pair[1])
         return norm.sum() / total, effect.sum() / (jvp @ jvp), by_leaf.sum() / total
 
-    norm, effect, by_leaf = jax.lax.map(of_image, jnp.asarray(images))
+    norm, effect, by_leaf = jax.lax.map(of_image, (jnp.asarray(images), vectors))
     return Share(norm, effect, count / weight_count(params, prunable), by_leaf)
 
 

@@ -102,6 +102,18 @@ def test_share_of_all_eigenvectors_is_the_whole_effect(case):
     np.testing.assert_allclose(found.effect, 1, rtol=1e-9)
 
 
+def test_vectors_that_are_known_are_not_found_again(case, monkeypatch):
+    apply_fn, params, delta, images, _ = case
+    alone = share_in_subspace(apply_fn, params, delta, images, 2)
+    known = metric_eigenvalues(apply_fn, params, images, 2).vectors
+    monkeypatch.setitem(sys.modules, "matfree", None)
+    found = share_in_subspace(apply_fn, params, delta, images, 2, vectors=known)
+    np.testing.assert_array_equal(found.norm, alone.norm)
+    np.testing.assert_array_equal(found.random_by_leaf, alone.random_by_leaf)
+    with pytest.raises(InputError, match=r"vectors of shape .* and a count of 3;"):
+        share_in_subspace(apply_fn, params, delta, images, 3, vectors=known)
+
+
 @pytest.mark.slow
 def test_random_shares_are_those_of_random_directions(case):
     apply_fn, params, delta, images, jacobian = case
