@@ -174,7 +174,8 @@ def compute(
         is_shown = sparsity == nearest(sparsities)
         found.append(pd.DataFrame({**columns, **observe(delta, is_shown)}))
         if study.sheet is not None and is_shown:
-            drawings.append(study.sheet(faces, delta))
+            with plots.theme():
+                drawings.append(study.sheet(faces, delta))
     more = pd.concat(found, ignore_index=True)
     rows = rows.merge(more, on=["image", "sparsity"], validate="1:1")
     rows.insert(0, "run", run)

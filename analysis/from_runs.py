@@ -16,12 +16,13 @@ import numpy as np
 from findings_page import renew, section
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
 from prefiqs_jax import plots
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.outputs import write_outputs
+from prefiqs_jax.plots.theme import look
 from prefiqs_jax.report.rounded import rounding_of
 from prefiqs_jax.results import read, read_manifest, with_image_columns
 from prefiqs_jax.statistics import (
@@ -289,6 +290,26 @@ def whiskers(
     ax.plot(x, value, lw=0.7, ms=3.2, clip_on=False, **look)
 
 
+def strata_curves(ax: Axes, part: "pd.DataFrame", statistic: str) -> None:
+    """Draw a statistic of clean and of degraded images, or of all, over sparsity."""
+    names = [n for n in ("clean", "degraded") if n in set(part["stratum"])] or ["all"]
+    for place, name in enumerate(names):
+        lines = pick(part, statistic=statistic, stratum=name)
+        label = f"{name} (n = {most(lines, 'images')})"
+        whiskers(ax, lines, place, len(names), label=label, **look(place))
+
+
+def ratio_axis(ax: Axes) -> None:
+    """Make the upward axis that of ratios, in powers of two around 1."""
+    ax.axhline(1, color="0.5", lw=0.7, ls="--", zorder=0)
+    ax.set_yscale("log")
+    low, high = ax.get_ylim()
+    ax.set_yticks((0.125, 0.25, 0.5, 1, 2, 4, 8))
+    ax.set_ylim(min(low, 0.5), max(high, 2))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    ax.yaxis.set_minor_locator(NullLocator())
+
+
 def label_sparsities(ax: Axes, table: "pd.DataFrame") -> None:
     """Put the sparsities that were swept on a logarithmic axis."""
     swept = np.unique(table["sparsity"].dropna().to_numpy(np.float64)).tolist()
@@ -302,6 +323,16 @@ def legend_over(ax: Axes, columns: int) -> None:
     """Put the legend above the axes and their title."""
     place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.1)}
     ax.legend(**place, ncols=columns, handlelength=1.4, columnspacing=0.9)
+
+
+def heading(part: "pd.DataFrame") -> str:
+    """Name a run above its panels, with its images and people."""
+    own = pick(part, stratum=main_stratum(part))
+    kind = "clean images" if main_stratum(part) == "clean" else "images"
+    return (
+        f"{part['run'].iloc[0]}, {part['mask'].iloc[0]}\n"
+        f"{most(own, 'images')} {kind}, {most(own, 'people')} people"
+    )
 
 
 def rows_of(table: "pd.DataFrame") -> list["pd.DataFrame"]:

@@ -27,17 +27,20 @@ from from_runs import (
     Measured,
     Values,
     ends,
+    heading,
     label_sparsities,
+    legend_over,
     levels,
     main_stratum,
     most,
     pairs,
     pick,
+    ratio_axis,
     rows_of,
+    strata_curves,
     whiskers,
     who,
 )
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -154,7 +157,8 @@ def measure(measured: Measured) -> "pd.DataFrame":
     ``pruning`` (‖Jδ‖²/‖δ‖² over tr G / n) and ``expected_ratio`` (‖Jδ‖² over its
     expectation); ``degraded_ratio`` of either (a copy's over its original's, stratum
     all); ``trace`` and ``standard_error`` (mean, of trace and of expectation, as a part
-    of it); ``spearman`` of pairs of ‖Jδ‖, expectation and norm; of the few faces
+    of it); ``spearman`` of pairs of ‖Jδ‖, expectation and norm, ``nearer`` (that of
+    expectation and norm less that of it and ‖Jδ‖, in size); of the few faces
     ``eigen_share`` (λ / tr G), ``unconverged`` (share of these eigenvalues, mean),
     ``share`` of ‖δ‖² in their span beside what is expected of random directions, and
     ``effect`` (what that makes of ‖Jδ‖²).
@@ -179,10 +183,14 @@ def measure(measured: Measured) -> "pd.DataFrame":
         for name in ("trace", "expected"):
             error = level.mean(level.column(f"{name}_error") / level.column(name))
             lines.add(level, "standard_error", name, error, "linear")
+        ranks = []
         for one, other in combinations(RANKED, 2):
             values = level.column(one), level.column(other)
+            ranks.append(spearman(*values, level.weights))
             of = f"{RANKED[one]}, {RANKED[other]}"
-            lines.add(level, "spearman", of, spearman(*values, level.weights), "fisher")
+            lines.add(level, "spearman", of, ranks[-1], "fisher")
+        nearer = abs(ranks[2]) - abs(ranks[0])
+        lines.add(level, "nearer", "norm", nearer, "linear")
         _eigen(lines, level)
     return lines.table()
 
@@ -269,7 +277,7 @@ def _alike(own: "pd.DataFrame") -> str:
 
 
 def _ranked(own: "pd.DataFrame") -> str:
-    """Say who ranks the faces as whom, and whether the norm does as well."""
+    """Say who ranks the images as whom, and where the norm does so most of all."""
     ranks = pick(own, statistic="spearman")
     of = {
         name: _lines(ranks, "spearman", of=name) for name in dict.fromkeys(ranks["of"])
@@ -280,13 +288,11 @@ def _ranked(own: "pd.DataFrame") -> str:
         f"with the norm of the raw embedding ‖Jδ‖ agrees to {ends(plain, '.2f')}, the "
         f"expectation to {ends(mean, '.2f')}"
     )
-    sizes = [np.mean([abs(line["value"]) for line in lines]) for lines in (mean, both)]
-    if sizes[0] > sizes[1]:
-        said += (
-            ": averaged over directions the ranking is more that of the norm than that "
-            "of pruning"
-        )
-    return f"{said}."
+    nearer = [line["low"] > 0 for line in _lines(own, "nearer")]
+    return (
+        f"{said}: at {sum(nearer)} of {len(nearer)} sparsities it is nearer, in size, "
+        "to the norm, which needs no derivative, than to ‖Jδ‖."
+    )
 
 
 def _spans(own: "pd.DataFrame") -> str:
@@ -318,41 +324,36 @@ def _spans(own: "pd.DataFrame") -> str:
 def draw(figure: Figure, table: "pd.DataFrame") -> Figure:
     """Draw a column for each run: both ratios, ranks, and shares of δ."""
     parts = rows_of(table)
-    figure.set_size_inches(max(1, len(parts) / 2) * plots.SCREEN_IN, 7)
+    figure.set_size_inches(max(1, len(parts) / 2) * plots.SCREEN_IN, 8)
     axes = figure.subplots(4, len(parts), squeeze=False, sharey="row")
     for column, part in zip(axes.T, parts, strict=True):
         own = pick(part, stratum=main_stratum(part))
         for ax, name in zip(column, ("quotient", "expected_ratio"), strict=False):
-            _ratio_panel(ax, part, name)
-        names = list(dict.fromkeys(pick(own, statistic="spearman")["of"]))
-        for place, name in enumerate(names):
-            lines = pick(own, statistic="spearman", of=name)
-            whiskers(column[2], lines, place, 3, label=name, **look(place))
-        for place, name in enumerate(SHARES.values()):
-            lines = pick(own, statistic="share", of=name)
-            whiskers(column[3], lines, place, 3, label=name, **look(place))
+            strata_curves(ax, part, name)
+            ratio_axis(ax)
+        for ax, statistic in ((column[2], "spearman"), (column[3], "share")):
+            lines = pick(own, statistic=statistic)
+            names = list(dict.fromkeys(lines["of"]))
+            for place, name in enumerate(names):
+                of = pick(lines, of=name)
+                whiskers(ax, of, place, len(names), label=name, **look(place))
         for ax in column:
             label_sparsities(ax, own)
-        name = f"{part['run'].iloc[0]}, {part['mask'].iloc[0]}"
-        column[0].set_title(f"{name}\nn = {most(own, 'images')}")
+        column[0].set_title(heading(part))
+        legend_over(column[0], 1)
         column[2].axhline(0, color="0.5", lw=0.7, ls="--", zorder=0)
         column[2].set(ylim=(-1, 1))
-        if "share" in set(own["statistic"]):
+        if names:
             column[3].set_yscale("log")
-    axes[0, 0].set_ylabel("‖Jδ‖²/‖δ‖² over tr G / n\n(geometric mean)")
-    axes[1, 0].set_ylabel("‖Jδ‖² over expected\n(geometric mean)")
+            column[3].set_title(f"{most(lines, 'images')} faces")
+    legend_over(axes[2, 0], 1)
+    if "share" in set(table["statistic"]):
+        legend_over(axes[3, 0], 1)
+    axes[0, 0].set_ylabel("‖Jδ‖²/‖δ‖² over tr G / n\n(no unit, geometric mean)")
+    axes[1, 0].set_ylabel("‖Jδ‖² over expected\n(no unit, geometric mean)")
     axes[2, 0].set_ylabel("Spearman ρ")
-    axes[3, 0].set_ylabel(f"share of ‖δ‖² in the\n{COUNT} leading directions")
+    axes[3, 0].set_ylabel(f"share of ‖δ‖² in {COUNT}\nleading directions")
     return figure
-
-
-def _ratio_panel(ax: Axes, part: "pd.DataFrame", statistic: str) -> None:
-    names = [n for n in ("clean", "degraded") if n in set(part["stratum"])] or ["all"]
-    for place, name in enumerate(names):
-        lines = pick(part, statistic=statistic, stratum=name)
-        whiskers(ax, lines, place, len(names), label=name, **look(place))
-    ax.axhline(1, color="0.5", lw=0.7, ls="--", zorder=0)
-    ax.set_yscale("log")
 
 
 ANALYSIS = Analysis(

@@ -28,13 +28,15 @@ from from_runs import (
     Measured,
     Values,
     ends,
+    heading,
     label_sparsities,
+    legend_over,
     levels,
     main_stratum,
-    most,
     nearest,
     pick,
     rows_of,
+    strata_curves,
     told,
     whiskers,
     who,
@@ -228,7 +230,7 @@ def finding(table: "pd.DataFrame") -> str:
     bound = pick(own, statistic="path_error")["value"].max()
     said = (
         f"{who(table)}: the path of the embedding is "
-        f"{ends(_lines(own, 'length'), '.3f')} times as long as its chord (quadrature "
+        f"{ends(_lines(own, 'length'), '.4g')} times as long as its chord (quadrature "
         f"within {bound:.1%} of the chord). At sparsity {nearest(own['sparsity']):g} "
         f"what the orders 1, 2 and 3 leave falls as t to the power of "
         f"{_powers(own, 'order')}, with the kinks frozen {_powers(own, 'frozen')}"
@@ -290,37 +292,34 @@ def _ranked(table: "pd.DataFrame", stratum: str) -> str:
 def draw(figure: Figure, table: "pd.DataFrame") -> Figure:
     """Draw a column for each run: path, remainders, valid t, and what ranks it."""
     parts = rows_of(table)
-    figure.set_size_inches(max(1, len(parts) / 2) * plots.SCREEN_IN, 8.6)
+    figure.set_size_inches(max(1, len(parts) / 2) * plots.SCREEN_IN, 9.6)
     axes = figure.subplots(5, len(parts), squeeze=False, sharey="row")
     for column, part in zip(axes.T, parts, strict=True):
         own = pick(part, stratum=main_stratum(part))
-        _length_panel(column[0], part)
+        strata_curves(column[0], part, "length")
+        column[0].axhline(1, color="0.5", lw=0.7, ls="--", zorder=0)
         for ax, kind in zip(column[1:3], KINDS, strict=True):
             _remainder_panel(ax, own, kind)
         for place, order in enumerate(ORDERS):
             lines = pick(own, statistic="valid", of=f"order {order}")
             whiskers(column[3], lines, place, 3, label=f"order {order}", **look(place))
+        column[3].axhline(1, color="0.5", lw=0.7, ls="--", zorder=0)
+        column[3].set(ylim=(0, 1.05 * SCALES.max()))
         _rank_panel(column[4], part)
         for ax in (column[0], *column[3:]):
             label_sparsities(ax, own)
-        name = f"{part['run'].iloc[0]}, {part['mask'].iloc[0]}"
-        kind = f"{main_stratum(part)} images" if "clean" in set(part["stratum"]) else ""
-        column[0].set_title(f"{name}\n{kind} n = {most(own, 'images')}")
+        column[0].set_title(heading(part))
+        legend_over(column[0], 1)
+        shown = pick(own, statistic="order_remainder")["sparsity"].iloc[0]
+        column[1].set_title(f"at sparsity {shown:g}")
+    legend_over(axes[1, 0], 3)
+    legend_over(axes[4, 0], 2)
     axes[0, 0].set_ylabel("path / chord\n(geometric mean)")
     for row, label in zip(axes[1:3, 0], KINDS.values(), strict=True):
         row.set_ylabel(f"remainder, {label}\n(geometric mean)")
-    axes[3, 0].set_ylabel(f"largest t within {TOLERANCE:.0%}\n(mean)")
+    axes[3, 0].set_ylabel(f"largest t within {TOLERANCE:.0%}\n(mean; 1 = pruned)")
     axes[4, 0].set_ylabel("Spearman ρ with the\nlargest t of order 1")
     return figure
-
-
-def _length_panel(ax: Axes, part: "pd.DataFrame") -> None:
-    names = [n for n in ("clean", "degraded") if n in set(part["stratum"])] or ["all"]
-    for place, name in enumerate(names):
-        lines = pick(part, statistic="length", stratum=name)
-        whiskers(ax, lines, place, len(names), label=name, **look(place))
-    ax.axhline(1, color="0.5", lw=0.7, ls="--", zorder=0)
-    ax.legend()
 
 
 def _remainder_panel(ax: Axes, own: "pd.DataFrame", kind: str) -> None:
@@ -335,7 +334,11 @@ def _remainder_panel(ax: Axes, own: "pd.DataFrame", kind: str) -> None:
         t = SCALES[SCALES <= SMALL]
         start = 0.4 * float(of.get(_at(order, SMALL), np.nan))
         ax.loglog(t, start * (t / SMALL) ** power, ":", color=GREY, lw=0.9)
-    ax.set_xlabel("t (1 = pruned)")
+        end = t.min(), start * (t.min() / SMALL) ** power
+        above = "bottom" if power == 1.5 else "center"
+        words = {"ha": "right", "va": above, "fontsize": 7, "color": GREY}
+        ax.text(*end, f"$t^{{{power:g}}}$ ", **words)
+    ax.set(xlim=(SCALES.min() / 3, 1.3 * SCALES.max()), xlabel="t (1 = pruned)")
 
 
 def _rank_panel(ax: Axes, part: "pd.DataFrame") -> None:
@@ -366,16 +369,21 @@ def sheet(faces: Faces, delta: Delta) -> plots.Drawing:
         )
     )(*arguments, faces.images[chosen])
     values = np.asarray(pixel_map(gradient))
-    figure = Figure(figsize=(plots.SCREEN_IN, 6.2))
+    figure = Figure(figsize=(plots.SCREEN_IN, 1.85 * 4))
     axes = figure.subplots(4, count, squeeze=False)
     for place, face in enumerate(chosen.tolist()):
         row, column = divmod(place, count)
-        plain_face, overlay = axes[2 * row : 2 * row + 2, column]
-        plain_face.imshow(faces.pixels[face])
-        plain_face.set(xticks=[], yticks=[])
-        name = plain(shorten(faces.names[face], 20))
-        plain_face.set_title(f"{name}\n‖Jδ‖ = {moved[face]:.3g}", fontsize=6)
-        plots.pixel_overlay(overlay, faces.pixels[face], values[place], label="")
+        above, below = axes[2 * row : 2 * row + 2, column]
+        above.imshow(faces.pixels[face])
+        above.set(xticks=[], yticks=[])
+        name, _, degraded = faces.names[face].rpartition("/")[2].partition("~")
+        words = (shorten(name, 22), shorten(degraded, 22), f"‖Jδ‖ = {moved[face]:.3g}")
+        above.set_title("\n".join(map(plain, words)), fontsize=7)
+        plots.pixel_overlay(below, faces.pixels[face], values[place], label="")
+    for ax, words in zip(axes[::2, 0], ("smallest", "largest"), strict=True):
+        ax.set_ylabel(f"{words} ‖Jδ‖")
+    for ax in axes[1::2, 0]:
+        ax.set_ylabel("|∂‖Jδ‖/∂x|, largest of\nchannels; x as preprocessed")
     return plots.Drawing(
         "paths_faces", figure, "Pixels that the first order depends on"
     )

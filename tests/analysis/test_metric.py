@@ -82,6 +82,10 @@ def test_ratios_and_ranks_by_hand(table, simulated):
     )
     ranks = own[["first_order", "expected"]].rank()
     assert line["value"] == pytest.approx(np.corrcoef(ranks.T)[0, 1])
+    line = one(table, statistic="nearer", sparsity=0.3, stratum="all")
+    with_norm = own[["norm", "expected"]].rank()
+    sizes = [abs(np.corrcoef(each.T)[0, 1]) for each in (with_norm, ranks)]
+    assert line["value"] == pytest.approx(sizes[0] - sizes[1])
     errors = table[table["statistic"] == "standard_error"]
     assert sorted({round(value, 9) for value in errors["value"]}) == [0.05, 0.1]
 
@@ -118,11 +122,11 @@ def test_the_finding_is_made_of_the_lines(metric, table):
     assert words in metric.finding(alike)
     beyond = alike.assign(high=alike["high"].mask(ratio & (table["sparsity"] < 1), 1.3))
     assert "against the claim" not in metric.finding(beyond)
-    norm = table["of"] == "expected, norm"
-    closer = table.assign(value=table["value"].mask(norm, 0.999))
-    assert "is more that of the norm" in metric.finding(closer)
-    further = table.assign(value=table["value"].mask(norm, 0.0))
-    assert "is more that of the norm" not in metric.finding(further)
+    nearer = table["statistic"] == "nearer"
+    sure = table.assign(low=table["low"].mask(nearer & (table["sparsity"] < 0.5), 0.1))
+    assert "at 2 of 3 sparsities it is nearer, in size, to" in metric.finding(
+        sure
+    )
     alone = table[~table["statistic"].isin(["share", "degraded_ratio"])]
     assert "leading eigenvalues" not in metric.finding(alone)
     assert "degraded copy" not in metric.finding(alone)

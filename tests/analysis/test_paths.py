@@ -100,7 +100,7 @@ def test_rounding_has_no_slope(paths, simulated):
 
 def test_the_finding_is_made_of_the_lines(paths, table):
     said = paths.finding(table)
-    assert "1.100 [1.100, 1.100] at sparsity 0.1 and" in said
+    assert "1.1 [1.1, 1.1] at sparsity 0.1 and" in said
     assert "(quadrature within 1.0% of the chord)" in said
     assert "at order 1, 2, 3 less than the order promises" in said
     line = one(table, statistic="spearman", of="flips", sparsity=0.1, stratum="clean")
@@ -126,7 +126,7 @@ def test_the_sheet_shows_both_ends(paths, toy_faces):
     assert len(titles) == 6
     ends = [*np.argsort(moved)[:3], *np.argsort(-moved)[:3]]
     for title, face in zip(titles, ends, strict=True):
-        name, size = title.split("\n")
+        name, _, size = title.split("\n")
         assert name == toy_faces.names[face]
         assert float(size.removeprefix("‖Jδ‖ = ")) == pytest.approx(
             moved[face], rel=1e-2
