@@ -17,6 +17,7 @@ from from_runs import (
     Measured,
     add_output,
     nearest,
+    rows_of,
     with_groups,
     write,
 )
@@ -150,7 +151,7 @@ def compute(
     backbone, params = faces.backbone, faces.backbone.params
     if mask.uses_network:
         some = faces.images[calibration_places(len(faces.images))]
-        mask = mask.bind(Context(backbone.apply_fn, some, mask.seed or 0))
+        mask = mask.bind(Context(backbone.apply_fn, some, int(mask.seed or 0)))
     is_smooth = not open_kinks(backbone.apply_fn, params, faces.images[:2]).names
     rows = sweep_arrays(
         backbone,
@@ -205,10 +206,12 @@ def _read(folder: Path, name: str, needs: Sequence[str]) -> "pd.DataFrame":
 
 def measured(rows: "pd.DataFrame") -> list[Measured]:
     """Make a record of each run and mask of rows."""
-    return [
-        Measured(str(run), str(mask), with_groups(own, ROUNDING), {}, {}, ROUNDING)
-        for (run, mask), own in rows.groupby(["run", "mask"], sort=False)
-    ]
+    found = []
+    for own in rows_of(rows):
+        run, mask = (str(own[name].iloc[0]) for name in ("run", "mask"))
+        own = with_groups(own, ROUNDING)
+        found.append(Measured(run, mask, own, {}, {}, ROUNDING))
+    return found
 
 
 def main(study: Study, words: str | None, arguments: Sequence[str] | None) -> int:

@@ -88,6 +88,8 @@ def observe(faces: Faces) -> Callable[[Delta, bool], dict[str, NDArray]]:
     apply_fn, params = faces.backbone.apply_fn, faces.backbone.params
     compiled = partial(jax.jit, compiler_options=compiler_options())
     count = min(COUNT, faces.backbone.embedding_dim - 1)
+    taps = faces.backbone.taps
+    reverse_fn = taps and taps.apply_for_gradients
     few = _few(faces)
     key = jax.random.key(0)
 
@@ -106,7 +108,13 @@ def observe(faces: Faces) -> Callable[[Delta, bool], dict[str, NDArray]]:
     @compiled
     def share(params: Any, delta: Any, images: Any, vectors: Any) -> Any:
         return share_in_subspace(
-            apply_fn, params, delta, images, count, vectors=vectors
+            apply_fn,
+            params,
+            delta,
+            images,
+            count,
+            vectors=vectors,
+            reverse_fn=reverse_fn,
         )
 
     def spread(values: Any) -> NDArray:
@@ -115,9 +123,8 @@ def observe(faces: Faces) -> Callable[[Delta, bool], dict[str, NDArray]]:
         out[few] = values
         return out
 
-    eigen = compiled(partial(metric_eigenvalues, apply_fn, count=count))(
-        params, faces.images[few]
-    )
+    find = partial(metric_eigenvalues, apply_fn, count=count, reverse_fn=reverse_fn)
+    eigen = compiled(find)(params, faces.images[few])
     same = {"weights": np.full(len(faces.names), weight_count(params))}
     same |= by_batch(partial(trace, params), faces.images)
     for place in range(count):
@@ -225,9 +232,9 @@ def _eigen(lines: Lines, level: Level) -> None:
 def finding(table: "pd.DataFrame") -> str:
     """Say how sensitive the embedding is along pruning, and whether that is special."""
     own = pick(table, stratum=main_stratum(table))
-    error = pick(own, statistic="standard_error")
     traced, guessed = (
-        most_of(pick(error, of=name)["value"]) for name in ("trace", "expected")
+        max(line["value"] for line in _lines(own, "standard_error", of=name))
+        for name in ("trace", "expected")
     )
     said = (
         f"{who(table)}: along pruning the squared first order for each unit of ‖δ‖² is "
@@ -239,11 +246,6 @@ def finding(table: "pd.DataFrame") -> str:
         f"{guessed:.0%}){_degraded(table, 'expected_ratio')}{_alike(own)}."
     )
     return f"{said} {_ranked(own)}{_spans(own)}"
-
-
-def most_of(values: "pd.Series") -> float:
-    """Give the largest of some numbers."""
-    return float(np.max(values.to_numpy(np.float64)))
 
 
 def _lines(table: "pd.DataFrame", statistic: str, **keys: Any) -> list[dict[Any, Any]]:
@@ -340,7 +342,7 @@ def draw(figure: Figure, table: "pd.DataFrame") -> Figure:
         for ax in column:
             label_sparsities(ax, own)
         column[0].set_title(heading(part))
-        legend_over(column[0], 1)
+        column[0].legend()
         column[2].axhline(0, color="0.5", lw=0.7, ls="--", zorder=0)
         column[2].set(ylim=(-1, 1))
         if names:

@@ -227,7 +227,7 @@ def finding(table: "pd.DataFrame") -> str:
     """Say how long the path is, what falls how, and what knows how far one can go."""
     stratum = main_stratum(table)
     own = pick(table, stratum=stratum)
-    bound = pick(own, statistic="path_error")["value"].max()
+    bound = max(line["value"] for line in _lines(own, "path_error"))
     said = (
         f"{who(table)}: the path of the embedding is "
         f"{ends(_lines(own, 'length'), '.4g')} times as long as its chord (quadrature "
@@ -309,7 +309,7 @@ def draw(figure: Figure, table: "pd.DataFrame") -> Figure:
         for ax in (column[0], *column[3:]):
             label_sparsities(ax, own)
         column[0].set_title(heading(part))
-        legend_over(column[0], 1)
+        column[0].legend()
         shown = pick(own, statistic="order_remainder")["sparsity"].iloc[0]
         column[1].set_title(f"at sparsity {shown:g}")
     legend_over(axes[1, 0], 3)
@@ -324,15 +324,16 @@ def draw(figure: Figure, table: "pd.DataFrame") -> Figure:
 
 def _remainder_panel(ax: Axes, own: "pd.DataFrame", kind: str) -> None:
     """Draw what each order leaves over t, and powers of t beside it."""
-    of = pick(own, statistic=f"{kind}_remainder").set_index("of")["value"]
+    lines = pick(own, statistic=f"{kind}_remainder").to_dict("records")
+    of = {line["of"]: line["value"] for line in lines}
     for place, order in enumerate(ORDERS):
-        t = [each for each in SCALES.tolist() if _at(order, each) in of.index]
-        values = [float(of[_at(order, each)]) for each in t]
+        t = [each for each in SCALES.tolist() if _at(order, each) in of]
+        values = [of[_at(order, each)] for each in t]
         ax.loglog(t, values, lw=0.8, ms=3, label=f"order {order}", **look(place))
     for power in (1.5, 2) if kind == "order" else (2, 3, 4):
-        order = 1 if kind == "order" else power - 1
+        order = 1 if kind == "order" else int(power) - 1
         t = SCALES[SCALES <= SMALL]
-        start = 0.4 * float(of.get(_at(order, SMALL), np.nan))
+        start = 0.4 * of.get(_at(order, SMALL), np.nan)
         ax.loglog(t, start * (t / SMALL) ** power, ":", color=GREY, lw=0.9)
         end = t.min(), start * (t.min() / SMALL) ** power
         above = "bottom" if power == 1.5 else "center"

@@ -58,7 +58,7 @@ def test_rows_are_kept_and_read_again(from_images, toy_study, folder, tmp_path, 
     names = set(rows["image"]) - {n for n in rows["image"] if "~" in n}
     assert names == {f"person{i % 4}/{i:02}.png" for i in range(8)}
     assert set(rows["run"]) == {"toy"}
-    assert (rows["norm"] > 0).all()
+    assert min(rows["norm"]) > 0
 
     def fail(faces):
         raise AssertionError(faces)

@@ -124,9 +124,7 @@ def test_the_finding_is_made_of_the_lines(metric, table):
     assert "against the claim" not in metric.finding(beyond)
     nearer = table["statistic"] == "nearer"
     sure = table.assign(low=table["low"].mask(nearer & (table["sparsity"] < 0.5), 0.1))
-    assert "at 2 of 3 sparsities it is nearer, in size, to" in metric.finding(
-        sure
-    )
+    assert "at 2 of 3 sparsities it is nearer, in size, to" in metric.finding(sure)
     alone = table[~table["statistic"].isin(["share", "degraded_ratio"])]
     assert "leading eigenvalues" not in metric.finding(alone)
     assert "degraded copy" not in metric.finding(alone)
