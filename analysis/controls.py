@@ -25,6 +25,7 @@ from from_runs import (
     main_stratum,
     most,
     pick,
+    ratio_axis,
     rows_of,
     strata,
     whiskers,
@@ -33,7 +34,6 @@ from from_runs import (
 from from_runs import main as run_main
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.plots.theme import look
@@ -248,13 +248,8 @@ def _ratio_panel(
     for place, name in enumerate(names):
         lines = pick(own, statistic=statistic, of=name)
         whiskers(ax, lines, place, len(names), label=name, **look(place))
-    ax.axhline(1, color="0.5", lw=0.7, ls="--", zorder=0)
-    ax.set(yscale="log", ylabel=label)
-    low, high = ax.get_ylim()
-    ax.set_yticks((0.125, 0.25, 0.5, 1, 2, 4, 8))
-    ax.set_ylim(min(low, 0.5), max(high, 2))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-    ax.yaxis.set_minor_locator(NullLocator())
+    ratio_axis(ax)
+    ax.set_ylabel(label)
 
 
 def _rank_panel(ax: Axes, own: "pd.DataFrame", names: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ them. With ``--findings`` it also renews its section of a page such as
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,12 +16,13 @@ import numpy as np
 from findings_page import renew, section
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
 from prefiqs_jax import plots
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.outputs import write_outputs
+from prefiqs_jax.plots.theme import look
 from prefiqs_jax.report.rounded import rounding_of
 from prefiqs_jax.results import read, read_manifest, with_image_columns
 from prefiqs_jax.statistics import (
@@ -41,6 +42,8 @@ Values = NDArray[np.float64]
 
 FEWEST_IMAGES = 5
 """Images below which a stratum gets no line."""
+SHOWN = 0.3
+"""Sparsity that is drawn where only one is, or the nearest to it."""
 _SCALES: dict[str, tuple[Callable[[Values], Values], Callable[[Values], Values]]] = {
     "linear": (np.asarray, np.asarray),
     "log": (np.log, np.exp),
@@ -98,6 +101,12 @@ class Level(NamedTuple):
         """Average over the images of each replicate."""
         return ratio(self.weights @ values, self.weights.sum(axis=1))
 
+    def at(self, places: NDArray[Any]) -> "Level":
+        """Choose images, by their places or by a mask."""
+        return self._replace(
+            rows=self.rows.iloc[places], weights=self.weights[:, places]
+        )
+
     def column(self, name: str) -> Values:
         """Give a column of the rows."""
         return self.rows[name].to_numpy(np.float64)
@@ -131,6 +140,14 @@ def levels(measured: Measured) -> Iterator[Level]:
                 whole = np.ones((1, len(own)))
                 weights = np.concatenate([whole, without_each(codes, 0, count)])
                 yield Level(float(str(sparsity)), name, own, weights)
+
+
+def pairs(level: Level) -> NDArray[np.int_]:
+    """Give the places of degraded copies, and those of their originals: two rows."""
+    place = {name: i for i, name in enumerate(level.rows["image"])}
+    both = zip(level.rows["image"], level.rows["copy_of"], strict=True)
+    found = [(place[a], place[b]) for a, b in both if a != b and b in place]
+    return np.array(found, int).reshape(-1, 2).T
 
 
 class Lines:
@@ -221,6 +238,11 @@ def who(table: "pd.DataFrame") -> str:
     )
 
 
+def nearest(sparsities: Iterable[float]) -> float:
+    """Choose the sparsity that is drawn where only one is."""
+    return min(sparsities, key=lambda sparsity: abs(sparsity - SHOWN))
+
+
 def most(table: "pd.DataFrame", name: str) -> int:
     """Give the largest count of a column."""
     return int(np.max(table[name].to_numpy()))
@@ -268,6 +290,26 @@ def whiskers(
     ax.plot(x, value, lw=0.7, ms=3.2, clip_on=False, **look)
 
 
+def strata_curves(ax: Axes, part: "pd.DataFrame", statistic: str) -> None:
+    """Draw a statistic of clean and of degraded images, or of all, over sparsity."""
+    names = [n for n in ("clean", "degraded") if n in set(part["stratum"])] or ["all"]
+    for place, name in enumerate(names):
+        lines = pick(part, statistic=statistic, stratum=name)
+        label = f"{name} (n = {most(lines, 'images')})"
+        whiskers(ax, lines, place, len(names), label=label, **look(place))
+
+
+def ratio_axis(ax: Axes) -> None:
+    """Make the upward axis that of ratios, in powers of two around 1."""
+    ax.axhline(1, color="0.5", lw=0.7, ls="--", zorder=0)
+    ax.set_yscale("log")
+    low, high = ax.get_ylim()
+    ax.set_yticks((0.125, 0.25, 0.5, 1, 2, 4, 8))
+    ax.set_ylim(min(low, 0.5), max(high, 2))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    ax.yaxis.set_minor_locator(NullLocator())
+
+
 def label_sparsities(ax: Axes, table: "pd.DataFrame") -> None:
     """Put the sparsities that were swept on a logarithmic axis."""
     swept = np.unique(table["sparsity"].dropna().to_numpy(np.float64)).tolist()
@@ -281,6 +323,16 @@ def legend_over(ax: Axes, columns: int) -> None:
     """Put the legend above the axes and their title."""
     place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.1)}
     ax.legend(**place, ncols=columns, handlelength=1.4, columnspacing=0.9)
+
+
+def heading(part: "pd.DataFrame") -> str:
+    """Name a run above its panels, with its images and people."""
+    own = pick(part, stratum=main_stratum(part))
+    kind = "clean images" if main_stratum(part) == "clean" else "images"
+    return (
+        f"{part['run'].iloc[0]}, {part['mask'].iloc[0]}\n"
+        f"{most(own, 'images')} {kind}, {most(own, 'people')} people"
+    )
 
 
 def rows_of(table: "pd.DataFrame") -> list["pd.DataFrame"]:
@@ -305,6 +357,12 @@ class Analysis(NamedTuple):
     beside_name: str = ""
 
 
+def with_groups(rows: "pd.DataFrame", rounding: float) -> "pd.DataFrame":
+    """Add what is derived, which images belong together, and how degraded they are."""
+    rows = with_derived(with_image_columns(rows), rounding)
+    return rows if "copy_of" in rows else rows.assign(copy_of=rows["image"])
+
+
 def open_runs(paths: Sequence[Path], needs: Sequence[str]) -> list[Measured]:
     """Read runs, a record for each of their masks.
 
@@ -323,9 +381,7 @@ def open_runs(paths: Sequence[Path], needs: Sequence[str]) -> list[Measured]:
             message = f"{path} lacks {words}; sweep again with --with {words}"
             raise InputError(message)
         rounding = rounding_of(manifest)
-        rows = with_derived(with_image_columns(read(path)), rounding)
-        if "copy_of" not in rows:
-            rows["copy_of"] = rows["image"]
+        rows = with_groups(read(path), rounding)
         tables = {n: read(path, n) for n in needs if n in manifest.get("labels", {})}
         for mask, own in rows.groupby("mask", sort=False):
             parts = {n: table.loc[table["mask"] == mask] for n, table in tables.items()}
@@ -367,16 +423,21 @@ def write(
     return said
 
 
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say where findings go."""
+    parser.add_argument("--out", type=Path, metavar="DIR", required=True)
+    parser.add_argument(
+        "--findings", type=Path, metavar="FILE.md", help="page whose section is renewed"
+    )
+
+
 def main(analysis: Analysis, words: str | None, arguments: Sequence[str] | None) -> int:
     """Write the table, the figure and the finding; return the exit status."""
     import pandas as pd
 
     parser = argparse.ArgumentParser(description=(words or "").split("\n")[0])
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
-    parser.add_argument("--out", type=Path, metavar="DIR", required=True)
-    parser.add_argument(
-        "--findings", type=Path, metavar="FILE.md", help="page whose section is renewed"
-    )
+    add_output(parser)
     options = parser.parse_args(arguments)
     try:
         runs = open_runs(options.runs, analysis.needs)

@@ -24,6 +24,8 @@ from from_runs import (
     levels,
     main_stratum,
     most,
+    nearest,
+    pairs,
     pick,
     rows_of,
     told,
@@ -39,8 +41,6 @@ from prefiqs_jax.plots.theme import look
 if TYPE_CHECKING:
     import pandas as pd
 
-SHOWN = 0.3
-"""Sparsity that is drawn and spoken of, or the nearest to it."""
 _NAMED = 3
 """Layers that a finding names."""
 _NAME_LENGTH = 24
@@ -99,20 +99,10 @@ def measure(measured: Measured) -> "pd.DataFrame":
 
 def _differences(lines: Lines, level: Level, own: "pd.DataFrame") -> None:
     """Pair each degraded copy with its original."""
-    place = {name: i for i, name in enumerate(level.rows["image"])}
-    pairs = [
-        (place[image], place[original])
-        for image, original in zip(
-            level.rows["image"], level.rows["copy_of"], strict=True
-        )
-        if image != original and original in place
-    ]
-    if len(pairs) < FEWEST_IMAGES:
+    copies, originals = pairs(level)
+    if len(copies) < FEWEST_IMAGES:
         return
-    copies, originals = np.array(pairs).T
-    paired = Level(
-        level.sparsity, "all", level.rows.iloc[copies], level.weights[:, copies]
-    )
+    paired = level.at(copies)
     for layer in own:
         values = own[layer].to_numpy(np.float64)
         difference = paired.mean(values[copies] - values[originals])
@@ -121,8 +111,7 @@ def _differences(lines: Lines, level: Level, own: "pd.DataFrame") -> None:
 
 def shown(table: "pd.DataFrame") -> float:
     """Choose the sparsity that is drawn."""
-    swept = np.unique(table["sparsity"].to_numpy(np.float64))
-    return float(swept[np.argmin(np.abs(swept - SHOWN))])
+    return nearest(np.unique(table["sparsity"].to_numpy(np.float64)).tolist())
 
 
 def finding(table: "pd.DataFrame") -> str:
@@ -149,13 +138,13 @@ def finding(table: "pd.DataFrame") -> str:
         return f"{said}. There are no degraded copies to compare with."
     marked = [d for d in differences if d["low"] > 0 or d["high"] < 0]
     marked.sort(key=lambda line: -abs(line["value"]))
-    pairs = f"{differences[0]['images']} pairs of a degraded copy and its original"
+    count = f"{differences[0]['images']} pairs of a degraded copy and its original"
     if not marked:
-        return f"{said}. Over {pairs} no layer's share differs."
+        return f"{said}. Over {count} no layer's share differs."
     named = [f"{_name(d)} ({_points(d)})" for d in marked[:_NAMED]]
     which = "differ" if len(marked) == len(named) else "differ, most of all"
     return (
-        f"{said}. Over {pairs} the shares of {len(marked)} of {len(differences)} "
+        f"{said}. Over {count} the shares of {len(marked)} of {len(differences)} "
         f"layers {which}: {_and(named)}."
     )
 

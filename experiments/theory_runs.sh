@@ -4,8 +4,9 @@
 #     experiments/theory_runs.sh WEIGHTS.onnx LFW100 ATT [RUNS]
 #
 # SFace and the demo network under three masks: faces of LFW100 and a degraded copy of
-# each; SFace on ATT, too. What is there already is left as it is; killed, it goes on
-# where it stopped when started again. FINDINGS=docs/findings.md also renews that page.
+# each; SFace on ATT, too. Paths and the metric under global magnitude, on two images of
+# each person. What is there already is left as it is; killed, it goes on where it
+# stopped when started again. FINDINGS=docs/findings.md also renews that page.
 set -euo pipefail
 usage='usage: experiments/theory_runs.sh WEIGHTS.onnx LFW100 ATT [RUNS]'
 weights=${1:?$usage}
@@ -31,5 +32,18 @@ done
 
 for question in first_order_limits kinks layers controls; do
   python "$here/../analysis/$question.py" "$runs"/{sface,demo,att}* \
+    --out "$runs/findings/$question" ${FINDINGS:+--findings "$FINDINGS"}
+done
+
+for question in paths metric; do
+  for name in sface demo; do
+    out=$runs/$question/$name
+    [ -e "$out/${question}_images.csv" ] && continue
+    network=(--backbone "$name")
+    [ "$name" = demo ] || network+=(--weights "$weights")
+    python "$here/../analysis/$question.py" "${network[@]}" \
+      --images "$lfw" --each 2 --degraded 1 --out "$out"
+  done
+  python "$here/../analysis/$question.py" "$runs/$question"/{sface,demo} \
     --out "$runs/findings/$question" ${FINDINGS:+--findings "$FINDINGS"}
 done

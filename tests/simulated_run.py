@@ -9,10 +9,49 @@ from prefiqs_jax.statistics import with_derived
 PEOPLE, EACH, DIM = 10, 4, 6
 SPARSITIES = (0.1, 0.3, 0.6)
 LAYERS = ("conv1/kernel", "conv2/kernel", "fc/kernel")
+SCALES = 2.0 ** np.arange(2, -8, -1)
+WEIGHTS = 1000
 
 
 def norms(vectors):
     return np.linalg.norm(vectors, axis=-1)
+
+
+def along_the_line(rng, drift):
+    """Draw what analysis/paths.py measures: remainders as t^1.5, or t^(k + 1)."""
+    factor = rng.uniform(0.02, 0.4, len(drift))
+    columns = {"length": 1.1 * drift, "path_error": 0.01 * drift, "panels": 3}
+    for t in SCALES:
+        columns[f"moved_{t:g}"] = drift * t
+        for k in (1, 2, 3):
+            columns[f"order{k}_{t:g}"] = factor / k * drift * t**1.5
+            columns[f"frozen{k}_{t:g}"] = 0.01 * factor * drift * t ** (k + 1)
+    return columns | {"norm": rng.uniform(5, 20, len(drift)) / factor}
+
+
+def of_the_metric(rng, sparsity, first_order):
+    """Draw what analysis/metric.py measures; eigenvalues of five faces of as many."""
+    count = len(first_order)
+    few = np.isin(np.arange(count), np.arange(5) * EACH)
+
+    def spread(values):
+        return np.where(few, values, np.nan)
+
+    trace = WEIGHTS * rng.lognormal(0, 0.2, count)
+    columns = {"weights": WEIGHTS, "delta_norm": sparsity, "trace": trace}
+    columns["trace_error"] = 0.05 * trace
+    columns["expected"] = 2 * first_order**2 * rng.lognormal(0, 0.3, count)
+    columns["expected_error"] = 0.1 * columns["expected"]
+    for place in (1, 2):
+        columns[f"eigenvalue_{place}"] = spread(trace / (4 * place))
+        # That of the third face has not converged.
+        loose = np.where(np.arange(count) == 2 * EACH, 0.2, 1e-3)
+        columns[f"eigen_residual_{place}"] = columns[f"eigenvalue_{place}"] * loose
+    columns["share_norm"] = spread(rng.uniform(1e-3, 2e-3, count))
+    columns["share_effect"] = spread(rng.uniform(0.2, 0.4, count))
+    columns["share_random"] = spread(2 / WEIGHTS)
+    columns["share_by_layer"] = spread(rng.uniform(1e-3, 2e-3, count))
+    return columns
 
 
 def simulate(record):
@@ -26,6 +65,7 @@ def simulate(record):
     originals = [f"p{person}/{i}.png" for i, person in enumerate(who)]
     images = [*originals, *(f"{name}~blur_0.5" for name in originals)]
     severity = np.repeat([0.0, 0.5], len(originals))
+    again = np.random.default_rng(1)
     rows, vectors, tables = [], {}, {"layers": [], "kinks": [], "controls": []}
     for sparsity in SPARSITIES:
         layers = rng.normal(0, sparsity, (3, len(images), DIM))
@@ -60,6 +100,8 @@ def simulate(record):
                     "near_kinks": np.where(np.arange(len(images)) % 20, 0.0, 3.0),
                     "smooth_residual": norms(smooth),
                     "kink_residual": norms(kinks),
+                    **along_the_line(again, norms(moved)),
+                    **of_the_metric(again, sparsity, norms(first)),
                 }
             )
         )

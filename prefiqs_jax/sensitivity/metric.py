@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.sensitivity.embedding import embed
 from prefiqs_jax.sensitivity.expected import (
     Directions,
     Estimate,
@@ -119,13 +120,14 @@ def metric_eigenvalues(
     *,
     steps: int | None = None,
     prunable: Prunable = is_prunable,
+    reverse_fn: ApplyFn | None = None,
 ) -> Eigen:
     """Compute the leading eigenvalues of the metric of each image, matrix-free.
 
     Lanczos' algorithm on v ↦ J (Jᵀ v), images one by one: four forward passes' work of
     a single image a step, and memory for one gradient of the weights; on a CPU, SFace
-    took the time of 67. It starts from a fixed vector across the embedding, where J Jᵀ
-    has all of its range.
+    took the time of 67 without a ``reverse_fn``. It starts from a fixed vector across
+    the embedding, where J Jᵀ has all of its range.
 
     Parameters
     ----------
@@ -139,6 +141,9 @@ def metric_eigenvalues(
         the count and ten, or D - 1 if that is less, which is exact.
     prunable
         ``(leaf name, weights) -> bool``: which leaves the metric is of.
+    reverse_fn
+        The same network in a form that is quick in reverse mode, if there is one, as in
+        :func:`prefiqs_jax.sensitivity.layer_contributions`.
 
     Returns
     -------
@@ -164,7 +169,7 @@ def metric_eigenvalues(
     """
     find = _eigen_finder(apply_fn, params, images, count, steps)
     return jax.lax.map(
-        lambda image: find(*_gram(apply_fn, params, image, prunable)),
+        lambda image: find(*_gram(apply_fn, params, image, prunable, reverse_fn)),
         jnp.asarray(images),
     )
 
@@ -178,6 +183,8 @@ def share_in_subspace(
     *,
     steps: int | None = None,
     prunable: Prunable = is_prunable,
+    vectors: Array | None = None,
+    reverse_fn: ApplyFn | None = None,
 ) -> Share:
     """Compute the share of δ in the span of the metric's leading eigenvectors.
 
@@ -188,8 +195,11 @@ def share_in_subspace(
     ----------
     apply_fn, params, delta, images
         As in :func:`prefiqs_jax.sensitivity.embedding_jvp`.
-    count, steps, prunable
+    count, steps, prunable, reverse_fn
         As in :func:`metric_eigenvalues`; its cost, and 2 + 2 count forward passes.
+    vectors
+        What :func:`metric_eigenvalues` gave for these images, shape (batch, count,
+        dim), which are then not found again; None = find them.
 
     Returns
     -------
@@ -199,7 +209,8 @@ def share_in_subspace(
     Raises
     ------
     InputError
-        As :func:`metric_eigenvalues`; and if delta and params differ in form.
+        As :func:`metric_eigenvalues`; and if delta and params differ in form, or the
+        vectors are not as many as ``count`` for each image.
 
     References
     ----------
@@ -217,15 +228,30 @@ def share_in_subspace(
     (Array([0.5], dtype=...), Array([1.], dtype=...), 0.25)
     """
     check_delta(params, delta)
-    find = _eigen_finder(apply_fn, params, images, count, steps)
+    if vectors is None:
+        found = metric_eigenvalues(
+            apply_fn,
+            params,
+            images,
+            count,
+            steps=steps,
+            prunable=prunable,
+            reverse_fn=reverse_fn,
+        )
+        vectors = found.vectors
+    if vectors.shape[:2] != (len(images), count):
+        message = (
+            f"vectors of shape {vectors.shape} for {len(images)} images and a count of "
+            f"{count}; give those that metric_eigenvalues found for them"
+        )
+        raise InputError(message)
     chosen = _only(prunable, params, delta)
     squares = [jnp.square(leaf).sum() for leaf in jax.tree.leaves(chosen)]
     zero = jnp.zeros((), jnp.result_type(*squares))
     total = sum(squares, start=zero)
 
-    def of_image(image: Array) -> tuple[Array, Array, Array]:
-        lin, pull = _gram(apply_fn, params, image, prunable)
-        vectors = find(lin, pull).vectors
+    def of_image(pair: tuple[Array, Array]) -> tuple[Array, Array, Array]:
+        lin, pull = _gram(apply_fn, params, pair[0], prunable, reverse_fn)
         jvp = lin.push(chosen)[0]
 
         def of_vector(vector: Array) -> tuple[Array, Array, Array]:
@@ -236,10 +262,10 @@ def share_in_subspace(
             by_leaf = sum(means, start=zero)
             return along / value, along, by_leaf / value
 
-        norm, effect, by_leaf = jax.lax.map(of_vector, vectors)
+        norm, effect, by_leaf = jax.lax.map(of_vector, pair[1])
         return norm.sum() / total, effect.sum() / (jvp @ jvp), by_leaf.sum() / total
 
-    norm, effect, by_leaf = jax.lax.map(of_image, jnp.asarray(images))
+    norm, effect, by_leaf = jax.lax.map(of_image, (jnp.asarray(images), vectors))
     return Share(norm, effect, count / weight_count(params, prunable), by_leaf)
 
 
@@ -255,11 +281,18 @@ Pull = Callable[[Array], Delta]
 
 
 def _gram(
-    apply_fn: ApplyFn, params: Params, image: Array, prunable: Prunable
+    apply_fn: ApplyFn,
+    params: Params,
+    image: Array,
+    prunable: Prunable,
+    reverse_fn: ApplyFn | None,
 ) -> tuple[Linearised, Pull]:
     """Linearise one image; give v ↦ Jᵀ v, too, over the prunable weights."""
     lin = linearise(apply_fn, params, image[None])
-    transposed = jax.linear_transpose(lin.push, params)
+    if reverse_fn is None:
+        transposed = jax.linear_transpose(lin.push, params)
+    else:
+        _, transposed = jax.vjp(lambda p: embed(reverse_fn, p, image[None]), params)
     return lin, lambda v: _only(prunable, params, transposed(v[None])[0])
 
 

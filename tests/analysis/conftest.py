@@ -46,3 +46,18 @@ def toy_run(tmp_path_factory):
     return sweep(
         toy_backbone(), images, mask, [0.2, 0.5], folder / "toy", options=options
     )
+
+
+@pytest.fixture(scope="session")
+def toy_faces(script):
+    """A toy network and images of noise, 12 of four people."""
+    rng = np.random.default_rng(3)
+    backbone = toy_backbone()
+    pixels = rng.integers(0, 256, (12, 8, 8, 3), np.uint8)
+    return script("from_images").Faces(
+        backbone,
+        tuple(f"{place}.png" for place in range(12)),
+        tuple(f"p{place % 4}" for place in range(12)),
+        pixels,
+        backbone.preprocess(pixels),
+    )

@@ -8,7 +8,10 @@ import pytest
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
-@pytest.mark.parametrize("name", ["first_order_limits", "kinks", "layers", "controls"])
+NAMES = ["first_order_limits", "kinks", "layers", "controls", "paths", "metric"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_sections(script, name):
     analysis = script(name).ANALYSIS
     table = pd.read_csv(DOCS / "findings" / f"{name}.csv", keep_default_na=True)

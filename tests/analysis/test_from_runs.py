@@ -9,6 +9,7 @@ from scipy import stats
 from simulated_run import without_each_person
 
 WITH_EXAMPLES = (
+    "from_images",
     "from_runs",
     "findings_page",
     "first_order_limits",
@@ -16,6 +17,7 @@ WITH_EXAMPLES = (
     "controls",
 )
 NAMES = ("first_order_limits", "layers", "kinks", "controls")
+OF_IMAGES = ("paths", "metric")
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +73,7 @@ def test_a_share_of_all_has_no_interval(from_runs, simulated):
     assert np.isnan([line["low"], line["high"]]).all()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NAMES + OF_IMAGES)
 def test_files_and_page(script, from_runs, simulated, tmp_path, name):
     analysis = script(name).ANALYSIS
     table = analysis.measure(simulated[0])

@@ -50,18 +50,37 @@ def test_commands(tmp_path):
         assert ("--degraded" in words) == ("att" not in name)
     asked = [words for words in found if words[0] == "python"]
     names = [Path(words[1]).stem for words in asked]
-    assert names == ["first_order_limits", "kinks", "layers", "controls"]
+    of_runs = ["first_order_limits", "kinks", "layers", "controls"]
+    assert names == of_runs + ["paths"] * 3 + ["metric"] * 3
     for words in asked:
         assert Path(words[1]).exists()
-        assert set(words[2:11]) == {value(each, "--out") for each in sweeps}
         assert "--findings" not in words
+    for words in asked[:4]:
+        assert set(words[2:11]) == {value(each, "--out") for each in sweeps}
+    for *computed, drawn in (asked[4:7], asked[7:]):
+        outs = [value(words, "--out") for words in computed]
+        assert drawn[2:4] == outs
+        assert [value(words, "--backbone") for words in computed] == ["sface", "demo"]
+        assert ["--weights" in words for words in computed] == [True, False]
+
+
+def test_faces_that_were_measured_are_not_again(tmp_path):
+    kept = tmp_path / "runs" / "metric" / "demo"
+    kept.mkdir(parents=True)
+    (kept / "metric_images.csv").write_text("kept")
+    words = ("sface.onnx", "lfw", "att", str(tmp_path / "runs"))
+    _, found = commands(tmp_path, *words)
+    computed = [value(w, "--out") for w in found if "--each" in w]
+    assert str(kept) not in computed
+    assert len(computed) == 3
 
 
 def test_the_page_is_renewed_on_request(tmp_path):
     words = ("sface.onnx", "lfw", "att", str(tmp_path / "runs"))
     _, found = commands(tmp_path, *words, FINDINGS="page.md")
     asked = [words for words in found if words[0] == "python"]
-    assert len(asked) == 4
+    asked = [words for words in asked if "--each" not in words]
+    assert len(asked) == 6
     assert all(value(words, "--findings") == "page.md" for words in asked)
 
 

@@ -102,6 +102,43 @@ def test_share_of_all_eigenvectors_is_the_whole_effect(case):
     np.testing.assert_allclose(found.effect, 1, rtol=1e-9)
 
 
+def test_vectors_that_are_known_are_not_found_again(case, monkeypatch):
+    apply_fn, params, delta, images, _ = case
+    alone = share_in_subspace(apply_fn, params, delta, images, 2)
+    known = metric_eigenvalues(apply_fn, params, images, 2).vectors
+    monkeypatch.setitem(sys.modules, "matfree", None)
+    found = share_in_subspace(apply_fn, params, delta, images, 2, vectors=known)
+    np.testing.assert_array_equal(found.norm, alone.norm)
+    np.testing.assert_array_equal(found.random_by_leaf, alone.random_by_leaf)
+    with pytest.raises(InputError, match=r"vectors of shape .* and a count of 3;"):
+        share_in_subspace(apply_fn, params, delta, images, 3, vectors=known)
+
+
+def test_another_form_for_reverse_mode_gives_the_same(case):
+    apply_fn, params, delta, images, _ = case
+    calls = []
+
+    @jax.custom_vjp
+    def only_in_reverse(params, images):
+        return apply_fn(params, images)
+
+    def forward(params, images):
+        calls.append(len(images))
+        out, pull = jax.vjp(apply_fn, params, images)
+        return out, pull
+
+    only_in_reverse.defvjp(forward, lambda pull, v: pull(v))
+    plain = metric_eigenvalues(apply_fn, params, images, 2)
+    found = metric_eigenvalues(apply_fn, params, images, 2, reverse_fn=only_in_reverse)
+    np.testing.assert_allclose(found.values, plain.values, rtol=1e-10)
+    arguments = apply_fn, params, delta, images, 2
+    share = share_in_subspace(*arguments, reverse_fn=only_in_reverse)
+    np.testing.assert_allclose(
+        share.norm, share_in_subspace(*arguments).norm, rtol=1e-9
+    )
+    assert set(calls) == {1}
+
+
 @pytest.mark.slow
 def test_random_shares_are_those_of_random_directions(case):
     apply_fn, params, delta, images, jacobian = case

@@ -1,0 +1,133 @@
+"""Paths, remainders and what ranks them: computed on a toy, and from known powers."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from simulated_run import SCALES, one
+from toy import toy_network
+
+from prefiqs_jax.masks import mask_named, pruning_delta
+from prefiqs_jax.sensitivity import displacement, drift_of, kink_split, remainders
+
+
+@pytest.fixture(scope="module")
+def paths(script):
+    return script("paths")
+
+
+@pytest.fixture(scope="module")
+def table(paths, simulated):
+    return paths.measure(simulated[0])
+
+
+@pytest.mark.slow
+def test_columns_are_the_functions_of_the_package(paths, toy_faces):
+    apply_fn, params, _ = toy_network(np.float32)
+    mask = mask_named("global/magnitude")
+    delta = pruning_delta(params, mask(params, 0.4))
+    found = paths.observe(toy_faces)(delta, True)
+    params, delta, images = jax.tree.map(
+        lambda leaf: jnp.asarray(leaf, "f8"), (params, delta, toy_faces.images)
+    )
+    moved = displacement(apply_fn, params, delta, images)
+    np.testing.assert_allclose(found["moved_1"], drift_of(moved), rtol=1e-12)
+    for order in (1, 2, 3):
+        left = remainders(apply_fn, params, delta, images, SCALES, order)
+        for t, own in zip(SCALES, left, strict=True):
+            np.testing.assert_allclose(found[f"order{order}_{t:g}"], own, atol=1e-14)
+    smooth = drift_of(kink_split(apply_fn, params, delta, images).smooth)
+    np.testing.assert_allclose(found["frozen1_1"], smooth, rtol=1e-10)
+    # Polygons of many chords come near the path from below.
+    steps = np.linspace(0, 1, 2001)
+    points = paths.displacements_along(apply_fn, params, delta, images, steps)
+    polygon = np.linalg.norm(np.diff(points, axis=0), axis=-1).sum(axis=0)
+    assert (found["path_error"] <= 0.02 * found["moved_1"]).all()
+    np.testing.assert_allclose(found["length"], polygon, rtol=0.02)
+    assert (found["panels"] >= 1).all()
+
+
+def test_powers_and_steps_by_hand(table, simulated):
+    rows = simulated[0].rows
+    own = rows[(rows["sparsity"] == 0.6) & (rows["severity"] > 0)]
+    factor = (own["order1_1"] / own["moved_1"]).to_numpy()
+    keys = {"sparsity": 0.6, "stratum": "degraded"}
+    for k in (1, 2, 3):
+        at = {"sparsity": 0.3, "stratum": "degraded", "of": f"order {k}"}
+        assert one(table, statistic="order_slope", **at)["value"] == pytest.approx(1.5)
+        line = one(table, statistic="frozen_slope", **at)
+        assert line["value"] == pytest.approx(k + 1)
+        at = {**keys, "of": f"order {k}"}
+        # The relative residual is factor / k · √t.
+        valid = np.minimum((0.1 * k / factor) ** 2, 4)
+        line = one(table, statistic="valid", **at)
+        assert line["value"] == pytest.approx(valid.mean())
+        line = one(table, statistic="pruned", **at)
+        assert line["value"] == pytest.approx((valid >= 1).mean())
+    line = one(table, statistic="length", **keys)
+    assert [line["value"], line["low"], line["high"]] == pytest.approx([1.1] * 3)
+    assert one(table, statistic="path_error", **keys)["value"] == pytest.approx(0.01)
+    ranks = np.argsort(np.argsort(own["norm"].to_numpy()))
+    valid = np.minimum((0.1 / factor) ** 2, 4)
+    middle = [np.mean(np.flatnonzero(np.sort(valid) == v)) for v in valid]
+    line = one(table, statistic="spearman", of="norm", **keys)
+    assert line["value"] == pytest.approx(np.corrcoef(ranks, middle)[0, 1])
+    clean = table[(table["stratum"] == "clean") & (table["of"] == "severity")]
+    assert clean.empty
+    line = one(
+        table,
+        statistic="frozen_remainder",
+        stratum="clean",
+        of="order 2 at t = 0.125",
+    )
+    own = rows[(rows["sparsity"] == 0.3) & (rows["severity"] == 0)]
+    assert line["value"] == pytest.approx(np.exp(np.log(own["frozen2_0.125"]).mean()))
+
+
+def test_rounding_has_no_slope(paths, simulated):
+    rows = simulated[0].rows
+    gone = {n: 1e-15 for n in rows if n.startswith("frozen3_") and n != "frozen3_4"}
+    table = paths.measure(simulated[0]._replace(rows=rows.assign(**gone)))
+    assert set(table[table["statistic"] == "frozen_slope"]["of"]) == {
+        "order 1",
+        "order 2",
+    }
+    assert "order 3 at t = 1" not in set(
+        table[table["statistic"] == "frozen_remainder"]["of"]
+    )
+    assert "kinks frozen 2.00 [2.00, 2.00], 3.00 [3.00, 3.00]:" in paths.finding(table)
+
+
+def test_the_finding_is_made_of_the_lines(paths, table):
+    said = paths.finding(table)
+    assert "1.1 [1.1, 1.1] at sparsity 0.1 and" in said
+    assert "(quadrature within 1.0% of the chord)" in said
+    assert "at order 1, 2, 3 less than the order promises" in said
+    line = one(table, statistic="spearman", of="flips", sparsity=0.1, stratum="clean")
+    assert f"{line['value']:.2f} [{line['low']:.2f}, {line['high']:.2f}]" in said
+    assert "with `severity` (differs from 0 at " in said
+    smooth = table.assign(
+        high=table["high"].mask(table["statistic"] == "order_slope", 5)
+    )
+    assert "less than the order promises" not in paths.finding(smooth)
+    assert paths.finding(table[table["statistic"] != "spearman"]).endswith(
+        "It is within reach for nearly all images or none: no ranks are taken."
+    )
+
+
+def test_the_sheet_shows_both_ends(paths, toy_faces):
+    apply_fn, params, _ = toy_network(np.float32)
+    delta = pruning_delta(params, mask_named("global/magnitude")(params, 0.4))
+    with paths.plots.theme():
+        drawing = paths.sheet(toy_faces, delta)
+    jvp = paths.embedding_jvp(apply_fn, params, delta, toy_faces.images)[1]
+    moved = np.asarray(drift_of(jvp))
+    titles = [ax.get_title() for ax in drawing.figure.axes if ax.get_title()]
+    assert len(titles) == 6
+    ends = [*np.argsort(moved)[:3], *np.argsort(-moved)[:3]]
+    for title, face in zip(titles, ends, strict=True):
+        name, _, size = title.split("\n")
+        assert name == toy_faces.names[face]
+        assert float(size.removeprefix("‖Jδ‖ = ")) == pytest.approx(
+            moved[face], rel=1e-2
+        )
