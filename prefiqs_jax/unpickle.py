@@ -197,6 +197,8 @@ class Unpickler(pickle._Unpickler):
     """
 
     steps: ClassVar[Mapping[int, Step]] = STEPS
+    proto: int = 0
+    """Protocol of the pickle, once it is read."""
 
     def __init__(self, file: Any, most_steps: int | None = None) -> None:
         super().__init__(file, encoding="bytes")

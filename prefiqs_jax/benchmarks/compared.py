@@ -73,7 +73,7 @@ def compared_images(
     gone = ()
     if absent:
         what = counted(int((~kept).sum()), "comparison")
-        gone = (f"left out: {what} of {_absent(source, folder, absent)}",)
+        gone = (f"left out: {what}, as {_absent(source, folder, absent)}",)
     if not kept.any():
         message = f"{_absent(source, folder, absent)}; {IMAGES}"
         raise InputError(message)

@@ -255,8 +255,9 @@ def check_weights(backbone: str | None, weights: str | None) -> None:
 
 def check_file(weights: str | None) -> None:
     """Refuse a file that is not there, before other processes are waited for."""
-    fetched = weights in (None, "hub") or weights.startswith("hf://")
-    if not fetched and not Path(weights).exists():
+    if weights in (None, "hub") or weights.startswith("hf://"):
+        return
+    if not Path(weights).exists():
         message = f"{weights} does not exist; give the file of the weights"
         raise InputError(message)
 

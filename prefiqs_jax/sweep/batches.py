@@ -178,12 +178,11 @@ def _rows(
     work: Work, whole: LoadedBatch, batch: LoadedBatch, measured: Measured | None
 ) -> dict[str, Any]:
     """Give rows of what is left of a batch; where every image was skipped, none."""
-    if measured is None or not batch.names:
-        measured = none_measured(len(work.masks.sparsities), work.extras)
-    else:
+    found = none_measured(len(work.masks.sparsities), work.extras)
+    if measured is not None and batch.names:
         kept = np.isin(whole.names, batch.names)
-        measured = jax.tree.map(lambda values: values[..., kept], measured)
-        check_measured(batch.names, work.masks, measured)
+        found: Measured = jax.tree.map(lambda values: values[..., kept], measured)
+        check_measured(batch.names, work.masks, found)
     return as_columns(
-        work.backbone.name, batch.names, batch.identities, work.masks, measured
+        work.backbone.name, batch.names, batch.identities, work.masks, found
     )

@@ -2,6 +2,7 @@ import io
 import json
 import pickle
 import zipfile
+from typing import Any
 
 import numpy as np
 import pytest
@@ -182,7 +183,8 @@ def test_shards_of_fsdp(tmp_path, name):
 def test_the_dense_parent_of_a_pruned_network(tmp_path):
     path = tmp_path / "pruned.npz"
     weight, mask = np.array([2.0, 3.0]), np.array([1.0, 0.0])
-    np.savez(path, **{"fc.weight_orig": weight, "fc.weight_mask": mask, "b": weight})
+    pair: dict[str, Any] = {"fc.weight_orig": weight, "fc.weight_mask": mask}
+    np.savez(path, b=weight, **pair)
     assert read_source(path).tensors["fc.weight"].tolist() == [2, 0]
     dense = read_source(path, dense=True).tensors
     assert {name: each.tolist() for name, each in dense.items()} == {
