@@ -26,6 +26,23 @@ class UnreachableSparsityError(InputError):
         self.sparsities = tuple(sparsities)
 
 
+class NoDirection(InputError):
+    """Images whose embedding is zero or not finite, so that nothing is known of them.
+
+    Attributes
+    ----------
+    names
+        Of the images.
+    reason
+        What is wrong with them, to be read after a name.
+    """
+
+    def __init__(self, message: str, names: Iterable[str], reason: str):
+        super().__init__(f"{message}; leave them out with --on-bad-image skip")
+        self.names = tuple(names)
+        self.reason = reason
+
+
 def unknown(
     what: str, value: object, known: Iterable[str], listed: str | None = None
 ) -> InputError:

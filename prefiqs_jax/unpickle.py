@@ -36,30 +36,37 @@ class Pairs:
 
 
 class Array:
-    """A NumPy array, flat; its pickle gives the content afterwards."""
+    """A NumPy array; its pickle gives the content afterwards."""
 
     def __init__(self, kind: Any = "numpy.ndarray", *_: Any) -> None:
         if kind != "numpy.ndarray":
             message = "builds an array of another class"
             raise Refused(message)
         self.values = np.empty(0, np.uint8)
+        """Flat, as they are in memory."""
+        self._form: tuple[Any, Any] = (0,), "C"
 
     def __setstate__(self, state: Any) -> None:
         """Take (version, shape, dtype, whether Fortran order, content)."""
-        *_, dtype, _, content = state
-        self.values = _values(content, dtype)
+        *_, shape, dtype, fortran, content = state
+        self.values, self._form = _values(content, dtype), (shape, "CF"[bool(fortran)])
+
+    def shaped(self) -> np.ndarray:
+        """Give the array as it was saved; ValueError if its numbers do not fill it."""
+        shape, order = self._form
+        return self.values.reshape(shape, order=order)
 
 
-class _DType:
+class DType:
     """A NumPy type of fixed size; its pickle gives the byte order afterwards."""
 
     CODES = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
 
     def __init__(self, code: Any, *_: Any) -> None:
-        if _text(code) not in self.CODES:
+        if _text(code) not in (*self.CODES, "O8"):
             message = f"holds NumPy values of the type {_text(code)!r:.80}"
             raise Refused(message)
-        self.dtype = np.dtype(_text(code))
+        self.dtype = np.dtype(_text(code).replace("O8", "O"))
 
     def __setstate__(self, state: Any) -> None:
         """Take (version, byte order, ...)."""
@@ -79,23 +86,28 @@ def _text(value: Any) -> str:
 
 
 def _values(content: Any, dtype: Any) -> np.ndarray:
+    if isinstance(dtype, DType) and dtype.dtype.hasobject and type(content) is list:
+        objects = np.empty(len(content), object)
+        for place, each in enumerate(content):  # at once, lists would become axes
+            objects[place] = each
+        return objects
     # Anything but bytes could be a stand-in, or a number of bytes to allocate.
-    if not isinstance(content, bytes) or not isinstance(dtype, _DType):
+    if not isinstance(content, bytes) or not isinstance(dtype, DType):
         message = "an array of no bytes"
         raise TypeError(message)
     return np.frombuffer(content, dtype.dtype)
 
 
-def _from_buffer(content: Any, dtype: Any, *_: Any) -> Array:
+def _from_buffer(content: Any, dtype: Any, shape: Any, order: Any) -> Array:
     array = Array()
-    array.values = _values(content, dtype)
+    array.__setstate__((shape, dtype, order == "F", content))
     return array
 
 
 CALLS: Mapping[str, Any] = {
     "__builtin__.bytes": lambda: b"",
     "collections.OrderedDict": Pairs,
-    "numpy.dtype": _DType,
+    "numpy.dtype": DType,
     "numpy.ndarray": "numpy.ndarray",
     "numpy._core.multiarray._reconstruct": Array,
     "numpy._core.multiarray.scalar": lambda dtype, data: _values(data, dtype).item(),
@@ -185,6 +197,8 @@ class Unpickler(pickle._Unpickler):
     """
 
     steps: ClassVar[Mapping[int, Step]] = STEPS
+    proto: int = 0
+    """Protocol of the pickle, once it is read."""
 
     def __init__(self, file: Any, most_steps: int | None = None) -> None:
         super().__init__(file, encoding="bytes")
@@ -228,8 +242,13 @@ def read_pickle(path: Path, most_bytes: int, cure: str) -> Any:
     if size > most_bytes:
         message = f"has {size / 1e9:.1f} GB, more than this needs; {cure}"
         raise InputError(message)
+    return unpickled(path.read_bytes(), cure)
+
+
+def unpickled(data: bytes, cure: str) -> Any:
+    """Read a pickle in memory as :func:`read_pickle` does one in a file."""
     try:
-        return Unpickler(io.BytesIO(path.read_bytes())).load()
+        return Unpickler(io.BytesIO(data)).load()
     except Refused as error:
         message = f"{error}; {cure}"
     except _DAMAGE as error:

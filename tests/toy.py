@@ -1,5 +1,7 @@
 """A toy network with every kind of layer, small enough for float64 checks."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -61,6 +63,17 @@ def toy_backbone(dtype: DTypeLike = np.float32, seed=0, size=8, name="toy"):
         preprocessing=Preprocessing(height=size, width=size),
         provenance=Provenance(name, f"{seed:064d}", name, f"{seed:064d}", "none"),
     )
+
+
+def blind_to_black(backbone, value=np.nan):
+    """Return the network with embeddings of this value for black images."""
+
+    def apply_fn(params, images):
+        black = (images <= -1).all(axis=(1, 2, 3))
+        raw = backbone.apply_fn(params, images)
+        return jnp.where(black[:, None], jnp.asarray(value, raw.dtype), raw)
+
+    return dataclasses.replace(backbone, apply_fn=apply_fn)
 
 
 def plain_networks(seed=0):

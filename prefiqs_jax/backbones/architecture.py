@@ -12,8 +12,11 @@ from prefiqs_jax.backbones.functional import Blueprint, Build, blueprint
 from prefiqs_jax.backbones.mirror import Shapes
 from prefiqs_jax.backbones.preprocessing import ARCFACE_PIXELS, Preprocessing
 from prefiqs_jax.weights.mapping import Entry
+from prefiqs_jax.weights.prefixes import BESIDE
 
-COUNTERS = ((r".*\.num_batches_tracked", "counter of the training"),)
+COUNTERS = (
+    (r"(?:.*\.)?(?:num_batches_tracked|n_averaged)", "counter of the training"),
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,6 +77,19 @@ class Architecture:
     def folded_blueprint(self) -> Blueprint | None:
         """Shapes of the network with folded BatchNorms."""
         return None if self.folded is None else blueprint(self.folded)
+
+    def needless(self, entries: Iterable[str]) -> tuple[tuple[str, str], ...]:
+        """Give `ignorable`, and a pattern of all that is no part of such a network.
+
+        That is what begins otherwise than any of its own tensors, the keys of
+        `entries`, whatever their numbers; names of ONNX, which have no parts, are all
+        of the network.
+        """
+        if not self.anchors:
+            return self.ignorable
+        firsts = {re.escape(name.partition(".")[0]) for name in entries}
+        tops = {re.sub(r"\d+", r"\\d+", first) for first in firsts}
+        return *self.ignorable, (rf"(?!(?:{'|'.join(sorted(tops))})(?:\.|$)).*", BESIDE)
 
     def table(self, path: Path) -> dict[str, Entry]:
         """Make the table for one file; InputError if what is beside it contradicts."""

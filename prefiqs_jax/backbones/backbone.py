@@ -11,6 +11,8 @@ from prefiqs_jax.backbones.preprocessing import Preprocessing
 from prefiqs_jax.backbones.taps import Taps
 from prefiqs_jax.sensitivity import activations
 from prefiqs_jax.types import ActivationsFn, ApplyFn, Params
+from prefiqs_jax.weights.prefixes import BESIDE
+from prefiqs_jax.weights.wording import listed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Provenance:
     epsilons
         Path of each normalisation to its epsilon, where the file states them (ONNX:
         float32 numbers); empty where they are the architecture's.
+    prefix
+        What was taken off the names of the file's tensors.
     hub
         Repository, file and revision, if the file was fetched.
     weights_sha256
@@ -53,9 +57,21 @@ class Provenance:
     ignored: Mapping[str, str] = dataclasses.field(default_factory=dict)
     folded: bool | None = False
     epsilons: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    prefix: str = ""
     hub: str | None = None
     weights_sha256: str = ""
     program_sha256: str = ""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of how the file was read, one line each."""
+        beside = [name for name, why in self.ignored.items() if why == BESIDE]
+        notes = []
+        if self.prefix:
+            notes.append(f"{self.file}: without the prefix {self.prefix} of its names")
+        if beside:
+            notes.append(f"{self.file}: ignored {listed(beside)}: {BESIDE}")
+        return tuple(notes)
 
 
 @dataclasses.dataclass(frozen=True)

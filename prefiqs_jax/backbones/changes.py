@@ -3,14 +3,13 @@
 import hashlib
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 import jax
 import numpy as np
 
 from prefiqs_jax.backbones.backbone import Backbone
 from prefiqs_jax.backbones.identity import beside_digest
-from prefiqs_jax.backbones.load import load_backbone
+from prefiqs_jax.backbones.load import load_backbone, local_file
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.masks import Context, NamedDelta, delta_between, quantised
 from prefiqs_jax.trees import is_prunable
@@ -58,7 +57,8 @@ def read_delta(
         context = Context(backbone.apply_fn, image)
         delta = quantised(backbone.params, int(bits[1]), prunable, context)
         return NamedDelta(source, delta, prunable=prunable)
-    other = load_backbone(name or backbone.name, source)
+    path, _ = local_file(source)
+    other = load_backbone(name or backbone.name, path)
     try:
         delta = delta_between(backbone.params, other.params)
     except InputError as error:
@@ -72,5 +72,5 @@ def read_delta(
             f"note: {source} has other running statistics (BatchNorm), too; they are "
             "no weights, and the change leaves them as they are in the dense network"
         )
-    digest = hashlib.sha256(Path(source).read_bytes()).hexdigest()
-    return NamedDelta(Path(source).stem, delta, digest, prunable)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return NamedDelta(path.stem, delta, digest, prunable)

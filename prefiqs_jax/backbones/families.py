@@ -20,6 +20,8 @@ from prefiqs_jax.plugins import held_by_files
 
 MAGFACE_PIXELS = Preprocessing(channels="BGR", mean=0.0, std=255.0)
 ADAFACE_PIXELS = Preprocessing(channels="BGR")
+# data/data_pipe.py stores what OpenCV decodes as if it were RGB, to train and to test.
+TREB1EN_PIXELS = Preprocessing(channels="BGR")
 MXNET_PIXELS = Preprocessing(std=128.0)
 XIAOCCER_PIXELS = Preprocessing(width=96, std=128.0)
 
@@ -79,20 +81,23 @@ def irs(
     *,
     pixels: Preprocessing = ARCFACE_PIXELS,
     se: bool = False,
+    affine: bool = False,
 ) -> Architecture:
-    """Make the entry of an IR network of CurricularFace or AdaFace."""
-    deep = project == "AdaFace" and depth > 101
-    layers = "bottleneck" if deep else project.lower()
+    """Make the entry of an IR network as one project trained it."""
+    adaface = project == "AdaFace"
+    deep = adaface and depth > 101
+    layers = "bottleneck" if deep else "adaface" if adaface else "curricularface"
     blocks = ir.BLOCKS[depth]
-    kind = (layers, se, sum(blocks))
+    kind = (layers, se, sum(blocks), affine)
     return Architecture(
-        name=f"{project.lower()}_ir{'_se' * se}{depth}",
+        name=f"{project.lower().replace('face.', '')}_ir{'_se' * se}{depth}",
         description=f"IR{'-SE' * se}-{depth} of {project}",
         build=lambda rngs: ir.IR(
             blocks,
             layers=layers,
             widths=ir.BOTTLENECK_WIDTHS if deep else ir.WIDTHS,
             se=se,
+            affine=affine,
             rngs=rngs,
         ),
         entries=ir.torch_entries,
@@ -188,6 +193,15 @@ ENTRIES = [
         irs("AdaFace", depth, pixels=ADAFACE_PIXELS, se=se)
         for se in (False, True)
         for depth in ADAFACE_DEPTHS
+    ),
+    *(
+        irs("face.evoLVe", depth, se=se, affine=True)
+        for se in (False, True)
+        for depth in SE_DEPTHS
+    ),
+    *(
+        irs("InsightFace_Pytorch", 50, pixels=TREB1EN_PIXELS, se=se, affine=True)
+        for se in (False, True)
     ),
     mobilefacenets("arcface_mobilefacenet", "MobileFaceNet of ArcFace"),
     mobilefacenets(

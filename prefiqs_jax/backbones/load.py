@@ -4,6 +4,7 @@ import dataclasses
 import importlib.resources
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from prefiqs_jax.backbones.zoo import ARCHITECTURES, ONNX, architecture
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.version import __version__
 from prefiqs_jax.weights import store
-from prefiqs_jax.weights.hub import HubFile, fetch
+from prefiqs_jax.weights.hub import ADDRESS, HubFile, fetch, place_named
 
 HUB = "hub"
 """Given instead of a file: fetch the weights that the zoo knows of."""
@@ -31,6 +32,7 @@ def load_backbone(
     weights: str | os.PathLike[str] | None = None,
     *,
     pixels: str | None = None,
+    dense: bool = False,
 ) -> Backbone:
     """Load a trained network.
 
@@ -40,14 +42,18 @@ def load_backbone(
         As ``prefiqs backbones`` lists it; ``onnx`` for any network in an ONNX file,
         run by its graph; ``FILE.py:FUNCTION`` for a function of your own that returns a
         backbone, given ``weights`` if it takes an argument. May be left out for a file
-        that :func:`convert_weights` wrote.
+        that :func:`convert_weights` wrote, or whose tensors fit one network only.
     weights
-        ``.onnx``, ``.pth``, ``.pt``, ``.ckpt``, ``.params`` or ``.safetensors`` file,
-        or ``hub`` to fetch the official one. May be left out for a network whose
-        weights come with the package (``demo``).
+        File of PyTorch, ONNX, safetensors, MXNet or NumPy, whatever it is called;
+        ``hub`` to fetch the official one, ``hf://OWNER/REPOSITORY/FILE@REVISION`` any
+        other of the Hugging Face Hub. May be left out for a network whose weights come
+        with the package (``demo``).
     pixels
         Channel order, mean and scale of the input instead of the stored ones, such as
         ``"BGR,127.5,128"``: see :meth:`Preprocessing.with_pixels`.
+    dense
+        Of a file with the weights and masks of torch.nn.utils.prune, take the weights
+        without masks, instead of what is left of them.
 
     Returns
     -------
@@ -62,12 +68,19 @@ def load_backbone(
         and every tensor that does not fit.
     """
     if is_own(name):
+        if dense:
+            message = "--dense is of checkpoints; your own function loads what it wants"
+            raise InputError(message)
+        place = None
+        if weights is not None:
+            path, place = local_file(weights)
+            weights = str(path) if place else weights
         own = from_file(str(name), weights)
         if pixels is None:
             return own
         preprocessing = own.preprocessing.with_pixels(pixels)
         return dataclasses.replace(own, preprocessing=preprocessing)
-    network = _read(name, weights, pixels)
+    network = _read(name, weights, pixels, dense=dense)
     params, apply_fn = bind_function(network.run, network.tensors)
     backbone = Backbone(
         network.name,
@@ -131,6 +144,7 @@ def convert_weights(
     name: str | None = None,
     *,
     pixels: str | None = None,
+    dense: bool = False,
 ) -> Provenance:
     """Convert a checkpoint to one ``.safetensors`` file that says what it is.
 
@@ -142,8 +156,8 @@ def convert_weights(
         File to write, ending in ``.safetensors``; replaced in one step if it exists.
     name
         Architecture, as ``prefiqs backbones`` lists it.
-    pixels
-        As for :func:`load_backbone`; kept in the file.
+    pixels, dense
+        As for :func:`load_backbone`; the pixels are kept in the file.
 
     Returns
     -------
@@ -171,7 +185,7 @@ def convert_weights(
         raise InputError(message)
     if name is not None:
         architecture(name)
-    network = _read(name, source, pixels)
+    network = _read(name, source, pixels, dense=dense)
     provenance = network.provenance
     epsilons = dict(provenance.epsilons)
     metadata = {
@@ -189,21 +203,37 @@ def convert_weights(
     return provenance
 
 
+def local_file(weights: str | os.PathLike[str]) -> tuple[Path, HubFile | None]:
+    """Give the file on this machine, and its place on the hub if it was fetched."""
+    if not str(weights).startswith(ADDRESS):
+        return Path(weights), None
+    place = place_named(str(weights))
+    path = fetch(place)
+    # The cache has a folder for each commit.
+    commit = re.search(r"/snapshots/([0-9a-f]{40})/", path.as_posix())
+    return path, dataclasses.replace(place, revision=commit[1]) if commit else place
+
+
 def _read(
-    name: str | None, weights: str | os.PathLike[str] | None, pixels: str | None
+    name: str | None,
+    weights: str | os.PathLike[str] | None,
+    pixels: str | None,
+    *,
+    dense: bool = False,
 ) -> Network:
     embedded = check_choice(name, weights)
     place = None
     if embedded is not None:
         asset = importlib.resources.files("prefiqs_jax") / "assets" / embedded
         with importlib.resources.as_file(asset) as path:
-            network = read(name, path)
+            network = read(name, path, dense=dense)
     elif weights == HUB:
         place = OFFICIAL[architecture(str(name)).name]
         assert isinstance(place, HubFile)  # check_choice
-        network = read(name, fetch(place))
+        network = read(name, fetch(place), dense=dense)
     else:
-        network = read(name, Path(str(weights)))
+        path, place = local_file(str(weights))
+        network = read(name, path, dense=dense)
     expected, provenance = network.preprocessing, network.provenance
     if place is not None:
         provenance = dataclasses.replace(provenance, hub=str(place))

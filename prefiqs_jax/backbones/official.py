@@ -27,6 +27,11 @@ _ADAFACE_NONE = (
     "R50 and R100 only"
 )
 
+_EVOLVE = (
+    "Google Drive and Baidu, linked under Model Zoo in the README of "
+    "https://github.com/ZhaoJ9014/face.evoLVe"
+)
+
 _GRAFIQS = (
     "https://share.jankolf.de/s/WWCXmNkj7FTcRpR, linked in the README of "
     "https://github.com/jankolf/GraFIQs (CC BY-NC 4.0)"
@@ -83,6 +88,12 @@ OFFICIAL: dict[str, HubFile | str] = {
     "arcface_iresnet100": _arcface_torch(
         "ms1mv3_arcface_r100_fp16.pth",
         "a566a62357f0c55b679d9ff2f022a294486568be0c00665d39029d0e46a8109b",
+    ),
+    "evolve_ir50": _EVOLVE,
+    "evolve_ir152": _EVOLVE,
+    "insightface_pytorch_ir_se50": (
+        "OneDrive and Baidu, linked in the README of "
+        "https://github.com/TreB1eN/InsightFace_Pytorch"
     ),
     "magface_iresnet18": (
         "none published: the README of https://github.com/IrvingMeng/MagFace lists "

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,11 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.types import Params
 from prefiqs_jax.weights import mapping, store
 from prefiqs_jax.weights.prefixes import strip_prefix
-from prefiqs_jax.weights.source import Source, checked_digest, read_source
+from prefiqs_jax.weights.source import Source, identify, read_source
 
 Tensors = dict[str, np.ndarray]
+# Two tensors in place of one weight, as torch.nn.utils leaves them.
+_REPARAMETRISED = re.compile(r"\.parametrizations\.|\.weight_[guv]$")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,17 +53,18 @@ class Network:
     plan: Blueprint | None = None
 
 
-def read(name: str | None, path: Path) -> Network:
+def read(name: str | None, path: Path, *, dense: bool = False) -> Network:
     """Read the weights of a network.
 
     The name is one of the zoo, or ``onnx`` for a network that its own graph describes;
-    None for a file that says which network it is. InputError if the file cannot be
-    read, or is of another network: one line names the file and every tensor that does
-    not fit.
+    None for a file that says which network it is, or whose tensors fit one only. With
+    `dense`, masks of torch.nn.utils.prune are left out. InputError if the file cannot
+    be read, or is of another network: one line names the file and every tensor that
+    does not fit.
     """
     if name == ONNX:
         return _read_graph(path)
-    source = read_source(path)
+    source = read_source(path, dense=dense)
     try:
         if store.is_own(source.metadata):
             return _read_own(name, source)
@@ -128,36 +132,42 @@ def _read_own(name: str | None, source: Source) -> Network:
 
 
 def _read_foreign(name: str | None, source: Source) -> Network:
-    if name is None:
-        message = (
-            "does not say which network it is (only files of prefiqs convert do); give "
-            "--backbone NAME of those that prefiqs backbones lists, or for "
-            f"{OTHERWISE}"
-        )
-        raise InputError(message)
-    found = architecture(name)
-    named, prefix, heads = strip_prefix(source.tensors, found.anchors)
+    found = _only_fitting(source) if name is None else architecture(name)
     entries = found.table(source.path)
-    misfits = mapping.fit(named, entries, found.ignorable)
+    named, prefix, beside = strip_prefix(source.tensors, found.anchors, entries)
+    needless = found.needless(entries)
+    misfits = mapping.fit(named, entries, needless)
     if misfits and source.format == "onnx" and found.folded_blueprint is not None:
         folded = _read_folded(found, found.folded_blueprint, source)
         if folded is not None:
             return folded
-    tensors, unused = mapping.convert(
-        named, entries, found.ignorable, found.blueprint.shapes
-    )
+    tensors, unused = mapping.convert(named, entries, needless, found.blueprint.shapes)
     if found.check is not None:
         found.check(named)
-    ignored = {**source.ignored, **heads, **unused}
+    ignored = {**source.ignored, **beside, **unused}
     users = {
         entries[short].target: user
         for name, user in source.users.items()
         if (short := name.removeprefix(prefix)) in entries
     }
     epsilons = stated_epsilons(found.blueprint, users)
-    traits = {"ignored": ignored, "epsilons": epsilons}
+    traits = {"ignored": ignored, "epsilons": epsilons, "prefix": prefix}
     provenance = _provenance(source.path, source.sha256, source.format, **traits)
     return _network(found, found.blueprint, tensors, provenance)
+
+
+def _only_fitting(source: Source) -> Architecture:
+    """Tell the network by the names and shapes of its tensors."""
+    fitting = [a for a in ARCHITECTURES.values() if _fits(a, source)]
+    if len(fitting) == 1:
+        return fitting[0]
+    told = "its tensors fit no network of prefiqs backbones"
+    cure = f"for {OTHERWISE}"
+    if fitting:
+        told = "does not say which network it is, and its tensors fit several"
+        cure = f"give --backbone {' or '.join(a.name for a in fitting)}"
+    message = f"{told}; {cure}"
+    raise InputError(message)
 
 
 def _read_folded(
@@ -199,10 +209,10 @@ def _turned(entry: mapping.Entry) -> mapping.Transform | None:
 
 
 def _read_graph(path: Path) -> Network:
-    if path.suffix.lower() != ".onnx":
-        message = f"{path}: --backbone {ONNX} runs .onnx files; name the network"
+    form, digest = identify(path)
+    if form != "onnx":
+        message = f"{path}: --backbone {ONNX} runs ONNX files; name the network"
         raise InputError(message)
-    digest = checked_digest(path)
     graph = read_network(path)
     # A table may be a mask of attention, whose infinities are meant.
     broken = [
@@ -231,21 +241,29 @@ def _explain(name: str | None, source: Source, error: mapping.MappingError) -> s
     """Say in a line what does not fit, and which architecture would."""
     wanted = name or source.metadata.get("backbone")
     message = f"{source.path} does not fit {wanted}: {error}"
-    if not (error.missing or error.unexpected or error.misshapen):
+    if not error.is_of_another_network:
         return message
+    if any(map(_REPARAMETRISED.search, error.unexpected)):
+        return (
+            f"{message}; its weights are reparametrised (weight or spectral norm): "
+            "call torch.nn.utils.parametrize.remove_parametrizations, or "
+            "remove_weight_norm, and save it again"
+        )
     fitting = [a.name for a in ARCHITECTURES.values() if _fits(a, source)]
     if fitting:
         return f"{message}; it fits {' or '.join(fitting)}"
-    graph = f"; or run it by its own graph: --backbone {ONNX}"
-    return message + graph if source.format == "onnx" else message
+    if source.format == "onnx":
+        return f"{message}; or run it by its own graph: --backbone {ONNX}"
+    return f"{message}; it fits no network of prefiqs backbones: for {OTHERWISE}"
 
 
 def _fits(candidate: Architecture, source: Source) -> bool:
+    anchors = candidate.anchors
     try:
-        named, _, _ = strip_prefix(source.tensors, candidate.anchors)
+        if not candidate.recognises(strip_prefix(source.tensors, anchors)[0]):
+            return False
+        entries = candidate.entries(candidate.blueprint.shapes)
+        named, _, _ = strip_prefix(source.tensors, anchors, entries)
     except InputError:
         return False
-    if not candidate.recognises(named):
-        return False
-    entries = candidate.entries(candidate.blueprint.shapes)
-    return mapping.fit(named, entries, candidate.ignorable) == 0
+    return mapping.fit(named, entries, candidate.needless(entries)) == 0

@@ -21,7 +21,7 @@ _PATTERNS = {
     r"|(magface|elasticface|grafiqs)_iresnet100|curricularface_ir101"
     r"|adaface_ir(50|101)|xiaoccer_mobilefacenet",
     "numpy": r"mxnet_.*",
-    "export": r"(insightface|auraface)_.*",
+    "export": r"(insightface|auraface)_(iresnet|mobilefacenet).*",
     "runtime": r"sface",
     "none": r"demo",
 }

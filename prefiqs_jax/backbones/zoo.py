@@ -42,6 +42,14 @@ OTHERWISE = (
     "FILE.py:FUNCTION, which returns prefiqs_jax.from_function(apply_fn, params)"
 )
 
+_OF_ONNX = [
+    (
+        "pixels",
+        "as insightface's loader has them: 0 to 255 if the graph scales them itself, "
+        "otherwise (x - 127.5) / 127.5, RGB; --pixels says otherwise",
+    ),
+    ("weights", "a file, which is the network, too"),
+]
 ARCHITECTURES: dict[str, Architecture] = {a.name: a for a in ENTRIES}
 _SPELLINGS = {_spelling(name): name for name in ARCHITECTURES}
 
@@ -108,6 +116,9 @@ def _on_hub(found: Architecture) -> bool:
 
 def details(name: str) -> list[tuple[str, str]]:
     """Say all that is known of one backbone, as (what, text)."""
+    if name == ONNX:
+        (row,) = (row for row in describe() if row[0] == ONNX)
+        return [("name", ONNX), ("network", row[1]), ("input", row[2]), *_OF_ONNX]
     found = architecture(name)
     place = OFFICIAL.get(found.name)
     shapes = found.blueprint.shapes.items()

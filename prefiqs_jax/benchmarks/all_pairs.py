@@ -19,6 +19,7 @@ from prefiqs_jax.images import (
     read_folder,
 )
 from prefiqs_jax.images.folder import IDENTITY_TABLE
+from prefiqs_jax.images.pairing import rows_named
 from prefiqs_jax.images.tables import csv_rows, image_named, open_table
 from prefiqs_jax.weights.wording import listed
 
@@ -142,7 +143,9 @@ def _severities(folder: ImageFolder) -> np.ndarray | None:
         if SEVERITY not in columns:
             return None
         severity_of = {image_named(row): row[SEVERITY] for row in rows}
-    severity = np.array([_severity(severity_of[name]) for name in folder.names])
+    values = list(severity_of.values())
+    row_of, _ = rows_named(table, folder.names, list(severity_of))
+    severity = np.array([_severity(values[row_of[name]]) for name in folder.names])
     if not np.isfinite(severity).all():
         bad = [folder.names[n] for n in np.flatnonzero(np.isnan(severity)).tolist()]
         message = (

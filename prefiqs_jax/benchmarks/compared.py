@@ -1,19 +1,21 @@
 """Find the images that a list of comparisons names."""
 
-from collections import defaultdict
+import dataclasses
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from prefiqs_jax.benchmarks.benchmark import Comparisons
 from prefiqs_jax.benchmarks.comparisons import check_comparisons, counted
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import ImageFolder, read_folder
-from prefiqs_jax.images.folder import EXTENSIONS
+from prefiqs_jax.images.pairing import rows_named
 from prefiqs_jax.weights.wording import listed
+
+IMAGES = "give the folder that holds them with --images"
 
 
 class Compared(NamedTuple):
@@ -22,10 +24,14 @@ class Compared(NamedTuple):
     images: ImageFolder
     """Only images that some comparison needs."""
     comparisons: Comparisons
+    """Without those of an absent image."""
+    kept: Bool[np.ndarray, " listed"]
+    """Which of the comparisons given these are."""
     repeats: tuple[str, ...]
     """A note on comparisons that are listed more than once, if there are any."""
     left_out: tuple[str, ...]
-    """A note on images that no comparison needs, if there are any."""
+    """Notes on images that no comparison needs, or that are absent, if there are any.
+    """
 
 
 def compared_images(
@@ -36,64 +42,79 @@ def compared_images(
     images: Path | None,
     usual: Sequence[str],
     identity_level: int | None = None,
-    by_stem: bool = False,
 ) -> Compared:
     """Check comparisons that a file lists by name, and find their images.
+
+    Comparisons of an image that is absent are left out, and the folder says which
+    images that are; :func:`prefiqs_jax.benchmarks.read_benchmark` refuses them, unless
+    told otherwise. InputError if no comparison is left.
 
     Parameters
     ----------
     source, names, comparisons
-        The file, the paths that it names (an extension may lack), and indices of them.
+        The file, the paths that it names (an extension and folders may lack, see
+        :func:`prefiqs_jax.images.pairing.rows_named`), and indices of them.
     images, usual
         The folder, if the user gave one; else subfolders beside the file where the
         images usually are, the best first, or else the file's own folder.
     identity_level
         See :func:`prefiqs_jax.images.read_folder`.
-    by_stem
-        Whether a name without extension is enough, whatever folder the file is in.
     """
     repeats = check_comparisons(source, names, comparisons)
     if images is None:
         beside = (source.parent / name for name in usual)
         images = next((each for each in beside if each.is_dir()), source.parent)
     folder = read_folder(images, identity_level, identities_matter=False)
-    found = find_images(source, folder, names, by_stem=by_stem)
+    found, elsewhere = find_images(source, folder, names)
     first, second, mated = comparisons
-    used, (first, second), left_out = take_used(folder, found[first], found[second])
-    return Compared(used, Comparisons(first, second, mated), repeats, left_out)
+    first, second = found[first], found[second]
+    kept = (first >= 0) & (second >= 0)
+    absent = tuple(names[n] for n in np.flatnonzero(found < 0).tolist())
+    gone = ()
+    if absent:
+        what = counted(int((~kept).sum()), "comparison")
+        gone = (f"left out: {what}, as {_absent(source, folder, absent)}",)
+    if not kept.any():
+        message = f"{_absent(source, folder, absent)}; {IMAGES}"
+        raise InputError(message)
+    first, second, mated = first[kept], second[kept], mated[kept]
+    used, (first, second), unused = take_used(folder, first, second)
+    return Compared(
+        dataclasses.replace(used, absent=absent),
+        Comparisons(first, second, mated),
+        kept,
+        repeats,
+        (*elsewhere, *gone, *unused),
+    )
+
+
+def refuse_absent(source: Path, folder: ImageFolder) -> None:
+    """Raise InputError if a list names images that its folder does not hold."""
+    if folder.absent:
+        message = (
+            f"{_absent(source, folder, folder.absent)}; {IMAGES}, or leave their "
+            "comparisons out with --on-bad-image skip"
+        )
+        raise InputError(message)
+
+
+def _absent(source: Path, folder: ImageFolder, names: Sequence[str]) -> str:
+    return (
+        f"{source} names {counted(len(names), 'image')} that {folder.root} does not "
+        f"hold: {listed(names)}"
+    )
 
 
 def find_images(
-    source: Path, folder: ImageFolder, wanted: Sequence[str], *, by_stem: bool = False
-) -> Int[np.ndarray, " wanted"]:
-    """Give the index in a folder of every image that a file names.
+    source: Path, folder: ImageFolder, wanted: Sequence[str]
+) -> tuple[Int[np.ndarray, " wanted"], tuple[str, ...]]:
+    """Give the index in a folder of every image that a file names, -1 if it is absent.
 
-    InputError if images are absent, or a name fits several.
+    And a note, if images are of other folders there. InputError if a name fits several
+    images, or an image several names.
     """
-    places = {name: place for place, name in enumerate(folder.names)}
-    loose: dict[str, list[int]] = defaultdict(list)
-    if not all(name in places for name in wanted):
-        for place, name in enumerate(folder.names):
-            loose[_key(name, by_stem)].append(place)
-    found = np.empty(len(wanted), np.int32)
-    absent = []
-    for number, name in enumerate(wanted):
-        fitting = [places[name]] if name in places else loose.get(_key(name, by_stem))
-        if not fitting:
-            absent.append(name)
-            continue
-        if len(fitting) > 1:
-            both = listed([folder.names[place] for place in fitting])
-            message = f"{source} names {name}, which may be {both}; keep one of them"
-            raise InputError(message)
-        found[number] = fitting[0]
-    if absent:
-        message = (
-            f"{source} names {counted(len(absent), 'image')} that {folder.root} does "
-            f"not hold: {listed(absent)}; give the folder that holds them with --images"
-        )
-        raise InputError(message)
-    return found
+    place, notes = rows_named(source, wanted, folder.names)
+    return np.array([place.get(name, -1) for name in wanted], np.int32), notes
 
 
 def take_used(
@@ -111,11 +132,3 @@ def take_used(
     notes = (f"left out of {folder.root}: {what} in no comparison",)
     chosen = folder.take(np.flatnonzero(used).tolist())
     return chosen, [new[each] for each in places], () if used.all() else notes
-
-
-def _key(name: str, by_stem: bool) -> str:
-    path = PurePosixPath(name)
-    # A name may hold a dot and have no extension.
-    if path.suffix.lower() in EXTENSIONS:
-        path = path.with_suffix("")
-    return path.name if by_stem else str(path)

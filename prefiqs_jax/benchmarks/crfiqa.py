@@ -45,10 +45,15 @@ def read_crfiqa(path: Path, images: Path | None = None) -> Benchmark:
     del one, other  # much of Adience's 188 million lines
     comparisons = Comparisons(first, second, mated)
     found = compared_images(
-        source, names, comparisons, images=images, usual=("images",)
+        source,
+        names,
+        comparisons,
+        images=images,
+        usual=("images",),
+        identity_level=0,
     )
     count = len(found.images.names)
-    notes = (*found.repeats, *found.left_out, _SWAPPED)
+    notes = (*found.repeats, *found.images.notes, *found.left_out, _SWAPPED)
     groups = None if found.repeats else groups_of_all_pairs(count, found.comparisons)
     if groups is None:
         listed = found.comparisons._asdict()

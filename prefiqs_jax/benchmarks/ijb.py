@@ -1,5 +1,6 @@
 """IJB-B and IJB-C: templates of images, aligned from loose crops while they load."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ from jaxtyping import Int
 
 from prefiqs_jax.benchmarks.benchmark import Benchmark, Comparisons, Templates
 from prefiqs_jax.benchmarks.columns import numbered, read_columns
-from prefiqs_jax.benchmarks.compared import find_images, take_used
+from prefiqs_jax.benchmarks.compared import find_images, refuse_absent, take_used
 from prefiqs_jax.benchmarks.comparisons import (
     MATED,
     check_comparisons,
@@ -79,11 +80,13 @@ def read_ijb(path: Path, images: Path | None = None) -> Benchmark:
     kept = template_of[template] >= 0
     template = template_of[template[kept]]
     folder = read_folder(
-        path / LOOSE_CROP if images is None else images, identities_matter=False
+        path / LOOSE_CROP if images is None else images, 0, identities_matter=False
     )
     numbers, place = np.unique(image[kept], return_inverse=True)
     wanted = [names[number] for number in numbers.tolist()]
-    found = find_images(source, folder, wanted)
+    found, elsewhere = find_images(source, folder, wanted)
+    gone = [wanted[n] for n in np.flatnonzero(found < 0).tolist()]
+    refuse_absent(source, dataclasses.replace(folder, absent=tuple(gone)))
     folder, (image,), left_out = take_used(folder, found[place])
     store, how = _store(source.with_name(prefix + POINTS), folder)
     unknown = (None,) * len(folder.names)
@@ -109,7 +112,7 @@ def read_ijb(path: Path, images: Path | None = None) -> Benchmark:
         templates=templates,
         identities=group_names(groups),
         identity_source=MATED,
-        notes=(*notes, *left_out, how, described),
+        notes=(*notes, *folder.notes, *elsewhere, *left_out, how, described),
     )
 
 

@@ -1,7 +1,9 @@
-"""LFW's pairs.txt, and the lists in the same layout, XQLFW's among them."""
+"""LFW's pairs.txt, XQLFW's in the same layout, and those of CALFW and CPLFW."""
 
 import dataclasses
-from pathlib import Path
+import re
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
@@ -9,13 +11,19 @@ import numpy as np
 from prefiqs_jax.benchmarks.benchmark import Benchmark, Comparisons
 from prefiqs_jax.benchmarks.columns import numbered
 from prefiqs_jax.benchmarks.compared import compared_images
+from prefiqs_jax.benchmarks.comparisons import counted
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.images.pairing import without_ending
 from prefiqs_jax.images.tables import reading
 
 _FOLDERS = {
-    "lfw": ("lfw", "lfw_aligned_112", "lfw-deepfunneled", "lfw_funneled", "images"),
+    "lfw": (
+        *("lfw", "lfw_aligned_112", "lfw-deepfunneled", "lfw_funneled", "images"),
+        "aligned images",  # of CALFW and CPLFW
+    ),
     "xqlfw": ("xqlfw_aligned_112", "xqlfw", "images"),
 }
+_TWO = "IMAGE NUMBER (0: non-mated), as in CALFW's list, two lines a pair"
 _LAYOUT = "NAME I J (mated) or NAME I NAME J (non-mated)"
 
 
@@ -37,8 +45,9 @@ def read_lfw(path: Path, images: Path | None = None, *, kind: str = "lfw") -> Be
     of four (two people with a number each: non-mated). ``NAME 7`` is an image
     ``NAME_0007`` of any extension, in a folder of the person or not. Images are in
     `images`, or else in the usual folder of the `kind`, ``"lfw"`` or ``"xqlfw"``,
-    beside the list. InputError if a line is malformed, the header counts other lines,
-    or an image is absent.
+    beside the list. The lists of CALFW and CPLFW, of two lines a pair, are read, too;
+    identities are unknown where their labels contradict the names. InputError if a
+    line is malformed, or the header counts other lines.
 
     References
     ----------
@@ -53,23 +62,29 @@ def read_lfw(path: Path, images: Path | None = None, *, kind: str = "lfw") -> Be
     mated = np.array([line.mated for line in lines])
     comparisons, usual = Comparisons(first, second, mated), _FOLDERS[kind]
     found = compared_images(
-        path, names, comparisons, images=images, usual=usual, by_stem=True
+        path, names, comparisons, images=images, usual=usual, identity_level=0
     )
     used, (first, second, _) = found.images, found.comparisons
     person: dict[int, str] = {}
-    for line, a, b in zip(lines, first.tolist(), second.tolist(), strict=True):
+    kept = [line for line, stays in zip(lines, found.kept, strict=True) if stays]
+    for line, a, b in zip(kept, first.tolist(), second.tolist(), strict=True):
         person[a], person[b] = line.people
-    identities = tuple(person[place] for place in range(len(used.names)))
+    identities: tuple[str | None, ...] = tuple(
+        person[place] for place in range(len(used.names))
+    )
+    notes, source = [], path.name
+    if odd := sum((a == b) != line.mated for line in kept for a, b in [line.people]):
+        what = counted(odd, "comparison")
+        notes = [f"{what} contradict the names: identities are taken as unknown"]
+        identities, source = (None,) * len(used.names), None
     return Benchmark(
         name=_name(path),
         kind=kind,
-        images=dataclasses.replace(
-            used, identities=identities, identity_source=path.name
-        ),
+        images=dataclasses.replace(used, identities=identities, identity_source=source),
         **found.comparisons._asdict(),
         identities=identities,
-        identity_source=path.name,
-        notes=(*found.repeats, *found.left_out),
+        identity_source=source,
+        notes=(*found.repeats, *used.notes, *found.left_out, *notes),
     )
 
 
@@ -78,6 +93,13 @@ def read_pairs_txt(path: Path) -> list[Line]:
     with reading(path):
         text = path.read_text(encoding="utf-8-sig")
     header, *rows = text.splitlines() or [""]
+    if all(
+        map(re.compile(r"\s*\S*[^\s\d]\S*\s+\d+\s*").fullmatch, [header, *rows[:1]])
+    ):
+        return _in_two_lines(path, [header, *rows])
+    if all(map(re.compile(r"\s*(\S+\s+\S+\s+0*[01]\s*)?").fullmatch, [header, *rows])):
+        message = f"{path} has lines of two images and a label; give --kind crfiqa"
+        raise InputError(message)
     expected = _header(path, header)
     lines = [_line(path, n, row) for n, row in enumerate(rows, 2) if row.strip()]
     mated = sum(line.mated for line in lines)
@@ -90,11 +112,40 @@ def read_pairs_txt(path: Path) -> list[Line]:
     return lines
 
 
+def _in_two_lines(path: Path, rows: Sequence[str]) -> list[Line]:
+    """Read a list as of CALFW and CPLFW: two lines of an image and a number each.
+
+    The number is 0 where the pair is non-mated. The person is in the name of an image.
+    """
+    known = [(n, row.split()) for n, row in enumerate(rows, 1) if row.strip()]
+    for number, words in known:
+        if len(words) != 2 or not words[1].isdecimal():
+            message = f"{path}, line {number}: {' '.join(words)[:60]!r} is not {_TWO}"
+            raise InputError(message)
+    if len(known) % 2:
+        message = f"{path} has {len(known)} lines, and two are a pair; complete it"
+        raise InputError(message)
+    lines = []
+    for (_, one), (number, other) in zip(known[::2], known[1::2], strict=True):
+        if int(one[1]) != int(other[1]):
+            message = (
+                f"{path}, line {number}: {other[0]} has another number than the image "
+                "it is compared with, in the line before; correct it"
+            )
+            raise InputError(message)
+        first, second = (
+            PurePosixPath(without_ending(word)).name.rpartition("_")[0]
+            for word in (one[0], other[0])
+        )
+        lines.append(Line(one[0], other[0], (first, second), int(one[1]) != 0))
+    return lines
+
+
 def _name(path: Path) -> str:
     """Name the benchmark: pairs.txt has the name of its folder."""
     if path.stem == "pairs":
         return path.resolve().parent.name
-    return path.stem.removesuffix("_pairs")
+    return path.stem.removesuffix("_pairs").removeprefix("pairs_")
 
 
 def _header(path: Path, header: str) -> int:
@@ -110,14 +161,15 @@ def _header(path: Path, header: str) -> int:
 
 
 def _line(path: Path, number: int, row: str) -> Line:
-    words = row.split("\t") if "\t" in row.strip() else row.split()
+    row = row.strip()
+    words = row.split("\t") if "\t" in row else row.split()
     words = [each.strip() for each in words]
     mated = len(words) == 3
     if mated:
         words.insert(2, words[0])
     fits = len(words) == 4 and words[1].isdecimal() and words[3].isdecimal()
     if not fits or mated != (words[0] == words[2]):
-        message = f"{path}, line {number}: {row.strip()[:60]!r} is not {_LAYOUT}"
+        message = f"{path}, line {number}: {row[:60]!r} is not {_LAYOUT}"
         raise InputError(message)
     one, other = (f"{who}_{int(n):04d}" for who, n in (words[:2], words[2:]))
     return Line(one, other, (words[0], words[2]), mated)

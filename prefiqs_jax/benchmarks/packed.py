@@ -12,8 +12,8 @@ from prefiqs_jax.benchmarks.comparisons import check_kinds, counted, repeated_pa
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import ImageFolder
 from prefiqs_jax.images.stores import Packed
-from prefiqs_jax.unpickle import Array, read_pickle
-from prefiqs_jax.weights.wording import naming
+from prefiqs_jax.unpickle import Array, Pairs, read_pickle
+from prefiqs_jax.weights.wording import listed, naming
 
 MAX_BYTES = 2**32
 _LAYOUT = "a .bin of insightface is (images, labels), two images for each label"
@@ -68,7 +68,11 @@ def _content(path: Path) -> tuple[list[bytes], Bool[np.ndarray, " comparisons"]]
         message = f"cannot be read: {error.strerror}"
         raise InputError(message) from None
     if not isinstance(content, tuple | list) or len(content) != 2:
-        message = f"is a pickle of something else; {_LAYOUT}"
+        what = "something else"
+        if isinstance(content, Pairs):
+            keys = [key for key, _ in content.items if isinstance(key, str | bytes)]
+            what = f"a dict ({listed(keys)})"
+        message = f"is a pickle of {what}; {_LAYOUT}"
         raise InputError(message)
     images, labels = (_as_list(part) for part in content)
     if images is None or labels is None:

@@ -15,7 +15,7 @@ from prefiqs_jax.benchmarks.comparisons import counted
 from prefiqs_jax.benchmarks.format import Format
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import ImageFolder
-from prefiqs_jax.images.tables import reading
+from prefiqs_jax.images.tables import delimiter_of, reading
 
 HEADERS = (("image_a", "image_b", "mated"), ("img1_id", "img2_id", "label"))
 _LABELS: Mapping[str, int] = {"1": 1, "0": 0, "true": 1, "false": 0}
@@ -65,11 +65,10 @@ def _read(path: Path) -> list[Any]:
         "index_col": False,
         "skip_blank_lines": False,
         "skipinitialspace": True,
-        "encoding": "utf-8-sig",
     }
-    with reading(path):
+    with reading(path), path.open(encoding="utf-8-sig", newline="") as file:
         try:
-            table = pd.read_csv(path, **form)
+            table = pd.read_csv(file, sep=delimiter_of(file), **form)
         except pd.errors.EmptyDataError:
             expected = ",".join(HEADERS[0])
             message = f"{path} is empty; its first line should be {expected}"

@@ -4,9 +4,11 @@ import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from prefiqs_jax.benchmarks.all_pairs import read_all_pairs
 from prefiqs_jax.benchmarks.benchmark import Benchmark
+from prefiqs_jax.benchmarks.compared import refuse_absent
 from prefiqs_jax.benchmarks.crfiqa import PAIR_LIST, read_crfiqa
 from prefiqs_jax.benchmarks.format import Format
 from prefiqs_jax.benchmarks.ijb import find_members, read_ijb
@@ -24,7 +26,7 @@ _FORMATS: Sequence[Format] = held_by_files("prefiqs_jax.benchmarks", "FORMAT")
 
 KINDS: Mapping[str, str] = {
     "folder": "images of people in subfolders or images.csv: all pairs (Adience)",
-    "lfw": "LFW's pairs.txt and its images",
+    "lfw": "LFW's pairs.txt, or the list of CALFW or CPLFW, and its images",
     "xqlfw": "xqlfw_pairs.txt and xqlfw_aligned_112/",
     "bin": "a .bin file of insightface: LFW, AgeDB-30, CFP-FP, CALFW, CPLFW",
     "crfiqa": "images/ and pair_list.txt, as CR-FIQA's scripts write them",
@@ -39,6 +41,8 @@ def read_benchmark(
     kind: str | None = None,
     images: str | os.PathLike[str] | None = None,
     identity_level: int | None = None,
+    *,
+    on_bad_image: Literal["fail", "skip"] = "fail",
 ) -> Benchmark:
     """Read a benchmark; no image is decoded.
 
@@ -54,6 +58,9 @@ def read_benchmark(
         How many folders name the person, see :func:`prefiqs_jax.images.read_folder`;
         for kinds that do not say themselves who is in their images, ``folder`` and
         ``pairs``.
+    on_bad_image
+        ``"skip"`` leaves out the comparisons of an image that a list names and that is
+        absent, and says so.
 
     Returns
     -------
@@ -79,6 +86,8 @@ def read_benchmark(
         raise InputError(message)
     folder = None if images is None else Path(images)
     benchmark = _READERS[kind](found, folder, identity_level)
+    if on_bad_image == "fail":
+        refuse_absent(found, benchmark.images)
     said = f"{found} was read as {kind}: {KINDS[kind]}"
     counts = compare_counts(
         benchmark.name, benchmark.comparison_count, benchmark.mated_count
@@ -124,7 +133,8 @@ def _find(path: Path, kind: str | None) -> tuple[str, Path]:
     found = [(kind, file) for kind, file in found if file.is_file()]
     if find_members(path) is not None:
         found.append(("ijbc", path))
-    found = found or packed or [("folder", path)]
+    lists = [("lfw", each) for each in sorted(path.glob("pairs_*.txt"))]
+    found = found or packed or lists or [("folder", path)]
     if len(found) > 1:
         shown = listed([file.name for _, file in found])
         message = f"{path} holds several benchmarks: {shown}; give one of these files"
@@ -142,6 +152,7 @@ def _kind_of_file(path: Path) -> str:
         return "xqlfw" if "xqlfw" in name else "lfw"
     message = (
         f"{path} is no benchmark by its name; give a folder, a .bin, pairs.txt or "
-        "pairs.csv, or say its kind with --kind"
+        "pairs.csv, or say its kind with --kind, such as --kind crfiqa for lines of "
+        "two images and a label"
     )
     raise InputError(message)

@@ -3,7 +3,13 @@
 import argparse
 from typing import Any
 
-from prefiqs_jax.cli.options import add_faces, check_weights, open_folder, positive
+from prefiqs_jax.cli.options import (
+    add_faces,
+    check_weights,
+    load_network,
+    open_folder,
+    positive,
+)
 
 MISFIT = 1
 """Exit status: another preprocessing fits clearly better."""
@@ -26,11 +32,10 @@ def add_check(commands: Any) -> None:
 def _check(options: argparse.Namespace) -> int:
     check_weights(options.backbone, options.weights)
     folder = open_folder(options.images, options)
-    from prefiqs_jax.backbones import load_backbone
     from prefiqs_jax.inputcheck import compare_preprocessing, table, verdict
 
     found = compare_preprocessing(
-        load_backbone(options.backbone, options.weights, pixels=options.pixels),
+        load_network(options),
         folder,
         max_images=options.max_images,
         batch_size=options.batch_size,

@@ -12,6 +12,7 @@ from prefiqs_jax.cli.options import (
     add_prunable,
     add_seed,
     check_weights,
+    load_network,
     read_prunable,
     read_sparsities,
 )
@@ -78,7 +79,7 @@ def _compare(options: argparse.Namespace) -> None:
     from prefiqs_jax.comparison import compare
     from prefiqs_jax.sweep import SweepOptions
 
-    backbone = load_backbone(options.backbone, options.weights, pixels=options.pixels)
+    backbone = load_network(options)
     if options.earlier is not None:
         earlier = load_backbone(options.backbone, options.earlier).params
     page = compare(

@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import Any
 
-from prefiqs_jax.cli.options import PIXELS_HELP
+from prefiqs_jax.cli.options import PIXELS_HELP, add_dense
 
 
 def add_convert(commands: Any) -> None:
@@ -16,6 +16,7 @@ def add_convert(commands: Any) -> None:
     convert.add_argument("destination", metavar="DEST.safetensors")
     convert.add_argument("--backbone", metavar="NAME")
     convert.add_argument("--pixels", metavar="CHANNELS,MEAN,STD", help=PIXELS_HELP)
+    add_dense(convert)
     convert.set_defaults(run=_convert)
 
 
@@ -23,8 +24,14 @@ def _convert(options: argparse.Namespace) -> None:
     from prefiqs_jax.backbones import convert_weights
 
     provenance = convert_weights(
-        options.source, options.destination, options.backbone, pixels=options.pixels
+        options.source,
+        options.destination,
+        options.backbone,
+        pixels=options.pixels,
+        dense=options.dense,
     )
+    if provenance.prefix:
+        print(f"without the prefix {provenance.prefix} of its names", file=sys.stderr)
     for name, why in provenance.ignored.items():
         print(f"ignored {name}: {why}", file=sys.stderr)
     print(f"{options.destination}: from {provenance.source_file}")

@@ -14,6 +14,7 @@ from prefiqs_jax.cli.options import (
     add_seed,
     add_weights,
     check_weights,
+    load_network,
     natural,
     positive,
     read_calibration,
@@ -205,7 +206,7 @@ def _edc(options: argparse.Namespace) -> None:
     from prefiqs_jax.evaluation import EvaluationOptions, Verifier, evaluate
     from prefiqs_jax.evaluation.benchmarks import open_benchmarks
 
-    named = ("kind", "images", "identity_level", "degraded", "seed")
+    named = ("kind", "images", "identity_level", "degraded", "seed", "on_bad_image")
     benchmarks = open_benchmarks(
         [_named(text) for text in options.benchmark],
         **{name: getattr(options, name) for name in named},
@@ -214,7 +215,7 @@ def _edc(options: argparse.Namespace) -> None:
     from prefiqs_jax.masks import mask_named
 
     mask = mask_named(options.mask, seed=options.seed, prunable=prunable)
-    networks = [load_backbone(options.backbone, options.weights, pixels=options.pixels)]
+    networks = [load_network(options)]
     calibration, earlier = read_calibration(options)
     for text in options.verifier:
         name, weights = _named(text)

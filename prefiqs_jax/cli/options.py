@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from prefiqs_jax.errors import InputError
 
 if TYPE_CHECKING:
+    from prefiqs_jax.backbones import Backbone
     from prefiqs_jax.images import ImageFolder
     from prefiqs_jax.types import Params, Prunable
 
@@ -84,16 +85,41 @@ def add_weights(command: "argparse._ActionsContainer") -> None:
     command.add_argument(
         "--backbone",
         metavar="NAME",
-        help="network, see prefiqs backbones; not needed for a converted file; onnx "
-        "for any other network in an ONNX file; FILE.py:FUNCTION for one of your own",
+        help="network, see prefiqs backbones; not needed for a converted file, or one "
+        "that fits one network only; onnx for any other network in an ONNX file; "
+        "FILE.py:FUNCTION for one of your own",
     )
     command.add_argument(
         "--weights",
         metavar="FILE",
-        help="trained weights of the network, or hub to fetch the official ones; not "
-        "needed for --backbone demo",
+        help="trained weights of the network; hub to fetch the official ones, or "
+        "hf://OWNER/REPOSITORY/FILE[@REVISION]; not needed for --backbone demo",
     )
+    add_dense(command)
     command.add_argument("--pixels", metavar="CHANNELS,MEAN,STD", help=PIXELS_HELP)
+
+
+def add_dense(command: "argparse._ActionsContainer") -> None:
+    """Add the option that leaves masks in a file of weights out."""
+    command.add_argument(
+        "--dense",
+        action="store_true",
+        help="of weights with masks of torch.nn.utils.prune, take those without masks",
+    )
+
+
+def load_network(options: argparse.Namespace) -> "Backbone":
+    """Load the network that the options name, and say how its file was read."""
+    from prefiqs_jax.backbones import load_backbone
+
+    backbone = load_backbone(
+        options.backbone, options.weights, pixels=options.pixels, dense=options.dense
+    )
+    if not options.quiet:
+        told = [] if options.backbone else [f"{options.weights} is {backbone.name}"]
+        for line in (*told, *backbone.provenance.notes):
+            print(f"note: {line}", file=sys.stderr)
+    return backbone
 
 
 def add_mask(command: "argparse._ActionsContainer") -> None:
@@ -229,7 +255,9 @@ def check_weights(backbone: str | None, weights: str | None) -> None:
 
 def check_file(weights: str | None) -> None:
     """Refuse a file that is not there, before other processes are waited for."""
-    if weights not in (None, "hub") and not Path(weights).exists():
+    if weights in (None, "hub") or weights.startswith("hf://"):
+        return
+    if not Path(weights).exists():
         message = f"{weights} does not exist; give the file of the weights"
         raise InputError(message)
 

@@ -10,6 +10,7 @@ from prefiqs_jax.cli.options import (
     add_precision,
     add_seed,
     check_weights,
+    load_network,
     open_folder,
     positive,
     read_calibration,
@@ -52,12 +53,11 @@ def _score(options: argparse.Namespace) -> None:
     clear_beside(options.out)
     mask = mask_named(options.mask, seed=options.seed, prunable=prunable)
     folder = open_folder(options.images, options, identities_matter=False)
-    from prefiqs_jax.backbones import load_backbone
     from prefiqs_jax.quality import score
 
     calibration, earlier = read_calibration(options)
     count = score(
-        load_backbone(options.backbone, options.weights, pixels=options.pixels),
+        load_network(options),
         folder,
         mask,
         options.out,

@@ -16,6 +16,7 @@ from prefiqs_jax.cli.options import (
     add_seed,
     check_file,
     check_weights,
+    load_network,
     natural,
     positive,
     read_calibration,
@@ -132,7 +133,6 @@ def _sweep(options: argparse.Namespace) -> None:
         from prefiqs_jax.benchmarks import degraded_folder
 
         folder = degraded_folder(folder, options.degraded, seed=options.seed)[0]
-    from prefiqs_jax.backbones import load_backbone
     from prefiqs_jax.backbones.changes import read_delta
     from prefiqs_jax.masks import mask_named
     from prefiqs_jax.sweep import SweepOptions, sweep
@@ -145,9 +145,7 @@ def _sweep(options: argparse.Namespace) -> None:
         together = abort_all_on_error()
     with together:
         mask: Any = mask_named(options.mask, seed=options.seed, prunable=prunable)
-        backbone = load_backbone(
-            options.backbone, options.weights, pixels=options.pixels
-        )
+        backbone = load_network(options)
         calibration, earlier = read_calibration(options)
         if options.delta is not None:
             mask = read_delta(

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import re
 from collections.abc import Sequence
+from typing import Literal
 
 from prefiqs_jax.benchmarks import Benchmark, read_benchmark, with_degraded
 from prefiqs_jax.errors import InputError
@@ -17,6 +18,7 @@ def open_benchmarks(
     identity_level: int | None = None,
     degraded: int = 0,
     seed: int = 0,
+    on_bad_image: Literal["fail", "skip"] = "fail",
 ) -> list[Benchmark]:
     """Read benchmarks given by name (None = its own) and path, as ``read_benchmark``.
 
@@ -25,7 +27,9 @@ def open_benchmarks(
     """
     found: dict[str, Benchmark] = {}
     for name, path in named:
-        benchmark = read_benchmark(path, kind, images, identity_level)
+        benchmark = read_benchmark(
+            path, kind, images, identity_level, on_bad_image=on_bad_image
+        )
         if name:
             benchmark = dataclasses.replace(benchmark, name=name)
         if degraded:

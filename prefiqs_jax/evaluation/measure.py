@@ -181,10 +181,14 @@ def _measure_batches(
         count, what=task.backbone.name, initial=count - left, progress=progress
     )
     with bar, contextlib.closing(loaded):
-        for batch in loaded:
+        for each in loaded:
+            batch, columns = each.each_with(
+                lambda batch: _columns(task, batch, embed), task.on_bad_image
+            )
             if batch.skipped:
                 record.skip(batch.skipped)
-            columns = _columns(task, batch, embed)
+                for name, reason in batch.skipped:
+                    bar.write(f"left out {name}: {reason}", sys.stderr)
             todo.check_images(task.images, batch.index)
             write_table(out, batch.index, columns, schema, todo.digest)
             bar.update(len(batch.names) + len(batch.skipped))

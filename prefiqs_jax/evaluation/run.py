@@ -37,8 +37,11 @@ from prefiqs_jax.masks import NamedMask
 from prefiqs_jax.masks.named import as_named
 from prefiqs_jax.quality import Scorer, check_methods, make_scorers
 from prefiqs_jax.quality.make import SCORED
+from prefiqs_jax.quality.shared import FIRST_ORDER, PREFIQS
+from prefiqs_jax.statistics import NOTHING_CHANGES, ROUNDING_AT
 from prefiqs_jax.sweep.planner import default_batch_size
 from prefiqs_jax.types import MaskFn
+from prefiqs_jax.weights.wording import listed
 
 _NONE = np.zeros(0)
 Scorers: TypeAlias = Mapping[str, tuple[Scorer, ...]]
@@ -263,6 +266,7 @@ def _compare_all(
         # Whose own scores are the first network's are not evaluated twice.
         for scorer in dict.fromkeys((first, verifier)):
             own = measured[scorer]
+            _warn(*_of_rounding(f"{benchmark.name}, {scorer}", own, options))
             if scorer != first and not own.scores:
                 continue
             chosen = own.rows_of(names)
@@ -278,6 +282,20 @@ def _compare_all(
             _say(options, f"{benchmark.name}: {verifier} verifies, {scorer} scores …")
             found.append(compare(units, pairs, qualities, verifier, scorer, options))
     return found
+
+
+def _of_rounding(where: str, own: Measured, options: EvaluationOptions) -> list[str]:
+    """Warn of changes of an embedding that are all rounding."""
+    largest = {
+        name: 2 * (1 - quality.min())
+        if name.startswith(f"{PREFIQS}/")
+        else -quality.min()
+        for name, quality in own.scores.items()
+        if name.startswith((f"{PREFIQS}/", f"{FIRST_ORDER}/"))
+    }
+    limit = ROUNDING_AT[options.precision]
+    bad = [name for name, change in largest.items() if change <= limit]
+    return [f"{where}, {listed(bad)}: {NOTHING_CHANGES}"] if bad else []
 
 
 def _say(options: EvaluationOptions, *lines: str) -> None:

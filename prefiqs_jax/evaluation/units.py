@@ -96,6 +96,8 @@ def usable_units(benchmark: Benchmark, names: Sequence[str]) -> Units:
     who = [benchmark.identities[unit] for unit in kept]
     identities = None if any(each is None for each in who) else np.array(who, str)
     notes: list[str] = []
+    if absent := benchmark.images.absent:
+        notes.append(f"{len(absent)} listed images are absent (first: {absent[0]})")
     if len(images) < len(every):
         notes.append(f"{len(every) - len(images)} of {len(every)} images left out")
     first, second, mated = benchmark.first, benchmark.second, benchmark.mated

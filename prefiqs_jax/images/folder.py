@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import SupportsIndex
@@ -20,11 +21,12 @@ from prefiqs_jax.images.identities import (
     from_folders,
     level_question,
 )
+from prefiqs_jax.images.pairing import EXTENSIONS, rows_named
 from prefiqs_jax.images.stores import FILES, Store
 from prefiqs_jax.images.tables import csv_rows, image_named, open_table
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 IDENTITY_TABLE = "images.csv"
+_MOST_TYPES = 12
 
 # How programs write that there is nothing; no person is called so.
 _NOBODY = ("nan", "none", "null", "na", "n/a", "<na>", "-", "?", "unknown")
@@ -49,6 +51,8 @@ class ImageFolder:
     """What the user should know, one line each."""
     store: Store = FILES
     """What gives the images by their names."""
+    absent: tuple[str, ...] = ()
+    """Images that a list names, and that are not there."""
     is_whole: bool = True
     """Whether another file in the folder would be another image, as it would not where
     files were listed one by one."""
@@ -134,14 +138,25 @@ def read_folder(
             message = f"{root} is a file; give the folder that holds the images"
         raise InputError(message)
     names, notes = [], []
+    others: Counter[str] = Counter()
     for name in _walk(root, notes):
-        if os.path.splitext(name)[1].lower() in EXTENSIONS:
+        ending = os.path.splitext(name)[1].lower()
+        if ending in EXTENSIONS:
             check_name(root, name)
             names.append(name)
+        elif name != IDENTITY_TABLE:
+            kind = ending if ending.isprintable() else ascii(ending)
+            others[kind or "without an extension"] += 1
+    found = ", ".join(f"{n:,} {kind}" for kind, n in others.most_common(_MOST_TYPES))
+    if len(others) > _MOST_TYPES:
+        found += f" and {len(others) - _MOST_TYPES} other types"
     if not names:
         known = " ".join(EXTENSIONS)
-        message = f"{root} has no images; known extensions are {known}"
+        there = f" ({found})" if others else ""
+        message = f"{root} has no images{there}; known extensions are {known}"
         raise InputError(message)
+    if others:
+        notes.append(f"left out of {root}, as no images by their names: {found}")
     names.sort()
     if identity_level is None and os.path.lexists(root / IDENTITY_TABLE):
         identities = _from_table(root, names, notes)
@@ -244,11 +259,15 @@ def _from_table(
     ]
     if not any(identity_of.values()):
         notes.append(f"{IDENTITY_TABLE} names nobody")
-    present = set(names)
-    if absent := [name for name in identity_of if name not in present]:
+    listed_names = list(identity_of)
+    row_of, elsewhere = rows_named(table, names, listed_names)
+    notes += elsewhere
+    present = set(row_of.values())
+    if absent := [n for row, n in enumerate(listed_names) if row not in present]:
         told = f"lists {len(absent)} absent images (first: {absent[0]})"
         notes.append(f"{IDENTITY_TABLE} {told}")
-    if unlisted := [name for name in names if name not in identity_of]:
+    if unlisted := [name for name in names if name not in row_of]:
         told = f"does not list {len(unlisted)} of the images (first: {unlisted[0]})"
         notes.append(f"{IDENTITY_TABLE} {told}")
-    return tuple(identity_of.get(name) for name in names)
+    people = list(identity_of.values())
+    return tuple(people[row_of[n]] if n in row_of else None for n in names)

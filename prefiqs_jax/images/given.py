@@ -10,8 +10,9 @@ from PIL import Image
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images.decode import Decoded, from_pillow
-from prefiqs_jax.images.folder import EXTENSIONS, ImageFolder, check_name, read_folder
+from prefiqs_jax.images.folder import ImageFolder, check_name, read_folder
 from prefiqs_jax.images.identities import from_folders
+from prefiqs_jax.images.pairing import EXTENSIONS
 from prefiqs_jax.images.stores import Arrays
 
 IN_MEMORY = Path("images in memory")

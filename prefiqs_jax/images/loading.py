@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from prefiqs_jax.errors import InputError
+from prefiqs_jax.errors import InputError, NoDirection
 from prefiqs_jax.execution.threads import usable_cores
 from prefiqs_jax.images.folder import ImageFolder
 from prefiqs_jax.images.opening import BadImage, NeededSize, silence_pillow
@@ -59,6 +59,36 @@ class LoadedBatch:
     """Conversion, such as ``"grey to RGB"``, to the names that needed it."""
     images: np.ndarray | None = None
     """The transformed pixels; None without a transform, and where n is 0."""
+
+    def each_with(
+        self, compute: Callable[["LoadedBatch"], Result], on_bad_image: str
+    ) -> tuple["LoadedBatch", Result]:
+        """Compute something of the batch, and give of what images.
+
+        Where ``on_bad_image`` is ``"skip"``, those that raise
+        :class:`~prefiqs_jax.errors.NoDirection` are left out.
+        """
+        try:
+            return self, compute(self)
+        except NoDirection as error:
+            if on_bad_image != "skip":
+                raise
+            rest = self.without(error.names, error.reason)
+        return rest.each_with(compute, on_bad_image)
+
+    def without(self, names: Iterable[str], reason: str) -> "LoadedBatch":
+        """Leave out some of the images."""
+        bad = set(names)
+        kept = [row for row, name in enumerate(self.names) if name not in bad]
+        images = None if self.images is None or not kept else self.images[kept]
+        return dataclasses.replace(
+            self,
+            names=tuple(self.names[row] for row in kept),
+            identities=tuple(self.identities[row] for row in kept),
+            pixels=self.pixels[kept],
+            skipped=(*self.skipped, *((name, reason) for name in sorted(bad))),
+            images=images,
+        )
 
 
 def batch_count(folder: ImageFolder, batch_size: int) -> int:

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
@@ -35,9 +36,18 @@ def reading(path: Path, form: str = "UTF-8") -> Iterator[None]:
         raise InputError(message) from None
 
 
+def delimiter_of(file: TextIO) -> str:
+    """Read Excel's first line, such as ``sep=;``; a comma where there is none."""
+    start = file.tell()
+    mark = re.fullmatch(r"sep=(.)\s*", file.readline())
+    if mark is None:
+        file.seek(start)
+    return mark[1] if mark else ","
+
+
 def csv_rows(file: TextIO) -> tuple[list[str], Iterator[dict[str, str | None]]]:
     """Give the columns of a CSV file, and its rows by column."""
-    reader = csv.DictReader(file, skipinitialspace=True)
+    reader = csv.DictReader(file, delimiter=delimiter_of(file), skipinitialspace=True)
     columns = [column.strip() for column in reader.fieldnames or ()]
     reader.fieldnames = columns
     return columns, reader

@@ -17,6 +17,7 @@ from prefiqs_jax.files import write_text
 from prefiqs_jax.images import (
     ImageFolder,
     ImageSource,
+    LoadedBatch,
     as_folder,
     load_batches,
     refuse_bad,
@@ -29,6 +30,7 @@ from prefiqs_jax.quality.shared import PREFIQS
 from prefiqs_jax.results.inventory import INVENTORY
 from prefiqs_jax.results.parts import PART
 from prefiqs_jax.results.run_folder import MANIFEST
+from prefiqs_jax.statistics import NOTHING_CHANGES, ROUNDING_AT
 from prefiqs_jax.sweep.planner import default_batch_size
 from prefiqs_jax.types import MaskFn, Params
 
@@ -124,14 +126,20 @@ def score(
         on_bad_image=on_bad_image,
         transform=backbone.preprocess,
     )
+
+    def quality_of(batch: LoadedBatch) -> list[float]:
+        if batch.images is None:
+            return []
+        (quality,) = score_images(scorers, batch.names, batch.images).values()
+        return quality.tolist()
+
     said: set[str] = set()
     bar = image_bar(len(folder.names), progress=progress)
     with bar, contextlib.closing(batches):
-        for batch in batches:
-            if batch.images is not None:
-                (quality,) = score_images(scorers, batch.names, batch.images).values()
-                found += quality.tolist()
-                names += batch.names
+        for each in batches:
+            batch, quality = each.each_with(quality_of, on_bad_image)
+            found += quality
+            names += batch.names
             for conversion, those in batch.conversions.items():
                 if progress and conversion not in said:
                     said.add(conversion)
@@ -139,6 +147,8 @@ def score(
             for name, reason in batch.skipped:
                 bar.write(f"left out {name}: {reason}", sys.stderr)
             bar.update(len(batch.names) + len(batch.skipped))
+    if found and 2 * (1 - min(found)) <= ROUNDING_AT[precision]:
+        print(f"note: {NOTHING_CHANGES}", file=sys.stderr)
     write_text(out, _text(folder, names, found, layout))
     return len(names)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prefiqs_jax.errors import InputError
+from prefiqs_jax.errors import NoDirection
 
 Qualities = dict[str, NDArray[np.float64]]
 """Name of an output to the quality of each image, shape (n,); higher = better."""
@@ -57,7 +57,7 @@ def scorer(
     return Scorer(names, call, identity)
 
 
-class NotFinite(InputError):
+class NotFinite(NoDirection):
     """A quality of some images is not finite: their embedding has no direction."""
 
     def __init__(self, name: str, rows: Sequence[int], names: Sequence[str] = ()):
@@ -69,7 +69,9 @@ class NotFinite(InputError):
         )
         super().__init__(
             f"{name}: no finite quality for {where}: the embedding is zero or not "
-            "finite; leave these images out"
+            "finite",
+            (names[row] for row in rows if names),
+            f"has no finite quality {name}: the embedding is zero or not finite",
         )
 
 

@@ -7,6 +7,8 @@ import numpy as np
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images.folder import IDENTITY_TABLE
+from prefiqs_jax.images.pairing import rows_named
+from prefiqs_jax.images.tables import delimiter_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,6 +51,10 @@ def with_image_columns(
     extra = pd.DataFrame({"image": list(copies), COPY_OF: originals})
     table = None if folder is None else _read(folder / IDENTITY_TABLE)
     if table is not None:
+        listed = table["file"].tolist()
+        row_of, _ = rows_named(folder, list(dict.fromkeys(originals)), listed)
+        name_of = {listed[row]: name for name, row in row_of.items()}
+        table["file"] = table["file"].map(lambda file: name_of.get(file, file))
         new = [name for name in table.columns if name not in rows and name != COPY_OF]
         extra = extra.merge(
             table[new], how="left", left_on=COPY_OF, right_on="file", validate="m:1"
@@ -72,7 +78,9 @@ def _read(path: Path) -> "pd.DataFrame | None":
     if not path.exists():
         return None
     try:
-        table = pd.read_csv(path, encoding="utf-8-sig", skipinitialspace=True)
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            delimiter = delimiter_of(file)
+            table = pd.read_csv(file, sep=delimiter, skipinitialspace=True)
     except (OSError, ValueError) as error:
         message = f"{path} cannot be read ({error}); export it again as CSV UTF-8"
         raise InputError(message) from None

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.images.pairing import without_ending
 from prefiqs_jax.scorefiles.numerals import is_meant_as_number, is_number
-from prefiqs_jax.scorefiles.pairing import without_ending
 from prefiqs_jax.scorefiles.scores import Direction
 from prefiqs_jax.weights.wording import listed, shown
 

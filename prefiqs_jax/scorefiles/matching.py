@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.scorefiles.pairing import Pairing, pair_rows
+from prefiqs_jax.images.pairing import Pairing, pair_rows
 from prefiqs_jax.scorefiles.scores import Scores
 from prefiqs_jax.weights.wording import listed, shown
 

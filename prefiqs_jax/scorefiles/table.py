@@ -29,6 +29,10 @@ DELIMITERS = {";": "semicolons", "\t": "tabs", ",": "commas", " ": "blanks"}
 """Semicolons first: between them, a comma is a decimal one."""
 
 
+_EXCEL = "sep="
+"""How the first line begins where Excel is told the delimiter."""
+
+
 class Table(NamedTuple):
     """How a table is written."""
 
@@ -46,9 +50,7 @@ def find_table(lines: Sequence[str]) -> Table | None:
     >>> find_table(["image,quality", "a.png,0.5"]).delimiter
     ','
     """
-    if lines and lines[0].startswith("sep="):
-        message = "line 1 is Excel's sep=; remove it"
-        raise InputError(message)
+    lines = lines[bool(lines) and lines[0].startswith(_EXCEL) :]
     for delimiter in DELIMITERS:
         if delimiter == "," and all(map(ends_in_decimal_comma, lines)):
             continue
@@ -140,7 +142,8 @@ def _read_cells(path: Path, table: Table, columns: Sequence[int]) -> list[list[A
         reader = _reader(file, table.delimiter)
         try:
             for row in reader:
-                if not any(row):
+                first = reader.line_num == 1 and row[:1] and row[0].startswith(_EXCEL)
+                if first or not any(row):
                     continue
                 if not fits(row, header.columns):
                     message = (

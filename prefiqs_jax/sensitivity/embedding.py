@@ -6,7 +6,7 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Array, Float
 
-from prefiqs_jax.errors import InputError
+from prefiqs_jax.errors import NoDirection
 from prefiqs_jax.types import ApplyFn, Images, Params
 
 Rows = TypeVar("Rows", Array, np.ndarray)
@@ -88,7 +88,7 @@ def drift_of(displacement: Rows) -> Rows:
 def check_norms(
     names: Sequence[str], found: Float[np.ndarray, " images"], where: str = ""
 ) -> None:
-    """Raise InputError, naming the image, where an embedding has no direction.
+    """Raise NoDirection, naming the images, where an embedding has no direction.
 
     A zero or non-finite raw embedding cannot be normalised; its drift would be NaN.
 
@@ -105,8 +105,10 @@ def check_norms(
     if bad.size:
         kind = "zero" if found[bad[0]] == 0 else "not finite"
         more = f" (and {bad.size - 1} more)" if bad.size > 1 else ""
-        message = (
-            f"the embedding of {names[bad[0]]}{more} is {kind}{where}, so it has no "
-            "direction; leave the image out"
+        what = f"{kind}{where}, so it has no direction"
+        message = f"the embedding of {names[bad[0]]}{more} is {what}"
+        raise NoDirection(
+            message,
+            (names[each] for each in bad.tolist()),
+            f"has an embedding that is zero or not finite{where}",
         )
-        raise InputError(message)

@@ -32,7 +32,12 @@ from prefiqs_jax.statistics.masks_compared import MaskComparison, compare_masks
 from prefiqs_jax.statistics.on_request import flip_table, relative_medians
 from prefiqs_jax.statistics.quantile_interval import quantile_interval
 from prefiqs_jax.statistics.reach import TOLERANCE, reach
-from prefiqs_jax.statistics.rounding import ROUNDING, ROUNDING_AT, with_derived
+from prefiqs_jax.statistics.rounding import (
+    NOTHING_CHANGES,
+    ROUNDING,
+    ROUNDING_AT,
+    with_derived,
+)
 from prefiqs_jax.statistics.separation import auroc
 from prefiqs_jax.statistics.strata import within_strata
 from prefiqs_jax.statistics.summary import STATISTICS, Sample, summarise
@@ -42,6 +47,7 @@ from prefiqs_jax.statistics.woodruff import median_interval
 __all__ = [
     "FEWEST_CLUSTERS",
     "FEWEST_FOR_INTERVAL",
+    "NOTHING_CHANGES",
     "ROUNDING",
     "ROUNDING_AT",
     "STATISTICS",

@@ -27,6 +27,13 @@ units of roundoff as ``highest``.
 """
 
 
+NOTHING_CHANGES = (
+    "no embedding changes by more than rounding, as where the weights that go are zero "
+    "already: the numbers rank nothing"
+)
+"""What is to be said of measurements that are all of at most that size."""
+
+
 def with_derived(rows: "pd.DataFrame", rounding: float = ROUNDING) -> "pd.DataFrame":
     """Add the columns relative_residual and below_rounding to rows of a run.
 

@@ -13,6 +13,8 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Literal
 
+import jax
+import numpy as np
 from tqdm import tqdm
 
 from prefiqs_jax.backbones import Backbone
@@ -25,7 +27,7 @@ from prefiqs_jax.images import (
 from prefiqs_jax.masks.packed import PackedMasks
 from prefiqs_jax.results.parts import write_table
 from prefiqs_jax.sweep.assignment import Assignment
-from prefiqs_jax.sweep.engine import none_measured
+from prefiqs_jax.sweep.engine import Measured, none_measured
 from prefiqs_jax.sweep.executor import Executor, InFlight
 from prefiqs_jax.sweep.extras import NONE, Extras
 from prefiqs_jax.sweep.record import RunRecord
@@ -130,10 +132,15 @@ def measure_batches(
     queue: deque[tuple[LoadedBatch, InFlight | None]] = deque()
 
     def finish() -> None:
-        batch, flight = queue.popleft()
-        rows = _rows(work, batch, executor, flight)
+        first, flight = queue.popleft()
+        measured = None if flight is None else executor.finish(flight)
+        batch, rows = first.each_with(
+            lambda batch: _rows(work, first, batch, measured), work.on_bad_image
+        )
         if batch.skipped:
             record.skip(batch.skipped)
+            for name, reason in batch.skipped:
+                say(f"left out {name}: {reason}")
         todo.check_images(work.folder, batch.index)
         write_table(out, batch.index, rows, todo.schema, todo.digest)
         for conversion, images in batch.conversions.items():
@@ -168,13 +175,14 @@ def measure_batches(
 
 
 def _rows(
-    work: Work, batch: LoadedBatch, executor: Executor, flight: InFlight | None
+    work: Work, whole: LoadedBatch, batch: LoadedBatch, measured: Measured | None
 ) -> dict[str, Any]:
-    """Fetch a batch as rows; one in which every image was skipped has none."""
-    measured = none_measured(len(work.masks.sparsities), work.extras)
-    if flight is not None:
-        measured = executor.finish(flight)
-        check_measured(batch.names, work.masks, measured)
+    """Give rows of what is left of a batch; where every image was skipped, none."""
+    found = none_measured(len(work.masks.sparsities), work.extras)
+    if measured is not None and batch.names:
+        kept = np.isin(whole.names, batch.names)
+        found: Measured = jax.tree.map(lambda values: values[..., kept], measured)
+        check_measured(batch.names, work.masks, found)
     return as_columns(
-        work.backbone.name, batch.names, batch.identities, work.masks, measured
+        work.backbone.name, batch.names, batch.identities, work.masks, found
     )

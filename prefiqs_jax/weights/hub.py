@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import re
 import warnings
 from pathlib import Path
 from typing import Any, NoReturn
@@ -11,6 +12,11 @@ from prefiqs_jax.weights.source import file_sha256
 from prefiqs_jax.weights.wording import one_line, shown
 
 _OWN_FILE = "or give a file of your own with --weights FILE"
+ADDRESS = "hf://"
+# The revision stands behind the file, or behind the repository as other programs do.
+_ADDRESS = re.compile(
+    ADDRESS + r"([\w.-]+/[\w.-]+)(?:@([^/@]+))?/([^@]+?)(?:@([^@]+))?"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +28,8 @@ class HubFile:
     repository, file
         ``owner/name`` of the model repository; path inside it, with forward slashes.
     revision, sha256
-        Commit, or a branch such as ``main``; digest that a public source states.
+        Commit, or a branch such as ``main``; digest that a public source states, empty
+        where none does.
     licence
         Of these weights.
     channels
@@ -33,13 +40,27 @@ class HubFile:
     repository: str
     file: str
     revision: str
-    sha256: str
-    licence: str
+    sha256: str = ""
+    licence: str = "not known"
     channels: str | None = None
 
     def __str__(self) -> str:
         """Name it on one line."""
         return f"{shown(self.repository)}/{shown(self.file)} at {shown(self.revision)}"
+
+
+def place_named(address: str) -> HubFile:
+    """Read the address of any file on the hub; without revision it is ``main``.
+
+    >>> str(place_named("hf://someone/faces/nets/r50.pth@v1"))
+    'someone/faces/nets/r50.pth at v1'
+    """
+    found = _ADDRESS.fullmatch(address)
+    if found is None:
+        message = f"{address}: give hf://OWNER/REPOSITORY/FILE, or …/FILE@REVISION"
+        raise InputError(message)
+    repository, early, file, late = found.groups()
+    return HubFile(repository, file, late or early or "main")
 
 
 def fetch(
@@ -51,9 +72,10 @@ def fetch(
 ) -> Path:
     """Get a weight file from the hub, or from the local cache of earlier fetches.
 
-    No token is sent, whatever the user's machine has stored: weights that need one are
-    got by hand. A file at a commit that is in the cache needs no network. It must not
-    be changed there; its digest is checked every time.
+    For a file whose digest is known no token is sent, whatever the user's machine has
+    stored; for any other, the user's own is (``HF_TOKEN``, or of ``hf auth login``). A
+    file at a commit that is in the cache needs no network. It must not be changed
+    there; a digest that is known is checked every time.
 
     Parameters
     ----------
@@ -95,14 +117,15 @@ def fetch(
                 revision=place.revision,
                 endpoint=endpoint,
                 cache_dir=cache,
-                token=False,
+                token=False if place.sha256 else None,
                 tqdm_class=Bar,
             )
     # The Rust part of the package raises RuntimeError.
     except (*_transport_errors(), OSError, RuntimeError) as error:
         _explain(place, error)
     path = Path(found)
-    _check_digest(place, path)
+    if place.sha256:
+        _check_digest(place, path)
     return path
 
 
@@ -133,7 +156,10 @@ def _explain(place: HubFile, error: Exception) -> NoReturn:
 
     kinds = (
         # The hub does not tell a private repository from one that does not exist.
-        (errors.RepositoryNotFoundError, "public repository"),
+        (
+            errors.RepositoryNotFoundError,
+            "public repository" if place.sha256 else "repository for your token",
+        ),
         (errors.RevisionNotFoundError, "revision"),
         (errors.EntryNotFoundError, "file"),
     )
@@ -141,11 +167,14 @@ def _explain(place: HubFile, error: Exception) -> NoReturn:
         told = _not_reached(error.__cause__)
     elif isinstance(error, errors.GatedRepoError):
         told = (
-            "access is restricted; accept the terms on its page and get the file by "
+            "access is restricted; accept the terms on its page, and get the file by "
             "hand, then give it with --weights FILE"
         )
+        if not place.sha256:
+            told += ", or log in (hf auth login, HF_TOKEN)"
     elif absent := [what for kind, what in kinds if isinstance(error, kind)]:
-        told = f"there is no such {absent[0]}; tell the maintainers, {_OWN_FILE}"
+        cure = "tell the maintainers" if place.sha256 else "check the address"
+        told = f"there is no such {absent[0]}; {cure}, {_OWN_FILE}"
     elif isinstance(error, errors.HfHubHTTPError):
         told = f"the hub answers {_status(error)}; try again later, {_OWN_FILE}"
     elif _is_full(error):

@@ -41,6 +41,7 @@ class MappingError(InputError):
     duplicated: list[str]
     unfilled: list[str]
     non_finite: list[str]
+    negative: list[str]
 
     def __init__(self, problems: Mapping[str, Sequence[str]]) -> None:
         parts = []
@@ -51,14 +52,21 @@ class MappingError(InputError):
                 # Only the first part needs the noun: "2 tensors missing, 1 unexpected".
                 noun = "" if parts else " tensor" if len(names) == 1 else " tensors"
                 parts.append(f"{len(names)}{noun} {words} ({listed(names)})")
-        super().__init__(f"{', '.join(parts)}; {self._cure()}")
+        super().__init__(", ".join(parts) + self._cure())
+
+    @property
+    def is_of_another_network(self) -> bool:
+        """Whether the file, rather than a number in it, is not what is needed."""
+        return bool(self.missing or self.unexpected or self.misshapen)
 
     def _cure(self) -> str:
-        if self.missing or self.unexpected or self.misshapen:
-            return "choose the architecture that these weights were trained with"
-        if self.non_finite:
-            return "get the file again, or take a checkpoint from before training broke"
-        return "this is a bug of the architecture's table, please report it"
+        if self.is_of_another_network:
+            return ""  # whoever knows all networks tells it
+        if self.non_finite or self.negative:
+            return (
+                "; get the file again, or take a checkpoint from before training broke"
+            )
+        return "; this is a bug of the architecture's table, please report it"
 
 
 KINDS = {
@@ -68,6 +76,7 @@ KINDS = {
     "duplicated": "sent to one target twice",
     "unfilled": "never filled or of another shape than the target",
     "non_finite": "with NaN or infinite values",
+    "negative": "with negative variances",
 }
 
 
@@ -115,13 +124,15 @@ def convert(
     """
     problems, ignored = _compare(tensors, entries, ignorable)
     filled: dict[str, np.ndarray] = {}
-    problems |= {"duplicated": [], "unfilled": [], "non_finite": []}
+    problems |= {"duplicated": [], "unfilled": [], "non_finite": [], "negative": []}
     for name, entry in entries.items():
         tensor = tensors.get(name)
         if tensor is None or not _fits(tensor, entry):
             continue
         if not np.isfinite(tensor).all():
             problems["non_finite"].append(name)
+        elif entry.target.endswith("/var") and (tensor < 0).any():
+            problems["negative"].append(name)
         if entry.target in filled:
             problems["duplicated"].append(f"{name} to {entry.target}")
         array = entry.transform(tensor) if entry.transform else tensor

@@ -10,23 +10,29 @@ from prefiqs_jax.errors import InputError
 ORIGINAL, MASK = "_orig", "_mask"
 
 
-def merge_pruned(tensors: Mapping[str, NDArray]) -> dict[str, NDArray]:
+def merge_pruned(
+    tensors: Mapping[str, NDArray], *, dense: bool = False
+) -> dict[str, NDArray]:
     """Multiply each ``X_orig`` by its ``X_mask``, under the name ``X``.
 
     Parameters
     ----------
     tensors
         Name to array; those without such a pair are left as they are.
+    dense
+        Leave the masks out, instead, and give ``X_orig`` as it is.
 
     Returns
     -------
     dict
-        What ``torch.nn.utils.prune.remove`` would leave, in the order given.
+        What ``torch.nn.utils.prune.remove`` would leave, or the dense parent of it, in
+        the order given.
 
     Raises
     ------
     InputError
-        If a mask has another shape, or holds more than zeros and ones.
+        If a mask has another shape, or holds more than zeros and ones; or if there is
+        none, and the dense parent is asked for.
 
     Examples
     --------
@@ -49,5 +55,12 @@ def merge_pruned(tensors: Mapping[str, NDArray]) -> dict[str, NDArray]:
                 "and hold zeros and ones only"
             )
             raise InputError(message)
-        merged[stem] = np.where(mask.astype(bool), array, np.zeros_like(array))
+        kept = array if dense else np.where(mask != 0, array, np.zeros_like(array))
+        merged[stem] = kept
+    if dense and len(merged) == len(tensors):
+        message = (
+            f"holds no {ORIGINAL} and {MASK} of torch.nn.utils.prune, so it has no "
+            "dense parent inside; leave --dense out"
+        )
+        raise InputError(message)
     return merged

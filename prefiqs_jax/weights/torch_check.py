@@ -35,8 +35,8 @@ ITEM_SIZES = {
 }
 
 
-def asked_names(path: Path, zipped: bool) -> set[str]:
-    """Check a file, and give the names of the classes and functions it asks for.
+def asked_names(path: Path, zipped: bool) -> tuple[set[str], int]:
+    """Check a file; give the classes and functions it asks for, and its protocol.
 
     `zipped` says whether it is of torch 1.6 or later: an archive of a pickle and raw
     storages. Before, files were pickles, and raw storages behind them. InputError if it
@@ -46,6 +46,7 @@ def asked_names(path: Path, zipped: bool) -> set[str]:
     """
     names: set[str] = set()
     claims: dict[Any, int] = {}
+    protocol = 0
     with parsing(), open(path, "rb") as file:
         data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         if zipped:
@@ -64,12 +65,13 @@ def asked_names(path: Path, zipped: bool) -> set[str]:
                 raise InputError(message) from error
             names |= dry_run.names
             claims |= dry_run.claims
+            protocol = max(protocol, dry_run.proto)
         if sum(claims.values()) > len(data):
             message = (
                 f"damaged: its tensors claim more bytes than the file holds; {AGAIN}"
             )
             raise InputError(message)
-    return names
+    return names, protocol
 
 
 class _Inert(Pairs):
@@ -183,7 +185,14 @@ def _stored_pickles(data: mmap.mmap, file: Any) -> list[bytes]:
     with zipfile.ZipFile(file) as archive:
         records = sorted(archive.infolist(), key=lambda info: info.header_offset)
         end = archive.start_dir
-    if any(info.filename.endswith("/constants.pkl") for info in records):
+    files = [info.filename.rpartition("/")[2] for info in records]
+    if "data.pkl" not in files:
+        message = (
+            "a zip archive, not a file of torch.save; unpack it, and give the file of "
+            "the weights inside"
+        )
+        raise InputError(message)
+    if "constants.pkl" in files:
         message = f"a TorchScript program, not a state dict; {RESAVE}"
         raise InputError(message)
     starts = [info.header_offset for info in records[1:]] + [end]

@@ -10,7 +10,7 @@ import sys
 import jax
 import numpy as np
 import pytest
-from loopback_hub import serving
+from loopback_hub import COMMIT, serving
 
 from prefiqs_jax.backbones import load, load_backbone, official
 from prefiqs_jax.backbones.load import provenance_record
@@ -57,6 +57,26 @@ def test_the_official_file_is_fetched_once(hub):
     assert jax.tree.leaves(backbone.params)
     load_backbone("demo", "hub")
     assert [command for command, _ in hub.requests] == ["HEAD", "GET", "HEAD"]
+
+
+def test_any_file_of_the_hub_by_its_address(hub, tmp_path, capsys):
+    address = "hf://lab/net/model.safetensors@main"
+    backbone = load_backbone(None, address)
+    assert backbone.name == "demo"
+    assert backbone.provenance.hub == f"lab/net/model.safetensors at {COMMIT}"
+    # The address says nothing of channels.
+    assert backbone.preprocessing.channels == "RGB"
+    own = tmp_path / "own.safetensors"
+    assert main(["convert", address, str(own)]) == 0
+    assert "prefix model.net." in capsys.readouterr().err
+    assert load_backbone(None, own).provenance.source_file == "model.safetensors"
+    network = tmp_path / "mine.py"
+    network.write_text(
+        "from prefiqs_jax import load_backbone\n"
+        "def build(weights): return load_backbone('demo', weights)\n"
+    )
+    mine = load_backbone(f"{network}:build", address)
+    assert jax.tree.structure(mine.params) == jax.tree.structure(backbone.params)
 
 
 def test_the_hub_and_the_cache_are_those_of_the_environment(hub, tmp_path):

@@ -21,6 +21,8 @@ FAMILIES = (
     "crfiqa_iresnet18",
     "curricularface_ir50",
     "curricularface_ir_se50",
+    "evolve_ir50",
+    "insightface_pytorch_ir_se50",
     "adaface_ir18",
     "adaface_ir_se50",
     "arcface_mobilefacenet",
@@ -168,9 +170,10 @@ def keys(name):
 def test_every_prefix_of_every_family(name, prefix):
     wrapped = dict.fromkeys(under(prefix, dict.fromkeys(keys(name))), 0)
     beside = dict.fromkeys(HEADS, 0)
-    stripped, found, heads = strip_prefix(wrapped | beside, ARCHITECTURES[name].anchors)
-    assert list(stripped) == keys(name)
-    assert (found, set(heads)) == (prefix, set(HEADS))
+    anchors = ARCHITECTURES[name].anchors
+    stripped, found, _ = strip_prefix(wrapped | beside, anchors, keys(name))
+    assert list(stripped) == [*keys(name), *HEADS]
+    assert found == prefix.replace("_orig_mod.", "")
     recognised = [a.name for a in ARCHITECTURES.values() if a.recognises(stripped)]
     assert name in recognised
 
@@ -302,6 +305,78 @@ def test_exports_of_another_network_are_refused_with_the_way_out(exported):
     assert str(error.value).endswith("--backbone onnx")
 
 
+@pytest.mark.parametrize("head", ["loss_fn.W", "metric_fc.weight", "arcface.weight"])
+def test_a_lab_s_own_prefix_and_head_are_said(state, images, expected, tmp_path, head):
+    path = tmp_path / "lab.safetensors"
+    save_file({**under("feat_net.", state), head: np.ones((5, 128), np.float32)}, path)
+    backbone = load_backbone("demo", path)
+    assert (embed(backbone, images) == expected).all()
+    prefix, ignored = backbone.provenance.notes
+    assert "without the prefix feat_net." in prefix
+    assert f"ignored {head}: no part of the network" in ignored
+
+
+def test_an_average_counts_its_updates_as_batchnorms_do(
+    state, images, expected, tmp_path
+):
+    path = tmp_path / "swa.safetensors"
+    save_file({**under("module.", state), "n_averaged": np.array(5)}, path)
+    backbone = load_backbone("demo", path)
+    assert (embed(backbone, images) == expected).all()
+    assert backbone.provenance.ignored["n_averaged"] == "counter of the training"
+    assert not any("n_averaged" in note for note in backbone.provenance.notes)
+
+
+@pytest.mark.parametrize("inside", ["layer1.9.extra", "fc.extra", "layer1.0.se.weight"])
+def test_more_inside_the_network_is_another_network(state, tmp_path, inside):
+    path = tmp_path / "more.safetensors"
+    save_file({**state, inside: np.ones(3, np.float32)}, path)
+    with pytest.raises(InputError, match="1 tensor unexpected") as error:
+        load_backbone("demo", path)
+    assert "it fits no network" in str(error.value)
+    assert "--backbone onnx" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "names", [["parametrizations.weight.original0"], ["weight_g", "weight_v"]]
+)
+def test_a_reparametrised_weight_is_told(state, tmp_path, names):
+    path = tmp_path / "norm.safetensors"
+    kernel = state["conv1.weight"]
+    rest = {key: each for key, each in state.items() if key != "conv1.weight"}
+    save_file({**rest, **{f"conv1.{name}": kernel for name in names}}, path)
+    with pytest.raises(InputError, match="remove_parametrizations"):
+        load_backbone("demo", path)
+
+
+def test_masks_in_a_file_are_applied_or_left_out(state, images, expected, tmp_path):
+    path = tmp_path / "pruned.safetensors"
+    kernel = state["fc.weight"]
+    mask = (np.abs(kernel) > np.median(np.abs(kernel))).astype(np.float32)
+    rest = {key: each for key, each in state.items() if key != "fc.weight"}
+    save_file({**rest, "fc.weight_orig": kernel, "fc.weight_mask": mask}, path)
+    assert (embed(load_backbone("demo", path, dense=True), images) == expected).all()
+    save_file({**rest, "fc.weight": kernel * mask}, tmp_path / "removed.safetensors")
+    removed = embed(load_backbone("demo", tmp_path / "removed.safetensors"), images)
+    assert (embed(load_backbone("demo", path), images) == removed).all()
+    assert (removed != expected).any()
+    convert_weights(path, tmp_path / "own.safetensors", "demo", dense=True)
+    own = load_backbone(None, tmp_path / "own.safetensors")
+    assert (embed(own, images) == expected).all()
+
+
+def test_the_network_is_told_from_its_tensors_where_they_fit_one(state, tmp_path):
+    path = tmp_path / "which.safetensors"
+    save_file(under("model.", draw("curricularface_ir50")), path)
+    assert load_backbone(None, path).name == "curricularface_ir50"
+    save_file(draw("arcface_iresnet18"), path)
+    with pytest.raises(InputError, match="arcface_iresnet18 or magface_iresnet18"):
+        load_backbone(None, path)
+    save_file({"some.weight": np.ones(3, np.float32)}, path)
+    with pytest.raises(InputError, match="fit no network"):
+        load_backbone(None, path)
+
+
 def test_pixels_override_and_are_kept(state, tmp_path, images):
     path = tmp_path / "bare.safetensors"
     save_file(state, path)
@@ -318,7 +393,7 @@ def test_pixels_override_and_are_kept(state, tmp_path, images):
 def test_onnx_names_no_architecture_of_other_files(state, tmp_path):
     path = tmp_path / "bare.safetensors"
     save_file(state, path)
-    with pytest.raises(InputError, match=r"runs \.onnx files"):
+    with pytest.raises(InputError, match="runs ONNX files"):
         load_backbone("onnx", path)
     with pytest.raises(InputError, match="cannot hold"):
         convert_weights(tmp_path / "x.onnx", tmp_path / "y.safetensors", "onnx")

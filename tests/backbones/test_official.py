@@ -6,7 +6,7 @@ import pytest
 
 from prefiqs_jax.backbones.official import OFFICIAL
 from prefiqs_jax.weights.hub import HubFile
-from prefiqs_jax.weights.source import READERS
+from prefiqs_jax.weights.source import SUFFIXES
 
 ON_HUB = {name: place for name, place in OFFICIAL.items() if isinstance(place, HubFile)}
 ELSEWHERE = {name: said for name, said in OFFICIAL.items() if isinstance(said, str)}
@@ -16,7 +16,7 @@ ELSEWHERE = {name: said for name, said in OFFICIAL.items() if isinstance(said, s
 def test_places_on_the_hub(place):
     assert re.fullmatch(r"[\w.-]+/[\w.-]+", place.repository)
     assert re.fullmatch(r"(\w[\w.-]*/)*\w[\w.-]*", place.file)
-    assert place.file.endswith(tuple(READERS)), "weights, nothing that is run"
+    assert place.file.endswith(tuple(SUFFIXES)), "weights, nothing that is run"
     assert place.revision == "main" or re.fullmatch("[0-9a-f]{40}", place.revision)
     assert re.fullmatch("[0-9a-f]{64}", place.sha256)
     assert place.licence

@@ -1,6 +1,7 @@
 """Benchmarks that list comparisons of images: LFW, XQLFW, CR-FIQA, tables."""
 
 import dataclasses
+import unicodedata
 
 import numpy as np
 import pytest
@@ -310,3 +311,165 @@ def test_a_benchmark_is_a_frozen_record(tmp_path):
     benchmark = read_benchmark(tmp_path)
     with pytest.raises(dataclasses.FrozenInstanceError):
         benchmark.name = "other"  # type: ignore[reportAttributeAccessIssue]
+
+
+def write_calfw(root, name="pairs_CALFW.txt", label=lambda mated: int(mated)):
+    """Write the two lines a pair of CALFW's list; mated pairs have a fold from 1 on."""
+    lines = []
+    for mated, one, other in (
+        (True, "Ann_Lee_0001", "Ann_Lee_0002"),
+        (False, "Ann_Lee_0003", "Dee_0001"),
+        (True, "Dee_0002", "Dee_0003"),
+        (False, "Dee_0001", "Ann_Lee_0001"),
+    ):
+        lines += [f"{each}.jpg {label(mated)}" for each in (one, other)]
+    (root / name).write_text("\n".join(lines) + "\n")
+    return lines
+
+
+@pytest.mark.parametrize("name", ["pairs_CALFW.txt", "pairs_CPLFW.txt", "my_pairs.txt"])
+@pytest.mark.parametrize("fold", [1, 7])
+def test_lists_of_two_lines_a_pair(tmp_path, name, fold):
+    write_lfw(tmp_path, layout="flat", size=14)
+    (tmp_path / "pairs.txt").unlink()
+    (tmp_path / "lfw").rename(tmp_path / "aligned images")
+    write_calfw(tmp_path, name, lambda mated: fold * mated)
+    benchmark = read_benchmark(tmp_path / name)
+    assert benchmark.kind == "lfw"
+    assert listed(benchmark).mated.tolist() == [True, False, True, False]
+    first = [benchmark.images.names[n] for n in listed(benchmark).first]
+    stems_of_first = ("Ann_Lee_0001", "Ann_Lee_0003", "Dee_0002", "Dee_0001")
+    assert first == [f"{stem}.jpg" for stem in stems_of_first]
+    assert set(benchmark.identities) == {"Ann_Lee", "Dee"}
+    if name.startswith("pairs_"):  # and by its folder
+        assert listed(read_benchmark(tmp_path)).mated.sum() == 2
+        assert any("is published with" in note for note in benchmark.notes)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda lines: lines[:-1], "two are a pair"),
+        (
+            lambda lines: [*lines[:1], lines[1][:-1] + "0", *lines[2:]],
+            "line 2: .*another",
+        ),
+        (lambda lines: [*lines[:3], "Dee_0001.jpg x", *lines[4:]], "line 4: .*is not"),
+    ],
+)
+def test_broken_lists_of_two_lines_a_pair(tmp_path, change, said):
+    write_lfw(tmp_path, layout="flat", size=14)
+    lines = change(write_calfw(tmp_path))
+    (tmp_path / "pairs_CALFW.txt").write_text("\n".join(lines) + "\n")
+    with pytest.raises(InputError, match=said):
+        read_benchmark(tmp_path / "pairs_CALFW.txt")
+
+
+def test_labels_that_contradict_the_names(tmp_path):
+    write_lfw(tmp_path, layout="flat", size=14)
+    write_calfw(tmp_path, label=lambda mated: int(not mated))
+    benchmark = read_benchmark(tmp_path / "pairs_CALFW.txt")
+    assert set(benchmark.identities) == {None}
+    assert any("contradict the names" in note for note in benchmark.notes)
+
+
+def test_lists_of_two_images_and_a_label_are_told_their_kind(tmp_path):
+    write_crfiqa(tmp_path, size=14)
+    for name in ("pairs.txt", "list.txt"):
+        (tmp_path / "pair_list.txt").rename(tmp_path / name)
+        with pytest.raises(InputError, match="--kind crfiqa"):
+            read_benchmark(tmp_path / name)
+        found = read_benchmark(tmp_path / name, "crfiqa")
+        assert found.kind == "crfiqa"
+        (tmp_path / name).rename(tmp_path / "pair_list.txt")
+
+
+def test_a_trailing_tab(tmp_path):
+    lines = write_lfw(tmp_path, size=14)
+    plain = read_benchmark(tmp_path)
+    (tmp_path / "pairs.txt").write_text("\t\n".join(lines) + "\t\n")
+    again = read_benchmark(tmp_path)
+    assert again.images.names == plain.images.names
+    assert (listed(again).first == listed(plain).first).all()
+    write_crfiqa(tmp_path / "c", size=14)
+    text = (tmp_path / "c" / "pair_list.txt").read_text().replace("\n", "\t\n")
+    (tmp_path / "c" / "pair_list.txt").write_text(text)
+    assert read_benchmark(tmp_path / "c").mated_count == 3
+
+
+WRITTEN = {
+    "backslashes": lambda name: name.replace("/", "\\"),
+    "absolute": lambda name: f"/data/faces/{name}",
+    "of Windows": lambda name: "D:\\faces\\" + name.replace("/", "\\"),
+    "relative to the list": lambda name: f"../faces/images/{name}",
+    "decomposed": lambda name: unicodedata.normalize("NFD", name),
+    "without extension": lambda name: name.removesuffix(".png"),
+}
+
+
+@pytest.mark.parametrize("kind", ["pairs", "crfiqa"])
+@pytest.mark.parametrize("way", WRITTEN)
+def test_paths_in_lists_match_as_those_of_scores(tmp_path, kind, way):
+    names = [f"{who}/{shot}.png" for who in ("Zo\u00eb", "Bob") for shot in "123"]
+    for number, name in enumerate(names):
+        save(tmp_path / "images" / name, person_picture(number, 0, 14))
+    pairs = [(0, 1, 1), (3, 4, 1), (0, 3, 0), (1, 4, 0), (2, 5, 0)]
+    sep, header = (",", "image_a,image_b,mated\n") if kind == "pairs" else (" ", "")
+    lines = [
+        sep.join([WRITTEN[way](names[a]), WRITTEN[way](names[b]), str(mated)])
+        for a, b, mated in pairs
+    ]
+    path = tmp_path / ("pairs.csv" if kind == "pairs" else "pair_list.txt")
+    path.write_text(header + "\n".join(lines) + "\n")
+    benchmark = read_benchmark(path)
+    compared = listed(benchmark)
+    found = [[benchmark.images.names[n] for n in each] for each in compared[:2]]
+    assert found == [[names[a] for a, *_ in pairs], [names[b] for _, b, _ in pairs]]
+    assert not any("other folders" in note for note in benchmark.notes)
+
+
+@pytest.mark.parametrize("kind", ["pairs", "crfiqa", "lfw"])
+def test_comparisons_of_absent_images_are_refused_or_left_out(tmp_path, kind):
+    if kind == "lfw":
+        write_lfw(tmp_path, size=14)
+    else:
+        write_crfiqa(tmp_path, size=14)
+    gone = tmp_path / "images" / "00001.jpg"
+    if kind == "pairs":
+        lines = (tmp_path / "pair_list.txt").read_text().splitlines()
+        rows = [f"{a},{b},{int(mated)}" for a, b, mated in map(str.split, lines)]
+        (tmp_path / "pair_list.txt").unlink()
+        table = "\n".join(["image_a,image_b,mated", *rows])
+        (tmp_path / "pairs.csv").write_text(table)
+    whole = read_benchmark(tmp_path)
+    if kind == "lfw":
+        gone = tmp_path / "lfw" / whole.images.names[0]
+    gone.unlink()
+    with pytest.raises(InputError, match="--on-bad-image skip") as excinfo:
+        read_benchmark(tmp_path)
+    assert gone.stem in str(excinfo.value)
+    rest = read_benchmark(tmp_path, on_bad_image="skip")
+    (note,) = [note for note in rest.notes if "does not hold" in note]
+    assert gone.stem in note
+    assert len(rest.images.names) == len(whole.images.names) - 1
+    left_out = whole.comparison_count - rest.comparison_count
+    assert 0 < left_out < whole.comparison_count
+    assert note.startswith(f"left out: {left_out} comparison")
+    who = dict(zip(whole.images.names, whole.identities, strict=True))
+    if kind == "lfw":
+        assert rest.identities == tuple(who[name] for name in rest.images.names)
+    for each in gone.parent.iterdir():
+        each.unlink()
+    save(gone.with_name("another.jpg"), person_picture(0, 0, 14))
+    if kind != "lfw":  # of which the other people's are there
+        with pytest.raises(InputError, match="give the folder that holds them"):
+            read_benchmark(tmp_path, on_bad_image="skip")
+
+
+def test_files_that_are_no_images_are_told_of_every_list(tmp_path):
+    for kind, write in (("lfw", write_lfw), ("crfiqa", write_crfiqa)):
+        write(tmp_path / kind, size=14)
+        images = tmp_path / kind / ("lfw" if kind == "lfw" else "images")
+        (images / "phone.heic").write_bytes(b"x")
+        notes = read_benchmark(tmp_path / kind).notes
+        assert any("1 .heic" in note for note in notes), notes

@@ -24,6 +24,7 @@ SWEEP = {"--backbone": "demo", "--sparsities": "0.2,0.4", "--batch-size": "2"}
 SWEEP_CHANGES = {
     "--backbone": ("other network", "was made with backbone demo, not"),
     "--weights": ("{scaled}", "other weights: weights_sha256"),
+    "--dense": ("", "leave --dense out"),
     "--pixels": ("BGR,127.5,127.5", "was made with pixels"),
     "--images": ("{moved}", "other images: images_sha256"),
     "--identity-level": ("0", "identities_sha256"),
@@ -71,6 +72,7 @@ EDC = {
 EDC_CHANGES = {
     "--backbone": ("other network", "made with backbone demo"),
     "--weights": ("{scaled}", "other weights: weights_sha256"),
+    "--dense": ("", "leave --dense out"),
     "--pixels": ("BGR,127.5,127.5", "was made with pixels"),
     "--benchmark": ("{moved_as_faces}", "other images: images_sha256"),
     "--identity-level": ("0", "does not say who is in its images"),

@@ -1,10 +1,14 @@
 """A whole evaluation: its numbers against the definitions, and its parts kept."""
 
+import dataclasses
 import json
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
+from toy import blind_to_black
 
 from prefiqs_jax.benchmarks import read_benchmark, with_degraded
 from prefiqs_jax.errors import InputError
@@ -12,6 +16,7 @@ from prefiqs_jax.evaluation import ScoreSource, Verifier
 from prefiqs_jax.evaluation.measure import Measured
 from prefiqs_jax.fiqa import Pairs, edc, pair_quality, pauc
 from prefiqs_jax.images import load_batches
+from prefiqs_jax.masks import mask_named
 
 COLUMNS = ["pauc", "low", "high", "difference", "difference_low", "difference_high"]
 ALL = ("prefiqs", "first-order", "norm", "random")
@@ -324,3 +329,34 @@ def test_bad_settings(run, tmp_path, options, message):
     with pytest.raises(InputError, match=message):
         run(**options)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("value", [0, np.nan])
+def test_images_without_direction_leave_their_comparisons_out(
+    run, network, people, tmp_path, capsys, value
+):
+    verifiers = [Verifier(blind_to_black(network(), value))]
+    for name in ("person_00/1.png", "person_05/0.png"):
+        Image.new("RGB", (14, 14)).save(people / name)
+    with pytest.raises(InputError, match="--on-bad-image skip"):
+        run("fail", verifiers=verifiers, methods=ALL)
+    lines, _ = run("skip", verifiers=verifiers, methods=ALL, on_bad_image="skip")
+    assert lines
+    found = pd.read_csv(tmp_path / "skip" / "tables" / "verification.csv")
+    assert found["mated_count"].unique().tolist() == [12 * 6 - 2 * 3]
+    told = capsys.readouterr().err
+    assert "left out person_00/1.png: has " in told
+    assert "left out person_05/0.png: has " in told
+
+
+def test_qualities_of_nothing_but_rounding_are_said(run, network, capsys):
+    mask = mask_named("global/magnitude")
+    dense = network()
+    params = jax.tree.map(
+        lambda w, keep: np.where(keep, w, 0 * w), dense.params, mask(dense.params, 0.4)
+    )
+    pruned = dataclasses.replace(dense, params=params)
+    run(verifiers=[Verifier(pruned)], methods=ALL, sparsities=(0.2, 0.6))
+    told = capsys.readouterr().err
+    assert "prefiqs/0.2, first-order/0.2: no embedding changes" in told
+    assert "prefiqs/0.6" not in told

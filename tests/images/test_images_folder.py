@@ -1,12 +1,16 @@
 import errno
 import hashlib
 import os
+import unicodedata
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.images import read_folder
+from prefiqs_jax.images import decode, read_folder
+from prefiqs_jax.images.pairing import JPEG
 
 
 def touch(root, *names):
@@ -42,11 +46,44 @@ def test_names_are_sorted_strings_and_only_pictures(tmp_path):
 
 @pytest.mark.parametrize(
     "extension",
-    ["png", "jpg", "jpeg", "bmp", "webp", "tif", "tiff", "ppm", "pgm", "PGM", "Jpg"],
+    [
+        *("png", "jpg", "jpeg", "bmp", "webp", "tif", "tiff", "ppm", "pgm", "PGM"),
+        *("Jpg", "jfif", "jpe", "JPE", "jif", "jfi", "pjpeg", "pjp"),
+        *("dib", "pbm", "pnm"),
+    ],
 )
 def test_known_extensions(tmp_path, extension):
     touch(tmp_path, f"a.{extension}")
     assert read_folder(tmp_path).names == (f"a.{extension}",)
+    assert read_folder(tmp_path).notes == ()
+
+
+@pytest.mark.parametrize("extension", [*JPEG, ".dib", ".pbm", ".pnm"])
+def test_every_known_extension_is_decoded(tmp_path, extension):
+    grey = Image.fromarray(np.eye(8, dtype=np.uint8) * 255)
+    form = "JPEG" if extension in JPEG else "BMP" if extension == ".dib" else "PPM"
+    grey.save(tmp_path / f"a{extension}", form)
+    assert decode(tmp_path / f"a{extension}").pixels.shape == (8, 8, 3)
+
+
+def test_files_of_other_types_are_counted_by_type(tmp_path):
+    touch(tmp_path, "a.png", "b.gif", "c/d.HEIC", "e.heic", "f.avif", "g.jp2", "h")
+    touch(tmp_path, "images.csv", ".hidden.gif")
+    write_table(tmp_path, "file,identity\na.png,ann\n")
+    note = read_folder(tmp_path).notes[0]
+    assert note.startswith(f"left out of {tmp_path}, as no images by their names: 2 ")
+    for each in ("2 .heic", "1 .gif", "1 .avif", "1 .jp2", "1 without an extension"):
+        assert each in note
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(InputError, match=r"has no images \(2 \.heic, "):
+        read_folder(tmp_path)
+
+
+def test_odd_extensions_stay_on_one_line(tmp_path):
+    touch(tmp_path, "a.png", "b.\x1b[31m", *(f"c.{n}" for n in range(40)))
+    (note,) = read_folder(tmp_path).notes
+    assert note.isprintable()
+    assert note.endswith("and 29 other types")
 
 
 def test_missing_folder(tmp_path):
@@ -230,3 +267,54 @@ def test_a_table_that_is_a_link_to_nowhere_is_told(tmp_path):
     (tmp_path / "images.csv").symlink_to(tmp_path / "gone.csv")
     with pytest.raises(InputError, match=r"cannot read .*images\.csv"):
         read_folder(tmp_path)
+
+
+ZOE = "Zo\u00eb"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "ZOE/1.png",
+        "/data/faces/ZOE/1.png",
+        "C:\\faces\\ZOE\\1.png",
+        "../faces/ZOE/1.png",
+        "ZOE/1.jpg",
+        "./ZOE/1",
+    ],
+)
+@pytest.mark.parametrize("on_disk", ["NFC", "NFD"])
+@pytest.mark.parametrize("in_table", ["NFC", "NFD"])
+def test_paths_of_the_table_match_as_those_of_scores(
+    tmp_path, written, on_disk, in_table
+):
+    folder = unicodedata.normalize(on_disk, ZOE)
+    touch(tmp_path, f"{folder}/1.png", "bob/1.png", "bob/2.png")
+    line = unicodedata.normalize(in_table, written.replace("ZOE", ZOE))
+    write_table(tmp_path, f"file,identity\n{line},zoe\nbob/1.png,bob\nbob/2.png,bob\n")
+    found = read_folder(tmp_path)
+    who = dict(zip(found.names, found.identities, strict=True))
+    assert who == {f"{folder}/1.png": "zoe", "bob/1.png": "bob", "bob/2.png": "bob"}
+    assert found.notes == ()
+
+
+def test_a_row_that_may_be_of_several_images_is_refused(tmp_path):
+    touch(tmp_path, "ann/1.png", "bob/1.png", "bob/2.png")
+    write_table(tmp_path, "file,identity\n1.png,ann\nbob/2.png,bob\n")
+    with pytest.raises(
+        InputError, match="keep one of them, or write whole paths"
+    ) as excinfo:
+        read_folder(tmp_path)
+    assert "ann/1.png" in one_line(excinfo)
+
+
+def test_a_row_of_another_image_is_nobody_elses(tmp_path):
+    touch(tmp_path, "ann/1.jpg", "ann/1.png")
+    write_table(tmp_path, "file,identity\nann/1.jpg,ann\n")
+    assert read_folder(tmp_path).identities == ("ann", None)
+
+
+def test_excels_line_tells_the_delimiter(tmp_path):
+    touch(tmp_path, "a.png")
+    write_table(tmp_path, "sep=;\r\nfile;identity\r\na.png;ann\r\n")
+    assert read_folder(tmp_path).identities == ("ann",)

@@ -162,7 +162,6 @@ REFUSED = {
     "a.png 0.5 7\nb.png 0.7 8\n": "2 columns are meant to hold numbers, 2, 3; choose",
     "a.png 0.5 7\nb.png None 8\n": "2 columns are meant to hold numbers, 2, 3; choose",
     "a.png,0.5,7\nb.png,0.7,8\n": "2 columns are meant to hold numbers, 2, 3; choose",
-    "sep=;\nimage;quality\na.png;0.5\n": "line 1 is Excel's sep=; remove it",
     "# made by us, in 2024\nimage,quality\na.png,0.5\n": "line 2",
 }
 
@@ -201,3 +200,15 @@ def test_a_column_of_bad_cells_alone_may_have_been_meant(tmp_path, cell):
         read_scores(path)
     path.write_text(path.read_text().replace(cell, "ann"))
     assert read_scores(path).values.tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("mark", "sep"), [("sep=;", ";"), ("sep=,", ","), ("sep=\t", "\t")]
+)
+def test_excels_line_of_the_delimiter_is_passed_over(tmp_path, mark, sep):
+    path = tmp_path / "scores.csv"
+    rows = [["image", "quality"], ["a.png", "0.5"], ["b.png", "0.25"]]
+    path.write_text("\n".join([mark, *(sep.join(row) for row in rows)]) + "\n")
+    scores = read_scores(path)
+    assert scores.names == ("a.png", "b.png")
+    assert scores.values.tolist() == [0.5, 0.25]

@@ -7,9 +7,8 @@ import pytest
 from scipy.stats import spearmanr
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.images.folder import EXTENSIONS
+from prefiqs_jax.images.pairing import ENDINGS, EXTENSIONS
 from prefiqs_jax.scorefiles import Scores, check_direction, match, read_scores
-from prefiqs_jax.scorefiles.pairing import ENDINGS
 
 
 def scores_of(rows, direction=None):

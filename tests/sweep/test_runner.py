@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from toy import blind_to_black
 
 from prefiqs_jax import results
 from prefiqs_jax.errors import InputError
@@ -353,3 +354,29 @@ def test_images_in_memory_give_the_same_rows(run_sweep, backbone, pictures):
             backbone.preprocess(pixels),
             names=["one"],
         )
+
+
+@pytest.mark.parametrize("value", [0, np.nan])
+def test_images_without_direction_are_left_out(
+    run_sweep, backbone, pictures, tmp_path, capsys, value
+):
+    whole = results.read(run_sweep("whole"))
+    black = ["person0/000.png", "person1/001.png", "person2/005.png"]
+    for name in black:
+        Image.new("RGB", (8, 8)).save(pictures / name)
+    blind = blind_to_black(backbone, value)
+    with pytest.raises(InputError, match="--on-bad-image skip"):
+        run_sweep("fail", backbone=blind)
+    run = run_sweep("skip", backbone=blind, on_bad_image="skip", progress=True)
+    rows = results.read(run)
+    assert set(whole["image"]) - set(rows["image"]) == set(black)
+    rest = whole[~whole["image"].isin(black)]
+    for column in ("image", "identity", "sparsity"):
+        assert rows[column].tolist() == rest[column].tolist()
+    assert np.abs(np.array(rows["drift"]) - np.array(rest["drift"])).max() < 1e-6
+    skipped = results.read_manifest(run)["skipped"]
+    assert [each["image"] for each in skipped] == black
+    assert all("zero or not finite" in each["reason"] for each in skipped)
+    told = capsys.readouterr().err
+    assert "left out 3 images" in told
+    assert all(f"left out {name}: has an embedding" in told for name in black)

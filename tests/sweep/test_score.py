@@ -1,8 +1,11 @@
 import csv
+import dataclasses
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
+from toy import blind_to_black
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images import read_folder
@@ -82,3 +85,48 @@ def test_scores_replace_no_input_and_no_part(
             progress=False,
         )
     assert (tmp_path / name).read_bytes() == before
+
+
+@pytest.mark.parametrize("value", [0, np.nan, np.inf])
+@pytest.mark.parametrize("every", [False, True])
+def test_an_image_without_direction_is_left_out(
+    backbone, pictures, tmp_path, capsys, value, every
+):
+    mask, out = mask_named("global/magnitude"), tmp_path / "s.csv"
+    sighted = tmp_path / "sighted.csv"
+    score(backbone, pictures, mask, sighted, batch_size=4, progress=False)
+    black = [pictures / "person1" / "001.png", pictures / "person2" / "005.png"]
+    for path in sorted(pictures.rglob("*.png")) if every else black:
+        Image.new("RGB", (8, 8)).save(path)
+    blind = blind_to_black(backbone, value)
+    with pytest.raises(InputError, match="--on-bad-image skip"):
+        score(blind, pictures, mask, out, batch_size=4, progress=False)
+    assert not out.exists()
+    how = {"on_bad_image": "skip", "batch_size": 4, "progress": False}
+    count = score(blind, pictures, mask, out, **how)
+    assert count == (0 if every else 9)
+    rows = out.read_text().splitlines()
+    kept = [r for r in sighted.read_text().splitlines() if "01.png" not in r]
+    names = [row.split(",")[0] for row in rows]
+    if not every:
+        assert names == [r.split(",")[0] for r in kept if "05.png" not in r]
+    told = capsys.readouterr().err
+    assert "left out person1/001.png: has no finite quality" in told
+
+
+@pytest.mark.parametrize("sparsity", [0.0, 0.3])
+def test_a_change_that_is_rounding_is_said(
+    backbone, pictures, tmp_path, capsys, sparsity
+):
+    mask = mask_named("layerwise/magnitude")
+    pruned = jax.tree.map(
+        lambda w, keep: np.where(keep, w, 0 * w),
+        backbone.params,
+        mask(backbone.params, 0.4),
+    )
+    before = dataclasses.replace(backbone, params=pruned)
+    how = {"sparsity": sparsity, "progress": False}
+    score(before, pictures, mask, tmp_path / "s.csv", **how)
+    assert "changes by more than rounding" in capsys.readouterr().err
+    score(before, pictures, mask, tmp_path / "t.csv", sparsity=0.6, progress=False)
+    assert capsys.readouterr().err == ""

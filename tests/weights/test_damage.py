@@ -6,6 +6,7 @@ import random
 import struct
 import time
 import zipfile
+from typing import Any
 
 import numpy as np
 import onnx
@@ -67,7 +68,10 @@ def write_mxnet(path):
     write_params(path, arrays)
 
 
+NUMPY: dict[str, Any] = {"a": np.ones((2, 3), np.float32), "b": np.arange(4)}
 WRITERS = {
+    "net.npz": lambda path: np.savez(path, **NUMPY),
+    "net.npy": lambda path: np.save(path, np.array(NUMPY)),
     "net.onnx": write_onnx,
     "net.safetensors": write_safetensors,
     "net.pth": lambda path: write_torch(path, zipped=True),

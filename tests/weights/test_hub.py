@@ -12,7 +12,7 @@ from huggingface_hub import constants
 from loopback_hub import COMMIT, Answer, Hub, serving
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.weights.hub import HubFile, fetch
+from prefiqs_jax.weights.hub import HubFile, fetch, place_named
 
 CONTENT = bytes(range(256)) * 400
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -51,6 +51,48 @@ def test_fetch_and_cache(hub, tmp_path):
     assert again == path
     assert [command for command, _ in hub.requests] == ["HEAD", "GET", "HEAD"]
     assert hub.tokens == []
+
+
+def test_any_other_file_with_the_users_own_token(hub, tmp_path):
+    place = place_named("hf://someone/faces/nets/r18.onnx")
+    path = fetch(place, endpoint=hub.address, cache=tmp_path, progress=False)
+    assert path.read_bytes() == CONTENT
+    assert set(hub.tokens) == {"Bearer hf_a_token_that_nobody_must_see"}
+
+
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        ("hf://a/b/c.pth", ("a/b", "c.pth", "main")),
+        ("hf://a/b.c/d/e f.pth@v1", ("a/b.c", "d/e f.pth", "v1")),
+        ("hf://a/b/c.pth@refs/pr/1", ("a/b", "c.pth", "refs/pr/1")),
+        ("hf://a/b@v1/c.pth", ("a/b", "c.pth", "v1")),
+    ],
+)
+def test_addresses(address, place):
+    found = place_named(address)
+    assert (found.repository, found.file, found.revision) == place
+
+
+@pytest.mark.parametrize("address", ["hf://", "hf://a/b", "hf://a/b/", "hf://a/b/c@"])
+def test_what_is_no_address(address):
+    with pytest.raises(InputError, match="OWNER/REPOSITORY/FILE"):
+        place_named(address)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("RepoNotFound", "your token"),
+        ("GatedRepo", "HF_TOKEN"),
+        ("EntryNotFound", "address"),
+    ],
+)
+def test_refusals_of_other_files(hub, tmp_path, code, words):
+    hub.refusal = (404 if code == "EntryNotFound" else 401, code)
+    message = refused(place_named("hf://someone/faces/nets/r18.onnx"), hub, tmp_path)
+    assert words in message
+    assert "maintainers" not in message
 
 
 def test_a_cached_commit_needs_no_network(hub, tmp_path):

@@ -1,9 +1,10 @@
-"""The IR networks of CurricularFace and AdaFace, with and without SE.
+"""The IR networks of CurricularFace, AdaFace and face.evoLVe, with and without SE.
 
 They differ from ArcFace's iResNet in the shortcut: where the number of channels stays,
 it is a subsampling without parameters (``MaxPool2d(1, stride)`` in PyTorch), in the
-first block as well; and the last BatchNorm has neither scale nor bias.
-CurricularFace has no BatchNorm between a block's first convolution and its PReLU.
+first block as well; and the last BatchNorm has neither scale nor bias, but for
+face.evoLVe and InsightFace_Pytorch. All but AdaFace have no BatchNorm between a block's
+first convolution and its PReLU.
 AdaFace's deepest two consist of bottlenecks, whose stride is on the last 1×1
 convolution.
 
@@ -131,6 +132,8 @@ class IR(nnx.Module):
         Kind of the units, a key of `LAYERS`.
     se
         Whether each unit ends with squeeze-and-excitation.
+    affine
+        Whether the last BatchNorm has scale and bias.
     stem, embedding_dim
         Channels of the first convolution; length of an embedding.
     """
@@ -142,6 +145,7 @@ class IR(nnx.Module):
         layers: str,
         widths: tuple[int, ...] = WIDTHS,
         se: bool = False,
+        affine: bool = False,
         stem: int = STEM,
         embedding_dim: int = EMBEDDING_DIM,
         rngs: nnx.Rngs,
@@ -163,7 +167,7 @@ class IR(nnx.Module):
                 Identity(),  # dropout
                 Identity(),  # flatten
                 nnx.Linear(flat, embedding_dim, rngs=rngs),
-                BatchNorm(embedding_dim, affine=False, rngs=rngs),
+                BatchNorm(embedding_dim, affine=affine, rngs=rngs),
             ]
         )
 
@@ -184,8 +188,8 @@ class IR(nnx.Module):
 def torch_entries(shapes: Shapes) -> dict[str, Entry]:
     """Make the table from PyTorch keys to the paths of :class:`IR`.
 
-    SE is the last layer of ``res_layer`` there: AdaFace calls it ``se_block``,
-    CurricularFace counts on (``5``).
+    SE is the last layer of ``res_layer`` there: AdaFace calls it ``se_block``, others
+    count on (``5``).
     """
     entries = pytorch_entries(shapes, last_map(shapes, "params/output_layer/3/kernel"))
     numbered = "statistics/body/0/res_layer/2/mean" not in shapes
@@ -193,11 +197,11 @@ def torch_entries(shapes: Shapes) -> dict[str, Entry]:
     return {key.replace("se_block", name): entry for key, entry in entries.items()}
 
 
-def kind_of(names: Iterable[str]) -> tuple[str, bool, int] | None:
-    """Tell kind of units, SE and number of units from the names of a state dict.
+def kind_of(names: Iterable[str]) -> tuple[str, bool, int, bool] | None:
+    """Tell kind and number of units, SE and affine end from the names of a state dict.
 
     >>> kind_of(["input_layer.0.weight", "body.0.res_layer.2.running_mean"])
-    ('adaface', False, 1)
+    ('adaface', False, 1, False)
     """
     names = set(names)
     units = {m[1] for name in names if (m := re.match(r"body\.(\d+)\.", name))}
@@ -211,4 +215,4 @@ def kind_of(names: Iterable[str]) -> tuple[str, bool, int] | None:
     else:
         kind = "curricularface"
     se = f"{first}se_block.fc1.weight" in names or f"{first}5.fc1.weight" in names
-    return kind, se, len(units)
+    return kind, se, len(units), "output_layer.4.weight" in names

@@ -3,13 +3,14 @@
 import dataclasses
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images.geometry import LANDMARKS
+from prefiqs_jax.images.pairing import rows_named
 from prefiqs_jax.images.tables import csv_rows, image_named, open_table
 
 LANDMARK_COLUMNS = tuple(f"{name}_{axis}" for name in LANDMARKS for axis in "xy")
@@ -84,28 +85,11 @@ def has_landmarks(path: str | os.PathLike[str]) -> bool:
 
 
 def match(table: LandmarkTable, names: Sequence[str]) -> dict[str, int]:
-    """Find the row of each image, by the names below their folder; some may have none.
+    """Find the row of each image, see :func:`prefiqs_jax.images.pairing.rows_named`.
 
-    An image is looked up by its name, and then by its name without extension: a table
-    often names the aligned PNG of a JPEG.
+    Some may have none. A table often names the aligned PNG of a JPEG.
     """
-    by_name = {file: row for row, file in enumerate(table.files)}
-    by_stem: dict[PurePosixPath, list[int]] = {}
-    for row, file in enumerate(table.files):
-        by_stem.setdefault(PurePosixPath(file).with_suffix(""), []).append(row)
-    found = {}
-    for name in names:
-        stem = PurePosixPath(name).with_suffix("")
-        rows = [by_name[name]] if name in by_name else by_stem.get(stem, [])
-        if len(rows) > 1:
-            listed = ", ".join(table.files[row] for row in rows)
-            message = (
-                f"{table.path} lists {listed}, and {name} might be any; rename them"
-            )
-            raise InputError(message)
-        if rows:
-            found[name] = rows[0]
-    return found
+    return rows_named(table.path, names, table.files)[0]
 
 
 def _ijbc_rows(path: Path, lines: Iterable[str]) -> Iterator[dict[str, str | None]]:

@@ -89,6 +89,7 @@ class IR(nn.Module):
         width: int,
         embedding_dim: int,
         final_size: int,
+        affine: bool = False,
     ):
         super().__init__()
         self.input_layer = nn.Sequential(
@@ -99,7 +100,7 @@ class IR(nn.Module):
             nn.Dropout(0.4),
             nn.Flatten(),
             nn.Linear(width * final_size**2, embedding_dim),
-            nn.BatchNorm1d(embedding_dim, affine=False),
+            nn.BatchNorm1d(embedding_dim, affine=affine),
         )
         self.body = nn.Sequential(*blocks)
 
@@ -131,6 +132,7 @@ def curricularface_ir(
     embedding_dim: int = 512,
     reduction: int = 16,
     final_size: int = 7,
+    affine: bool = False,
 ) -> IR:
     """Make CurricularFace's network in evaluation mode.
 
@@ -148,6 +150,9 @@ def curricularface_ir(
         Channels per hidden unit of squeeze-and-excitation.
     final_size
         Height and width of what the fully connected layer flattens.
+    affine
+        With scale and bias in the last batch norm, as face.evoLVe and
+        InsightFace_Pytorch have it.
     """
 
     def residual(channels: int, width: int, stride: int) -> nn.Sequential:
@@ -158,7 +163,7 @@ def curricularface_ir(
 
     first = widths[0] if stem is None else stem
     made = _blocks(blocks, first, widths, residual)
-    return IR(made, first, widths[-1], embedding_dim, final_size).eval()
+    return IR(made, first, widths[-1], embedding_dim, final_size, affine).eval()
 
 
 def adaface_ir(

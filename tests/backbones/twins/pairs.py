@@ -34,13 +34,19 @@ def _iresnet(widths: tuple[int, ...] = WIDTHS, **options) -> Pair:
     )
 
 
-def _ir(kind: str, widths: tuple[int, ...] = WIDTHS, se: bool = False) -> Pair:
+def _ir(
+    kind: str,
+    widths: tuple[int, ...] = WIDTHS,
+    se: bool = False,
+    affine: bool = False,
+) -> Pair:
     stem, options = widths[0], {"se": se, "embedding_dim": DIM}
     make = ir_twins.adaface_ir
     renamed = r"res_layer\.se_block", "se_block"
     if kind == "curricularface":
         make = ir_twins.curricularface_ir
         renamed = r"res_layer\.5", "se_block"
+        options["affine"] = affine
     if kind == "bottleneck":
         stem, options["bottleneck"] = 6, True
     return Pair(
@@ -50,6 +56,7 @@ def _ir(kind: str, widths: tuple[int, ...] = WIDTHS, se: bool = False) -> Pair:
             layers=kind,
             widths=widths,
             se=se,
+            affine=affine,
             stem=stem,
             embedding_dim=DIM,
             rngs=rngs,
@@ -97,6 +104,8 @@ PAIRS: dict[str, Pair] = {
     "iresnet_quality": _iresnet(quality=True),
     "curricularface": _ir("curricularface"),
     "curricularface_se": _ir("curricularface", SE_WIDTHS, se=True),
+    "evolve": _ir("curricularface", affine=True),
+    "evolve_se": _ir("curricularface", SE_WIDTHS, se=True, affine=True),
     "adaface": _ir("adaface"),
     "adaface_se": _ir("adaface", SE_WIDTHS, se=True),
     "adaface_bottleneck": _ir("bottleneck", (8, 8, 12, 16)),

@@ -1,17 +1,22 @@
-"""Which rows of a score file belong to which image, by their paths alone."""
+"""Which rows of a file belong to which image, by their paths alone."""
 
 import os
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from itertools import takewhile
 from typing import NamedTuple, TypeAlias
 
-from prefiqs_jax.images.folder import EXTENSIONS
+from prefiqs_jax.errors import InputError
 
 Parts: TypeAlias = tuple[str, ...]
 """A path: folders and file, without ``.`` folders."""
 
-ENDINGS = frozenset((*EXTENSIONS, ".pgm", ".jp2", ".gif", ".npy"))
+JPEG = (".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".pjpeg", ".pjp")
+EXTENSIONS = (".png", *JPEG, ".bmp", ".dib", ".webp", ".tif", ".tiff")
+EXTENSIONS += (".ppm", ".pgm", ".pbm", ".pnm")
+"""Endings of the files that are read, in lower case."""
+ENDINGS = frozenset((*EXTENSIONS, ".jp2", ".gif", ".heic", ".avif", ".npy"))
 """Endings of image files, and of the arrays into which some people turn them."""
 
 
@@ -67,6 +72,68 @@ def pair_rows(names: Sequence[str], row_names: Sequence[str]) -> Pairing:
     )
 
 
+def rows_named(
+    source: object, names: Sequence[str], rows: Sequence[str]
+) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Find the row of each name: that of the same name, or else as :func:`pair_rows`.
+
+    Some names may have none. Gives a note, too, if some lie in other folders.
+
+    Parameters
+    ----------
+    source
+        The file that lists the names, or the rows, for messages.
+    names, rows
+        Paths, no two of either alike.
+
+    Raises
+    ------
+    InputError
+        If a name fits several rows, or a row several names.
+
+    Examples
+    --------
+    >>> rows_named("images.csv", ["ann/1.png"], ["/faces/ann/1.jpg"])
+    ({'ann/1.png': 0}, ())
+    """
+    place = {row: n for n, row in enumerate(rows)}
+    found = {name: place[name] for name in names if name in place}
+    if len(found) == len(names):
+        return found, ()
+    owner = {row: name for name, row in found.items()}
+    pairing = pair_rows(names, rows)
+    for name, fitting in zip(names, pairing.rows, strict=True):
+        free = [row for row in fitting if found.get(rows[row]) != row]
+        if name in place or not free:
+            continue
+        other = owner.setdefault(free[0], name)
+        if len(free) > 1 or other != name:
+            may = f"{name} may be {' or '.join(rows[row] for row in free[:3])}"
+            if other != name:
+                may = f"{name} and {other} may both be {rows[free[0]]}"
+            message = f"{source}: {may}; keep one of them, or write whole paths"
+            raise InputError(message)
+        found[name] = free[0]
+    moved = [names[n] for n in pairing.elsewhere if names[n] not in place]
+    moved = [name for name in moved if name in found]
+    if not moved:
+        return found, ()
+    note = (
+        f"{source}: {len(moved)} of {len(names)} names are of other folders (first: "
+        f"{moved[0]} is taken for {rows[found[moved[0]]]})"
+    )
+    return found, (note,)
+
+
+def normal(name: str) -> str:
+    """Write a name as most systems do; those of macOS have accents apart (NFD).
+
+    >>> normal("Zoe\u0308") == "Zo\u00eb"
+    True
+    """
+    return unicodedata.normalize("NFC", name)
+
+
 def without_ending(path: str) -> str:
     """Take the ending of an image off, as often as it is there.
 
@@ -80,7 +147,7 @@ def without_ending(path: str) -> str:
 
 
 def _paths(names: Iterable[str]) -> _Paths:
-    r"""Take paths apart, whatever slashes they have.
+    r"""Take paths apart, whatever slashes and form of Unicode they have.
 
     >>> _paths([r"C:\faces\ann\1.png", "C:/faces/./bob//1.png"])
     _Paths(paths=[('C:', 'faces', 'ann', '1.png'), ('C:', 'faces', 'bob', '1.png')],
@@ -88,7 +155,9 @@ def _paths(names: Iterable[str]) -> _Paths:
     """
     paths = [
         tuple(
-            part for part in name.replace("\\", "/").split("/") if part not in ("", ".")
+            part
+            for part in normal(name).replace("\\", "/").split("/")
+            if part not in ("", ".")
         )
         for name in names
     ]
