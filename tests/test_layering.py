@@ -19,6 +19,7 @@ LAYERS = [
     "errors",
     "plugins",
     "types",
+    "terminal",
     "files",
     "unpickle",
     "outputs",
@@ -60,8 +61,8 @@ MATHS = {
     "statistics": {"errors"},
     "fiqa": {"errors", "statistics", "execution"},
     "plots": {"statistics", "errors", "fiqa"},
-    "weights": {"errors", "files", "unpickle"},
-    "images": {"errors", "execution", "files", "outputs"},
+    "weights": {"errors", "files", "terminal", "unpickle"},
+    "images": {"errors", "execution", "files", "outputs", "terminal"},
 }
 ONLY_IN = {
     "flax": {"backbones"},

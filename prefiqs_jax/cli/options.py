@@ -2,13 +2,12 @@
 
 import argparse
 import importlib
-import os
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.terminal import STDOUT, say
 
 if TYPE_CHECKING:
     from prefiqs_jax.images import ImageFolder
@@ -121,6 +120,7 @@ def add_calibration(command: "argparse._ActionsContainer") -> None:
     """Add the options that say what masks with data are made from."""
     command.add_argument(
         "--calibration",
+        nargs="+",
         metavar="DIR",
         help="aligned faces for masks that need data, see prefiqs masks; at most 256 "
         "are taken, evenly spread (default: the faces that are measured)",
@@ -166,10 +166,11 @@ def add_faces(command: argparse.ArgumentParser) -> None:
     add_weights(command)
     command.add_argument(
         "--images",
+        nargs="+",
         metavar="DIR",
         required=True,
-        help="aligned faces, or one image file; identities from images.csv or a folder "
-        "per person",
+        help="aligned faces: a folder, or image files; identities from images.csv or a "
+        "folder per person",
     )
     add_identity_level(command)
     add_on_bad_image(command)
@@ -187,8 +188,13 @@ def add_identity_level(command: "argparse._ActionsContainer") -> None:
     )
 
 
+def add_out(command: "argparse._ActionsContainer", **settings: Any) -> None:
+    """Add the option that names the folder of it all."""
+    command.add_argument("--out", type=folder_name, **settings)
+
+
 def open_folder(
-    root: str | os.PathLike[str],
+    root: Sequence[str],
     options: argparse.Namespace,
     *,
     identities_matter: bool = True,
@@ -200,7 +206,7 @@ def open_folder(
         root, options.identity_level, identities_matter=identities_matter
     )
     if not options.quiet:
-        print("\n".join(folder.lines), file=sys.stderr)
+        say(*folder.lines)
     return folder
 
 
@@ -270,6 +276,14 @@ def read_numbers(text: str, name: str, allowed: str) -> list[float]:
             )
             raise InputError(message) from None
     return values
+
+
+def folder_name(text: str) -> str:
+    """Refuse standard output where a folder is meant, for argparse."""
+    if text == STDOUT:
+        message = "is standard output, which holds no folder; give a name"
+        raise argparse.ArgumentTypeError(message)
+    return text
 
 
 def positive(text: str) -> int:

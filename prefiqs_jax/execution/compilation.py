@@ -29,16 +29,20 @@ def compiler_options() -> dict[str, str | bool]:
     return options
 
 
-def cache_folder() -> Path:
+def cache_folder() -> Path | None:
     """Give the folder for what is found out once: programs and measured strategies.
 
     ``$PREFIQS_CACHE``, else ``prefiqs-jax`` in ``$XDG_CACHE_HOME`` or ``~/.cache``. It
-    may be deleted at any time.
+    may be deleted at any time. None where nobody has a home, as in some containers.
     """
     if named := os.environ.get("PREFIQS_CACHE"):
         return Path(named)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "prefiqs-jax"
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base) / "prefiqs-jax"
+    try:
+        return Path.home() / ".cache" / "prefiqs-jax"
+    except RuntimeError:
+        return None
 
 
 def keep_programs() -> None:
@@ -49,5 +53,6 @@ def keep_programs() -> None:
     ``JAX_ENABLE_COMPILATION_CACHE=false`` turns it off.
     """
     known: Any = jax.config  # whose types do not name its settings
-    if known.jax_compilation_cache_dir is None:
-        jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "programs"))
+    folder = cache_folder()
+    if known.jax_compilation_cache_dir is None and folder is not None:
+        jax.config.update("jax_compilation_cache_dir", str(folder / "programs"))

@@ -11,7 +11,7 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision
 from prefiqs_jax.execution.slices import default_slice
 from prefiqs_jax.images import ImageFolder
-from prefiqs_jax.masks import NamedMask, globally, magnitude
+from prefiqs_jax.masks import AnyMask, NamedMask, globally, magnitude
 from prefiqs_jax.masks.allocation import check_sparsity
 from prefiqs_jax.masks.named import as_named
 from prefiqs_jax.masks.packed import PackedMasks, pack_masks
@@ -28,7 +28,7 @@ from prefiqs_jax.quality.methods import (
 from prefiqs_jax.quality.scorer import Scorer
 from prefiqs_jax.quality.shared import CRFIQA, FIRST_ORDER, NORM, PREFIQS
 from prefiqs_jax.sweep.calibration import calibrate
-from prefiqs_jax.types import MaskFn, Params
+from prefiqs_jax.types import Params
 
 DEFAULT_SPARSITY = 0.4
 """Best of the paper's ablation, for unstructured magnitude masks."""
@@ -44,7 +44,7 @@ def make_scorers(
     *,
     batch_size: int,
     sparsities: Sequence[float] = (DEFAULT_SPARSITY,),
-    mask: NamedMask | MaskFn | None = None,
+    mask: AnyMask | None = None,
     precision: Precision = DEFAULT_PRECISION,
     seed: int = 0,
     draws: Draws | None = None,

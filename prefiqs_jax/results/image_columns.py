@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.files import check_regular
 from prefiqs_jax.images.folder import IDENTITY_TABLE
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def _read(path: Path) -> "pd.DataFrame | None":
 
     if not path.exists():
         return None
+    check_regular(path)
     try:
         table = pd.read_csv(path, encoding="utf-8-sig", skipinitialspace=True)
     except (OSError, ValueError) as error:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.files import atomic
+from prefiqs_jax.files import atomic, check_regular
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -86,6 +86,7 @@ def read_part(
     import pyarrow.parquet as pq
 
     part = part_path(run, index)
+    check_regular(part)
     try:
         with part.open("rb") as file:
             table = pq.ParquetFile(file, page_checksum_verification=True).read()

@@ -12,9 +12,11 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.files import (
     LOCK,
     PARTIAL,
+    check_regular,
     clear_partial,
     lock_folder,
     make_folder,
+    parse_json,
     write_text,
 )
 from prefiqs_jax.results.parts import read_tables
@@ -218,12 +220,13 @@ def _together(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read_object(path: Path) -> dict[str, Any]:
+    check_regular(path)
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         message = f"{path} cannot be read: {error.strerror}; make it readable"
         raise InputError(message) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         message = f"{path} is damaged ({error}); start the run again in a new folder"
         raise InputError(message) from None
     lists = [found.get(key, []) for key in _ENTRIES] if isinstance(found, dict) else []

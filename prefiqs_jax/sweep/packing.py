@@ -8,16 +8,16 @@ from typing import Any, Literal
 from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.errors import InputError, UnreachableSparsityError
 from prefiqs_jax.images import ImageFolder
-from prefiqs_jax.masks import NamedDelta, NamedMask
+from prefiqs_jax.masks import AnyMask, NamedDelta, NamedMask
 from prefiqs_jax.masks.named import as_named
 from prefiqs_jax.masks.packed import PackedMasks, join_masks, pack_deltas, pack_masks
 from prefiqs_jax.sweep.calibration import calibrate
-from prefiqs_jax.types import MaskFn, Params
+from prefiqs_jax.types import Params
 
 
 def pack_changes(
     backbone: Backbone,
-    mask: NamedMask | MaskFn | Sequence[NamedMask | MaskFn] | NamedDelta,
+    mask: AnyMask | Sequence[AnyMask] | NamedDelta,
     sparsities: Sequence[float],
     calibration: ImageFolder,
     *,
@@ -59,9 +59,8 @@ def pack_changes(
             raise InputError(message)
         packed = pack_deltas({mask.name: mask.delta}, backbone.params, mask.prunable)
         return packed, mask.describe()
-    masks = [
-        as_named(each) for each in (mask if isinstance(mask, Sequence) else [mask])
-    ]
+    several = isinstance(mask, Sequence) and not isinstance(mask, str)
+    masks = [as_named(each) for each in (mask if several else [mask])]
     check_masks(masks, sparsities)
     bound = calibrate(
         masks,

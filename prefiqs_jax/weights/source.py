@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.files import check_regular
 from prefiqs_jax.weights import mxnet_file, onnx_file, store, torch_file
 from prefiqs_jax.weights.pruned import merge_pruned
 
@@ -108,6 +109,7 @@ def checked_digest(path: Path) -> str:
     if path.suffix.lower() not in READERS:
         message = f"{path}: unknown kind of weight file; use one of {known}"
         raise InputError(message)
+    check_regular(path)
     try:
         folder, empty = path.is_dir(), path.stat().st_size == 0
         sha256 = "" if folder else file_sha256(path)
