@@ -63,7 +63,7 @@ def show(*lines: str) -> None:
 
     InputError if that is not possible; BrokenPipeError if its reader has gone.
     """
-    with _to_stdout():
+    with to_stdout():
         for line in lines:
             print(printable(line))
         sys.stdout.flush()
@@ -71,14 +71,15 @@ def show(*lines: str) -> None:
 
 def emit(text: str) -> None:
     """Write a file's content to standard output, in UTF-8; errors as :func:`show`."""
-    with _to_stdout():
+    with to_stdout():
         sys.stdout.flush()
         sys.stdout.buffer.write(text.encode())
         sys.stdout.buffer.flush()
 
 
 @contextlib.contextmanager
-def _to_stdout() -> Iterator[None]:
+def to_stdout() -> Iterator[None]:
+    """Turn what goes wrong with standard output into the errors of :func:`show`."""
     try:
         yield
     except OSError as error:

@@ -45,6 +45,7 @@ LAYERS = [
     "evaluation",
     "demo",
     "cli",
+    "__main__",
 ]
 # The maths runs on a toy: it knows nothing of networks, images, files or figures.
 MATHS = {

@@ -9,7 +9,9 @@ from prefiqs_jax import terminal
 from prefiqs_jax.errors import InputError
 
 
-@pytest.mark.parametrize("text", ["\x1b[2J", "a\rb", "a\nb", "\u202egnp", "\x9b1m", "\0"])
+@pytest.mark.parametrize(
+    "text", ["\x1b[2J", "a\rb", "a\nb", "\u202egnp", "\x9b1m", "\0"]
+)
 def test_what_a_terminal_would_obey_is_escaped(text, capsys):
     terminal.say(f"note: {text}")
     terminal.show(f"from {text}")

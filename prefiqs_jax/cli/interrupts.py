@@ -1,6 +1,6 @@
 """Ctrl-C ends a command wherever it comes."""
 
-import _thread
+import os
 import signal
 import sys
 import threading
@@ -20,7 +20,7 @@ class Interrupts:
     def __enter__(self) -> None:
         """Listen, unless Ctrl-C is ignored (nohup), or someone else listens."""
         self._seen = False
-        self._again = threading.Timer(_AGAIN_S, _thread.interrupt_main)
+        self._again = threading.Timer(_AGAIN_S, os.kill, (os.getpid(), signal.SIGINT))
         self._hook = sys.unraisablehook
         main = threading.current_thread() is threading.main_thread()
         plain = signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -52,5 +52,5 @@ class Interrupts:
             self._hook(found)
             return
         # Not at once: this is called where it was swallowed.
-        self._again = threading.Timer(_AGAIN_S, _thread.interrupt_main)
+        self._again = threading.Timer(_AGAIN_S, os.kill, (os.getpid(), signal.SIGINT))
         self._again.start()

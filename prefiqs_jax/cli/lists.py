@@ -8,7 +8,7 @@ from prefiqs_jax.weights.wording import aligned, in_columns
 
 # Widths of columns; with the indent and the gaps no line is longer than 100.
 _DETAILS = (10, 86)
-_NETWORKS = (22, 30, 14, 5, 10, 9)
+_NETWORKS = (27, 37, 32)
 _ALLOCATIONS = (14, 80)
 _SCORES = (20, 46, 26)
 _OWN = (24, 70)
@@ -41,7 +41,11 @@ def _backbones(options: argparse.Namespace) -> None:
     if not rows or name in (row[0].lower() for row in rows):
         show(*aligned(details(options.name)))
     else:
-        show(*in_columns(rows, _NETWORKS, ""))
+        told = [
+            (name, "; ".join(filter(None, (what, dim, *rest))), pixels)
+            for name, what, pixels, dim, *rest in rows
+        ]
+        show(*in_columns(told, _NETWORKS, ""))
 
 
 def _masks(options: argparse.Namespace) -> None:

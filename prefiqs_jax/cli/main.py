@@ -18,7 +18,7 @@ from prefiqs_jax.cli.report import add_report
 from prefiqs_jax.cli.score import add_score
 from prefiqs_jax.cli.sweep import add_sweep
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.terminal import ready_streams, say, show
+from prefiqs_jax.terminal import ready_streams, say, to_stdout
 from prefiqs_jax.version import __version__
 
 USAGE_ERROR = 2
@@ -43,12 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(words: list[str]) -> int:
     try:
         with Interrupts():
-            try:
-                options = parser().parse_args(words)
-                options.words = ["prefiqs", *words]
-                return options.run(options) or 0
-            finally:
-                show()  # what argparse has left unwritten
+            options = parser().parse_args(words)
+            options.words = ["prefiqs", *words]
+            return options.run(options) or 0
     except InputError as error:
         say(f"prefiqs: {error}")
         return USAGE_ERROR
@@ -63,6 +60,13 @@ class _Parser(argparse.ArgumentParser):
 
     def __init__(self, **settings: Any):
         super().__init__(allow_abbrev=False, **settings)
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if file is not sys.stdout:
+            super()._print_message(message, file)
+            return
+        with to_stdout():  # argparse itself lets no write fail
+            print(message, end="", flush=True)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -67,6 +67,19 @@ class PackedMasks:
             if fractions[index] >= 1
         ]
 
+    def remarks(self, params: Params) -> list[str]:
+        """Say which layers lose all their weights, or have none but zeros to lose."""
+        lost = [
+            f"note: {mask} at sparsity {sparsity:g} prunes all of {layer}"
+            for mask, sparsity, layer in self.emptied
+        ]
+        empty = [
+            f"note: all weights of {name} are zero, whatever is pruned"
+            for name, weights in named_leaves(params)
+            if name in self.sizes and not np.any(weights)
+        ]
+        return empty + lost
+
     @property
     def sha256(self) -> str:
         """Digest of the masks themselves, whatever made them."""

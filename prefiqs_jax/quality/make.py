@@ -14,6 +14,7 @@ from prefiqs_jax.images import ImageFolder
 from prefiqs_jax.masks import AnyMask, NamedMask, globally, magnitude
 from prefiqs_jax.masks.allocation import check_sparsity
 from prefiqs_jax.masks.named import as_named
+from prefiqs_jax.masks.norms import delta_norms
 from prefiqs_jax.masks.packed import PackedMasks, pack_masks
 from prefiqs_jax.quality.draws import Draws
 from prefiqs_jax.quality.first_order import first_order_scorer
@@ -28,6 +29,7 @@ from prefiqs_jax.quality.methods import (
 from prefiqs_jax.quality.scorer import Scorer
 from prefiqs_jax.quality.shared import CRFIQA, FIRST_ORDER, NORM, PREFIQS
 from prefiqs_jax.sweep.calibration import calibrate
+from prefiqs_jax.terminal import say
 from prefiqs_jax.types import Params
 
 DEFAULT_SPARSITY = 0.4
@@ -156,7 +158,19 @@ def _masks(
         given = ", ".join(f"{s:g}" for s in sparsities) or "none"
         message = f"sparsities are {given}; give at least one, each once"
         raise InputError(message)
-    return pack_masks(mask.mask_fn, backbone.params, tuple(sparsities), mask.prunable)
+    params, name = backbone.params, mask.name
+    found = pack_masks(mask.mask_fn, params, sparsities, mask.prunable, name=name)
+    say(*found.remarks(params))
+    lengths = delta_norms(params, found)[0].delta_norm
+    for sparsity, length in zip(sparsities, lengths, strict=True):
+        if sparsity and not length:
+            message = (
+                f"{name} at sparsity {sparsity:g} takes only weights that are zero "
+                "already, so that every image had quality 1; give a higher sparsity, "
+                "or the network before it was pruned"
+            )
+            raise InputError(message)
+    return found
 
 
 def _sharing(

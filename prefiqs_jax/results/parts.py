@@ -110,7 +110,11 @@ def read_part(
         batch = labels.get(BATCH, b"none").decode(errors="replace")
         message = f"{part} is a copy of the part of batch {batch}"
         raise BadPart(message)
-    table = table.select(schema.names).cast(schema)
+    try:
+        table = table.select(schema.names).cast(schema)
+    except pa.ArrowException as error:
+        message = f"{part} has columns of other types ({str(error).splitlines()[0]})"
+        raise BadPart(message) from None
     if digest is not None and labels.get(CONTENT) != _content(table).encode():
         message = f"{part} was changed since it was written"
         raise BadPart(message)
@@ -148,8 +152,9 @@ def read_parts(
     if a file cannot be read at all, or is of no batch of the run.
     """
     indices = sorted(named_parts(run))
-    if indices and "image_count" in settings:
-        count = -(-settings["image_count"] // settings["batch_size"])
+    size = settings.get("batch_size")
+    if indices and size and "image_count" in settings:
+        count = -(-settings["image_count"] // size)
         if indices[-1] >= count:
             message = (
                 f"{part_path(run, indices[-1])} is of no batch of this run, which has "

@@ -188,6 +188,31 @@ def read_manifest(run: str | os.PathLike[str]) -> dict[str, Any]:
     return functools.reduce(_together, others, first)
 
 
+_NUMBER = (int, float)
+_NORMS = {"delta_norm": [_NUMBER], "delta_norm_relative": [_NUMBER]}
+_FORM = {
+    "settings": {
+        "sparsities": [_NUMBER],
+        "image_count": int,
+        "batch_size": int,
+        "with": [str],
+        "mask": str,
+        "precision": str,
+        "seed": int,
+    },
+    "weights": {},
+    "images": {"folder": str, "count": int},
+    "masks": [str],
+    "layers": [{"name!": str, "size!": int, "achieved_sparsity!": [_NUMBER], **_NORMS}],
+    "labels": {table: [str] for table in ("kinds", "layers", "controls")},
+    "sessions": [{"started!": str}],
+    "skipped": [{"image!": str}],
+    "finished": str,
+    **_NORMS,
+}
+"""What is read of a manifest, see :func:`misfit`."""
+
+
 def _format(manifest: Mapping[str, Any]) -> Any:
     return manifest.get("format", 1)
 
@@ -229,18 +254,8 @@ def _read_object(path: Path) -> dict[str, Any]:
     except ValueError as error:
         message = f"{path} is damaged ({error}); start the run again in a new folder"
         raise InputError(message) from None
-    lists = [found.get(key, []) for key in _ENTRIES] if isinstance(found, dict) else []
-    if not (
-        isinstance(found, dict)
-        and isinstance(found.get("settings", {}), dict)
-        and all(isinstance(each, list) for each in lists)
-        and all(
-            isinstance(entry, dict) and key in entry
-            for key, each in zip(_ENTRIES.values(), lists, strict=True)
-            for entry in each
-        )
-    ):
-        message = f"{path} is damaged; start the run again in a new folder"
+    if odd := misfit(found, _FORM):
+        message = f"{path} is damaged ({odd}); start the run again in a new folder"
         raise InputError(message)
     if type(_format(found)) is not int or not 1 <= _format(found) <= FORMAT:
         message = (
@@ -248,7 +263,35 @@ def _read_object(path: Path) -> dict[str, Any]:
             f"prefiqs-jax knows 1 to {FORMAT}; use the version that wrote it"
         )
         raise InputError(message)
-    return found
+    known = {key: value for key, value in found.items() if value is not None}
+    return {"sessions": [], "skipped": [], "finished": None} | known
+
+
+def misfit(found: Any, form: Any, where: str = "it") -> str | None:
+    """Say what of a value that was read from JSON is not of a form, None if nothing.
+
+    A form is a type or several, a list of one form for all entries, or a dict of the
+    forms of keys, of which those that end in ``!`` must be there; others may be null.
+
+    >>> misfit({"a": [1, "b"]}, {"a": [int]}), misfit({}, {"a!": int})
+    ('a[1] is no int', 'a is missing')
+    """
+    if isinstance(form, list | dict) and not isinstance(found, type(form)):
+        return f"{where} is no {type(form).__name__}"
+    parts = []
+    if isinstance(form, list):
+        parts = [(each, form[0], f"{where}[{n}]") for n, each in enumerate(found)]
+    elif isinstance(form, dict):
+        for key, each in form.items():
+            name, needed = key.removesuffix("!"), key.endswith("!")
+            place = name if where == "it" else f"{where}.{name}"
+            if found.get(name) is not None:
+                parts.append((found[name], each, place))
+            elif needed:
+                return f"{place} is missing"
+    elif not isinstance(found, form) or isinstance(found, bool):
+        return f"{where} is no {getattr(form, '__name__', 'number')}"
+    return next((odd for part in parts if (odd := misfit(*part))), None)
 
 
 def read(run: str | os.PathLike[str], table: str | None = None) -> "pd.DataFrame":
@@ -276,7 +319,7 @@ def read(run: str | os.PathLike[str], table: str | None = None) -> "pd.DataFrame
         If the folder is no run, holds no rows yet, a part cannot be read, is damaged,
         has other columns or belongs to another run, or the run has no such table.
     """
-    from prefiqs_jax.results.schema import columns_of, schema_of
+    from prefiqs_jax.results.schema import TABLES, columns_of, schema_of
     from prefiqs_jax.results.tables import unfold
 
     manifest = read_manifest(run)
@@ -291,6 +334,10 @@ def read(run: str | os.PathLike[str], table: str | None = None) -> "pd.DataFrame
             f"{run} has no table {table!r} (it has {has}); make the run by prefiqs "
             f"sweep --with {table}"
         )
+        raise InputError(message)
+    unnamed = [name for name in TABLES if name in extras and name not in labels]
+    if unnamed:
+        message = f"{run}: {MANIFEST} is damaged (labels.{unnamed[0]} is missing)"
         raise InputError(message)
     schema = schema_of(extras, labels)
     found = read_tables(run, schema, settings, labelled=labelled)

@@ -83,8 +83,8 @@ def pack_changes(
             which = ", ".join(f"{sparsity:g}" for sparsity in beyond)
             say(f"note: {each.name} cannot reach sparsity {which}: left out")
     packed = join_masks(parts)
-    for name, sparsity, layer in packed.emptied:
-        say(f"note: {name} at sparsity {sparsity:g} prunes all of {layer}")
+    for line in packed.remarks(backbone.params):
+        say(line)
     identity: dict[str, Any] = bound[0].describe()
     if len(bound) > 1:
         identity = {"mask": ", ".join(m.name for m in bound)}
