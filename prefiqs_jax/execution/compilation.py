@@ -1,10 +1,14 @@
 """Options that a program of a network is compiled with, and where programs are kept."""
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
 
 import jax
+
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.files import check_out
 
 LIBRARY_OPTION = "xla_cpu_experimental_ynn_fusion_type"
 
@@ -48,11 +52,14 @@ def cache_folder() -> Path | None:
 def keep_programs() -> None:
     """Turn JAX's persistent compilation cache on, unless the user has set his own.
 
-    What took longer than a second to compile is read back by the next process. JAX
-    itself leaves the cache out, with a warning, where the folder cannot be written;
+    What took longer than a second to compile is read back by the next process. Where
+    the folder cannot be written, nothing is kept;
     ``JAX_ENABLE_COMPILATION_CACHE=false`` turns it off.
     """
     known: Any = jax.config  # whose types do not name its settings
     folder = cache_folder()
-    if known.jax_compilation_cache_dir is None and folder is not None:
+    if known.jax_compilation_cache_dir is not None or folder is None:
+        return
+    with contextlib.suppress(InputError):  # where it cannot be written there is none
+        check_out(folder / "programs", folder=True)
         jax.config.update("jax_compilation_cache_dir", str(folder / "programs"))

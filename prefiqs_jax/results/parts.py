@@ -152,9 +152,9 @@ def read_parts(
     if a file cannot be read at all, or is of no batch of the run.
     """
     indices = sorted(named_parts(run))
-    size = settings.get("batch_size")
-    if indices and size and "image_count" in settings:
-        count = -(-settings["image_count"] // size)
+    images, size = settings.get("image_count"), settings.get("batch_size")
+    if indices and images and size:
+        count = -(-images // size)
         if indices[-1] >= count:
             message = (
                 f"{part_path(run, indices[-1])} is of no batch of this run, which has "

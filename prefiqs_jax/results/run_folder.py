@@ -188,26 +188,34 @@ def read_manifest(run: str | os.PathLike[str]) -> dict[str, Any]:
     return functools.reduce(_together, others, first)
 
 
-_NUMBER = (int, float)
+_NUMBER = int | float
 _NORMS = {"delta_norm": [_NUMBER], "delta_norm_relative": [_NUMBER]}
+_ERROR = {"median!": _NUMBER, "largest!": _NUMBER}
 _FORM = {
     "settings": {
         "sparsities": [_NUMBER],
         "image_count": int,
-        "batch_size": int,
+        "batch_size?": int,
         "with": [str],
-        "mask": str,
+        "mask?": str,
         "precision": str,
-        "seed": int,
+        "seed?": int,
     },
     "weights": {},
-    "images": {"folder": str, "count": int},
+    "images": {"folder?": str, "count": int},
     "masks": [str],
     "layers": [{"name!": str, "size!": int, "achieved_sparsity!": [_NUMBER], **_NORMS}],
     "labels": {table: [str] for table in ("kinds", "layers", "controls")},
-    "sessions": [{"started!": str}],
+    "sessions": [
+        {
+            "started!": str,
+            "command?": str | list,
+            "versions": {},
+            "precision_error?": {"first_order!": _ERROR, "drift!": _ERROR},
+        }
+    ],
     "skipped": [{"image!": str}],
-    "finished": str,
+    "finished?": str,
     **_NORMS,
 }
 """What is read of a manifest, see :func:`misfit`."""
@@ -263,34 +271,35 @@ def _read_object(path: Path) -> dict[str, Any]:
             f"prefiqs-jax knows 1 to {FORMAT}; use the version that wrote it"
         )
         raise InputError(message)
-    known = {key: value for key, value in found.items() if value is not None}
-    return {"sessions": [], "skipped": [], "finished": None} | known
+    return {"sessions": [], "skipped": [], "finished": None} | found
 
 
 def misfit(found: Any, form: Any, where: str = "it") -> str | None:
     """Say what of a value that was read from JSON is not of a form, None if nothing.
 
     A form is a type or several, a list of one form for all entries, or a dict of the
-    forms of keys, of which those that end in ``!`` must be there; others may be null.
+    forms of keys: those that end in ``!`` must be there, those in ``?`` may be null.
 
     >>> misfit({"a": [1, "b"]}, {"a": [int]}), misfit({}, {"a!": int})
-    ('a[1] is no int', 'a is missing')
+    ('a[1] is of the type str', 'a is missing')
     """
-    if isinstance(form, list | dict) and not isinstance(found, type(form)):
-        return f"{where} is no {type(form).__name__}"
+    kind = type(form) if isinstance(form, list | dict) else form
+    if not isinstance(found, kind) or isinstance(found, bool):
+        return f"{where} is of the type {type(found).__name__}"
+    if isinstance(found, int) and abs(found) >= 2**63:
+        return f"{where} is too large"
     parts = []
     if isinstance(form, list):
         parts = [(each, form[0], f"{where}[{n}]") for n, each in enumerate(found)]
     elif isinstance(form, dict):
         for key, each in form.items():
-            name, needed = key.removesuffix("!"), key.endswith("!")
+            name, mark = key.rstrip("!?"), key[-1]
             place = name if where == "it" else f"{where}.{name}"
-            if found.get(name) is not None:
+            if name not in found:
+                if mark == "!":
+                    return f"{place} is missing"
+            elif found[name] is not None or mark != "?":
                 parts.append((found[name], each, place))
-            elif needed:
-                return f"{place} is missing"
-    elif not isinstance(found, form) or isinstance(found, bool):
-        return f"{where} is no {getattr(form, '__name__', 'number')}"
     return next((odd for part in parts if (odd := misfit(*part))), None)
 
 
