@@ -202,6 +202,9 @@ def _read_graph(path: Path) -> Network:
         raise InputError(message)
     digest = checked_digest(path)
     graph = read_network(path)
+    if not any(name.startswith("params/") for name in graph.tensors):
+        message = f"{path}: holds no weights; export the network with them"
+        raise InputError(message)
     # A table may be a mask of attention, whose infinities are meant.
     broken = [
         name

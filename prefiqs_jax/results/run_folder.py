@@ -4,7 +4,7 @@ import contextlib
 import functools
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -303,13 +303,16 @@ def misfit(found: Any, form: Any, where: str = "it") -> str | None:
     return next((odd for part in parts if (odd := misfit(*part))), None)
 
 
-def read(run: str | os.PathLike[str], table: str | None = None) -> "pd.DataFrame":
-    """Read the rows of a run, or one of its tables.
+def read(
+    run: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    table: str | None = None,
+) -> "pd.DataFrame":
+    """Read the rows of a run or of several, or one of their tables.
 
     Parameters
     ----------
     run
-        Folder that ``prefiqs sweep --out`` wrote, finished or not.
+        Folder that ``prefiqs sweep --out`` wrote, finished or not; or several.
     table
         ``"layers"``, ``"kinks"`` or ``"controls"``, which ``prefiqs sweep --with``
         adds; None = the rows.
@@ -320,7 +323,8 @@ def read(run: str | os.PathLike[str], table: str | None = None) -> "pd.DataFrame
         Columns of :class:`prefiqs_jax.results.DriftRow`, in its order, and those that
         ``--with`` added, by image, then by sparsity. Of a table: mask, image, identity,
         sparsity, its label (layer, activation or control) and its numbers, see
-        :data:`prefiqs_jax.results.TABLES`.
+        :data:`prefiqs_jax.results.TABLES`. Of several runs a column ``run`` comes
+        first, the folder as given.
 
     Raises
     ------
@@ -331,6 +335,15 @@ def read(run: str | os.PathLike[str], table: str | None = None) -> "pd.DataFrame
     from prefiqs_jax.results.schema import TABLES, columns_of, schema_of
     from prefiqs_jax.results.tables import unfold
 
+    if isinstance(run, Sequence) and not isinstance(run, str):
+        import pandas as pd
+
+        if not run:
+            message = "there is no run to read; give the folder of at least one"
+            raise InputError(message)
+        keys = [os.fspath(each) for each in run]
+        every = pd.concat([read(each, table) for each in run], keys=keys, names=["run"])
+        return every.reset_index("run").reset_index(drop=True)
     manifest = read_manifest(run)
     settings, labelled = manifest.get("settings", {}), _format(manifest) == FORMAT
     if labelled and "sparsities" not in settings:

@@ -114,7 +114,7 @@ def _array(torch: Any, name: str, tensor: Any) -> np.ndarray:
     if not plain or tensor.is_quantized:
         message = f"{shown(name)} is sparse, quantised or without values; {RESAVE}"
         raise InputError(message)
-    with parsing(f"float32 tensors are read; {RESAVE}"):
+    with parsing(f"save {shown(name)} as float32"):
         tensor = tensor.detach()
         if tensor.is_floating_point():
             tensor = tensor.to(torch.float32)
