@@ -35,11 +35,12 @@ class Strategy:
         >>> [Strategy(tangent_chunk=n).divides(4, 8) for n in (2, 3, 0, -1)]
         [True, False, False, False]
         """
-        whole = {self.tangent_chunk: sparsity_count, self.pruned_chunk: sparsity_count}
-        whole |= {} if self.slice_size is None else {self.slice_size: batch}
+        parts = [(self.tangent_chunk, sparsity_count)]
+        parts += [(self.pruned_chunk, sparsity_count)]
+        parts += [] if self.slice_size is None else [(self.slice_size, batch)]
         return all(
-            type(part) is int and part > 0 and count % part == 0
-            for part, count in whole.items()
+            type(part) is int and part > 0 and whole % part == 0
+            for part, whole in parts
         )
 
     def describe(self) -> dict[str, Any]:

@@ -91,7 +91,8 @@ def look_up(
     path = _file(key)
     try:
         stored = parse_json(path.read_text(encoding="utf-8")) if path else {}
-        strategy = Strategy(**stored["strategy"])
+        fields = [field.name for field in dataclasses.fields(Strategy)]
+        strategy = Strategy(**{name: stored["strategy"][name] for name in fields})
         evidence = dict(stored["evidence"])
         same = stored["key"] == key
     except (OSError, ValueError, KeyError, TypeError):

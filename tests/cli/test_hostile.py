@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -227,3 +228,113 @@ def test_a_mask_file_that_raises(error, faces, tmp_path, refused):
     (tmp_path / "m.py").write_text(f"def f(params, sparsity):\n    raise {error}\n")
     words = f"score --backbone demo --mask {tmp_path}/m.py:f --images {faces} --quiet"
     assert "m.py, line 2" in refused(f"{words} --out {tmp_path}/out")
+
+
+EMBEDDED = Path(__file__).parents[2] / "prefiqs_jax" / "assets" / "demo.safetensors"
+
+
+def with_metadata(path, **stated):
+    """Write the embedded network with other metadata."""
+    raw = EMBEDDED.read_bytes()
+    length = int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[8 : 8 + length])
+    header["__metadata__"] |= stated
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + raw[8 + length :])
+
+
+PIXELS = '{"height": 112, "width": 112, "channels": "RGB", "mean": 0, "std": %s}'
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("preprocessing", DEEP),
+        ("preprocessing", "[]"),
+        ("preprocessing", "null"),
+        ("preprocessing", PIXELS % ("9" * 5000)),
+        ("preprocessing", PIXELS % ("9" * 400)),
+        ("preprocessing", PIXELS % "NaN"),
+        ("ignored", DEEP),
+        ("ignored", "[1]"),
+        ("ignored", "7"),
+        ("epsilons", "[" + DEEP),
+        ("epsilons", '{"a": []}'),
+        ("epsilons", '{"a": ' + "9" * 400 + "}"),
+        ("format", "prefiqs-jax 99"),
+        ("backbone", "\x1b[2J"),
+    ],
+)
+def test_metadata_of_weights(key, value, tmp_path, refused):
+    with_metadata(tmp_path / "w.safetensors", **{key: value})
+    words = f"convert {tmp_path}/w.safetensors {tmp_path}/out.safetensors"
+    assert "w.safetensors" in refused(words)
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_names_that_a_terminal_would_obey(tmp_path, capsys):
+    evil = "\x1b]0;owned\x07\x1b[2J\r\nprefiqs: fine"
+    ignored = json.dumps({evil: evil})
+    path = tmp_path / "w.safetensors"
+    with_metadata(path, source_file=evil, ignored=ignored)
+    assert main(["convert", str(path), str(tmp_path / "out.safetensors")]) == 0
+    captured = capsys.readouterr()
+    for line in (*captured.out.splitlines(), *captured.err.splitlines()):
+        assert line.isprintable()
+    assert len(captured.out.splitlines()) == 1
+
+
+def test_people_that_a_terminal_would_obey(faces, tmp_path, capsys):
+    evil = "\x1b[2Jann"
+    rows = ["file,identity", f"a.png,{evil}", f"a.png,{evil}2"]
+    (faces / "images.csv").write_text("\n".join(rows))
+    assert main(f"check --backbone demo --images {faces}".split()) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.isprintable()
+    rows = ["file,identity", f"a.png,{evil}", f"{evil}.png,nan"]
+    (faces / "images.csv").write_text("\n".join(rows))
+    main(f"check --backbone demo --images {faces}".split())
+    captured = capsys.readouterr()
+    lines = captured.err.splitlines() + captured.out.splitlines()
+    assert any("\\x1b[2Jann.png" in line for line in lines)
+    assert all(line.isprintable() for line in lines)
+
+
+def test_a_graph_without_weights(faces, tmp_path, refused):
+    onnx = pytest.importorskip("onnx")
+    shape = onnx.TensorProto.FLOAT, ["N", 3, 112, 112]
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Flatten", ["x"], ["y"])],
+        "no weights",
+        [onnx.helper.make_tensor_value_info("x", *shape)],
+        [onnx.helper.make_tensor_value_info("y", shape[0], ["N", 3 * 112 * 112])],
+    )
+    onnx.save(onnx.helper.make_model(graph), tmp_path / "w.onnx")
+    words = "score --quiet --backbone onnx --weights"
+    words += f" {tmp_path}/w.onnx --images {faces}"
+    assert "w.onnx: holds no weights" in refused(f"{words} --out {tmp_path}/out")
+
+
+def test_types_of_four_bits(tmp_path, refused):
+    torch = pytest.importorskip("torch")
+    if not hasattr(torch, "float4_e2m1fn_x2"):
+        pytest.skip("this torch has no float4")
+    tensor = torch.zeros(4, dtype=torch.uint8).view(torch.float4_e2m1fn_x2)
+    torch.save({"fc.weight": tensor}, tmp_path / "w.pth")
+    words = f"convert {tmp_path}/w.pth {tmp_path}/out.safetensors --backbone sface"
+    assert "save fc.weight as float32" in refused(words)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "9" * 5000,
+        "10 " + "9" * 5000,
+        "1 1\nann 1 " + "9" * 5000 + "\nann 1 bob 1",
+        "1 1\nann 1 2\nann " + "9" * 5000 + " bob 1",
+    ],
+)
+def test_numbers_of_many_digits(text, faces, tmp_path, refused):
+    (faces / "pairs.txt").write_text(text)
+    words = f"edc --backbone demo --benchmark {faces}/pairs.txt --out {tmp_path}/out"
+    assert "pairs.txt, line" in refused(words)
