@@ -9,26 +9,12 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from prefiqs_jax.errors import InputError
+from prefiqs_jax.errors import InputError, printable
 
 STDOUT = "-"
 """What a user gives in place of a file for standard output."""
 SECONDS = 30
 """Between two lines of progress where there is no terminal."""
-
-
-def printable(text: str) -> str:
-    r"""Escape what a terminal would obey or hide, as hostile names have it.
-
-    >>> print(printable("fc\x1b[2J.weight"), printable("ü × ψ"))
-    fc\x1b[2J.weight ü × ψ
-    """
-    if text.isprintable():
-        return text
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode()
-        for each in text
-    )
 
 
 def ready_streams() -> None:

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from prefiqs_jax import terminal
-from prefiqs_jax.errors import InputError
+from prefiqs_jax.errors import InputError, printable
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,8 @@ def test_what_a_terminal_would_obey_is_escaped(text, capsys):
     for line in (captured.err, captured.out):
         assert line.removesuffix("\n").isprintable()
         assert "\\" in line
-    assert terminal.printable("Zoë × 0.5 ψ 山") == "Zoë × 0.5 ψ 山"
+    assert str(InputError(text)).isprintable()
+    assert printable("Zoë × 0.5 ψ 山") == "Zoë × 0.5 ψ 山"
 
 
 def test_a_log_gets_lines(monkeypatch):
@@ -51,9 +52,10 @@ def test_lines_come_now_and_then(monkeypatch):
 def test_what_is_quick_or_quiet_says_nothing(monkeypatch):
     log = io.StringIO()
     monkeypatch.setattr(sys, "stderr", log)
-    for settings in ({"delay": 60.0}, {"progress": False}):
-        with terminal.progress_bar(3, **settings) as bar:
-            bar.update(3)
+    with terminal.progress_bar(3, delay=60) as bar:
+        bar.update(3)
+    with terminal.progress_bar(3, progress=False) as bar:
+        bar.update(3)
     assert log.getvalue() == ""
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from prefiqs_jax.errors import InputError
+from prefiqs_jax.errors import InputError, printable
 
 # Only these parsers run on the user's files, whatever the files are called.
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM")
@@ -42,7 +42,7 @@ class BadImage(InputError):
 
     def __str__(self) -> str:
         """Return the one-line message."""
-        return f"{self.name} {self.reason}"
+        return printable(f"{self.name} {self.reason}")
 
 
 # Width and height of the two templates of five points.

@@ -76,7 +76,8 @@ def _read(path: Path) -> "pd.DataFrame | None":
     try:
         table = pd.read_csv(path, encoding="utf-8-sig", skipinitialspace=True)
     except (OSError, ValueError) as error:
-        message = f"{path} cannot be read ({error}); export it again as CSV UTF-8"
+        why = " ".join(str(error).split())
+        message = f"{path} cannot be read ({why}); export it again as CSV UTF-8"
         raise InputError(message) from None
     table = table.rename(columns=lambda name: str(name).strip())
     if "file" not in table:

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.files import atomic, check_regular
+from prefiqs_jax.files import atomic, check_regular, make_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+ROWS = "rows"
+"""Folder of a run that holds its parts."""
 PART = re.compile(r"part-(\d{6,})\.parquet")
 RUN, BATCH, CONTENT = (
     b"prefiqs_jax.%s" % key for key in (b"run", b"batch", b"content")
@@ -36,18 +38,28 @@ def run_digest(settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def rows_folder(run: str | os.PathLike[str]) -> Path:
+    """Return the folder of a run's parts: nothing else is in it, for other programs.
+
+    Earlier versions wrote the parts beside run.json, where they stay.
+    """
+    rows = Path(run) / ROWS
+    beside = not rows.exists() and any(Path(run).glob("part-*.parquet"))
+    return Path(run) if beside else rows
+
+
 def part_path(run: str | os.PathLike[str], index: int) -> Path:
     """Return where the part of a batch is."""
-    return Path(run) / f"part-{index:06d}.parquet"
+    return rows_folder(run) / f"part-{index:06d}.parquet"
 
 
 def named_parts(run: str | os.PathLike[str]) -> set[int]:
     """List the batches for which there is a file, whatever is in it."""
     return {
         int(found[1])
-        for entry in Path(run).glob("part-*.parquet")
+        for entry in rows_folder(run).glob("part-*.parquet")
         if (found := PART.fullmatch(entry.name))
-        and entry.name == part_path(run, int(found[1])).name
+        and entry.name == f"part-{int(found[1]):06d}.parquet"
     }
 
 
@@ -69,6 +81,7 @@ def write_table(
     table = pa.table(dict(columns), schema=schema)
     labels = {RUN: digest, BATCH: str(index), CONTENT: _content(table)}
     table = table.replace_schema_metadata(labels)
+    make_folder(rows_folder(run))
     with atomic(part_path(run, index)) as temporary:
         pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 

@@ -19,7 +19,7 @@ from prefiqs_jax.files import (
     parse_json,
     write_text,
 )
-from prefiqs_jax.results.parts import read_tables
+from prefiqs_jax.results.parts import read_tables, rows_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,6 +113,7 @@ def claim_run(
     open_run(run, settings, beside=beside)  # before anything is written
     with keep_folder(run, doing):
         clear_partial(run)
+        clear_partial(rows_folder(run))
         # Another process may have begun the run before the lock was had.
         yield open_run(run, settings, beside=beside)
 
@@ -283,15 +284,15 @@ def misfit(found: Any, form: Any, where: str = "it") -> str | None:
     >>> misfit({"a": [1, "b"]}, {"a": [int]}), misfit({}, {"a!": int})
     ('a[1] is of the type str', 'a is missing')
     """
-    kind = type(form) if isinstance(form, list | dict) else form
+    kind: Any = type(form) if isinstance(form, list | dict) else form
     if not isinstance(found, kind) or isinstance(found, bool):
         return f"{where} is of the type {type(found).__name__}"
     if isinstance(found, int) and abs(found) >= 2**63:
         return f"{where} is too large"
-    parts = []
-    if isinstance(form, list):
+    parts: list[tuple[Any, Any, str]] = []
+    if isinstance(form, list) and isinstance(found, list):
         parts = [(each, form[0], f"{where}[{n}]") for n, each in enumerate(found)]
-    elif isinstance(form, dict):
+    elif isinstance(form, dict) and isinstance(found, dict):
         for key, each in form.items():
             name, mark = key.rstrip("!?"), key[-1]
             place = name if where == "it" else f"{where}.{name}"

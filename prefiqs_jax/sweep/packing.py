@@ -59,8 +59,9 @@ def pack_changes(
             raise InputError(message)
         packed = pack_deltas({mask.name: mask.delta}, backbone.params, mask.prunable)
         return packed, mask.describe()
-    several = isinstance(mask, Sequence) and not isinstance(mask, str)
-    masks = [as_named(each) for each in (mask if several else [mask])]
+    if isinstance(mask, str) or not isinstance(mask, Sequence):
+        mask = [mask]
+    masks = [as_named(each) for each in mask]
     check_masks(masks, sparsities)
     bound = calibrate(
         masks,

@@ -140,7 +140,8 @@ def test_what_never_ends(place, make, faces, tmp_path, refused):
 
 @pytest.mark.parametrize("make", [fifo, endless])
 @pytest.mark.parametrize(
-    "name", ["run.json", "images.parquet", "part-000000.parquet", "process-0001.json"]
+    "name",
+    ["run.json", "images.parquet", "rows/part-000000.parquet", "process-0001.json"],
 )
 @pytest.mark.parametrize("command", ["report {run} --quiet", "sweep {again}"])
 def test_what_never_ends_in_a_run(name, make, command, run, refused):

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -15,7 +16,7 @@ from prefiqs_jax.cli import main
 PREFIQS = [sys.executable, "-m", "prefiqs_jax"]
 
 
-def run(*words, **settings):
+def run(*words, **settings: Any) -> Any:
     settings = {"capture_output": True, "text": True} | settings
     return subprocess.run([*PREFIQS, *words], check=False, **settings)
 
@@ -23,9 +24,11 @@ def run(*words, **settings):
 @pytest.mark.parametrize("word", ["backbones", "masks", "--help"])
 def test_a_reader_that_goes_away(word):
     command = [*PREFIQS, word]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, **pipes) as child:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe) as child:
+        assert child.stdout
         child.stdout.close()
+        assert child.stderr
         error = child.stderr.read()
     assert error == b""
     assert child.returncode == 141

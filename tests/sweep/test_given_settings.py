@@ -7,6 +7,7 @@ import sys
 import jax
 import numpy as np
 import pandas as pd
+import pyarrow.dataset
 import pytest
 from toy import toy_backbone
 
@@ -25,8 +26,8 @@ def test_a_mask_by_its_name(backbone, pictures, tmp_path):
     for out, given in (("name", name), ("mask", mask)):
         sweep(backbone, pictures, given, [0.3], tmp_path / out, options=QUIET)
         score(backbone, pictures, given, tmp_path / f"{out}.csv", progress=False)
-    rows = [results.read(tmp_path / out) for out in ("name", "mask")]
-    pd.testing.assert_frame_equal(*rows)
+    one, other = (results.read(tmp_path / out) for out in ("name", "mask"))
+    pd.testing.assert_frame_equal(one, other)
     texts = {(tmp_path / f"{out}.csv").read_text() for out in ("name", "mask")}
     assert len(texts) == 1
     two = [name, "global/magnitude"]
@@ -42,10 +43,39 @@ def test_several_runs(run_sweep):
     assert list(both.columns) == ["run", *results.COLUMNS]
     for run, rows in both.groupby("run"):
         pd.testing.assert_frame_equal(
-            rows.drop(columns="run").reset_index(drop=True), results.read(run)
+            rows.drop(columns="run").reset_index(drop=True), results.read(str(run))
         )
     with pytest.raises(InputError, match="no run to read"):
         results.read([])
+
+
+def test_other_programs_open_the_rows_by_their_folder(run_sweep):
+    run = run_sweep()
+    rows = results.read(run)
+    order, columns = ["image", "sparsity"], list(results.COLUMNS)
+    expected = rows.sort_values(order, ignore_index=True)
+    for found in (
+        pd.read_parquet(run / "rows"),
+        pyarrow.dataset.dataset(run / "rows").to_table().to_pandas(),
+    ):
+        found = pd.DataFrame(found, columns=columns).sort_values(order)
+        pd.testing.assert_frame_equal(found.reset_index(drop=True), expected)
+
+
+def test_a_run_whose_parts_are_beside_its_manifest(run_sweep):
+    """As earlier versions wrote them: it is read, and goes on as it began."""
+    run = run_sweep()
+    rows = results.read(run)
+    for part in (run / "rows").iterdir():
+        part.rename(run / part.name)
+    (run / "rows").rmdir()
+    pd.testing.assert_frame_equal(results.read(run), rows)
+    (run / "part-000001.parquet").unlink()
+    assert len(results.read(run)) < len(rows)
+    run_sweep()
+    assert (run / "part-000001.parquet").exists()
+    assert not (run / "rows").exists()
+    pd.testing.assert_frame_equal(results.read(run), rows)
 
 
 def test_a_batch_holds_no_more_than_the_folder(run_sweep, pictures, monkeypatch):
