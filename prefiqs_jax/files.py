@@ -267,8 +267,8 @@ def check_out(path: str | os.PathLike[str], *, folder: bool = False) -> None:
         target = Path(os.path.realpath(path))
         old = _status(target)
         if old is not None and stat.S_ISDIR(old.st_mode) != folder:
-            what = "folder; give the name of a file" if not folder else "file; give"
-            message = f"{path} is a {what}{' another name for a folder' * folder}"
+            odd = "no folder; give another" if folder else "a folder; give a file's"
+            message = f"{path} is {odd} name"
             raise InputError(message)
         above = target if folder else target.parent
         while folder and _status(above) is None:

@@ -13,6 +13,7 @@ from prefiqs_jax.cli.options import (
     add_prunable,
     add_seed,
     check_weights,
+    only,
     read_calibration,
     read_prunable,
     read_sparsities,
@@ -71,7 +72,7 @@ def _compare(options: argparse.Namespace) -> None:
     masks = masks_listed(options.masks, seed=options.seed, prunable=prunable)
     from prefiqs_jax.images import as_folder
 
-    folder = as_folder(options.images, options.identity_level)
+    folder = as_folder(only(options.images), options.identity_level)
     if options.degraded:
         from prefiqs_jax.benchmarks import degraded_folder
 

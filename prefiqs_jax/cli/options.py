@@ -193,6 +193,11 @@ def add_out(command: "argparse._ActionsContainer", **settings: Any) -> None:
     command.add_argument("--out", type=folder_name, **settings)
 
 
+def only(given: Sequence[str]) -> str | Sequence[str]:
+    """Give what stands alone, as a folder does, by itself."""
+    return given[0] if len(given) == 1 else given
+
+
 def open_folder(
     root: Sequence[str],
     options: argparse.Namespace,
@@ -203,7 +208,7 @@ def open_folder(
     from prefiqs_jax.images import as_folder
 
     folder = as_folder(
-        root, options.identity_level, identities_matter=identities_matter
+        only(root), options.identity_level, identities_matter=identities_matter
     )
     if not options.quiet:
         say(*folder.lines)
@@ -219,7 +224,7 @@ def read_calibration(
 
     folder = earlier = None
     if options.calibration is not None:
-        folder = as_folder(options.calibration, identities_matter=False)
+        folder = as_folder(only(options.calibration), identities_matter=False)
     if options.earlier is not None:
         earlier = load_backbone(options.backbone, options.earlier).params
     return folder, earlier

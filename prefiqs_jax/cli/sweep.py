@@ -17,6 +17,7 @@ from prefiqs_jax.cli.options import (
     check_file,
     check_weights,
     natural,
+    only,
     positive,
     read_calibration,
     read_prunable,
@@ -130,7 +131,7 @@ def _sweep(options: argparse.Namespace) -> None:
     limit = parse_bytes(options.memory_limit) if options.memory_limit else None
     from prefiqs_jax.images import as_folder
 
-    folder = as_folder(options.images, options.identity_level)
+    folder = as_folder(only(options.images), options.identity_level)
     if options.degraded:
         from prefiqs_jax.benchmarks import degraded_folder
 

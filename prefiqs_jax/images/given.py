@@ -75,7 +75,8 @@ def as_folder(
             return _of_files([path], identity_level)
         found = [] if path.exists() else sorted(glob.glob(str(path)))
         if found not in ([], [str(path)]):  # itself, if it is a link to nothing
-            return as_folder(found, identity_level, identities_matter=identities_matter)
+            given = found if len(found) > 1 else found[0]
+            return as_folder(given, identity_level, identities_matter=identities_matter)
         return read_folder(path, identity_level, identities_matter=identities_matter)
     if isinstance(images, Mapping):
         return _in_memory(images)
@@ -88,9 +89,6 @@ def as_folder(
         message = "there is no image; give at least one"
         raise InputError(message)
     paths = [isinstance(each, str | os.PathLike) for each in every]
-    if len(every) == 1 and all(paths):
-        only = every[0]
-        return as_folder(only, identity_level, identities_matter=identities_matter)
     if all(paths):
         return _of_files([Path(each) for each in every], identity_level)
     if any(paths):

@@ -18,8 +18,8 @@ def opencv() -> ModuleType:
     except (ImportError, AttributeError) as error:
         why = " ".join(str(error).split())
         message = (
-            f"images need OpenCV ({why}); pip uninstall its other builds, and pip "
-            "install --force-reinstall opencv-python-headless"
+            f"images need OpenCV ({why}); pip install opencv-python-headless, once its "
+            "other builds are uninstalled"
         )
         raise InputError(message) from None
     return cv2
