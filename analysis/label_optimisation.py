@@ -38,7 +38,7 @@ from prefiqs_jax.benchmarks import read_benchmark, with_degraded
 from prefiqs_jax.cli.options import natural, positive, read_numbers
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.compilation import keep_programs
-from prefiqs_jax.execution.embed import Embedder, image_bar
+from prefiqs_jax.execution.embed import Embedder
 from prefiqs_jax.fiqa import Pairs, all_pairs, edc_replicates
 from prefiqs_jax.fiqa.bootstrap.intervals import interval
 from prefiqs_jax.fiqa.labels.label_optimisation import optimise_labels
@@ -47,6 +47,7 @@ from prefiqs_jax.outputs import write_outputs
 from prefiqs_jax.quality import make_scorers, score_images
 from prefiqs_jax.scorefiles import Direction, check_direction, match, read_scores
 from prefiqs_jax.statistics import spearman
+from prefiqs_jax.terminal import progress_bar
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -199,7 +200,7 @@ def look(
         needed_by=backbone.name,
         transform=backbone.preprocess,
     )
-    bar = image_bar(len(folder.names), progress=progress)
+    bar = progress_bar(len(folder.names), progress=progress)
     with bar, contextlib.closing(batches):
         for batch in batches:
             if batch.images is None:

@@ -4,12 +4,30 @@ import difflib
 from collections.abc import Iterable
 
 
+def printable(text: str) -> str:
+    r"""Escape what a terminal would obey or hide, as hostile names have it.
+
+    >>> print(printable("fc\x1b[2J.weight"), printable("ü × ψ"))
+    fc\x1b[2J.weight ü × ψ
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode()
+        for each in text
+    )
+
+
 class InputError(ValueError):
     """Bad input: a file, a name or a value that the user gave.
 
     The message is one line that names the file or value and the cure. The command
     line prints it and exits with status 2; anything else that escapes is a bug.
     """
+
+    def __str__(self) -> str:
+        """Return the message, on one line whatever names from files are in it."""
+        return printable(super().__str__())
 
 
 class UnreachableSparsityError(InputError):

@@ -4,17 +4,19 @@ import contextlib
 import datetime
 import fnmatch
 import glob
+import json
 import os
 import re
 import shutil
 import socket
 import stat
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.terminal import say
 
 PARTIAL = ".partial"
 LOCK = ".lock"
@@ -76,13 +78,9 @@ def clear_beside(path: str | os.PathLike[str]) -> None:
     clear_partial(target.parent, glob.escape(_stem(target)))
 
 
-def _to_stderr(line: str) -> None:
-    print(line, file=sys.stderr)
-
-
 @contextlib.contextmanager
 def lock_folder(
-    folder: str | os.PathLike[str], doing: str, say: Callable[[str], None] = _to_stderr
+    folder: str | os.PathLike[str], doing: str, say: Callable[[str], None] = say
 ) -> Iterator[None]:
     """Keep other processes out of a folder, which exists, while this one works there.
 
@@ -253,6 +251,63 @@ def _is_at(descriptor: int, path: Path) -> bool:
     """Return whether an open file is still the one of this name."""
     there = _status(path)
     return there is not None and os.path.samestat(os.fstat(descriptor), there)
+
+
+def check_out(path: str | os.PathLike[str], *, folder: bool = False) -> None:
+    """Refuse, before any work, an output that cannot be written.
+
+    Parameters
+    ----------
+    path
+        A file, whose folder exists, or a pipe or device.
+    folder
+        Whether it is a folder, which may have to be made with those above it.
+    """
+    try:
+        target = Path(os.path.realpath(path))
+        old = _status(target)
+        if old is not None and stat.S_ISDIR(old.st_mode) != folder:
+            odd = "no folder; give another" if folder else "a folder; give a file's"
+            message = f"{path} is {odd} name"
+            raise InputError(message)
+        above = target if folder else target.parent
+        while folder and _status(above) is None:
+            above = above.parent
+        if old is None or folder:
+            tempfile.TemporaryFile(dir=above).close()
+        elif stat.S_ISREG(old.st_mode):
+            os.close(os.open(target, os.O_WRONLY))
+    except OSError as error:
+        message = f"{path} cannot be written: {error.strerror or error}"
+        raise InputError(message) from error
+
+
+def check_regular(path: str | os.PathLike[str]) -> None:
+    """Refuse a pipe or a device: reading one may never end, and only works once.
+
+    A folder, and what is not there, is left to whoever opens it. InputError otherwise.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        message = f"{path} is a pipe or a device; copy what it gives to a file first"
+        raise InputError(message)
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Parse JSON of a file that anybody may have written; ValueError if it is none.
+
+    >>> parse_json("[" * 10**6)
+    Traceback (most recent call last):
+    ValueError: it nests too deeply
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        message = "it nests too deeply"
+        raise ValueError(message) from None
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

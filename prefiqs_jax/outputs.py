@@ -12,9 +12,11 @@ from prefiqs_jax.files import (
     LOCK,
     TEMPORARY,
     atomic,
+    check_regular,
     clear_partial,
     lock_folder,
     make_folder,
+    parse_json,
 )
 
 LEDGER = ".prefiqs.json"
@@ -114,8 +116,9 @@ def _sha256(path: Path) -> str:
 
 def _read(folder: Path) -> dict[str, list[str]]:
     path = folder / LEDGER
+    check_regular(path)
     try:
-        return dict(json.loads(path.read_bytes()))
+        return dict(parse_json(path.read_bytes()))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError) as error:

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.files import check_regular
 
 MAX_STEPS = 2**24
 """The 470,000 scores of IJB-C take 12 million, if each is an array of one number."""
@@ -238,6 +239,7 @@ def read_pickle(path: Path, most_bytes: int, cure: str) -> Any:
     the `cure` and not the file, if it is too long, damaged, or holds or asks for
     anything else; OSError if it cannot be read.
     """
+    check_regular(path)
     size = path.stat().st_size
     if size > most_bytes:
         message = f"has {size / 1e9:.1f} GB, more than this needs; {cure}"

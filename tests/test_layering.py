@@ -19,6 +19,7 @@ LAYERS = [
     "errors",
     "plugins",
     "types",
+    "terminal",
     "files",
     "unpickle",
     "outputs",
@@ -44,6 +45,7 @@ LAYERS = [
     "evaluation",
     "demo",
     "cli",
+    "__main__",
 ]
 # The maths runs on a toy: it knows nothing of networks, images, files or figures.
 MATHS = {
@@ -60,8 +62,8 @@ MATHS = {
     "statistics": {"errors"},
     "fiqa": {"errors", "statistics", "execution"},
     "plots": {"statistics", "errors", "fiqa"},
-    "weights": {"errors", "files", "unpickle"},
-    "images": {"errors", "execution", "files", "outputs"},
+    "weights": {"errors", "files", "terminal", "unpickle"},
+    "images": {"errors", "execution", "files", "outputs", "terminal"},
 }
 ONLY_IN = {
     "flax": {"backbones"},

@@ -14,7 +14,7 @@ ROOMS = ("trees", "sensitivity", "masks", "images", "benchmarks", "inputcheck")
 ROOMS += ("plots", "report", "demo", "cli", "statistics", "fiqa")
 ROOMS += ("results", "scorefiles", "evaluation", "weights", "execution")
 ROOMS += ("quality", "sweep", "comparison", "user_code", "plugins", "outputs")
-ROOMS += ("files", "unpickle")
+ROOMS += ("files", "unpickle", "terminal")
 # Of backbones not what networks are made of: a run tells them apart by their functions,
 # and a checked one is another in every process.
 ROOMS += tuple(

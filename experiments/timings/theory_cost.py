@@ -164,17 +164,23 @@ def functions(
     delta = pruning_delta(params, globally(magnitude)(params, SPARSITY))
 
     def first_order(weights: Any, images: Array) -> Array:
-        return norms(embedding_jvp(apply_fn, *weights, images)[1])
+        params, delta = weights
+        return norms(embedding_jvp(apply_fn, params, delta, images)[1])
 
     def series(order: int, weights: Any, images: Array) -> Array:
-        return norms(taylor(apply_fn, *weights, images, order))
+        params, delta = weights
+        return norms(taylor(apply_fn, params, delta, images, order))
 
     def layers(weights: Any, images: Array) -> Array:
-        found = layer_contributions(apply_fn, *weights, images, reverse_fn=reverse_fn)
+        params, delta = weights
+        found = layer_contributions(
+            apply_fn, params, delta, images, reverse_fn=reverse_fn
+        )
         return jnp.stack(list(found.values()))
 
     def flips(weights: Any, images: Array) -> Array:
-        found = sign_flips(activations(apply_fn), *weights, images)
+        params, delta = weights
+        found = sign_flips(activations(apply_fn), params, delta, images)
         return jnp.stack(list(found.values()))
 
     def split(order: int, weights: Any, images: Array) -> Any:

@@ -1,8 +1,11 @@
 """The record that the rest of the code sees of a face-recognition network."""
 
 import dataclasses
+import html
 from collections.abc import Callable, Mapping
+from typing import Any
 
+import jax
 import numpy as np
 from jax import Array
 from numpy.typing import DTypeLike, NDArray
@@ -12,7 +15,7 @@ from prefiqs_jax.backbones.taps import Taps
 from prefiqs_jax.sensitivity import activations
 from prefiqs_jax.types import ActivationsFn, ApplyFn, Params
 from prefiqs_jax.weights.prefixes import BESIDE
-from prefiqs_jax.weights.wording import listed
+from prefiqs_jax.weights.wording import listed, shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +77,7 @@ class Provenance:
         return tuple(notes)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Backbone:
     """A trained network as a pure function.
 
@@ -114,6 +117,19 @@ class Backbone:
     taps: Taps | None = None
     own_activations_fn: ActivationsFn | None = None
 
+    def __repr__(self) -> str:
+        """Say in a line which network it is."""
+        count = sum(int(np.size(leaf)) for leaf in jax.tree.leaves(self.params))
+        return (
+            f"<Backbone {self.name}: {self.preprocessing.describe()} to "
+            f"{self.embedding_dim} values, {count:,} weights from "
+            f"{shown(self.provenance.file)}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """Say the same in a notebook."""
+        return f"<code>{html.escape(repr(self))}</code>"
+
     @property
     def activations_fn(self) -> ActivationsFn:
         """Give the inputs of activations, ``(params, images) -> {name: (batch, …)}``.
@@ -124,8 +140,9 @@ class Backbone:
         """
         return self.own_activations_fn or activations(self.apply_fn)
 
-    def preprocess(
-        self, rgb: NDArray[np.uint8], dtype: DTypeLike = np.float32
-    ) -> NDArray:
-        """Turn RGB images (batch, height, width, 3), uint8, into the input."""
+    def preprocess(self, rgb: Any, dtype: DTypeLike = np.float32) -> NDArray:
+        """Turn RGB images (batch, height, width, 3), uint8, into the input.
+
+        One image, PIL images and lists of images are taken as well.
+        """
         return self.preprocessing(rgb, dtype)

@@ -6,14 +6,16 @@ is left to the caller.
 
 import dataclasses
 import json
-from math import isfinite
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.images import as_pixels
 
 CHANNELS = ("RGB", "BGR")
+_MOST = 2.0**32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,37 +40,35 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         """Refuse what a damaged file may say."""
-        sizes = all(isinstance(n, int) and n > 0 for n in (self.height, self.width))
-        numbers = all(
-            isinstance(n, float | int) and isfinite(n) for n in (self.mean, self.std)
-        )
+        size, scale = (self.height, self.width), (self.mean, self.std)
+        sizes = all(isinstance(n, int) and 0 < n < _MOST for n in size)
+        numbers = all(isinstance(n, float | int) and abs(n) < _MOST for n in scale)
         if not (sizes and numbers and self.std > 0 and self.channels in CHANNELS):
             message = f"preprocessing is {dataclasses.asdict(self)}; convert again"
             raise InputError(message)
 
-    def __call__(
-        self, rgb: NDArray[np.uint8], dtype: DTypeLike = np.float32
-    ) -> NDArray:
+    def __call__(self, rgb: Any, dtype: DTypeLike = np.float32) -> NDArray:
         """Turn images into the input of the network.
 
         Parameters
         ----------
         rgb
-            Shape (batch, height, width, 3), uint8, channels in RGB order.
+            Shape (batch, height, width, 3), uint8, channels in RGB order; or one image
+            (height, width, 3), a PIL image, or a list of either.
         dtype
             Type of the result and of the arithmetic.
 
         Returns
         -------
         ndarray
-            Same shape (NHWC), channels in the network's order.
+            Shape (batch, height, width, 3), channels in the network's order.
 
         Raises
         ------
         InputError
             If the images have another type or size.
         """
-        rgb = np.asarray(rgb)
+        rgb = as_pixels(rgb)
         if rgb.dtype != np.uint8:
             message = f"images are {rgb.dtype}, but must be uint8 in RGB order"
             raise InputError(message)

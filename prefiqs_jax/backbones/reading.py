@@ -22,6 +22,7 @@ from prefiqs_jax.types import Params
 from prefiqs_jax.weights import mapping, store
 from prefiqs_jax.weights.prefixes import strip_prefix
 from prefiqs_jax.weights.source import Source, identify, read_source
+from prefiqs_jax.weights.wording import parsing
 
 Tensors = dict[str, np.ndarray]
 # Two tensors in place of one weight, as torch.nn.utils leaves them.
@@ -116,14 +117,11 @@ def _read_own(name: str | None, source: Source) -> Network:
     folded = stored.get("folded") == "true"
     plan = (folded and found.folded_blueprint) or found.blueprint
     tensors, _ = mapping.convert(source.tensors, own_entries(plan))
-    try:
+    with parsing("convert the original again"):
         preprocessing = Preprocessing(**json.loads(stored["preprocessing"]))
-        ignored = json.loads(stored.get("ignored", "{}"))
+        ignored = dict(json.loads(stored.get("ignored", "{}")))
         kept = json.loads(stored.get("epsilons", "{}"))
         epsilons = {layer: float(value) for layer, value in kept.items()}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        message = f"its metadata is damaged ({error}); convert the original again"
-        raise InputError(message) from error
     file, digest = source.path.name, source.sha256
     original = stored.get("source_file", file), stored.get("source_sha256", digest)
     traits = {"ignored": ignored, "folded": folded, "epsilons": epsilons}
@@ -214,6 +212,9 @@ def _read_graph(path: Path) -> Network:
         message = f"{path}: --backbone {ONNX} runs ONNX files; name the network"
         raise InputError(message)
     graph = read_network(path)
+    if not any(name.startswith("params/") for name in graph.tensors):
+        message = f"{path}: holds no weights; export the network with them"
+        raise InputError(message)
     # A table may be a mask of attention, whose infinities are meant.
     broken = [
         name

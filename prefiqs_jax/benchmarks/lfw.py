@@ -151,13 +151,18 @@ def _name(path: Path) -> str:
 def _header(path: Path, header: str) -> int:
     """Give how many comparisons of either kind there should be."""
     words = header.split()
-    if len(words) not in (1, 2) or not all(each.isdecimal() for each in words):
+    if len(words) not in (1, 2) or not all(map(_is_count, words)):
         message = (
             f"{path}, line 1: {header.strip()[:60]!r} is no header; it should be the "
             "number of folds and of pairs of either kind in each, such as 10 300"
         )
         raise InputError(message)
     return int(np.prod([int(each) for each in words]))
+
+
+def _is_count(word: str) -> bool:
+    """Tell a number; one of thousands of digits is none, nor does Python read it."""
+    return word.isdecimal() and len(word) < 10
 
 
 def _line(path: Path, number: int, row: str) -> Line:
@@ -167,7 +172,7 @@ def _line(path: Path, number: int, row: str) -> Line:
     mated = len(words) == 3
     if mated:
         words.insert(2, words[0])
-    fits = len(words) == 4 and words[1].isdecimal() and words[3].isdecimal()
+    fits = len(words) == 4 and _is_count(words[1]) and _is_count(words[3])
     if not fits or mated != (words[0] == words[2]):
         message = f"{path}, line {number}: {row[:60]!r} is not {_LAYOUT}"
         raise InputError(message)

@@ -8,9 +8,12 @@ from prefiqs_jax.cli.options import (
     add_identity_level,
     add_on_bad_image,
     add_quiet,
+    folder_name,
     open_folder,
     positive,
 )
+from prefiqs_jax.files import check_out
+from prefiqs_jax.terminal import show
 
 
 def add_align(commands: Any) -> None:
@@ -24,8 +27,12 @@ def add_align(commands: Any) -> None:
         "identities and landmarks. Run it again to continue, or after images have "
         "changed: their faces are made again.",
     )
-    align.add_argument("source", metavar="SOURCE", help="folder of images")
-    align.add_argument("destination", metavar="DEST", help="folder of the faces")
+    align.add_argument(
+        "source", nargs="+", metavar="SOURCE", help="folder of images, or image files"
+    )
+    align.add_argument(
+        "destination", metavar="DEST", type=folder_name, help="folder of the faces"
+    )
     align.add_argument(
         "--template",
         choices=Choices("prefiqs_jax.images.geometry", "TEMPLATES"),
@@ -61,6 +68,7 @@ def add_align(commands: Any) -> None:
 
 
 def _align(options: argparse.Namespace) -> None:
+    check_out(options.destination, folder=True)
     from prefiqs_jax.images.align import align_folder
 
     found = align_folder(
@@ -79,4 +87,4 @@ def _align(options: argparse.Namespace) -> None:
         words += f", {found.left_out} images left out"
     if found.made_again:
         words += f", {found.made_again} made again: their images changed"
-    print(words)
+    show(words)

@@ -18,8 +18,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from prefiqs_jax.cli.options import add_out
 from prefiqs_jax.errors import InputError, check_choice
 from prefiqs_jax.files import make_folder
+from prefiqs_jax.terminal import show
 from prefiqs_jax.weights.wording import aligned
 
 BENCHMARKS = ("forward", "sweep_cost", "precision", "pipeline", "scaling", "ranking")
@@ -48,8 +50,8 @@ def add_bench(commands: Any) -> None:
     )
     bench.add_argument("names", nargs="*", metavar="NAME", help="default: all of them")
     bench.add_argument("--quick", action="store_true", help="only see that they run")
-    bench.add_argument(
-        "--out",
+    add_out(
+        bench,
         metavar="DIR",
         help="of the JSON files (default: beside the scripts; --quick keeps none)",
     )
@@ -58,7 +60,7 @@ def add_bench(commands: Any) -> None:
 
 def _bench(options: argparse.Namespace) -> int:
     found = run_benchmarks(options.names, quick=options.quick, out=options.out)
-    print("\n".join(["", *table(found, goals=not options.quick)]))
+    show("", *table(found, goals=not options.quick))
     return int(any(outcome.failure for outcome in found))
 
 
@@ -68,7 +70,7 @@ def run_benchmarks(
     quick: bool = False,
     out: str | os.PathLike[str] | None = None,
     folder: Path | None = None,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = show,
 ) -> list[Outcome]:
     """Run benchmarks one after another, each in a process of its own.
 

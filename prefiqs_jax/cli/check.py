@@ -10,6 +10,7 @@ from prefiqs_jax.cli.options import (
     open_folder,
     positive,
 )
+from prefiqs_jax.terminal import show
 
 MISFIT = 1
 """Exit status: another preprocessing fits clearly better."""
@@ -42,5 +43,5 @@ def _check(options: argparse.Namespace) -> int:
         on_bad_image=options.on_bad_image,
         progress=not options.quiet,
     )
-    print("\n".join([*table(found), "", *verdict(found)]))
+    show(*table(found), "", *verdict(found))
     return 0 if found.fits else MISFIT

@@ -7,15 +7,20 @@ from prefiqs_jax.cli.options import (
     add_calibration,
     add_degraded,
     add_faces,
+    add_out,
     add_part_size,
     add_precision,
     add_prunable,
     add_seed,
     check_weights,
     load_network,
+    only,
+    read_calibration,
     read_prunable,
     read_sparsities,
 )
+from prefiqs_jax.files import check_out
+from prefiqs_jax.terminal import show
 
 DEFAULT_SPARSITIES = "0.2,0.4,0.6,0.8"
 
@@ -51,7 +56,7 @@ def add_compare_masks(commands: Any) -> None:
         help="fractions of weights to drop; one that a mask cannot reach, such as 2:4 "
         "any but 0.5, is left out for that mask, and said so (default: %(default)s)",
     )
-    compare.add_argument("--out", metavar="DIR", required=True, help="folder of it all")
+    add_out(compare, metavar="DIR", required=True, help="folder of it all")
     add_degraded(compare)
     add_part_size(compare)
     add_precision(compare)
@@ -60,28 +65,24 @@ def add_compare_masks(commands: Any) -> None:
 
 def _compare(options: argparse.Namespace) -> None:
     check_weights(options.backbone, options.weights)
+    check_out(options.out, folder=True)
     prunable = read_prunable(options.prunable)
     sparsities = read_sparsities(options.sparsities)
     from prefiqs_jax.masks import masks_listed
 
     masks = masks_listed(options.masks, seed=options.seed, prunable=prunable)
-    from prefiqs_jax.images import read_folder
+    from prefiqs_jax.images import as_folder
 
-    folder = read_folder(options.images, options.identity_level)
+    folder = as_folder(only(options.images), options.identity_level)
     if options.degraded:
         from prefiqs_jax.benchmarks import degraded_folder
 
         folder = degraded_folder(folder, options.degraded, seed=options.seed)[0]
-    calibration = earlier = None
-    if options.calibration is not None:
-        calibration = read_folder(options.calibration, identities_matter=False)
-    from prefiqs_jax.backbones import load_backbone
     from prefiqs_jax.comparison import compare
     from prefiqs_jax.sweep import SweepOptions
 
     backbone = load_network(options)
-    if options.earlier is not None:
-        earlier = load_backbone(options.backbone, options.earlier).params
+    calibration, earlier = read_calibration(options)
     page = compare(
         backbone,
         folder,
@@ -99,4 +100,4 @@ def _compare(options: argparse.Namespace) -> None:
             earlier=earlier,
         ),
     )
-    print(page)
+    show(str(page))

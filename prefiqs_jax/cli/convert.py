@@ -1,10 +1,11 @@
 """``prefiqs convert``."""
 
 import argparse
-import sys
 from typing import Any
 
 from prefiqs_jax.cli.options import PIXELS_HELP, add_dense
+from prefiqs_jax.files import check_out
+from prefiqs_jax.terminal import say, show
 
 
 def add_convert(commands: Any) -> None:
@@ -21,6 +22,7 @@ def add_convert(commands: Any) -> None:
 
 
 def _convert(options: argparse.Namespace) -> None:
+    check_out(options.destination)
     from prefiqs_jax.backbones import convert_weights
 
     provenance = convert_weights(
@@ -31,7 +33,7 @@ def _convert(options: argparse.Namespace) -> None:
         dense=options.dense,
     )
     if provenance.prefix:
-        print(f"without the prefix {provenance.prefix} of its names", file=sys.stderr)
+        say(f"without the prefix {provenance.prefix} of its names")
     for name, why in provenance.ignored.items():
-        print(f"ignored {name}: {why}", file=sys.stderr)
-    print(f"{options.destination}: from {provenance.source_file}")
+        say(f"ignored {name}: {why}")
+    show(f"{options.destination}: from {provenance.source_file}")

@@ -3,7 +3,8 @@
 import argparse
 from typing import Any
 
-from prefiqs_jax.cli.options import add_quiet, add_seed, read_numbers
+from prefiqs_jax.cli.options import add_out, add_quiet, add_seed, read_numbers
+from prefiqs_jax.terminal import show
 
 
 def add_demo(commands: Any) -> None:
@@ -15,8 +16,8 @@ def add_demo(commands: Any) -> None:
         "severity, sweep nine sparsities with the embedded network, and report how far "
         "the first order holds and whether the quality predicts recognition errors.",
     )
-    demo.add_argument(
-        "--out",
+    add_out(
+        demo,
         metavar="DIR",
         default="prefiqs_demo",
         help="new folder, or a demo to go on with (default: %(default)s)",
@@ -44,6 +45,4 @@ def _demo(options: argparse.Namespace) -> None:
     found = demo(
         options.out, settings, command=options.words, progress=not options.quiet
     )
-    for line in found.lines:
-        print(line)
-    print(f"More: {found.page}")
+    show(*found.lines, f"More: {found.page}")

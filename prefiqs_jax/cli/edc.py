@@ -9,6 +9,7 @@ from prefiqs_jax.cli.options import (
     add_identity_level,
     add_mask,
     add_on_bad_image,
+    add_out,
     add_precision,
     add_quiet,
     add_seed,
@@ -23,6 +24,8 @@ from prefiqs_jax.cli.options import (
     read_sparsities,
 )
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.files import check_out
+from prefiqs_jax.terminal import show
 
 if TYPE_CHECKING:
     from prefiqs_jax.evaluation import ScoreSource
@@ -47,7 +50,7 @@ def add_edc(commands: Any) -> None:
     _add_benchmarks(edc)
     _add_qualities(edc)
     _add_evaluation(edc)
-    edc.add_argument("--out", metavar="DIR", required=True, help="tables and figures")
+    add_out(edc, metavar="DIR", required=True, help="tables and figures")
     add_quiet(edc)
     edc.set_defaults(run=_edc)
 
@@ -196,6 +199,7 @@ def _add_evaluation(edc: argparse.ArgumentParser) -> None:
 
 def _edc(options: argparse.Namespace) -> None:
     check_weights(options.backbone, options.weights)
+    check_out(options.out, folder=True)
     prunable = read_prunable(options.prunable)
     sparsities = read_sparsities(options.sparsities)
     rates = read_numbers(options.fmr, "false match rate", "(0, 1)")
@@ -240,9 +244,7 @@ def _edc(options: argparse.Namespace) -> None:
             **{name: getattr(options, name) for name in _PASSED_ON},
         ),
     )
-    for line in found.lines:
-        print(line)
-    print(f"More: {found.page}")
+    show(*found.lines, f"More: {found.page}")
 
 
 def _sources(options: argparse.Namespace) -> "list[ScoreSource]":

@@ -2,13 +2,12 @@
 
 import argparse
 import importlib
-import os
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.terminal import STDOUT, say
 
 if TYPE_CHECKING:
     from prefiqs_jax.backbones import Backbone
@@ -118,7 +117,7 @@ def load_network(options: argparse.Namespace) -> "Backbone":
     if not options.quiet:
         told = [] if options.backbone else [f"{options.weights} is {backbone.name}"]
         for line in (*told, *backbone.provenance.notes):
-            print(f"note: {line}", file=sys.stderr)
+            say(f"note: {line}")
     return backbone
 
 
@@ -147,6 +146,7 @@ def add_calibration(command: "argparse._ActionsContainer") -> None:
     """Add the options that say what masks with data are made from."""
     command.add_argument(
         "--calibration",
+        nargs="+",
         metavar="DIR",
         help="aligned faces for masks that need data, see prefiqs masks; at most 256 "
         "are taken, evenly spread (default: the faces that are measured)",
@@ -192,10 +192,11 @@ def add_faces(command: argparse.ArgumentParser) -> None:
     add_weights(command)
     command.add_argument(
         "--images",
+        nargs="+",
         metavar="DIR",
         required=True,
-        help="aligned faces, or one image file; identities from images.csv or a folder "
-        "per person",
+        help="aligned faces: a folder, or image files; identities from images.csv or a "
+        "folder per person",
     )
     add_identity_level(command)
     add_on_bad_image(command)
@@ -213,8 +214,18 @@ def add_identity_level(command: "argparse._ActionsContainer") -> None:
     )
 
 
+def add_out(command: "argparse._ActionsContainer", **settings: Any) -> None:
+    """Add the option that names the folder of it all."""
+    command.add_argument("--out", type=folder_name, **settings)
+
+
+def only(given: Sequence[str]) -> str | Sequence[str]:
+    """Give what stands alone, as a folder does, by itself."""
+    return given[0] if len(given) == 1 else given
+
+
 def open_folder(
-    root: str | os.PathLike[str],
+    root: Sequence[str],
     options: argparse.Namespace,
     *,
     identities_matter: bool = True,
@@ -223,10 +234,10 @@ def open_folder(
     from prefiqs_jax.images import as_folder
 
     folder = as_folder(
-        root, options.identity_level, identities_matter=identities_matter
+        only(root), options.identity_level, identities_matter=identities_matter
     )
     if not options.quiet:
-        print("\n".join(folder.lines), file=sys.stderr)
+        say(*folder.lines)
     return folder
 
 
@@ -239,7 +250,7 @@ def read_calibration(
 
     folder = earlier = None
     if options.calibration is not None:
-        folder = as_folder(options.calibration, identities_matter=False)
+        folder = as_folder(only(options.calibration), identities_matter=False)
     if options.earlier is not None:
         earlier = load_backbone(options.backbone, options.earlier).params
     return folder, earlier
@@ -298,6 +309,14 @@ def read_numbers(text: str, name: str, allowed: str) -> list[float]:
             )
             raise InputError(message) from None
     return values
+
+
+def folder_name(text: str) -> str:
+    """Refuse standard output where a folder is meant, for argparse."""
+    if text == STDOUT:
+        message = "is standard output, which holds no folder; give a name"
+        raise argparse.ArgumentTypeError(message)
+    return text
 
 
 def positive(text: str) -> int:

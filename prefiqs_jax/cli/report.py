@@ -1,9 +1,12 @@
 """``prefiqs report``."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from prefiqs_jax.cli.options import add_quiet
+from prefiqs_jax.files import check_out
+from prefiqs_jax.terminal import show
 
 
 def add_report(commands: Any) -> None:
@@ -24,6 +27,7 @@ def add_report(commands: Any) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
+    check_out(Path(options.run_folder) / "report", folder=True)
     from prefiqs_jax.demo import is_demo, report_demo
     from prefiqs_jax.report import write_report
 
@@ -32,7 +36,7 @@ def _report(options: argparse.Namespace) -> None:
         found = report_demo(
             options.run_folder, strata=strata, progress=not options.quiet
         )
-        print(found.page)
+        show(str(found.page))
         return
     path = write_report(
         options.run_folder,
@@ -40,4 +44,4 @@ def _report(options: argparse.Namespace) -> None:
         strata=strata,
         progress=not options.quiet,
     )
-    print(path)
+    show(str(path))

@@ -16,7 +16,8 @@ from prefiqs_jax.cli.options import (
     read_calibration,
     read_prunable,
 )
-from prefiqs_jax.files import clear_beside
+from prefiqs_jax.files import check_out, clear_beside
+from prefiqs_jax.terminal import STDOUT, say, show
 
 
 def add_score(commands: Any) -> None:
@@ -31,7 +32,9 @@ def add_score(commands: Any) -> None:
     add_calibration(score)
     add_seed(score)
     score.add_argument("--sparsity", type=float, default=0.4, help="default: 0.4")
-    score.add_argument("--out", metavar="FILE", required=True)
+    score.add_argument(
+        "--out", metavar="FILE", required=True, help="- for standard output"
+    )
     score.add_argument("--format", choices=("csv", "path-score"), default="csv")
     score.add_argument(
         "--batch-size",
@@ -50,7 +53,9 @@ def _score(options: argparse.Namespace) -> None:
     from prefiqs_jax.masks.allocation import check_sparsity
 
     check_sparsity(options.sparsity)
-    clear_beside(options.out)
+    if options.out != STDOUT:
+        check_out(options.out)
+        clear_beside(options.out)
     mask = mask_named(options.mask, seed=options.seed, prunable=prunable)
     folder = open_folder(options.images, options, identities_matter=False)
     from prefiqs_jax.quality import score
@@ -70,4 +75,7 @@ def _score(options: argparse.Namespace) -> None:
         earlier=earlier,
         progress=not options.quiet,
     )
-    print(f"{count} scores in {options.out} (higher = better)")
+    if options.out == STDOUT:
+        say(f"{count} scores (higher = better)")
+    else:
+        show(f"{count} scores in {options.out} (higher = better)")

@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import sys
 from typing import Any
 
 from prefiqs_jax.cli.options import (
@@ -11,6 +10,7 @@ from prefiqs_jax.cli.options import (
     add_degraded,
     add_faces,
     add_mask,
+    add_out,
     add_part_size,
     add_precision,
     add_seed,
@@ -18,12 +18,15 @@ from prefiqs_jax.cli.options import (
     check_weights,
     load_network,
     natural,
+    only,
     positive,
     read_calibration,
     read_prunable,
     read_sparsities,
 )
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.files import check_out
+from prefiqs_jax.terminal import say, show
 
 DEFAULT_SPARSITIES = "0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9"
 # Fields of SweepOptions that are called as the option is.
@@ -65,7 +68,7 @@ def add_sweep(commands: Any) -> None:
         "first order), kinks (activations that change sign), layers (what each adds to "
         "the first order), controls (other directions of the same norm)",
     )
-    sweep.add_argument("--out", metavar="RUN", required=True, help="folder of the run")
+    add_out(sweep, metavar="RUN", required=True, help="folder of the run")
     add_degraded(sweep)
     add_part_size(sweep)
     sweep.add_argument(
@@ -112,6 +115,7 @@ def add_sweep(commands: Any) -> None:
 
 def _sweep(options: argparse.Namespace) -> None:
     check_weights(options.backbone, options.weights)
+    check_out(options.out, folder=True)
     prunable = read_prunable(options.prunable)
     sparsities = read_sparsities(options.sparsities)
     _check_delta(options)
@@ -128,7 +132,7 @@ def _sweep(options: argparse.Namespace) -> None:
     limit = parse_bytes(options.memory_limit) if options.memory_limit else None
     from prefiqs_jax.images import as_folder
 
-    folder = as_folder(options.images, options.identity_level)
+    folder = as_folder(only(options.images), options.identity_level)
     if options.degraded:
         from prefiqs_jax.benchmarks import degraded_folder
 
@@ -153,7 +157,7 @@ def _sweep(options: argparse.Namespace) -> None:
                 backbone,
                 prunable,
                 options.backbone,
-                lambda line: options.quiet or print(line, file=sys.stderr),
+                lambda line: options.quiet or say(line),
             )
             sparsities = []
     sweep(
@@ -172,7 +176,7 @@ def _sweep(options: argparse.Namespace) -> None:
             **{name: getattr(options, name) for name in _PASSED_ON},
         ),
     )
-    print(f"rows in {options.out}; next: prefiqs report {options.out}")
+    show(f"rows in {options.out}; next: prefiqs report {options.out}")
 
 
 def _check_delta(options: argparse.Namespace) -> None:

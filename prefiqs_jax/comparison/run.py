@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from prefiqs_jax import plots, results
 from prefiqs_jax.backbones import Backbone
@@ -25,9 +23,10 @@ from prefiqs_jax.comparison.tables import (
     worst_faces,
 )
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.execution.embed import Embedder, image_bar
+from prefiqs_jax.execution.embed import Embedder
 from prefiqs_jax.images import ImageFolder, load_batches
-from prefiqs_jax.masks import NamedMask
+from prefiqs_jax.masks import AnyMask
+from prefiqs_jax.masks.named import as_named
 from prefiqs_jax.outputs import write_outputs
 from prefiqs_jax.plots import MissedFace
 from prefiqs_jax.report.faces import open_image
@@ -35,6 +34,7 @@ from prefiqs_jax.report.page import page_files
 from prefiqs_jax.report.rounded import rounding_of, setting_of
 from prefiqs_jax.statistics import compare_masks
 from prefiqs_jax.sweep import SweepOptions, sweep
+from prefiqs_jax.terminal import progress_bar
 
 FOLDER, PAGE = "comparison", "comparison.html"
 """Folder beside the rows, and the page in it."""
@@ -45,7 +45,7 @@ _BATCH = 32
 def compare(
     backbone: Backbone,
     folder: ImageFolder,
-    masks: Sequence[NamedMask],
+    masks: Sequence[AnyMask],
     sparsities: Sequence[float],
     out: str | os.PathLike[str],
     *,
@@ -89,7 +89,8 @@ def compare(
         :func:`prefiqs_jax.outputs.write_outputs` do.
     """
     options = dataclasses.replace(options or SweepOptions(), on_unreachable="skip")
-    names = [mask.name for mask in masks]
+    named = [as_named(mask) for mask in masks]
+    names = [mask.name for mask in named]
     if len(names) < 2:
         message = (
             f"a comparison takes two masks or more, and here is {len(names)}"
@@ -101,8 +102,8 @@ def compare(
     if reference not in names:
         message = f"reference {reference} is none of the masks: {', '.join(names)}"
         raise InputError(message)
-    sweep(backbone, folder, list(masks), sparsities, out, options=options)
-    needy = [mask.name for mask in masks if mask.needs_data]
+    sweep(backbone, folder, named, sparsities, out, options=options)
+    needy = [mask.name for mask in named if mask.needs_data]
     return _write(backbone, folder, Path(out), reference, needy, options)
 
 
@@ -118,13 +119,11 @@ def _write(
     manifest = results.read_manifest(out)
     rows = results.with_image_columns(results.read(out), folder.root)
     rounding = rounding_of(manifest)
-    bar = tqdm(
-        total=len(manifest["masks"]),
-        unit="mask and sparsity",
-        desc="statistics",
-        disable=not options.progress,
-        file=sys.stderr,
-        dynamic_ncols=True,
+    bar = progress_bar(
+        len(manifest["masks"]),
+        "mask and sparsity",
+        what="statistics",
+        progress=options.progress,
     )
     with bar:
         found = compare_masks(
@@ -199,7 +198,7 @@ def _embed(
     )
     embed = Embedder(backbone.apply_fn, size, options.precision)
     found: dict[str, NDArray[np.float64]] = {}
-    bar = image_bar(len(places), what="embeddings", progress=options.progress)
+    bar = progress_bar(len(places), what="embeddings", progress=options.progress)
     with contextlib.closing(batches), bar:
         for batch in batches:
             if batch.images is not None:

@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.demo.settings import FMR
-from prefiqs_jax.execution.embed import Embedder, image_bar
+from prefiqs_jax.execution.embed import Embedder
 from prefiqs_jax.fiqa import (
     EDCBand,
     all_pairs,
@@ -17,6 +17,7 @@ from prefiqs_jax.fiqa import (
     threshold_at_fmr,
 )
 from prefiqs_jax.sensitivity import drift_of, unit
+from prefiqs_jax.terminal import progress_bar
 from prefiqs_jax.types import Params
 
 if TYPE_CHECKING:
@@ -38,13 +39,15 @@ class DemoEmbedder:
 
     def dense(self, images: np.ndarray) -> np.ndarray:
         """Embed images (n, height, width, 3), uint8; unit rows (n, dim)."""
-        with image_bar(len(images), what="embedding", progress=self._progress) as bar:
+        with progress_bar(
+            len(images), what="embedding", progress=self._progress
+        ) as bar:
             return self._unit(self._backbone.params, images, bar)
 
     def drift(self, images: np.ndarray) -> np.ndarray:
         """Measure how far pruning moves the unit embeddings, shape (n,)."""
         what, count = "degraded copies", 2 * len(images)
-        with image_bar(count, what=what, progress=self._progress) as bar:
+        with progress_bar(count, what=what, progress=self._progress) as bar:
             dense = self._unit(self._backbone.params, images, bar)
             return drift_of(self._unit(self._pruned, images, bar) - dense)
 

@@ -7,7 +7,6 @@ disk, so a killed evaluation loses at most the batch in flight.
 import contextlib
 import dataclasses
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,12 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.backbones.identity import network_settings
 from prefiqs_jax.backbones.load import provenance_record
-from prefiqs_jax.execution.embed import Embedder, image_bar
+from prefiqs_jax.execution.embed import Embedder
 from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision
 from prefiqs_jax.images import (
     ImageFolder,
@@ -35,6 +33,7 @@ from prefiqs_jax.results.run_folder import FORMAT
 from prefiqs_jax.sensitivity import check_norms, norms, unit
 from prefiqs_jax.sweep.assignment import Assignment, assign
 from prefiqs_jax.sweep.record import RunRecord
+from prefiqs_jax.terminal import progress_bar, say
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -122,7 +121,7 @@ def measure(
         _schema(task),
         on_bad_image=task.on_bad_image,
         doing="prefiqs edc",
-        say=lambda line: tqdm.write(line, file=sys.stderr),
+        say=say,
         progress=progress,
     )
     with opened as todo:
@@ -177,7 +176,7 @@ def _measure_batches(
     )
     count, size = len(task.images.names), task.batch_size
     left = sum(min(size, count - i * size) for i in todo.batches)
-    bar = image_bar(
+    bar = progress_bar(
         count, what=task.backbone.name, initial=count - left, progress=progress
     )
     with bar, contextlib.closing(loaded):
@@ -188,7 +187,7 @@ def _measure_batches(
             if batch.skipped:
                 record.skip(batch.skipped)
                 for name, reason in batch.skipped:
-                    bar.write(f"left out {name}: {reason}", sys.stderr)
+                    say(f"left out {name}: {reason}")
             todo.check_images(task.images, batch.index)
             write_table(out, batch.index, columns, schema, todo.digest)
             bar.update(len(batch.names) + len(batch.skipped))

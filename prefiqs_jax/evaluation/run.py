@@ -1,13 +1,11 @@
 """A whole evaluation: measure, compare, tabulate, draw."""
 
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
-from tqdm import tqdm
 
 from prefiqs_jax.benchmarks import Benchmark
 from prefiqs_jax.errors import InputError
@@ -31,16 +29,17 @@ from prefiqs_jax.evaluation.qualities import (
 )
 from prefiqs_jax.evaluation.units import usable_units
 from prefiqs_jax.execution.compilation import keep_programs
+from prefiqs_jax.files import check_out
 from prefiqs_jax.images import ImageFolder
 from prefiqs_jax.images import as_folder as as_folder_of_images
-from prefiqs_jax.masks import NamedMask
+from prefiqs_jax.masks import AnyMask, NamedMask
 from prefiqs_jax.masks.named import as_named
 from prefiqs_jax.quality import Scorer, check_methods, make_scorers
 from prefiqs_jax.quality.make import SCORED
 from prefiqs_jax.quality.shared import FIRST_ORDER, PREFIQS
 from prefiqs_jax.statistics import NOTHING_CHANGES, ROUNDING_AT
 from prefiqs_jax.sweep.planner import default_batch_size
-from prefiqs_jax.types import MaskFn
+from prefiqs_jax.terminal import say
 from prefiqs_jax.weights.wording import listed
 
 _NONE = np.zeros(0)
@@ -64,7 +63,7 @@ def evaluate(
     *,
     methods: Sequence[str] = (),
     sources: Sequence[ScoreSource] = (),
-    mask: NamedMask | MaskFn,
+    mask: AnyMask,
     sparsities: Sequence[float] = (0.4,),
     options: EvaluationOptions | None = None,
 ) -> Evaluated:
@@ -101,6 +100,7 @@ def evaluate(
     """
     options = options or EvaluationOptions()
     options.check()
+    check_out(out, folder=True)
     keep_programs()
     _check_names(verifiers, benchmarks)
     if not methods and not sources:
@@ -117,9 +117,8 @@ def evaluate(
         for benchmark in benchmarks
     }
     mask = as_named(mask)
-    size = options.batch_size or default_batch_size(
-        max(len(benchmark.images.names) for benchmark in benchmarks)
-    )
+    count = max(len(benchmark.images.names) for benchmark in benchmarks)
+    size = min(options.batch_size or default_batch_size(count), count)
 
     def scorers_with(images: ImageFolder | None) -> Scorers:
         return {
@@ -146,7 +145,7 @@ def evaluate(
         its = scorers[benchmark.name]
         _check_qualities(benchmark, given[benchmark.name], its, options)
     every = (quality for its in given.values() for quality in its)
-    _warn(*dict.fromkeys(note for quality in every for note in quality.notes))
+    say(*dict.fromkeys(note for quality in every for note in quality.notes))
     with claim_evaluation(out):
         found: list[Comparison] = []
         for benchmark in benchmarks:
@@ -266,7 +265,7 @@ def _compare_all(
         # Whose own scores are the first network's are not evaluated twice.
         for scorer in dict.fromkeys((first, verifier)):
             own = measured[scorer]
-            _warn(*_of_rounding(f"{benchmark.name}, {scorer}", own, options))
+            say(*_of_rounding(f"{benchmark.name}, {scorer}", own, options))
             if scorer != first and not own.scores:
                 continue
             chosen = own.rows_of(names)
@@ -278,7 +277,7 @@ def _compare_all(
             if scorer == first and verifier == first:
                 declared = known[: len(given)]
                 warnings = reversed_qualities(units, pairs, declared, options)
-                _warn(*(f"{benchmark.name}: {line}" for line in warnings))
+                say(*(f"{benchmark.name}: {line}" for line in warnings))
             _say(options, f"{benchmark.name}: {verifier} verifies, {scorer} scores …")
             found.append(compare(units, pairs, qualities, verifier, scorer, options))
     return found
@@ -300,9 +299,4 @@ def _of_rounding(where: str, own: Measured, options: EvaluationOptions) -> list[
 
 def _say(options: EvaluationOptions, *lines: str) -> None:
     if options.progress:
-        _warn(*lines)
-
-
-def _warn(*lines: str) -> None:
-    for line in lines:
-        tqdm.write(line, file=sys.stderr)
+        say(*lines)

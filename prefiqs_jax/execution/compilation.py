@@ -1,10 +1,14 @@
 """Options that a program of a network is compiled with, and where programs are kept."""
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
 
 import jax
+
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.files import check_out
 
 LIBRARY_OPTION = "xla_cpu_experimental_ynn_fusion_type"
 
@@ -29,25 +33,33 @@ def compiler_options() -> dict[str, str | bool]:
     return options
 
 
-def cache_folder() -> Path:
+def cache_folder() -> Path | None:
     """Give the folder for what is found out once: programs and measured strategies.
 
     ``$PREFIQS_CACHE``, else ``prefiqs-jax`` in ``$XDG_CACHE_HOME`` or ``~/.cache``. It
-    may be deleted at any time.
+    may be deleted at any time. None where nobody has a home, as in some containers.
     """
     if named := os.environ.get("PREFIQS_CACHE"):
         return Path(named)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "prefiqs-jax"
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base) / "prefiqs-jax"
+    try:
+        return Path.home() / ".cache" / "prefiqs-jax"
+    except RuntimeError:
+        return None
 
 
 def keep_programs() -> None:
     """Turn JAX's persistent compilation cache on, unless the user has set his own.
 
-    What took longer than a second to compile is read back by the next process. JAX
-    itself leaves the cache out, with a warning, where the folder cannot be written;
+    What took longer than a second to compile is read back by the next process. Where
+    the folder cannot be written, nothing is kept;
     ``JAX_ENABLE_COMPILATION_CACHE=false`` turns it off.
     """
     known: Any = jax.config  # whose types do not name its settings
-    if known.jax_compilation_cache_dir is None:
-        jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "programs"))
+    folder = cache_folder()
+    if known.jax_compilation_cache_dir is not None or folder is None:
+        return
+    with contextlib.suppress(InputError):  # where it cannot be written there is none
+        check_out(folder / "programs", folder=True)
+        jax.config.update("jax_compilation_cache_dir", str(folder / "programs"))

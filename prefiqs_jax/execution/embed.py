@@ -1,13 +1,11 @@
 """Embed any number of images by a network that is compiled once."""
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from prefiqs_jax.execution.compilation import compiler_options
 from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision, at_precision
@@ -68,18 +66,3 @@ class Embedder:
             if on_progress:
                 on_progress(count)
         return np.concatenate(parts)
-
-
-def image_bar(
-    total: int, *, what: str | None = None, initial: int = 0, progress: bool = True
-) -> "tqdm[Any]":
-    """Make a bar on standard error that counts images, with rate and time left."""
-    return tqdm(
-        total=total,
-        initial=initial,
-        unit="image",
-        desc=what,
-        disable=not progress,
-        file=sys.stderr,
-        dynamic_ncols=True,
-    )

@@ -2,7 +2,7 @@
 
 from prefiqs_jax.images.decode import Decoded, decode, encode_png
 from prefiqs_jax.images.folder import ImageFolder, read_folder
-from prefiqs_jax.images.given import IN_MEMORY, ImageSource, as_folder
+from prefiqs_jax.images.given import IN_MEMORY, ImageSource, as_folder, as_pixels
 from prefiqs_jax.images.headers import check_headers, describe_bad, refuse_bad
 from prefiqs_jax.images.identities import found_people, level_question
 from prefiqs_jax.images.inventory import Inventory, refuse_changed, take_inventory
@@ -18,6 +18,7 @@ __all__ = [
     "Inventory",
     "LoadedBatch",
     "as_folder",
+    "as_pixels",
     "batch_count",
     "check_headers",
     "decode",

@@ -1,5 +1,6 @@
 """Take images in any form, as a folder of them: paths, PIL images, arrays."""
 
+import glob
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -42,9 +43,9 @@ def as_folder(
     ----------
     images
         A folder (its path, or an :class:`ImageFolder`, which is returned as it is); an
-        image file, or a list of such; a PIL image or a uint8 RGB array (height, width,
-        3), a list of such, an array (count, height, width, 3), or a dict from names to
-        any of them.
+        image file, a list of such, or a pattern of their paths (``faces/*.png``); a PIL
+        image or a uint8 RGB array (height, width, 3), a list of such, an array (count,
+        height, width, 3), or a dict from names to any of them.
     identity_level, identities_matter
         As in :func:`prefiqs_jax.images.read_folder`, of a folder's path. Of a list of
         files the folders below the one that holds them all name the people, if each
@@ -73,6 +74,10 @@ def as_folder(
         path = Path(images)
         if path.is_file():
             return _of_files([path], identity_level)
+        found = [] if path.exists() else sorted(glob.glob(str(path)))
+        if found not in ([], [str(path)]):  # itself, if it is a link to nothing
+            given = found if len(found) > 1 else found[0]
+            return as_folder(given, identity_level, identities_matter=identities_matter)
         return read_folder(path, identity_level, identities_matter=identities_matter)
     if isinstance(images, Mapping):
         return _in_memory(images)
@@ -92,6 +97,23 @@ def as_folder(
         raise InputError(message)
     digits = len(str(len(every) - 1))
     return _in_memory({f"{i:0{digits}d}": each for i, each in enumerate(every)})
+
+
+def as_pixels(images: Any) -> np.ndarray:
+    """Give images in memory, one or several, as one array (n, height, width, 3).
+
+    PIL images become 8-bit RGB; InputError if one is no image, or sizes differ.
+    """
+    if not isinstance(images, Image.Image | Sequence):
+        images = np.asarray(images)
+        if images.ndim != 3:
+            return images
+    every = images if isinstance(images, Sequence) else [images]
+    found = [_decoded(str(place), image).pixels for place, image in enumerate(every)]
+    if len({pixels.shape for pixels in found}) != 1:
+        message = "images are none, or of several sizes; give some of one size"
+        raise InputError(message)
+    return np.stack(found)
 
 
 def _of_files(paths: Sequence[Path], identity_level: int | None) -> ImageFolder:

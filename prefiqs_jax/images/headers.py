@@ -5,7 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images.folder import ImageFolder
+from prefiqs_jax.images.inventory import DELAY_S
 from prefiqs_jax.images.opening import BadImage, NeededSize, silence_pillow
+from prefiqs_jax.terminal import progress_bar
 
 # Threads wait together for a file system that answers slowly, as those of clusters do.
 # With a fast one they gain little and cost nothing (0.07 ms an image on one core): for
@@ -17,7 +19,12 @@ _NAMED = 3
 
 
 def check_headers(
-    folder: ImageFolder, height: int, width: int, needed_by: str = "the network"
+    folder: ImageFolder,
+    height: int,
+    width: int,
+    needed_by: str = "the network",
+    *,
+    progress: bool = False,
 ) -> list[tuple[str, str]]:
     """Find the images that cannot be used, without decoding any.
 
@@ -32,6 +39,8 @@ def check_headers(
         Size that every image must have, in pixels.
     needed_by
         Who needs this size, for the reason.
+    progress
+        Show a bar on standard error if it takes longer than two seconds.
 
     Returns
     -------
@@ -50,14 +59,27 @@ def check_headers(
                 bad.append((name, error.reason))
         return bad
 
-    firsts = range(0, len(folder.names), _PIECE)
-    with ThreadPoolExecutor(_WORKERS, thread_name_prefix="prefiqs-check") as pool:
-        return [each for piece in pool.map(check, firsts) for each in piece]
+    count, found = len(folder.names), []
+    bar = progress_bar(
+        count, "file", what="checking images", delay=DELAY_S, progress=progress
+    )
+    with bar, ThreadPoolExecutor(_WORKERS, thread_name_prefix="prefiqs-check") as pool:
+        for bad in pool.map(check, range(0, count, _PIECE)):
+            found += bad
+            bar.update(min(_PIECE, count - bar.n))
+    return found
 
 
-def refuse_bad(folder: ImageFolder, height: int, width: int, needed_by: str) -> None:
+def refuse_bad(
+    folder: ImageFolder,
+    height: int,
+    width: int,
+    needed_by: str,
+    *,
+    progress: bool = False,
+) -> None:
     """Raise InputError if `check_headers` finds an image that cannot be used."""
-    if bad := check_headers(folder, height, width, needed_by):
+    if bad := check_headers(folder, height, width, needed_by, progress=progress):
         raise InputError(describe_bad(bad))
 
 

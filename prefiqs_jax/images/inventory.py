@@ -8,21 +8,20 @@ computed anew where they differ.
 import dataclasses
 import hashlib
 import os
-import sys
+import stat
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from tqdm import tqdm
-
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images.folder import ImageFolder
+from prefiqs_jax.terminal import progress_bar
 
 _THREADS = 4
 _PIECE = 256  # files that a thread takes at once
-# Shown only if it takes longer than this.
-_DELAY_S = 2.0
+DELAY_S = 2.0
+"""Bars of what reads all files show only if it takes longer."""
 
 
 Times = tuple[int, int, int]
@@ -95,14 +94,8 @@ def take_inventory(
     for name, path in zip(folder.names, paths, strict=True):
         if path is not None:
             wanted.setdefault(path, before.get(name, NOTHING))
-    bar = tqdm(
-        total=len(wanted),
-        unit="file",
-        desc="comparing files",
-        delay=_DELAY_S,
-        disable=not progress,
-        file=sys.stderr,
-        dynamic_ncols=True,
+    bar = progress_bar(
+        len(wanted), "file", what="comparing files", delay=DELAY_S, progress=progress
     )
     items = list(wanted.items())
     pieces = [items[i : i + _PIECE] for i in range(0, len(items), _PIECE)]
@@ -158,7 +151,10 @@ def _look_at(piece: list[tuple[Path, Content]]) -> dict[Path, Content]:
 def _look(path: Path, known: Content) -> Content:
     """Compare a file with what is known of it, and read it if that differs."""
     try:
-        times = file_times(os.stat(path))
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            return NOTHING
+        times = file_times(status)
         return known if times == known[:3] else Content(*times, file_sha256(path))
     except OSError:
         return NOTHING  # whoever loads the image says what is wrong

@@ -10,10 +10,12 @@ from typing import NamedTuple
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from prefiqs_jax.errors import InputError
+from prefiqs_jax.errors import InputError, printable
 
 # Only these parsers run on the user's files, whatever the files are called.
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM")
+
+MOST_BYTES = 2**30
 
 ByteFile = io.BytesIO | io.BufferedReader | io.FileIO
 
@@ -40,7 +42,7 @@ class BadImage(InputError):
 
     def __str__(self) -> str:
         """Return the one-line message."""
-        return f"{self.name} {self.reason}"
+        return printable(f"{self.name} {self.reason}")
 
 
 # Width and height of the two templates of five points.
@@ -109,6 +111,9 @@ def regular_file(
             raise BadImage(name, "is not a file")
         if status.st_size == 0:
             raise BadImage(name, "is an empty file (0 bytes)")
+        if status.st_size > MOST_BYTES:
+            size = f"{status.st_size / 2**30:,.0f} GiB"
+            raise BadImage(name, f"has {size}, far more than a face image needs")
         with open(path, "rb", buffering=-1 if buffered else 0) as file:
             yield file  # type: ignore[reportReturnType]  (raw files read as well)
     except OSError as error:

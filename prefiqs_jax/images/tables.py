@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.files import check_regular
 
 
 @contextlib.contextmanager
@@ -23,6 +24,7 @@ def open_table(path: Path) -> Iterator[TextIO]:
 @contextlib.contextmanager
 def reading(path: Path, form: str = "UTF-8") -> Iterator[None]:
     """Raise InputError that names the file if it is unreadable, no UTF-8 or no CSV."""
+    check_regular(path)
     try:
         yield
     except OSError as error:

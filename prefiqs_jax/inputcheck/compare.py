@@ -7,11 +7,12 @@ from numpy.typing import NDArray
 
 from prefiqs_jax.backbones import Backbone, Preprocessing
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.execution.embed import Embedder, image_bar
+from prefiqs_jax.execution.embed import Embedder
 from prefiqs_jax.images import ImageFolder, load_batches
 from prefiqs_jax.inputcheck.alternatives import alternatives
 from prefiqs_jax.inputcheck.fits import PreprocessingComparison, PreprocessingFit
 from prefiqs_jax.inputcheck.judge import judge
+from prefiqs_jax.terminal import progress_bar
 
 MAX_IMAGES = 300
 """Images that are enough to see a wrong input."""
@@ -121,7 +122,7 @@ def compare_preprocessing(
     # One compiled step for all: only its input changes.
     embed = Embedder(backbone.apply_fn, min(batch_size, len(pixels)))
     total = len(candidates) * len(sides) * len(pixels)
-    with image_bar(total, progress=progress) as bar:
+    with progress_bar(total, progress=progress) as bar:
 
         def embedded(side: NDArray, pixels: Preprocessing) -> NDArray[np.float64]:
             report = bar.update

@@ -44,7 +44,13 @@ from prefiqs_jax.masks.learned import (
 )
 from prefiqs_jax.masks.listed import masks_listed
 from prefiqs_jax.masks.losses import instance_discrimination
-from prefiqs_jax.masks.named import NamedDelta, NamedMask, mask_named, mask_names
+from prefiqs_jax.masks.named import (
+    AnyMask,
+    NamedDelta,
+    NamedMask,
+    mask_named,
+    mask_names,
+)
 from prefiqs_jax.masks.scores import SCORES, ScoreEntry
 from prefiqs_jax.masks.scores.magnitude import magnitude
 from prefiqs_jax.masks.scores.random import random
@@ -53,6 +59,7 @@ __all__ = [
     "ALLOCATIONS",
     "SCORES",
     "Allocation",
+    "AnyMask",
     "Context",
     "Leaf",
     "Learned",

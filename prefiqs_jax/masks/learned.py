@@ -7,12 +7,11 @@ out is a score like any other, and a hard mask of exact count.
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax import Array
 from numpy.typing import ArrayLike, NDArray
 
@@ -24,6 +23,9 @@ from prefiqs_jax.masks.scores.magnitude import magnitude
 from prefiqs_jax.sensitivity import agreement, embed
 from prefiqs_jax.trees import is_prunable, map_named, named_leaves
 from prefiqs_jax.types import ApplyFn, Params, Prunable, Score
+
+if TYPE_CHECKING:
+    import optax
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +116,7 @@ def learn_mask(
     goal: Goal,
     *,
     steps: int = 200,
-    optimiser: optax.GradientTransformation | None = None,
+    optimiser: "optax.GradientTransformation | None" = None,
     start: Score = magnitude,
     allocation: Allocation = globally,
     prunable: Prunable = is_prunable,
@@ -182,7 +184,11 @@ def learn_mask(
         raise InputError(message)
     first = RankedMask(start, allocation, prunable, context)
     scores = _ranks(first, params)
-    transform = optimiser or optax.adam(3e-3)
+    if optimiser is None:
+        import optax
+
+        optimiser = optax.adam(3e-3)
+    transform = optimiser
     state = transform.init(scores)
     step = jax.jit(_step(apply_fn, goal, transform))
     rng = np.random.default_rng(seed)
@@ -235,9 +241,10 @@ def _cut(scores: dict[str, Array], like: RankedMask) -> RankedMask:
 
 
 def _step(
-    apply_fn: ApplyFn, goal: Goal, transform: optax.GradientTransformation
+    apply_fn: ApplyFn, goal: Goal, transform: "optax.GradientTransformation"
 ) -> Callable[..., Any]:
     """Make one step: the goal, its gradient straight through the mask, an update."""
+    import optax
 
     def value(
         scores: dict[str, Array], params: Params, mask: Any, images: Array, index: Array

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -278,10 +278,16 @@ def _needs(mask: NamedMask) -> str:
     return "the network, to tell inputs from outputs" if mask.uses_network else ""
 
 
-def as_named(mask: NamedMask | MaskFn) -> NamedMask:
-    """Name a mask function by its own name, if it has no other."""
+AnyMask: TypeAlias = NamedMask | MaskFn | str
+"""A mask, or its name as :func:`mask_named` takes it."""
+
+
+def as_named(mask: AnyMask, seed: int = 0) -> NamedMask:
+    """Give a mask by its name, or name a function by its own if it has no other."""
     if isinstance(mask, NamedMask):
         return mask
+    if isinstance(mask, str):
+        return mask_named(mask, seed=seed)
     name = getattr(mask, "__name__", type(mask).__name__)
     prunable = mask.prunable if isinstance(mask, RankedMask) else is_prunable
     return NamedMask(name, mask, prunable=prunable)

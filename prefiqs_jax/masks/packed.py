@@ -67,6 +67,22 @@ class PackedMasks:
             if fractions[index] >= 1
         ]
 
+    def remarks(self, params: Params) -> list[str]:
+        """Say which layers lose all their weights, or have none but zeros to lose."""
+        lost: dict[str, list[str]] = {}
+        for mask, sparsity, layer in self.emptied:
+            said = f"note: {mask} at sparsity {sparsity:g} prunes all of"
+            lost.setdefault(said, []).append(layer)
+        leaves = named_leaves(params)
+        zero = [n for n, w in leaves if n in self.sizes and not np.any(w)]
+        lost |= (
+            {"note: whatever is pruned, all weights are zero of": zero} if zero else {}
+        )
+        return [
+            f"{said} {', '.join(of[:3])}" + f" and {len(of) - 3} more" * (len(of) > 3)
+            for said, of in lost.items()
+        ]
+
     @property
     def sha256(self) -> str:
         """Digest of the masks themselves, whatever made them."""

@@ -11,9 +11,10 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision
 from prefiqs_jax.execution.slices import default_slice
 from prefiqs_jax.images import ImageFolder
-from prefiqs_jax.masks import NamedMask, globally, magnitude
+from prefiqs_jax.masks import AnyMask, NamedMask, globally, magnitude
 from prefiqs_jax.masks.allocation import check_sparsity
 from prefiqs_jax.masks.named import as_named
+from prefiqs_jax.masks.norms import delta_norms
 from prefiqs_jax.masks.packed import PackedMasks, pack_masks
 from prefiqs_jax.quality.draws import Draws
 from prefiqs_jax.quality.first_order import first_order_scorer
@@ -28,7 +29,8 @@ from prefiqs_jax.quality.methods import (
 from prefiqs_jax.quality.scorer import Scorer
 from prefiqs_jax.quality.shared import CRFIQA, FIRST_ORDER, NORM, PREFIQS
 from prefiqs_jax.sweep.calibration import calibrate
-from prefiqs_jax.types import MaskFn, Params
+from prefiqs_jax.terminal import say
+from prefiqs_jax.types import Params
 
 DEFAULT_SPARSITY = 0.4
 """Best of the paper's ablation, for unstructured magnitude masks."""
@@ -44,7 +46,7 @@ def make_scorers(
     *,
     batch_size: int,
     sparsities: Sequence[float] = (DEFAULT_SPARSITY,),
-    mask: NamedMask | MaskFn | None = None,
+    mask: AnyMask | None = None,
     precision: Precision = DEFAULT_PRECISION,
     seed: int = 0,
     draws: Draws | None = None,
@@ -156,7 +158,19 @@ def _masks(
         given = ", ".join(f"{s:g}" for s in sparsities) or "none"
         message = f"sparsities are {given}; give at least one, each once"
         raise InputError(message)
-    return pack_masks(mask.mask_fn, backbone.params, tuple(sparsities), mask.prunable)
+    params, name = backbone.params, mask.name
+    found = pack_masks(mask.mask_fn, params, sparsities, mask.prunable, name=name)
+    say(*found.remarks(params))
+    lengths = delta_norms(params, found)[0].delta_norm
+    for sparsity, length in zip(sparsities, lengths, strict=True):
+        if sparsity and not length:
+            message = (
+                f"{name} at sparsity {sparsity:g} takes only weights that are zero "
+                "already, so that every image had quality 1; give a higher sparsity, "
+                "or the network before it was pruned"
+            )
+            raise InputError(message)
+    return found
 
 
 def _sharing(

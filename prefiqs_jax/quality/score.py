@@ -4,16 +4,14 @@ import contextlib
 import csv
 import io
 import os
-import sys
 from pathlib import Path
 from typing import Literal
 
 from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.compilation import keep_programs
-from prefiqs_jax.execution.embed import image_bar
 from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision
-from prefiqs_jax.files import write_text
+from prefiqs_jax.files import check_out, write_text
 from prefiqs_jax.images import (
     ImageFolder,
     ImageSource,
@@ -23,7 +21,7 @@ from prefiqs_jax.images import (
     refuse_bad,
 )
 from prefiqs_jax.images.folder import IDENTITY_TABLE
-from prefiqs_jax.masks import NamedMask
+from prefiqs_jax.masks import AnyMask
 from prefiqs_jax.quality.make import DEFAULT_SPARSITY, SCORED, make_scorers
 from prefiqs_jax.quality.scorer import score_images
 from prefiqs_jax.quality.shared import PREFIQS
@@ -32,13 +30,14 @@ from prefiqs_jax.results.parts import PART
 from prefiqs_jax.results.run_folder import MANIFEST
 from prefiqs_jax.statistics import NOTHING_CHANGES, ROUNDING_AT
 from prefiqs_jax.sweep.planner import default_batch_size
-from prefiqs_jax.types import MaskFn, Params
+from prefiqs_jax.terminal import STDOUT, emit, progress_bar, say
+from prefiqs_jax.types import Params
 
 
 def score(
     backbone: Backbone,
     folder: ImageSource,
-    mask: NamedMask | MaskFn,
+    mask: AnyMask,
     out: str | os.PathLike[str],
     *,
     sparsity: float = DEFAULT_SPARSITY,
@@ -57,7 +56,7 @@ def score(
     backbone, folder, mask
         As in :func:`prefiqs_jax.sweep.sweep`.
     out
-        File to write, in one step, when all is done.
+        File to write, in one step, when all is done; ``-`` for standard output.
     sparsity
         Fraction of the prunable weights to drop, in [0, 1).
     layout
@@ -92,14 +91,16 @@ def score(
     """
     keep_programs()
     folder = as_folder(folder, identities_matter=False)
-    if Path(out).is_dir():
-        message = f"{out} is a folder; give a file for the scores"
-        raise InputError(message)
-    _check_out(folder, out)
+    if out != STDOUT:
+        check_out(out)
+        _check_out(folder, out)
     pixels = backbone.preprocessing
     if on_bad_image == "fail":
-        refuse_bad(folder, pixels.height, pixels.width, backbone.name)
-    size = batch_size or default_batch_size(len(folder.names))
+        refuse_bad(
+            folder, pixels.height, pixels.width, backbone.name, progress=progress
+        )
+    count = len(folder.names)
+    size = min(batch_size or default_batch_size(count), count)
     given = folder
     if calibration is not None:
         given = as_folder(calibration, identities_matter=False)
@@ -134,7 +135,7 @@ def score(
         return quality.tolist()
 
     said: set[str] = set()
-    bar = image_bar(len(folder.names), progress=progress)
+    bar = progress_bar(count, progress=progress)
     with bar, contextlib.closing(batches):
         for each in batches:
             batch, quality = each.each_with(quality_of, on_bad_image)
@@ -143,13 +144,17 @@ def score(
             for conversion, those in batch.conversions.items():
                 if progress and conversion not in said:
                     said.add(conversion)
-                    bar.write(f"note: {conversion} (first: {those[0]})", sys.stderr)
+                    say(f"note: {conversion} (first: {those[0]})")
             for name, reason in batch.skipped:
-                bar.write(f"left out {name}: {reason}", sys.stderr)
+                say(f"left out {name}: {reason}")
             bar.update(len(batch.names) + len(batch.skipped))
     if found and 2 * (1 - min(found)) <= ROUNDING_AT[precision]:
-        print(f"note: {NOTHING_CHANGES}", file=sys.stderr)
-    write_text(out, _text(folder, names, found, layout))
+        say(f"note: {NOTHING_CHANGES}")
+    text = _text(folder, names, found, layout)
+    if out == STDOUT:
+        emit(text)
+    else:
+        write_text(out, text)
     return len(names)
 
 

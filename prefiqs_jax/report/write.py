@@ -2,14 +2,12 @@
 
 import dataclasses
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from prefiqs_jax import plots, results
 from prefiqs_jax.errors import InputError
@@ -34,6 +32,7 @@ from prefiqs_jax.report.tables import progress_of, run_tables
 from prefiqs_jax.report.values import change_of, run_values
 from prefiqs_jax.results.inventory import read_inventory
 from prefiqs_jax.statistics import within_strata
+from prefiqs_jax.terminal import progress_bar
 
 PAGE = "report.html"
 FLOAT_FORMAT = "%.9g"
@@ -169,14 +168,8 @@ def report_files(
     known = results.with_image_columns(rows, folder)
     if strata is None:
         strata = [name for name in _DEFAULT_STRATA if name in known][:1]
-    bar = tqdm(
-        total=len(set(rows["sparsity"])),
-        unit="sparsity",
-        desc="statistics",
-        disable=not progress,
-        file=sys.stderr,
-        dynamic_ncols=True,
-    )
+    count = len(set(rows["sparsity"]))
+    bar = progress_bar(count, "sparsity", what="statistics", progress=progress)
     rounding = rounding_of(manifest)
     with bar:
         tables = run_tables(rows, known, manifest, bar.update, strata)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.files import check_regular
 from prefiqs_jax.images.folder import IDENTITY_TABLE
 from prefiqs_jax.images.pairing import rows_named
 from prefiqs_jax.images.tables import delimiter_of
@@ -77,12 +78,14 @@ def _read(path: Path) -> "pd.DataFrame | None":
 
     if not path.exists():
         return None
+    check_regular(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             delimiter = delimiter_of(file)
             table = pd.read_csv(file, sep=delimiter, skipinitialspace=True)
     except (OSError, ValueError) as error:
-        message = f"{path} cannot be read ({error}); export it again as CSV UTF-8"
+        why = " ".join(str(error).split())
+        message = f"{path} cannot be read ({why}); export it again as CSV UTF-8"
         raise InputError(message) from None
     table = table.rename(columns=lambda name: str(name).strip())
     if "file" not in table:

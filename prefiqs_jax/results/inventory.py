@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from prefiqs_jax.files import atomic
+from prefiqs_jax.files import atomic, check_regular
 from prefiqs_jax.images import Inventory
 from prefiqs_jax.images.inventory import Content
 
@@ -34,8 +34,10 @@ def read_inventory(run: str | os.PathLike[str]) -> Inventory | None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    path = Path(run) / INVENTORY
+    check_regular(path)
     try:
-        table = pq.read_table(Path(run) / INVENTORY)
+        table = pq.read_table(path)
         names = tuple(table.column("image").to_pylist())
         fields = [table.column(field).to_pylist() for field in Content._fields]
     except (pa.ArrowException, OSError, KeyError):

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.files import atomic
+from prefiqs_jax.files import atomic, check_regular, make_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+ROWS = "rows"
+"""Folder of a run that holds its parts."""
 PART = re.compile(r"part-(\d{6,})\.parquet")
 RUN, BATCH, CONTENT = (
     b"prefiqs_jax.%s" % key for key in (b"run", b"batch", b"content")
@@ -36,18 +38,28 @@ def run_digest(settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def rows_folder(run: str | os.PathLike[str]) -> Path:
+    """Return the folder of a run's parts: nothing else is in it, for other programs.
+
+    Earlier versions wrote the parts beside run.json, where they stay.
+    """
+    rows = Path(run) / ROWS
+    beside = not rows.exists() and any(Path(run).glob("part-*.parquet"))
+    return Path(run) if beside else rows
+
+
 def part_path(run: str | os.PathLike[str], index: int) -> Path:
     """Return where the part of a batch is."""
-    return Path(run) / f"part-{index:06d}.parquet"
+    return rows_folder(run) / f"part-{index:06d}.parquet"
 
 
 def named_parts(run: str | os.PathLike[str]) -> set[int]:
     """List the batches for which there is a file, whatever is in it."""
     return {
         int(found[1])
-        for entry in Path(run).glob("part-*.parquet")
+        for entry in rows_folder(run).glob("part-*.parquet")
         if (found := PART.fullmatch(entry.name))
-        and entry.name == part_path(run, int(found[1])).name
+        and entry.name == f"part-{int(found[1]):06d}.parquet"
     }
 
 
@@ -69,6 +81,7 @@ def write_table(
     table = pa.table(dict(columns), schema=schema)
     labels = {RUN: digest, BATCH: str(index), CONTENT: _content(table)}
     table = table.replace_schema_metadata(labels)
+    make_folder(rows_folder(run))
     with atomic(part_path(run, index)) as temporary:
         pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
@@ -86,6 +99,7 @@ def read_part(
     import pyarrow.parquet as pq
 
     part = part_path(run, index)
+    check_regular(part)
     try:
         with part.open("rb") as file:
             table = pq.ParquetFile(file, page_checksum_verification=True).read()
@@ -109,7 +123,11 @@ def read_part(
         batch = labels.get(BATCH, b"none").decode(errors="replace")
         message = f"{part} is a copy of the part of batch {batch}"
         raise BadPart(message)
-    table = table.select(schema.names).cast(schema)
+    try:
+        table = table.select(schema.names).cast(schema)
+    except pa.ArrowException as error:
+        message = f"{part} has columns of other types ({str(error).splitlines()[0]})"
+        raise BadPart(message) from None
     if digest is not None and labels.get(CONTENT) != _content(table).encode():
         message = f"{part} was changed since it was written"
         raise BadPart(message)
@@ -147,8 +165,9 @@ def read_parts(
     if a file cannot be read at all, or is of no batch of the run.
     """
     indices = sorted(named_parts(run))
-    if indices and "image_count" in settings:
-        count = -(-settings["image_count"] // settings["batch_size"])
+    images, size = settings.get("image_count"), settings.get("batch_size")
+    if indices and images and size:
+        count = -(-images // size)
         if indices[-1] >= count:
             message = (
                 f"{part_path(run, indices[-1])} is of no batch of this run, which has "

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,14 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.files import (
     LOCK,
     PARTIAL,
+    check_regular,
     clear_partial,
     lock_folder,
     make_folder,
+    parse_json,
     write_text,
 )
-from prefiqs_jax.results.parts import read_tables
+from prefiqs_jax.results.parts import read_tables, rows_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,6 +113,7 @@ def claim_run(
     open_run(run, settings, beside=beside)  # before anything is written
     with keep_folder(run, doing):
         clear_partial(run)
+        clear_partial(rows_folder(run))
         # Another process may have begun the run before the lock was had.
         yield open_run(run, settings, beside=beside)
 
@@ -186,6 +189,39 @@ def read_manifest(run: str | os.PathLike[str]) -> dict[str, Any]:
     return functools.reduce(_together, others, first)
 
 
+_NUMBER = int | float
+_NORMS = {"delta_norm": [_NUMBER], "delta_norm_relative": [_NUMBER]}
+_ERROR = {"median!": _NUMBER, "largest!": _NUMBER}
+_FORM = {
+    "settings": {
+        "sparsities": [_NUMBER],
+        "image_count": int,
+        "batch_size?": int,
+        "with": [str],
+        "mask?": str,
+        "precision": str,
+        "seed?": int,
+    },
+    "weights": {},
+    "images": {"folder?": str, "count": int},
+    "masks": [str],
+    "layers": [{"name!": str, "size!": int, "achieved_sparsity!": [_NUMBER], **_NORMS}],
+    "labels": {table: [str] for table in ("kinds", "layers", "controls")},
+    "sessions": [
+        {
+            "started!": str,
+            "command?": str | list,
+            "versions": {},
+            "precision_error?": {"first_order!": _ERROR, "drift!": _ERROR},
+        }
+    ],
+    "skipped": [{"image!": str}],
+    "finished?": str,
+    **_NORMS,
+}
+"""What is read of a manifest, see :func:`misfit`."""
+
+
 def _format(manifest: Mapping[str, Any]) -> Any:
     return manifest.get("format", 1)
 
@@ -218,26 +254,17 @@ def _together(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read_object(path: Path) -> dict[str, Any]:
+    check_regular(path)
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         message = f"{path} cannot be read: {error.strerror}; make it readable"
         raise InputError(message) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         message = f"{path} is damaged ({error}); start the run again in a new folder"
         raise InputError(message) from None
-    lists = [found.get(key, []) for key in _ENTRIES] if isinstance(found, dict) else []
-    if not (
-        isinstance(found, dict)
-        and isinstance(found.get("settings", {}), dict)
-        and all(isinstance(each, list) for each in lists)
-        and all(
-            isinstance(entry, dict) and key in entry
-            for key, each in zip(_ENTRIES.values(), lists, strict=True)
-            for entry in each
-        )
-    ):
-        message = f"{path} is damaged; start the run again in a new folder"
+    if odd := misfit(found, _FORM):
+        message = f"{path} is damaged ({odd}); start the run again in a new folder"
         raise InputError(message)
     if type(_format(found)) is not int or not 1 <= _format(found) <= FORMAT:
         message = (
@@ -245,16 +272,48 @@ def _read_object(path: Path) -> dict[str, Any]:
             f"prefiqs-jax knows 1 to {FORMAT}; use the version that wrote it"
         )
         raise InputError(message)
-    return found
+    return {"sessions": [], "skipped": [], "finished": None} | found
 
 
-def read(run: str | os.PathLike[str], table: str | None = None) -> "pd.DataFrame":
-    """Read the rows of a run, or one of its tables.
+def misfit(found: Any, form: Any, where: str = "it") -> str | None:
+    """Say what of a value that was read from JSON is not of a form, None if nothing.
+
+    A form is a type or several, a list of one form for all entries, or a dict of the
+    forms of keys: those that end in ``!`` must be there, those in ``?`` may be null.
+
+    >>> misfit({"a": [1, "b"]}, {"a": [int]}), misfit({}, {"a!": int})
+    ('a[1] is of the type str', 'a is missing')
+    """
+    kind: Any = type(form) if isinstance(form, list | dict) else form
+    if not isinstance(found, kind) or isinstance(found, bool):
+        return f"{where} is of the type {type(found).__name__}"
+    if isinstance(found, int) and abs(found) >= 2**63:
+        return f"{where} is too large"
+    parts: list[tuple[Any, Any, str]] = []
+    if isinstance(form, list) and isinstance(found, list):
+        parts = [(each, form[0], f"{where}[{n}]") for n, each in enumerate(found)]
+    elif isinstance(form, dict) and isinstance(found, dict):
+        for key, each in form.items():
+            name, mark = key.rstrip("!?"), key[-1]
+            place = name if where == "it" else f"{where}.{name}"
+            if name not in found:
+                if mark == "!":
+                    return f"{place} is missing"
+            elif found[name] is not None or mark != "?":
+                parts.append((found[name], each, place))
+    return next((odd for part in parts if (odd := misfit(*part))), None)
+
+
+def read(
+    run: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    table: str | None = None,
+) -> "pd.DataFrame":
+    """Read the rows of a run or of several, or one of their tables.
 
     Parameters
     ----------
     run
-        Folder that ``prefiqs sweep --out`` wrote, finished or not.
+        Folder that ``prefiqs sweep --out`` wrote, finished or not; or several.
     table
         ``"layers"``, ``"kinks"`` or ``"controls"``, which ``prefiqs sweep --with``
         adds; None = the rows.
@@ -265,7 +324,8 @@ def read(run: str | os.PathLike[str], table: str | None = None) -> "pd.DataFrame
         Columns of :class:`prefiqs_jax.results.DriftRow`, in its order, and those that
         ``--with`` added, by image, then by sparsity. Of a table: mask, image, identity,
         sparsity, its label (layer, activation or control) and its numbers, see
-        :data:`prefiqs_jax.results.TABLES`.
+        :data:`prefiqs_jax.results.TABLES`. Of several runs a column ``run`` comes
+        first, the folder as given.
 
     Raises
     ------
@@ -273,9 +333,18 @@ def read(run: str | os.PathLike[str], table: str | None = None) -> "pd.DataFrame
         If the folder is no run, holds no rows yet, a part cannot be read, is damaged,
         has other columns or belongs to another run, or the run has no such table.
     """
-    from prefiqs_jax.results.schema import columns_of, schema_of
+    from prefiqs_jax.results.schema import TABLES, columns_of, schema_of
     from prefiqs_jax.results.tables import unfold
 
+    if isinstance(run, Sequence) and not isinstance(run, str):
+        import pandas as pd
+
+        if not run:
+            message = "there is no run to read; give the folder of at least one"
+            raise InputError(message)
+        keys = [os.fspath(each) for each in run]
+        every = pd.concat([read(each, table) for each in run], keys=keys, names=["run"])
+        return every.reset_index("run").reset_index(drop=True)
     manifest = read_manifest(run)
     settings, labelled = manifest.get("settings", {}), _format(manifest) == FORMAT
     if labelled and "sparsities" not in settings:
@@ -288,6 +357,10 @@ def read(run: str | os.PathLike[str], table: str | None = None) -> "pd.DataFrame
             f"{run} has no table {table!r} (it has {has}); make the run by prefiqs "
             f"sweep --with {table}"
         )
+        raise InputError(message)
+    unnamed = [name for name in TABLES if name in extras and name not in labels]
+    if unnamed:
+        message = f"{run}: {MANIFEST} is damaged (labels.{unnamed[0]} is missing)"
         raise InputError(message)
     schema = schema_of(extras, labels)
     found = read_tables(run, schema, settings, labelled=labelled)

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.files import check_regular
 from prefiqs_jax.scorefiles.json_dict import read_json
 from prefiqs_jax.scorefiles.lines import (
     LEAST_DIM,
@@ -59,6 +60,7 @@ def read_scores(path: str | os.PathLike[str], *, column: str | None = None) -> S
     ('lines of a path and a score', ('lfw/images/00001.jpg',), array([2.25]))
     """
     path = Path(path)
+    check_regular(path)
     with naming(path):
         try:
             scores = _read(path, column)

@@ -84,14 +84,8 @@ from prefiqs_jax.sensitivity.pixels import (
     pixel_gradient,
     pixel_map,
 )
-from prefiqs_jax.sensitivity.taylor import (
-    Expansion,
-    PartialSums,
-    expand,
-    partial_sums,
-    predicted_error,
-    taylor,
-)
+from prefiqs_jax.sensitivity.series import PartialSums, partial_sums, predicted_error
+from prefiqs_jax.sensitivity.taylor import Expansion, expand, taylor
 from prefiqs_jax.sensitivity.validity import (
     Slopes,
     displacements_along,

@@ -11,16 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision
-from prefiqs_jax.masks import Context, NamedMask, mask_named
+from prefiqs_jax.masks import AnyMask, Context, NamedMask
 from prefiqs_jax.masks.named import as_named
 from prefiqs_jax.sweep.calibration import calibration_places
 from prefiqs_jax.sweep.rows import check_names, measure_all, pack_changes_of
-from prefiqs_jax.types import Delta, MaskFn, Params
+from prefiqs_jax.types import Delta, Params
 
 if TYPE_CHECKING:
     import pandas as pd
-
-AnyMask = NamedMask | MaskFn | str
 
 
 def sweep_arrays(
@@ -141,15 +139,13 @@ def _prepared(backbone: Backbone, images: ArrayLike) -> NDArray:
 def _named(
     masks: AnyMask | Sequence[AnyMask] | Mapping[str, AnyMask], seed: int
 ) -> list[NamedMask]:
-    def one(mask: AnyMask) -> NamedMask:
-        return mask_named(mask, seed=seed) if isinstance(mask, str) else as_named(mask)
-
     if isinstance(masks, Mapping):
         found = [
-            dataclasses.replace(one(mask), name=name) for name, mask in masks.items()
+            dataclasses.replace(as_named(mask, seed), name=name)
+            for name, mask in masks.items()
         ]
     elif isinstance(masks, Sequence) and not isinstance(masks, str):
-        found = [one(mask) for mask in masks]
+        found = [as_named(mask, seed) for mask in masks]
     else:
-        found = [one(masks)]
+        found = [as_named(masks, seed)]
     return found

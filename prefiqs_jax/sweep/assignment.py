@@ -146,7 +146,8 @@ def assign(
                     say(f"{line}; it is made again")
                 if on_bad_image == "fail" and len(done) < batch_count(folder, size):
                     pixels = backbone.preprocessing
-                    refuse_bad(folder, pixels.height, pixels.width, backbone.name)
+                    size_of = pixels.height, pixels.width, backbone.name
+                    refuse_bad(folder, *size_of, progress=progress)
         agreed = Agreed(Share(), size, frozenset(done))
         if distributed:
             agreed = agree(

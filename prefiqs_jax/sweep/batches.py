@@ -7,7 +7,6 @@ the numbers of the first fetched. So a device waits only where images come too s
 import contextlib
 import dataclasses
 import os
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
@@ -15,7 +14,6 @@ from typing import Any, Literal
 
 import jax
 import numpy as np
-from tqdm import tqdm
 
 from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.errors import InputError
@@ -32,6 +30,7 @@ from prefiqs_jax.sweep.executor import Executor, InFlight
 from prefiqs_jax.sweep.extras import NONE, Extras
 from prefiqs_jax.sweep.record import RunRecord
 from prefiqs_jax.sweep.rows import as_columns, check_measured
+from prefiqs_jax.terminal import progress_bar
 
 IN_FLIGHT = 2
 """Batches handed to the devices: the one they work on, and the next."""
@@ -119,14 +118,7 @@ def measure_batches(
     names = len(work.folder.names)
     size = work.batch_size
     left = sum(min(size, names - i * size) for i in todo.batches)
-    bar = tqdm(
-        total=done_images + left,
-        initial=done_images,
-        unit="image",
-        disable=not progress,
-        file=sys.stderr,
-        dynamic_ncols=True,
-    )
+    bar = progress_bar(done_images + left, initial=done_images, progress=progress)
     loaded = work.load(todo.batches)
     told: set[str] = set()
     queue: deque[tuple[LoadedBatch, InFlight | None]] = deque()

@@ -8,16 +8,16 @@ from typing import Any, Literal
 from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.errors import InputError, UnreachableSparsityError
 from prefiqs_jax.images import ImageFolder
-from prefiqs_jax.masks import NamedDelta, NamedMask
+from prefiqs_jax.masks import AnyMask, NamedDelta, NamedMask
 from prefiqs_jax.masks.named import as_named
 from prefiqs_jax.masks.packed import PackedMasks, join_masks, pack_deltas, pack_masks
 from prefiqs_jax.sweep.calibration import calibrate
-from prefiqs_jax.types import MaskFn, Params
+from prefiqs_jax.types import Params
 
 
 def pack_changes(
     backbone: Backbone,
-    mask: NamedMask | MaskFn | Sequence[NamedMask | MaskFn] | NamedDelta,
+    mask: AnyMask | Sequence[AnyMask] | NamedDelta,
     sparsities: Sequence[float],
     calibration: ImageFolder,
     *,
@@ -59,9 +59,9 @@ def pack_changes(
             raise InputError(message)
         packed = pack_deltas({mask.name: mask.delta}, backbone.params, mask.prunable)
         return packed, mask.describe()
-    masks = [
-        as_named(each) for each in (mask if isinstance(mask, Sequence) else [mask])
-    ]
+    if isinstance(mask, str) or not isinstance(mask, Sequence):
+        mask = [mask]
+    masks = [as_named(each) for each in mask]
     check_masks(masks, sparsities)
     bound = calibrate(
         masks,
@@ -84,8 +84,8 @@ def pack_changes(
             which = ", ".join(f"{sparsity:g}" for sparsity in beyond)
             say(f"note: {each.name} cannot reach sparsity {which}: left out")
     packed = join_masks(parts)
-    for name, sparsity, layer in packed.emptied:
-        say(f"note: {name} at sparsity {sparsity:g} prunes all of {layer}")
+    for line in packed.remarks(backbone.params):
+        say(line)
     identity: dict[str, Any] = bound[0].describe()
     if len(bound) > 1:
         identity = {"mask": ", ".join(m.name for m in bound)}

@@ -15,7 +15,7 @@ from prefiqs_jax.files import clear_partial
 from prefiqs_jax.images import Inventory
 from prefiqs_jax.results import read_manifest
 from prefiqs_jax.results.inventory import write_inventory
-from prefiqs_jax.results.parts import named_parts
+from prefiqs_jax.results.parts import named_parts, rows_folder
 from prefiqs_jax.results.provenance import now
 from prefiqs_jax.results.run_folder import write_manifest
 from prefiqs_jax.sweep.distributed import Share
@@ -91,4 +91,5 @@ class RunRecord:
             self._manifest["finished"] = now()
         self.write()
         clear_partial(self._out)
+        clear_partial(rows_folder(self._out))
         return read_manifest(self._out)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision
-from prefiqs_jax.masks import Context, NamedMask
+from prefiqs_jax.masks import AnyMask, Context, NamedMask
 from prefiqs_jax.masks.named import as_named
 from prefiqs_jax.masks.packed import PackedMasks, pack_deltas
 from prefiqs_jax.sensitivity import check_norms
@@ -18,7 +18,7 @@ from prefiqs_jax.sweep.executor import Executor
 from prefiqs_jax.sweep.extras import check_extras, lay_out, plan_extras
 from prefiqs_jax.sweep.packing import check_masks, pack_all
 from prefiqs_jax.sweep.planner import Planner
-from prefiqs_jax.types import ApplyFn, Delta, MaskFn, Params
+from prefiqs_jax.types import ApplyFn, Delta, Params
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def measure_images(
     apply_fn: ApplyFn,
     params: Params,
-    mask: NamedMask | MaskFn | None,
+    mask: AnyMask | None,
     sparsities: Sequence[float],
     images: NDArray,
     *,
@@ -48,7 +48,7 @@ def measure_images(
     params
         Dense weights θ.
     mask
-        ``(params, sparsity) -> mask``, True = keep. One that needs data is calibrated
+        As :func:`prefiqs_jax.sweep.sweep` takes it. One that needs data is calibrated
         on these images. None with ``deltas`` alone.
     sparsities
         Each in [0, 1), each once; empty without a mask.

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import os
-import sys
 import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any, Literal
 
 import jax
 import numpy as np
-from tqdm import tqdm
 
 from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.backbones.identity import network_settings
@@ -31,7 +29,7 @@ from prefiqs_jax.images import (
     as_folder,
     batch_count,
 )
-from prefiqs_jax.masks import NamedDelta, NamedMask
+from prefiqs_jax.masks import AnyMask, NamedDelta
 from prefiqs_jax.masks.norms import delta_norms
 from prefiqs_jax.masks.overlap import overlaps
 from prefiqs_jax.masks.packed import PackedMasks
@@ -49,7 +47,8 @@ from prefiqs_jax.sweep.packing import pack_changes
 from prefiqs_jax.sweep.planner import Planner
 from prefiqs_jax.sweep.record import RunRecord
 from prefiqs_jax.sweep.tuning import Tune
-from prefiqs_jax.types import MaskFn, Params
+from prefiqs_jax.terminal import say
+from prefiqs_jax.types import Params
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +113,7 @@ class SweepOptions:
 def sweep(
     backbone: Backbone,
     folder: ImageSource,
-    mask: NamedMask | MaskFn | Sequence[NamedMask | MaskFn] | NamedDelta,
+    mask: AnyMask | Sequence[AnyMask] | NamedDelta,
     sparsities: Sequence[float] | np.ndarray,
     out: str | os.PathLike[str],
     *,
@@ -133,7 +132,8 @@ def sweep(
         Aligned faces of the size the network expects: an image folder, its path, image
         files, PIL images or uint8 arrays, see :func:`prefiqs_jax.images.as_folder`.
     mask
-        From :func:`prefiqs_jax.masks.mask_named`, or any mask function. Its name, seed
+        A name of ``prefiqs masks``, such as ``"global/magnitude"``, what
+        :func:`prefiqs_jax.masks.mask_named` gives, or any mask function. Its name, seed
         and prunable leaves, and the masks that it makes, are the run's. Several share
         one dense pass over each batch, and the column ``mask`` tells their rows apart.
         Or another change of the weights, a :class:`prefiqs_jax.masks.NamedDelta`.
@@ -278,6 +278,7 @@ def _settings(
     options: SweepOptions,
 ) -> dict[str, Any]:
     """List what decides the rows: another value is another run."""
+    count = len(folder.names)
     return {
         **network_settings(backbone),
         **identity,
@@ -286,8 +287,8 @@ def _settings(
         "precision": options.precision,
         "images_sha256": folder.names_sha256,
         "identities_sha256": folder.identities_sha256,
-        "image_count": len(folder.names),
-        "batch_size": None if options.batch_size is None else int(options.batch_size),
+        "image_count": count,
+        "batch_size": options.batch_size and min(int(options.batch_size), count),
     }
 
 
@@ -372,5 +373,4 @@ def _new_manifest(work: Work, settings: dict[str, Any]) -> dict[str, Any]:
 
 def _say(options: SweepOptions, *lines: str) -> None:
     if options.progress:
-        for line in lines:
-            tqdm.write(line, file=sys.stderr)
+        say(*lines)

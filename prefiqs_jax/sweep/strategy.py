@@ -29,6 +29,20 @@ class Strategy:
     pruned_chunk: int = 1
     slice_size: int | None = None
 
+    def divides(self, sparsity_count: int, batch: int) -> bool:
+        """Tell whether this can be done, of which a damaged file is no proof.
+
+        >>> [Strategy(tangent_chunk=n).divides(4, 8) for n in (2, 3, 0, -1)]
+        [True, False, False, False]
+        """
+        parts = [(self.tangent_chunk, sparsity_count)]
+        parts += [(self.pruned_chunk, sparsity_count)]
+        parts += [] if self.slice_size is None else [(self.slice_size, batch)]
+        return all(
+            type(part) is int and part > 0 and whole % part == 0
+            for part, whole in parts
+        )
+
     def describe(self) -> dict[str, Any]:
         """Give the choice for run.json."""
         return dataclasses.asdict(self)

@@ -20,7 +20,7 @@ from numpy.typing import DTypeLike, NDArray
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.compilation import cache_folder
 from prefiqs_jax.execution.memory import is_out_of_memory
-from prefiqs_jax.files import make_folder, write_text
+from prefiqs_jax.files import make_folder, parse_json, write_text
 from prefiqs_jax.sweep.engine import SweepProblem, fetch, start
 from prefiqs_jax.sweep.strategy import Strategy, worth_measuring
 from prefiqs_jax.version import __version__
@@ -88,13 +88,16 @@ def look_up(
     A file that cannot be read or was made by another release is no answer.
     """
     key = _key(problem, device_shape, dtype)
+    path = _file(key)
     try:
-        stored = json.loads(_file(key).read_text(encoding="utf-8"))
-        strategy = Strategy(**stored["strategy"])
+        stored = parse_json(path.read_text(encoding="utf-8")) if path else {}
+        fields = [field.name for field in dataclasses.fields(Strategy)]
+        strategy = Strategy(**{name: stored["strategy"][name] for name in fields})
         evidence = dict(stored["evidence"])
+        same = stored["key"] == key
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    if stored["key"] != key:
+    if not same or not strategy.divides(problem.sparsity_count, device_shape[0]):
         return None
     return Known(strategy, evidence | {"source": "measured before"})
 
@@ -215,15 +218,18 @@ def _key(
     }
 
 
-def _file(key: dict[str, Any]) -> Path:
+def _file(key: dict[str, Any]) -> Path | None:
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-    return cache_folder() / "strategies" / f"{digest[:24]}.json"
+    folder = cache_folder()
+    return folder and folder / "strategies" / f"{digest[:24]}.json"
 
 
 def _remember(
     key: dict[str, Any], strategy: Strategy, evidence: dict[str, Any]
 ) -> None:
     path = _file(key)
+    if path is None:
+        return
     stored = {"key": key, "strategy": strategy.describe(), "evidence": evidence}
     try:
         make_folder(path.parent)

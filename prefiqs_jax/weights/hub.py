@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.terminal import bar_class
 from prefiqs_jax.weights.source import file_sha256
 from prefiqs_jax.weights.wording import one_line, shown
 
@@ -99,9 +100,8 @@ def fetch(
     """
     # It costs a fifth of a second, which a network from a file should not.
     from huggingface_hub import hf_hub_download
-    from tqdm.auto import tqdm
 
-    class Bar(tqdm):  # the package's own switch would be for the whole process
+    class Bar(bar_class()):  # the package's own switch would be for the whole process
         def __init__(self, *args: Any, **settings: Any) -> None:
             settings["disable"] = settings.get("disable") or not progress
             settings.pop("name", None)

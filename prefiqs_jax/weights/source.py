@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.files import check_regular
 from prefiqs_jax.weights import mxnet_file, numpy_file, onnx_file, store, torch_file
 from prefiqs_jax.weights.pruned import merge_pruned
 from prefiqs_jax.weights.torch_file import SHARDED
@@ -137,6 +138,7 @@ def identify(path: Path) -> tuple[str, str]:
     InputError unless it may be read: it is there, no folder, not empty, and of a known
     format.
     """
+    check_regular(path)
     try:
         folder = path.is_dir()
         with contextlib.nullcontext() if folder else open(path, "rb") as file:

@@ -164,8 +164,8 @@ def _array(torch: Any, name: str, tensor: Any) -> np.ndarray:
     if not plain or tensor.is_quantized:
         message = f"{shown(name)} is sparse, quantised or without values; {RESAVE}"
         raise InputError(message)
-    tensor = tensor.detach()
-    if tensor.is_floating_point():
-        tensor = tensor.to(torch.float32)
-    with parsing():
+    with parsing(f"save {shown(name)} as float32"):
+        tensor = tensor.detach()
+        if tensor.is_floating_point():
+            tensor = tensor.to(torch.float32)
         return tensor.resolve_conj().resolve_neg().numpy()

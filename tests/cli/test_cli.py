@@ -164,11 +164,14 @@ def fresh(*words, **environment):
 
 def test_imports_nothing_heavy():
     heavy = ("flax", "matplotlib", "pandas", "torch", "onnx", "pyarrow")
+    heavy += ("optax", "cv2")
     code = (
         "import sys, prefiqs_jax; prefiqs_jax.masks; prefiqs_jax.sensitivity;"
         f"print([m for m in {heavy!r} if m in sys.modules])"
     )
     assert fresh("-c", code).strip() == "[]"
+    code = "import sys, prefiqs_jax.backbones, prefiqs_jax.images.align;"
+    assert fresh("-c", f"{code} print('cv2' in sys.modules)").strip() == "False"
     code = "import sys, prefiqs_jax.cli; print('jax' in sys.modules)"
     assert fresh("-c", code).strip() == "False"
 

@@ -82,9 +82,9 @@ def test_a_network_of_ones_own(place, capsys):
     rows = results.read("run")
     assert len(rows) == 12
     assert set(rows["backbone"]) == {"mine"}
-    before = (place / "run" / "part-000000.parquet").stat().st_mtime_ns
+    before = (place / "run" / "rows" / "part-000000.parquet").stat().st_mtime_ns
     assert sweep() == 0  # goes on, and has nothing to do
-    assert (place / "run" / "part-000000.parquet").stat().st_mtime_ns == before
+    assert (place / "run" / "rows" / "part-000000.parquet").stat().st_mtime_ns == before
     capsys.readouterr()
     for text in (MODEL.replace("1.0", "2.0"), MODEL + "\n# a comment\n"):
         (place / "my_model.py").write_text(text)

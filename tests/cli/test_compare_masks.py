@@ -65,7 +65,7 @@ def test_killed_and_run_again(words, tmp_path):
     given = words("global/magnitude,layerwise/random", "--batch-size", "1")
     assert main(words(*given[4:5], "--batch-size", "1", out="whole")) == 0
     process = subprocess.Popen([*command, *given], stderr=subprocess.PIPE)
-    part = tmp_path / "out/part-000001.parquet"
+    part = tmp_path / "out/rows/part-000001.parquet"
     for _ in range(1200):
         if part.exists() or process.poll() is not None:
             break

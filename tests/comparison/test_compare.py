@@ -145,7 +145,7 @@ def test_an_interrupted_comparison_goes_on(run, tmp_path, monkeypatch):
             run("cut")
     cut = tmp_path / "cut"
     assert not (cut / "comparison").exists()
-    parts = sorted(path.name for path in cut.glob("part-*"))
+    parts = sorted(path.name for path in cut.glob("rows/part-*"))
     assert parts == ["part-000000.parquet"]
     before = (cut / parts[0]).stat().st_mtime_ns
     again = run("cut")

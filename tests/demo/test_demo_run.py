@@ -88,7 +88,7 @@ def test_same_rows_in_another_folder_and_after_a_kill(finished, tmp_path):
     manifest = json.loads((out / "run.json").read_text())
     manifest["finished"] = None
     (out / "run.json").write_text(json.dumps(manifest))
-    part = max(out.glob("part-*.parquet"))
+    part = max(out.glob("rows/part-*.parquet"))
     part.unlink()
     shutil.rmtree(out / "report")
     assert main(["demo", "--out", str(out), *SETTINGS]) == 0
@@ -110,6 +110,6 @@ def test_report_again_by_the_command_for_any_run(finished, capsys):
 def test_unfinished_demo_has_no_report(finished, tmp_path):
     out = tmp_path / "half"
     shutil.copytree(finished[0], out)
-    max(out.glob("part-*.parquet")).unlink()
+    max(out.glob("rows/part-*.parquet")).unlink()
     with pytest.raises(InputError, match="is not finished; run prefiqs demo"):
         report_demo(out, progress=False)

@@ -50,7 +50,9 @@ def run(network, tmp_path, monkeypatch):
 def measured(out, name):
     folder = out / "measured" / name / "toy"
     settings = results.read_manifest(folder)["settings"]
-    parts = [pd.read_parquet(path) for path in sorted(folder.glob("part-*.parquet"))]
+    parts = [
+        pd.read_parquet(path) for path in sorted(folder.glob("rows/part-*.parquet"))
+    ]
     return settings, pd.concat(parts)["prefiqs/0.4"].to_numpy()
 
 

@@ -93,7 +93,7 @@ def test_a_killed_evaluation_goes_on(run, tmp_path, monkeypatch):
     run()
     folder = tmp_path / "out" / "measured" / "faces" / "toy"
     before = areas(tmp_path / "out")
-    (folder / "part-000001.parquet").unlink()
+    (folder / "rows/part-000001.parquet").unlink()
     taken = []
 
     def counted(*arguments, **options):

@@ -158,14 +158,15 @@ def test_a_bad_part_is_measured_again(run, network, tmp_path, capsys, how):
     run()
     areas = tmp_path / "out" / "tables" / "areas.csv"
     before = pd.read_csv(areas)
-    part = tmp_path / "out/measured/faces/toy/part-000002.parquet"
+    part = tmp_path / "out/measured/faces/toy/rows/part-000002.parquet"
     if how == "copied":
         shutil.copy(part.with_name("part-000000.parquet"), part)
     elif how == "truncated":
         part.write_bytes(part.read_bytes()[:-20])
     else:
         run("other", verifiers=[Verifier(network(seed=1))])
-        shutil.copy(tmp_path / "other/measured/faces/toy" / part.name, part)
+        other = tmp_path / "other/measured/faces/toy/rows"
+        shutil.copy(other / part.name, part)
     run()
     assert "it is made again" in capsys.readouterr().err
     pd.testing.assert_frame_equal(pd.read_csv(areas), before)

@@ -41,8 +41,8 @@ def test_devices_change_no_row(run_sweep, pictures, tmp_path):
     with_eight_devices(child, json.dumps({"images": str(pictures), "runs": asked}))
     expected = results.read(run_sweep("here"))
 
-    (tmp_path / "resumed" / "part-000001.parquet").unlink()
-    (tmp_path / "resumed" / "part-000004.parquet").unlink()
+    (tmp_path / "resumed" / "rows" / "part-000001.parquet").unlink()
+    (tmp_path / "resumed" / "rows" / "part-000004.parquet").unlink()
     run_sweep("resumed", batch_size=None)  # with this process's one device
     sessions = results.read_manifest(tmp_path / "resumed")["sessions"]
     assert [session["device"][:3] for session in sessions] == ["8 ×", "1 ×"]

@@ -94,7 +94,7 @@ def test_two_processes_give_the_rows_of_one(launch, run_sweep, pictures, tmp_pat
     own = json.loads((run / "process-0001.json").read_text())
     assert [session["process_index"] for session in own["sessions"]] == [1]
 
-    written = {path.name: path.stat().st_mtime_ns for path in run.glob("part-*")}
+    written = {path.name: path.stat().st_mtime_ns for path in run.glob("rows/part-*")}
     assert len(written) == 7
     again = launch({}, {}, on_bad_image="skip")
     assert [outcome(process) for process in again] == [(0, []), (0, [])]
@@ -141,14 +141,14 @@ def test_a_lost_process_is_repaired_by_the_same_command(
     both = launch(*slow, batch_size=1)
     own = {f"part-{index:06d}.parquet" for index in range(lost, 11, 2)}
     deadline = time.monotonic() + 120
-    while not {path.name for path in run.glob("part-*")} & own:
+    while not {path.name for path in run.glob("rows/part-*")} & own:
         assert time.monotonic() < deadline
         assert both[lost].poll() is None
         time.sleep(0.02)
     both[lost].send_signal(signal.SIGKILL)
     both[lost].wait()
     assert outcome(both[1 - lost]) == (0, [])
-    there = {path.name for path in run.glob("part-*")}
+    there = {path.name for path in run.glob("rows/part-*")}
     others = {f"part-{index:06d}.parquet" for index in range(1 - lost, 11, 2)}
     assert others < there
     assert not own <= there

@@ -85,7 +85,7 @@ def test_a_run_in_small_steps_is_resumed(run_sweep, monkeypatch):
     with monkeypatch.context() as patch:
         Device(most=1, where="start").install(patch)
         run = run_sweep("run")
-    (run / "part-000001.parquet").unlink()
+    (run / "rows/part-000001.parquet").unlink()
     run_sweep("run", batch_size=None)
     rows = results.read(run)
     assert np.abs(rows.drift - whole.drift).max() <= 1e-6
@@ -98,7 +98,7 @@ def test_not_even_one_image(run_sweep, monkeypatch, tmp_path, where):
     Device(most=0, where=where).install(monkeypatch)
     with pytest.raises(InputError, match="memory ran out with one image a device"):
         run_sweep()
-    assert not list((tmp_path / "run").glob("part-*"))
+    assert not list((tmp_path / "run").glob("rows/part-*"))
 
 
 @pytest.mark.parametrize("where", ["start", "fetch"])

@@ -214,12 +214,12 @@ def test_a_run(run_sweep, tmp_path):
     for extras in ((), ["taylor2"], ["taylor2", "kinks"]):
         with pytest.raises(InputError, match="other measurements on request: with "):
             run_sweep("run", extras=extras)
-    before = {p.name: p.stat().st_mtime_ns for p in run.glob("part-*")}
-    (run / "part-000001.parquet").unlink()
+    before = {p.name: p.stat().st_mtime_ns for p in run.glob("rows/part-*")}
+    (run / "rows/part-000001.parquet").unlink()
     run_sweep("run", extras=EXTRAS)
     again = results.read(run)
     pd.testing.assert_frame_equal(again, rows, check_exact=True)
-    after = {p.name: p.stat().st_mtime_ns for p in run.glob("part-*")}
+    after = {p.name: p.stat().st_mtime_ns for p in run.glob("rows/part-*")}
     assert {name for name in before if before[name] != after[name]} == {
         "part-000001.parquet"
     }

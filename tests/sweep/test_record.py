@@ -94,10 +94,12 @@ def test_whoever_comes_last_says_that_it_is_finished(run, last):
 
 def test_what_another_process_is_writing_is_left(run):
     survivor = a_record(run, 1)
-    killed = [run / f".{name}.99.partial" for name in ("part-000001.parquet", "a.json")]
+    (run / "rows").mkdir()
+    names = "rows/.part-000001.parquet", ".a.json"
+    killed = [run / f"{name}.99.partial" for name in names]
     for path in killed:
         path.write_bytes(b"half")
-    with atomic(run / "part-000001.parquet") as writing:
+    with atomic(run / "rows" / "part-000001.parquet") as writing:
         writing.write_bytes(b"half")
         survivor.end(range(2))
-        assert list(run.glob(".*")) == [writing]
+        assert list(run.rglob(".*")) == [writing]

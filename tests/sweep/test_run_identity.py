@@ -283,7 +283,7 @@ def redraw(path, seed=9):
 def test_other_content_under_the_same_name_is_refused(run_sweep, pictures, which, done):
     run = run_sweep()
     if done == "some":
-        (run / "part-000002.parquet").unlink()
+        (run / "rows/part-000002.parquet").unlink()
     redraw(pictures / which)
     refused(run, f"made with other content of {which}; give", run_sweep)
     (run / INVENTORY).unlink()  # then all files are read
@@ -341,7 +341,7 @@ def test_an_image_that_changes_while_the_run_goes_on(run_sweep, pictures, monkey
 
 def test_identities_that_come_in_mid_run_are_refused(run_sweep, pictures):
     run = run_sweep()
-    (run / "part-000001.parquet").unlink()
+    (run / "rows/part-000001.parquet").unlink()
     names = read_folder(pictures).names
     lines = ["file,identity", *(f"{name},someone" for name in names)]
     (pictures / "images.csv").write_text("\n".join(lines))
@@ -379,7 +379,7 @@ def break_part(part, how, run_mask, tmp_path):
             backbone=toy_backbone(seed=4),
             sparsities=(0.1, 0.3, 0.5),
         )
-        shutil.copy(other / part.name, part)
+        shutil.copy(other / "rows" / part.name, part)
     elif how == "another batch's":
         shutil.copy(part.with_name("part-000000.parquet"), part)
     else:
@@ -413,8 +413,8 @@ def break_part(part, how, run_mask, tmp_path):
 def test_a_bad_part_is_made_again(run_sweep, run_mask, tmp_path, capsys, how, words):
     run = run_sweep()
     whole = results.read(run)
-    part = run / "part-000001.parquet"
-    kept = (run / "part-000000.parquet").stat().st_mtime_ns
+    part = run / "rows/part-000001.parquet"
+    kept = (run / "rows/part-000000.parquet").stat().st_mtime_ns
     break_part(part, how, run_mask, tmp_path)
     with pytest.raises(InputError, match=rf"part-000001\.parquet {words}.*again"):
         results.read(run)
@@ -423,18 +423,18 @@ def test_a_bad_part_is_made_again(run_sweep, run_mask, tmp_path, capsys, how, wo
     assert f"part-000001.parquet {words}" in told
     assert "it is made again" in told
     pd.testing.assert_frame_equal(results.read(run), whole)
-    assert (run / "part-000000.parquet").stat().st_mtime_ns == kept
+    assert (run / "rows/part-000000.parquet").stat().st_mtime_ns == kept
 
 
 def test_a_part_beyond_the_last_batch_is_refused(run_sweep):
     run = run_sweep()
     rows = results.read(run)
-    extra = run / "part-000009.parquet"
-    shutil.copy(run / "part-000001.parquet", extra)
+    extra = run / "rows/part-000009.parquet"
+    shutil.copy(run / "rows/part-000001.parquet", extra)
     with pytest.raises(InputError, match=r"part-000009\.parquet is of no batch .* 3;"):
         results.read(run)
     refused(run, r"part-000009\.parquet is of no batch .* move it away", run_sweep)
-    extra.rename(run / "part-1.parquet")  # no name that a run gives
+    extra.rename(run / "rows/part-1.parquet")  # no name that a run gives
     pd.testing.assert_frame_equal(results.read(run), rows)
 
 
@@ -469,7 +469,7 @@ def test_a_manifest_of_another_shape_is_damaged(run_sweep, change):
 
 def test_a_part_that_cannot_be_read_is_not_called_damaged(run_sweep):
     run = run_sweep()
-    part = run / "part-000001.parquet"
+    part = run / "rows/part-000001.parquet"
     part.unlink()
     part.mkdir()  # root may read any file, but no folder
     words = r"part-000001\.parquet cannot be read: Is a directory"

@@ -104,13 +104,13 @@ def test_a_second_batch_does_not_recompile(run_sweep):
 def test_resumes_where_it_stopped(run_sweep):
     whole = results.read(run_sweep("whole"))
     run = run_sweep("run")
-    (run / "part-000001.parquet").unlink()
-    (run / ".part-000001.parquet.99.partial").write_bytes(b"half")
+    (run / "rows/part-000001.parquet").unlink()
+    (run / "rows/.part-000001.parquet.99.partial").write_bytes(b"half")
     (run / ".run.json.99.partial").write_bytes(b"half")
-    kept = (run / "part-000000.parquet").stat().st_mtime_ns
+    kept = (run / "rows/part-000000.parquet").stat().st_mtime_ns
     run_sweep("run", batch_size=None)  # nothing said: the run keeps its batch size
     pd.testing.assert_frame_equal(results.read(run), whole)
-    assert (run / "part-000000.parquet").stat().st_mtime_ns == kept
+    assert (run / "rows/part-000000.parquet").stat().st_mtime_ns == kept
     assert not list(run.glob(".*"))
     assert len(results.read_manifest(run)["sessions"]) == 2
 
@@ -129,7 +129,7 @@ def test_a_complete_run_is_left_alone(run_sweep, monkeypatch):
 def test_a_skipped_picture_is_named_once(run_sweep, pictures):
     (pictures / "person0" / "bad.png").write_bytes(b"no image")
     run = run_sweep(on_bad_image="skip")
-    for part in run.glob("part-*"):
+    for part in run.glob("rows/part-*"):
         part.unlink()
     run_sweep(on_bad_image="skip")
     assert len(results.read_manifest(run)["skipped"]) == 1
@@ -156,12 +156,12 @@ sweep(toy_backbone(), read_folder({str(pictures)!r}), mask_named("global/magnitu
     run = tmp_path / "killed"
     process = subprocess.Popen([sys.executable, "-c", script])
     deadline = time.monotonic() + 120
-    while len(list(run.glob("part-*"))) < 3 and time.monotonic() < deadline:
+    while len(list(run.glob("rows/part-*"))) < 3 and time.monotonic() < deadline:
         assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    done = len(list(run.glob("part-*")))
+    done = len(list(run.glob("rows/part-*")))
     assert 3 <= done < 11
     assert results.read_manifest(run)["finished"] is None
     assert len(results.read(run)) == 3 * done  # what is there is whole
@@ -255,7 +255,7 @@ def test_zero_embedding_names_image_and_sparsity(run_sweep, backbone, tmp_path):
     words = r"embedding of person0/000\.png \(and 3 more\) is zero at sparsity 0\.5"
     with pytest.raises(InputError, match=words):
         run_sweep(backbone=network)
-    assert not list((tmp_path / "run").glob("part-*"))
+    assert not list((tmp_path / "run").glob("rows/part-*"))
 
     def broken(params, images):
         return backbone.apply_fn(params, images) * jax.numpy.float32("nan")
@@ -283,8 +283,12 @@ def test_no_space_left(run_sweep, monkeypatch, tmp_path):
         with pytest.raises(InputError, match=r"part-000001\.parquet .*No space left"):
             run_sweep()
     run = tmp_path / "run"
-    kept = ["images.parquet", "part-000000.parquet", "run.json"]
-    assert sorted(p.name for p in run.iterdir()) == kept
+    assert sorted(p.name for p in run.iterdir()) == [
+        "images.parquet",
+        "rows",
+        "run.json",
+    ]
+    assert [p.name for p in (run / "rows").iterdir()] == ["part-000000.parquet"]
     run_sweep()
     assert len(results.read(run)) == 11 * 3
 
@@ -318,7 +322,7 @@ def test_damaged_manifest(run_sweep, text):
 
 def test_damaged_part(run_sweep):
     run = run_sweep()
-    part = run / "part-000001.parquet"
+    part = run / "rows/part-000001.parquet"
     part.write_bytes(part.read_bytes()[:100])
     with pytest.raises(InputError, match=r"part-000001\.parquet is damaged"):
         results.read(run)

@@ -68,7 +68,8 @@ def test_refused(backbone, pictures, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["faces/images.csv", "faces/person0/000.png", "run/part-000000.parquet"]
+    "name",
+    ["faces/images.csv", "faces/person0/000.png", "run/rows/part-000000.parquet"],
 )
 def test_scores_replace_no_input_and_no_part(
     run_sweep, backbone, pictures, tmp_path, name

@@ -100,8 +100,17 @@ def test_what_was_measured_is_not_measured_again(evidence_of, monkeypatch):
         lambda stored: "[]",
         lambda stored: json.dumps(stored | {"strategy": {"speed": 9}}),
         lambda stored: json.dumps(stored | {"key": stored["key"] | {"release": "0"}}),
+        lambda stored: json.dumps({"strategy": stored["strategy"], "evidence": {}}),
+        lambda stored: "[" * 10**6,
+        *(
+            lambda stored, field=field, value=value: json.dumps(
+                stored | {"strategy": stored["strategy"] | {field: value}}
+            )
+            for field in ("tangent_chunk", "pruned_chunk", "slice_size")
+            for value in (0, -1, 7, "1", True, 1.0)
+        ),
+        lambda stored: json.dumps(stored | {"strategy": {"tangent_chunk": 1}}),
     ],
-    ids=["half", "no object", "other fields", "other release"],
 )
 def test_a_damaged_file_is_measured_again(plan, clock, cache, damage):
     chosen = plan(8, tune="always").strategy

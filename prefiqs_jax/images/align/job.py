@@ -5,12 +5,9 @@ import csv
 import io
 import json
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
-
-from tqdm import tqdm
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.files import atomic, clear_partial, lock_folder, make_folder
@@ -29,6 +26,7 @@ from prefiqs_jax.images.folder import IDENTITY_TABLE, ImageFolder
 from prefiqs_jax.images.geometry import template_named
 from prefiqs_jax.images.inventory import Times, file_sha256, file_times
 from prefiqs_jax.outputs import check_outputs, is_unused, write_outputs
+from prefiqs_jax.terminal import progress_bar, say
 
 MARKER = "align.json"
 """In a folder of crops: how they are made, and the times of the files."""
@@ -101,7 +99,7 @@ def align_folder(
         if on_bad_image == "fail" or not tasks:
             raise InputError(describe_unusable(table, unusable))
         for name, reason in unusable:
-            print(f"left out {name}: {reason}", file=sys.stderr)
+            say(f"left out {name}: {reason}")
     with lock_folder(make_folder(out), "aligning"):
         counts = _run(
             folder,
@@ -177,19 +175,13 @@ def _run(
     crops = align_images(
         folder.root, todo, stamp, write, open_detector=detector, skip=skip
     )
-    bar = tqdm(
-        total=len(tasks),
-        initial=len(landmarks),
-        unit="image",
-        disable=not progress,
-        file=sys.stderr,
-    )
+    bar = progress_bar(len(tasks), initial=len(landmarks), progress=progress)
     try:
         with bar, contextlib.closing(crops):
             for crop in crops:
                 name = crop.task.crop
                 if crop.landmarks is None:
-                    bar.write(f"left out {crop.task.name}: {crop.reason}", sys.stderr)
+                    say(f"left out {crop.task.name}: {crop.reason}")
                     (out / name).unlink(missing_ok=True)  # of the image as it was
                 else:
                     landmarks[name] = crop.landmarks

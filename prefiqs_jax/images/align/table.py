@@ -3,12 +3,13 @@
 import dataclasses
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from jaxtyping import Float
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.files import check_regular
 from prefiqs_jax.images.geometry import LANDMARKS
 from prefiqs_jax.images.pairing import rows_named
 from prefiqs_jax.images.tables import csv_rows, image_named, open_table
@@ -77,6 +78,7 @@ def read_landmarks(path: str | os.PathLike[str]) -> LandmarkTable:
 
 def has_landmarks(path: str | os.PathLike[str]) -> bool:
     """Say whether a file is there and its first line names columns of landmarks."""
+    check_regular(path)
     try:
         with open(path, encoding="utf-8-sig", errors="replace") as file:
             return LANDMARK_COLUMNS[0] in file.readline()
@@ -115,6 +117,9 @@ def _collect(
         name = image_named(row)
         if not name:
             continue
+        if not PurePosixPath(name).name:
+            message = f"{path} lists {name!r}, which names no image; remove the row"
+            raise InputError(message)
         who = ((row["identity"] or "").strip() or None) if with_identity else None
         values = tuple(_number(path, name, c, row[c]) for c in LANDMARK_COLUMNS)
         entry = (who, values)
