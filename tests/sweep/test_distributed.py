@@ -99,7 +99,7 @@ def test_two_processes_give_the_rows_of_one(launch, run_sweep, pictures, tmp_pat
     again = launch({}, {}, on_bad_image="skip")
     assert [outcome(process) for process in again] == [(0, []), (0, [])]
     for name, when in written.items():
-        assert (run / name).stat().st_mtime_ns == when
+        assert (run / "rows" / name).stat().st_mtime_ns == when
 
 
 @pytest.mark.slow
