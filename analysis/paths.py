@@ -78,9 +78,8 @@ KINDS = {"order": "network", "frozen": "kinks frozen"}
 PREDICTORS = ("norm", "predicted_error", "flips", "severity")
 """What may rank the images by the largest valid t: the norm is of the raw embedding,
 flips are known after pruning only."""
-_TOLERANCE = 0.02
-"""Error bound of the path, of its chord; what is lost is far less, as errors of panels
-have no common direction."""
+_TOLERANCE = 0.03
+"""Error bound of the path, of the longest chord; each image's own bound is kept."""
 _FACES = 3
 """Faces of each end on the sheet."""
 
@@ -131,7 +130,7 @@ def observe(faces: Faces) -> Callable[[Delta, bool], dict[str, NDArray]]:
                 lambda some: compiled(weights, direction, some, is_shown),
                 images.astype(dtype),
             )
-        chord = float(found["moved"][SCALES == 1].min())
+        chord = float(found["moved"][SCALES == 1].max())
 
         def path(some: NDArray) -> dict[str, Any]:
             bound = max(_TOLERANCE * chord, ROUNDING)
