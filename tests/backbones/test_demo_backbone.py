@@ -156,9 +156,9 @@ def test_other_networks_still_need_a_file(capsys, tmp_path):
 def test_it_is_listed(capsys):
     assert main(["backbones"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    (line,) = [line for line in lines if line.startswith("demo ")]
-    assert "weights included" in line
-    assert "128-d" in line
+    (place,) = [i for i, line in enumerate(lines) if line.startswith("demo ")]
+    assert "weights included" in lines[place]
+    assert "128-d" in lines[place + 1]
 
 
 @pytest.mark.slow

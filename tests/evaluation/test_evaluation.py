@@ -356,7 +356,18 @@ def test_qualities_of_nothing_but_rounding_are_said(run, network, capsys):
         lambda w, keep: np.where(keep, w, 0 * w), dense.params, mask(dense.params, 0.4)
     )
     pruned = dataclasses.replace(dense, params=params)
-    run(verifiers=[Verifier(pruned)], methods=ALL, sparsities=(0.2, 0.6))
+    run(verifiers=[Verifier(pruned)], methods=ALL, sparsities=(0.0, 0.6))
     told = capsys.readouterr().err
-    assert "prefiqs/0.2, first-order/0.2: no embedding changes" in told
+    assert "prefiqs/0, first-order/0: no embedding changes" in told
     assert "prefiqs/0.6" not in told
+
+
+def test_a_mask_that_takes_only_zeros_is_refused(run, network):
+    mask = mask_named("global/magnitude")
+    dense = network()
+    params = jax.tree.map(
+        lambda w, keep: np.where(keep, w, 0 * w), dense.params, mask(dense.params, 0.4)
+    )
+    pruned = dataclasses.replace(dense, params=params)
+    with pytest.raises(InputError, match="takes only weights that are zero already"):
+        run(verifiers=[Verifier(pruned)], methods=ALL, sparsities=(0.2, 0.6))

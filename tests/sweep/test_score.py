@@ -115,10 +115,7 @@ def test_an_image_without_direction_is_left_out(
     assert "left out person1/001.png: has no finite quality" in told
 
 
-@pytest.mark.parametrize("sparsity", [0.0, 0.3])
-def test_a_change_that_is_rounding_is_said(
-    backbone, pictures, tmp_path, capsys, sparsity
-):
+def test_a_change_that_is_rounding_is_said(backbone, pictures, tmp_path, capsys):
     mask = mask_named("layerwise/magnitude")
     pruned = jax.tree.map(
         lambda w, keep: np.where(keep, w, 0 * w),
@@ -126,8 +123,10 @@ def test_a_change_that_is_rounding_is_said(
         mask(backbone.params, 0.4),
     )
     before = dataclasses.replace(backbone, params=pruned)
-    how = {"sparsity": sparsity, "progress": False}
-    score(before, pictures, mask, tmp_path / "s.csv", **how)
+    score(before, pictures, mask, tmp_path / "s.csv", sparsity=0.0, progress=False)
     assert "changes by more than rounding" in capsys.readouterr().err
+    with pytest.raises(InputError, match="takes only weights that are zero already"):
+        score(before, pictures, mask, tmp_path / "u.csv", sparsity=0.3, progress=False)
+    assert not (tmp_path / "u.csv").exists()
     score(before, pictures, mask, tmp_path / "t.csv", sparsity=0.6, progress=False)
     assert capsys.readouterr().err == ""
