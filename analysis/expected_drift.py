@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from from_runs import Analysis, pick, told, write
+from from_runs import Analysis, add_output, pick, told, write
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -163,20 +163,20 @@ def finding(table: "pd.DataFrame") -> str:
         f"direction, {_list(own, ONE, ['first order'])}.",
         f"Of what is cheaper, {_list(own, EIGHT, cheaper)}.",
     ]
-    others = own.loc[~own["is_reference"]]
-    differ = others.loc[others["differs"]]
-    worse = differ.loc[differ["difference"] > 0]
+    others = own.loc[~own["is_reference"] & (own["quality"] != "severity")]
+    differ = others.loc[others["differs"].astype(bool)]
     said.append(
-        f"Of {len(others)} paired differences {len(worse)} show expected-drift to be "
-        f"the better and {len(differ) - len(worse)} the other; "
-        + (
-            "averaging over directions makes no better quality that these faces can "
-            "show."
-            if worse.empty
-            else f"better than {', '.join(dict.fromkeys(worse['quality']))}."
-        )
+        f"Of {len(others)} paired differences {len(differ)} exclude 0"
+        + _named(differ.loc[differ["difference"] > 0], "in favour of expected-drift")
+        + _named(differ.loc[differ["difference"] < 0], "against it")
+        + "."
     )
     return " ".join(said)
+
+
+def _named(lines: "pd.DataFrame", how: str) -> str:
+    names = ", ".join(dict.fromkeys(lines["quality"]))
+    return f"; {how}: {names}" if names else ""
 
 
 def _thousandths(line: dict[str, Any]) -> str:
@@ -242,11 +242,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("faces", type=Path, nargs="+", metavar="FACES")
-    parser.add_argument("--out", type=Path, metavar="DIR", required=True)
     parser.add_argument("--backbone", metavar="NAME", default="demo")
     parser.add_argument("--weights", metavar="FILE")
     parser.add_argument("--fmr", type=float, nargs="+", default=list(RATES))
-    parser.add_argument("--findings", type=Path, metavar="FILE.md")
+    add_output(parser)
     options = parser.parse_args(arguments)
     try:
         backbone = load_backbone(options.backbone, options.weights)

@@ -47,3 +47,7 @@ for question in paths metric; do
   python "$here/../analysis/$question.py" "$runs/$question"/{sface,demo} \
     --out "$runs/findings/$question" ${FINDINGS:+--findings "$FINDINGS"}
 done
+
+python "$here/../analysis/expected_drift.py" "$lfw" "$att" --backbone sface \
+  --weights "$weights" --out "$runs/findings/expected_drift" \
+  ${FINDINGS:+--findings "$FINDINGS"}

@@ -9,6 +9,7 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
 NAMES = ["first_order_limits", "kinks", "layers", "controls", "paths", "metric"]
+NAMES += ["expected_drift"]
 
 
 @pytest.mark.parametrize("name", NAMES)

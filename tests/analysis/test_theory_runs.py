@@ -51,13 +51,14 @@ def test_commands(tmp_path):
     asked = [words for words in found if words[0] == "python"]
     names = [Path(words[1]).stem for words in asked]
     of_runs = ["first_order_limits", "kinks", "layers", "controls"]
-    assert names == of_runs + ["paths"] * 3 + ["metric"] * 3
+    assert names[:10] == of_runs + ["paths"] * 3 + ["metric"] * 3
+    assert names[10:] == ["expected_drift"]
     for words in asked:
         assert Path(words[1]).exists()
         assert "--findings" not in words
     for words in asked[:4]:
         assert set(words[2:11]) == {value(each, "--out") for each in sweeps}
-    for *computed, drawn in (asked[4:7], asked[7:]):
+    for *computed, drawn in (asked[4:7], asked[7:10]):
         outs = [value(words, "--out") for words in computed]
         assert drawn[2:4] == outs
         assert [value(words, "--backbone") for words in computed] == ["sface", "demo"]
@@ -80,7 +81,7 @@ def test_the_page_is_renewed_on_request(tmp_path):
     _, found = commands(tmp_path, *words, FINDINGS="page.md")
     asked = [words for words in found if words[0] == "python"]
     asked = [words for words in asked if "--each" not in words]
-    assert len(asked) == 6
+    assert len(asked) == 7
     assert all(value(words, "--findings") == "page.md" for words in asked)
 
 
