@@ -53,6 +53,7 @@ from prefiqs_jax.sensitivity import (
 from prefiqs_jax.sweep.engine import compile_step, fetch, prepare, start
 from prefiqs_jax.sweep.extras import plan_extras
 from prefiqs_jax.sweep.strategy import default_strategy
+from prefiqs_jax.trees import is_prunable
 
 FORWARDS = 5
 SPARSITY = 0.5
@@ -174,7 +175,12 @@ def functions(
     def layers(weights: Any, images: Array) -> Array:
         params, delta = weights
         found = layer_contributions(
-            apply_fn, params, delta, images, reverse_fn=reverse_fn
+            apply_fn,
+            params,
+            delta,
+            images,
+            prunable=is_prunable,
+            reverse_fn=reverse_fn,
         )
         return jnp.stack(list(found.values()))
 

@@ -55,6 +55,7 @@ class Conv(nnx.Module):
         self.has_bias = bias
         self.stride = stride
         self.padding = size // 2 if padding is None else padding
+        self.groups = groups
         self.is_depthwise = groups == channels_in == channels_out
 
     def __call__(self, x: Array) -> Array:
