@@ -42,6 +42,7 @@ from prefiqs_jax.sweep.extras import REPLICATES, plan_extras
 from prefiqs_jax.sweep.strategy import Strategy
 
 ROOT = Path(__file__).resolve().parents[1]
+PAGE = "docs/first_order.md"
 
 KEY = jax.random.key(0)
 
@@ -172,10 +173,8 @@ def passes_of_a_sweep(words):
     return three - two, 3 * two - 2 * three
 
 
-def test_every_measurement_is_in_the_readme():
-    found = {
-        word.strip("`"): columns for word, columns, *_ in rows("README.md", "word")
-    }
+def test_every_measurement_is_on_the_page():
+    found = {word.strip("`"): columns for word, columns, *_ in rows(PAGE, "word")}
     assert found.keys() == EXTRAS.keys()
     for word, columns in found.items():
         own = re.findall(r"`(\w+)`", columns.partition("table")[0])
@@ -185,8 +184,8 @@ def test_every_measurement_is_in_the_readme():
 
 @pytest.mark.parametrize("word", EXTRAS)
 def test_passes_of_a_measurement(word):
-    """README: forward passes more for each image and sparsity."""
-    (cells,) = [cells for name, *cells in rows("README.md", "word") if word in name]
+    """The page: forward passes more for each image and sparsity."""
+    (cells,) = [cells for name, *cells in rows(PAGE, "word") if word in name]
     alone = int(cells[1])
     more = {"taylor3": ("taylor2", "taylor3")}.get(word, (word,))
     row, batch = passes_of_a_sweep(more)

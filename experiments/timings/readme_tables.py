@@ -1,4 +1,4 @@
-"""Write the tables and sentences of costs in README and docs from the JSON files.
+"""Write the tables and sentences of costs on the pages of docs from the JSON files.
 
     python experiments/timings/readme_tables.py
 
@@ -17,7 +17,7 @@ from common import ranged
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-PAGES = ROOT / "README.md", ROOT / "docs" / "theory.md"
+PAGES = ROOT / "docs" / "timings.md", ROOT / "docs" / "theory.md"
 MARKED = re.compile(
     r"(<!-- ([\w ]+): from ([\w.]+\.json) -->\n).*?(<!-- end -->)", re.S
 )
@@ -36,6 +36,7 @@ TITLES = {
 OPPONENTS = ("usual", "fastest")
 SWEEPS = "sweep_cost_cpu.json"
 GRAIN = "grain processes"
+_SPREAD = ("median", "largest")
 
 
 def main() -> None:
@@ -172,6 +173,79 @@ def loading(result: dict[str, Any]) -> list[str]:
     return _wrapped(said)
 
 
+def scaling(result: dict[str, Any]) -> list[str]:
+    """Say how time and memory grow with images and with sparsities."""
+    images, sparsities = result["images"], result["sparsities"]
+    first, last = images["rows"][0], images["rows"][-1]
+    one, many = sparsities["rows"][0], sparsities["rows"][-1]
+    off = max(images["line"]["worst_deviation"], sparsities["line"]["worst_deviation"])
+    return _wrapped(
+        f"Time grows in proportion to the images, and memory does not grow: "
+        f"{first['images']} took {first['seconds']:.2g} s and "
+        f"{first['peak_rss_bytes'] / 1e9:.2f} GB, {last['images']} took "
+        f"{last['seconds']:.2g} s and {last['peak_rss_bytes'] / 1e9:.2f} GB "
+        f"({_title(result['network'])}, {images['sparsities']} sparsities, masks and "
+        f"programs from the cache included). From {one['sparsities']} to "
+        f"{many['sparsities']} sparsities a batch of {result['batch']} goes from "
+        f"{one['seconds']:.2f} to {many['seconds']:.1f} s. Neither is off a line by "
+        f"more than {100 * off:.0f} %. All on {_machine(result['hardware'])}."
+    )
+
+
+def precision(result: dict[str, Any]) -> list[str]:
+    """One line a sparsity: how far fast products are off, in the median and at most."""
+    rows = {row["precision"]: row for row in result["rows"]}
+    lines = [["sparsity", "first order, median", "at most", "drift, median", "at most"]]
+    lines.append(["---"] * 5)
+    for error in rows["fast"]["errors"]:
+        keys = (f"{q}_{s}" for q in ("first_order", "drift") for s in _SPREAD)
+        cells = [f"{100 * error[key]:.2g} %" for key in keys]
+        lines.append([f"{error['sparsity']:g}", *cells])
+    said = (
+        f"{_title(result['network'])}, {result['origin']}, {result['batch']} images on "
+        f"{_machine(result['hardware'])}. There `fast` takes "
+        f"{rows['fast']['time_over_highest']:.2f} times as long as `highest`."
+    )
+    return [*map(_line, lines), "", *_wrapped(said)]
+
+
+def quality_cost(result: dict[str, Any]) -> list[str]:
+    """One line a method: forward passes, by definition and measured."""
+    lines = [["method", "by definition", "measured, in forward passes"], ["---"] * 3]
+    lines += [
+        [row["method"], row["by_definition"], f"{row['forwards']:.2g}"]
+        for row in result["rows"]
+        if row["method"] != "random"
+    ]
+    said = (
+        f"{_title(result['backbone'])}, S = {len(result['sparsities'])} sparsities, "
+        f"{result['batch']} images, {result['repeats']} turns, {result['statistic']}; "
+        f"beside other work on {_machine(result['hardware'])}."
+    )
+    return [*map(_line, lines), "", *_wrapped(said)]
+
+
+def discard_curves(result: dict[str, Any]) -> list[str]:
+    """One line a benchmark's size: time and memory of its curves with intervals."""
+    lines = [["size of", "images", "comparisons", "time", "peak memory"], ["---"] * 5]
+    lines += [
+        [
+            row["setting"],
+            f"{row['images']:,}",
+            f"{row['comparisons']:,}",
+            f"{row['total_s']:.0f} s",
+            f"{row['peak_bytes'] / 1e9:.1f} GB",
+        ]
+        for row in result["rows"]
+    ]
+    said = (
+        f"{result['qualities']} qualities, {len(result['protocols'])} protocols, "
+        f"{result['replicates']} replicates, simulated similarities; "
+        f"{_machine(result['hardware'])}."
+    )
+    return [*map(_line, lines), "", *_wrapped(said)]
+
+
 def theory_table(result: dict[str, Any]) -> list[str]:
     """One line for what is measured beyond first order, one column a network."""
     rows = result["rows"]
@@ -212,6 +286,10 @@ MADE: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "forward table": forward_table,
     "forward conditions": forward_conditions,
     "loading": loading,
+    "scaling": scaling,
+    "precision": precision,
+    "quality cost": quality_cost,
+    "discard curves": discard_curves,
     "theory table": theory_table,
     "theory conditions": theory_conditions,
 }

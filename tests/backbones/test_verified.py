@@ -1,8 +1,6 @@
 """What is said of a network's verification is what the tests compare it with."""
 
 import re
-from collections import Counter
-from pathlib import Path
 
 import pytest
 from flax import nnx
@@ -13,7 +11,6 @@ from prefiqs_jax.backbones.verified import KINDS, verified
 from prefiqs_jax.backbones.zoo import ARCHITECTURES, details
 
 KIND_OF = {name: verified(name) for name in ARCHITECTURES}
-README = Path(__file__).parents[2] / "README.md"
 
 
 def names(kind):
@@ -70,19 +67,3 @@ def test_exports_are_folded_networks():
 def test_the_command_says_it():
     for name in ("arcface_iresnet18", "adaface_ir18", "sface", "demo"):
         assert dict(details(name))["verified against"] == KINDS[KIND_OF[name]]
-
-
-def test_the_readme_counts_them():
-    text = README.read_text()
-    table = text.partition("| verified against |")[2].partition("\n\n")[0]
-    rows = [line.split("|")[1:-1] for line in table.splitlines()[2:]]
-    found = {cells[0].strip(): int(cells[1].split()[0]) for cells in rows}
-    counts = Counter(KIND_OF.values())
-    assert found == {words: counts[kind] for kind, words in KINDS.items()}
-    assert sum(found.values()) == len(ARCHITECTURES)
-    for (words, *_, listed), kind in zip(rows, KINDS, strict=True):
-        assert words.strip() == KINDS[kind]
-        for name in re.findall(r"`(\w+)`", listed):
-            assert KIND_OF[name] == kind
-        if kind != "twin":  # which are all the others
-            assert set(re.findall(r"`(\w+)`", listed)) == names(kind)

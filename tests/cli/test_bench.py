@@ -1,4 +1,4 @@
-"""`prefiqs bench` runs scripts and tabulates them; the README has their figures."""
+"""`prefiqs bench` runs scripts and tabulates them; the site has their figures."""
 
 import importlib
 import json

@@ -204,12 +204,3 @@ def test_from_faces_to_the_finding(script, faces, tmp_path, capsys):
     assert "two runs are of one network" in capsys.readouterr().err
     assert experiment.main([*words[:-1], "2"]) == 2
     assert "nobody has more than 2 images" in capsys.readouterr().err
-
-
-def test_what_the_readme_says_is_what_the_numbers_say(script):
-    table = pd.read_csv(ROOT / "experiments" / "mask_ablation.csv")
-    table["note"] = table["note"].fillna("")
-    readme = " ".join((ROOT / "README.md").read_text("utf-8").split())
-    found = [script.finding(own) for _, own in table.groupby("backbone", sort=False)]
-    assert found
-    assert all(said in readme for said in found)
