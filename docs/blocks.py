@@ -3,8 +3,9 @@
     python docs/blocks.py [--run RUN]
 
 With ``--run`` the table and figure of agreement are made anew before, from a run of
-SFace as docs/results.md has its command. A block stands between ``<!-- NAME: from PATH -->`` and ``<!-- end -->``, PATH being seen
-from the project's root; those of timings are by experiments/timings/readme_tables.py.
+SFace as docs/results.md has its command. A block stands between ``<!-- NAME: from PATH
+-->`` and ``<!-- end -->``, PATH being seen from the project's root; those of timings
+are by experiments/timings/readme_tables.py.
 """
 
 import argparse
@@ -93,7 +94,9 @@ def draw(table: pd.DataFrame, path: Path) -> None:
         right.axhline(_RANKED, color="0.5", lw=0.7, ls="--", zorder=0)
         left.set(xlabel="sparsity", ylabel="median error of the first order")
         left.legend()
-        right.set(xlabel="sparsity", ylabel="Spearman ρ with the drift", ylim=(-0.2, 1))
+        right.set(
+            xlabel="sparsity", ylabel="Spearman ρ with the drift", ylim=(-0.2, 1.03)
+        )
         figure.savefig(path, dpi=150)
 
 
@@ -111,7 +114,9 @@ def agreement_table(path: Path) -> list[str]:
     for sparsity, own in table.groupby("sparsity"):
         found = own.set_index("statistic")
         cells = [f"{sparsity:g}"]
-        cells += [f"{found.loc[n, 'value']:.3f}" for n in ("delta_norm", "median_drift")]
+        cells += [
+            f"{found.loc[n, 'value']:.3f}" for n in ("delta_norm", "median_drift")
+        ]
         cells += [form(found.loc[name]) for name, (_, form) in shown.items()]
         lines.append(cells)
     return _table(lines)
@@ -126,12 +131,13 @@ def agreement_said(path: Path) -> list[str]:
     norm = _last(wide["median_norm_error"] <= _WITHIN)
     at = wide.loc[rank]
     return _wrapped(
-        f"On SFace and {table['images'].max()} clean faces of {table['people'].max()} "
-        f"people the first order misses at most {_WITHIN:.0%} of the embedding's change "
-        f"up to a sparsity of {change:g}; it ranks the images as the drift does "
-        f"(Spearman {_RANKED:g} or more) up to {rank:g}, where it misses "
+        f"On SFace and {table['images'].max():.0f} clean faces of "
+        f"{table['people'].max():.0f} people the first order misses at most "
+        f"{_WITHIN:.0%} of the embedding's change up to a sparsity of {change:g}; it "
+        f"ranks the images as the drift does (Spearman {_RANKED:g} or more) up to {rank:g}, where it misses "
         f"{at['median_relative_residual']:.0%} of the change, and its norm is right to "
-        f"{_WITHIN:.0%} up to {norm:g}."
+        f"{_WITHIN:.0%} up to {norm:g}. At {wide.index[-1]:g} it misses "
+        f"{wide['median_relative_residual'].iloc[-1]:.0%}."
     )
 
 
@@ -147,8 +153,8 @@ def demo_training(path: Path) -> list[str]:
     settings = record["runs"][0]["settings"]
     return _wrapped(
         f"Equal error rate on {settings['testing_people']} held-out people, mean and "
-        f"standard deviation of {len(record['runs'])} seeds: {100 * error['mean']:.2f} % "
-        f"± {100 * error['sd']:.2f} %."
+        f"standard deviation of {len(record['runs'])} seeds: "
+        f"{100 * error['mean']:.2f} % ± {100 * error['sd']:.2f} %."
     )
 
 
@@ -276,7 +282,7 @@ def coverage_of_areas(path: Path) -> list[str]:
                 [
                     own[people][method]
                     for name, own in record.items()
-                    if re.fullmatch(pattern, name)
+                    if re.fullmatch(pattern, name) and method in own.get(people, {})
                 ]
             )
             for pattern, method in kinds.values()
@@ -322,8 +328,8 @@ def _per_cent(row: "pd.Series") -> str:
 
 
 def _plain(row: "pd.Series") -> str:
-    text = f"{row['value']:.3f}"
-    return text if pd.isna(row["low"]) else f"{text} [{row['low']:.3f}, {row['high']:.3f}]"
+    value, low, high = (row[key] for key in ("value", "low", "high"))
+    return f"{value:.3f}" + ("" if pd.isna(low) else f" [{low:.3f}, {high:.3f}]")
 
 
 def _wrapped(text: str) -> list[str]:

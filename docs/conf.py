@@ -9,7 +9,8 @@ from pathlib import Path
 
 from prefiqs_jax.version import __version__
 
-sys.path.insert(0, str(Path(__file__).parent))
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
 
 project = "prefiqs-jax"
 author = "the prefiqs-jax authors"
@@ -21,13 +22,15 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.mathjax",
     "numpydoc",
+    "sphinxarg.ext",
     "generated",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "jupyter_execute"]
 highlight_language = "none"
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
+suppress_warnings = ["myst.domains"]  # that of sphinx-argparse lacks a method
 
 # The notebooks run here, and nowhere else in CI. A warning of theirs is an error.
 nb_execution_mode = "cache"
@@ -53,13 +56,19 @@ html_css_files = ["site.css"]
 html_show_sphinx = False
 
 
-def setup(app):
-    """Point links of files outside this folder to their pages."""
-    app.connect("source-read", _relinked)
+def copy_notebooks():
+    """Sphinx wants sources in its folder; links are from there, too."""
+    target = HERE / "notebooks"
+    target.mkdir(exist_ok=True)
+    sources = {path.name: path for path in (HERE.parent / "notebooks").glob("*.ipynb")}
+    for old in target.glob("*.ipynb"):
+        if old.name not in sources:
+            old.unlink()
+    for name, path in sources.items():
+        text = path.read_text("utf-8").replace("](../docs/", "](../")
+        text = text.replace("](../CONTRIBUTING.md", "](../contributing.md")
+        if not (target / name).exists() or (target / name).read_text("utf-8") != text:
+            (target / name).write_text(text, "utf-8")
 
 
-def _relinked(app, docname, source):
-    """Notebooks and CONTRIBUTING.md link to files as they lie in the repository."""
-    if docname.startswith("notebooks/"):
-        found = source[0].replace("](../docs/", "](../")
-        source[0] = found.replace("](../CONTRIBUTING.md", "](../contributing.md")
+copy_notebooks()

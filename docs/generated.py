@@ -76,7 +76,10 @@ def methods() -> list[str]:
 
     return table(
         ["method", "quality", "forward passes", "published in"],
-        [(f"`{m.name}`", m.description, m.forwards, m.source) for m in METHODS.values()],
+        [
+            (f"`{m.name}`", m.description, m.forwards, m.source)
+            for m in METHODS.values()
+        ],
     )
 
 

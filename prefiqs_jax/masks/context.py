@@ -242,7 +242,7 @@ class Context:
         """First-order drift for each unit that one weight alone changes.
 
         The norm ‖J_θ z(x; θ) e_k‖ of the embedding's derivative by weight k, root mean
-        square over images: |θ_k| times it is the first-order drift of pruning that
+        square over images: ``|θ_k|`` times it is the first-order drift of pruning that
         weight alone. The D rows of J are not computed one by one: for a random sign
         vector ε, E (∂⟨ε, z⟩/∂θ_k)² is the squared norm (Hutchinson), and ``probes`` of
         them are drawn for each image. Shaped as the weights.

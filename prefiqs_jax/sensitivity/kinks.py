@@ -310,8 +310,8 @@ def near_kinks(
     activations_fn, params, images
         As in :func:`sign_flips`.
     tolerance
-        |a| up to which a unit is near its kink, in machine epsilons of the root mean
-        square of its activation over the image. In float64 next to none is near.
+        ``|a|`` up to which a unit is near its kink, in machine epsilons of the root
+        mean square of its activation over the image. In float64 next to none is near.
 
     Returns
     -------

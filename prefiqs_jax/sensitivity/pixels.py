@@ -95,7 +95,7 @@ def pixel_map(
     Returns
     -------
     Array
-        Shape (batch, height, width): the largest |g| of the channels, or with
+        Shape (batch, height, width): the largest ``|g|`` of the channels, or with
         ``images`` the sum of g x over them, which has a sign.
 
     References

@@ -103,7 +103,7 @@ def jackknife_interval(
     value
         The statistic on all clusters, any shape.
     without
-        The statistic with each cluster left out, shape (clusters, *value.shape). A
+        The statistic with each cluster left out, shape (clusters, …). A
         cluster without which the statistic is not defined is NaN and makes the
         interval NaN.
     level
