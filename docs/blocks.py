@@ -134,7 +134,8 @@ def agreement_said(path: Path) -> list[str]:
         f"On SFace and {table['images'].max():.0f} clean faces of "
         f"{table['people'].max():.0f} people the first order misses at most "
         f"{_WITHIN:.0%} of the embedding's change up to a sparsity of {change:g}; it "
-        f"ranks the images as the drift does (Spearman {_RANKED:g} or more) up to {rank:g}, where it misses "
+        f"ranks the images as the drift does (Spearman {_RANKED:g} or more) up to "
+        f"{rank:g}, where it misses "
         f"{at['median_relative_residual']:.0%} of the change, and its norm is right to "
         f"{_WITHIN:.0%} up to {norm:g}. At {wide.index[-1]:g} it misses "
         f"{wide['median_relative_residual'].iloc[-1]:.0%}."
@@ -143,7 +144,11 @@ def agreement_said(path: Path) -> list[str]:
 
 def demo(path: Path) -> list[str]:
     """Quote the program."""
-    return ["```text", *path.read_text("utf-8").rstrip("\n").splitlines(), "```"]
+    lines = []
+    for said in path.read_text("utf-8").splitlines():
+        if not said.startswith("More: "):
+            lines += textwrap.wrap(f"- {said}", 88, subsequent_indent="  ")
+    return lines
 
 
 def demo_training(path: Path) -> list[str]:

@@ -140,7 +140,7 @@ def test_every_block_has_its_script_or_test(blocks, page):
 
 def test_another_table_is_another_block(blocks, tmp_path):
     table = pd.read_csv(ROOT / "docs/results/agreement.csv")
-    table["value"] *= 0.5
+    table.loc[table["statistic"] == "median_relative_residual", "value"] /= 2
     table.to_csv(tmp_path / "agreement.csv", index=False)
     own, other = (
         blocks.agreement_said(folder / "agreement.csv")
