@@ -9,6 +9,7 @@ are by experiments/timings/readme_tables.py.
 """
 
 import argparse
+import importlib
 import json
 import re
 import sys
@@ -57,8 +58,8 @@ def updated(text: str) -> str:
 
 def measured(run: Path) -> pd.DataFrame:
     """Tabulate the statistics of a run, its median drift and the norm of δ."""
-    rows = results.read(run)
-    tables = run_tables(
+    rows: Any = results.read(run)
+    tables: Any = run_tables(
         rows, results.with_image_columns(rows), results.read_manifest(run)
     )
     kept = ["sparsity", "statistic", "value", "low", "high", "images", "clusters"]
@@ -108,7 +109,7 @@ def agreement_table(path: Path) -> list[str]:
         "median_norm_error": ("norm: median error", _per_cent),
         "mean_cosine": ("direction: mean cosine", _plain),
     }
-    table = pd.read_csv(path)
+    table: Any = pd.read_csv(path)
     titles = [title for title, _ in shown.values()]
     lines = [["sparsity", "‖δ‖ / ‖θ‖", "median drift", *titles]]
     for sparsity, own in table.groupby("sparsity"):
@@ -124,7 +125,7 @@ def agreement_table(path: Path) -> list[str]:
 
 def agreement_said(path: Path) -> list[str]:
     """Say how far change, rank and norm hold."""
-    table = pd.read_csv(path)
+    table: Any = pd.read_csv(path)
     wide = table.pivot(index="sparsity", columns="statistic", values="value")
     change = _last(wide["median_relative_residual"] <= _WITHIN)
     rank = _last(wide["spearman"] >= _RANKED)
@@ -166,9 +167,8 @@ def demo_training(path: Path) -> list[str]:
 def mask_ablation(path: Path) -> list[str]:
     """Say of each network what the analysis finds."""
     sys.path.insert(0, str(ROOT / "analysis"))
-    from mask_ablation import finding
-
-    table = pd.read_csv(path)
+    finding = importlib.import_module("mask_ablation").finding
+    table: Any = pd.read_csv(path)
     table["note"] = table["note"].fillna("")
     lines = []
     for _, own in table.groupby("backbone", sort=False):
@@ -216,7 +216,7 @@ def learned(path: Path) -> list[str]:
 
 def areas(path: Path) -> list[str]:
     """One line a quality: its areas on each benchmark and at each rate."""
-    table = pd.read_csv(path)
+    table: Any = pd.read_csv(path)
     table = table[table["reference"] == table["reference"].iloc[-1]]
     columns = list(table.groupby(["benchmark", "fmr"], sort=False).groups)
     people = table.groupby("benchmark")["people"].max()
@@ -322,17 +322,17 @@ def _range(shares: Sequence[float]) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _last(holds: "pd.Series") -> float:
+def _last(holds: Any) -> float:
     """Return the last sparsity up to which it holds without a gap."""
     return holds.index[holds.cummin()].max()
 
 
-def _per_cent(row: "pd.Series") -> str:
+def _per_cent(row: Any) -> str:
     value, low, high = (100 * row[key] for key in ("value", "low", "high"))
     return f"{value:.1f} % [{low:.1f}, {high:.1f}]"
 
 
-def _plain(row: "pd.Series") -> str:
+def _plain(row: Any) -> str:
     value, low, high = (row[key] for key in ("value", "low", "high"))
     return f"{value:.3f}" + ("" if pd.isna(low) else f" [{low:.3f}, {high:.3f}]")
 

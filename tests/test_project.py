@@ -40,8 +40,9 @@ def test_types():
         and not Path(sys.executable).with_name("pyright").exists()
     ):
         pytest.skip("pyright is not installed (extra test)")
-    # Types of torch are needed only where it is used; without it those files differ.
+    # Their types are needed where they are used; without them those files differ.
     pytest.importorskip("torch")
+    pytest.importorskip("sphinx")
     run(sys.executable, "-m", "pyright", "--pythonpath", sys.executable)
 
 
