@@ -4,6 +4,7 @@
 ``-b linkcheck`` follows external links, which needs a network.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -32,6 +33,7 @@ myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 suppress_warnings = ["myst.domains"]  # that of sphinx-argparse lacks a method
 
+os.environ.pop("MPLBACKEND", None)  # a kernel has one that shows figures
 # The notebooks run here, and nowhere else in CI. A warning of theirs is an error.
 nb_execution_mode = "cache"
 nb_execution_timeout = 300
