@@ -138,8 +138,8 @@ def agreement_said(path: Path) -> list[str]:
         f"ranks the images as the drift does (Spearman {_RANKED:g} or more) up to "
         f"{rank:g}, where it misses "
         f"{at['median_relative_residual']:.0%} of the change, and its norm is right to "
-        f"{_WITHIN:.0%} up to {norm:g}. At {wide.index[-1]:g} it misses "
-        f"{wide['median_relative_residual'].iloc[-1]:.0%}."
+        f"{_WITHIN:.0%} up to {norm:g}. At {wide.index[-1]:g} what it leaves is "
+        f"{wide['median_relative_residual'].iloc[-1]:.0%} of the change."
     )
 
 

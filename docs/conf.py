@@ -26,7 +26,7 @@ extensions = [
     "sphinxarg.ext",
     "generated",
 ]
-exclude_patterns = ["_build", "jupyter_execute"]
+exclude_patterns = ["_build", "jupyter_execute", ".jupyter_cache"]
 highlight_language = "none"
 
 myst_enable_extensions = ["dollarmath"]
