@@ -33,7 +33,7 @@ NOT_PROSE = [
 KINDS = {
     "part of a name": r"(?<![\w.])[^\W\d][\w^]*-?\d[\w.:-]*",
     "year": r"\b(?:19|20)\d\d\b",
-    "size": r"\b\d+×\d+\b",
+    "size": r"\b\d+×\d+\b|[\d.]+(?: or [\d.]+)? inches",
     "version": r"\b(?:Python|Open MPI) \d+(?:\.\d+)*",
     "licence": r"Apache-2\.0",
     "level of the intervals": r"\b95 %",
