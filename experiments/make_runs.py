@@ -35,7 +35,7 @@ class Run(NamedTuple):
     out: Path
     command: list[str]
     makes: str
-    """File in ``out``, or ``.``, that is there when it is done (and a sweep says so)."""
+    """File in ``out``, or ``.``, that is there when it is done."""
     needs: list[Path]
     """Inputs that must be there."""
 
