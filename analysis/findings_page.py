@@ -8,7 +8,7 @@ from prefiqs_jax.files import write_text
 _HEAD = """# Findings
 
 Every section is written by the script of its name in `analysis/`, from runs such as
-`experiments/theory_runs.sh` makes. Intervals are 95 %, jackknives over people, and hold
+`experiments/make_runs.py` makes. Intervals are 95 %, jackknives over people, and hold
 together for all lines of one statistic of a run (max-t). Correlations are within one
 sparsity.
 """

@@ -89,7 +89,7 @@ def observe(faces: Faces) -> Callable[[Delta, bool], dict[str, NDArray]]:
     compiled = partial(jax.jit, compiler_options=compiler_options())
     count = min(COUNT, faces.backbone.embedding_dim - 1)
     taps = faces.backbone.taps
-    reverse_fn = taps and taps.apply_for_gradients
+    reverse_fn = taps and taps.reverse_fn()
     few = _few(faces)
     key = jax.random.key(0)
 

@@ -365,7 +365,7 @@ def sheet(faces: Faces, delta: Delta) -> plots.Drawing:
         partial(
             pixel_gradient,
             backbone.apply_fn,
-            reverse_fn=taps and taps.apply_for_gradients,
+            reverse_fn=taps and taps.reverse_fn(),
         )
     )(*arguments, faces.images[chosen])
     values = np.asarray(pixel_map(gradient))

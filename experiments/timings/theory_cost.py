@@ -13,6 +13,7 @@ description, as JSON.
 
 import dataclasses
 import functools
+import json
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -88,8 +89,17 @@ def main() -> None:
     made.add_argument("--backbones", nargs="+", default=names, metavar="NAME")
     made.add_argument("--batch", type=int, default=16)
     made.add_argument("--repeats", type=int, default=5)
+    made.add_argument(
+        "--with",
+        dest="words",
+        nargs="*",
+        default=WORDS,
+        choices=WORDS,
+        help="measurements of sweeps to time beside the functions (all)",
+    )
+    made.add_argument("--add", action="store_true", help="keep other networks' rows")
     options = made.parse_args()
-    words: Sequence[str] = WORDS
+    words: Sequence[str] = options.words
     if options.quick:
         options.backbones, options.batch, options.repeats = ["sface"], 2, 1
         words = ["taylor2"]
@@ -106,6 +116,9 @@ def main() -> None:
         "rows": rows,
     }
     out = output_path("theory_cost", options.out)
+    if options.add:
+        kept = json.loads(out.read_text())["rows"]
+        rows += [row for row in kept if row["network"] not in options.backbones]
     print(HEADER)
     for name in options.backbones:
         for row in measure(name, options.batch, options.repeats, words):
@@ -142,8 +155,9 @@ def measure(
         row(name, what, times[what] / dense, goal.counted, goal.at_most)
         for what, goal in GOALS.items()
     ]
-    bare = times["sweep"]
-    rows.append(row(name, "sweep, a sparsity", bare / dense / len(SPARSITIES)))
+    bare = times.get("sweep", np.zeros(repeats))
+    if words:
+        rows.append(row(name, "sweep, a sparsity", bare / dense / len(SPARSITIES)))
     for word in words:
         added = (times[f"sweep with {word}"] - bare) / dense / len(SPARSITIES)
         rows.append(row(name, f"sweep, {word} adds to a sparsity", added))
@@ -161,7 +175,7 @@ def functions(
     """Make the calls of the plain functions, each one program of a batch."""
     apply_fn, params = network.apply_fn, network.params
     taps = make_taps(network.architecture.blueprint, network.tensors)
-    reverse_fn = None if taps is None else taps.apply_for_gradients
+    reverse_fn = None if taps is None else taps.reverse_fn()
     delta = pruning_delta(params, globally(magnitude)(params, SPARSITY))
 
     def first_order(weights: Any, images: Array) -> Array:
@@ -230,12 +244,13 @@ def steps(
     params, batch = network.params, len(images)
     packed = pack_masks(globally(magnitude), params, SPARSITIES)
     taps = make_taps(network.architecture.blueprint, network.tensors)
-    reverse_fn = None if taps is None else taps.apply_for_gradients
+    reverse_fn = None if taps is None else taps.reverse_fn()
     intensity = network_intensity(network.apply_fn, params, images[:1])
     rule = default_strategy(len(SPARSITIES), batch, intensity)
     pixels = np.asarray(images)
     calls: dict[str, Callable[[], Any]] = {}
-    wanted = {"sweep": (), **{f"sweep with {word}": (word,) for word in words}}
+    wanted = {"sweep": ()} if words else {}
+    wanted |= {f"sweep with {word}": (word,) for word in words}
     if len(words) > 1:
         wanted["sweep with all"] = tuple(words)
     for what, some in wanted.items():

@@ -13,6 +13,7 @@ import numpy as np
 from flax import nnx
 from jax import Array
 
+from prefiqs_jax.backbones.convolutions.convolution import Conv
 from prefiqs_jax.backbones.convolutions.reverse import (
     is_slow_in_reverse,
     run_for_reverse,
@@ -60,6 +61,8 @@ class Taps:
     head
         ``(params, features) -> raw embeddings`` (batch, dim): the rest of the network.
         ``head(params, trunk(params, images))`` is ``apply_fn(params, images)``.
+    slow_in_reverse
+        Whether the network itself is slow in reverse mode, on a CPU.
     observe
         ``(params, images, shifts) -> Observed``. Each of the shifts, none or one a
         stage, is added to that stage's output, so that a derivative with respect to it
@@ -70,6 +73,12 @@ class Taps:
     trunk: Callable[[Params, Any], Array]
     head: Callable[[Params, Any], Array]
     observe: Callable[[Params, Any, Sequence[Any]], Observed]
+    slow_in_reverse: bool
+
+    def reverse_fn(self) -> Callable[[Params, Any], Array] | None:
+        """Give ``apply_for_gradients`` if it is quicker than the network, else None."""
+        slow = self.slow_in_reverse and jax.default_backend() == "cpu"
+        return self.apply_for_gradients if slow else None
 
 
 def make_taps(plan: Blueprint, tensors: Mapping[str, np.ndarray]) -> Taps | None:
@@ -78,9 +87,13 @@ def make_taps(plan: Blueprint, tensors: Mapping[str, np.ndarray]) -> Taps | None
     `tensors` are those of :func:`~prefiqs_jax.backbones.bind`; only the statistics are
     kept.
     """
-    find = getattr(plan.module(), "places", None)
+    shapes = plan.module()
+    find = getattr(shapes, "places", None)
     if find is None:
         return None
+    depthwise = any(
+        isinstance(part, Conv) and part.is_depthwise for _, part in _parts(shapes)
+    )
     places: Places = find()
     kept = unflatten({k: v for k, v in tensors.items() if k.startswith("statistics/")})
     statistics = jax.tree.map(np.array, kept.get("statistics", {}))
@@ -114,7 +127,7 @@ def make_taps(plan: Blueprint, tensors: Mapping[str, np.ndarray]) -> Taps | None
     def observe(params: Params, images: Any, shifts: Sequence[Any] = ()) -> Observed:
         return _observe(network(params, images), places, images, shifts)
 
-    return Taps(apply_for_gradients, trunk, head, observe)
+    return Taps(apply_for_gradients, trunk, head, observe, depthwise)
 
 
 class _Wrapped(nnx.Module):

@@ -15,6 +15,7 @@ import numpy as np
 from jax import Array
 
 from prefiqs_jax.execution.jaxprs import bodies
+from prefiqs_jax.trees import is_prunable, named_leaves
 from prefiqs_jax.types import ApplyFn, Images, Params
 
 LARGEST_SLICE = 8
@@ -96,11 +97,22 @@ def default_slice(batch: int, intensity: float) -> int | None:
 def network_intensity(apply_fn: ApplyFn, params: Params, image: Any) -> float:
     """Count the operations of a network for each byte that its linearised pass keeps.
 
-    Nothing is computed, shapes are enough: `image` is one preprocessed image (1,
-    height, width, channels), or its ``jax.ShapeDtypeStruct``.
+    Linearised in its weights of products, as sweeps do. Nothing is computed, shapes are
+    enough: `image` is one preprocessed image (1, height, width, channels), or its
+    ``jax.ShapeDtypeStruct``.
     """
+    leaves, structure = jax.tree.flatten(params)
+    places = [i for i, each in enumerate(named_leaves(params)) if is_prunable(*each)]
+
+    def raw(some: list[Any], images: Any) -> Any:
+        every = [jnp.zeros(leaf.shape, leaf.dtype) for leaf in leaves]
+        for place, weights in zip(places, some, strict=True):
+            every[place] = weights
+        return apply_fn(structure.unflatten(every), images)
+
     jaxpr = jax.make_jaxpr(apply_fn)(params, image).jaxpr
-    return operations(jaxpr) / max(1, kept_bytes(apply_fn, params, image))
+    kept = kept_bytes(raw, [leaves[place] for place in places], image)
+    return operations(jaxpr) / max(1, kept)
 
 
 def kept_bytes(apply_fn: ApplyFn, params: Params, image: Any) -> int:

@@ -159,7 +159,7 @@ def read_folder(
         notes.append(f"left out of {root}, as no images by their names: {found}")
     names.sort()
     if identity_level is None and os.path.lexists(root / IDENTITY_TABLE):
-        identities = _from_table(root, names, notes)
+        identities = from_table(root, names, notes)
         source = IDENTITY_TABLE
     else:
         asked = level_question(names) if identity_level is None else None
@@ -217,9 +217,14 @@ def _walk(root: Path, notes: list[str]) -> Iterator[str]:
             yield from (prefix + file for file in files if not file.startswith("."))
 
 
-def _from_table(
-    root: Path, names: list[str], notes: list[str]
+def from_table(
+    root: Path, names: list[str], notes: list[str], *, is_whole: bool = True
 ) -> tuple[str | None, ...]:
+    """Read the person in each image from a folder's table, and note what is doubtful.
+
+    `is_whole` is whether the names are all of the folder's, so that an image that only
+    the table has is worth a note.
+    """
     table = root / IDENTITY_TABLE
     identity_of: dict[str, str | None] = {}
     nobody: dict[str, int] = {}
@@ -257,13 +262,21 @@ def _from_table(
         f"{IDENTITY_TABLE}: the identity {word!r} of {count} images counts as unknown"
         for word, count in nobody.items()
     ]
-    if not any(identity_of.values()):
+    people_named = set(identity_of.values())
+    if not any(people_named):
         notes.append(f"{IDENTITY_TABLE} names nobody")
+    notes += [
+        f"{IDENTITY_TABLE}: {who} and {who}.0 count as two people; if they are one, "
+        "write one of them"
+        for who in sorted(filter(None, people_named))
+        if f"{who}.0" in people_named
+    ]
     listed_names = list(identity_of)
     row_of, elsewhere = rows_named(table, names, listed_names)
     notes += elsewhere
     present = set(row_of.values())
-    if absent := [n for row, n in enumerate(listed_names) if row not in present]:
+    absent = [n for row, n in enumerate(listed_names) if row not in present]
+    if absent and is_whole:
         told = f"lists {len(absent)} absent images (first: {absent[0]})"
         notes.append(f"{IDENTITY_TABLE} {told}")
     if unlisted := [name for name in names if name not in row_of]:

@@ -11,7 +11,13 @@ from PIL import Image
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.images.decode import Decoded, from_pillow
-from prefiqs_jax.images.folder import ImageFolder, check_name, read_folder
+from prefiqs_jax.images.folder import (
+    IDENTITY_TABLE,
+    ImageFolder,
+    check_name,
+    from_table,
+    read_folder,
+)
 from prefiqs_jax.images.identities import from_folders
 from prefiqs_jax.images.pairing import EXTENSIONS
 from prefiqs_jax.images.stores import Arrays
@@ -48,8 +54,8 @@ def as_folder(
         height, width, 3), or a dict from names to any of them.
     identity_level, identities_matter
         As in :func:`prefiqs_jax.images.read_folder`, of a folder's path. Of a list of
-        files the folders below the one that holds them all name the people, if each
-        lies in one.
+        files, ``images.csv`` in the deepest folder that holds them all names the
+        people, or else the folders below that one, if each file lies in one.
 
     Returns
     -------
@@ -132,10 +138,17 @@ def _of_files(paths: Sequence[Path], identity_level: int | None) -> ImageFolder:
     _check_names(names)
     for name in names:
         check_name(root, name)
-    identities, source = from_folders(names, identity_level)
+    notes: list[str] = []
+    if identity_level is None and os.path.lexists(root / IDENTITY_TABLE):
+        identities = from_table(root, names, notes, is_whole=False)
+        source: str | None = IDENTITY_TABLE
+    else:
+        identities, source = from_folders(names, identity_level)
     if not any(identities):
         source = None
-    return ImageFolder(root, tuple(names), identities, source, (), is_whole=False)
+    return ImageFolder(
+        root, tuple(names), identities, source, tuple(notes), is_whole=False
+    )
 
 
 def _in_memory(images: Mapping[Any, Any]) -> ImageFolder:

@@ -75,7 +75,7 @@ def layer_contributions(
         under ``jax.jit`` no zero of ``delta`` can be seen.
     reverse_fn
         The same network as ``apply_fn`` in a form that is quick in reverse mode, if
-        there is one: ``backbone.taps.apply_for_gradients``. Networks of depthwise
+        there is one: ``backbone.taps.reverse_fn()``. Networks of depthwise
         convolutions take half as long with it on a CPU.
 
     Returns

@@ -185,7 +185,7 @@ def sweep(
             backbone.params,
             masks,
             (pixels.height, pixels.width, 3),
-            backbone.taps and backbone.taps.apply_for_gradients,
+            backbone.taps and backbone.taps.reverse_fn(),
         )
     opened = assign(
         backbone,

@@ -147,6 +147,11 @@ def test_lists(capsys):
     assert "wanda" in listed
 
 
+def test_backbones_names_the_network_of_any_graph(capsys):
+    assert main(["backbones", "onnx"]) == 0
+    assert capsys.readouterr().out.splitlines()[0].split() == ["name", "onnx"]
+
+
 def test_report_of_no_run(capsys, tmp_path):
     assert main(["report", str(tmp_path)]) == 2
     assert "is not a run" in capsys.readouterr().err

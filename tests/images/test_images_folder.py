@@ -255,6 +255,17 @@ def test_a_word_for_nothing_is_no_person(tmp_path, word):
     )
 
 
+def test_numbers_as_people_written_in_two_ways_are_a_doubt(tmp_path):
+    touch(tmp_path, "a.png", "b.png", "c.png")
+    write_table(tmp_path, "file,identity\na.png,65\nb.png,65.0\nc.png,66\n")
+    folder = read_folder(tmp_path)
+    assert folder.identities == ("65", "65.0", "66")
+    assert folder.notes == (
+        "images.csv: 65 and 65.0 count as two people; if they are one, write one of "
+        "them",
+    )
+
+
 def test_two_columns_of_one_name_are_refused(tmp_path):
     touch(tmp_path, "a.png")
     write_table(tmp_path, "file,identity,identity\na.png,ann,bob\n")

@@ -75,6 +75,21 @@ def test_names_and_people(faces):
     assert as_folder({"ann": PIXELS[0]}).names == ("ann",)
 
 
+def test_files_have_the_people_of_the_table_beside_them(faces):
+    table = "file,identity\nperson0/0.png,Ann\nperson1/2.png,Bob\nperson1/3.png,Bob\n"
+    (faces / "images.csv").write_text(table)
+    found = as_folder([faces / "person0/0.png", faces / "person1/2.png"])
+    assert found.identities == ("Ann", "Bob")
+    assert found.lines == (
+        f"{faces}: 2 images of 2 people (identities from images.csv)",
+    )
+    alone = as_folder([faces / "person0/0.png", faces / "person0/1.png"])
+    assert alone.identities == (None, None)  # the table lies in another folder
+    assert as_folder(str(faces / "*/*.png")).identities == ("Ann", None, "Bob", "Bob")
+    ignored = as_folder(str(faces / "*/*.png"), 1)
+    assert ignored.identities == ("person0", "person0", "person1", "person1")
+
+
 def test_files_are_told_by_their_content(faces):
     listed = sorted(faces.rglob("*.png"))
     before = take_inventory(as_folder(listed)).sha256

@@ -68,6 +68,17 @@ def test_weights_that_are_not_finite_are_named(tensors, value):
     assert "1 tensor with NaN or infinite values (fc.weight)" in str(error)
 
 
+def test_negative_variances_are_named():
+    entries = {"bn.running_var": Entry("statistics/bn/var", (3,))}
+    error = problems({"bn.running_var": np.array([1, 0, -1e-3])}, entries)
+    assert error.negative == ["bn.running_var"]
+    assert str(error) == (
+        "1 tensor with negative variances (bn.running_var); get the file again, or "
+        "take a checkpoint from before training broke"
+    )
+    convert({"bn.running_var": np.array([1, 0, 1e-3])}, entries)
+
+
 def test_integers_in_place_of_weights_are_refused(tensors):
     tensors["fc.weight"] = np.zeros((2, 5), np.int8)
     error = problems(tensors, ENTRIES)

@@ -180,6 +180,11 @@ def test_shards_of_fsdp(tmp_path, name):
         read_source(path)
 
 
+def test_one_shard_of_a_distributed_checkpoint(tmp_path):
+    message = refusal(tmp_path / "__0_0.distcp", b"PK\x03\x04 anything")
+    assert "shard" in message
+
+
 def test_the_dense_parent_of_a_pruned_network(tmp_path):
     path = tmp_path / "pruned.npz"
     weight, mask = np.array([2.0, 3.0]), np.array([1.0, 0.0])

@@ -1,3 +1,4 @@
+import argparse
 import os
 import pickle
 import sys
@@ -147,6 +148,15 @@ def test_callbacks_and_scores_beside_the_weights_are_stood_in_for(
     assert tensors.keys() == {"model.fc.bias"}
     assert ignored.keys() == {"callbacks", "scores"}
     assert set(torch.serialization.get_safe_globals()) == allowed
+
+
+def test_options_and_paths_beside_the_weights_are_stood_in_for(tmp_path):
+    path = tmp_path / "lab.pth"
+    options = argparse.Namespace(batch=8, out=Path("runs"))
+    torch.save({"state_dict": {"fc.bias": torch.ones(2)}, "args": options}, path)
+    tensors, ignored = torch_file.read(path)
+    assert tensors["fc.bias"].tolist() == [1, 1]
+    assert ignored.keys() == {"args"}
 
 
 def test_a_tensor_in_shards_is_told(tmp_path, monkeypatch):

@@ -1,0 +1,79 @@
+"""Ask every question of this folder of all runs, and write the page of findings.
+
+    python analysis/all_questions.py RUNS --out DIR --findings docs/findings.md
+
+RUNS is a folder of runs, such as ``experiments/make_runs.py`` makes. Each question
+takes the runs that were swept with what it needs; which it takes is printed. Questions
+that need faces themselves are asked of what their scripts kept in RUNS. One for which
+there is nothing is left out, and its section of the page stays as it was.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from from_runs import add_output
+
+from prefiqs_jax.errors import InputError
+from prefiqs_jax.results import read_manifest
+
+OF_RUNS = ("first_order_limits", "kinks", "layers", "controls")
+OF_IMAGES = ("paths", "metric")
+_COMPARED = "ablation_"
+"""How runs of many masks begin, of which one question is asked."""
+
+
+def asked_of(runs: Path) -> Iterator[tuple[str, list[Path]]]:
+    """Give each question with the folders that can answer it, in order of their names.
+
+    Raises InputError if RUNS is no folder, or a run's record cannot be read.
+    """
+    if not runs.is_dir():
+        message = f"there is no folder {runs}; give the folder of your runs"
+        raise InputError(message)
+    swept = {
+        path.parent: set(read_manifest(path.parent)["settings"].get("with", []))
+        for path in sorted(runs.glob("*/run.json"))
+    }
+    for name in OF_RUNS:
+        needs = set(importlib.import_module(name).ANALYSIS.needs)
+        yield name, [run for run, has in swept.items() if needs and needs <= has]
+    for name in OF_IMAGES:
+        kept = sorted(runs.glob(f"{name}/*/{name}_images.csv"))
+        yield name, [path.parent for path in kept]
+    yield "mask_ablation", [run for run in swept if run.name.startswith(_COMPARED)]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Ask all questions; return the exit status."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("runs", type=Path, metavar="RUNS")
+    add_output(parser)
+    options = parser.parse_args(arguments)
+    try:
+        questions = list(asked_of(options.runs))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if not any(answers for _, answers in questions):
+        print(f"error: {options.runs} holds no run to ask; make some by "
+              "experiments/make_runs.py", file=sys.stderr)  # fmt: skip
+        return 2
+    status = 0
+    for name, answers in questions:
+        names = ", ".join(str(run.relative_to(options.runs)) for run in answers)
+        print(f"{name}: {names or 'left out, as no run has what it needs'}", flush=True)
+        if not answers:
+            continue
+        script = importlib.import_module(name)
+        words = [*map(str, answers), "--out", str(options.out / name)]
+        if options.findings and name != "mask_ablation":
+            words += ["--findings", str(options.findings)]
+        status = max(status, script.main(words))
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
