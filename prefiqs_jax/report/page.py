@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jinja2
 
 from prefiqs_jax.plots import Drawing, figure_files
+from prefiqs_jax.report.csv_tables import table_files
 from prefiqs_jax.report.pictures import as_webp, smallest
 from prefiqs_jax.report.provenance import Provenance
 from prefiqs_jax.terminal import progress_bar
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 # On a wide screen, so that one inch of any figure is as wide as of any other.
 _SCREEN_PX_PER_INCH = 130
-# Lines of a table that are written between two steps of the progress.
-_CSV_LINES = 50_000
 
 
 class Grid(NamedTuple):
@@ -98,7 +97,8 @@ def page_files(
     Returns
     -------
     dict
-        ``tables/NAME.csv``, ``figures/NAME.png`` and ``.pdf``, and the page.
+        Tables (see :func:`~prefiqs_jax.report.csv_tables.table_files`),
+        ``figures/NAME.png`` and ``.pdf``, and the page.
     """
     with progress_bar(
         len(drawings), "figure", what="figures", progress=progress
@@ -112,16 +112,18 @@ def page_files(
         lstrip_blocks=True,
     )
     environment.filters["small"] = split
+    written = table_files(tables, "tables/", float_format, progress=progress)
+    packed = {name.removesuffix(".gz") for name in written if name.endswith(".gz")}
     text = environment.get_template(f"{page.template}.html.j2").render(
         page=page,
         **page.words,
         version=__version__,
+        packed=packed,
         figures=[
             _figure(drawing, files[f"figures/{drawing.name}.png"])
             for drawing in drawings
         ],
     )
-    written = table_files(tables, "tables/", float_format, progress=progress)
     return {**written, **files, file: text}
 
 
@@ -151,26 +153,3 @@ def split(text: str) -> tuple[str, str]:
     """
     large, _, small = str(text).replace(" [", "\n[", 1).partition("\n")
     return large, small
-
-
-def table_files(
-    tables: "Mapping[str, pd.DataFrame]",
-    stem: str = "",
-    float_format: str | None = None,
-    *,
-    progress: bool = False,
-) -> dict[str, str]:
-    """Write tables as the text of ``STEM + NAME.csv``, without their index."""
-    files = {}
-    lines = sum(len(table) for table in tables.values())
-    with progress_bar(lines, "line", what="tables", delay=1, progress=progress) as bar:
-        for name, table in tables.items():
-            parts = [table.head(0).to_csv(index=False)]
-            for start in range(0, len(table), _CSV_LINES):
-                part = table.iloc[start : start + _CSV_LINES]
-                parts.append(
-                    part.to_csv(index=False, header=False, float_format=float_format)
-                )
-                bar.update(len(part))
-            files[f"{stem}{name}.csv"] = "".join(parts)
-    return files

@@ -29,7 +29,7 @@ def provenance_of(manifest: Mapping[str, Any]) -> Provenance:
             if value is not None and not (section == "settings" and key in _OWN_PLACE)
         ],
         [_session(each) for each in manifest.get("sessions") or []],
-        [(e["image"], e["reason"]) for e in manifest.get("skipped") or []],
+        [(e["image"], e.get("reason", "")) for e in manifest.get("skipped") or []],
     )
 
 

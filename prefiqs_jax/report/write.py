@@ -32,6 +32,7 @@ from prefiqs_jax.report.tables import progress_of, run_tables
 from prefiqs_jax.report.values import change_of, run_page
 from prefiqs_jax.results.inventory import read_inventory
 from prefiqs_jax.statistics import contribution_shares, within_strata
+from prefiqs_jax.statistics.strata import strata_of
 from prefiqs_jax.terminal import progress_bar
 
 PAGE = "report.html"
@@ -168,12 +169,14 @@ def report_files(
     known = results.with_image_columns(rows, folder)
     if strata is None:
         strata = [name for name in _DEFAULT_STRATA if name in known][:1]
-    count = len(set(rows["sparsity"]))
-    bar = progress_bar(count, "sparsity", what="statistics", progress=progress)
     rounding = rounding_of(manifest)
+    parts = [part for name in strata for _, part in strata_of(known, name, rounding)]
+    count = sum(part["sparsity"].nunique() for part in (known, *parts))
+    del parts
+    bar = progress_bar(count, "sparsity", what="statistics", progress=progress)
     with bar:
         tables = run_tables(rows, known, manifest, bar.update, strata)
-    within = within_strata(known, strata, rounding=rounding)
+        within = within_strata(known, strata, rounding=rounding, on_progress=bar.update)
     if len(within):
         tables["strata"] = within
     on_request = measured_on_request or {}

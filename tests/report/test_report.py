@@ -321,7 +321,7 @@ def test_the_finding_leads_with_the_relative_residual(make_run):
     report = write_report(run)
     text = report.read_text("utf-8").replace("\N{NO-BREAK SPACE}", " ")
     finding = text.partition('<p class="finding">')[2].partition("</p>")[0]
-    assert finding.startswith("Relative residual")
+    assert finding.startswith("<strong>Relative residual")
     assert "38 % at sparsity 0.1" in finding
     assert "within 10 % of the change itself at no sparsity" in finding
     assert "in norm (median error within 5 %) up to sparsity 0.5" in finding

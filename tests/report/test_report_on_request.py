@@ -130,7 +130,7 @@ def test_the_page_says_where_the_first_order_holds(make_run):
     finding = text.partition('<p class="finding">')[2].partition("</p>")[0]
     assert f"within 10 % for 95 % of the images up to sparsity {cell}" in finding
     section = text.partition('<h2 id="reach">')[2].partition("</table>")[0]
-    cells = re.findall(r'<td>(\S+)<span class="small">', section)
+    cells = re.findall(r'<td>(\S+)<span class="small">\[', section)
     assert cells == [f"{value:.3g}" for value in table["value"]]
     written = _table(run / "report" / "report.html", "reach")
     np.testing.assert_allclose(written["value"], table["value"], rtol=1e-6)
