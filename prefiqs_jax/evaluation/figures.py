@@ -89,7 +89,7 @@ def _draw_comparison(found: Comparison, max_discard: float) -> list[Drawing]:
             f"edc_{stem}_fmr{fmr:g}",
             _draw_curves(found, fmr, max_discard),
             f"Error versus discard at FMR {fmr:g}",
-            f"Error versus discard at FMR {fmr:g}: {who}. {_about(found, fmr)}",
+            f"{who}. {_about(found, fmr)}",
             _ends(found.curves[fmr], max_discard),
             ("curves",),
         )
@@ -100,8 +100,8 @@ def _draw_comparison(found: Comparison, max_discard: float) -> list[Drawing]:
     areas = Drawing(
         f"pauc_{stem}",
         figure,
-        "Areas under the curves",
-        f"Areas under the curves up to {max_discard:g}: {who}. {found.about_bands} "
+        f"Areas under the curves up to {max_discard:g}",
+        f"{who}. {found.about_bands} "
         "The diamond is the reference; a filled marker says that a quality differs "
         "from it: the interval of the difference excludes 0, adjusted for all of "
         f"this figure together (max-t).{silent}",
@@ -165,8 +165,8 @@ def _draw_det(benchmark: str, curves: Mapping[str, DET]) -> Drawing:
     return Drawing(
         as_folder(f"det_{benchmark}"),
         figure,
-        "Detection error trade-off",
-        f"Detection error trade-off on {benchmark}, nothing discarded.",
+        f"Detection error trade-off on {benchmark}",
+        "Nothing discarded.",
         f"Equal error rate. {'; '.join(equal)}.",
         ("det", "verification"),
     )

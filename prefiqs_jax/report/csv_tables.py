@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 MOST_PLAIN = 16 * 2**20
 """Bytes up to which a table is plain text; a larger one is compressed by gzip, which
 pandas, R and DuckDB read as they read CSV."""
-_MANY_LINES = 100_000
-"""From so many on Pandas takes longer than all statistics."""
+_MANY_LINES = 20_000
+"""From so many on Pandas takes longer than the statistics."""
 
 
 def table_files(

@@ -170,7 +170,8 @@ def draw_layers(
     names, weight_counts, sparsities, achieved = layer_matrix(layers, depth)
     middle = sparsities[len(sparsities) // 2]
     at = layers.loc[layers["sparsity"] == middle]
-    height = min(sizes.highest, 1.2 + 0.135 * len(names))
+    # High enough for the words beside it.
+    height = min(sizes.highest, max(2.6, 1.2 + 0.135 * len(names)))
     figure = Figure(figsize=(sizes.width, height))
     plots.layer_sparsity_map(
         figure.add_subplot(), names, weight_counts, sparsities, achieved
