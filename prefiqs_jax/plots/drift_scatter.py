@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _RATIOS = (0.02, 0.05, 0.1, 0.2, 0.5, 0.67, 0.8, 1, 1.25, 1.5, 2, 5, 10, 20, 50)
 _MOST_POINTS = 5000
 """Of one sparsity; of more, those that share a dot of the page are drawn once."""
-_CELL = 0.005
-"""Half a percent: a dot of a page of 20 cm over four decades."""
+_CELL = 0.01
+"""One percent, of the axis and of the ratio: less than the width of a dot."""
 _BRIGHTEST = 0.88
 """Of the colour map: brighter ones, white paper hides."""
 

@@ -3,7 +3,7 @@
 import gzip
 import io
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prefiqs_jax.terminal import progress_bar
 
@@ -23,7 +23,7 @@ def table_files(
     float_format: str | None = None,
     *,
     progress: bool = False,
-) -> dict[str, str | bytes]:
+) -> dict[str, bytes]:
     """Write tables as CSV, without their index.
 
     Parameters
@@ -44,7 +44,7 @@ def table_files(
         Content by path: ``STEM + NAME.csv``, or ``NAME.csv.gz`` for one of more than
         :data:`MOST_PLAIN` bytes.
     """
-    files: dict[str, str | bytes] = {}
+    files: dict[str, bytes] = {}
     lines = sum(len(table) for table in tables.values())
     bar = progress_bar(lines, "line", what="tables", delay=1, progress=progress)
     with bar:
@@ -65,8 +65,10 @@ def table_files(
 def _quickly(table: "pd.DataFrame") -> bytes:
     """Write a long table as Pandas does, by Arrow."""
     import pyarrow as pa
-    from pyarrow import compute, csv
+    import pyarrow.compute
+    from pyarrow import csv
 
+    compute: Any = pyarrow.compute  # made at run time
     found = pa.Table.from_pandas(table, preserve_index=False)
     columns, quoted = [], False
     for column in found.columns:

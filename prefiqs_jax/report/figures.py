@@ -109,7 +109,8 @@ def _scatter(
     if kinds is not None:
         degraded = np.array([kinds.get(n) == "degraded" for n in rows["image"]])
     ratio = (rows["drift"] / rows["first_order"]).where(rows["first_order"] > 0)
-    ratio = ratio.groupby(rows["sparsity"]).median().rename("drift").reset_index()
+    ratio = rows[["sparsity"]].assign(drift=ratio)
+    ratio = ratio.groupby("sparsity", as_index=False).median()
     figure = Figure(figsize=(sizes.width, sizes.width))
     return Drawing(
         "drift_against_first_order",

@@ -171,7 +171,7 @@ def report_files(
         strata = [name for name in _DEFAULT_STRATA if name in known][:1]
     rounding = rounding_of(manifest)
     parts = [part for name in strata for _, part in strata_of(known, name, rounding)]
-    count = sum(part["sparsity"].nunique() for part in (known, *parts))
+    count = sum(len(set(part["sparsity"])) for part in (known, *parts))
     del parts
     bar = progress_bar(count, "sparsity", what="statistics", progress=progress)
     with bar:

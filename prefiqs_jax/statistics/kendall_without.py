@@ -37,15 +37,12 @@ def kendall_without(
     array([0.333, 1.   , 1.   ])
     """
     x, y = (np.unique(each, return_inverse=True)[1] for each in (x, y))
-    together = np.zeros_like(groups)
-    pairs, ties = [], []
-    for within in (together, groups):
-        pairs.append(_concordant(x, y, within))
-        ties.append([_equal(each, within) for each in (x, y)])
+    all_of_them = np.zeros_like(groups)
     left = len(x) - np.bincount(groups)
-    possible = left * (left - 1) / 2
-    untied = [possible - _without(*each, groups) for each in zip(*ties, strict=True)]
-    tau = ratio(ratio(_without(*pairs, groups), np.sqrt(untied[0])), np.sqrt(untied[1]))
+    tau = _without(_concordant(x, y, all_of_them), _concordant(x, y, groups), groups)
+    for each in (x, y):
+        tied = _without(_equal(each, all_of_them), _equal(each, groups), groups)
+        tau = ratio(tau, np.sqrt(left * (left - 1) / 2 - tied))
     return np.clip(tau, -1.0, 1.0)
 
 

@@ -32,10 +32,10 @@ def test_long_tables_read_as_short_ones(table, monkeypatch, name):
     (short,) = csv_tables.table_files({"t": table}, "", FLOAT_FORMAT).values()
     monkeypatch.setattr(csv_tables, "_MANY_LINES", 10)
     (quick,) = csv_tables.table_files({"t": table}, "", FLOAT_FORMAT).values()
-    read = [pd.read_csv(io.BytesIO(bytes(text))) for text in (short, quick)]
-    pd.testing.assert_frame_equal(*read, rtol=1e-7)
+    quick, short = (pd.read_csv(io.BytesIO(text)) for text in (quick, short))
+    pd.testing.assert_frame_equal(quick, short, rtol=1e-7)
     # Nine digits give the same float32 again.
-    drift = read[1]["drift"].to_numpy().astype(np.float32)
+    drift = quick["drift"].to_numpy().astype(np.float32)
     assert np.array_equal(drift, table["drift"].to_numpy().astype(np.float32))
 
 
@@ -44,7 +44,7 @@ def test_large_tables_are_compressed(table, monkeypatch):
     few = table.head(5)
     files = csv_tables.table_files({"few": few, "many": table}, "tables/")
     assert list(files) == ["tables/few.csv", "tables/many.csv.gz"]
-    plain = gzip.decompress(bytes(files["tables/many.csv.gz"]))
+    plain = gzip.decompress(files["tables/many.csv.gz"])
     assert plain.decode() == table.to_csv(index=False)
     again = csv_tables.table_files({"few": few, "many": table}, "tables/")
     assert files == again
