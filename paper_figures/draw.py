@@ -14,8 +14,8 @@ from pathlib import Path
 from prefiqs_jax import plots, results
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.outputs import write_outputs
+from prefiqs_jax.report.csv_tables import table_files
 from prefiqs_jax.report.figures import IN_PRINT, draw_agreement, draw_figures
-from prefiqs_jax.report.page import table_files
 from prefiqs_jax.report.tables import run_tables
 from prefiqs_jax.report.write import FLOAT_FORMAT
 from prefiqs_jax.statistics import gathered

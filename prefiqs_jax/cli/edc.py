@@ -50,7 +50,7 @@ def add_edc(commands: Any) -> None:
     _add_benchmarks(edc)
     _add_qualities(edc)
     _add_evaluation(edc)
-    add_out(edc, metavar="DIR", required=True, help="tables and figures")
+    add_out(edc, metavar="DIR", required=True, help="tables, figures, report.html")
     add_quiet(edc)
     edc.set_defaults(run=_edc)
 

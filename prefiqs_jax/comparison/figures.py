@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 
 from prefiqs_jax import plots
 from prefiqs_jax.plots import Drawing, MissedFace
+from prefiqs_jax.plots.alt import ends_of_each, extremes
+from prefiqs_jax.report.figures import missed_tiles
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,7 +75,8 @@ def _agreement(masks: "pd.DataFrame", x: str) -> Drawing:
         f"Agreement of first order and drift against {at}",
         f"{why} A line joins the sparsities of a mask. {_WHISKERS} Lower residuals and "
         "higher correlations are better.",
-        f"Median relative residual and Spearman correlation over {at}, by mask.",
+        "Median relative residual. "
+        f"{ends_of_each(masks, 'mask', 'median_relative_residual', by=x)}",
         ("masks", "matched"),
     )
 
@@ -85,7 +88,7 @@ def _separation(masks: "pd.DataFrame") -> Drawing:
         "How well drift tells degraded images from clean ones",
         "Area under the ROC curve: the probability that a degraded image drifts "
         f"farther than a clean one; 0.5, dashed, is no separation. {_WHISKERS}",
-        "Area under the ROC curve over mean drift, by mask.",
+        f"{ends_of_each(masks, 'mask', 'separation', by='mean_drift')}",
         ("masks", "separation"),
     )
 
@@ -98,7 +101,7 @@ def _areas(masks: "pd.DataFrame", about: str) -> Drawing:
         "Area under the curve of FNMR at FMR 0.001 over the discarded fraction, up to "
         "0.3, of the quality 1 - drift / 2 (protocol crfiqa); lower = better. "
         f"{about + '.' if about else _WHISKERS}",
-        "Area under the error-versus-discard curve over mean drift, by mask.",
+        f"{ends_of_each(masks, 'mask', 'pauc', by='mean_drift')}",
         ("masks", "areas"),
     )
 
@@ -128,7 +131,8 @@ def _layers(layers: "pd.DataFrame") -> list[Drawing]:
                 "Fraction of each layer's weights that a mask drops, where it drops "
                 f"{sparsity:g} of the whole network; × marks a layer that loses all. "
                 "The table has the norm of what each layer loses, too.",
-                "Heat map of the sparsity of each layer, by mask.",
+                f"Layers lose {extremes(part, 'achieved_sparsity', 'layer')} of their "
+                "weights.",
                 ("layers",),
             )
         )
@@ -149,6 +153,7 @@ def _overlaps(overlap: "pd.DataFrame") -> list[Drawing]:
         figure = Figure(figsize=(_WIDTH_IN, height))
         plots.overlap_map(figure.add_subplot(), masks, jaccard)
         chance = part["by_chance"].median()
+        both = part.assign(both=part["mask"] + " and " + part["other"])
         drawings.append(
             Drawing(
                 f"overlap_{sparsity:g}",
@@ -157,7 +162,7 @@ def _overlaps(overlap: "pd.DataFrame") -> list[Drawing]:
                 "Jaccard index of the weights that two masks drop: shared ones over "
                 "those that either drops. Masks that drop as many at random have "
                 f"{chance:.2f}.",
-                "Heat map of the Jaccard index of each two masks.",
+                f"Jaccard index of two masks: {extremes(both, 'jaccard', 'both')}.",
                 ("overlap",),
             )
         )
@@ -175,6 +180,7 @@ def _faces(faces: Mapping[str, Sequence[MissedFace]]) -> Drawing:
         "alone. Clean images only, where severities are known.",
         "Face images with relative residual and drift, a line for each mask.",
         ("worst",),
+        tiles=missed_tiles(faces),
     )
 
 

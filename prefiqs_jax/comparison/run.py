@@ -15,7 +15,7 @@ from prefiqs_jax import plots, results
 from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.comparison.areas import mask_areas
 from prefiqs_jax.comparison.figures import draw_figures
-from prefiqs_jax.comparison.page import page_values
+from prefiqs_jax.comparison.page import comparison_page
 from prefiqs_jax.comparison.tables import (
     delta_norms_of,
     layer_table,
@@ -151,7 +151,7 @@ def _write(
         "worst": worst_faces(rows, found.masks, reference, rounding),
     }
     skipped = len(manifest.get("skipped") or [])
-    values = page_values(
+    page = comparison_page(
         manifest,
         tables,
         reference,
@@ -164,7 +164,14 @@ def _write(
     )
     with plots.theme():
         drawings = draw_figures(tables, _faces(tables["worst"], folder), areas.note)
-        files = page_files(PAGE, values, tables, drawings, float_format=FLOAT_FORMAT)
+        files = page_files(
+            PAGE,
+            page,
+            tables,
+            drawings,
+            float_format=FLOAT_FORMAT,
+            progress=options.progress,
+        )
     write_outputs(out / FOLDER, files, all_of_it=True)
     return out / FOLDER / PAGE
 

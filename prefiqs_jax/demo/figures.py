@@ -12,6 +12,7 @@ from prefiqs_jax.demo.summary import few_people
 from prefiqs_jax.fiqa import EDCBand
 from prefiqs_jax.images.degrade import DEGRADATIONS, degrade
 from prefiqs_jax.plots import Drawing
+from prefiqs_jax.plots.alt import ends_of_each
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +85,7 @@ def severity_curves(table: "pd.DataFrame") -> Drawing:
         f"Mean drift at sparsity {QUALITY_SPARSITY:g} of the same {faces} faces at "
         "every severity, with the 95 % t interval over faces. A cross marks a "
         "mean that is not above that of the severity before.",
-        "Line plots of mean drift over severity, one panel per degradation.",
+        f"Mean drift. {ends_of_each(table, 'degradation', 'drift', by='severity')}",
         ("ladder", "ladder_faces"),
     )
 
@@ -93,6 +94,13 @@ def discard(bands: Mapping[str, EDCBand]) -> Drawing:
     """Draw the error-versus-discard curves."""
     figure = Figure(figsize=(4.6, 3.4))
     plots.edc_panel(figure.add_subplot(), bands, max_discard=_MOST_DISCARDED)
+    told = []
+    for name, band in bands.items():
+        last = np.searchsorted(band.discard_fraction, _MOST_DISCARDED)
+        first, end = band.fnmr.value[[0, min(last, len(band.fnmr.value) - 1)]]
+        told.append(
+            f"{name}: {first:.3g} before any discard, {end:.3g} at {_MOST_DISCARDED:g}"
+        )
     return Drawing(
         "error_versus_discard",
         figure,
@@ -103,6 +111,6 @@ def discard(bands: Mapping[str, EDCBand]) -> Drawing:
         f"{next(iter(bands.values())).method} intervals by identity. First order needs "
         "no pruned network; the known severity is what was done to each image; "
         f"random is one random order.{few_people(bands)}",
-        "Error-versus-discard curves of four qualities.",
+        f"FNMR. {'; '.join(told)}.",
         ("edc", "verification"),
     )

@@ -3,13 +3,15 @@
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from prefiqs_jax import plots
 from prefiqs_jax.evaluation.benchmarks import as_folder
 from prefiqs_jax.evaluation.compare import Comparison
-from prefiqs_jax.fiqa import DET
+from prefiqs_jax.fiqa import DET, EDC
 from prefiqs_jax.plots import Drawing
+from prefiqs_jax.plots.alt import extremes
 from prefiqs_jax.plots.shared import panels
 
 SHOWN_SPARSITY = 0.4
@@ -87,8 +89,8 @@ def _draw_comparison(found: Comparison, max_discard: float) -> list[Drawing]:
             f"edc_{stem}_fmr{fmr:g}",
             _draw_curves(found, fmr, max_discard),
             f"Error versus discard at FMR {fmr:g}",
-            f"Error versus discard at FMR {fmr:g}: {who}. {_about(found, fmr)}",
-            f"Error-versus-discard curves of qualities on {found.benchmark}.",
+            f"{who}. {_about(found, fmr)}",
+            _ends(found.curves[fmr], max_discard),
             ("curves",),
         )
         for fmr in found.curves
@@ -98,12 +100,12 @@ def _draw_comparison(found: Comparison, max_discard: float) -> list[Drawing]:
     areas = Drawing(
         f"pauc_{stem}",
         figure,
-        "Areas under the curves",
-        f"Areas under the curves up to {max_discard:g}: {who}. {found.about_bands} "
+        f"Areas under the curves up to {max_discard:g}",
+        f"{who}. {found.about_bands} "
         "The diamond is the reference; a filled marker says that a quality differs "
         "from it: the interval of the difference excludes 0, adjusted for all of "
         f"this figure together (max-t).{silent}",
-        f"Areas under error-versus-discard curves on {found.benchmark}, by quality.",
+        f"Areas {extremes(found.areas, 'pauc', 'quality')}.",
         ("areas",),
     )
     return [*drawings, areas]
@@ -130,6 +132,18 @@ def _draw_curves(found: Comparison, fmr: float, max_discard: float) -> Figure:
     return figure
 
 
+def _ends(curves: Mapping[str, EDC], max_discard: float) -> str:
+    """Write where the curves begin and end, for those who cannot see them."""
+    start = next(iter(curves.values())).fnmr[0]
+    last = {
+        name: float(curve.fnmr[np.searchsorted(curve.discard_fraction, max_discard)])
+        for name, curve in curves.items()
+        if curve.discard_fraction[-1] >= max_discard
+    }
+    ends = "; ".join(f"{name}: {rate:.3g}" for name, rate in last.items())
+    return f"FNMR {start:.3g} before any discard; at {max_discard:g} discarded, {ends}."
+
+
 def _about(found: Comparison, fmr: float) -> str:
     if fmr in found.silent:
         return f"Cannot tell: {found.silent[fmr]}."
@@ -141,13 +155,18 @@ def _about(found: Comparison, fmr: float) -> str:
 
 def _draw_det(benchmark: str, curves: Mapping[str, DET]) -> Drawing:
     """Draw what each network's errors are before anything is discarded."""
+    nearest = {
+        name: int(np.argmin(np.abs(curve.fmr - curve.fnmr)))
+        for name, curve in curves.items()
+    }
+    equal = [f"{name}: {curves[name].fnmr[at]:.3g}" for name, at in nearest.items()]
     figure = Figure(figsize=(plots.COLUMN_IN, 2.9))
     plots.det_panel(figure.add_subplot(), curves)
     return Drawing(
         as_folder(f"det_{benchmark}"),
         figure,
-        "Detection error trade-off",
-        f"Detection error trade-off on {benchmark}, nothing discarded.",
-        f"Detection error trade-off curves on {benchmark}, one per network.",
-        ("verification",),
+        f"Detection error trade-off on {benchmark}",
+        "Nothing discarded.",
+        f"Equal error rate. {'; '.join(equal)}.",
+        ("det", "verification"),
     )

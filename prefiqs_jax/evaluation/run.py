@@ -53,7 +53,7 @@ class Evaluated(NamedTuple):
     lines: list[str]
     """The summary."""
     page: Path
-    """``OUT/summary.md``."""
+    """``OUT/report.html``."""
 
 
 def evaluate(
@@ -77,7 +77,7 @@ def evaluate(
         Images and comparisons, under names that differ.
     out
         Folder for ``measured`` (parts; the same call goes on where it was killed),
-        ``tables``, ``figures`` and ``summary.md``.
+        ``tables``, ``figures`` and ``report.html``.
     methods
         Qualities to compute, keys of :data:`prefiqs_jax.quality.METHODS`.
     sources

@@ -1,8 +1,11 @@
-"""Tables of an evaluation: as papers lay them out, and as lines of Markdown."""
+"""Tables of an evaluation: all its numbers, and areas as papers lay them out."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
+from prefiqs_jax.evaluation.compare import Comparison
+from prefiqs_jax.plots import det_points
+from prefiqs_jax.quality import METHODS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,30 +58,34 @@ def paper_table(areas: "pd.DataFrame", fmr: float, verifier: str) -> "pd.DataFra
     return table
 
 
-def markdown(table: "pd.DataFrame", digits: int = 3) -> str:
-    r"""Write a table as lines of Markdown, its index first.
+def evaluation_tables(
+    found: Sequence[Comparison],
+    methods: Sequence[str],
+    skipped: Sequence[tuple[str, str]],
+) -> "dict[str, pd.DataFrame]":
+    """Make the tables of an evaluation, by name.
 
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> table = pd.DataFrame({"lfw": [1.5]}, index=pd.Index(["norm"], name="quality"))
-    >>> print(markdown(table))
-    | quality | lfw |
-    |---|---|
-    | norm | 1.500 |
+    Areas and curves of all comparisons, verification (errors before any discard), det
+    (the points that are drawn), methods (what the computed qualities cost), left_out
+    (benchmark, network and image, and the reason).
     """
-    flat = table.reset_index()
-    rows = [flat.columns, *flat.itertuples(index=False, name=None)]
-    cells = [
-        [_cell(value, digits).replace("|", "\\|") for value in row] for row in rows
-    ]
-    lines = [f"| {' | '.join(row)} |" for row in cells]
-    return "\n".join([lines[0], "|" + "---|" * len(flat.columns), *lines[1:]])
+    import pandas as pd
 
-
-def _cell(value: object, digits: int) -> str:
-    if isinstance(value, bool | np.bool_):
-        return "yes" if value else "no"
-    if isinstance(value, float | np.floating):
-        return f"{value:.{digits}f}" if np.isfinite(value) else "–"
-    return str(value)
+    verification = [each.verification.drop(columns="scorer") for each in found]
+    dets = {(each.benchmark, each.verifier): each.det for each in found}
+    points = []
+    for (benchmark, verifier), curve in dets.items():
+        fmr, fnmr = det_points(curve)
+        who = {"benchmark": benchmark, "verifier": verifier}
+        points.append(pd.DataFrame(who | {"fmr": fmr, "fnmr": fnmr}))
+    costs = [(name, METHODS[name].forwards, METHODS[name].source) for name in methods]
+    return {
+        "areas": pd.concat([each.areas for each in found], ignore_index=True),
+        "curves": pd.concat([each.points for each in found], ignore_index=True),
+        "verification": pd.concat(verification, ignore_index=True).drop_duplicates(
+            ignore_index=True
+        ),
+        "det": pd.concat(points, ignore_index=True),
+        "methods": pd.DataFrame(costs, columns=["method", "forward_passes", "source"]),
+        "left_out": pd.DataFrame(skipped, columns=["image", "reason"]),
+    }

@@ -10,11 +10,12 @@ from prefiqs_jax.plots.agreement import (
     strata_panels,
 )
 from prefiqs_jax.plots.alignment import alignment_panels
-from prefiqs_jax.plots.det import det_panel
+from prefiqs_jax.plots.det import det_panel, det_points
 from prefiqs_jax.plots.drift_levels import drift_beside_first_order
 from prefiqs_jax.plots.drift_scatter import drift_scatter
 from prefiqs_jax.plots.edc import edc_panel
 from prefiqs_jax.plots.face_grid import Face, face_tile, stability_grid
+from prefiqs_jax.plots.held import held_against_sparsity
 from prefiqs_jax.plots.image_sheet import image_sheet
 from prefiqs_jax.plots.label_optimisation import optimisation_panels
 from prefiqs_jax.plots.layer_contributions import (
@@ -34,7 +35,7 @@ from prefiqs_jax.plots.on_request import (
 from prefiqs_jax.plots.pauc import pauc_intervals
 from prefiqs_jax.plots.pixel_overlay import pixel_overlay
 from prefiqs_jax.plots.residual import relative_residual_panels
-from prefiqs_jax.plots.saving import Drawing, figure_files
+from prefiqs_jax.plots.saving import Drawing, Tile, figure_files
 from prefiqs_jax.plots.severity import drift_against_severity
 from prefiqs_jax.plots.shared import note
 from prefiqs_jax.plots.theme import COLUMN_IN, PAGE_IN, SCREEN_IN, theme
@@ -51,12 +52,14 @@ __all__ = [
     "Drawing",
     "Face",
     "MissedFace",
+    "Tile",
     "agreement_panels",
     "alignment_panels",
     "contribution_map",
     "contribution_profile",
     "control_panels",
     "det_panel",
+    "det_points",
     "drift_against_severity",
     "drift_beside_first_order",
     "drift_scatter",
@@ -64,6 +67,7 @@ __all__ = [
     "face_tile",
     "figure_files",
     "flips_by_depth",
+    "held_against_sparsity",
     "image_sheet",
     "layer_profiles",
     "layer_sparsity_map",

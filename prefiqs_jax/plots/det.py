@@ -71,7 +71,7 @@ def det_panel(ax: Axes, curves: Mapping[str, DET]) -> Axes:
         axis.set_major_formatter(FuncFormatter(_tick))
     absent = []
     for place, (name, curve) in enumerate(curves.items()):
-        x, y = _drawable(curve)
+        x, y = det_points(curve)
         if len(x) == 0:
             absent.append(name)
             continue
@@ -114,8 +114,12 @@ def _tick(value: float, _: int | None = None) -> str:
     return f"{value:g}"
 
 
-def _drawable(curve: DET) -> tuple[np.ndarray, np.ndarray]:
-    """Leave out rates that have no place, and points that share a dot of the page."""
+def det_points(curve: DET) -> tuple[np.ndarray, np.ndarray]:
+    """Give FMR and FNMR of the points that are drawn.
+
+    Without rates that have no place on the axes, and points that share a dot of the
+    page.
+    """
     inside = (curve.fmr > 0) & (curve.fnmr > 0) & (curve.fmr < 1) & (curve.fnmr < 1)
     x, y = curve.fmr[inside], curve.fnmr[inside]
     if len(x) <= _MOST_CELLS:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.axes import Axes
 
+from prefiqs_jax.plots.alt import ends_of_each
 from prefiqs_jax.plots.labels import achieved, level_label
 from prefiqs_jax.plots.run_figure import RunFigure
 from prefiqs_jax.plots.shared import floats, legend_above, nothing_moved
@@ -70,6 +71,9 @@ def drift_beside_first_order(ax: Axes, quantiles: "pd.DataFrame") -> Axes:
     return ax
 
 
+_NAMES = [(name, name.replace("_", " ")) for name in ("first_order", "drift")]
+_NAMES.append(("residual", "residual"))
+
 FIGURE = RunFigure(
     drift_beside_first_order,
     table="quantiles",
@@ -78,6 +82,8 @@ FIGURE = RunFigure(
     "Marks are medians over the images, thick bars the quartiles, thin ones the 5th to "
     "95th percentile. The first order can be as long as the drift and still miss it: "
     "the residual takes the direction in.",
-    alt="Medians and percentiles of first order, drift and residual at every sparsity.",
+    alt=lambda table: (
+        f"Medians over the images. {ends_of_each(table, 'quantity', 'q50', _NAMES)}"
+    ),
     of_changes=True,
 )

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
+from numpy.typing import NDArray
 
 from prefiqs_jax.plots.labels import QUANTITIES, achieved, level_label
 from prefiqs_jax.plots.shared import floats
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _RATIOS = (0.02, 0.05, 0.1, 0.2, 0.5, 0.67, 0.8, 1, 1.25, 1.5, 2, 5, 10, 20, 50)
+_MOST_POINTS = 5000
+"""Of one sparsity; of more, those that share a dot of the page are drawn once."""
+_CELL = 0.01
+"""One percent, of the axis and of the ratio: less than the width of a dot."""
 _BRIGHTEST = 0.88
 """Of the colour map: brighter ones, white paper hides."""
 
@@ -72,7 +77,7 @@ def drift_scatter(
         at = (kept["sparsity"] == level).to_numpy()
         for hollow in (True, False):
             chosen = kept.loc[at & (is_degraded == hollow)]
-            first_order, drift = floats(chosen, "first_order", "drift")
+            first_order, drift = _thinned(*floats(chosen, "first_order", "drift"))
             style: dict[str, Any] = {"marker": marker, "s": size, "rasterized": True}
             style |= {"facecolors": "none" if hollow else color, "alpha": 0.7}
             style |= {"edgecolors": color if hollow else "none", "linewidths": 0.5}
@@ -94,6 +99,25 @@ def drift_scatter(
         labelspacing=0.35,
     )
     return figure
+
+
+def _thinned(
+    first_order: NDArray[np.float64], drift: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Leave out points that share a dot of the page with another.
+
+    >>> [len(each) for each in _thinned(np.ones(30_000), np.ones(30_000))]
+    [1, 1]
+    """
+    if len(drift) <= _MOST_POINTS:
+        return first_order, drift
+    # The ratio's axis is the finer one.
+    both = np.stack([np.log(first_order), np.log(drift / first_order)])
+    cells = np.floor(both / _CELL).astype(np.int64)
+    cells -= cells.min(axis=1, keepdims=True)
+    place = cells[0] * (cells[1].max() + 1) + cells[1]
+    first = np.unique(place, return_index=True)[1]
+    return first_order[first], drift[first]
 
 
 def _frame(upper: Axes, lower: Axes, kept: "pd.DataFrame") -> None:

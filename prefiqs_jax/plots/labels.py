@@ -84,3 +84,12 @@ def number(value: float, form: str = ".3f") -> str:
     ('0.993', '–')
     """
     return format(value, form) if np.isfinite(value) else "–"
+
+
+def counted(count: int, one: str, several: str = "") -> str:
+    """Write a number of things.
+
+    >>> counted(1, "image"), counted(3, "image"), counted(2, "person", "people")
+    ('1 image', '3 images', '2 people')
+    """
+    return f"{count} {one if count == 1 else several or one + 's'}"

@@ -24,8 +24,11 @@ class RunFigure:
     table
         Which: ``images`` (the rows), ``statistics``, ``quantiles``, ``mask`` or
         ``layers``; see :func:`prefiqs_jax.report.tables.run_tables`.
-    title, caption, alt
-        Words of the page; ``alt`` describes it to those who cannot see it.
+    title, caption
+        Words of the page.
+    alt
+        What it shows, for those who cannot see it: words, or a function that makes them
+        from the numbers of the table.
     of_changes
         Whether it is drawn of a change of the weights that is no mask, too, which has
         no sparsities.
@@ -35,7 +38,7 @@ class RunFigure:
     table: str
     title: str
     caption: str
-    alt: str
+    alt: "str | Callable[[pd.DataFrame], str]"
     of_changes: bool = False
 
     def drawing(
@@ -43,7 +46,9 @@ class RunFigure:
     ) -> Drawing:
         """Draw it from a run's tables on a figure of a size in inches."""
         figure = Figure(figsize=size)
-        self.draw(figure.add_subplot(), tables[self.table])
+        table = tables[self.table]
+        self.draw(figure.add_subplot(), table)
         name = self.draw.__name__
-        words = (self.title, self.caption, self.alt)
+        alt = self.alt if isinstance(self.alt, str) else self.alt(table)
+        words = (self.title, self.caption, alt)
         return Drawing(name, figure, *words, (self.table,))

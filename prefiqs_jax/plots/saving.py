@@ -1,11 +1,21 @@
 """One record of a figure, and the files that it becomes."""
 
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+
+class Tile(NamedTuple):
+    """An image of a figure that shows images, and what was measured on it."""
+
+    pixels: np.ndarray
+    """Shape (height, width, 3) RGB or (height, width) grey, uint8."""
+    name: str
+    scores: tuple[str, ...]
 
 
 class Drawing(NamedTuple):
@@ -17,13 +27,20 @@ class Drawing(NamedTuple):
     title: str
     caption: str = ""
     alt: str = ""
+    """What the figure shows, in words and numbers, for those who cannot see it."""
     tables: tuple[str, ...] = ()
     """Names of the tables that hold its numbers."""
     section: str = ""
     """Heading above it and its neighbours of the same section; none if empty."""
+    tiles: Sequence[tuple[str, Sequence[Tile]]] = ()
+    """Headings and images of a figure that shows images: a page has them as such."""
 
 
-def figure_files(drawings: Iterable[Drawing], stem: str = "") -> dict[str, bytes]:
+def figure_files(
+    drawings: Iterable[Drawing],
+    stem: str = "",
+    on_progress: Callable[[int], object] | None = None,
+) -> dict[str, bytes]:
     """Render figures as files. Call inside ``plots.theme()``.
 
     Parameters
@@ -32,6 +49,8 @@ def figure_files(drawings: Iterable[Drawing], stem: str = "") -> dict[str, bytes
         The figures.
     stem
         Start of every path, such as ``"figures/"``.
+    on_progress
+        Called with 1 after each figure.
 
     Returns
     -------
@@ -43,6 +62,8 @@ def figure_files(drawings: Iterable[Drawing], stem: str = "") -> dict[str, bytes
         png, pdf = render(drawing.figure)
         files[f"{stem}{drawing.name}.png"] = png
         files[f"{stem}{drawing.name}.pdf"] = pdf
+        if on_progress is not None:
+            on_progress(1)
     return files
 
 

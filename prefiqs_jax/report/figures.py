@@ -7,18 +7,20 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from prefiqs_jax import plots
-from prefiqs_jax.plots import Drawing
+from prefiqs_jax.plots import Drawing, Tile
+from prefiqs_jax.plots.alt import ends, ends_of_each, extremes
 from prefiqs_jax.plots.run_figure import RunFigure
 from prefiqs_jax.plugins import held_by_files
 from prefiqs_jax.report.tables import layer_matrix
+from prefiqs_jax.statistics import STATISTICS
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _FIGURES: Sequence[RunFigure] = held_by_files("prefiqs_jax.plots", "FIGURE")
 
-
 _FACES_ACROSS = 4
+_CALLED = [(name, name.replace("_", " ")) for name in STATISTICS]
 
 
 class Sizes(NamedTuple):
@@ -90,10 +92,14 @@ def _relative(tables: "Mapping[str, pd.DataFrame]", sizes: Sizes) -> Drawing:
         "Along one direction curvature has slope 1 (a remainder of order 2), many "
         "activations that change sign have ½ (order 1.5); sparsities differ in "
         "direction, too.",
-        "Line plots of the relative residual over sparsity and over the norm of the "
-        "change of the weights.",
+        f"Median relative residual: {ends(_of(tables['statistics']), 'value')}.",
         names,
     )
+
+
+def _of(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Take the lines of the median relative residual."""
+    return table.loc[table["statistic"] == "median_relative_residual"]
 
 
 def _scatter(
@@ -102,6 +108,9 @@ def _scatter(
     degraded = None
     if kinds is not None:
         degraded = np.array([kinds.get(n) == "degraded" for n in rows["image"]])
+    ratio = (rows["drift"] / rows["first_order"]).where(rows["first_order"] > 0)
+    ratio = rows[["sparsity"]].assign(drift=ratio)
+    ratio = ratio.groupby("sparsity", as_index=False).median()
     figure = Figure(figsize=(sizes.width, sizes.width))
     return Drawing(
         "drift_against_first_order",
@@ -110,8 +119,7 @@ def _scatter(
         "Each point is one image. On the dashed line the first order predicts exactly "
         "how far the embedding moves; which way it moves is not shown. Above the line "
         "it moves further than predicted. Below, the ratio of the two.",
-        "Scatter plot of drift over first-order drift on logarithmic axes with the "
-        "line y = x, and of their ratio.",
+        f"Median of drift over first order: {ends(ratio, 'drift')}.",
         ("images",),
     )
 
@@ -131,8 +139,12 @@ def draw_agreement(
         "each by itself. The dashed line is the value of an exact first order. Rank "
         "says which images move most, norm how far, direction which way; only the "
         "relative residual asks for all of it.",
-        "Line plots over sparsity: Spearman, Kendall, Pearson and mean cosine on one "
-        "axis, median relative residual and median error of the norm on another.",
+        " ".join(
+            f"{label}{ends_of_each(table, 'statistic', 'value', _CALLED)}"
+            for label, table in zip(
+                [f"{name}: " for name in labels] or [""], statistics, strict=True
+            )
+        ),
         ("statistics",),
     )
 
@@ -147,8 +159,7 @@ def _strata(pooled: "pd.DataFrame", strata: "pd.DataFrame", sizes: Sizes) -> Dra
         f"Agreement within strata of {column}",
         "Points are the value over the images of a stratum, whiskers the 95 % "
         "interval, each by itself; in grey all images pooled.",
-        "Line plots over sparsity of the median relative residual and Spearman, a line "
-        "for each stratum.",
+        f"Median relative residual. {ends_of_each(_of(chosen), 'stratum', 'value')}",
         ("strata", "statistics"),
     )
 
@@ -158,7 +169,10 @@ def draw_layers(
 ) -> Drawing:
     """Draw the sparsity of each layer at each sparsity of the whole network."""
     names, weight_counts, sparsities, achieved = layer_matrix(layers, depth)
-    height = min(sizes.highest, 1.2 + 0.135 * len(names))
+    middle = sparsities[len(sparsities) // 2]
+    at = layers.loc[layers["sparsity"] == middle]
+    # High enough for the words beside it.
+    height = min(sizes.highest, max(2.6, 1.2 + 0.135 * len(names)))
     figure = Figure(figsize=(sizes.width, height))
     plots.layer_sparsity_map(
         figure.add_subplot(), names, weight_counts, sparsities, achieved
@@ -170,7 +184,8 @@ def draw_layers(
         "Fraction of each layer's weights that is zero, at each sparsity of the whole "
         "network. The percentage beside a layer is its share of all prunable weights. "
         "The table has the norm of what each layer loses, too.",
-        "Heat map of achieved sparsity, layers by sparsities.",
+        f"At sparsity {middle:g} layers lose "
+        f"{extremes(at, 'achieved_sparsity', 'layer')} of their weights.",
         ("layers",),
     )
 
@@ -199,6 +214,21 @@ def draw_faces(
         f"Quality is 1 - drift / 2. {note}".strip(),
         "Grid of face images with quality and drift under each.",
         ("faces",),
+        tiles=[
+            (
+                f"{end.capitalize()}, {order} drift first",
+                [
+                    Tile(
+                        face.pixels,
+                        face.name,
+                        (f"quality {face.quality:.3f}", f"drift {face.drift:.3f}"),
+                    )
+                    for face in faces[end]
+                ],
+            )
+            for end, order in (("most stable", "smallest"), ("least stable", "largest"))
+            if faces[end]
+        ],
     )
 
 
@@ -213,4 +243,28 @@ def draw_worst(worst: "Mapping[str, Sequence[plots.MissedFace]]") -> Drawing:
         "degraded ones apart where their severity is known.",
         "Face images with relative residual and drift.",
         ("worst_faces",),
+        tiles=missed_tiles(worst),
     )
+
+
+def missed_tiles(
+    worst: "Mapping[str, Sequence[plots.MissedFace]]",
+) -> list[tuple[str, list[Tile]]]:
+    """Give the faces of :func:`prefiqs_jax.plots.worst_faces` for the page."""
+    return [
+        (
+            heading,
+            [
+                Tile(
+                    face.pixels,
+                    face.name,
+                    (
+                        f"residual {face.relative_residual:.2f}",
+                        f"drift {face.drift:.2f}",
+                    ),
+                )
+                for face in faces
+            ],
+        )
+        for heading, faces in worst.items()
+    ]

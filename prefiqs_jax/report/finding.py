@@ -19,18 +19,18 @@ _TOLD = (0.1, 0.4, 0.9)
 _MOST_DIGITS = 9
 
 
-def finding(statistics: "pd.DataFrame", change: str | None = None) -> str:
+def finding(statistics: "pd.DataFrame", change: str | None = None) -> list[str]:
     """Say how much of the change the first order misses, and what holds up to where.
 
-    A few sentences on the summary table of one network and mask, or of a change of the
-    weights that is no mask, given by its name; empty if nothing moved above rounding.
+    Sentences on the summary table of one network and mask, or of a change of the
+    weights that is no mask, given by its name; none if nothing moved above rounding.
     """
     residual = _values(statistics, "median_relative_residual")
     residual = {at: one for at, one in residual.items() if np.isfinite(one)}
     if not residual:
-        return ""
+        return []
     if change is not None:
-        return _finding_of_change(statistics, change) + _few(statistics)
+        return [*_finding_of_change(statistics, change), *_few(statistics)]
     levels = np.array(list(residual))
     told = sorted({float(levels[np.argmin(np.abs(levels - at))]) for at in _TOLD})
     missed = ", ".join(f"{percent(residual[at])} at sparsity {at:g}" for at in told)
@@ -38,16 +38,16 @@ def finding(statistics: "pd.DataFrame", change: str | None = None) -> str:
         f"{words} {_where(_values(statistics, name), good, is_upper=is_upper)}"
         for words, name, good, is_upper in _CLAIMS
     ]
-    found = (
+    return [
         "Relative residual, the part of the embedding's change that the first order "
-        f"misses (median over the images): {missed}. "
+        f"misses (median over the images): {missed}.",
         f"The first order holds {'; '.join(parts)}, all by point estimates, whose "
-        "intervals are in the table."
-    )
-    return found + _few(statistics)
+        "intervals are in the table.",
+        *_few(statistics),
+    ]
 
 
-def _finding_of_change(statistics: "pd.DataFrame", change: str) -> str:
+def _finding_of_change(statistics: "pd.DataFrame", change: str) -> list[str]:
     """Say it of one change: what the first order misses, and which claims hold."""
     holds: dict[str, list[str]] = {"holds": [], "does not hold": [], "is unknown": []}
     for words, name, good, is_upper in _CLAIMS:
@@ -59,22 +59,22 @@ def _finding_of_change(statistics: "pd.DataFrame", change: str) -> str:
     told = "; ".join(
         f"{verb} {' and '.join(claims)}" for verb, claims in holds.items() if claims
     )
-    return (
+    return [
         f"Of the embedding's change by {change} the first order misses "
-        f"{percent(missed)} (relative residual, median over the images). It {told}, "
-        "all by point estimates, whose intervals are in the table."
-    )
+        f"{percent(missed)} (relative residual, median over the images).",
+        f"It {told}, all by point estimates, whose intervals are in the table.",
+    ]
 
 
-def _few(statistics: "pd.DataFrame") -> str:
+def _few(statistics: "pd.DataFrame") -> list[str]:
     """Warn of few people; nothing to say of many."""
     moved = _moved(statistics)
     counts = moved["clusters"].tolist() if "clusters" in moved else []
     fewest = min(counts, default=FEWEST_CLUSTERS)
     if fewest >= FEWEST_CLUSTERS:
-        return ""
+        return []
     unit = "people" if moved["resampled_by"].iloc[0] == "identity" else "images"
-    return f" They come from few {unit}, {fewest} at the fewest: others may differ."
+    return [f"They come from few {unit}, {fewest} at the fewest: others may differ."]
 
 
 def _moved(statistics: "pd.DataFrame") -> "pd.DataFrame":

@@ -8,10 +8,13 @@ from matplotlib.figure import Figure
 
 from prefiqs_jax import plots
 from prefiqs_jax.plots import Drawing
+from prefiqs_jax.plots.alt import ends, ends_of_each, extremes
+from prefiqs_jax.report.finding import percent
 from prefiqs_jax.results import TABLES
 from prefiqs_jax.statistics import (
     compare_with_controls,
     flip_table,
+    held_shares,
     relative_medians,
     share_table,
 )
@@ -62,6 +65,9 @@ def request_tables(
         Largest change that is rounding in this run.
     """
     found = {}
+    orders = [column for column in plots.ORDERS if column in known]
+    if len(orders) > 1:
+        found["held"] = held_shares(known, orders, rounding=rounding)
     for name, columns in (("orders", plots.ORDERS), ("kinks", plots.PARTS)):
         there = [column for column in columns if column in known]
         if len(there) > 1:
@@ -145,8 +151,25 @@ def draw_on_request(
             "drift: medians of the images with 95 % intervals, each by itself. Where "
             "the curves of two orders meet, the higher one has stopped helping. Solid "
             "line: as well as predicting no change; dashed: 10 %.",
-            "Line plot of the median relative residual of orders 1 to 3 over sparsity.",
+            _medians(tables["orders"], plots.ORDERS),
             ("orders",),
+            _SECTIONS["orders"],
+        )
+        figure = Figure(figsize=curve)
+        held = tables["held"]
+        plots.held_against_sparsity(figure.add_subplot(), held, plots.ORDERS)
+        yield Drawing(
+            "images_within_tolerance",
+            figure,
+            "For how many images each order holds",
+            "Share of the images whose relative error, the distance of the partial sum "
+            f"from the real change over the drift, is within "
+            f"{percent(held['tolerance'].iloc[0])}, with 95 % intervals, each by "
+            "itself.",
+            f"Share of the images within "
+            f"{percent(held['tolerance'].iloc[0])}. "
+            f"{ends_of_each(held, 'quantity', 'share', list(plots.ORDERS.items()))}",
+            ("held",),
             _SECTIONS["orders"],
         )
     if "kinks" in tables:
@@ -161,12 +184,13 @@ def draw_on_request(
             "activations keep their slopes (smooth) and of what the changed slopes add "
             "(kinks). Norms over the drift, medians of the images with 95 % intervals, "
             "each by itself.",
-            "Line plot of the residual and its smooth and kink parts over sparsity.",
+            _medians(tables["kinks"], plots.PARTS),
             ("kinks",),
             _SECTIONS["kinks"],
         )
     if "flips" in tables:
         flips = tables["flips"]
+        at = flips.loc[flips["sparsity"] == sparsity]
         count = len(set(flips["activation"]))
         figure = Figure(figsize=(sizes.width, _height(count, sizes)))
         plots.flips_by_depth(figure.add_subplot(), flips, sparsity=sparsity)
@@ -176,7 +200,7 @@ def draw_on_request(
             f"Sign changes of activations at sparsity {sparsity:g}",
             "Inputs of each activation that have another sign in the pruned network, "
             "and those of which the tangents say so without pruning.",
-            "Dot plot of the mean number of sign changes, activations by depth.",
+            f"Mean sign changes of an image: {extremes(at, 'flips', 'activation')}.",
             ("flips",),
             _SECTIONS["kinks"],
         )
@@ -186,6 +210,8 @@ def draw_on_request(
         figure = Figure(figsize=curve)
         plots.control_panels(figure, tables["controls"], tables["control_ranks"])
         means = tables["controls"]
+        moved = means.loc[means["quantity"] == "drift"]
+        alone = moved.drop_duplicates("sparsity")
         yield Drawing(
             "controls",
             figure,
@@ -197,8 +223,8 @@ def draw_on_request(
             "(hollow), with 95 % intervals that hold together. Where black lies within "
             "the bars, and filled marks are as high as hollow ones, pruning is no "
             f"special direction. n = {means['images'].max()} images.",
-            "Panels over sparsity: mean drift and mean cosine of controls beside "
-            "pruning, and rank correlations.",
+            f"Mean drift. Pruning: {ends(alone, 'observed')}; "
+            f"{ends_of_each(moved, 'control', 'control_mean')}",
             ("controls", "control_ranks"),
             _SECTIONS["controls"],
         )
@@ -236,8 +262,7 @@ def _draw_layers(
         "the shares of an image sum to 1. Marks: medians with 95 % intervals, "
         "each by itself. Bars: the layer's share of ‖δ‖². The scale is linear within "
         "±0.01, logarithmic beyond.",
-        "Dot plot of median shares of the drift beside bars of the pruned norm, layers "
-        "by depth.",
+        f"Median share of the drift: {extremes(shares, 'share', 'layer')}.",
         ("contributions", "layers"),
         _SECTIONS["layers"],
     )
@@ -250,11 +275,16 @@ def _draw_layers(
         figure,
         f"The same, image by image, at sparsity {sparsity:g}",
         "Each column is an image. A layer with a negative share moves the embedding "
-        "against the drift. Numbers: prefiqs_jax.results.read(RUN, 'layers').",
-        "Heat map of the share of each layer in each image's drift.",
-        (),
+        "against the drift. All sparsities: prefiqs_jax.results.read(RUN, 'layers').",
+        f"Median share of the drift: {extremes(shares, 'share', 'layer')}.",
+        ("image_shares",),
         _SECTIONS["layers"],
     )
+
+
+def _medians(table: "pd.DataFrame", labels: Mapping[str, str]) -> str:
+    told = ends_of_each(table, "quantity", "value", list(labels.items()))
+    return f"Medians of the residual over the drift. {told}"
 
 
 def _pruned_norms(layers: "pd.DataFrame", sparsity: float) -> dict[str, float] | None:

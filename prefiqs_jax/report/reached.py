@@ -4,7 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from prefiqs_jax.plots.labels import counted
 from prefiqs_jax.report.finding import percent
+from prefiqs_jax.report.page import Grid, Section
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,16 +74,27 @@ def _end(line: dict[str, Any], name: str) -> str:
     return f"{end:.3g}"
 
 
-def reach_values(table: "pd.DataFrame") -> dict[str, Any]:
+def reach_section(table: "pd.DataFrame") -> Section:
     """Lay the table out for the page: a line a stratum, a cell for each share."""
-    lines = []
+    lines, by_person = [], table["resampled_by"].iloc[0] == "identity"
     for _, part in table.groupby(["strata", "stratum"], sort=False):
         first = part.iloc[0]
-        strata, stratum = first["strata"], first["stratum"]
-        line = {"name": "all" if strata == "all" else f"{strata} {stratum}"}
-        line |= {name: int(first[name]) for name in ("images", "clusters")}
+        strata, count = first["strata"], f"{first['images']}"
+        if by_person:
+            count += f"\n{counted(int(first['clusters']), 'person', 'people')}"
+        name = "all" if strata == "all" else f"{strata} {first['stratum']}"
         cells = [reach_cell(each) for each in part.to_dict("records")]
-        lines.append(line | {"cells": cells})
+        lines.append([name, count, *cells])
     shares = [percent(share) for share in dict.fromkeys(table["share"])]
-    tolerance = percent(table["tolerance"].iloc[0])
-    return {"tolerance": tolerance, "shares": shares, "lines": lines}
+    grid = Grid(
+        "Sparsity up to which the first order holds",
+        "Sparsity up to which the relative residual is within "
+        f"{percent(table['tolerance'].iloc[0])}, for a share of the images, and its 95 "
+        "% interval. Crossings are on straight lines between the sparsities of the "
+        "run; < and > are beyond the lowest and the highest. An interval that few "
+        "images leave open ends there, too.",
+        ["Images", "Count", *(f"for {share} of them" for share in shares)],
+        lines,
+        ("reach",),
+    )
+    return Section("reach", "Where the first order holds", [grid])

@@ -1,14 +1,15 @@
-"""What the page of a run shows beside its figures: numbers, settings, sessions."""
+"""What the page of a run shows beside its figures."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from prefiqs_jax.plots.labels import level_label, number
+from prefiqs_jax.plots.labels import counted, level_label, number
 from prefiqs_jax.report.finding import finding
-from prefiqs_jax.report.reached import reach_sentence, reach_values
+from prefiqs_jax.report.page import Grid, Page, Section
+from prefiqs_jax.report.provenance import provenance_of
+from prefiqs_jax.report.reached import reach_section, reach_sentence
 from prefiqs_jax.report.rounded import precision_note, rounding_of, setting_of
 from prefiqs_jax.statistics import FEWEST_CLUSTERS, STATISTICS, gathered
 
@@ -26,11 +27,9 @@ _HEADINGS = {
 }
 # In every stratum; the table has all statistics.
 _WITHIN = ("median_relative_residual", "spearman")
-# Shown in their own places on the page, not among the settings.
-_OWN_PLACE = ("backbone", "mask", "is_change", "sparsities")
 
 
-def run_values(
+def run_page(
     manifest: dict[str, Any],
     tables: "Mapping[str, pd.DataFrame]",
     *,
@@ -38,8 +37,8 @@ def run_values(
     images_expected: int,
     notes: Sequence[str],
     in_short: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Gather what ``report.html.j2`` shows.
+) -> Page:
+    """Gather what the page of a run shows.
 
     Parameters
     ----------
@@ -56,35 +55,41 @@ def run_values(
     first = statistics.iloc[0]
     found, reached = finding(statistics, change), tables.get("reach")
     if found and reached is not None:
-        found = f"{found} {reach_sentence(reached)}"
-    return {
-        "backbone": first["backbone"],
-        "mask": first["mask"],
-        "is_change": change is not None,
-        "resampled_by": first["resampled_by"],
-        "clusters": int(np.max(statistics["clusters"].to_numpy())),
-        "images_done": images_done,
-        "images_expected": images_expected,
-        "fewest": FEWEST_CLUSTERS,
-        "rounding": f"{rounding_of(manifest):g}",
-        "notes": [*precision_note(manifest), *gathered(statistics), *notes],
-        "in_short": in_short,
-        "finding": found,
-        "reach": None if reached is None else reach_values(reached),
-        "headings": list(_HEADINGS.values()),
-        "lines": _lines(statistics, tables["mask"], change),
-        "strata": _strata(statistics, tables.get("strata")),
-        **provenance_values(manifest),
-    }
-
-
-def provenance_values(manifest: dict[str, Any]) -> dict[str, Any]:
-    """Gather what ``provenance.html.j2`` shows of ``run.json``."""
-    return {
-        "settings": _settings(manifest),
-        "sessions": [_session(each) for each in manifest.get("sessions") or []],
-        "skipped": manifest.get("skipped") or [],
-    }
+        found.insert(1, reach_sentence(reached))
+    images = counted(images_done, "image")
+    what, images = (
+        ("mask", f"{images}, {counted(len(tables['mask']), 'sparsity', 'sparsities')}")
+        if change is None
+        else ("change of the weights", images)
+    )
+    sections = [_statistics(statistics, tables["mask"], change)]
+    if reached is not None:
+        sections.append(reach_section(reached))
+    if "strata" in tables:
+        sections.append(_strata(statistics, tables["strata"]))
+    unfinished = ""
+    if images_done < images_expected:
+        unfinished = (
+            f"Unfinished: {images_done} of {images_expected} images. Run the same "
+            "sweep again to continue it, then write this report again."
+        )
+    return Page(
+        "run",
+        "First order against drift",
+        f"network {first['backbone']}, {what} {first['mask']}, {images}",
+        [sentence for sentence in found if sentence],
+        sections,
+        provenance_of(manifest),
+        unfinished=unfinished,
+        notes=[*precision_note(manifest), *gathered(statistics), *notes],
+        in_short=in_short,
+        words={
+            "is_change": change is not None,
+            "resampled_by": first["resampled_by"],
+            "fewest": FEWEST_CLUSTERS,
+            "rounding": f"{rounding_of(manifest):g}",
+        },
+    )
 
 
 def with_interval(value: float, low: float, high: float) -> str:
@@ -106,41 +111,55 @@ def change_of(manifest: dict[str, Any]) -> str | None:
     return setting_of(manifest, "mask") if is_change else None
 
 
-def _lines(
+def _statistics(
     statistics: "pd.DataFrame", mask: "pd.DataFrame", change: str | None
-) -> list[dict[str, Any]]:
+) -> Section:
     lines = []
     for taken in mask.to_dict("records"):
         group = statistics.loc[statistics["sparsity"] == taken["sparsity"]]
         cells = group.set_index("statistic")
         images = int(group["images"].iloc[0])
-        lines.append(
-            {
-                "sparsity": level_label(taken["sparsity"], taken["achieved_sparsity"])
-                if change is None
-                else f"{taken['achieved_sparsity']:.3g}",
-                "delta": number(taken["delta_norm_relative"], ".3g"),
-                "images": images,
-                "cells": [_cell(cells.loc[name]) for name in STATISTICS],
-                "nothing": "" if images else group["caution"].iloc[0],
-            }
+        level = f"{taken['achieved_sparsity']:.3g}"
+        if change is None:
+            level = level_label(taken["sparsity"], taken["achieved_sparsity"])
+        found = [_cell(cells.loc[name]) for name in STATISTICS]
+        if not images:
+            found = [group["caution"].iloc[0]]
+        delta = number(taken["delta_norm_relative"], ".3g")
+        lines.append([level, delta, f"{images}", *found])
+    clusters = int(np.max(statistics["clusters"].to_numpy()))
+    who = f"people ({clusters})"
+    if statistics["resampled_by"].iloc[0] != "identity":
+        who = f"images, identities unknown ({clusters})"
+    norm = "‖δ‖ / ‖θ‖: norm of the weights that go over that of all prunable ones."
+    if change is not None:
+        norm = (
+            "Made zero: fraction of the prunable weights. ‖δ‖ / ‖θ‖: norm of the "
+            "change over that of the prunable weights and of what else changes."
         )
-    return lines
+    level = "Sparsity" if change is None else "Made zero"
+    grid = Grid(
+        "Statistics per sparsity",
+        f"Value over all images and its 95 % interval, by the jackknife over {who}. "
+        f"{norm} A dash: not defined, because nothing varies or there are too few. A "
+        "value without interval: see the notes above.",
+        [level, "‖δ‖ / ‖θ‖", "Images", *_HEADINGS.values()],
+        lines,
+        ("statistics", "mask"),
+    )
+    return Section("statistics", "Statistics", [grid])
 
 
 def _cell(line: "pd.Series") -> str:
     return with_interval(*line[["value", "low", "high"]].tolist())
 
 
-def _strata(
-    statistics: "pd.DataFrame", strata: "pd.DataFrame | None"
-) -> list[dict[str, Any]]:
+def _strata(statistics: "pd.DataFrame", strata: "pd.DataFrame") -> Section:
     """Lay the strata out: a table for each column and statistic, the pooled first."""
     import pandas as pd
 
-    if strata is None:
-        return []
-    found = []
+    by_person = statistics["resampled_by"].iloc[0] == "identity"
+    grids = []
     for column, chosen in strata.groupby("strata", sort=False):
         both = pd.concat([statistics.assign(stratum="all (pooled)"), chosen])
         for name in _WITHIN:
@@ -149,44 +168,35 @@ def _strata(
             heads = of_it.groupby("stratum", sort=False)[["images", "clusters"]].max()
             wide = of_it.pivot(index="sparsity", columns="stratum", values="cell")
             wide = wide.reindex(columns=heads.index).fillna("–")
-            found.append(
-                {
-                    "column": column,
-                    "statistic": _HEADINGS[name],
-                    "heads": list(heads.itertuples(name=None)),
-                    "lines": [
-                        (f"{sparsity:g}", *cells)
+            few = heads.index[heads["clusters"] < FEWEST_CLUSTERS].tolist()
+            warned = (
+                f" Fewer than {FEWEST_CLUSTERS} {'people' if by_person else 'images'} "
+                f"in: {'; '.join(few)}; those intervals miss the truth more often than "
+                "they say."
+            )
+            columns = [
+                f"{stratum}\n{counted(images, 'image')}"
+                + (f", {counted(clusters, 'person', 'people')}" if by_person else "")
+                for stratum, images, clusters in heads.itertuples(name=None)
+            ]
+            grids.append(
+                Grid(
+                    f"{_HEADINGS[name]} by {column}",
+                    f"by {column}.{warned if few else ''}",
+                    ["Sparsity", *columns],
+                    [
+                        [f"{sparsity:g}", *cells]
                         for sparsity, *cells in wide.itertuples(name=None)
                     ],
-                    "few": heads.index[heads["clusters"] < FEWEST_CLUSTERS].tolist(),
-                }
+                    ("strata", "statistics"),
+                    _HEADINGS[name],
+                )
             )
-    return found
-
-
-def _settings(manifest: dict[str, Any]) -> list[tuple[str, str]]:
-    return [
-        (start + key.replace("_", " "), _text(value))
-        for section, start in (
-            ("settings", ""),
-            ("weights", "weights: "),
-            ("images", "images: "),
-        )
-        for key, value in (manifest.get(section) or {}).items()
-        if value is not None and not (section == "settings" and key in _OWN_PLACE)
-    ]
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _session(session: dict[str, Any]) -> dict[str, str]:
-    versions = session.get("versions") or {}
-    command = session.get("command") or "called from Python"
-    return {
-        "started": str(session.get("started", "not recorded")),
-        "device": _text(session.get("device", "not recorded")),
-        "command": command if isinstance(command, str) else " ".join(map(str, command)),
-        "versions": ", ".join(f"{name} {v}" for name, v in versions.items()),
-    }
+    return Section(
+        "strata",
+        "Within strata",
+        grids,
+        "A statistic over images of very mixed quality is flattered by the mixture; "
+        "here is each beside its value within like images. Why a value has no interval "
+        "is in the column caution of the table, which has all statistics.",
+    )

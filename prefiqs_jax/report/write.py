@@ -29,9 +29,10 @@ from prefiqs_jax.report.on_request import draw_on_request, kinds_of, request_tab
 from prefiqs_jax.report.page import page_files
 from prefiqs_jax.report.rounded import rounding_of
 from prefiqs_jax.report.tables import progress_of, run_tables
-from prefiqs_jax.report.values import change_of, run_values
+from prefiqs_jax.report.values import change_of, run_page
 from prefiqs_jax.results.inventory import read_inventory
-from prefiqs_jax.statistics import within_strata
+from prefiqs_jax.statistics import contribution_shares, within_strata
+from prefiqs_jax.statistics.strata import strata_of
 from prefiqs_jax.terminal import progress_bar
 
 PAGE = "report.html"
@@ -168,12 +169,14 @@ def report_files(
     known = results.with_image_columns(rows, folder)
     if strata is None:
         strata = [name for name in _DEFAULT_STRATA if name in known][:1]
-    count = len(set(rows["sparsity"]))
-    bar = progress_bar(count, "sparsity", what="statistics", progress=progress)
     rounding = rounding_of(manifest)
+    parts = [part for name in strata for _, part in strata_of(known, name, rounding)]
+    count = sum(len(set(part["sparsity"])) for part in (known, *parts))
+    del parts
+    bar = progress_bar(count, "sparsity", what="statistics", progress=progress)
     with bar:
         tables = run_tables(rows, known, manifest, bar.update, strata)
-    within = within_strata(known, strata, rounding=rounding)
+        within = within_strata(known, strata, rounding=rounding, on_progress=bar.update)
     if len(within):
         tables["strata"] = within
     on_request = measured_on_request or {}
@@ -193,7 +196,7 @@ def report_files(
             note = "The images were in memory, or in no folder that is known here."
             faces = Opened({}, note)
     done, expected = progress_of(rows, manifest)
-    values = run_values(
+    page = run_page(
         manifest,
         tables,
         images_done=done,
@@ -214,12 +217,22 @@ def report_files(
                 drawings.append(draw_faces(stable, faces.note, sparsity, change))
             drawings += [draw_worst(worst)] if worst else []
         tables |= asked
+        if contributions is not None and sparsity is not None:
+            shares = contribution_shares(contributions, sparsity)
+            tables["image_shares"] = shares.T.rename_axis("image").reset_index()
         if sparsity is not None:
             drawings += draw_on_request(
                 tables, contributions, kinds, sparsity, ON_SCREEN
             )
         tables |= supplement.tables if supplement else {}
-        return page_files(PAGE, values, tables, drawings, float_format=FLOAT_FORMAT)
+        return page_files(
+            PAGE,
+            page,
+            tables,
+            drawings,
+            float_format=FLOAT_FORMAT,
+            progress=progress,
+        )
 
 
 def _faces_sparsity(rows: pd.DataFrame) -> float | None:

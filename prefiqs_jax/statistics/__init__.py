@@ -23,6 +23,7 @@ from prefiqs_jax.statistics.control_comparison import (
 )
 from prefiqs_jax.statistics.correlation import kendall, pearson, spearman
 from prefiqs_jax.statistics.distribution import quantiles
+from prefiqs_jax.statistics.held import held_shares
 from prefiqs_jax.statistics.jackknife import (
     deletion_groups,
     jackknife_interval,
@@ -64,6 +65,7 @@ __all__ = [
     "deletion_groups",
     "flip_table",
     "gathered",
+    "held_shares",
     "jackknife_interval",
     "kendall",
     "mean_cosine",

@@ -1,7 +1,8 @@
-"""Confidence interval of any quantile over images of few people."""
+"""Confidence intervals of shares and quantiles over images of few people."""
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
+from numpy.typing import NDArray
 from scipy import stats
 
 from prefiqs_jax.statistics.jackknife import jackknife_interval
@@ -63,13 +64,7 @@ def quantile_interval(
     if clusters < 2:
         return value, float("nan"), float("nan")
     below = (values[known] < value) + fraction * (values[known] == value)
-    sizes, sums = np.bincount(groups), np.bincount(groups, below)
-    without = (sums.sum() - sums) / (count - sizes)
-    _, end = jackknife_interval(0.0, without, level=level)
-    t = stats.t.ppf((1 + level) / 2, [count - 1, clusters - 1])
-    independent = fraction * (1 - fraction) / count
-    inflated = max(1.0, (float(end) / t[1]) ** 2 / independent)
-    effective = count / inflated * (t[0] / t[1]) ** 2
+    effective = _effective_count(below, groups, fraction, level)
     # P(the k-th smallest is below the quantile), at the rank k scaled to its number.
     rank = np.arange(1, count + 1) * effective / count
     is_below = stats.beta.cdf(fraction, rank, effective - rank + 1)
@@ -78,3 +73,66 @@ def quantile_interval(
     low = float(lower[-1]) if len(lower) else -np.inf
     high = float(upper[0]) if len(upper) else np.inf
     return value, min(low, value), max(high, value)
+
+
+def share_interval(
+    held: Bool[np.ndarray, " images"],
+    groups: Int[np.ndarray, " images"],
+    *,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Compute Korn and Graubard's interval of a share of the images.
+
+    Exact for independent images (Clopper and Pearson), with the effective number of
+    images in place of their number. Where all images or none are in it, nothing tells
+    how alike those of a person are, and the number of people takes its place.
+
+    Parameters
+    ----------
+    held
+        Shape (images,): which are in it.
+    groups
+        Shape (images,): which images are left out together, from 0 without gaps.
+    level
+        Coverage asked for, in (0, 1).
+
+    Returns
+    -------
+    low, high : float
+        NaN for fewer than two groups.
+
+    Examples
+    --------
+    >>> low, high = share_interval(np.arange(100) < 50, np.arange(100))
+    >>> round(low, 2), round(high, 2)
+    (0.4, 0.6)
+    """
+    clusters = int(groups.max(initial=-1)) + 1
+    if clusters < 2:
+        return float("nan"), float("nan")
+    share = float(held.mean())
+    count = float(clusters)
+    if 0 < share < 1:
+        count = _effective_count(held.astype(np.float64), groups, share, level)
+    inside, outside = share * count, (1 - share) * count
+    tail = (1 - level) / 2
+    low = stats.beta.ppf(tail, inside, outside + 1) if inside else 0.0
+    high = stats.beta.ppf(1 - tail, inside + 1, outside) if outside else 1.0
+    return float(low), float(high)
+
+
+def _effective_count(
+    held: NDArray[np.float64],
+    groups: Int[np.ndarray, " images"],
+    share: float,
+    level: float,
+) -> float:
+    """Compute how many independent images would vary as these: at most their number."""
+    count = len(held)
+    sizes, sums = np.bincount(groups), np.bincount(groups, held)
+    without = (sums.sum() - sums) / (count - sizes)
+    _, end = jackknife_interval(0.0, without, level=level)
+    t = stats.t.ppf((1 + level) / 2, [count - 1, len(sizes) - 1])
+    independent = share * (1 - share) / count
+    inflated = max(1.0, (float(end) / t[1]) ** 2 / independent)
+    return float(count / inflated * (t[0] / t[1]) ** 2)

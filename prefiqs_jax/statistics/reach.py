@@ -92,18 +92,15 @@ def reach(
     for column, stratum, part in parts:
         derived = with_derived(part, rounding).dropna(subset=["relative_residual"])
         level_of = "achieved_sparsity" if "achieved_sparsity" in part else "sparsity"
-        per_image = derived.sort_values(level_of).groupby("image")
-        reached = np.array(
-            [
-                _crossing(
-                    own[level_of].to_numpy(np.float64),
-                    own["relative_residual"].to_numpy(np.float64),
-                    tolerance,
-                )
-                for _, own in per_image
-            ]
+        derived = derived.sort_values(["image", level_of])
+        starts = np.flatnonzero(~derived["image"].duplicated().to_numpy())
+        reached = _crossings(
+            derived[level_of].to_numpy(np.float64),
+            derived["relative_residual"].to_numpy(np.float64),
+            starts,
+            tolerance,
         )
-        codes = pd.factorize(per_image[by].first())[0]
+        codes = pd.factorize(derived[by].iloc[starts])[0]
         groups, count = deletion_groups(codes), len(set(codes))
         for share in shares:
             value, low, high = quantile_interval(
@@ -135,21 +132,31 @@ def clustered_by(rows: "pd.DataFrame") -> tuple[str, str]:
     return ("copy_of" if "copy_of" in rows else "image"), "image"
 
 
-def _crossing(
-    sparsity: NDArray[np.float64], residual: NDArray[np.float64], tolerance: float
-) -> float:
-    """Give where a curve first rises above the tolerance, ±inf where it does not.
+def _crossings(
+    sparsity: NDArray[np.float64],
+    residual: NDArray[np.float64],
+    starts: NDArray[np.intp],
+    tolerance: float,
+) -> NDArray[np.float64]:
+    """Give where each image's curve first rises above the tolerance, ±inf if nowhere.
 
-    >>> at = np.array([0.1, 0.3, 0.5])
-    >>> [_crossing(at, np.array(r), 0.1) for r in ([.2, .3, .4], [.0, .1, .1])]
-    [-inf, inf]
+    The curves stand one after the other, each from one of the starts on.
+
+    >>> at, curves = np.tile([0.1, 0.3, 0.5], 3), [.2, .3, .4, .0, .1, .1, .0, .2, .0]
+    >>> _crossings(at, np.array(curves), np.array([0, 3, 6]), 0.1)
+    array([-inf,  inf,  0.2])
     """
-    above = np.flatnonzero(residual > tolerance)
-    if not len(above):
-        return float("inf")
-    place = int(above[0])
-    if place == 0:
-        return float("-inf")
-    before, after = residual[place - 1 : place + 1]
-    part = (tolerance - before) / (after - before)
-    return float(sparsity[place - 1] + part * np.diff(sparsity)[place - 1])
+    if not len(starts):
+        return np.zeros(0)
+    count = len(residual)
+    above = np.where(residual > tolerance, np.arange(count), count)
+    first = np.minimum.reduceat(above, starts)
+    ends = np.append(starts[1:], count)
+    found = np.where(first == starts, -np.inf, np.inf)
+    inside = np.flatnonzero((first > starts) & (first < ends))
+    after = first[inside]
+    before = after - 1
+    part = (tolerance - residual[before]) / (residual[after] - residual[before])
+    step = sparsity[after] - sparsity[before]
+    found[inside] = sparsity[before] + part * step
+    return found

@@ -5,7 +5,7 @@ order tells the two kinds apart; within either kind it may say nothing.
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +31,7 @@ def within_strata(
     *,
     level: float = 0.95,
     rounding: float = ROUNDING,
+    on_progress: Callable[[int], object] | None = None,
 ) -> "pd.DataFrame":
     """Summarise the rows stratum by stratum.
 
@@ -42,8 +43,8 @@ def within_strata(
         What to stratify by, each on its own: a column of the rows, or
         ``"drift-quartile"``. A severity is cut at 0, 1/3 and 2/3; another column of
         numbers with more than eight values at its quartiles.
-    level, rounding
-        As for :func:`summarise`.
+    level, rounding, on_progress
+        As for :func:`summarise`; progress is of each stratum.
 
     Returns
     -------
@@ -78,7 +79,9 @@ def within_strata(
     tables = []
     for column in columns:
         for name, part in strata_of(rows, column, rounding):
-            table = summarise(part, level=level, rounding=rounding)
+            table = summarise(
+                part, level=level, rounding=rounding, on_progress=on_progress
+            )
             table.insert(0, "stratum", name)
             table.insert(0, "strata", column)
             tables.append(table)

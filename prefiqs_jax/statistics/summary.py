@@ -24,6 +24,7 @@ from prefiqs_jax.statistics.jackknife import (
     jackknife_interval,
     without_each,
 )
+from prefiqs_jax.statistics.kendall_without import kendall_without
 from prefiqs_jax.statistics.rank_interval import with_rank_limits
 from prefiqs_jax.statistics.rounding import ROUNDING, with_derived
 from prefiqs_jax.statistics.weighted import weighted_median
@@ -246,13 +247,17 @@ def _estimate(
     if name in _MEDIANS:
         return value, median_interval(_MEDIANS[name](sample), groups, level=level), ""
     size = max(1, _CHUNK_NUMBERS // images)
-    without = np.concatenate(
-        [
-            STATISTICS[name](
-                sample, without_each(groups, start, min(start + size, count))
-            )
-            for start in range(0, count, size)
-        ]
+    without = (
+        kendall_without(sample.first_order, sample.drift, groups)
+        if name == "kendall"
+        else np.concatenate(
+            [
+                STATISTICS[name](
+                    sample, without_each(groups, start, min(start + size, count))
+                )
+                for start in range(0, count, size)
+            ]
+        )
     )
     if not np.isfinite(without).all():
         return value, none, "has no interval: not defined without one of the clusters"

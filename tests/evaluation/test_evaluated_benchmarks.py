@@ -144,7 +144,7 @@ def test_the_command(faces, tmp_path, capsys):
     mine.write_text(f"image,score\n{text}\nx.png,1\n")
     assert edc(faces, tmp_path, "--scores", str(mine)) == 0
     told, warned = capsys.readouterr()
-    assert f"More: {tmp_path / 'out' / 'summary.md'}" in told
+    assert f"More: {tmp_path / 'out' / 'report.html'}" in told
     taken = f"{mine}: scores from column score (named so), images from column image"
     rest = f"{mine}: 1 of 19 rows belong to no image (first: x.png)"
     assert warned.splitlines() == [taken, rest]  # even if asked to be quiet

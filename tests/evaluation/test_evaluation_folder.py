@@ -56,7 +56,7 @@ def run_mask(network, people, tmp_path, monkeypatch):
     return run
 
 
-@pytest.mark.parametrize("name", ["summary.md", "thesis.tex", "tables"])
+@pytest.mark.parametrize("name", ["report.html", "thesis.tex", "tables"])
 def test_a_folder_of_the_users_is_left_alone(run, tmp_path, name):
     folder = tmp_path / "mine"
     folder.mkdir()
@@ -92,7 +92,7 @@ def test_what_is_not_written_again_goes_and_the_users_files_stay(run, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["summary.md", "evaluation.json"])
+@pytest.mark.parametrize("name", ["report.html", "evaluation.json"])
 def test_what_the_user_changed_is_not_lost(run, tmp_path, name):
     run()
     (tmp_path / "out" / name).write_text("my own notes")

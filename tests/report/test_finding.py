@@ -21,7 +21,7 @@ def _said(columns, clusters=40):
         for sparsity, value in zip((0.1, 0.4, 0.9), values, strict=True)
     ]
     table = pd.DataFrame(lines).assign(clusters=clusters, resampled_by="identity")
-    return finding(table).replace("\N{NO-BREAK SPACE}", " ")
+    return " ".join(finding(table)).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_unknown_is_neither_good_nor_bad():

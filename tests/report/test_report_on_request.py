@@ -23,6 +23,7 @@ SPARSITIES = [0.2, 0.4, 0.7]
 ASKED = ("taylor3", "kinks", "layers", "controls")
 FIGURES = {
     "taylor_orders": "orders",
+    "images_within_tolerance": "held",
     "kink_residual": "kinks",
     "flips_by_depth": "flips",
     "contribution_profile": "contributions",
@@ -36,12 +37,6 @@ SECTIONS = [
     "Contributions of the layers",
     "Control directions",
 ]
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """Leave the rendering out, which takes most of the time, where words are tested."""
-    monkeypatch.setattr("prefiqs_jax.plots.saving.render", lambda _: (b"png", b"pdf"))
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +84,12 @@ def test_rows_in_memory_have_what_was_asked_for(rows, tmp_path):
     assert set(controls["sparsity"]) == set(SPARSITIES)
     assert {"gaussian", "signs", "growth"} <= set(controls["control"])
     assert "layers.contribution" not in _table(page, "images")
+    held = _table(page, "held").set_index(["quantity", "sparsity"])
+    for name in ("residual", "third_order_residual"):
+        within = (rows[name] <= 0.1 * rows["drift"]).groupby(rows["sparsity"]).mean()
+        np.testing.assert_allclose(held.loc[name, "share"], within, rtol=1e-8)
+    assert np.all(held["low"] <= held["share"])
+    assert np.all(held["share"] <= held["high"])
 
 
 @pytest.mark.slow
@@ -129,7 +130,7 @@ def test_the_page_says_where_the_first_order_holds(make_run):
     finding = text.partition('<p class="finding">')[2].partition("</p>")[0]
     assert f"within 10 % for 95 % of the images up to sparsity {cell}" in finding
     section = text.partition('<h2 id="reach">')[2].partition("</table>")[0]
-    cells = re.findall(r'<td>(\S+) <span class="interval">', section)
+    cells = re.findall(r'<td>(\S+)<span class="small">\[', section)
     assert cells == [f"{value:.3g}" for value in table["value"]]
     written = _table(run / "report" / "report.html", "reach")
     np.testing.assert_allclose(written["value"], table["value"], rtol=1e-6)
