@@ -2,7 +2,7 @@
 # Rows that compare the built-in masks on one network and one folder of faces.
 #
 #     experiments/sface_masks.sh WEIGHTS.onnx FACES [RUNS]
-#     python paper_figures/draw.py RUNS/sface_* --out figures
+#     python -m paper_figures RUNS/sface_* --out figures
 #
 # Killed, it goes on where it stopped when started again.
 set -euo pipefail
