@@ -97,7 +97,7 @@ def area_columns(
     Returns
     -------
     tuple
-        Qualities, and columns times 1000, the last of them the mean (of the means, of
+        Qualities, and columns times 1000, the last of them the mean (of the means of
         several networks) as :func:`prefiqs_jax.evaluation.paper_table` defines it; none
         where no benchmark can tell.
     """
@@ -125,7 +125,7 @@ def area_columns(
             )
             title = name if len(pairs) == 1 else f"{name}, {verifier}"
             columns.append(Column(title, value, low, high, "lower"))
-    if means and len(columns) > 1:
+    if len(means) == len(pairs) and len(columns) > 1:
         columns.append(Column("mean", np.mean(means, axis=0), better="lower"))
     return qualities, columns
 
@@ -146,8 +146,8 @@ def about(areas: pd.DataFrame, fmr: float) -> str:
     row = areas.iloc[0]
     text = (
         f"{UNIT} up to a discard fraction of {row['max_discard']:g} at FMR {fmr:g}, "
-        f"protocol {row['protocol']}; lower is better. In brackets 95 % intervals, each "
-        "by itself."
+        f"protocol {row['protocol']}; lower is better. In brackets 95 % intervals, "
+        "each by itself."
     )
     if not areas.loc[areas["fmr"] == fmr, "tells"].all():
         text += " – : too few errors to tell qualities apart."

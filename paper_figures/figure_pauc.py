@@ -24,9 +24,9 @@ def make(material: Material) -> Iterator[Drawn]:
             caption = (
                 f"Areas under the curves up to {row['max_discard']:g} on {benchmark}: "
                 f"{verifier} verifies, {scorer} scores. Bars are 95 % intervals, each "
-                f"by itself. The diamond is the reference, {row['reference']}; a filled "
-                "marker says that a quality differs from it: the interval of the "
-                "difference excludes 0, adjusted for all of this figure together "
+                f"by itself. The diamond is the reference, {row['reference']}; a "
+                "filled marker says that a quality differs from it: the interval of "
+                "the difference excludes 0, adjusted for all of this figure together "
                 "(max-t)."
             )
             drawing = plots.Drawing(

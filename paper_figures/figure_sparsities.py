@@ -64,8 +64,8 @@ def _draw(mask: str, fmr: float, areas: pd.DataFrame) -> Drawn:
     handles, names = axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper center", ncols=2, handlelength=3)
     caption = (
-        f"{UNIT} over sparsity at FMR {fmr:g}, mask {mask}, same-model; lower is better. "
-        "Whiskers are 95 % intervals, each by itself."
+        f"{UNIT} over sparsity at FMR {fmr:g}, mask {mask}, same-model; lower is "
+        "better. Whiskers are 95 % intervals, each by itself."
     )
     drawing = plots.Drawing(
         as_folder(f"figure_sparsities_{mask}_fmr{fmr:g}"),

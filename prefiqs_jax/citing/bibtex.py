@@ -6,8 +6,8 @@ from prefiqs_jax.citing.reference import Reference
 
 CONFERENCES = {
     "CCBR": "Chinese Conference on Biometric Recognition",
-    "CVPR": "IEEE/CVF Conference on Computer Vision and Pattern Recognition",
-    "CVPRW": "IEEE/CVF Conference on Computer Vision and Pattern Recognition Workshops",
+    "CVPR": "Conference on Computer Vision and Pattern Recognition",
+    "CVPRW": "Conference on Computer Vision and Pattern Recognition Workshops",
     "ERK": "International Electrotechnical and Computer Science Conference (ERK)",
     "Eurospeech": "European Conference on Speech Communication and Technology",
     "ICB": "International Conference on Biometrics",

@@ -41,7 +41,13 @@ class Reference:
 
     @property
     def key(self) -> str:
-        """Surname, year and the first long word of the title: ``kolf2026prefiqs``."""
+        """Surname, year, and a method's name or else the title's first long word.
+
+        >>> Reference(("Štruc",), False, 2026, "The long-awaited").key
+        'struc2026long'
+        """
+        if re.match(r"[^\s:]+:", self.title):
+            return f"{_plain(self.authors[0])}{self.year}{self.short_title}"
         words = [_plain(word) for word in re.split(r"[\s:-]+", self.title)]
         long = [word for word in words if len(word) > 3] or words
         return f"{_plain(self.authors[0])}{self.year}{long[0]}"
@@ -100,7 +106,7 @@ venue='NeurIPS', arxiv='1506.02626')
         return []
     text = " ".join(found[1].split())
     starts = list(_START.finditer(text))
-    ends = [start.start() for start in starts[1:]] + [len(text)]
+    ends = [*(start.start() for start in starts), len(text)][1:]
     return [
         _read(start, text[start.end() : end])
         for start, end in zip(starts, ends, strict=True)

@@ -18,8 +18,12 @@ from prefiqs_jax.results import read_manifest
 Used: TypeAlias = Iterator[tuple[str, list[Reference]]]
 """What was used, in words, and its references, perhaps none."""
 
-ARCFACE_TRAINED = ("auraface", "demo", "grafiqs", "insightface", "mxnet", "arcface")
-"""Projects whose networks are iResNets trained by ArcFace's loss."""
+PROJECTS = {
+    **dict.fromkeys(("auraface", "demo", "grafiqs", "insightface", "mxnet"), "arcface"),
+    "evolve": "faceevolve",
+}
+"""First words of networks' names, and the method that they were trained by, or the work
+that they are from, where that has another name."""
 STATISTICS = ("correlation", "jackknife", "rank_interval", "woodruff")
 STATISTICS += ("quantile_interval",)
 """Modules of ``prefiqs_jax.statistics`` behind every report."""
@@ -48,19 +52,11 @@ def used_by(run: Path | Mapping[str, Any]) -> Used:
     ``edc`` or ``demo``, nor settings such as those in ``run.json``.
     """
     if not isinstance(run, Path):
-        settings = run.get("settings", run)
-        if not isinstance(settings, Mapping) or "backbone" not in settings:
-            message = (
-                "these are no settings of a run: they have no backbone; give those of "
-                "run.json, or the folder"
-            )
-            raise InputError(message)
-        yield from _of_sweep([settings])
+        yield from _of_sweep("these settings", run)
     elif (run / MARKER).exists():
         yield from _of_evaluation(run)
     else:
-        manifest = read_manifest(run)
-        yield from _of_sweep([{**manifest, **(manifest.get("settings") or {})}])
+        yield from _of_sweep(str(run), read_manifest(run))
         if (run / "comparison").exists():
             yield "comparison of masks", _of_modules(COMPARED)
             yield from _curves("crfiqa", ("jackknife",))
@@ -84,12 +80,11 @@ def network(name: str) -> list[Reference]:
         for part in dict.fromkeys((project, *parts))
         if (folder / f"{part}.py").exists()
     ]
-    if project == "demo":
-        modules = ["iresnet"]
+    modules += ["iresnet"] * (project == "demo") + ["squeeze"] * ("se" in parts)
     every = _of_modules(f"backbones.networks.{module}" for module in modules)
-    also = "arcface" if project in ARCFACE_TRAINED else project
+    also = PROJECTS.get(project, project)
     # Networks of other projects share the file.
-    others = projects - {also}
+    others = {*projects, *PROJECTS.values()} - {also}
     own = [one for one in every if one.short_title not in others]
     return _once([*own, *titled(also)])
 
@@ -108,18 +103,21 @@ def mask(name: str) -> list[Reference]:
     return _once(one for source in sources for one in cited_in(source))
 
 
-def _of_sweep(runs: Iterable[Mapping[str, Any]]) -> Used:
+def _of_sweep(what: str, manifest: Mapping[str, Any]) -> Used:
+    settings = manifest.get("settings") or manifest
+    if "backbone" not in settings:
+        message = (
+            f"{what} tell of no backbone; give the folder of a run, or its settings"
+        )
+        raise InputError(message)
     yield "the drift, and its first order", cited_in("arXiv:2605.13396")
-    for settings in runs:
-        name = str(settings["backbone"])
-        yield f"network {name}", network(name)
-        masks = settings.get("masks") or [settings.get("mask") or ""]
-        for each in dict.fromkeys(map(str, masks)):
-            yield f"mask {each}", mask(each)
-        extras = [str(word) for word in settings.get("with") or []]
-        for word in extras:
-            if word in EXTRAS:
-                yield f"--with {word}", of_module(EXTRAS[word])
+    name = str(settings["backbone"])
+    yield f"network {name}", network(name)
+    for each in dict.fromkeys(manifest.get("masks") or [settings.get("mask") or ""]):
+        yield f"mask {each}", mask(str(each))
+    for word in map(str, settings.get("with") or []):
+        if word in EXTRAS:
+            yield f"--with {word}", of_module(EXTRAS[word])
     yield "statistics", _of_modules(f"statistics.{name}" for name in STATISTICS)
 
 

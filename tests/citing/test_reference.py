@@ -25,7 +25,8 @@ SECTIONS = [
 
 
 def section(text):
-    return re.search(r"References\n-+\n(.*)", text, re.S)[1].split("\n\n")[0]
+    found = re.search(r"References\n-+\n(.*)", text, re.S)[1]
+    return re.split(r"\n\w+\n---", found)[0]
 
 
 def test_every_work_of_every_docstring_is_read():

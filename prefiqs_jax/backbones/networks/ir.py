@@ -14,6 +14,8 @@ Huang et al. (2020). CurricularFace: Adaptive curriculum learning loss for deep 
 recognition. CVPR. arXiv:2004.00288. Code: backbone/model_irse.
 Kim et al. (2022). AdaFace: Quality adaptive margin for face recognition. CVPR.
 arXiv:2204.00964. Code: net.py.
+Wang, Zhang, Xiong and Zhao (2021). Face.evoLVe: A high-performance face recognition
+library. arXiv:2107.08621.
 """
 
 import functools
