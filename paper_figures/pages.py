@@ -80,7 +80,7 @@ def _paper(products: Sequence[Drawn | Table]) -> str:
             lines.append(rf"\input{{{product.name}.tex}}")
             continue
         drawing = product.drawing
-        wide = "*" * (drawing.figure.get_figwidth() > COLUMN_IN)
+        wide = "*" if drawing.figure.get_figwidth() > COLUMN_IN else ""
         lines += [
             rf"\begin{{figure{wide}}}[t]\centering",
             # At its own size, or fonts would have another.

@@ -52,10 +52,12 @@ class Table:
     columns: Sequence[Column]
     unranked: frozenset[int] = frozenset()
     """Rows that cannot be the best, such as what is known of degraded copies."""
+    ranked: bool = True
+    """Whether the best of a column is bold; not where rows cannot be compared."""
 
     def best(self, column: Column) -> NDArray[np.bool_]:
         """Mark the best rows of a column, those that tie as printed included."""
-        sign = {"lower": 1, "higher": -1, "": 0}[column.better]
+        sign = {"lower": 1, "higher": -1, "": 0}[column.better] * self.ranked
         shown = sign * np.round(column.value, column.digits)
         shown[list(self.unranked)] = np.nan
         if not sign or np.isfinite(shown).sum() < 2:

@@ -81,6 +81,7 @@ def _compared(comparison: Comparison) -> Table:
             for mask, level in zip(masks["mask"], masks["sparsity"], strict=True)
         ],
         columns,
+        ranked=False,
     )
 
 

@@ -80,8 +80,9 @@ def signature(function, skip=0):
         default = parameter.default
         text = ""
         if default is not parameter.empty:
-            is_plain = isinstance(default, _PLAIN) and "<" not in repr(default)
-            text = f"={default!r}" if is_plain else "=…"
+            text = repr(default)
+            is_plain = isinstance(default, _PLAIN) and "<" not in text
+            text = f"={text}" if is_plain and len(text) < 40 else "=…"
         words.append(f"{star.get(kind, '')}{parameter.name}{text}")
     return f"({', '.join(words)})"
 

@@ -77,15 +77,15 @@ def test_the_same_runs_give_the_same_bytes(runs, drawn, tmp_path):
 @pytest.mark.slow
 def test_areas_are_those_of_the_evaluations(runs, drawn):
     areas = pd.read_csv(runs / "edc" / "tables" / "areas.csv")
-    table = pd.read_csv(drawn / "table_methods_other_scored_by_demo_fmr0.1.csv")
-    own = areas[(areas.verifier == "other") & (areas.scorer == "demo")]
+    table = pd.read_csv(drawn / "table_methods_other_scored_by_own_fmr0.1.csv")
+    own = areas[(areas.verifier == "other") & (areas.scorer == "own")]
     own = own[own.fmr == 0.1].set_index("quality")
     shown = table.set_index("quality")
     assert "PreFIQs, 0.4, global/magnitude" in shown.index
     assert not any("0.1" in name for name in shown.index)
     pairs = {"norm": "norm", "PreFIQs, 0.4, global/magnitude": "prefiqs/0.4"}
     for printed, name in pairs.items():
-        for column, end in (("faces", "pauc"), ("faces low", "low")):
+        for column, end in (("noisy", "pauc"), ("noisy low", "low")):
             want = 1000 * own.loc[name, end]
             assert shown.loc[printed, column] == pytest.approx(want, rel=1e-6)
     masks = pd.read_csv(drawn / "table_masks_fmr0.1.csv")
@@ -97,7 +97,7 @@ def test_areas_are_those_of_the_evaluations(runs, drawn):
     ]
     random = pd.read_csv(runs / "edc_random" / "tables" / "areas.csv")
     random = random[(random.fmr == 0.1) & (random.quality == "prefiqs/0.4")]
-    assert masks.iloc[3]["faces, demo"] == pytest.approx(1000 * random.pauc.item())
+    assert masks.iloc[3]["noisy, own"] == pytest.approx(1000 * random.pauc.item())
 
 
 @pytest.mark.slow
