@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from prefiqs_jax.backbones.zoo import ARCHITECTURES
+from prefiqs_jax.backbones import ARCHITECTURES
 from prefiqs_jax.citing.index import ROOT, cited_in, of_module, titled
 from prefiqs_jax.citing.reference import Reference
 from prefiqs_jax.errors import InputError
