@@ -10,8 +10,8 @@ from prefiqs_jax.citing.index import ROOT, cited_in, of_module, titled
 from prefiqs_jax.citing.reference import Reference
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.evaluation.folder import MARKER, MEASURED
+from prefiqs_jax.masks import SCORES
 from prefiqs_jax.masks.allocations import find_allocation
-from prefiqs_jax.masks.scores import SCORES
 from prefiqs_jax.quality import METHODS
 from prefiqs_jax.results import read_manifest
 
