@@ -180,3 +180,13 @@ def quality_label(method: str, sparsity: float, mask: str = "") -> str:
     """
     known = [f"{sparsity:g}"] * (sparsity == sparsity) + [mask] * bool(mask)
     return ", ".join([PRUNED.get(method, method), *known])
+
+
+def printed(quality: str) -> str:
+    """Write the name of a quality as it is printed.
+
+    >>> printed("first-order/0.4"), printed("grafiqs/block1")
+    ('first order, 0.4', 'grafiqs/block1')
+    """
+    method, _, level = quality.partition("/")
+    return quality_label(method, float(level)) if method in PRUNED else quality

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from paper_figures.areas import rates
-from paper_figures.record import PAGE_IN, Drawn, Item, Missing
+from paper_figures.areas import printed, rates
+from paper_figures.record import COLUMN_IN, PAGE_IN, Drawn, Item, Missing
 from paper_figures.runs import Evaluation, Material
 from prefiqs_jax import plots
 from prefiqs_jax.evaluation.benchmarks import as_folder
@@ -43,11 +43,11 @@ def _draw(evaluation: Evaluation, verifier: str, scorer: str, fmr: float) -> Dra
     table = table.loc[table["quality"].isin(shown)]
     end = float(evaluation.areas["max_discard"].iloc[0])
     benchmarks = list(dict.fromkeys(table["benchmark"]))
-    lines = math.ceil(len(benchmarks) / _ACROSS)
     columns = min(_ACROSS, len(benchmarks))
-    legend = math.ceil(len(shown) / 4)
-    width = PAGE_IN * max(columns, 2) / _ACROSS if columns < _ACROSS else PAGE_IN
-    figure = Figure(figsize=(width, 1.95 * lines + 0.16 * legend))
+    lines = math.ceil(len(benchmarks) / columns)
+    width, entries = (COLUMN_IN, 2) if columns == 1 else (PAGE_IN, 4)
+    height = 1.95 * lines + 0.16 * math.ceil(len(shown) / entries)
+    figure = Figure(figsize=(width, height))
     axes = figure.subplots(lines, columns, squeeze=False).ravel()
     for ax in axes[len(benchmarks) :]:
         ax.remove()
@@ -61,7 +61,7 @@ def _draw(evaluation: Evaluation, verifier: str, scorer: str, fmr: float) -> Dra
             plots.note(ax, "cannot tell:\ntoo few errors")
             silent.append(benchmark)
     handles, names = axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper center", ncols=min(4, len(names)))
+    figure.legend(handles, names, loc="outside upper center", ncols=entries)
     who = verifier if verifier == scorer else f"{verifier}_scored_by_{scorer}"
     name = as_folder(f"figure_edc_{evaluation.name}_{who}_fmr{fmr:g}")
     told = f" Cannot tell, for too few errors: {', '.join(silent)}." * bool(silent)
@@ -80,12 +80,12 @@ def _draw(evaluation: Evaluation, verifier: str, scorer: str, fmr: float) -> Dra
 
 
 def curves_of(table: pd.DataFrame, names: list[str]) -> dict[str, EDC]:
-    """Make the curves of one benchmark, pair of networks and rate from their table."""
+    """Make the curves of one benchmark, pair of networks and rate, by printed name."""
     curves = {}
     for name in names:
         rows = table.loc[table["quality"] == name]
         protocol, fmr = str(rows["protocol"].iloc[0]), float(rows["fmr"].iloc[0])
-        curves[name] = EDC(
+        curves[printed(name)] = EDC(
             *(rows[each].to_numpy(np.float64) for each in _COUNTS),
             protocol=protocol,
             switches=PROTOCOLS[protocol],

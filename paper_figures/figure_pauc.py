@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from matplotlib.figure import Figure
 
-from paper_figures.areas import gather
+from paper_figures.areas import gather, printed
 from paper_figures.record import PAGE_IN, Drawn, Item
 from paper_figures.runs import Material
 from prefiqs_jax import plots
@@ -24,14 +24,17 @@ def make(material: Material) -> Iterator[Drawn]:
             caption = (
                 f"Areas under the curves up to {row['max_discard']:g} on {benchmark}: "
                 f"{verifier} verifies, {scorer} scores. Bars are 95 % intervals, each "
-                f"by itself. The diamond is the reference, {row['reference']}; a "
+                f"by itself. The diamond is the reference, {printed(row['reference'])}; a "
                 "filled marker says that a quality differs from it: the interval of "
                 "the difference excludes 0, adjusted for all of this figure together "
                 "(max-t)."
             )
             drawing = plots.Drawing(
                 as_folder(f"figure_pauc_{evaluation.name}_{benchmark}_{who}"),
-                plots.pauc_intervals(Figure(figsize=(PAGE_IN, 3)), own),
+                plots.pauc_intervals(
+                    Figure(figsize=(PAGE_IN, 3)),
+                    own.assign(quality=own["quality"].map(printed)),
+                ),
                 "Areas under the curves",
                 caption,
                 "Areas under error-versus-discard curves, by quality.",

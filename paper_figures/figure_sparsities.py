@@ -11,12 +11,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from paper_figures.areas import PRUNED, UNIT, pruned_areas, rates
-from paper_figures.record import PAGE_IN, Drawn, Item, Missing
+from paper_figures.record import COLUMN_IN, PAGE_IN, Drawn, Item, Missing
 from paper_figures.runs import Material
 from prefiqs_jax import plots
 from prefiqs_jax.evaluation.benchmarks import as_folder
 from prefiqs_jax.evaluation.tables import THOUSANDTHS
 from prefiqs_jax.plots.labels import plain
+from prefiqs_jax.plots.shared import aside
 
 _ACROSS = 3
 
@@ -42,17 +43,18 @@ def _draw(mask: str, fmr: float, areas: pd.DataFrame) -> Drawn:
     several = areas["verifier"].nunique() > 1
     columns = min(_ACROSS, len(groups))
     lines = math.ceil(len(groups) / columns)
-    figure = Figure(figsize=(PAGE_IN * columns / _ACROSS, 1.9 * lines + 0.2))
+    width = COLUMN_IN if columns == 1 else PAGE_IN
+    figure = Figure(figsize=(width, 1.9 * lines + 0.2))
     axes = figure.subplots(lines, columns, squeeze=False).ravel()
     for ax in axes[len(groups) :]:
         ax.remove()
-    parts = []
+    parts, levels = [], np.unique(areas["sparsity"].to_numpy(np.float64))
     for ax, ((benchmark, verifier), own) in zip(axes, groups, strict=False):
         own = own.rename(columns={"pauc": "value"}).assign(statistic="pauc")
         own[["value", "low", "high"]] *= THOUSANDTHS
         for place, (method, label) in enumerate(PRUNED.items()):
             chosen = own.loc[own["method"] == method]
-            step = 0.004 * (2 * place - 1)  # so that intervals do not hide each other
+            step = 1.5 * aside(levels, place, len(PRUNED))
             plots.statistic_against_sparsity(
                 ax, chosen, "pauc", label=label, style=place, shift=step
             )

@@ -12,6 +12,7 @@ from prefiqs_jax import results
 from prefiqs_jax.plugins import held_by_files
 
 ITEMS = {item.name for item in held_by_files("paper_figures", "ITEM")}
+WIDTHS = (COLUMN_IN, PAGE_IN)
 NAMES = ("sweep", "edc", "edc_random", "masks")
 
 
@@ -55,13 +56,11 @@ def test_figures_fit_the_columns_and_embed_their_fonts(drawn):
     for path in pdfs:
         pdf = path.read_bytes()
         width, height = sizes(pdf)
-        assert width < PAGE_IN + 0.01, path.name
+        assert any(width == pytest.approx(one, abs=0.01) for one in WIDTHS), path.name
         assert height < 9.2, path.name
         assert b"/Type3" not in pdf, path.name
         assert b"/FontFile2" in pdf, path.name
         assert b"CreationDate" not in pdf, path.name
-    widths = [sizes(path.read_bytes())[0] for path in drawn.glob("figure_drift*.pdf")]
-    assert widths == [pytest.approx(COLUMN_IN, abs=0.01)]
 
 
 @pytest.mark.slow
