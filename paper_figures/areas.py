@@ -159,7 +159,7 @@ def one_of_each(areas: pd.DataFrame) -> pd.DataFrame:
 
     Their ``quality`` becomes what is printed, with the mask where there are several.
     """
-    several = areas["mask"].replace("", np.nan).nunique() > 1
+    several = len(set(areas["mask"]) - {""}) > 1
     away = (areas["sparsity"] - SHOWN_SPARSITY).abs()
     nearest = away.groupby([areas["method"], areas["mask"]]).transform("min")
     chosen = areas.loc[away.isna() | (away == nearest)].copy()

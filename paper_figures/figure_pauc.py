@@ -1,6 +1,7 @@
 """Areas under the curves with their intervals, one figure a benchmark and network."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -16,15 +17,15 @@ def make(material: Material) -> Iterator[Drawn]:
     gather(material)  # refuses evaluations that are at odds
     for evaluation in material.evaluations:
         keys = ["benchmark", "verifier", "scorer"]
-        for (benchmark, verifier, scorer), own in evaluation.areas.groupby(
-            keys, sort=False
-        ):
+        groups: Any = evaluation.areas.groupby(keys, sort=False)
+        for (benchmark, verifier, scorer), own in groups:
             who = verifier if verifier == scorer else f"{verifier}_scored_by_{scorer}"
             row = own.iloc[0]
+            reference = printed(row["reference"])
             caption = (
                 f"Areas under the curves up to {row['max_discard']:g} on {benchmark}: "
                 f"{verifier} verifies, {scorer} scores. Bars are 95 % intervals, each "
-                f"by itself. The diamond is the reference, {printed(row['reference'])}; a "
+                f"by itself. The diamond is the reference, {reference}; a "
                 "filled marker says that a quality differs from it: the interval of "
                 "the difference excludes 0, adjusted for all of this figure together "
                 "(max-t)."

@@ -5,6 +5,7 @@ The paper's ablation of the sparsity as curves, same-model, one figure a mask an
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,7 +31,7 @@ def make(material: Material) -> Iterator[Drawn]:
     for mask, own in areas.groupby("mask", sort=False):
         for fmr in rates(own):
             at = own.loc[own["fmr"] == fmr]
-            if at["sparsity"].nunique() > 1:
+            if len(set(at["sparsity"])) > 1:
                 drawn += 1
                 yield _draw(str(mask), fmr, at)
     if not drawn:
@@ -39,8 +40,8 @@ def make(material: Material) -> Iterator[Drawn]:
 
 
 def _draw(mask: str, fmr: float, areas: pd.DataFrame) -> Drawn:
-    groups = list(areas.groupby(["benchmark", "verifier"], sort=False))
-    several = areas["verifier"].nunique() > 1
+    groups: list[Any] = list(areas.groupby(["benchmark", "verifier"], sort=False))
+    several = len(set(areas["verifier"])) > 1
     columns = min(_ACROSS, len(groups))
     lines = math.ceil(len(groups) / columns)
     width = COLUMN_IN if columns == 1 else PAGE_IN

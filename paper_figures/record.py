@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from prefiqs_jax.plots import Drawing
 
 COLUMN_IN, PAGE_IN = 3.25, 6.875
 """Widths of one column and of both, inches, in the style of CVPR."""
+Better: TypeAlias = Literal["lower", "higher", ""]
 
 
 class Missing(Exception):
@@ -35,7 +36,7 @@ class Column(NamedTuple):
     """Shape (rows,); NaN where there is none."""
     low: NDArray[np.float64] | None = None
     high: NDArray[np.float64] | None = None
-    better: Literal["lower", "higher", ""] = ""
+    better: Better = ""
     """Which end is the better one: it has an arrow, and its best is bold."""
     digits: int = 3
 

@@ -115,7 +115,7 @@ def _open(folder: Path, name: str) -> Sweep | Evaluation | Comparison:
     manifest = results.read_manifest(folder)
     rows = results.read(folder)
     settings = manifest.get("settings") or {}
-    if rows["mask"].nunique() > 1:
+    if len(set(rows["mask"])) > 1:
         message = f"{folder} has several masks; run prefiqs compare-masks to its end"
         raise InputError(message)
     if settings.get("is_change"):

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from paper_figures.areas import about, area_columns, networks, pruned_areas, rates
-from paper_figures.record import Column, Item, Missing, Table
+from paper_figures.record import Better, Column, Item, Missing, Table
 from paper_figures.runs import Comparison, Material
 from prefiqs_jax.evaluation.benchmarks import as_folder
 from prefiqs_jax.evaluation.tables import THOUSANDTHS
 from prefiqs_jax.quality.shared import PREFIQS
 
-_COMPARED = (
+_COMPARED: tuple[tuple[str, str, Better, int, int], ...] = (
     ("mean_drift", "mean drift", "", 1, 3),
     ("delta_norm_relative", "‖δ‖ / ‖θ‖", "", 1, 3),
     ("median_relative_residual", "median relative residual", "lower", 1, 3),

@@ -1,5 +1,7 @@
 """Tables as LaTeX (booktabs), Markdown and CSV."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -91,7 +93,7 @@ def markdown(table: Table) -> str:
 
 def frame(table: Table) -> pd.DataFrame:
     """Give every number of a table, unrounded, with the ends of its intervals."""
-    columns = {
+    columns: dict[str, Any] = {
         head: [label[place] for label in table.labels]
         for place, head in enumerate(table.heads)
     }

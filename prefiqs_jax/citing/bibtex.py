@@ -68,9 +68,9 @@ def _published(venue: str) -> tuple[str, dict[str, str]]:
         return "inproceedings", {"booktitle": CONFERENCES[name], **volume}
     if name in JOURNALS or found:
         fields = {"journal": JOURNALS.get(name, name)}
-        for part in ("volume", "number") if found else ():
-            if found[part]:
-                fields[part] = found[part]
+        for part, value in (found.groupdict() if found else {}).items():
+            if part != "name" and value:
+                fields[part] = value
         return "article", fields
     return "misc", {"howpublished": venue} if venue else {}
 

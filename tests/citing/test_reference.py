@@ -25,8 +25,8 @@ SECTIONS = [
 
 
 def section(text):
-    found = re.search(r"References\n-+\n(.*)", text, re.S)[1]
-    return re.split(r"\n\w+\n---", found)[0]
+    after = re.split(r"^References\n-+\n", text, flags=re.M)[1]
+    return re.split(r"\n\w+\n---", after)[0]
 
 
 def test_every_work_of_every_docstring_is_read():

@@ -77,8 +77,8 @@ def test_the_same_runs_give_the_same_bytes(runs, drawn, tmp_path):
 def test_areas_are_those_of_the_evaluations(runs, drawn):
     areas = pd.read_csv(runs / "edc" / "tables" / "areas.csv")
     table = pd.read_csv(drawn / "table_methods_other_scored_by_own_fmr0.1.csv")
-    own = areas[(areas.verifier == "other") & (areas.scorer == "own")]
-    own = own[own.fmr == 0.1].set_index("quality")
+    own = areas.query('verifier == "other" and scorer == "own" and fmr == 0.1')
+    own = own.set_index("quality")
     shown = table.set_index("quality")
     assert "PreFIQs, 0.4, global/magnitude" in shown.index
     assert not any("0.1" in name for name in shown.index)
