@@ -13,13 +13,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from paper_figures.pages import paper_files
+from paper_figures.pages import PAGES, paper_files
 from paper_figures.record import Drawn, Item, Missing, Table
 from paper_figures.runs import Material, open_runs
 from prefiqs_jax import plots
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.files import check_out
-from prefiqs_jax.outputs import write_outputs
+from prefiqs_jax.outputs import check_outputs, write_outputs
 from prefiqs_jax.plugins import held_by_files
 
 
@@ -33,11 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         check_out(options.out, folder=True)
+        check_outputs(options.out, PAGES)
         redraw(options.runs, options.out)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(options.out / "index.md")
+    print(options.out / PAGES[0])
     return 0
 
 

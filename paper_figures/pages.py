@@ -9,6 +9,7 @@ from paper_figures.words import escape, frame, latex, markdown
 from prefiqs_jax.plots import figure_files
 
 FLOAT_FORMAT = "%.9g"
+PAGES = ("index.md", "paper.tex")
 _PREAMBLE = r"""\documentclass[10pt,twocolumn]{article}
 \usepackage[T1]{fontenc}
 \usepackage[utf8]{inputenc}
@@ -39,7 +40,8 @@ def paper_files(products: Sequence[Drawn | Table]) -> dict[str, str | bytes]:
         files |= figure_files([product.drawing])
         for end, table in product.data.items():
             files[_data_name(product, end)] = _csv(table)
-    return files | {"index.md": _index(products), "paper.tex": _paper(products)}
+    pages = (_index(products), _paper(products))
+    return files | dict(zip(PAGES, pages, strict=True))
 
 
 def _csv(table: pd.DataFrame) -> str:

@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 
 from paper_figures.__main__ import main
+from paper_figures.areas import gather
 from paper_figures.record import COLUMN_IN, PAGE_IN
+from paper_figures.runs import open_runs
 from prefiqs_jax import results
 from prefiqs_jax.plugins import held_by_files
 
@@ -146,17 +148,17 @@ def test_bad_runs_end_in_one_line(tmp_path, capsys):
 def test_evaluations_at_odds_are_refused(runs, tmp_path, capsys):
     copy = tmp_path / "edc_copy"
     shutil.copytree(runs / "edc", copy)
-    words = [str(runs / "edc"), str(copy), "--out", str(tmp_path / "out")]
-    assert main(words) == 0  # the same areas, twice
     path = copy / "tables" / "areas.csv"
     areas = pd.read_csv(path)
+    assert len(gather(open_runs([runs / "edc", copy]))) == len(areas)  # the same, twice
+    words = [str(runs / "edc"), str(copy), "--out", str(tmp_path / "out")]
     areas.assign(pauc=areas["pauc"] + 0.001).to_csv(path, index=False)
-    capsys.readouterr()
     assert main(words) == 2
     assert "two evaluations have different areas of" in capsys.readouterr().err
     areas.assign(protocol="fiqat").to_csv(path, index=False)
     assert main(words) == 2
     assert "the evaluations have protocol crfiqa, fiqat" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow
