@@ -137,9 +137,11 @@ def _of_evaluation(folder: Path) -> Used:
     for name in METHODS:
         if name in methods:
             yield f"quality {name}", cited_in(METHODS[name].source)
-    for path in sorted(folder.glob(f"{MEASURED}/*/*/run.json")):
-        name = (read_manifest(path.parent).get("settings") or {}).get("mask")
-        if name:
+    paths = sorted(folder.glob(f"{MEASURED}/*/*/run.json"))
+    settings = [read_manifest(path.parent).get("settings") or {} for path in paths]
+    masks = [each.get("mask") for each in settings]
+    for name in dict.fromkeys(masks):
+        if name:  # networks that do not score have none
             yield f"mask {name}", mask(str(name))
     kinds = {*areas["kind"], *(str(name).lower() for name in areas["benchmark"])}
     for kind, source in BENCHMARKS.items():

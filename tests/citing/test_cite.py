@@ -76,6 +76,10 @@ def test_an_evaluation(tmp_path):
         }
     )
     areas.to_csv(tmp_path / "tables" / "areas.csv", index=False)
+    for benchmark in ("lfw", "mine"):
+        measured = tmp_path / "measured" / benchmark / "net"
+        measured.mkdir(parents=True)
+        (measured / "run.json").write_text('{"settings": {"mask": "lamp/snip"}}')
     text = prefiqs_jax.cite(tmp_path, quiet=True)
     assert {
         "kolf2026prefiqs", "kolf2024grafiqs", "kim2022adaface", "deng2019arcface",
@@ -83,6 +87,7 @@ def test_an_evaluation(tmp_path):
         "boutros2023crfiqa", "wani2026beyond", "hothorn2008simultaneous",
     } <= set(keys(text))  # fmt: skip
     assert "meng2021magface" not in keys(text)
+    assert text.count("% mask lamp/snip: lee2021layer, lee2019snip") == 1
     assert text.endswith("% without a reference here: network mine.py:net\n")
 
 
