@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from prefiqs_jax import (
         backbones,
         benchmarks,
+        citing,
         demo,
         evaluation,
         fiqa,
@@ -41,12 +42,15 @@ if TYPE_CHECKING:
         from_nnx,
     )
     from prefiqs_jax.backbones.load import load_backbone
+    from prefiqs_jax.citing.cite import cite
     from prefiqs_jax.sweep.arrays import sweep_arrays
 
 __all__ = [
     "__version__",
     "backbones",
     "benchmarks",
+    "cite",
+    "citing",
     "demo",
     "evaluation",
     "fiqa",
@@ -70,6 +74,7 @@ __all__ = [
     "weights",
 ]
 _FUNCTIONS = {
+    "cite": "citing.cite",
     "from_equinox": "backbones.function",
     "from_function": "backbones.function",
     "from_linen": "backbones.function",

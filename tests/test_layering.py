@@ -44,6 +44,7 @@ LAYERS = [
     "comparison",
     "evaluation",
     "demo",
+    "citing",
     "cli",
     "__main__",
 ]

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
 import venv
 import zipfile
@@ -53,15 +54,32 @@ def test_hooks_are_configured():
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
+def built(tmp_path_factory):
+    """Build the sdist, and from it the wheel, as pip does for those without one."""
     pytest.importorskip("build")
-    out = tmp_path_factory.mktemp("wheel")
+    out = tmp_path_factory.mktemp("built")
     source = out / "source"
     ignored = shutil.ignore_patterns(".*", "runs", "build", "dist", "__pycache__")
     shutil.copytree(ROOT, source, ignore=ignored)
-    run(sys.executable, "-m", "build", "--wheel", "--outdir", str(out), cwd=source)
-    (path,) = out.glob("*.whl")
+    run(sys.executable, "-m", "build", "--outdir", str(out), cwd=source)
+    return out
+
+
+@pytest.fixture(scope="module")
+def wheel(built):
+    (path,) = built.glob("*.whl")
     return path
+
+
+@pytest.mark.slow
+def test_sdist_has_what_the_project_needs(built):
+    (path,) = built.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    needed = {"pyproject.toml", "README.md", "CHANGELOG.md", "CITATION.cff", "LICENSE"}
+    needed |= {"tests/conftest.py", "paper_figures/__main__.py", "docs/theory.md"}
+    assert needed <= names
+    assert not any(name.startswith(("runs/", ".")) for name in names if name)
 
 
 def test_wheel_has_everything(wheel):
@@ -93,14 +111,18 @@ def test_wheel_installs_and_runs(wheel, tmp_path):
         cwd=tmp_path,
     )
     assert str(environment) in where
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text('{"settings": {"backbone": "sface"}}')
     text = run(
         str(python),
         "-c",
         f"import sys; sys.path.append({ours!r});"
-        "from prefiqs_jax.cli import main; main(['backbones'])",
+        "from prefiqs_jax.cli import main; main(['backbones']);"
+        "main(['cite', 'run'])",
         cwd=tmp_path,
     )
     assert "sface" in text
+    assert "@inproceedings{kolf2026prefiqs," in text
 
 
 def test_bounds_and_extras():

@@ -8,7 +8,9 @@ from typing import Any
 from prefiqs_jax.cli.align import add_align
 from prefiqs_jax.cli.bench import add_bench
 from prefiqs_jax.cli.check import add_check
+from prefiqs_jax.cli.cite import add_cite
 from prefiqs_jax.cli.compare_masks import add_compare_masks
+from prefiqs_jax.cli.completion import PrintCompletion
 from prefiqs_jax.cli.convert import add_convert
 from prefiqs_jax.cli.demo import add_demo
 from prefiqs_jax.cli.edc import add_edc
@@ -17,9 +19,9 @@ from prefiqs_jax.cli.lists import add_lists
 from prefiqs_jax.cli.report import add_report
 from prefiqs_jax.cli.score import add_score
 from prefiqs_jax.cli.sweep import add_sweep
+from prefiqs_jax.cli.versions import ShowVersion
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.terminal import ready_streams, say, to_stdout
-from prefiqs_jax.version import __version__
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
@@ -76,14 +78,15 @@ def parser() -> argparse.ArgumentParser:
         description="First-order drift (exact JVP) against real pruned drift of face "
         "embeddings, and the face image quality that follows from it.",
     )
-    version = f"prefiqs {__version__}"
-    top.add_argument("-V", "--version", action="version", version=version)
+    top.add_argument("-V", "--version", action=ShowVersion)
+    top.add_argument("--print-completion", action=PrintCompletion)
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
     for add in (
         add_demo,
         add_sweep,
         add_report,
+        add_cite,
         add_compare_masks,
         add_score,
         add_edc,

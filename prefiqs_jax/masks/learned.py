@@ -174,8 +174,9 @@ def learn_mask(
     References
     ----------
     Ramanujan et al. (2020). What's hidden in a randomly weighted neural network? CVPR.
-    arXiv:1911.13299, Section 3 (edge-popup); straight-through gradients: Bengio,
-    Léonard and Courville (2013), arXiv:1308.3432.
+    arXiv:1911.13299, Section 3 (edge-popup); straight-through gradients:
+    Bengio, Léonard and Courville (2013). Estimating or propagating gradients through
+    stochastic neurons for conditional computation. arXiv:1308.3432.
     """
     check_sparsity(sparsity)
     pixels = np.asarray(images)

@@ -54,7 +54,9 @@ def drift(
 
     References
     ----------
-    Kolf et al. (2026). PreFIQs. arXiv:2605.13396: D(x), with quality 1 - D / 2.
+    Kolf, Ozgur, Atzori, Babnik, Štruc, Damer and Boutros (2026). PreFIQs: Face image
+    quality is what survives pruning. CVPRW. arXiv:2605.13396: D(x), with quality
+    1 - D / 2.
 
     Examples
     --------

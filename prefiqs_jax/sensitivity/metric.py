@@ -158,7 +158,8 @@ def metric_eigenvalues(
     References
     ----------
     Lanczos (1950). An iteration method for the solution of the eigenvalue problem of
-    linear differential and integral operators. Derivation: docs/theory.md.
+    linear differential and integral operators. Journal of Research of the National
+    Bureau of Standards 45. Derivation: docs/theory.md.
 
     Examples
     --------

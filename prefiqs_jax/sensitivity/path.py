@@ -98,7 +98,8 @@ def path_integral(
     References
     ----------
     Fundamental theorem of calculus; derivation: docs/theory.md. The refinement is that
-    of QUADPACK: Piessens et al. (1983). Springer. Section 2.2.
+    of Piessens et al. (1983). QUADPACK: A subroutine package for automatic
+    integration. Springer. Section 2.2.
 
     Examples
     --------

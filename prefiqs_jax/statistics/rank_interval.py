@@ -19,8 +19,8 @@ def with_rank_limits(
     References
     ----------
     Kendall & Gibbons (1990). Rank Correlation Methods, 5th edition, section 9.7: the
-    mean of Spearman's ρ over samples is ((n - 2) ρ + 3 τ) / (n + 1), after Moran (1948)
-    and Hoeffding (1948).
+    mean of Spearman's ρ over samples is ((n - 2) ρ + 3 τ) / (n + 1), after Moran and
+    Hoeffding, both of 1948.
 
     Examples
     --------

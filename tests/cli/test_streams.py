@@ -6,6 +6,7 @@ import sys
 import textwrap
 from typing import Any
 
+import jax
 import pytest
 from PIL import Image
 
@@ -118,7 +119,12 @@ def test_versions(capsys):
     for word in ("-V", "--version"):
         with pytest.raises(SystemExit, match="0"):
             main([word])
-        assert capsys.readouterr().out == f"prefiqs {__version__}\n"
+        prefiqs, jaxes, devices, cache = capsys.readouterr().out.splitlines()
+        assert prefiqs == f"prefiqs {__version__}"
+        assert jaxes.startswith(f"jax {jax.__version__}, jaxlib ")
+        kind = jax.devices()[0].device_kind
+        assert devices.startswith(f"devices: {len(jax.devices())} × {kind} (")
+        assert cache.startswith("compilation cache: ")
 
 
 INTERRUPTED = """

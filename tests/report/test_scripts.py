@@ -26,11 +26,6 @@ def layer_sparsity():
     return _main(ROOT / "analysis" / "layer_sparsity.py")
 
 
-@pytest.fixture(scope="module")
-def draw():
-    return _main(ROOT / "paper_figures" / "draw.py")
-
-
 def test_layer_sparsity(make_run, tmp_path, layer_sparsity):
     run, out = make_run(2, (0.1, 0.4)), tmp_path / "out"
     assert layer_sparsity([str(run), "--out", str(out)]) == 0
@@ -59,52 +54,21 @@ def test_layer_numbers_are_in_order():
     np.testing.assert_allclose(achieved[:, 1], np.array([1, 3, 0, 2]) / 8)
 
 
-@pytest.mark.slow
-def test_draw_compares_runs(make_run, tmp_path, draw):
-    runs = [make_run(8, (0.0, 0.1, 0.4), name=name) for name in ("first", "second")]
-    out = tmp_path / "out"
-    arguments = [*map(str, runs), "--out", str(out)]
-    assert draw(arguments) == 0
-    pdfs = {path.stem for path in out.glob("*.pdf")}
-    kinds = ("drift", "relative_residual", "distribution", "layers")
-    assert pdfs == {
-        "statistics",
-        *(f"{run}_{kind}" for run in ("first", "second") for kind in kinds),
-    }
-    assert (out / "second_statistics.csv").exists()
-
-
-def test_bad_runs_end_in_one_line(tmp_path, capsys, draw, layer_sparsity):
+def test_a_bad_run_ends_in_one_line(tmp_path, capsys, layer_sparsity):
     assert layer_sparsity([str(tmp_path)]) == 2
-    assert draw([str(tmp_path), "--out", str(tmp_path / "out")]) == 2
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 2
-    assert all("is not a run" in line for line in lines)
-
-
-def test_two_runs_of_one_name_are_refused(make_run, tmp_path, capsys, draw):
-    run = make_run(2, (0.4,))
-    assert draw([str(run), str(run), "--out", str(tmp_path / "out")]) == 2
-    assert "two runs have one name" in capsys.readouterr().err
-
-
-OWN = {
-    "layer_sparsity": ("layer_sparsity.csv", "layer_sparsity.pdf"),
-    "draw": ("statistics.pdf", "run_images.csv"),
-}
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "is not a run" in line
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("script", OWN)
-def test_files_of_the_user_stay(make_run, tmp_path, capsys, request, script):
-    run, out = make_run(4, (0.1, 0.4)), tmp_path / "out"
-    main = request.getfixturevalue(script)
+def test_files_of_the_user_stay(make_run, tmp_path, capsys, layer_sparsity):
+    run, out, main = make_run(4, (0.1, 0.4)), tmp_path / "out", layer_sparsity
     words = [str(run), "--out", str(out)]
     out.mkdir()
     (out / "thesis.tex").write_text("mine")
     assert main(words) == 0
     assert main(words) == 0  # its own files it replaces
-    for name in OWN[script]:
+    for name in ("layer_sparsity.csv", "layer_sparsity.pdf"):
         ours = (out / name).read_bytes()
         (out / name).write_text("mine")
         before = {path.name: path.read_bytes() for path in out.iterdir()}

@@ -10,8 +10,12 @@ convolution.
 
 References
 ----------
-Huang et al. (2020). CurricularFace. CVPR. arXiv:2004.00288. Code: backbone/model_irse.
-Kim et al. (2022). AdaFace. CVPR. arXiv:2204.00964. Code: net.py.
+Huang et al. (2020). CurricularFace: Adaptive curriculum learning loss for deep face
+recognition. CVPR. arXiv:2004.00288. Code: backbone/model_irse.
+Kim et al. (2022). AdaFace: Quality adaptive margin for face recognition. CVPR.
+arXiv:2204.00964. Code: net.py.
+Wang, Zhang, Xiong and Zhao (2021). Face.evoLVe: A high-performance face recognition
+library. arXiv:2107.08621.
 """
 
 import functools

@@ -11,11 +11,16 @@ biased convolutions and no ``bn1`` of the stem, ``bn2`` and ``bn3`` of the block
 
 References
 ----------
-Deng et al. (2019). ArcFace. CVPR. arXiv:1801.07698.
-Duta et al. (2021). Improved residual networks. ICPR. arXiv:2004.04989.
-Meng et al. (2021). MagFace. CVPR. arXiv:2103.06627 (epsilon 2e-5).
-Boutros et al. (2022). ElasticFace. CVPRW. arXiv:2109.09416 (its option SE).
-Boutros et al. (2023). CR-FIQA. CVPR. arXiv:2112.06592 (the quality head).
+Deng et al. (2019). ArcFace: Additive angular margin loss for deep face recognition.
+CVPR. arXiv:1801.07698.
+Duta et al. (2021). Improved residual networks for image and video recognition. ICPR.
+arXiv:2004.04989.
+Meng et al. (2021). MagFace: A universal representation for face recognition and quality
+assessment. CVPR. arXiv:2103.06627 (epsilon 2e-5).
+Boutros et al. (2022). ElasticFace: Elastic margin loss for deep face recognition.
+CVPRW. arXiv:2109.09416 (its option SE).
+Boutros et al. (2023). CR-FIQA: Face image quality assessment by learning sample
+relative classifiability. CVPR. arXiv:2112.06592 (the quality head).
 """
 
 from flax import nnx

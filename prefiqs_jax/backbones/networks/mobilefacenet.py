@@ -6,7 +6,8 @@ channels, in the large one residual blocks. Xiaoccer's is the paper's: 112×96 p
 
 References
 ----------
-Chen et al. (2018). MobileFaceNets. CCBR. arXiv:1804.07573.
+Chen et al. (2018). MobileFaceNets: Efficient CNNs for accurate real-time face
+verification on mobile devices. CCBR. arXiv:1804.07573.
 Code: insightface recognition/arcface_torch/backbones/mobilefacenet.py;
 Xiaoccer/MobileFaceNet_Pytorch core/model.py.
 """

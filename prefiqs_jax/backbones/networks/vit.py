@@ -7,7 +7,8 @@ everything has the type of its input.
 
 References
 ----------
-Dosovitskiy et al. (2021). An image is worth 16×16 words. ICLR. arXiv:2010.11929.
+Dosovitskiy et al. (2021). An image is worth 16×16 words: Transformers for image
+recognition at scale. ICLR. arXiv:2010.11929.
 Code: insightface recognition/arcface_torch/backbones/vit.py.
 """
 

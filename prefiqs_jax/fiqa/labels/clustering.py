@@ -22,7 +22,8 @@ def kmeans(
 
     References
     ----------
-    Lloyd (1982). Least squares quantization in PCM. IEEE Trans. Information Theory 28.
+    Lloyd (1982). Least squares quantization in PCM. IEEE
+    Transactions on Information Theory 28.
     Arthur & Vassilvitskii (2007). k-means++: the advantages of careful seeding. SODA;
     without the several candidates a step that some programs try.
 

@@ -13,7 +13,13 @@ from prefiqs_jax.masks.order import pruning_levels
 def _rank_along(
     axis: str, leaves: Sequence[Leaf], sparsities: Sequence[float]
 ) -> Levels:
-    """Drop the lowest slices of each layer along its output or input axis."""
+    """Drop the lowest slices of each layer along its output or input axis.
+
+    References
+    ----------
+    He, Zhang and Sun (2017). Channel pruning for accelerating very deep neural
+    networks. ICCV. arXiv:1707.06168.
+    """
     found = []
     for leaf in leaves:
         along = leaf.output_axis if axis == "output" else leaf.input_axis

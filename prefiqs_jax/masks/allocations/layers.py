@@ -101,6 +101,13 @@ def _scaled(rates: np.ndarray, sizes: np.ndarray, fraction: float) -> np.ndarray
 def _rank_inner(
     leaves: Sequence[Leaf], sparsities: Sequence[float], context: Context | None
 ) -> Levels:
+    """Cut the rankings of all layers but the first and the last.
+
+    References
+    ----------
+    Gale, Elsen and Hooker (2019). The state of sparsity in deep neural networks.
+    arXiv:1902.09574, Section 5.
+    """
     assert context is not None  # RankedMask has seen to it
     places = [context.order(leaf.name) for leaf in leaves]
     ends = {int(np.argmin(places)), int(np.argmax(places))}

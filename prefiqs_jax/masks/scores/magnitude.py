@@ -10,6 +10,11 @@ def magnitude(name: str, weights: NDArray) -> NDArray:  # noqa: ARG001 (a Score'
     """Score a weight by its absolute value; the smallest go first.
 
     Equals ``torch.nn.utils.prune.L1Unstructured``. Shape as ``weights``.
+
+    References
+    ----------
+    Han et al. (2015). Learning both weights and connections for efficient neural
+    networks. NeurIPS. arXiv:1506.02626.
     """
     return np.abs(weights)
 
