@@ -46,7 +46,7 @@ def latex(table: Table) -> str:
     """Write a table as a LaTeX environment; an interval stands below its value."""
     numbers, ends = _numbers(table), _ends(table)
     across = len(table.heads) + len(table.columns)
-    wide = "*" if across > 4 else ""
+    wide = "*" if across > 3 else ""
     size = r"\footnotesize\setlength{\tabcolsep}{3pt}" if across > 6 else r"\small"
     titles = [*map(escape, (*table.heads, *map(_title, table.columns)))]
     lines = [
