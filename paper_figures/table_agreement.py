@@ -14,7 +14,7 @@ from paper_figures.sweeps import each_sweep
 from prefiqs_jax.evaluation.benchmarks import as_folder
 
 TITLES = {
-    "median_relative_residual": "median relative residual",
+    "median_relative_residual": "relative residual",
     "spearman": "Spearman ρ",
     "kendall": "Kendall τ",
     "pearson": "Pearson r",
@@ -46,7 +46,8 @@ def _table(sweep: Sweep) -> Table:
     return Table(
         as_folder(f"table_agreement_{sweep.name}"),
         f"Agreement of drift and first order: {sweep.label}, {images} images. In "
-        f"brackets 95 % intervals over {people} {unit}, each by itself.",
+        f"brackets 95 % intervals over {people} {unit}, each by itself. "
+        "The relative residual, of which 0 is exact, is its median over the images.",
         ("sparsity",),
         [(f"{level:g}",) for level in levels],
         columns,

@@ -19,7 +19,7 @@ from prefiqs_jax.quality.shared import PREFIQS
 _COMPARED: tuple[tuple[str, str, Better, int, int], ...] = (
     ("mean_drift", "mean drift", "", 1, 3),
     ("delta_norm_relative", "‖δ‖ / ‖θ‖", "", 1, 3),
-    ("median_relative_residual", "median relative residual", "lower", 1, 3),
+    ("median_relative_residual", "relative residual", "lower", 1, 3),
     ("spearman", "Spearman ρ", "higher", 1, 3),
     ("separation", "AUROC of drift", "higher", 1, 3),
     ("pauc", "pAUC × 10³", "lower", THOUSANDTHS, 2),
@@ -74,7 +74,8 @@ def _compared(comparison: Comparison) -> Table:
         as_folder(f"table_masks_{comparison.name}"),
         f"Masks on the same images ({comparison.name}). In brackets 95 % intervals, "
         "each by itself. At one sparsity masks differ in how far they move embeddings, "
-        "and the first order is worse the farther they move.",
+        "and the first order is worse the farther they move. The relative residual is "
+        "its median over the images.",
         ("mask", "sparsity"),
         [
             (str(mask), f"{level:g}")

@@ -45,12 +45,14 @@ def escape(text: str) -> str:
 def latex(table: Table) -> str:
     """Write a table as a LaTeX environment; an interval stands below its value."""
     numbers, ends = _numbers(table), _ends(table)
-    wide = "*" if len(table.heads) + len(table.columns) > 4 else ""
+    across = len(table.heads) + len(table.columns)
+    wide = "*" if across > 3 else ""
+    size = r"\footnotesize\setlength{\tabcolsep}{3pt}" if across > 6 else r"\small"
     titles = [*map(escape, (*table.heads, *map(_title, table.columns)))]
     lines = [
         "% needs \\usepackage{booktabs}",
         rf"\begin{{table{wide}}}[t]",
-        r"\centering\small\setlength{\tabcolsep}{4pt}",
+        rf"\centering{size}",
         rf"\caption{{{escape(table.caption)}}}",
         rf"\label{{tab:{table.name}}}",
         rf"\begin{{tabular}}{{{'l' * len(table.heads)}{'r' * len(table.columns)}}}",

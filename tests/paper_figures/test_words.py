@@ -44,7 +44,7 @@ def test_latex(table):
     at = lines.index(r"a\textbar{}b\_c & \textbf{9.856} & 0.25 & 4 \\")
     assert lines[at + 1] == r" & {\scriptsize [8.500, 10.250]} &  &  \\[2pt]"
     assert r"norm & -- & \textbf{0.75} & 5 \\" in lines
-    assert lines[-1] == r"\end{table}"
+    assert lines[-1] == r"\end{table*}"
     text = latex(table)
     assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
 
