@@ -29,12 +29,15 @@ def is_slow_in_reverse(layer: nnx.Module) -> bool:
 
 def run_for_reverse(layer: Conv, x: Array) -> Array:
     """Call a layer such that reverse mode through it is quick."""
+    y = _without_bias(layer, x)
+    return y + layer.bias[...][None, None, None] if layer.has_bias else y
+
+
+def _without_bias(layer: Conv, x: Array) -> Array:
     kernel = layer.kernel[...]
     if _is_pointwise(layer):
-        y = x[:, :: layer.stride, :: layer.stride] @ kernel[0, 0]
-    else:
-        y = depthwise_for_reverse(x, kernel, layer.stride, layer.padding)
-    return y + layer.bias[...][None, None, None] if layer.has_bias else y
+        return x[:, :: layer.stride, :: layer.stride] @ kernel[0, 0]
+    return depthwise_for_reverse(x, kernel, layer.stride, layer.padding)
 
 
 def _is_pointwise(layer: Conv) -> bool:
