@@ -8,7 +8,7 @@ import jinja2
 
 from prefiqs_jax.plots import Drawing, figure_files
 from prefiqs_jax.report.csv_tables import table_files
-from prefiqs_jax.report.pictures import as_webp, smallest
+from prefiqs_jax.report.encoded import as_webp, smallest
 from prefiqs_jax.report.provenance import Provenance
 from prefiqs_jax.terminal import progress_bar
 from prefiqs_jax.version import __version__
