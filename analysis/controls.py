@@ -28,6 +28,7 @@ from from_runs import (
     ratio_axis,
     rows_of,
     strata,
+    title,
     whiskers,
     who,
 )
@@ -232,7 +233,7 @@ def draw(figure: Figure, table: "pd.DataFrame") -> Figure:
             "relative residual:\npruning / control",
         )
         _rank_panel(row[2], own, [name for name in names if name != GROWTH])
-        row[0].set_title(f"{part['run'].iloc[0]}, {part['mask'].iloc[0]}", loc="left")
+        row[0].set_title(title(part), loc="left")
         count = f"{main_stratum(part)} images, n = {most(own, 'images')}"
         row[1].set_title(count, loc="left")
         for ax in row:
@@ -258,7 +259,7 @@ def _rank_panel(ax: Axes, own: "pd.DataFrame", names: Sequence[str]) -> None:
         whiskers(ax, lines, place, len(names), label=name, **look(place))
     ax.axhline(0, color="0.5", lw=0.7, ls="--", zorder=0)
     label = "Spearman ρ of drifts: pruning and\ncontrol − two draws of the control"
-    ax.set(ylim=(-1.5, 0.9), ylabel=label)
+    ax.set(ylim=(-2, 2), ylabel=label)  # all that differences of two can be
 
 
 ANALYSIS = Analysis(

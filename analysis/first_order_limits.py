@@ -33,6 +33,7 @@ from from_runs import (
     pick,
     rows_of,
     strata,
+    title,
     told,
     whiskers,
     who,
@@ -274,7 +275,7 @@ def draw(figure: Figure, table: "pd.DataFrame") -> Figure:
         kink_panel(row[1], part)
         _warning_panel(row[2], own)
         count = f"{main_stratum(part)} images, n = {most(own, 'images')}"
-        row[0].set_title(f"{part['run'].iloc[0]}, {part['mask'].iloc[0]}", loc="left")
+        row[0].set_title(title(part), loc="left")
         row[2].set_title(count, loc="left")
         row[0].text(
             0.97, 0.03, count, transform=row[0].transAxes, ha="right", fontsize=7
@@ -292,7 +293,9 @@ def _residual_panel(ax: Axes, own: "pd.DataFrame") -> None:
         lines = pick(own, statistic="relative_residual", of=name)
         whiskers(ax, lines, place, 3, label=name, **look(place))
     ax.axhline(BOUND, color="0.5", lw=0.7, ls="--", zorder=0)
-    ax.set(yscale="log", ylim=(2e-3, 3), ylabel="relative residual\n(geometric mean)")
+    top = pick(own, statistic="relative_residual")[["value", "high"]].max().max()
+    ax.set(yscale="log", ylim=(2e-3, max(3, 1.5 * float(top))))
+    ax.set_ylabel("relative residual\n(geometric mean)")
 
 
 def kink_panel(ax: Axes, part: "pd.DataFrame") -> None:

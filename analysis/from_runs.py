@@ -329,10 +329,13 @@ def heading(part: "pd.DataFrame") -> str:
     """Name a run above its panels, with its images and people."""
     own = pick(part, stratum=main_stratum(part))
     kind = "clean images" if main_stratum(part) == "clean" else "images"
-    return (
-        f"{part['run'].iloc[0]}, {part['mask'].iloc[0]}\n"
-        f"{most(own, 'images')} {kind}, {most(own, 'people')} people"
-    )
+    return f"{title(part)}\n{most(own, 'images')} {kind}, {most(own, 'people')} people"
+
+
+def title(part: "pd.DataFrame") -> str:
+    """Name run and mask above a panel, the mask once."""
+    run, mask = (str(part[name].iloc[0]) for name in ("run", "mask"))
+    return f"{run.removesuffix('_' + mask.replace('/', '_'))}, {mask}"
 
 
 def rows_of(table: "pd.DataFrame") -> list["pd.DataFrame"]:
@@ -431,6 +434,23 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _kept(
+    page: Path | None, name: str, runs: Sequence[Measured]
+) -> list["pd.DataFrame"]:
+    """Read the lines of other runs from a table beside the page."""
+    import pandas as pd
+
+    path = page and page.with_suffix("") / f"{name}.csv"
+    if path is None or not path.exists():
+        return []
+    try:
+        kept = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    except (OSError, ValueError) as error:
+        message = f"{path} cannot be read ({error}); leave --add out"
+        raise InputError(message) from None
+    return [kept.loc[~kept["run"].isin([run.run for run in runs])]]
+
+
 def main(analysis: Analysis, words: str | None, arguments: Sequence[str] | None) -> int:
     """Write the table, the figure and the finding; return the exit status."""
     import pandas as pd
@@ -438,13 +458,22 @@ def main(analysis: Analysis, words: str | None, arguments: Sequence[str] | None)
     parser = argparse.ArgumentParser(description=(words or "").split("\n")[0])
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
     add_output(parser)
+    parser.add_argument(
+        "--add",
+        action="store_true",
+        help="keep the lines of other runs that the table of the page has",
+    )
     options = parser.parse_args(arguments)
     try:
         runs = open_runs(options.runs, analysis.needs)
-        table = pd.concat([analysis.measure(run) for run in runs], ignore_index=True)
+        page = options.findings if options.add else None
+        tables = [analysis.measure(run) for run in runs]
+        table = pd.concat([*_kept(page, analysis.name, runs), *tables])
         beside = None
         if analysis.beside is not None:
-            beside = pd.concat([analysis.beside(run) for run in runs])
+            kept = _kept(page, analysis.beside_name, runs)
+            beside = pd.concat([*kept, *map(analysis.beside, runs)])
+        table = table.reset_index(drop=True)
         said = write(analysis, table, options.out, options.findings, beside)
         print("\n\n".join(said))
     except InputError as error:

@@ -29,6 +29,7 @@ from from_runs import (
     most,
     pick,
     rows_of,
+    title,
     who,
 )
 from from_runs import main as run_main
@@ -148,8 +149,7 @@ def draw(figure: Figure, table: "pd.DataFrame") -> Figure:
         own = pick(part, stratum=main_stratum(part))
         _flips_panel(row[0], own)
         kind = f"{main_stratum(part)} images, n = {most(own, 'images')}"
-        name = f"{part['run'].iloc[0]}, {part['mask'].iloc[0]}"
-        row[0].set_title(f"{name}: {kind}", loc="left")
+        row[0].set_title(f"{title(part)}: {kind}", loc="left")
         kink_panel(row[1], part)
         label_sparsities(row[1], own)
     legend_over(axes[0, 0], _MOST_DRAWN + 1)

@@ -28,6 +28,7 @@ from from_runs import (
     pairs,
     pick,
     rows_of,
+    title,
     told,
     who,
 )
@@ -184,8 +185,7 @@ def draw(figure: Figure, table: "pd.DataFrame") -> Figure:
         paired = bool((part["statistic"] == "difference").any())
         ax = figure.add_subplot(grid[row, 0] if paired else grid[row, :])
         _share_panel(ax, part)
-        first = part.iloc[0]
-        ax.set_title(f"{first['run']}, {first['mask']}, sparsity {at:g}", loc="left")
+        ax.set_title(f"{title(part)}, sparsity {at:g}", loc="left")
         if paired:
             _difference_panel(figure.add_subplot(grid[row, 1], sharey=ax), part)
     handles = figure.axes[0].get_legend_handles_labels()
