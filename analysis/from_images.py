@@ -16,6 +16,7 @@ from from_runs import (
     Analysis,
     Measured,
     add_output,
+    as_kept,
     nearest,
     rows_of,
     with_groups,
@@ -204,16 +205,6 @@ def _read(folder: Path, name: str, needs: Sequence[str]) -> "pd.DataFrame":
     return table
 
 
-def _as_kept(rows: "pd.DataFrame") -> "pd.DataFrame":
-    """Round numbers as their file does, so that the same comes of either."""
-
-    def rounded(value: float) -> float:
-        return float(f"{value:.6g}")
-
-    real = rows.select_dtypes("float").columns
-    return rows.assign(**{name: rows[name].map(rounded) for name in real})
-
-
 def measured(rows: "pd.DataFrame") -> list[Measured]:
     """Make a record of each run and mask of rows."""
     found = []
@@ -246,7 +237,7 @@ def main(study: Study, words: str | None, arguments: Sequence[str] | None) -> in
             rows, drawings = compute(
                 study, _open_faces(options), mask, sparsities, name, not options.quiet
             )
-            tables.append(_as_kept(rows))
+            tables.append(as_kept(rows))
             with plots.theme():
                 write_outputs(options.out, dict(plots.figure_files(drawings)))
         if not tables:

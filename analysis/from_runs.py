@@ -397,6 +397,16 @@ def findings(analysis: Analysis, table: "pd.DataFrame") -> list[str]:
     return [analysis.finding(part) for part in rows_of(table)]
 
 
+def as_kept(rows: "pd.DataFrame") -> "pd.DataFrame":
+    """Round numbers as their file does, so that the same comes of either."""
+
+    def rounded(value: float) -> float:
+        return float(f"{value:.6g}")
+
+    real = rows.select_dtypes("float").columns
+    return rows.assign(**{name: rows[name].map(rounded) for name in real})
+
+
 def write(
     analysis: Analysis,
     table: "pd.DataFrame",
@@ -405,6 +415,7 @@ def write(
     beside: "pd.DataFrame | None" = None,
 ) -> list[str]:
     """Write tables, figure and findings; renew the page's section; return findings."""
+    table = as_kept(table)
     said = findings(analysis, table)
     with plots.theme():
         figure = analysis.draw(Figure(figsize=(plots.PAGE_IN, 3)), table)

@@ -249,7 +249,7 @@ def steps(
     rule = default_strategy(len(SPARSITIES), batch, intensity)
     pixels = np.asarray(images)
     calls: dict[str, Callable[[], Any]] = {}
-    wanted = {"sweep": ()} if words else {}
+    wanted: dict[str, tuple[str, ...]] = {"sweep": ()} if words else {}
     wanted |= {f"sweep with {word}": (word,) for word in words}
     if len(words) > 1:
         wanted["sweep with all"] = tuple(words)

@@ -19,6 +19,7 @@ def folder(tmp_path):
     return tmp_path / "faces"
 
 
+@pytest.mark.slow
 def test_from_faces_to_a_finding(script, folder, tmp_path, monkeypatch, capsys):
     ours = script("expected_drift")
     monkeypatch.setattr(ours, "load_backbone", lambda *_: toy_backbone())

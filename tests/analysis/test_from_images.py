@@ -45,6 +45,7 @@ def made(from_images, study, folder, out, *words):
     return from_images.main(study, "Words.", [*given, "--sparsities", "0.2,0.4"])
 
 
+@pytest.mark.slow
 def test_rows_are_kept_and_read_again(from_images, toy_study, folder, tmp_path, capsys):
     out, again = tmp_path / "toy", tmp_path / "again"
     words = ("--each", "2", "--degraded", "1")
@@ -129,6 +130,7 @@ def test_images_that_are_no_faces_of_the_size(from_images, toy_study, tmp_path, 
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_network_without_kinks_is_not_asked_for_them(
     from_images, toy_study, toy_faces
 ):

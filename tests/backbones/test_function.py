@@ -157,6 +157,7 @@ def backbones():
     yield "equinox", prefiqs_jax.from_equinox(*equinox_network(), SHAPE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["nnx", "linen", "equinox"])
 def test_a_module_computes_what_numpy_does(kind):
     """Running statistics, no dropout, image by image; only weights can be pruned."""

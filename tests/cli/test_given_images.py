@@ -24,6 +24,7 @@ def scored(text):
     return [line.split(",")[0] for line in text.splitlines()[1:]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "names"),
     [

@@ -206,6 +206,7 @@ def test_a_manifest_that_is_a_folder(run, refused):
     assert "run.json cannot be read: Is a directory" in refused(f"report {run}")
 
 
+@pytest.mark.slow
 def test_a_picture_damaged_after_the_sweep(run, capsys):
     (run.parent / "faces" / "a.png").write_bytes(b"no image")
     (run.parent / "faces" / "b.png").unlink()

@@ -44,6 +44,7 @@ def test_a_full_disk(word):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "cp1251", "cp437"])
 def test_consoles_of_other_encodings(encoding):
     for words in (["masks"], ["masks", "global/contribution"], ["backbones"]):
@@ -72,6 +73,7 @@ NOBODY = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cache", [{}, {"PREFIQS_CACHE": "{file}/cache"}])
 def test_nobody_without_a_home(tmp_path, cache):
     """A container that runs as a number has no home, and maybe nothing to write to."""

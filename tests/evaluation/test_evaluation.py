@@ -331,6 +331,7 @@ def test_bad_settings(run, tmp_path, options, message):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [0, np.nan])
 def test_images_without_direction_leave_their_comparisons_out(
     run, network, people, tmp_path, capsys, value

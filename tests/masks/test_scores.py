@@ -167,6 +167,7 @@ def per_example(default_loss):
     return [jax.grad(one)(LINEAR, image, i) for i, image in enumerate(INPUTS)]
 
 
+@pytest.mark.slow
 def test_fisher_and_taylor_are_of_per_example_gradients(context, default_loss):
     grads = per_example(default_loss)
     for name, w in LINEAR.items():
@@ -269,6 +270,7 @@ def test_what_is_asked_for_twice_is_computed_once(context):
     assert context.bind({"a": FIRST + 1, "b": SECOND}) is not bound
 
 
+@pytest.mark.slow
 def test_batches_do_not_matter():
     one = Context(linear, INPUTS, 0, batch_size=7).bind(LINEAR)
     other = Context(linear, INPUTS, 0, batch_size=3).bind(LINEAR)

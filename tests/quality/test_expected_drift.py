@@ -49,6 +49,7 @@ def test_many_directions_give_the_formula():
     assert (found < 0).all()
 
 
+@pytest.mark.slow
 def test_the_same_in_any_company():
     call = scorer(2)
     whole = call(IMAGES, SEEDS)  # two and a filled-up one

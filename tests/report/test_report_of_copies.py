@@ -76,6 +76,7 @@ def test_rows_of_copies_know_what_was_done_to_them(swept):
         assert (row["severity"] > 0) == bool(tilde)
 
 
+@pytest.mark.slow
 def test_its_report_looks_within_severities_and_shows_the_copies(swept):
     report = swept / "run" / "report"
     within = pd.read_csv(report / "tables" / "strata.csv", dtype={"stratum": str})

@@ -80,6 +80,7 @@ def test_a_run_goes_on_in_half_steps(run_sweep, monkeypatch, tmp_path, where):
     assert results.read_manifest(run)["settings"]["batch_size"] == 4
 
 
+@pytest.mark.slow
 def test_a_run_in_small_steps_is_resumed(run_sweep, monkeypatch):
     whole = results.read(run_sweep("whole"))
     with monkeypatch.context() as patch:

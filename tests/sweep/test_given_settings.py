@@ -21,6 +21,7 @@ from prefiqs_jax.sweep import SweepOptions, sweep
 QUIET = SweepOptions(progress=False, batch_size=4)
 
 
+@pytest.mark.slow
 def test_a_mask_by_its_name(backbone, pictures, tmp_path):
     name, mask = "layerwise/magnitude", masks.mask_named("layerwise/magnitude")
     for out, given in (("name", name), ("mask", mask)):

@@ -79,6 +79,7 @@ def test_always_measures_and_says_what(evidence_of, cache):
     assert json.loads(file.read_text())["strategy"] == chosen.describe()
 
 
+@pytest.mark.slow
 def test_what_was_measured_is_not_measured_again(evidence_of, monkeypatch):
     first, chosen = evidence_of("run", tune="always")
 

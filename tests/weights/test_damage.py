@@ -18,7 +18,7 @@ from prefiqs_jax.errors import InputError
 from prefiqs_jax.weights import store
 from prefiqs_jax.weights.source import read_source
 
-MUTATIONS = 2000
+MUTATIONS = 1000
 MAX_SECONDS = 5
 # What a size, a count, an offset or a type may be replaced with.
 EXTREMES = (0, 1, -1, 127, 128, 2**15, 2**31 - 1, 2**31, 2**32 - 1, 2**62, 2**63 - 1)
