@@ -37,6 +37,7 @@ from prefiqs_jax.sensitivity import (
 )
 from prefiqs_jax.sensitivity.kinks import activations
 from prefiqs_jax.sensitivity.path import KINK_NODES, NODES, _integrate
+from prefiqs_jax.sweep.directions import PROBES
 from prefiqs_jax.sweep.engine import make_step, prepare
 from prefiqs_jax.sweep.extras import REPLICATES, plan_extras
 from prefiqs_jax.sweep.strategy import Strategy
@@ -185,12 +186,14 @@ def test_every_measurement_is_on_the_page():
 @pytest.mark.parametrize("word", EXTRAS)
 def test_passes_of_a_measurement(word):
     """The page: forward passes more for each image and sparsity."""
-    (cells,) = [cells for name, *cells in rows(PAGE, "word") if word in name]
+    (cells,) = [cells for name, *cells in rows(PAGE, "word") if name == f"`{word}`"]
     alone = int(cells[1])
     more = {"taylor3": ("taylor2", "taylor3")}.get(word, (word,))
     row, batch = passes_of_a_sweep(more)
     assert row == 3 + alone
-    assert batch == 1 + (word == "controls")  # directions have a pass of their own
+    # Directions have a pass of their own.
+    own = {"controls": 1, "validity": 1, "path": 1, "metric": 1 + 2 * PROBES}
+    assert batch == 1 + own.get(word, 0)
     if word.startswith("taylor"):
         # They share the dense pass and the first order.
         assert passes_of_a_sweep((*more, "kinks")) == (4 + alone, 1)

@@ -66,7 +66,10 @@ def add_sweep(commands: Any) -> None:
         default="",
         help="measure besides, in the same pass: taylor2, taylor3 (the series beyond "
         "first order), kinks (activations that change sign), layers (what each adds to "
-        "the first order), controls (other directions of the same norm)",
+        "the first order), controls (other directions of the same norm), validity (how "
+        "the remainder grows along the direction), path (its length), expected (first "
+        "order of random directions), metric (trace of JᵀJ), pixels (gradient of the "
+        "first order by the image)",
     )
     add_out(sweep, metavar="RUN", required=True, help="folder of the run")
     add_degraded(sweep)

@@ -60,6 +60,11 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     ),
     "layers": (),
     "controls": (),
+    "validity": ("slope", "valid_t"),
+    "path": ("path_length", "path_error"),
+    "expected": ("expected_drift", "expected_drift_error"),
+    "metric": ("metric_trace", "metric_trace_error"),
+    "pixels": ("pixel_gradient",),
 }
 """What a sweep measures on request, and the columns that it adds to :class:`DriftRow`.
 
@@ -70,6 +75,14 @@ and pruned network, ``predicted_flips`` those of which the tangents say so,
 ``near_kinks`` those within rounding of a kink in the dense network; ``smooth_residual``
 and ``kink_residual`` are the norms of the two parts of the first order's error, which
 add up to it as vectors.
+
+``slope`` is log₂ of the first order's remainder at t = 1 over that at t = 1/2 (2 where
+smooth), ``valid_t`` up to which of t = 1/16 … 1 it is within 10 % of the change,
+interpolated (0 where it is not at 1/16, 1 also where it holds farther). ``path_length``
+is ∫ ‖J(θ + tδ) δ‖ dt by 8 nodes, ``path_error`` the norm of what these miss of the
+displacement. ``expected_drift`` is √E‖Jε‖² over random directions ε with the norm of δ
+in every layer, ``metric_trace`` tr JᵀJ over the pruned leaves; both by 8 probes, with
+standard errors ``…_error``. ``pixel_gradient`` is the norm of ∂‖Jδ‖ / ∂x.
 """
 
 TABLES: dict[str, tuple[str, tuple[str, ...]]] = {

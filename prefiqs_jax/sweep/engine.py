@@ -29,14 +29,9 @@ from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision, at_pre
 from prefiqs_jax.execution.slices import in_slices
 from prefiqs_jax.masks.packed import PackedMasks, delta_at
 from prefiqs_jax.sensitivity import Agreement, agreement
-from prefiqs_jax.sweep.extras import (
-    NONE,
-    Extras,
-    Network,
-    Tangents,
-    control_pass,
-    dense_pass,
-)
+from prefiqs_jax.sweep.directions import direction_pass
+from prefiqs_jax.sweep.extras import NONE, Extras, Tangents, dense_pass
+from prefiqs_jax.sweep.network import Network
 from prefiqs_jax.sweep.strategy import Strategy
 from prefiqs_jax.types import ApplyFn, Params
 
@@ -209,12 +204,13 @@ def make_step(problem: SweepProblem, strategy: Strategy) -> Callable[..., Measur
         )
         return Measured(compared, dense.norm, norm, columns)
 
-    def controls(weights: Weights, images: Array) -> dict[str, Array]:
+    def directions(weights: Weights, images: Array) -> dict[str, Array]:
         leaves, fixed, planes = weights
         build = partial(problem.params, fixed_leaves=fixed)
-        respond = control_pass(Network(sliced, leaves, build, images, None))
+        network = Network(sliced, leaves, build, images, reverse_fn)
+        of = direction_pass(problem.extras.of_directions, network)
         return jax.lax.map(
-            lambda index: respond(delta_leaves(leaves, planes, index), index),
+            lambda index: of(delta_leaves(leaves, planes, index), index),
             jnp.arange(problem.sparsity_count),
         )
 
@@ -228,8 +224,8 @@ def make_step(problem: SweepProblem, strategy: Strategy) -> Callable[..., Measur
             found = each(weights, images)
         else:
             found = measure(sliced, weights, images)
-        if "controls" in problem.extras.names:
-            found.extras.update(controls(weights, images))
+        if problem.extras.of_directions:
+            found.extras.update(directions(weights, images))
         return found
 
     return step

@@ -1,7 +1,8 @@
 """What a sweep measures on request, beside first order and drift, in the same program.
 
 Of each image and sparsity: the Taylor series beyond its first order, activations that
-change sign, contributions of the layers, and what control directions do.
+change sign, contributions of the layers, and of the direction what
+:mod:`prefiqs_jax.sweep.directions` measures.
 """
 
 import dataclasses
@@ -31,16 +32,12 @@ from prefiqs_jax.sensitivity import (
     open_kinks,
     partial_sums,
     predicted_error,
-    responses_along,
     unit,
 )
+from prefiqs_jax.sweep.directions import REPLICATES, WORDS
+from prefiqs_jax.sweep.network import Network
 from prefiqs_jax.trees import named_leaves
 from prefiqs_jax.types import ApplyFn, Delta, Params
-
-REPLICATES = 3
-"""Directions of each control but growth, which is always the same."""
-CONTROL_SEED = 0
-"""Of the controls' directions: the same for all images."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +70,11 @@ class Extras:
     def by_slice(self) -> bool:
         """Whether a batch must be cut into slices outside of all that is measured."""
         return bool({"taylor2", "kinks", "layers"} & set(self.names))
+
+    @property
+    def of_directions(self) -> frozenset[str]:
+        """What is measured of directions, in a pass of its own."""
+        return WORDS & set(self.names)
 
     @property
     def columns(self) -> list[str]:
@@ -156,25 +158,6 @@ def plan_extras(
             for replicate in range(1 if kind == "growth" else REPLICATES)
         )
     return Extras(names, labels, places, reverse_fn)
-
-
-class Network(NamedTuple):
-    """A network as the sweep's program has it: its pruned leaves are the weights."""
-
-    apply_fn: ApplyFn
-    """``(params, images) -> raw embeddings``."""
-    weights: list[Array]
-    """The pruned leaves."""
-    build: Callable[[list[Array]], Params]
-    """``pruned leaves -> params``."""
-    images: Array
-    """Preprocessed, shape (batch, height, width, channels)."""
-    reverse_fn: ApplyFn | None
-    """As in :class:`Extras`."""
-
-    def embed_raw(self, weights: list[Array], images: Array) -> Array:
-        """Compute raw embeddings from the pruned leaves."""
-        return self.apply_fn(self.build(weights), images)
 
 
 class Tangents(NamedTuple):
@@ -283,37 +266,6 @@ def _columns(
     return columns
 
 
-def control_pass(network: Network) -> Callable[[Delta, Array], dict[str, Array]]:
-    """Run the dense pass that all control directions share.
-
-    Returns
-    -------
-    callable
-        ``(delta, index of the sparsity) -> columns`` of the table of controls, each of
-        shape (labels, batch).
-    """
-    lin = linearise(network.embed_raw, network.weights, network.images)
-
-    def respond(delta: Delta, index: Array) -> dict[str, Array]:
-        responses = responses_along(
-            network.embed_raw,
-            lin,
-            network.weights,
-            delta,
-            network.images,
-            CONTROLS,
-            REPLICATES,
-            jax.random.fold_in(jax.random.key(CONTROL_SEED), index),
-        )
-        columns = {}
-        for number in TABLES["controls"][1]:
-            each = [getattr(responses[kind], number) for kind in CONTROLS]
-            columns[f"controls.{number}"] = jnp.concatenate(each)
-        return columns
-
-    return respond
-
-
 def _layers(extras: Extras, network: Network, delta: Delta, jvp: Array) -> Array:
     size = norms(jvp)[:, None]
     along = jvp / jnp.where(size > 0, size, jnp.ones_like(size))
@@ -340,6 +292,9 @@ def _stacked(counts: Mapping[str, Array], names: Sequence[str]) -> Array:
     return jnp.stack([counts[name] for name in names])
 
 
+_MAY_BE_NAN = ("predicted_error", "controls.cosine", "slope", "pixel_gradient")
+
+
 def check_extras(
     names: Sequence[str], masks: PackedMasks, columns: Mapping[str, NDArray]
 ) -> None:
@@ -349,7 +304,7 @@ def check_extras(
     """
     for column, values in columns.items():
         bad = np.isnan(values)
-        if column in ("predicted_error", "controls.cosine"):
+        if column in _MAY_BE_NAN:
             continue
         if bad.any():
             place = np.argwhere(bad)[0]

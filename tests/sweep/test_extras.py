@@ -15,20 +15,29 @@ from prefiqs_jax.masks.packed import pack_masks
 from prefiqs_jax.results import EXTRAS
 from prefiqs_jax.sensitivity import (
     CONTROLS,
+    control_directions,
     control_responses,
     drift,
+    embedding_jvp,
+    expected_squared_drift,
     kink_split,
+    largest_valid,
     layer_contributions,
+    metric_trace,
     near_kinks,
     norms,
     partial_sums,
+    path_integral,
+    pixel_gradient,
     predicted_error,
     predicted_flips,
+    remainders,
     sign_flips,
     taylor,
 )
+from prefiqs_jax.sweep.directions import NODES, PROBES, REPLICATES, SCALES, SEED
 from prefiqs_jax.sweep.engine import compile_step, fetch, prepare, start
-from prefiqs_jax.sweep.extras import CONTROL_SEED, REPLICATES, plan_extras
+from prefiqs_jax.sweep.extras import plan_extras
 from prefiqs_jax.sweep.strategy import Strategy
 
 SPARSITIES = [0.2, 0.6]
@@ -158,7 +167,7 @@ def test_controls(measured):
                 every[i] = leaf
             return structure.unflatten(every)
 
-        key = jax.random.fold_in(jax.random.key(CONTROL_SEED), index)
+        key = jax.random.fold_in(jax.random.key(SEED), index)
         responses = control_responses(
             lambda some, x, f=apply_fn, build=build: f(build(some), x),
             [leaves[i] for i in places],
@@ -175,8 +184,82 @@ def test_controls(measured):
             assert close(ours, np.concatenate(every))
 
 
+def of_pruned_leaves(params, delta, apply_fn):
+    """Give the network as a function of the leaves that are pruned, these, and δ."""
+    leaves, structure = jax.tree.flatten(params)
+    changes = jax.tree.leaves(delta)
+    places = [i for i, change in enumerate(changes) if np.any(change)]
+
+    def run(some, x):
+        every = list(leaves)
+        for i, leaf in zip(places, some, strict=True):
+            every[i] = leaf
+        return apply_fn(structure.unflatten(every), x)
+
+    return run, [leaves[i] for i in places], [changes[i] for i in places]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("words", [["taylor2"], ["layers", "kinks"], ["controls"]])
+def test_validity_and_path(measured):
+    ours = measured[3].extras
+    for index, (apply_fn, params, delta, images), moved in each(measured):
+        left = remainders(apply_fn, params, delta, images, np.array(SCALES), 1)
+        far = [
+            drift(apply_fn, params, jax.tree.map(lambda d, t=t: t * d, delta), images)
+            for t in SCALES
+        ]
+        assert close(ours["slope"][index], np.log2(left[-1] / left[-2]))
+        valid = largest_valid(SCALES, np.asarray(left / np.stack(far)), 0.1)
+        assert close(ours["valid_t"][index], valid)
+        assert np.any((valid > 0) & (valid < 1))
+        # So tolerant that one panel of as many nodes does.
+        path = path_integral(apply_fn, params, delta, images, 1e6)
+        assert (path.panels, NODES) == (1, 8)
+        assert close(ours["path_length"][index], path.length)
+        error = norms(path.displacement - moved)
+        assert close(ours["path_error"][index], error)
+        assert np.all(ours["path_length"][index] > norms(moved) - error)
+
+
+@pytest.mark.slow
+def test_expectations_and_pixels(measured):
+    ours, key = measured[3].extras, jax.random.key(SEED)
+    for index, (apply_fn, params, delta, images), _ in each(measured):
+        run, leaves, changes = of_pruned_leaves(params, delta, apply_fn)
+        found = expected_squared_drift(
+            run,
+            leaves,
+            control_directions("gaussian", leaves, changes),
+            images,
+            probes=PROBES,
+            key=jax.random.fold_in(key, index),
+        )
+        assert close(ours["expected_drift"][index] ** 2, found.value)
+        error = 2 * ours["expected_drift"][index] * ours["expected_drift_error"][index]
+        assert close(error, found.standard_error)
+        exact = expected_squared_drift(
+            run, leaves, control_directions("gaussian", leaves, changes), images
+        )
+        off = (found.value - exact.value) / found.standard_error
+        assert np.abs(off).max() < 6  # of 8 probes
+        trace = metric_trace(run, leaves, images, key, PROBES, lambda *_: True)
+        assert close(ours["metric_trace"][index] / trace.value, 1)
+        assert close(ours["metric_trace_error"][index] / trace.standard_error, 1)
+        gradient = pixel_gradient(apply_fn, params, delta, images)
+        size = norms(gradient.reshape(len(images), -1))
+        assert close(ours["pixel_gradient"][index], size)
+        _, jvp = embedding_jvp(apply_fn, params, delta, images)
+        along = gradient / size[:, None, None, None]
+        _, there = embedding_jvp(apply_fn, params, delta, images + 1e-7 * along)
+        slope = (norms(there) - norms(jvp)) / 1e-7
+        assert np.abs(slope / size - 1).max() < 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words",
+    [["taylor2"], ["layers", "kinks"], ["controls"], ["path"], ["metric", "pixels"]],
+)
 def test_each_alone_gives_the_same(measured, words):
     network, images, _, every = measured
     packed = pack_masks(globally(magnitude), network.params, SPARSITIES)
@@ -191,7 +274,7 @@ def test_each_alone_gives_the_same(measured, words):
 
 @pytest.mark.slow
 def test_a_run(run_sweep, tmp_path):
-    run = run_sweep("run", extras=["controls", "taylor3", "layers", "kinks"])
+    run = run_sweep("run", extras=[word for word in reversed(EXTRAS) if word != ALL[0]])
     plain = results.read(run_sweep("plain"))
     rows = results.read(run)
     assert list(rows.columns) == [*plain.columns, *sum(EXTRAS.values(), ())]

@@ -1,0 +1,198 @@
+"""What a sweep measures of each pruning direction on request, in a pass of its own.
+
+What control directions do; how the remainder of the first order grows along the
+direction; the path of the embedding; what is expected of random directions, and of all
+weights; and how the first order changes with the pixels.
+"""
+
+from collections.abc import Callable, Collection
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from prefiqs_jax.results import TABLES
+from prefiqs_jax.sensitivity import (
+    CONTROLS,
+    Linearised,
+    control_directions,
+    embed,
+    embedding_jvp,
+    expected_squared_drift,
+    linearise,
+    metric_trace,
+    norms,
+    pixel_gradient,
+    responses_along,
+)
+from prefiqs_jax.sweep.network import Network
+from prefiqs_jax.types import Delta
+
+REPLICATES = 3
+"""Directions of each control but growth, which is always the same."""
+SEED = 0
+"""Of random directions: the same for all images."""
+PROBES = 8
+"""Random directions of an expectation."""
+NODES = 8
+"""Gauss-Legendre nodes of a path."""
+SCALES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
+"""Parts t of the direction at which the first order is held against the change."""
+TOLERANCE = 0.1
+"""Relative error up to which the first order counts as valid."""
+WORDS = frozenset(("controls", "validity", "path", "expected", "metric", "pixels"))
+"""What is measured here, of :data:`prefiqs_jax.results.EXTRAS`."""
+
+
+def direction_pass(
+    words: Collection[str], network: Network
+) -> Callable[[Delta, Array], dict[str, Array]]:
+    """Run the dense pass that directions share, and what no direction is in.
+
+    Returns
+    -------
+    callable
+        ``(delta, index of the sparsity) -> columns``, each of shape (batch,); of the
+        table of controls (labels, batch).
+    """
+    lin = linearise(network.embed_raw, network.weights, network.images)
+    key = jax.random.key(SEED)
+    fixed: dict[str, Array] = {}
+    if "metric" in words:
+        trace = metric_trace(
+            network.embed_raw,
+            network.weights,
+            network.images,
+            key,
+            PROBES,
+            lambda *_: True,
+        )
+        fixed = {
+            "metric_trace": trace.value,
+            "metric_trace_error": trace.standard_error,
+        }
+    makers = {
+        "validity": _validity,
+        "path": _path,
+        "expected": _expected,
+        "pixels": _pixels,
+        "controls": _controls,
+    }
+
+    def measure(delta: Delta, index: Array) -> dict[str, Array]:
+        columns = dict(fixed)
+        for word, maker in makers.items():
+            if word in words:
+                own = jax.random.fold_in(key, index)
+                columns |= maker(network, lin, delta, own)
+        return columns
+
+    return measure
+
+
+def _controls(
+    network: Network, lin: Linearised, delta: Delta, key: Array
+) -> dict[str, Array]:
+    responses = responses_along(
+        network.embed_raw,
+        lin,
+        network.weights,
+        delta,
+        network.images,
+        CONTROLS,
+        REPLICATES,
+        key,
+    )
+    columns = {}
+    for number in TABLES["controls"][1]:
+        each = [getattr(responses[kind], number) for kind in CONTROLS]
+        columns[f"controls.{number}"] = jnp.concatenate(each)
+    return columns
+
+
+def _validity(
+    network: Network, lin: Linearised, delta: Delta, _: Array
+) -> dict[str, Array]:
+    """Hold the first order against the change at several t: a forward pass for each.
+
+    Interpolated as :func:`prefiqs_jax.sensitivity.largest_valid` does.
+    """
+    jvp = lin.push(delta)
+    scales = jnp.asarray(SCALES, jvp.dtype)
+
+    def at(t: Array) -> tuple[Array, Array]:
+        weights = jax.tree.map(lambda w, d: w + t * d, network.weights, delta)
+        moved = embed(network.embed_raw, weights, network.images) - lin.embedding
+        return norms(moved - t * jvp), norms(moved)
+
+    left, moved = jax.lax.map(at, scales)
+    error = left / moved
+    within = jnp.cumprod((error <= TOLERANCE).astype(jnp.int32), axis=0).sum(0)
+    last, after = (jnp.clip(within + step, 0, len(SCALES) - 1) for step in (-1, 0))
+    below, above = (
+        jnp.take_along_axis(error, place[None], axis=0)[0] for place in (last, after)
+    )
+    share = jnp.log(TOLERANCE / below) / jnp.log(above / below)
+    share = jnp.where((below > 0) & jnp.isfinite(above) & (after > last), share, 0)
+    valid = scales[last] * (scales[after] / scales[last]) ** share
+    return {
+        "slope": jnp.log2(left[-1] / left[-2]),
+        "valid_t": jnp.where(within > 0, valid, 0),
+    }
+
+
+def _path(
+    network: Network, lin: Linearised, delta: Delta, _: Array
+) -> dict[str, Array]:
+    """Integrate ‖J(θ + tδ) δ‖ by Gauss-Legendre: three forward passes a node."""
+    places, weights = np.polynomial.legendre.leggauss(NODES)
+
+    def at(t: Array) -> Array:
+        on_the_way = jax.tree.map(lambda w, d: w + t * d, network.weights, delta)
+        return embedding_jvp(network.embed_raw, on_the_way, delta, network.images)[1]
+
+    dtype = lin.embedding.dtype
+    along = jax.lax.map(at, jnp.asarray((places + 1) / 2, dtype))
+    shares = jnp.asarray(weights / 2, dtype)
+    pruned = jax.tree.map(jnp.add, network.weights, delta)
+    moved = embed(network.embed_raw, pruned, network.images) - lin.embedding
+    integral = jnp.tensordot(shares, along, 1)
+    return {
+        "path_length": shares @ norms(along),
+        "path_error": norms(integral - moved),
+    }
+
+
+def _expected(
+    network: Network, lin: Linearised, delta: Delta, key: Array
+) -> dict[str, Array]:
+    """Average the squared first order over directions with the norms of δ by layer."""
+    del lin
+    found = expected_squared_drift(
+        network.embed_raw,
+        network.weights,
+        control_directions("gaussian", network.weights, delta),
+        network.images,
+        probes=PROBES,
+        key=key,
+    )
+    root = jnp.sqrt(found.value)
+    error = found.standard_error / (2 * jnp.where(root > 0, root, 1))
+    return {"expected_drift": root, "expected_drift_error": error}
+
+
+def _pixels(
+    network: Network, lin: Linearised, delta: Delta, _: Array
+) -> dict[str, Array]:
+    del lin
+    reverse_fn = network.reverse_fn
+    gradient = pixel_gradient(
+        network.embed_raw,
+        network.weights,
+        delta,
+        network.images,
+        reverse_fn=reverse_fn
+        and (lambda some, images: reverse_fn(network.build(some), images)),
+    )
+    return {"pixel_gradient": norms(gradient.reshape(len(gradient), -1))}
