@@ -2,7 +2,6 @@
 
 import io
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -33,11 +32,11 @@ def _png(figure: Figure) -> tuple[bytes, bytes]:
 
 
 @pytest.fixture(scope="session")
-def pages(tmp_path_factory) -> Iterator[dict[str, Path]]:
+def pages(tmp_path_factory) -> dict[str, Path]:
     """Write a page of each kind."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("prefiqs_jax.plots.saving.render", _png)
-        yield _write(tmp_path_factory.mktemp("pages"))
+        return _write(tmp_path_factory.mktemp("pages"))
 
 
 def _write(tmp: Path) -> dict[str, Path]:
