@@ -32,7 +32,7 @@ def of_each_sweep(
     Parameters
     ----------
     name
-        Of the item; files end in that of the run.
+        Name of the item; the files' names are it and the run's name.
     drawing
         Name of the figure in the report.
     adjust

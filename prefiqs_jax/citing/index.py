@@ -50,7 +50,7 @@ def of_module(module: str) -> list[Reference]:
 def cited_in(text: str) -> list[Reference]:
     """Give the references that a line cites, as ``Sun et al. (2024)`` or by arXiv.
 
-    Of works that no docstring refers to there is none.
+    Works that no docstring refers to are left out.
 
     >>> [one.key for one in cited_in("after Sun et al. (2024), ICLR, arXiv:2306.11695")]
     ['sun2024simple']
