@@ -12,7 +12,6 @@ figures are made of the runs by ``python analysis/all_questions.py RUNS``.
 
 import argparse
 import itertools
-import json
 import shlex
 import subprocess
 import sys
@@ -22,9 +21,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.results import read_manifest
 
-HERE = Path(__file__).resolve().parent
-DESCRIPTIONS = HERE / "runs"
+ROOT = Path(__file__).resolve().parent.parent
+DESCRIPTIONS = ROOT / "experiments/runs"
 _KEYS = {"about", "command", "out", "makes", "options", "of"}
 _INPUTS = "{inputs}"
 
@@ -42,10 +42,10 @@ class Run(NamedTuple):
     def state(self) -> str:
         """Say ``done``, ``begun``, ``to do``, or which input is not there."""
         made = self.out / self.makes
-        if made.exists() and (
-            made.name != "run.json" or json.loads(made.read_text()).get("finished")
-        ):
-            return "done"
+        if made.exists():
+            is_sweep = made.name == "run.json"
+            if not is_sweep or read_manifest(self.out).get("finished"):
+                return "done"
         absent = [str(path) for path in self.needs if not path.exists()]
         if absent:
             return f"left out: no {absent[0]}"
@@ -72,6 +72,8 @@ def read_description(path: Path) -> dict[str, Any]:
 def runs_of(description: Mapping[str, Any], inputs: Path, out: Path) -> Iterator[Run]:
     """List the runs of a description: one for each combination of its lists."""
     lists = description.get("of", {})
+    command, *arguments = description["command"]
+    start = ["-m", "prefiqs_jax"] if command == "prefiqs" else [str(ROOT / command)]
     for chosen in itertools.product(*lists.values()):
         options = dict(description.get("options", {}))
         names = {}
@@ -79,47 +81,51 @@ def runs_of(description: Mapping[str, Any], inputs: Path, out: Path) -> Iterator
             own = dict(one)
             names[kind] = own.pop("name")
             options |= own
-        folder = out / description["out"].format(**names)
-        command, *rest = description["command"]
-        words = (
-            [sys.executable, "-m", "prefiqs_jax"]
-            if command == "prefiqs"
-            else [sys.executable, str(HERE.parent / command)]
-        )
-        places = [each.replace(_INPUTS, str(inputs)) for each in rest]
-        needs = [
-            Path(place)
-            for each, place in zip(rest, places, strict=True)
-            if each.startswith(_INPUTS)
-        ]
-        words += places
+        words = list(arguments)
         for option, value in options.items():
-            given = (
-                [] if value is True else value if isinstance(value, list) else [value]
-            )
-            texts = [str(each).replace(_INPUTS, str(inputs)) for each in given]
-            needs += [
-                Path(text)
-                for each, text in zip(given, texts, strict=True)
-                if str(each).startswith(_INPUTS)
-            ]
-            words += [f"--{option}", *texts]
-        words += ["--out", str(folder)]
-        yield Run(folder, words, description.get("makes", "run.json"), needs)
+            for each in value if isinstance(value, list) else [value]:
+                words += [f"--{option}"] + [str(each)] * (each is not True)
+        folder = out / description["out"].format(**names)
+        needs = [
+            inputs / word.partition(_INPUTS)[2].lstrip("/")
+            for word in words
+            if _INPUTS in word
+        ]
+        words = [word.replace(_INPUTS, str(inputs)) for word in words]
+        line = [sys.executable, *start, *words, "--out", str(folder)]
+        yield Run(folder, line, description.get("makes", "run.json"), needs)
 
 
-def plan(names: Sequence[str], inputs: Path, out: Path) -> dict[str, list[Run]]:
-    """Read the descriptions of these names, or all, in alphabetical order."""
+def plan(
+    names: Sequence[str], inputs: Path, out: Path
+) -> dict[str, tuple[str, list[Run]]]:
+    """Read the descriptions of these names, or all: what each is about, and its runs.
+
+    Raises InputError if there is no such description, or one is wrong.
+    """
     known = sorted(path.stem for path in DESCRIPTIONS.glob("*.toml"))
     if unknown := [name for name in names if name not in known]:
         message = f"there is no description {unknown[0]}; known are {', '.join(known)}"
         raise InputError(message)
-    return {
-        name: list(
-            runs_of(read_description(DESCRIPTIONS / f"{name}.toml"), inputs, out)
-        )
-        for name in names or known
+    read = {
+        name: read_description(DESCRIPTIONS / f"{name}.toml") for name in names or known
     }
+    return {
+        name: (found["about"], list(runs_of(found, inputs, out)))
+        for name, found in read.items()
+    }
+
+
+def print_plan(
+    planned: Mapping[str, tuple[str, list[Run]]], *, with_commands: bool
+) -> None:
+    """Say of every run how far it is, and what would be called."""
+    for name, (about, runs) in planned.items():
+        print(f"{name}: {about}")
+        for run in runs:
+            print(f"  {run.out}  {run.state()}")
+            if with_commands:
+                print(f"    {shlex.join(run.command)}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -143,18 +149,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--dry-run", action="store_true", help="print the plan only")
     options = parser.parse_args(arguments)
     try:
-        runs = plan(options.names, options.inputs, options.out)
+        planned = plan(options.names, options.inputs, options.out)
+        print_plan(planned, with_commands=options.dry_run)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    for name, each in runs.items():
-        print(f"{name}: {read_description(DESCRIPTIONS / f'{name}.toml')['about']}")
-        for run in each:
-            print(f"  {run.out}  {run.state()}")
-            if options.dry_run:
-                print(f"    {shlex.join(run.command)}")
     failed = []
-    for run in itertools.chain.from_iterable(runs.values()):
+    for run in itertools.chain.from_iterable(each for _, each in planned.values()):
         if options.dry_run or run.state() not in ("to do", "begun"):
             continue
         print(f"{run.out}:", flush=True)
@@ -163,7 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             failed.append(run.out)
     for path in failed:
         print(f"error: {path} was not finished; see above", file=sys.stderr)
-    return min(len(failed), 1) * 2
+    return 2 if failed else 0
 
 
 if __name__ == "__main__":

@@ -43,7 +43,6 @@ MOVED = {
     "prefiqs_jax.images.encode": "prefiqs_jax.images.decode",
     "prefiqs_jax.scorefiles.pairing": "prefiqs_jax.images.pairing",
     "prefiqs_jax.plots.notes": "prefiqs_jax.plots.shared",
-    "prefiqs_jax.plots.picture_sheet": "prefiqs_jax.plots.image_sheet",
     "prefiqs_jax.report.pictures": "prefiqs_jax.report.faces",
     "prefiqs_jax.report.supplement": "prefiqs_jax.report.write",
 }

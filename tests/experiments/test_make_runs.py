@@ -25,8 +25,13 @@ def inputs(tmp_path):
     """Make every input that a description names, empty."""
     for name in ("faces/lfw100", "faces/att", "weights"):
         (tmp_path / "inputs" / name).mkdir(parents=True)
-    weights = "face_recognition_sface_2021dec_int8bq.onnx"
-    (tmp_path / "inputs/weights" / weights).touch()
+    for weights in (
+        "face_recognition_sface_2021dec_int8bq.onnx",
+        "mobilefacenet_068.ckpt",
+    ):
+        (tmp_path / "inputs/weights" / weights).touch()
+    (tmp_path / "inputs/faces/lfw100_source").mkdir()
+    (tmp_path / "inputs/faces/lfw100_source/images.csv").touch()
     return tmp_path / "inputs"
 
 
@@ -58,7 +63,7 @@ def words_of(each, start=3):
 def test_every_description_names_what_exists(run, inputs, tmp_path, capsys):
     plan = run.plan([], inputs, tmp_path / "runs")
     assert {"beyond_first_order", "edc", "paths", "mask_ablation"} <= set(plan)
-    every = [each for runs in plan.values() for each in runs]
+    every = [each for _, runs in plan.values() for each in runs]
     outs = [each.out for each in every]
     assert len(set(outs)) == len(outs)
     for each in every:
@@ -76,18 +81,15 @@ def test_every_description_names_what_exists(run, inputs, tmp_path, capsys):
 
 
 def test_one_run_for_each_combination(run, inputs, tmp_path):
-    runs = run.plan(["beyond_first_order"], inputs, tmp_path)["beyond_first_order"]
+    ((_, runs),) = run.plan(["beyond_first_order"], inputs, tmp_path).values()
     assert [each.out.name for each in runs] == [
-        "sface",
-        "sface_layerwise_magnitude",
-        "sface_global_random",
-        "demo",
-        "demo_layerwise_magnitude",
-        "demo_global_random",
+        f"{network}{mask}"
+        for network in ("sface", "mobilefacenet", "demo")
+        for mask in ("", "_layerwise_magnitude", "_global_random")
     ]
     masks = [words_of(each)["mask"] for each in runs]
     assert (
-        masks == [["global/magnitude"], ["layerwise/magnitude"], ["global/random"]] * 2
+        masks == [["global/magnitude"], ["layerwise/magnitude"], ["global/random"]] * 3
     )
     assert "weights" not in words_of(runs[-1])
     assert words_of(runs[0])["images"] == [str(inputs / "faces/lfw100")]
@@ -127,7 +129,7 @@ def test_it_goes_on_where_it_stopped(run, described, inputs, tmp_path, capsys):
     told = capsys.readouterr()
     assert told.err == f"error: {out / 'b/made'} was not finished; see above\n"
     assert (out / "a/made/words.txt").read_text() == (
-        f"{inputs / 'faces/lfw100'} --flag --names x y --out"
+        f"{inputs / 'faces/lfw100'} --flag --names x --names y --out"
     )
     (out / "a/made/words.txt").unlink()
     assert run.main(words) == 0
@@ -138,15 +140,18 @@ def test_it_goes_on_where_it_stopped(run, described, inputs, tmp_path, capsys):
     assert (out / "b/made/done.txt").exists()
 
 
-def test_a_sweep_is_done_when_it_says_so(run, described, inputs, tmp_path):
+def test_a_sweep_is_done_when_it_says_so(run, described, inputs, tmp_path, capsys):
     out = described('about = "one"\ncommand = ["prefiqs", "sweep"]\nout = "one"\n')
-    ((one,),) = run.plan([], inputs, out).values()
+    ((_, (one,)),) = run.plan([], inputs, out).values()
     assert one.state() == "to do"
     one.out.mkdir(parents=True)
     record = one.out / "run.json"
     for finished, state in ((None, "begun"), ("2026-11-30", "done")):
-        record.write_text(json.dumps({"finished": finished}))
+        record.write_text(json.dumps({"settings": {}, "finished": finished}))
         assert one.state() == state
+    record.write_text("{")
+    assert run.main(["--inputs", str(inputs), "--out", str(out)]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {record}")
 
 
 def test_an_input_that_is_not_there(run, described, tmp_path, capsys, monkeypatch):
