@@ -17,6 +17,7 @@ from prefiqs_jax.execution.jaxprs import bodies
 from prefiqs_jax.masks import globally, magnitude
 from prefiqs_jax.masks.packed import pack_masks
 from prefiqs_jax.results import EXTRAS, TABLES
+from prefiqs_jax.results.schema import PROBES
 from prefiqs_jax.sensitivity import (
     CONTROLS,
     contributions_given,
@@ -37,7 +38,6 @@ from prefiqs_jax.sensitivity import (
 )
 from prefiqs_jax.sensitivity.kinks import activations
 from prefiqs_jax.sensitivity.path import KINK_NODES, NODES, _integrate
-from prefiqs_jax.sweep.directions import PROBES
 from prefiqs_jax.sweep.engine import make_step, prepare
 from prefiqs_jax.sweep.extras import REPLICATES, plan_extras
 from prefiqs_jax.sweep.strategy import Strategy

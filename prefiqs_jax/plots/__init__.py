@@ -10,6 +10,7 @@ from prefiqs_jax.plots.agreement import (
     strata_panels,
 )
 from prefiqs_jax.plots.alignment import alignment_panels
+from prefiqs_jax.plots.by_kind import Panel, gradient_scatter, kind_panels
 from prefiqs_jax.plots.det import det_panel, det_points
 from prefiqs_jax.plots.drift_levels import drift_beside_first_order
 from prefiqs_jax.plots.drift_scatter import drift_scatter
@@ -52,6 +53,7 @@ __all__ = [
     "Drawing",
     "Face",
     "MissedFace",
+    "Panel",
     "Tile",
     "agreement_panels",
     "alignment_panels",
@@ -67,8 +69,10 @@ __all__ = [
     "face_tile",
     "figure_files",
     "flips_by_depth",
+    "gradient_scatter",
     "held_against_sparsity",
     "image_sheet",
+    "kind_panels",
     "layer_profiles",
     "layer_sparsity_map",
     "mask_curve_panels",

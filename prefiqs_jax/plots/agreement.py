@@ -10,12 +10,13 @@ from matplotlib.figure import Figure
 from prefiqs_jax.plots.labels import IDEAL, SPARSITY, STATISTICS, achieved, plain
 from prefiqs_jax.plots.shared import (
     aside,
+    curve_with_intervals,
     few_ticks,
     floats,
     legend_above,
     panels,
 )
-from prefiqs_jax.plots.theme import GREY, LINES, look
+from prefiqs_jax.plots.theme import GREY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,11 +52,8 @@ def statistic_against_sparsity(
     shift
         Added to the sparsity, so that intervals do not hide each other.
     """
-    chosen = table.loc[table["statistic"] == statistic].sort_values("sparsity")
-    value, low, high = floats(chosen, "value", "low", "high")
-    at, own = achieved(chosen) + shift, look(style)
-    ax.vlines(at, low, high, color=own["color"], lw=1)
-    ax.plot(at, value, label=label, ls=LINES[style % len(LINES)], **own)
+    chosen = table.loc[table["statistic"] == statistic]
+    curve_with_intervals(ax, chosen, place=style, shift=shift, label=label)
     return ax
 
 

@@ -77,7 +77,7 @@ def drift_scatter(
         at = (kept["sparsity"] == level).to_numpy()
         for hollow in (True, False):
             chosen = kept.loc[at & (is_degraded == hollow)]
-            first_order, drift = _thinned(*floats(chosen, "first_order", "drift"))
+            first_order, drift = thinned(*floats(chosen, "first_order", "drift"))
             style: dict[str, Any] = {"marker": marker, "s": size, "rasterized": True}
             style |= {"facecolors": "none" if hollow else color, "alpha": 0.7}
             style |= {"edgecolors": color if hollow else "none", "linewidths": 0.5}
@@ -101,12 +101,12 @@ def drift_scatter(
     return figure
 
 
-def _thinned(
+def thinned(
     first_order: NDArray[np.float64], drift: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Leave out points that share a dot of the page with another.
 
-    >>> [len(each) for each in _thinned(np.ones(30_000), np.ones(30_000))]
+    >>> [len(each) for each in thinned(np.ones(30_000), np.ones(30_000))]
     [1, 1]
     """
     if len(drift) <= _MOST_POINTS:

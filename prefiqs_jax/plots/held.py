@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from prefiqs_jax.plots.labels import SPARSITY, achieved
-from prefiqs_jax.plots.shared import aside, floats, legend_above, nothing_moved
-from prefiqs_jax.plots.theme import GREY, LINES, look
+from prefiqs_jax.plots.labels import SPARSITY
+from prefiqs_jax.plots.shared import legend_above, nothing_moved, quantity_curves
+from prefiqs_jax.plots.theme import GREY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,19 +33,11 @@ def held_against_sparsity(
     known = table.loc[table["share"].notna()]
     if not len(known):
         return nothing_moved(ax)
-    drawn = [name for name in quantities if name in set(known["quantity"])]
-    levels = np.unique(known["sparsity"].to_numpy(np.float64))
     ax.axhline(0.95, color=GREY, lw=0.7, ls=(0, (5, 2)), zorder=1)
-    for place, name in enumerate(drawn):
-        chosen = known.loc[known["quantity"] == name].sort_values("sparsity")
-        share, low, high = floats(chosen, "share", "low", "high")
-        at = achieved(chosen) + aside(levels, place, len(drawn))
-        style = look(place)
-        ax.vlines(at, low, high, color=style["color"], lw=1)
-        ax.plot(at, share, ls=LINES[place], label=quantities[name], **style)
+    drawn = quantity_curves(ax, known, quantities, "share")
     ax.set_ylim(-0.03, 1.03)
     ax.yaxis.set_major_formatter(PercentFormatter(1))
     words = f"n = {known['images'].max()} images; dashed: 95 %"
     ax.text(0.99, 0.06, words, fontsize=7, ha="right", transform=ax.transAxes)
-    legend_above(ax, columns=len(drawn))
+    legend_above(ax, columns=drawn)
     return ax

@@ -6,11 +6,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 
-from prefiqs_jax.plots.labels import SPARSITY, achieved, plain, shorten
-from prefiqs_jax.plots.shared import aside, floats, legend_above, nothing_moved
-from prefiqs_jax.plots.theme import GREY, LINES, VERMILION, look
+from prefiqs_jax.plots.labels import SPARSITY, plain, shorten
+from prefiqs_jax.plots.shared import (
+    floats,
+    legend_above,
+    nothing_moved,
+    plain_log,
+    quantity_curves,
+)
+from prefiqs_jax.plots.theme import GREY, VERMILION, look
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,26 +61,17 @@ def medians_against_sparsity(
     kept = table.loc[table["value"] > 0]
     if not len(kept):
         return nothing_moved(ax)
-    drawn = [name for name in quantities if name in set(kept["quantity"])]
-    levels = np.unique(kept["sparsity"].to_numpy(np.float64))
     ax.axhline(1, color=GREY, lw=0.7, zorder=1)
     ax.axhline(0.1, color=GREY, lw=0.7, ls=(0, (5, 2)), zorder=1)
-    for place, name in enumerate(drawn):
-        chosen = kept.loc[kept["quantity"] == name].sort_values("sparsity")
-        value, low, high = floats(chosen, "value", "low", "high")
-        at = achieved(chosen) + aside(levels, place, len(drawn))
-        style = look(place)
-        ax.vlines(at, low, high, color=style["color"], lw=1)
-        lines = {"ls": LINES[place], "label": quantities[name]}
-        ax.plot(at, value, **lines, **style)
+    drawn = quantity_curves(ax, kept, quantities, "value")
     ax.set_yscale("log")
-    _plain_log(ax.yaxis)
+    plain_log(ax.yaxis)
     images = int(kept["images"].max())
     ax.text(
         0.99, 0.02, f"n = {images} images", fontsize=7, ha="right",
         transform=ax.transAxes,
     )  # fmt: skip
-    legend_above(ax, columns=len(drawn) if quantities is ORDERS else 1)
+    legend_above(ax, columns=drawn if quantities is ORDERS else 1)
     return ax
 
 
@@ -185,9 +181,3 @@ def _place(
 ) -> np.ndarray:
     at = np.searchsorted(levels, chosen["sparsity"].to_numpy(np.float64))
     return at + _WITHIN * ((place + 0.5) / count - 0.5)
-
-
-def _plain_log(axis: Any) -> None:
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
-    axis.set_major_formatter(lambda value, _: f"{value:g}")
-    axis.set_minor_formatter(NullFormatter())

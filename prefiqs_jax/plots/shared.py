@@ -1,5 +1,6 @@
 """What several figures share: panels, lines with intervals, ticks, legends, notes."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -7,10 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import FigureBase
 from matplotlib.text import Text
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
-from prefiqs_jax.plots.labels import plain
+from prefiqs_jax.plots.labels import achieved, plain
+from prefiqs_jax.plots.theme import LINES, look
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,6 +65,63 @@ def aside(levels: NDArray[np.float64], place: int, count: int) -> float:
     steps = np.diff(levels)
     width = min(0.01 * np.ptp(levels), 0.2 * steps.min()) if len(steps) else 0.01
     return float(width * (place - (count - 1) / 2))
+
+
+def curve_with_intervals(
+    ax: Axes,
+    table: "pd.DataFrame",
+    column: str = "value",
+    *,
+    place: int = 0,
+    shift: float = 0.0,
+    **style: Any,
+) -> None:
+    """Draw a column of a table over the achieved sparsity, with its intervals.
+
+    The place is the number of the curve: its colour, marker and dashes; the shift is
+    added to the sparsity. Anything else is handed to ``plot``.
+    """
+    chosen = table.sort_values("sparsity")
+    value, low, high = floats(chosen, column, "low", "high")
+    at, own = achieved(chosen) + shift, look(place)
+    ax.vlines(at, low, high, color=own["color"], lw=1)
+    ax.plot(at, value, **{"ls": LINES[place % len(LINES)], **own, **style})
+
+
+def quantity_curves(
+    ax: Axes, table: "pd.DataFrame", quantities: Mapping[str, str], column: str
+) -> int:
+    """Draw such a curve for each quantity that the table has; return their number.
+
+    Quantities are values of its column quantity, to their labels.
+    """
+    drawn = [name for name in quantities if name in set(table["quantity"])]
+    levels = np.unique(table["sparsity"].to_numpy(np.float64))
+    for place, name in enumerate(drawn):
+        curve_with_intervals(
+            ax,
+            table.loc[table["quantity"] == name],
+            column,
+            place=place,
+            shift=aside(levels, place, len(drawn)),
+            label=quantities[name],
+        )
+    return len(drawn)
+
+
+def plain_log(axis: Axis) -> None:
+    """Write numbers as they are on a logarithmic axis: 1, 2 and 5 times powers of ten.
+
+    Less than a decade has equal steps. Call it when all is drawn.
+    """
+    low, high = axis.get_view_interval()
+    if high > 10 * low:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+    else:
+        few_ticks(axis)
+        axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def few_ticks(axis: Axis, count: int = 5) -> None:

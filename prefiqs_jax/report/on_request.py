@@ -10,6 +10,7 @@ from prefiqs_jax import plots
 from prefiqs_jax.plots import Drawing
 from prefiqs_jax.plots.alt import ends, ends_of_each, extremes
 from prefiqs_jax.report.finding import percent
+from prefiqs_jax.report.on_directions import direction_tables, draw_directions
 from prefiqs_jax.results import TABLES
 from prefiqs_jax.statistics import (
     compare_with_controls,
@@ -50,7 +51,10 @@ def unfold_rows(rows: "pd.DataFrame") -> "dict[str, pd.DataFrame]":
 
 
 def request_tables(
-    known: "pd.DataFrame", measured: "Mapping[str, pd.DataFrame]", rounding: float
+    known: "pd.DataFrame",
+    measured: "Mapping[str, pd.DataFrame]",
+    of_mask: "Mapping[str, pd.DataFrame] | None",
+    rounding: float,
 ) -> "dict[str, pd.DataFrame]":
     """Make the tables of what was measured on request; none without.
 
@@ -61,10 +65,13 @@ def request_tables(
     measured
         Tables kinks, layers and controls of :func:`prefiqs_jax.results.read`, as far as
         the run has them.
+    of_mask
+        As for :func:`prefiqs_jax.report.on_directions.direction_tables`.
     rounding
         Largest change that is rounding in this run.
     """
-    found = {}
+    kinds = kinds_of(known)
+    found = direction_tables(known, of_mask, kinds, rounding)
     orders = [column for column in plots.ORDERS if column in known]
     if len(orders) > 1:
         found["held"] = held_shares(known, orders, rounding=rounding)
@@ -81,7 +88,7 @@ def request_tables(
         elif "copy_of" in known:
             identities = dict(zip(known["image"], known["copy_of"], strict=True))
         found["contributions"] = share_table(
-            measured["layers"], groups=kinds_of(known), identities=identities
+            measured["layers"], groups=kinds, identities=identities
         )
     if "controls" in measured:
         drawn = measured["controls"]
@@ -128,7 +135,7 @@ def draw_on_request(
     Parameters
     ----------
     tables
-        Those of :func:`request_tables`, and the layers of the run.
+        Those of :func:`request_tables`, and the layers and images of the run.
     contributions
         Table layers of the run; None if it has none.
     kinds
@@ -228,6 +235,7 @@ def draw_on_request(
             ("controls", "control_ranks"),
             _SECTIONS["controls"],
         )
+    yield from draw_directions(tables, kinds, sparsity, sizes)
 
 
 _SECTIONS = {

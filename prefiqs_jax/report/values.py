@@ -7,6 +7,7 @@ import numpy as np
 
 from prefiqs_jax.plots.labels import counted, level_label, number
 from prefiqs_jax.report.finding import finding
+from prefiqs_jax.report.on_directions import direction_findings
 from prefiqs_jax.report.page import Grid, Page, Section
 from prefiqs_jax.report.provenance import provenance_of
 from prefiqs_jax.report.reached import reach_section, reach_sentence
@@ -45,7 +46,8 @@ def run_page(
     manifest
         ``run.json``; keys that are missing leave their line out.
     tables
-        The run's tables: statistics and mask, and perhaps strata and reach.
+        The run's tables: statistics and mask, and perhaps strata, reach and those of
+        :func:`prefiqs_jax.report.on_directions.direction_tables`.
     images_done, images_expected
         Images with every sparsity, and all that the run is to have.
     notes, in_short
@@ -56,6 +58,10 @@ def run_page(
     found, reached = finding(statistics, change), tables.get("reach")
     if found and reached is not None:
         found.insert(1, reach_sentence(reached))
+    if found:
+        # Before the last one, which says of few people that all is from these.
+        place = 2 if reached is None else 3
+        found[place:place] = direction_findings(tables)
     images = counted(images_done, "image")
     what, images = (
         ("mask", f"{images}, {counted(len(tables['mask']), 'sparsity', 'sparsities')}")

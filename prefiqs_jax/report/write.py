@@ -180,10 +180,12 @@ def report_files(
     if len(within):
         tables["strata"] = within
     on_request = measured_on_request or {}
-    asked = request_tables(known, on_request, rounding)
+    change = change_of(manifest)
+    of_mask = tables if change is None else None
+    asked = request_tables(known, on_request, of_mask, rounding)
     contributions = on_request.get("layers")
     depth = [] if contributions is None else list(contributions["layer"].unique())
-    sparsity, change = _faces_sparsity(tables["images"]), change_of(manifest)
+    sparsity = _faces_sparsity(tables["images"])
     kinds = kinds_of(known)
     faces = Opened({}, "No image moved above rounding: no face to show.")
     if sparsity is not None:
@@ -198,7 +200,7 @@ def report_files(
     done, expected = progress_of(rows, manifest)
     page = run_page(
         manifest,
-        tables,
+        tables | asked,
         images_done=done,
         images_expected=expected,
         notes=[faces.note] if faces.note and not faces.pixels else [],

@@ -85,6 +85,13 @@ in every layer, ``metric_trace`` tr JᵀJ over the pruned leaves; both by 8 prob
 standard errors ``…_error``. ``pixel_gradient`` is the norm of ∂‖Jδ‖ / ∂x.
 """
 
+SCALES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
+"""Parts t of the direction at which the first order is held against the change."""
+NODES = 8
+"""Gauss-Legendre nodes of a path."""
+PROBES = 8
+"""Random directions of an expectation, the same for all images."""
+
 TABLES: dict[str, tuple[str, tuple[str, ...]]] = {
     "kinks": ("activation", ("flips", "predicted_flips")),
     "layers": ("layer", ("contribution",)),

@@ -22,6 +22,7 @@ from prefiqs_jax.statistics.control_comparison import (
     compare_with_controls,
 )
 from prefiqs_jax.statistics.correlation import kendall, pearson, spearman
+from prefiqs_jax.statistics.directions import rank_correlations, validity_medians
 from prefiqs_jax.statistics.distribution import quantiles
 from prefiqs_jax.statistics.held import held_shares
 from prefiqs_jax.statistics.jackknife import (
@@ -75,6 +76,7 @@ __all__ = [
     "percentile_interval",
     "quantile_interval",
     "quantiles",
+    "rank_correlations",
     "reach",
     "relative_medians",
     "relative_residual",
@@ -82,6 +84,7 @@ __all__ = [
     "slope_through_origin",
     "spearman",
     "summarise",
+    "validity_medians",
     "weighted_median",
     "with_derived",
     "within_strata",

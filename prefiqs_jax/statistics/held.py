@@ -1,16 +1,13 @@
 """For how many of the images a Taylor sum holds, at every sparsity."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.statistics.cautions import FEWEST_FOR_INTERVAL
-from prefiqs_jax.statistics.jackknife import deletion_groups
+from prefiqs_jax.statistics.by_sparsity import by_sparsity
 from prefiqs_jax.statistics.quantile_interval import share_interval
-from prefiqs_jax.statistics.reach import TOLERANCE, clustered_by
-from prefiqs_jax.statistics.rounding import ROUNDING, with_derived
+from prefiqs_jax.statistics.reach import TOLERANCE
+from prefiqs_jax.statistics.rounding import ROUNDING
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,34 +59,18 @@ def held_shares(
     >>> held_shares(rows)["share"].tolist()
     [0.75]
     """
-    import pandas as pd
-
     if not tolerance > 0:
         message = f"tolerance {tolerance:g}: give one above 0"
         raise InputError(message)
-    by, unit = clustered_by(rows)
-    lines: list[dict[str, Any]] = []
-    for sparsity, part in with_derived(rows, rounding).groupby("sparsity"):
-        moved = part.loc[~part["below_rounding"] & (part["drift"] > 0)]
-        codes = pd.factorize(moved[by], sort=True)[0]
-        groups, count = deletion_groups(codes), len(set(codes.tolist()))
-        for column in columns:
-            held = moved[column].to_numpy(np.float64) <= tolerance * moved["drift"]
-            low = high = float("nan")
-            if count >= FEWEST_FOR_INTERVAL:
-                low, high = share_interval(held.to_numpy(), groups, level=level)
-            lines.append(
-                {
-                    "sparsity": sparsity,
-                    "achieved_sparsity": part["achieved_sparsity"].iloc[0],
-                    "quantity": column,
-                    "tolerance": tolerance,
-                    "share": float(held.mean()) if len(held) else np.nan,
-                    "low": low,
-                    "high": high,
-                    "images": len(held),
-                    "clusters": count,
-                    "resampled_by": unit,
-                }
-            )
-    return pd.DataFrame(lines)
+    table = by_sparsity(
+        rows,
+        columns,
+        lambda moved, name: moved[name] <= tolerance * moved["drift"],
+        lambda held, groups: (
+            float(held.mean()),
+            *share_interval(held > 0, groups, level=level),
+        ),
+        rounding=rounding,
+    ).rename(columns={"value": "share"})
+    table.insert(3, "tolerance", tolerance)
+    return table

@@ -5,14 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from prefiqs_jax.statistics.by_sparsity import by_sparsity, image_groups
 from prefiqs_jax.statistics.cautions import FEWEST_FOR_INTERVAL
-from prefiqs_jax.statistics.jackknife import (
-    deletion_groups,
-    jackknife_interval,
-    without_each,
-)
+from prefiqs_jax.statistics.jackknife import jackknife_interval, without_each
 from prefiqs_jax.statistics.reach import clustered_by
-from prefiqs_jax.statistics.rounding import ROUNDING, with_derived
+from prefiqs_jax.statistics.rounding import ROUNDING
 from prefiqs_jax.statistics.woodruff import median_interval
 
 if TYPE_CHECKING:
@@ -20,9 +17,13 @@ if TYPE_CHECKING:
 
 
 def relative_medians(
-    rows: "pd.DataFrame", columns: Sequence[str], *, rounding: float = ROUNDING
+    rows: "pd.DataFrame",
+    columns: Sequence[str],
+    *,
+    over: str | None = "drift",
+    rounding: float = ROUNDING,
 ) -> "pd.DataFrame":
-    """Tabulate medians of distances over the drift of the same image, by sparsity.
+    """Tabulate medians of columns over another of the same image, by sparsity.
 
     Parameters
     ----------
@@ -30,6 +31,8 @@ def relative_medians(
         Rows of one network and mask.
     columns
         Such as residual, second_order_residual or kink_residual.
+    over
+        What they are divided by; None = nothing.
     rounding
         As for :func:`~prefiqs_jax.statistics.summarise`.
 
@@ -38,7 +41,8 @@ def relative_medians(
     pandas.DataFrame
         Columns sparsity, achieved_sparsity, quantity (of ``columns``), value, low, high
         (:func:`~prefiqs_jax.statistics.median_interval`, each by itself, by person),
-        images, clusters, resampled_by. Images that moved by rounding only are left out.
+        images, clusters, resampled_by. Images that moved by rounding only are left out,
+        and so are those whose quotient is not finite.
 
     Examples
     --------
@@ -48,32 +52,16 @@ def relative_medians(
     >>> relative_medians(rows, ["residual"])["value"].tolist()
     [0.1]
     """
-    import pandas as pd
-
-    by, unit = clustered_by(rows)
-    lines: list[dict[str, Any]] = []
-    for sparsity, part in with_derived(rows, rounding).groupby("sparsity"):
-        moved = part.loc[~part["below_rounding"] & (part["drift"] > 0)]
-        groups, count = _groups(moved, by)
-        for column in columns:
-            values = (moved[column] / moved["drift"]).to_numpy(np.float64)
-            low, high = median_interval(values, groups)
-            if count < FEWEST_FOR_INTERVAL:
-                low = high = float("nan")
-            lines.append(
-                {
-                    "sparsity": sparsity,
-                    "achieved_sparsity": part["achieved_sparsity"].iloc[0],
-                    "quantity": column,
-                    "value": float(np.median(values)) if len(values) else np.nan,
-                    "low": low,
-                    "high": high,
-                    "images": len(values),
-                    "clusters": count,
-                    "resampled_by": unit,
-                }
-            )
-    return pd.DataFrame(lines)
+    return by_sparsity(
+        rows,
+        columns,
+        lambda moved, name: moved[name] / (1 if over is None else moved[over]),
+        lambda values, groups: (
+            float(np.median(values)),
+            *median_interval(values, groups),
+        ),
+        rounding=rounding,
+    )
 
 
 def flip_table(kinks: "pd.DataFrame") -> "pd.DataFrame":
@@ -103,7 +91,7 @@ def flip_table(kinks: "pd.DataFrame") -> "pd.DataFrame":
     by, unit = clustered_by(kinks)
     lines: list[dict[str, Any]] = []
     for _, part in kinks.groupby(["sparsity", "activation"], sort=False):
-        groups, count = _groups(part, by)
+        groups, count = image_groups(part, by)
         flips, predicted = (
             part[name].to_numpy(np.float64) for name in ("flips", "predicted_flips")
         )
@@ -124,10 +112,3 @@ def flip_table(kinks: "pd.DataFrame") -> "pd.DataFrame":
         )
     table = pd.DataFrame(lines)
     return table.sort_values("sparsity", kind="stable", ignore_index=True)
-
-
-def _groups(rows: "pd.DataFrame", by: str) -> tuple[np.ndarray, int]:
-    import pandas as pd
-
-    codes = pd.factorize(rows[by], sort=True)[0]
-    return deletion_groups(codes), len(np.unique(codes))

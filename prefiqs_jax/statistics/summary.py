@@ -209,7 +209,7 @@ def _level(
         has = np.isfinite(_DEFINED[name](sample) if name in _DEFINED else sample.drift)
         known = Sample(*(column[has] for column in sample))
         own, found = np.unique(clusters[has], return_inverse=True)
-        value, ends, why = _estimate(name, known, found, level)
+        value, ends, why = estimate(name, known, found, level)
         words = list(note)
         if len(kept):
             words += caution(len(own), resampled_by, name=name, of=len(names))
@@ -228,7 +228,7 @@ def _level(
         }
 
 
-def _estimate(
+def estimate(
     name: str, sample: Sample, clusters: NDArray[np.intp], level: float
 ) -> tuple[float, tuple[float, float], str]:
     """Compute a statistic and its interval, and say why one of them is missing."""

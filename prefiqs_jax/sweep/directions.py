@@ -13,6 +13,7 @@ import numpy as np
 from jax import Array
 
 from prefiqs_jax.results import TABLES
+from prefiqs_jax.results.schema import NODES, PROBES, SCALES
 from prefiqs_jax.sensitivity import (
     CONTROLS,
     Linearised,
@@ -26,6 +27,7 @@ from prefiqs_jax.sensitivity import (
     pixel_gradient,
     responses_along,
 )
+from prefiqs_jax.statistics import TOLERANCE
 from prefiqs_jax.sweep.network import Network
 from prefiqs_jax.types import Delta
 
@@ -33,14 +35,6 @@ REPLICATES = 3
 """Directions of each control but growth, which is always the same."""
 SEED = 0
 """Of random directions: the same for all images."""
-PROBES = 8
-"""Random directions of an expectation."""
-NODES = 8
-"""Gauss-Legendre nodes of a path."""
-SCALES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
-"""Parts t of the direction at which the first order is held against the change."""
-TOLERANCE = 0.1
-"""Relative error up to which the first order counts as valid."""
 WORDS = frozenset(("controls", "validity", "path", "expected", "metric", "pixels"))
 """What is measured here, of :data:`prefiqs_jax.results.EXTRAS`."""
 

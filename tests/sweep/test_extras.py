@@ -13,6 +13,7 @@ from prefiqs_jax.images import load_batches, read_folder
 from prefiqs_jax.masks import globally, magnitude, pruning_delta
 from prefiqs_jax.masks.packed import pack_masks
 from prefiqs_jax.results import EXTRAS
+from prefiqs_jax.results.schema import NODES, PROBES, SCALES
 from prefiqs_jax.sensitivity import (
     CONTROLS,
     control_directions,
@@ -35,7 +36,7 @@ from prefiqs_jax.sensitivity import (
     sign_flips,
     taylor,
 )
-from prefiqs_jax.sweep.directions import NODES, PROBES, REPLICATES, SCALES, SEED
+from prefiqs_jax.sweep.directions import REPLICATES, SEED
 from prefiqs_jax.sweep.engine import compile_step, fetch, prepare, start
 from prefiqs_jax.sweep.extras import plan_extras
 from prefiqs_jax.sweep.strategy import Strategy
