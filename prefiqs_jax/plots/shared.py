@@ -118,7 +118,7 @@ def plain_log(axis: Axis) -> None:
     if high > 10 * low:
         axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
     else:
-        few_ticks(axis)
+        few_ticks(axis, 8)
         axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(lambda value, _: f"{value:g}")
     axis.set_minor_formatter(NullFormatter())

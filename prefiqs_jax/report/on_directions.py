@@ -342,40 +342,41 @@ _SECTIONS = {
 }
 
 
+_FINDINGS = (
+    (
+        "validity",
+        "valid_t",
+        "Largest part t of δ up to which the first order is within "
+        f"{percent(TOLERANCE)} of the change (median; 1: pruned, 0: below 1/16)",
+    ),
+    ("path", "path_length", "Path of the embedding over its chord (median)"),
+    (
+        "expected",
+        "first_order",
+        "First order over that expected of random directions with the norm of δ in "
+        "every layer (median)",
+    ),
+    (
+        "metric",
+        "quotient",
+        "‖Jδ‖² / ‖δ‖² over that of a random direction of all weights (median)",
+    ),
+    (
+        _RANKS,
+        "pixel_gradient, first_order",
+        "Spearman ρ of the first order and its gradient by the image",
+    ),
+)
+"""Table, quantity, and what it is called."""
+
+
 def direction_findings(tables: "Mapping[str, pd.DataFrame]") -> list[str]:
-    """Say a sentence of each that was measured, over all images."""
-
-    def told(table: str, quantity: str) -> str:
-        if table not in tables:
-            return ""
-        own = tables[table]
-        own = own.loc[(own["stratum"] == "all") & (own["quantity"] == quantity)]
-        return ends(own, "value") if own["value"].notna().any() else ""
-
-    sentences = (
-        (
-            told("validity", "valid_t"),
-            "On the way to the pruned network the first order holds within "
-            f"{percent(TOLERANCE)} up to t = {{}} (median; 1: pruned, 0: below 1/16).",
-        ),
-        (
-            told("path", "path_length"),
-            "The embedding's path is {} times as long as its chord (median).",
-        ),
-        (
-            told("expected", "first_order"),
-            "The first order is {} times that expected of random directions with the "
-            "norm of δ in every layer (median).",
-        ),
-        (
-            told("metric", "quotient"),
-            "For each unit of ‖δ‖² the squared first order is {} times that of a "
-            "random direction of all weights (median).",
-        ),
-        (
-            told(_RANKS, "pixel_gradient, first_order"),
-            "The first order and its gradient by the pixels rank the images alike to a "
-            "Spearman ρ of {}.",
-        ),
-    )
-    return [words.format(found) for found, words in sentences if found]
+    """Say a sentence of each that was measured, of all images."""
+    found = []
+    for table, quantity, words in _FINDINGS:
+        if table in tables:
+            own = tables[table]
+            own = own.loc[(own["stratum"] == "all") & (own["quantity"] == quantity)]
+            if own["value"].notna().any():
+                found.append(f"{words}: {ends(own, 'value')}.")
+    return found
