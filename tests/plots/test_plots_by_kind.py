@@ -61,7 +61,7 @@ def test_each_kind_has_its_curves(table):
 def test_a_band_is_twice_the_largest_standard_error(table):
     panel = Panel(table, {"one": ""}, "", (2,), error="error", is_log=True)
     (ax,) = plots.kind_panels(Figure(), panel).axes
-    corners = ax.collections[0].get_paths()[0].vertices
+    corners = np.asarray(ax.collections[0].get_paths()[0].vertices)
     for level in LEVELS:
         ends = corners[np.isclose(corners[:, 0], level), 1]
         np.testing.assert_allclose(
@@ -100,5 +100,7 @@ def test_gradients_are_drawn_image_by_image():
         "log",
         "log",
     )
-    empty = plots.gradient_scatter(Figure().add_subplot(), rows[2:], {"clean": "c"})
+    empty = plots.gradient_scatter(
+        Figure().add_subplot(), rows.iloc[2:], {"clean": "c"}
+    )
     assert empty.texts[0].get_text() == "no change above rounding"

@@ -71,7 +71,7 @@ def made_up(words, degraded=True):
     # One that moves by rounding only is in none of the tables.
     rows.loc[0, ["first_order", "drift", "path_length", "residual"]] = 1e-6
     asked = [name for word in words for name in EXTRAS[word]]
-    return rows[[*COLUMNS, *asked]]
+    return rows.loc[:, [*COLUMNS, *asked]]
 
 
 def manifest():
@@ -100,9 +100,7 @@ def level(rows, kind, sparsity):
     """Give the columns of the images of a kind that moved at a sparsity."""
     is_copy = np.array(["~" in image for image in rows["image"]])
     of = {"all": is_copy | True, "clean": ~is_copy, "degraded": is_copy}[kind]
-    own = rows[
-        of & np.array(rows["drift"] > 1e-5) & np.array(rows["sparsity"] == sparsity)
-    ]
+    own = rows[of & (rows["drift"] > 1e-5) & (rows["sparsity"] == sparsity)]
     return {name: own[name].to_numpy() for name in own}
 
 
@@ -152,7 +150,7 @@ def test_every_table_is_what_numpy_makes_of_the_rows():
         own = level(rows, kind, sparsity)
         one, other = quantity.split(", ")
         rho = stats.spearmanr(own[one], own[other])[0]
-        np.testing.assert_allclose(line["value"], rho, rtol=1e-8)
+        assert line["value"] == pytest.approx(rho, rel=1e-8)
         assert line["low"] < line["value"] < line["high"]
 
 
@@ -198,7 +196,7 @@ def test_rows_in_memory_and_changes_lack_what_a_metric_is_over(tmp_path):
     assert "is known of masks in a run folder only" in page.read_text("utf-8")
     changed = manifest()
     changed["settings"]["is_change"] = True
-    one = rows[rows["sparsity"] == 0.4]
+    one = rows.loc[rows["sparsity"] == 0.4]
     assert "tables/metric.csv" not in report_files(one, changed, None)
 
 
