@@ -21,6 +21,7 @@ from prefiqs_jax.sweep import SweepOptions, sweep
 
 SIZE = 14
 NAMES = ("run", "comparison", "evaluation")
+EXTRAS = ("taylor2", "layers", "validity", "path", "expected", "metric", "pixels")
 OPTIONS = SweepOptions(batch_size=16, progress=False, tune="never")
 
 
@@ -57,7 +58,7 @@ def _write(tmp: Path) -> dict[str, Path]:
         mask,
         [0.2, 0.4, 0.7],
         tmp / "run",
-        options=SweepOptions(**options, tune="never", extras=("taylor2", "layers")),
+        options=SweepOptions(**options, tune="never", extras=EXTRAS),
     )
     masks = masks_listed("global/magnitude,layerwise/magnitude,2:4/magnitude")
     out = tmp / "compared"
