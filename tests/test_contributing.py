@@ -179,6 +179,7 @@ def test_every_block_is_found():
     assert TABLE.keys() == ADDITIONS.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", ALONE, ids=lambda block: str(block.line))
 def test_recipe(block, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

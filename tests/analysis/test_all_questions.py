@@ -8,6 +8,7 @@ def run(script):
     return script("all_questions")
 
 
+@pytest.mark.slow
 def test_each_question_takes_what_can_answer_it(run, toy_run, tmp_path):
     runs = toy_run.parent
     found = dict(run.asked_of(runs))

@@ -115,6 +115,7 @@ def test_the_finding_is_made_of_the_lines(paths, table):
     )
 
 
+@pytest.mark.slow
 def test_the_sheet_shows_both_ends(paths, toy_faces):
     apply_fn, params, _ = toy_network(np.float32)
     delta = pruning_delta(params, mask_named("global/magnitude")(params, 0.4))

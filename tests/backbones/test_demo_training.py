@@ -14,6 +14,8 @@ from prefiqs_jax.backbones.functional import bind, blueprint
 from prefiqs_jax.backbones.preprocessing import Preprocessing
 from prefiqs_jax.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 PEOPLE, DIM, SCALE, MARGIN = 5, 6, 16.0, 0.4
 

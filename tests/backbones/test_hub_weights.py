@@ -79,6 +79,7 @@ def test_any_file_of_the_hub_by_its_address(hub, tmp_path, capsys):
     assert jax.tree.structure(mine.params) == jax.tree.structure(backbone.params)
 
 
+@pytest.mark.slow
 def test_the_hub_and_the_cache_are_those_of_the_environment(hub, tmp_path):
     """As a user behind a mirror sets them, before anything is imported."""
     program = (

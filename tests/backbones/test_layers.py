@@ -163,6 +163,7 @@ def test_prelu_has_a_slope_per_channel():
     assert at_zero[2].tolist() == [0.5, -1.0, 3.0]  # as in PyTorch
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COUNTS)
 def test_counts_of_the_published_code(name):
     plan = ARCHITECTURES[name].blueprint

@@ -199,6 +199,7 @@ def test_one_error_names_missing_extra_and_misshapen(state, tmp_path, form):
     assert "1 misshapen (fc.bias: (64,) instead of (128,))" in line
 
 
+@pytest.mark.slow
 def test_a_missing_batchnorm_is_not_passed_over(tmp_path):
     """CurricularFace's units lack a BatchNorm that AdaFace's have."""
     path = tmp_path / "curricularface.safetensors"
@@ -217,6 +218,7 @@ def test_biases_of_its_own_make_no_network_folded(name, tmp_path):
     assert backbone.provenance.folded is False
 
 
+@pytest.mark.slow
 def test_quality_head_is_no_parameter(tmp_path):
     state = draw("crfiqa_iresnet18")
     path = tmp_path / "crfiqa.safetensors"
@@ -305,6 +307,7 @@ def test_exports_of_another_network_are_refused_with_the_way_out(exported):
     assert str(error.value).endswith("--backbone onnx")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["loss_fn.W", "metric_fc.weight", "arcface.weight"])
 def test_a_lab_s_own_prefix_and_head_are_said(state, images, expected, tmp_path, head):
     path = tmp_path / "lab.safetensors"
@@ -365,6 +368,7 @@ def test_masks_in_a_file_are_applied_or_left_out(state, images, expected, tmp_pa
     assert (embed(own, images) == expected).all()
 
 
+@pytest.mark.slow
 def test_the_network_is_told_from_its_tensors_where_they_fit_one(state, tmp_path):
     path = tmp_path / "which.safetensors"
     save_file(under("model.", draw("curricularface_ir50")), path)

@@ -117,6 +117,7 @@ def test_equals_mxnets_graph(plan, weights):
     assert_equal(ours, forward(weights, pixels))
 
 
+@pytest.mark.slow
 def test_onnx_has_no_fixed_scales(plan, weights, tmp_path):
     entries = lresnet.entries_of_file(plan.shapes, tmp_path / "resnet100.onnx")
     pixels, ours = embed(plan, weights, entries)

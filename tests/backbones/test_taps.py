@@ -124,6 +124,7 @@ def test_taps_agree_with_pytorch(name):
         assert np.abs(ours.input - reference).max() <= 1e-12 * largest
 
 
+@pytest.mark.slow
 def test_shifts_move_what_follows():
     from quality.quality_networks import draw_images, opened, tiny_iresnet
 

@@ -27,6 +27,7 @@ def drifts(folder, out):
         return {row["image"]: float(row["drift"]) for row in csv.DictReader(file)}
 
 
+@pytest.mark.slow
 def test_scores_of_a_bin_are_those_of_its_pictures_as_files(tmp_path):
     pictures, labels = bin_pictures(4, SIZE)
     (tmp_path / "a.bin").write_bytes(pickle.dumps((pictures, labels)))

@@ -167,6 +167,7 @@ def fresh(*words, **environment):
     ).stdout
 
 
+@pytest.mark.slow
 def test_imports_nothing_heavy():
     heavy = ("flax", "matplotlib", "pandas", "torch", "onnx", "pyarrow")
     heavy += ("optax", "cv2")

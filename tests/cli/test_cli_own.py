@@ -134,6 +134,7 @@ def test_comparison_of_masks(place):
     assert "mine" in (place / "both/comparison/comparison.html").read_text("utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["score", "check", "edc"])
 def test_the_other_commands(place, capsys, command):
     words = {

@@ -61,6 +61,7 @@ def test_nothing_is_not_enough(words, capsys, option):
     assert "must be at least 1" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_no_cluster(words, tmp_path):
     told = subprocess.run(
         [*PREFIQS, *words("run", "--distributed")],

@@ -91,6 +91,7 @@ def test_one_file(words, expected, tmp_path, capsys):
     assert out.read_bytes() == expected
 
 
+@pytest.mark.slow
 def test_a_device(words, tmp_path):
     device = tmp_path / "null.safetensors"
     try:

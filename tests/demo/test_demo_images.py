@@ -13,6 +13,8 @@ from prefiqs_jax.files import lock_folder
 from prefiqs_jax.images import decode
 from prefiqs_jax.images.degrade import DEGRADATIONS
 
+pytestmark = pytest.mark.slow
+
 SMALL = DemoSettings(seed=3, people=2, severities=(0.5, 1.0))
 
 

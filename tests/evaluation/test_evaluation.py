@@ -32,6 +32,7 @@ def pixels_of(folder):
     return np.concatenate([batch.pixels for batch in batches])
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.* tie in quality at a cut")
 def test_areas_are_those_of_the_definitions(run, network, people, tmp_path):
     run(flip=True, methods=ALL)

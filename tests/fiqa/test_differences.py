@@ -66,6 +66,7 @@ def test_one_row_for_each_difference(replicates):
                 assert rows.loc[name, "pauc"] == bands[name].pauc.value
 
 
+@pytest.mark.slow
 def test_real_differences_are_told_from_none(replicates):
     table = difference_table(replicates, reference="known")
     same = table[table["quality"] == "known again"]

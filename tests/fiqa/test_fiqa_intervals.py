@@ -224,6 +224,7 @@ def test_comparisons_are_drawn_where_none_share_an_image(protocol):
     _assert_curve(band, "low", drawn, quality["chance"], 0.1, protocol)
 
 
+@pytest.mark.slow
 def test_settings_are_what_each_alone_would_be():
     pairs, who, quality = _sample()
     found = edc_replicates(

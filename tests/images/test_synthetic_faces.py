@@ -109,6 +109,7 @@ def test_alignment_is_the_least_squares_similarity():
     np.testing.assert_allclose(np.asarray(found), wanted, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_turning_moves_the_nose_against_the_eyes():
     person, straight = one(draw_identity, 11), one(draw_capture, 12, 0.0)
     turned = straight._replace(yaw=jnp.float32(0.4))

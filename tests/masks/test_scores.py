@@ -230,6 +230,7 @@ def test_obd_is_exact_where_the_hessian_is_diagonal():
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_contribution_is_the_drift_of_each_weight_alone():
     many = Context(linear, INPUTS, 0, probes=4000)
     found = score("contribution", many)

@@ -12,6 +12,8 @@ from prefiqs_jax import load_backbone, results
 from prefiqs_jax.cli import main
 from prefiqs_jax.masks.named import mask_named
 
+pytestmark = pytest.mark.slow
+
 MASK = '''
 """Keeps everything below a sparsity of a half, as a rule of 2 in 4 does."""
 import jax

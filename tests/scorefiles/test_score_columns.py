@@ -88,6 +88,7 @@ def test_a_column_of_nothing_but_bad_cells(write):
         assert "line 2: the score of a.png is" in refused(only)
 
 
+@pytest.mark.slow
 def test_the_first_bad_cell_may_come_late(write):
     rows = "".join(f"{n}.png,0.5,{n}\n" for n in range(30_000))
     path = write("image,mine,time\n" + rows + "x.png,None,7\n")

@@ -159,6 +159,7 @@ def test_endings_are_those_of_our_pictures_too():
     assert set(EXTENSIONS) <= ENDINGS
 
 
+@pytest.mark.slow
 def test_many_rows_are_matched_in_a_moment():
     rng = np.random.default_rng(0)
     count = 30_000

@@ -124,6 +124,7 @@ def test_signs_are_fair_and_normal_numbers_normal():
     assert stats.kstest(normal, "norm").pvalue > 1e-3
 
 
+@pytest.mark.slow
 def test_responses_are_those_of_the_directions():
     run = jax.jit(lambda p, d, x: control_responses(network, p, d, x, CONTROLS, 2, KEY))
     found = run(PARAMS, DELTA, IMAGES)

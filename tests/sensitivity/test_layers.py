@@ -182,6 +182,7 @@ def test_each_leaf_alone_on_functions(function):
     assert all(np.abs(each).max() > 1e-4 for each in found.values())
 
 
+@pytest.mark.slow
 def test_each_leaf_alone_on_the_toy(toy):
     apply_fn, params, images = toy
     check((apply_fn, params, random_like(params), images))

@@ -16,6 +16,7 @@ def pruned(toy):
     return apply_fn, params, delta, images
 
 
+@pytest.mark.slow
 def test_central_differences(pruned):
     apply_fn, params, delta, images = pruned
     gradient = pixel_gradient(*pruned)

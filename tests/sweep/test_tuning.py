@@ -125,6 +125,7 @@ def test_a_damaged_file_is_measured_again(plan, clock, cache, damage):
     assert plan(8).evidence["source"] == "measured before"
 
 
+@pytest.mark.slow
 def test_a_cache_that_cannot_be_written(plan, clock, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("PREFIQS_CACHE", str(tmp_path / "file"))
