@@ -44,7 +44,7 @@ from prefiqs_jax.statistics.jackknife import MOST_GROUPS
 if TYPE_CHECKING:
     import pandas as pd
 
-SPLITS = 100
+SPLITS = 50
 """Random splits into halves, each used both ways."""
 FEWEST_PEOPLE = 6
 """With fewer, a half without one of its people has nobody to compare."""
