@@ -19,12 +19,13 @@ from pathlib import Path
 from from_runs import add_output
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.evaluation.folder import MARKER
+from prefiqs_jax.evaluation.folder import MARKER, MEASURED
 from prefiqs_jax.results import read_manifest
 
 OF_RUNS = ("first_order_limits", "kinks", "layers", "controls")
 OF_IMAGES = ("paths", "metric")
-OF_EVALUATIONS = ("sparsity_choice", "transfer")
+OF_EVALUATIONS = {"sparsity_choice": 1, "transfer": 2}
+"""Asked of evaluations in which so many networks scored."""
 OF_OWN = ("precision",)
 """Asked of the runs in RUNS/NAME, all together."""
 _COMPARED = "ablation_"
@@ -50,11 +51,20 @@ def asked_of(runs: Path) -> Iterator[tuple[str, list[Path]]]:
         kept = sorted(runs.glob(f"{name}/*/{name}_images.csv"))
         yield name, [path.parent for path in kept]
     evaluated = [path.parent for path in sorted(runs.glob(f"*/{MARKER}"))]
-    for name in OF_EVALUATIONS:
-        yield name, evaluated
+    for name, count in OF_EVALUATIONS.items():
+        yield name, [each for each in evaluated if len(_scorers(each)) >= count]
     for name in OF_OWN:
         yield name, [path.parent for path in sorted(runs.glob(f"{name}/*/run.json"))]
     yield "mask_ablation", [run for run in swept if run.name.startswith(_COMPARED)]
+
+
+def _scorers(evaluation: Path) -> set[str]:
+    """Name the networks that scored."""
+    return {
+        path.parent.name
+        for path in evaluation.glob(f"{MEASURED}/*/*/run.json")
+        if read_manifest(path.parent)["settings"].get("scores")
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

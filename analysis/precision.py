@@ -207,10 +207,8 @@ def _trusted(lines: "pd.DataFrame", quantity: str) -> str:
         return f"at no sparsity {said}"
     at = within["sparsity"].iloc[first]
     (drift,) = pick(own, statistic="median", sparsity=at)["mean_drift"]
-    rest = (
-        f"an image is beyond that up to a drift of {worst:.1e}" if worst else "all are"
-    )
-    return f"{said} from a mean drift of {drift:.1e} (sparsity {at:g}) on; {rest}"
+    last = f", and for all from {worst:.1e} on" if worst else ""
+    return f"{said} from a mean drift of {drift:.1e} (sparsity {at:g}) on{last}"
 
 
 def _ruined(lines: "pd.DataFrame") -> str:
@@ -244,18 +242,18 @@ def draw(figure: Figure, table: "pd.DataFrame") -> Figure:
         x = dict(zip(first["sparsity"], first["mean_drift"], strict=True))
         for place, precision in enumerate(dict.fromkeys(own["precision"])):
             lines = pick(own, precision=precision)
-            style = {"label": precision, **look(place)}
+            style = {"label": precision, "ms": 6 - 1.5 * place, **look(place)}
+            style |= {} if place else {"mfc": "none"}  # another may lie upon it
             for ax, quantity in zip(row, shown, strict=False):
                 _difference_panel(ax, pick(lines, of=quantity), x, style)
             ranks = pick(lines, of="drift", statistic="spearman")
             _bars(row[3], ranks, x, style)
         for ax, quantity in zip(row, shown, strict=False):
             ax.axhline(TOLERANCE, color="0.5", lw=0.7, ls="--", zorder=0)
-            ax.set(yscale="log")
-            ax.set_title(quantity.replace("_", " "), loc="right")
+            words = quantity.replace("_", " ")
+            ax.set(yscale="log", ylabel=f"{words}: relative\ndifference from float64")
         for ax in row:
             ax.set(xscale="log", xlabel="mean drift in float64")
-        row[0].set_ylabel("relative difference\nfrom float64")
         row[3].set(ylim=(-0.2, 1.05), ylabel="Spearman ρ of drifts\nwith float64's")
         row[0].set_title(title(part), loc="left")
         row[3].set_title(f"n = {most(own, 'images')} images", loc="left")
@@ -282,7 +280,7 @@ def _bars(
     low, high = (lines[name].to_numpy(np.float64) for name in ("low", "high"))
     known = np.isfinite(low)
     ax.vlines(at[known], low[known], high[known], color=style["color"], lw=0.9)
-    ax.plot(at, lines["value"], lw=0.8, ms=3, **style)
+    ax.plot(at, lines["value"], lw=0.8, **style)
 
 
 ANALYSIS = Analysis(
