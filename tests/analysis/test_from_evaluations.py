@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from simulated_run import one
 
 from prefiqs_jax.errors import InputError
 
@@ -20,19 +21,16 @@ def test_areas_are_those_of_the_evaluation(ours, toy_evaluation):
     assert [each.run for each in found] == ["toys/faces/toy0", "toys/faces/toy1"]
     areas = pd.read_csv(toy_evaluation / "tables/areas.csv")
     for each in found:
-        rate = each.setting.fmr
         told = areas[(areas["verifier"] == each.verifier) & areas["tells"]]
-        assert rate == told["fmr"].max()
+        assert each.setting.fmr == told["fmr"].max()
         assert len(each.measured.rows) == 48
         assert set(each.people) == {f"{person:02d}" for person in range(6)}
         for scorer in ("toy0", each.verifier):
-            own = told[(told["fmr"] == rate) & (told["scorer"] == scorer)]
-            own = own[own["quality"] != "severity"].set_index("quality")
-            value = each.areas(each.scores[scorer])[:, 0]
-            np.testing.assert_allclose(
-                value, own.loc[list(each.scores[scorer]), "pauc"]
-            )
-            assert (own["errors"] == each.setting.errors).all()
+            found = each.areas(each.scores[scorer])[:, 0]
+            for name, value in zip(each.scores[scorer], found, strict=True):
+                line = one(told, fmr=each.setting.fmr, scorer=scorer, quality=name)
+                assert value == pytest.approx(line["pauc"])
+                assert line["errors"] == each.setting.errors
 
 
 def test_a_replicate_is_without_one_person(ours, verified):

@@ -7,6 +7,7 @@ from simulated_run import one
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.fiqa import all_pairs, edc, pair_quality, pauc
+from prefiqs_jax.statistics import jackknife_interval
 
 SPARSITIES = (0.1, 0.3, 0.4)
 
@@ -20,8 +21,8 @@ def ours(script):
 def few(ours, monkeypatch):
     """Split less often."""
     drawn = ours.halves
-    monkeypatch.setattr(ours, "halves", lambda people: drawn(people, 12))
-    return drawn(10, 12)
+    monkeypatch.setattr(ours, "halves", lambda people: drawn(people, 6))
+    return drawn(10, 6)
 
 
 def scored(verified, quality):
@@ -37,7 +38,7 @@ def test_the_best_by_construction_is_chosen(ours, few, verified):
     each, noise, _ = verified
     table = ours.measure(scored(each, of_noise() | {"prefiqs/0.3": -noise}))
     best = one(table, statistic="share", sparsity=0.3)
-    assert best["value"] > 0.9
+    assert best["value"] > 0.7
     assert table[table["statistic"] == "share"]["value"].sum() == pytest.approx(1)
     assert one(table, statistic="hindsight")["sparsity"] == 0.3
     gain = one(table, statistic="over_paper")
@@ -50,7 +51,7 @@ def test_the_best_by_construction_is_chosen(ours, few, verified):
 
 def test_of_noise_the_choice_flatters_itself(ours, few, verified):
     each, _, _ = verified
-    for seed in range(3):
+    for seed in range(2):
         table = ours.measure(scored(each, of_noise(seed=seed)))
         value = {
             name: one(table, statistic=name)["value"]
@@ -107,6 +108,36 @@ def test_by_hand(ours, few, verified):
     )
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("people", [10, 38])
+def test_how_often_intervals_hold_the_mean(ours, people):
+    """Make areas up as means over people; nine sparsities are nearly as good."""
+    rng = np.random.default_rng(0)
+
+    def simulated():
+        errors = rng.exponential(size=(people, 1))
+        errors = errors * np.exp(0.16 * rng.normal(size=(people, 9)))
+        areas = []
+        for half in ours.halves(people, 20, seed=int(rng.integers(10**9))):
+            both = []
+            for own in (half, ~half):
+                total = errors[own].sum(axis=0)
+                area = np.repeat(total[:, None] / own.sum(), 1 + people, axis=1)
+                area[:, 1:][:, own] = ((total - errors[own]) / (own.sum() - 1)).T
+                both.append(area)
+            areas.append(tuple(both))
+        found = ours.choices(areas)
+        differences = [found.in_sample, found.mean[3], found.mean.min(axis=0)]
+        return found.held_out - np.array(differences)
+
+    found = np.array([simulated() for _ in range(200)])
+    low, high = jackknife_interval(found[..., 0], np.moveaxis(found[..., 1:], -1, 0))
+    truth = found[..., 0].mean(axis=0)
+    assert truth[0] > 0  # optimism
+    held = ((low <= truth) & (truth <= high)).mean(axis=0)
+    assert (held >= 0.85).all()
+
+
 def test_equal_sparsities_are_chosen_by_lot(ours, few, verified):
     each, noise, _ = verified
     table = ours.measure(
@@ -116,7 +147,7 @@ def test_equal_sparsities_are_chosen_by_lot(ours, few, verified):
     shares = table[table["statistic"] == "share"]["value"]
     np.testing.assert_allclose(shares, 0.5)
     assert one(table, statistic="over_hindsight")["value"] == pytest.approx(0)
-    assert "at 0.4" not in ours.finding(table)
+    assert "from 0.4" not in ours.finding(table)
 
 
 def test_too_few_people(ours, verified):

@@ -93,11 +93,9 @@ def test_from_an_evaluation_to_the_finding(ours, toy_evaluation, tmp_path):
     }
     assert set(table["stratum"]) == {"all", "clean", "degraded"}
     areas = pd.read_csv(toy_evaluation / "tables/areas.csv")
-    cross = table[(table["backbone"] == "toy1") & (table["statistic"] == "cross")]
-    known = areas[(areas["verifier"] == "toy1") & (areas["scorer"] == "toy0")]
-    known = known[known["fmr"] == cross["fmr"].iloc[0]].set_index("quality")
-    line = cross[cross["of"] == "norm"]
-    assert line["value"].iloc[0] == pytest.approx(known.loc["norm", "pauc"], rel=1e-5)
+    line = one(table, backbone="toy1", statistic="cross", of="norm")
+    known = one(areas, verifier="toy1", scorer="toy0", fmr=line["fmr"], quality="norm")
+    assert line["value"] == pytest.approx(known["pauc"], rel=1e-5)
 
 
 def test_one_network_alone(ours, verified, monkeypatch, tmp_path):
