@@ -70,7 +70,7 @@ def open_compared(paths: Sequence[Path], needs: Sequence[str]) -> list[Compared]
     """Read runs, a record for each network, mask and set of images.
 
     Raises InputError if a run cannot be read, has none at ``double`` to be held
-    against, or two are of one precision.
+    against, or not finished, or two are of one precision.
     """
     groups: dict[str, dict[str, Measured]] = {}
     for measured in open_runs(paths, needs):
@@ -98,6 +98,14 @@ def open_compared(paths: Sequence[Path], needs: Sequence[str]) -> list[Compared]
             )
             raise InputError(message)
         reference = own[REFERENCE]
+        images = set(reference.rows["image"])
+        for each in own.values():
+            if set(each.rows["image"]) != images:
+                message = (
+                    f"{each.run} and {reference.run} have not the same images; finish "
+                    "both by the same prefiqs sweep again"
+                )
+                raise InputError(message)
         name = reference.run.removesuffix(f"_{REFERENCE}")
         others = {each: own[each] for each in MEANING if each in own}
         del others[REFERENCE]

@@ -1,5 +1,7 @@
 """Runs at several precisions: differences by hand, what is said, and from sweeps."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -101,7 +103,7 @@ def swept(toy_run, tmp_path_factory):
     images = read_folder(toy_run.parent / "faces")
     folder, made = tmp_path_factory.mktemp("precision"), {}
     for precision in ("double", "highest", "fast"):
-        options = SweepOptions(batch_size=8, progress=False, precision=precision)
+        options = SweepOptions(batch_size=4, progress=False, precision=precision)
         made[precision] = sweep(
             toy_backbone(),
             images,
@@ -132,7 +134,7 @@ def test_from_sweeps_to_the_finding(ours, swept, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_what_cannot_be_compared(ours, swept, toy_run):
+def test_what_cannot_be_compared(ours, swept, toy_run, tmp_path):
     for runs, told in (
         (["highest", "fast"], "has no run at double"),
         (["double"], "has no other precision"),
@@ -141,3 +143,9 @@ def test_what_cannot_be_compared(ours, swept, toy_run):
             ours.open_compared([swept[each] for each in runs], ())
     with pytest.raises(InputError, match="toy has no run at double"):
         ours.open_compared([*swept.values(), toy_run], ())
+    begun = shutil.copytree(swept["fast"], tmp_path / "toy_begun")
+    part = begun / "rows" / "part-000000.parquet"
+    assert len(list(part.parent.iterdir())) > 1
+    part.unlink()
+    with pytest.raises(InputError, match="toy_begun and toy_double have not the same"):
+        ours.open_compared([swept["double"], begun], ())
