@@ -215,7 +215,7 @@ def _trusted(lines: "pd.DataFrame", quantity: str) -> str:
         return f"at no sparsity {said}"
     at = within["sparsity"].iloc[first]
     (drift,) = pick(own, statistic="median", sparsity=at)["mean_drift"]
-    last = f", and for all from {worst:.1e} on" if worst else ""
+    last = f", and no image beyond it above a drift of {worst:.1e}" if worst else ""
     return f"{said} from a mean drift of {drift:.1e} (sparsity {at:g}) on{last}"
 
 
