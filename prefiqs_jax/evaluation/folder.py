@@ -8,7 +8,7 @@ from pathlib import Path
 
 from prefiqs_jax.benchmarks import copy_named
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.files import LOCK, write_text
+from prefiqs_jax.files import LOCK, make_folder, write_text
 from prefiqs_jax.images import ImageFolder
 from prefiqs_jax.images.folder import IDENTITY_TABLE
 from prefiqs_jax.outputs import LEDGER, check_outputs, is_unused, write_outputs
@@ -56,7 +56,8 @@ def keep_identities(folder: Path, images: ImageFolder) -> None:
 
     table = pd.DataFrame({"file": images.names, "identity": images.identities})
     originals = [copy_named(name) is None for name in images.names]
-    write_text(folder / IDENTITY_TABLE, table.loc[originals].to_csv(index=False))
+    text = table.loc[originals].to_csv(index=False)
+    write_text(make_folder(folder) / IDENTITY_TABLE, text)
 
 
 def _check(out: Path) -> None:
