@@ -4,8 +4,10 @@
 
 RUNS is a folder of runs, such as ``experiments/make_runs.py`` makes. Each question
 takes the runs that were swept with what it needs; which it takes is printed. Questions
-that need faces themselves are asked of what their scripts kept in RUNS. One for which
-there is nothing is left out, and its section of the page stays as it was.
+that need faces themselves are asked of what their scripts kept in RUNS, those about
+qualities of its evaluations (``prefiqs edc``), those of a folder of their own of the
+runs there. One for which there is nothing is left out, and its section of the page
+stays as it was.
 """
 
 import argparse
@@ -17,10 +19,15 @@ from pathlib import Path
 from from_runs import add_output
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.evaluation.folder import MARKER, MEASURED
 from prefiqs_jax.results import read_manifest
 
 OF_RUNS = ("first_order_limits", "kinks", "layers", "controls")
 OF_IMAGES = ("paths", "metric")
+OF_EVALUATIONS = {"sparsity_choice": 1, "transfer": 2}
+"""Asked of evaluations in which so many networks scored."""
+OF_OWN = ("precision",)
+"""Asked of the runs in RUNS/NAME, all together."""
 _COMPARED = "ablation_"
 """How runs of many masks begin, of which one question is asked."""
 
@@ -43,7 +50,21 @@ def asked_of(runs: Path) -> Iterator[tuple[str, list[Path]]]:
     for name in OF_IMAGES:
         kept = sorted(runs.glob(f"{name}/*/{name}_images.csv"))
         yield name, [path.parent for path in kept]
+    evaluated = [path.parent for path in sorted(runs.glob(f"*/{MARKER}"))]
+    for name, count in OF_EVALUATIONS.items():
+        yield name, [each for each in evaluated if len(_scorers(each)) >= count]
+    for name in OF_OWN:
+        yield name, [path.parent for path in sorted(runs.glob(f"{name}/*/run.json"))]
     yield "mask_ablation", [run for run in swept if run.name.startswith(_COMPARED)]
+
+
+def _scorers(evaluation: Path) -> set[str]:
+    """Name the networks that scored."""
+    return {
+        path.parent.name
+        for path in evaluation.glob(f"{MEASURED}/*/*/run.json")
+        if read_manifest(path.parent)["settings"].get("scores")
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

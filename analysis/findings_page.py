@@ -9,8 +9,8 @@ _HEAD = """# Findings
 
 Every section is written by the script of its name in `analysis/`, from runs such as
 `experiments/make_runs.py` makes. Intervals are 95 %, jackknives over people, and hold
-together for all lines of one statistic of a run (max-t). Correlations are within one
-sparsity.
+together for all lines of one statistic of a run (max-t; of medians Woodruff's, with
+Bonferroni's adjustment). Correlations are within one sparsity.
 """
 
 

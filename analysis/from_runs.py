@@ -351,7 +351,8 @@ class Analysis(NamedTuple):
     title: str
     needs: tuple[str, ...]
     """What the runs must have been swept with."""
-    measure: Callable[[Measured], "pd.DataFrame"]
+    measure: Callable[[Any], "pd.DataFrame"]
+    """Is given a record that was read: a :class:`Measured`, unless said otherwise."""
     finding: Callable[["pd.DataFrame"], str]
     """Is given the lines of one run and mask."""
     draw: Callable[[Figure, "pd.DataFrame"], Figure]
@@ -445,9 +446,7 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _kept(
-    page: Path | None, name: str, runs: Sequence[Measured]
-) -> list["pd.DataFrame"]:
+def _kept(page: Path | None, name: str, runs: Sequence[Any]) -> list["pd.DataFrame"]:
     """Read the lines of other runs from a table beside the page."""
     import pandas as pd
 
@@ -462,8 +461,16 @@ def _kept(
     return [kept.loc[~kept["run"].isin([run.run for run in runs])]]
 
 
-def main(analysis: Analysis, words: str | None, arguments: Sequence[str] | None) -> int:
-    """Write the table, the figure and the finding; return the exit status."""
+def main(
+    analysis: Analysis,
+    words: str | None,
+    arguments: Sequence[str] | None,
+    opened: Callable[[Sequence[Path], Sequence[str]], Sequence[Any]] = open_runs,
+) -> int:
+    """Write the table, the figure and the finding; return the exit status.
+
+    ``opened`` reads the folders that are given, and makes the records to measure.
+    """
     import pandas as pd
 
     parser = argparse.ArgumentParser(description=(words or "").split("\n")[0])
@@ -476,7 +483,7 @@ def main(analysis: Analysis, words: str | None, arguments: Sequence[str] | None)
     )
     options = parser.parse_args(arguments)
     try:
-        runs = open_runs(options.runs, analysis.needs)
+        runs = opened(options.runs, analysis.needs)
         page = options.findings if options.add else None
         tables = [analysis.measure(run) for run in runs]
         table = pd.concat([*_kept(page, analysis.name, runs), *tables])

@@ -6,15 +6,19 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from prefiqs_jax.benchmarks import copy_named
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.files import LOCK
+from prefiqs_jax.files import LOCK, make_folder, write_text
+from prefiqs_jax.images import ImageFolder
+from prefiqs_jax.images.folder import IDENTITY_TABLE
 from prefiqs_jax.outputs import LEDGER, check_outputs, is_unused, write_outputs
 from prefiqs_jax.results.run_folder import keep_folder
 
 MARKER = "evaluation.json"
 MEASURED = "measured"
 """Folder of what the networks gave, in parts; an evaluation that is run again reads
-them."""
+them. Of a benchmark of all pairs it has an ``images.csv``, too: who is on each image;
+a degraded copy is known by its name."""
 
 
 def marker() -> dict[str, str]:
@@ -44,6 +48,16 @@ def claim_evaluation(out: str | os.PathLike[str]) -> Iterator[None]:
                 for name in (MARKER, LEDGER):
                     (out / name).unlink()
             raise
+
+
+def keep_identities(folder: Path, images: ImageFolder) -> None:
+    """Write who is on each image but the degraded copies, as ``images.csv``."""
+    import pandas as pd
+
+    table = pd.DataFrame({"file": images.names, "identity": images.identities})
+    originals = [copy_named(name) is None for name in images.names]
+    text = table.loc[originals].to_csv(index=False)
+    write_text(make_folder(folder) / IDENTITY_TABLE, text)
 
 
 def _check(out: Path) -> None:

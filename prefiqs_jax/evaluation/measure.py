@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from prefiqs_jax.backbones import Backbone
 from prefiqs_jax.backbones.identity import network_settings
 from prefiqs_jax.backbones.load import provenance_record
+from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.embed import Embedder
 from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision
 from prefiqs_jax.images import (
@@ -27,6 +28,7 @@ from prefiqs_jax.images import (
     load_batches,
 )
 from prefiqs_jax.quality import Scorer, score_images
+from prefiqs_jax.results import read_manifest
 from prefiqs_jax.results.parts import read_tables, write_table
 from prefiqs_jax.results.provenance import session_record
 from prefiqs_jax.results.run_folder import FORMAT
@@ -118,7 +120,7 @@ def measure(
         task.images,
         out,
         task.describe(),
-        _schema(task),
+        _schema(task.names, task.length),
         on_bad_image=task.on_bad_image,
         doing="prefiqs edc",
         say=say,
@@ -143,13 +145,27 @@ def measure(
             )
             _measure_batches(task, todo, Path(out), record, progress=progress)
             record.end(range(batch_count(task.images, task.batch_size)))
-        table = read_tables(out, _schema(task), todo.settings)
+        return read_measured(out)
+
+
+def read_measured(folder: str | os.PathLike[str]) -> Measured:
+    """Read what :func:`measure` wrote into a folder.
+
+    Raises InputError if it holds nothing of it, or a part cannot be used.
+    """
+    settings = read_manifest(folder)["settings"]
+    missing = [name for name in ("scores", "embeddings") if name not in settings]
+    if missing:
+        message = f"{folder} holds no embeddings; give a folder of prefiqs edc --out"
+        raise InputError(message)
+    names, length = settings["scores"], settings["embeddings"]
+    table = read_tables(folder, _schema(names, length), settings)
     chunks = table.column(EMBEDDING).chunks
     flat = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in chunks]
     return Measured(
         tuple(table.column(IMAGE).to_pylist()),
-        np.concatenate(flat).reshape(-1, task.length),
-        {name: table.column(name).to_numpy() for name in task.names},
+        np.concatenate(flat).reshape(-1, length),
+        {name: table.column(name).to_numpy() for name in names},
     )
 
 
@@ -163,7 +179,7 @@ def _measure_batches(
 ) -> None:
     pixels = task.backbone.preprocessing
     embed = Embedder(task.backbone.apply_fn, task.batch_size, task.precision)
-    schema = _schema(task)
+    schema = _schema(task.names, task.length)
     loaded = load_batches(
         task.images,
         height=pixels.height,
@@ -214,9 +230,9 @@ def _columns(task: Task, batch: LoadedBatch, embed: Embedder) -> dict[str, Any]:
     return {IMAGE: list(batch.names), **columns}
 
 
-def _schema(task: Task) -> "pa.Schema":
+def _schema(names: Sequence[str], length: int) -> "pa.Schema":
     import pyarrow as pa
 
-    scores = [pa.field(name, pa.float64()) for name in task.names]
-    embeddings = pa.field(EMBEDDING, pa.list_(pa.float32(), task.length))
+    scores = [pa.field(name, pa.float64()) for name in names]
+    embeddings = pa.field(EMBEDDING, pa.list_(pa.float32(), length))
     return pa.schema([pa.field(IMAGE, pa.string()), *scores, embeddings])

@@ -15,7 +15,11 @@ from prefiqs_jax.evaluation.compare import (
     compare,
     reversed_qualities,
 )
-from prefiqs_jax.evaluation.folder import MEASURED, claim_evaluation
+from prefiqs_jax.evaluation.folder import (
+    MEASURED,
+    claim_evaluation,
+    keep_identities,
+)
 from prefiqs_jax.evaluation.measure import Measured, Task, measure
 from prefiqs_jax.evaluation.options import EvaluationOptions, Verifier
 from prefiqs_jax.evaluation.page import write_page
@@ -183,7 +187,7 @@ def _measure(
 ) -> dict[str, Measured]:
     """Embed and score the images of a benchmark with each network."""
     _say(options, *(f"{benchmark.name}: {note}" for note in benchmark.notes))
-    measured = {}
+    folder, measured = out / MEASURED / as_folder(benchmark.name), {}
     for verifier in verifiers:
         name = verifier.backbone.name
         task = Task(
@@ -197,10 +201,12 @@ def _measure(
         )
         measured[name] = measure(
             task,
-            out / MEASURED / as_folder(benchmark.name) / as_folder(name),
+            folder / as_folder(name),
             command=options.command,
             progress=options.progress,
         )
+    if benchmark.mated is None:  # all pairs are known by who is on the images
+        keep_identities(folder, benchmark.images)
     return measured
 
 

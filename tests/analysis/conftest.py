@@ -4,12 +4,15 @@ import importlib
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from simulated_run import simulate
 from toy import toy_backbone
 
-from prefiqs_jax.benchmarks import degraded_folder
+from prefiqs_jax.benchmarks import degraded_folder, read_benchmark, with_degraded
+from prefiqs_jax.evaluation import EvaluationOptions, Verifier, evaluate
+from prefiqs_jax.fiqa import all_pairs
 from prefiqs_jax.images import read_folder
 from prefiqs_jax.masks import mask_named
 from prefiqs_jax.sweep import SweepOptions, sweep
@@ -61,3 +64,46 @@ def toy_faces(script):
         pixels,
         backbone.preprocess(pixels),
     )
+
+
+@pytest.fixture(scope="session")
+def toy_evaluation(tmp_path_factory):
+    """Evaluate two toy networks, each with its own scores, on noisy faces of six."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    rng = np.random.default_rng(3)
+    for person, pixels in enumerate(rng.integers(0, 256, (6, 8, 8, 3))):
+        for shot in range(4):
+            path = folder / "faces" / f"{person:02d}" / f"{shot}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            noisy = np.clip(pixels + rng.normal(0, 90, pixels.shape), 0, 255)
+            Image.fromarray(noisy.astype(np.uint8)).save(path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("prefiqs_jax.evaluation.page.draw_figures", lambda *_: [])
+        evaluate(
+            [Verifier(toy_backbone(seed=seed, name=f"toy{seed}")) for seed in (0, 1)],
+            [with_degraded(read_benchmark(folder / "faces"))],
+            folder / "toys",
+            methods=("prefiqs", "first-order", "norm", "random"),
+            mask=mask_named("global/magnitude"),
+            sparsities=(0.2, 0.4),
+            options=EvaluationOptions(fmr=(0.1, 0.2), batch_size=16, progress=False),
+        )
+    return folder / "toys"
+
+
+@pytest.fixture(scope="session")
+def verified(script):
+    """Make up embeddings of ten people, four images each, one bad; give the noise."""
+    ours = script("from_evaluations")
+    rng = np.random.default_rng(2)
+    people = np.repeat([f"p{person}" for person in range(10)], 4)
+    noise = rng.uniform(0.2, 0.7, len(people)) + np.tile([1.5, 0.0, 0.0, 0.0], 10)
+    embeddings = np.repeat(rng.normal(size=(10, 8)), 4, axis=0)
+    embeddings += noise[:, None] * rng.normal(size=embeddings.shape)
+    names = [f"{who}/{place}.png" for place, who in enumerate(people)]
+    rows = {"image": names, "copy_of": names, "identity": people, "backbone": "mine"}
+    rows = pd.DataFrame(rows | {"sparsity": 0.0, "below_rounding": False})
+    run = script("from_runs").Measured("made/up", "global/magnitude", rows, {}, {}, 0.0)
+    setting = ours.Setting(0.05, "crfiqa", 0.6, 24, 0.4)
+    pairs = all_pairs(embeddings, people)
+    return ours.Verified(run, pairs, {}, setting), noise, embeddings

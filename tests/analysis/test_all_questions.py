@@ -12,9 +12,29 @@ def run(script):
 def test_each_question_takes_what_can_answer_it(run, toy_run, tmp_path):
     runs = toy_run.parent
     found = dict(run.asked_of(runs))
-    assert list(found) == [*run.OF_RUNS, *run.OF_IMAGES, "mask_ablation"]
+    others = [*run.OF_IMAGES, *run.OF_EVALUATIONS, *run.OF_OWN, "mask_ablation"]
+    assert list(found) == [*run.OF_RUNS, *others]
     assert all(found[name] == [toy_run] for name in run.OF_RUNS)
-    assert all(found[name] == [] for name in (*run.OF_IMAGES, "mask_ablation"))
+    assert all(found[name] == [] for name in others)
+
+
+def test_evaluations_and_runs_of_their_own_folder(run, tmp_path):
+    for name, text in (
+        ("one/evaluation.json", "{}"),
+        ("one/measured/faces/a/run.json", '{"settings": {"scores": ["norm"]}}'),
+        ("one/measured/faces/b/run.json", '{"settings": {"scores": []}}'),
+        ("two/evaluation.json", "{}"),
+        ("two/measured/faces/a/run.json", '{"settings": {"scores": ["norm"]}}'),
+        ("two/measured/faces/b/run.json", '{"settings": {"scores": ["norm"]}}'),
+        ("precision/a/run.json", "{}"),
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    found = dict(run.asked_of(tmp_path))
+    assert found["sparsity_choice"] == [tmp_path / "one", tmp_path / "two"]
+    assert found["transfer"] == [tmp_path / "two"]
+    assert found["precision"] == [tmp_path / "precision/a"]
+    assert found["controls"] == []
 
 
 @pytest.mark.slow

@@ -15,6 +15,9 @@ WITH_EXAMPLES = (
     "first_order_limits",
     "layers",
     "controls",
+    "from_evaluations",
+    "sparsity_choice",
+    "transfer",
 )
 NAMES = ("first_order_limits", "layers", "kinks", "controls")
 OF_IMAGES = ("paths", "metric")

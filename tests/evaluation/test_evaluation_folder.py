@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from prefiqs_jax.backbones import load_backbone
-from prefiqs_jax.benchmarks import read_benchmark
+from prefiqs_jax.benchmarks import read_benchmark, with_degraded
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.evaluation import (
     EvaluationOptions,
@@ -18,10 +18,12 @@ from prefiqs_jax.evaluation import (
     Verifier,
     evaluate,
 )
+from prefiqs_jax.evaluation.measure import read_measured
 from prefiqs_jax.files import lock_folder
 from prefiqs_jax.masks import mask_named
 from prefiqs_jax.quality.draws import Draws
 from prefiqs_jax.quality.make import make_scorers
+from prefiqs_jax.sensitivity import norms
 from prefiqs_jax.sweep import SweepOptions, sweep
 from prefiqs_jax.trees import prunable_matching
 
@@ -89,6 +91,35 @@ def test_what_is_not_written_again_goes_and_the_users_files_stay(run, tmp_path):
     assert (out / "tables" / "paper_toy_fmr0.1.csv").exists()
     assert (out / "tables" / "mine.csv").read_text() == "my own"
     assert (out / "notes.txt").read_text() == "my own"
+
+
+def test_what_was_measured_is_read_without_the_network(run, people, network, tmp_path):
+    run(benchmarks=[with_degraded(read_benchmark(people))])
+    folder = tmp_path / "out" / "measured" / "faces"
+    found = read_measured(folder / "toy")
+    assert list(found.scores) == ["norm", "random"]
+    assert found.embeddings.shape == (96, 6)
+    np.testing.assert_allclose(norms(found.embeddings), 1, rtol=1e-6)
+    # An earlier version wrote no identities; then the same call adds them.
+    kept = folder / "images.csv"
+    text = kept.read_text()
+    kept.unlink()
+    parts = sorted((folder / "toy").rglob("*.parquet"))
+    times = [part.stat().st_mtime_ns for part in parts]
+    run(benchmarks=[with_degraded(read_benchmark(people))])
+    assert kept.read_text() == text
+    assert [part.stat().st_mtime_ns for part in parts] == times
+    table = pd.read_csv(kept)
+    assert len(table) == 48  # no degraded copy
+    assert (table["identity"] == table["file"].str.partition("/")[0]).all()
+
+
+def test_what_is_no_measurement(run, network, people, tmp_path):
+    mask = mask_named("global/magnitude")
+    options = SweepOptions(progress=False)
+    made = sweep(network(), people, mask, [0.4], tmp_path / "run", options=options)
+    with pytest.raises(InputError, match="run holds no embeddings"):
+        read_measured(made)
 
 
 @pytest.mark.slow
