@@ -332,7 +332,6 @@ def draw(figure: Figure, table: "pd.DataFrame") -> Figure:
         own = pick(part, stratum=main_stratum(part))
         for ax, name in zip(column, ("quotient", "expected_ratio"), strict=False):
             strata_curves(ax, part, name)
-            ratio_axis(ax)
         for ax, statistic in ((column[2], "spearman"), (column[3], "share")):
             lines = pick(own, statistic=statistic)
             names = list(dict.fromkeys(lines["of"]))
@@ -342,12 +341,15 @@ def draw(figure: Figure, table: "pd.DataFrame") -> Figure:
         for ax in column:
             label_sparsities(ax, own)
         column[0].set_title(heading(part))
-        column[0].legend()
+        column[0].legend(loc="upper left")
         column[2].axhline(0, color="0.5", lw=0.7, ls="--", zorder=0)
         column[2].set(ylim=(-1, 1))
         if names:
             column[3].set_yscale("log")
             column[3].set_title(f"{most(lines, 'images')} faces")
+    for ax in axes[:2].flat:  # a row shares its limits, so after all of it is drawn
+        ratio_axis(ax)
+    axes[0, 0].set_ylim(top=6)  # room for legends
     legend_over(axes[2, 0], 1)
     if "share" in set(table["statistic"]):
         legend_over(axes[3, 0], 1)
