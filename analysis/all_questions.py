@@ -26,7 +26,7 @@ OF_RUNS = ("first_order_limits", "kinks", "layers", "controls")
 OF_IMAGES = ("paths", "metric")
 OF_EVALUATIONS = {"sparsity_choice": 1, "transfer": 2}
 """Asked of evaluations in which so many networks scored."""
-OF_OWN = ("precision",)
+OF_OWN = ("precisions",)
 """Asked of the runs in RUNS/NAME, all together."""
 _COMPARED = "ablation_"
 """How runs of many masks begin, of which one question is asked."""

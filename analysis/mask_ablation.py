@@ -6,7 +6,7 @@ interpolation between sparsities. Writes ``mask_ablation.csv`` (every number, wi
 intervals over people, and differences to magnitude that hold together), ``finding.txt``
 (two sentences a network, made of those numbers), ``mask_ablation.png`` and ``.pdf``.
 
-    python experiments/mask_ablation.py FACES --out RUN --backbone sface --weights FILE
+    python experiments/sweep_masks.py FACES --out RUN --backbone sface --weights FILE
     python analysis/mask_ablation.py RUN … --out DIR
 """
 
@@ -147,7 +147,7 @@ def summarise(rows: "pd.DataFrame") -> "pd.DataFrame":
     if "severity" not in rows or bool(rows["identity"].isna().any()):
         message = (
             "the rows lack identities or degraded copies; make them by "
-            "experiments/mask_ablation.py"
+            "experiments/sweep_masks.py"
         )
         raise InputError(message)
     each = {mask: curves(rows.loc[rows["mask"] == mask]) for mask in masks}

@@ -187,6 +187,14 @@ def test_old_import_paths_warn():
         }
 
 
+def test_scripts_have_names_of_their_own():
+    # They import their neighbours by name, and so do their tests.
+    root = Path(__file__).parents[1]
+    folders = ("analysis", "docs", "experiments", "experiments/timings")
+    names = [path.name for each in folders for path in (root / each).glob("*.py")]
+    assert len(set(names)) == len(names)
+
+
 def test_files_are_short():
     for path in FILES:
         count = len(path.read_text().splitlines())

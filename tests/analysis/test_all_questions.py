@@ -26,14 +26,14 @@ def test_evaluations_and_runs_of_their_own_folder(run, tmp_path):
         ("two/evaluation.json", "{}"),
         ("two/measured/faces/a/run.json", '{"settings": {"scores": ["norm"]}}'),
         ("two/measured/faces/b/run.json", '{"settings": {"scores": ["norm"]}}'),
-        ("precision/a/run.json", "{}"),
+        ("precisions/a/run.json", "{}"),
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     found = dict(run.asked_of(tmp_path))
     assert found["sparsity_choice"] == [tmp_path / "one", tmp_path / "two"]
     assert found["transfer"] == [tmp_path / "two"]
-    assert found["precision"] == [tmp_path / "precision/a"]
+    assert found["precisions"] == [tmp_path / "precisions/a"]
     assert found["controls"] == []
 
 

@@ -9,7 +9,7 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
 NAMES = ["first_order_limits", "kinks", "layers", "controls", "paths", "metric"]
-NAMES += ["expected_drift", "sparsity_choice", "transfer", "precision"]
+NAMES += ["expected_drift", "sparsity_choice", "transfer", "precisions"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -19,7 +19,7 @@ GENERATED = re.compile(
 )
 PAGES = ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 FINDINGS = ["first_order_limits", "kinks", "layers", "controls", "paths", "metric"]
-FINDINGS += ["expected_drift", "sparsity_choice", "transfer", "precision"]
+FINDINGS += ["expected_drift", "sparsity_choice", "transfer", "precisions"]
 
 NOT_PROSE = [
     r"(?s)^```.*?^```$",  # code: commands, settings, arguments

@@ -181,7 +181,7 @@ def faces(tmp_path):
 
 @pytest.mark.slow
 def test_from_faces_to_the_finding(script, faces, tmp_path, capsys):
-    experiment = _module(ROOT / "experiments" / "mask_ablation.py")
+    experiment = _module(ROOT / "experiments" / "sweep_masks.py")
     run, out = tmp_path / "run", tmp_path / "out"
     words = [str(faces), "--out", str(run), "--backbone", "demo", "--quiet"]
     words += ["--masks", "global/magnitude,global/random,output/wanda"]

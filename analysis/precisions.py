@@ -8,7 +8,7 @@ for the device of the run, which is named.
 
     prefiqs sweep … --precision double --out RUNS/double
     prefiqs sweep … --precision highest --out RUNS/highest
-    python analysis/precision.py RUNS/double RUNS/highest … --out DIR
+    python analysis/precisions.py RUNS/double RUNS/highest … --out DIR
 """
 
 import sys
@@ -292,7 +292,7 @@ def _bars(
 
 
 ANALYSIS = Analysis(
-    "precision",
+    "precisions",
     "How far float32 and less agree with float64",
     (),
     measure,

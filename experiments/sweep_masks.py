@@ -1,7 +1,7 @@
 """Rows of many masks on one network: clean faces, and a degraded copy of each.
 
-    python experiments/mask_ablation.py FACES --out RUN --backbone sface --weights FILE
-    python experiments/mask_ablation.py FACES --out RUN --backbone demo
+    python experiments/sweep_masks.py FACES --out RUN --backbone sface --weights FILE
+    python experiments/sweep_masks.py FACES --out RUN --backbone demo
     python analysis/mask_ablation.py RUN … --out DIR
 
 Some images of each person are measured, clean and degraded; scores that need data are

@@ -17,7 +17,7 @@ from prefiqs_jax.sweep import SweepOptions, sweep
 
 @pytest.fixture(scope="module")
 def ours(script):
-    return script("precision")
+    return script("precisions")
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ def test_from_sweeps_to_the_finding(ours, swept, tmp_path, capsys):
     assert capsys.readouterr().out.startswith(
         "**toy** (toy, global/magnitude; 8 images"
     )
-    table = pd.read_csv(out / "precision.csv")
+    table = pd.read_csv(out / "precisions.csv")
     assert set(table["precision"]) == {"highest", "fast"}
     value = {
         precision: one(
