@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.ticker import PercentFormatter
 
 from prefiqs_jax.plots.labels import SPARSITY, level_tick, plain, shorten
 
@@ -56,6 +57,7 @@ def layer_sparsity_map(
     if len(names) <= 60 and len(sparsities) <= _MOST_NUMBERS:
         for (row, column), value in np.ndenumerate(achieved):
             look = {"fontsize": 6, "color": "white" if value < 0.5 else "black"}
-            ax.text(column, row, f"{value:.2f}", ha="center", va="center", **look)
-    ax.figure.colorbar(image, ax=ax, label="achieved sparsity of the layer", shrink=0.6)
+            ax.text(column, row, f"{100 * value:.0f}", ha="center", va="center", **look)
+    bar = {"label": "achieved sparsity of the layer (%)", "shrink": 0.6}
+    ax.figure.colorbar(image, ax=ax, format=PercentFormatter(1, symbol=""), **bar)
     return ax

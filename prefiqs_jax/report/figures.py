@@ -181,7 +181,7 @@ def draw_layers(
         "layer_sparsity",
         figure,
         "Which layers lose their weights",
-        "Fraction of each layer's weights that is zero, at each sparsity of the whole "
+        "Percentage of each layer's weights that are zero, at each sparsity of the "
         "network. The percentage beside a layer is its share of all prunable weights. "
         "The table has the norm of what each layer loses, too.",
         f"At sparsity {middle:g} layers lose "
