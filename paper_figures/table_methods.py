@@ -31,14 +31,18 @@ def make(material: Material) -> Iterator[Table]:
         words = "same-model" if is_same else "cross-model"
         for fmr in rates(own):
             names, columns = area_columns(own, fmr, [(verifier, scorer)])
+            known = frozenset(n for n, name in enumerate(names) if name == SEVERITY)
+            told = (
+                " Severity is known of degraded copies, and no method." if known else ""
+            )
             yield Table(
                 as_folder(f"table_methods_{who}_fmr{fmr:g}"),
                 f"Methods, {words}: {scorer} scores, {verifier} verifies. "
-                f"{about(own, fmr)}",
+                f"{about(own, fmr)}{told}",
                 ("quality",),
                 [(name,) for name in names],
                 columns,
-                frozenset(n for n, name in enumerate(names) if name == SEVERITY),
+                known,
             )
 
 
