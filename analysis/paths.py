@@ -369,7 +369,7 @@ def sheet(faces: Faces, delta: Delta) -> plots.Drawing:
         )
     )(*arguments, faces.images[chosen])
     values = np.asarray(pixel_map(gradient))
-    figure = Figure(figsize=(plots.SCREEN_IN, 1.85 * 4))
+    figure = Figure(figsize=(plots.SCREEN_IN, 1.3 * 4))
     axes = figure.subplots(4, count, squeeze=False)
     for place, face in enumerate(chosen.tolist()):
         row, column = divmod(place, count)
@@ -383,7 +383,9 @@ def sheet(faces: Faces, delta: Delta) -> plots.Drawing:
     for ax, words in zip(axes[::2, 0], ("smallest", "largest"), strict=True):
         ax.set_ylabel(f"{words} ‖Jδ‖")
     for ax in axes[1::2, 0]:
-        ax.set_ylabel("|∂‖Jδ‖/∂x|, largest of\nchannels; x as preprocessed")
+        ax.set_ylabel("|∂‖Jδ‖/∂x|")
+    words = "x as preprocessed; the channel of the largest gradient"
+    figure.supxlabel(words, fontsize=7)
     return plots.Drawing(
         "paths_faces", figure, "Pixels that the first order depends on"
     )
