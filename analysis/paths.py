@@ -115,9 +115,15 @@ def observe(faces: Faces) -> Callable[[Delta, bool], dict[str, NDArray]]:
             found |= {f"{n}{order}": norms(each - sums) for n, each in along.items()}
         return found
 
-    compiled = jax.jit(
-        remainders, static_argnums=3, compiler_options=compiler_options()
-    )
+    compiled = {
+        is_shown: jax.jit(
+            partial(remainders, is_shown=is_shown),
+            compiler_options=compiler_options(
+                image_type("double" if is_shown else "highest")
+            ),
+        )
+        for is_shown in (False, True)
+    }
 
     def along(delta: Delta, is_shown: bool) -> dict[str, NDArray]:
         params, images = faces.backbone.params, faces.images
@@ -127,7 +133,7 @@ def observe(faces: Faces) -> Callable[[Delta, bool], dict[str, NDArray]]:
                 lambda leaf: jnp.asarray(leaf, dtype), (params, delta)
             )
             found = by_batch(
-                lambda some: compiled(weights, direction, some, is_shown),
+                partial(compiled[is_shown], weights, direction),
                 images.astype(dtype),
             )
         chord = float(found["moved"][SCALES == 1].max())

@@ -116,7 +116,7 @@ def path_integral(
         message = f"tolerance {tolerance}: choose a positive error such as 1e-6"
         raise InputError(message)
 
-    point, integrate = _programs()
+    point, integrate = _programs(jnp.result_type(*jax.tree.leaves(params)))
 
     def at(t: float) -> NDArray:
         found = np.asarray(point(apply_fn, params, delta, images, np.float64(t)))
@@ -179,9 +179,9 @@ def _weights(params: Params, delta: Delta, t: Array) -> Params:
 
 
 @cache
-def _programs() -> tuple[Any, Any]:
+def _programs(dtype: np.dtype) -> tuple[Any, Any]:
     """Jit what a panel takes, under the options that are the fastest here."""
-    options = compiler_options()
+    options = compiler_options(dtype)
     return (
         jax.jit(_point, static_argnums=0, compiler_options=options),
         jax.jit(_integrate, static_argnums=(0, 1), compiler_options=options),

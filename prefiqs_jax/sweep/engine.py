@@ -284,7 +284,7 @@ def compile_step(
     sharding = NamedSharding(problem.mesh, P(AXIS))
     images = jax.ShapeDtypeStruct(batch_shape, dtype, sharding=sharding)
     lowered = jax.jit(step).lower(*problem.weights, images)
-    return lowered.compile(compiler_options=compiler_options())
+    return lowered.compile(compiler_options=compiler_options(dtype))
 
 
 def start(
