@@ -57,7 +57,10 @@ def keep_identities(folder: Path, images: ImageFolder) -> None:
     table = pd.DataFrame({"file": images.names, "identity": images.identities})
     originals = [copy_named(name) is None for name in images.names]
     text = table.loc[originals].to_csv(index=False)
-    write_text(make_folder(folder) / IDENTITY_TABLE, text)
+    path = make_folder(folder) / IDENTITY_TABLE
+    # The same command again leaves the folder as it is.
+    if not path.is_file() or path.read_bytes() != text.encode():
+        write_text(path, text)
 
 
 def _check(out: Path) -> None:
