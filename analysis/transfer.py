@@ -1,10 +1,10 @@
 """Whether the scores of one network help another network that verifies.
 
-Of each network that verifies, the areas under its error-versus-discard curves (pAUC) by
-its own scores (same model) are held against those by another network's scores of the
-same images (cross model), and PreFIQs against its rivals with either: is its advantage
-kept? Differences are paired: the same comparisons, the same people left out. Beside
-them, how alike the two networks rank the images by each quality.
+For each network that verifies, the partial areas under the error-versus-discard
+curves (pAUC) of its own scores (same-model) are compared with those of another
+network's scores of the same images (cross-model), and PreFIQs with its rivals for both:
+is its advantage kept? Differences are paired: the same comparisons, the same people
+left out. Beside them, how alike the two networks rank the images by each quality.
 
     prefiqs edc … --verifier NAME=FILE --each-scores --out RUN
     python analysis/transfer.py RUN … --out DIR

@@ -44,16 +44,16 @@ class Panel:
     quantities
         Which of its quantities, two at most, to their labels; the second is hollow.
     label
-        Of the vertical axis.
+        Label of the y axis.
     references
         Where a line is drawn across: dashed, and further ones dotted.
     error
         Quantity with the standard error of the first reference, as a part of it: a band
         of twice that on both sides is drawn.
     limits
-        Of the vertical axis; None = what is drawn.
+        Lower and upper limit of the y axis; None = fitted to the data.
     is_log
-        Whether that axis is logarithmic.
+        Whether the y axis is logarithmic.
     """
 
     table: "pd.DataFrame"

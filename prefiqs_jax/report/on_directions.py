@@ -63,9 +63,9 @@ def direction_tables(
     Returns
     -------
     dict
-        Of validity, path, expected and metric, as far as there are; and the rank
-        correlations of those and of pixels. Their column stratum is the kind of image,
-        all of them first.
+        Tables by name: validity, path, expected and metric, those that were measured,
+        and rank_correlations. Their column stratum is the kind of image; the rows of
+        all images come first.
     """
     words = [w for w, names in EXTRAS.items() if names and set(names) <= set(known)]
     parts = {"all": known}
