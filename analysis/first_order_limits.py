@@ -23,20 +23,21 @@ from from_runs import (
     Lines,
     Measured,
     Values,
-    ends,
+    from_to,
     label_sparsities,
     labelled,
     legend_over,
     levels,
+    listed,
     main_stratum,
     most,
     pick,
+    records,
     rows_of,
+    span,
     strata,
     title,
-    told,
     whiskers,
-    who,
 )
 from from_runs import main as run_main
 from matplotlib.axes import Axes
@@ -173,95 +174,117 @@ def reaches(measured: Measured) -> "pd.DataFrame":
 
 
 def finding(table: "pd.DataFrame") -> str:
-    """Say in three sentences where orders help, what the error is, and what warns."""
-    stratum = main_stratum(table)
-    own = pick(table, stratum=stratum)
-    swept = sorted(own["sparsity"].dropna().unique().tolist())
-    far = pick(own, statistic="reach")
-    good = [
-        f"{_reach(line, swept)} by order {place}"
-        for place, line in enumerate(far.to_dict("records"), 1)
-    ]
-    helps = "; ".join(_helps(pick(own, of=f"order {k}"), k) for k in (2, 3))
-    parts = pick(own, statistic="kink_part").to_dict("records")
-    kinks = ends(parts, ".0%")
-    kind = "clean " if stratum == "clean" else ""
-    said = (
-        f"{who(table)}: the relative residual is within {BOUND:.0%} for {MOST:.0%} of "
-        f"the {kind}images up to a sparsity of {', '.join(good)}; "
-        f"{helps}. Kinks are {kinks} of the first order's squared error"
-    )
-    other = pick(table, stratum="degraded", statistic="kink_part").to_dict("records")
-    if other:
-        said += f" (degraded images: {ends(other, '.0%')})"
-    return f"{said}. {_warned(own)}"
-
-
-def _reach(line: Any, swept: Sequence[float]) -> str:
-    """Write a sparsity with its interval.
-
-    >>> _reach({"value": -np.inf, "low": -np.inf, "high": 0.123}, [0.1, 0.7])
-    'below 0.1 [below 0.1, 0.12]'
-    """
-    ends = [
-        f"below {swept[0]:g}"
-        if end < swept[0]
-        else f"above {swept[-1]:g}"
-        if end > swept[-1]
-        else f"{end:.2g}"
-        for end in (line["value"], line["low"], line["high"])
-    ]
-    return ends[0] if len(set(ends)) == 1 else f"{ends[0]} [{ends[1]}, {ends[2]}]"
-
-
-def _helps(lines: "pd.DataFrame", order: int) -> str:
-    """Say at which sparsities an order leaves less than the one before."""
-    gains = pick(lines, statistic="gain").sort_values("sparsity").to_dict("records")
-    start = f"order {order} leaves less than order {order - 1}"
-    better = [line for line in gains if line["high"] < 1]
-    said = f"{start} at no sparsity"
-    if better:
-        each = [f"{line['sparsity']:g} (× {told(line, '.2f')})" for line in better]
-        said = f"{start} at {', '.join(each)}"
-    worse = [f"{x['sparsity']:g} (× {told(x, '.2f')})" for x in gains if x["low"] > 1]
-    if worse:
-        said += f", more at {', '.join(worse)}"
-    equal = [x for x in gains if not (x["high"] < 1 or x["low"] > 1)]
-    if equal and better:
-        levels = ", ".join(f"{line['sparsity']:g}" for line in equal)
-        said += f", and no difference is seen at {levels}"
-    return said
-
-
-def _warned(own: "pd.DataFrame") -> str:
-    """Say how well predicted_error warns, and what does so better."""
-    ranks = pick(own, statistic="spearman")
-    lines = pick(ranks, of="predicted_error").sort_values("sparsity")
-    sure = lines["low"] > 0
-    many = f"{np.sum(sure.to_numpy())} of {len(lines)} sparsities"
-    said = (
-        f"`predicted_error` ranks the images by relative residual with Spearman "
-        f"{ends(lines.to_dict('records'), '.2f')} (above 0 at {many})"
-    )
-    areas = pick(own, statistic="auroc")
-    warned = pick(areas, of="predicted_error").sort_values("sparsity")
-    if len(warned):
-        said += (
-            f", and tells those off by more than {BOUND:.0%} with an AUROC of "
-            f"{ends(warned.to_dict('records'), '.2f')}"
+    """Say how far the first order holds, and what the other orders add, and why."""
+    parts = [pick(part, stratum=main_stratum(part)) for part in rows_of(table)]
+    reached, never = [], 0
+    for part in parts:
+        value = one_of(part, "reach", "order 1")["value"]
+        if np.isfinite(value) or value > 0:
+            reached.append(f"{_reach(value, part)} ({title(part)})")
+        else:
+            never += 1
+    far = f"up to a sparsity of {listed(reached)}" if reached else ""
+    if never:
+        where = f"not even at the lowest sparsity in {never} of {len(parts)} runs"
+        far = f"{far}, and {where}" if far else where
+    counts = []
+    for order in (2, 3):
+        gains = [line for part in parts for line in _gains(part, order)]
+        less = sum(line["high"] < 1 for line in gains)
+        more = sum(line["low"] > 1 for line in gains)
+        counts.append(
+            f"order {order} leaves less than order {order - 1} in {less} of "
+            f"{len(gains)} and more in {more}"
         )
+    ranked = [
+        line
+        for part in parts
+        for line in records(part, statistic="spearman", of="predicted_error")
+    ]
+    sure = sum(line["low"] > 0 for line in ranked)
+    low, high = (_kinks_at(parts, end) for end in (0, -1))
+    return (
+        f"By the first order the relative residual is within {BOUND:.0%} for "
+        f"{MOST:.0%} of the images {far}. Of all runs and sparsities, "
+        f"{' and '.join(counts)}; kinks, which no Taylor order contains, are {low} of "
+        f"the first order's squared error at the lowest sparsity and {high} at the "
+        f"highest; `predicted_error`, known before pruning, ranks the images by their "
+        f"relative residual in {sure} of {len(ranked)}."
+    )
+
+
+def one_of(part: "pd.DataFrame", statistic: str, of: str) -> dict[Any, Any]:
+    """Give the one line of a statistic that has no sparsity."""
+    (line,) = records(part, statistic=statistic, of=of)
+    return line
+
+
+def _gains(part: "pd.DataFrame", order: int) -> list[dict[Any, Any]]:
+    return records(part, statistic="gain", of=f"order {order}")
+
+
+def _kinks_at(parts: Sequence["pd.DataFrame"], place: int) -> str:
+    lines = [records(part, statistic="kink_part")[place] for part in parts]
+    return span([line["value"] for line in lines], ".0%")
+
+
+def _reach(sparsity: float, part: "pd.DataFrame") -> str:
+    """Write a sparsity that may be outside of those that were swept."""
+    swept = part["sparsity"].dropna()
+    if sparsity < swept.min():
+        return f"below {swept.min():g}"
+    return f"above {swept.max():g}" if sparsity > swept.max() else f"{sparsity:.2g}"
+
+
+def row(part: "pd.DataFrame") -> dict[str, str]:
+    """Lay out how far each order holds, what it gains, kinks, and what warns."""
+    own = pick(part, stratum=main_stratum(part))
+    cells = {}
+    for order in (1, 2, 3):
+        line = one_of(own, "reach", f"order {order}")
+        value, *ends = (_reach(line[name], own) for name in ("value", "low", "high"))
+        same = len({value, *ends}) == 1
+        cells[f"order {order} within {BOUND:.0%} up to"] = (
+            value if same else f"{value} [{', '.join(ends)}]"
+        )
+    for order in (2, 3):
+        gains = from_to(_gains(own, order), ".2f")
+        cells[f"order {order} over order {order - 1}"] = gains
+    cells["kinks"] = from_to(records(own, statistic="kink_part"), ".0%")
+    other = pick(part, stratum="degraded")
+    cells["kinks, degraded"] = from_to(records(other, statistic="kink_part"), ".0%")
+    lines = records(own, statistic="spearman", of="predicted_error")
+    cells["`predicted_error`: Spearman"] = from_to(lines, ".2f")
+    lines = records(own, statistic="auroc", of="predicted_error")
+    areas = from_to(lines, ".2f")
+    if lines:
+        at = " → ".join(
+            f"{level:g}"
+            for level in dict.fromkeys(lines[place]["sparsity"] for place in (0, -1))
+        )
+        areas += f" at {at}"
+    return cells | {"its AUROC": areas, "ranks best": _ranks_best(own)}
+
+
+def _ranks_best(own: "pd.DataFrame") -> str:
+    """Name what ranks the images best by relative residual, on average."""
     mean = {
         str(name): float(np.mean(part["value"].to_numpy()))
-        for name, part in ranks.groupby("of")
+        for name, part in pick(own, statistic="spearman").groupby("of")
     }
     best = max(mean, key=lambda name: abs(mean[name]))
-    if best == "predicted_error":
-        return f"{said}: nothing else here ranks them better on average."
-    word = "known without pruning" if best in BEFORE else "known after pruning"
-    return (
-        f"{said}; `{best}` ({word}) ranks them better, with {mean[best]:.2f} against "
-        f"{mean['predicted_error']:.2f} on average."
-    )
+    return f"`{best}` ({mean[best]:.2f})"
+
+
+LEGEND = f"""\
+Up to: the sparsity at which the relative residual ‖change − sum of the series‖ /
+‖change‖ ceases to be within {BOUND:.0%} for {MOST:.0%} of the images. Over: geometric
+mean over images of one order's residual over that of the order before; below 1 it
+helps. Kinks: their part of the first order's squared error, Σ ⟨k, r⟩ / Σ ‖r‖². Spearman
+with the relative residual; AUROC for being off by more than {BOUND:.0%}, where enough
+images are and are not. Ranks best: the largest Spearman correlation, mean over
+sparsities, of `{"`, `".join(BEFORE)}` (known without pruning) and
+`{"`, `".join(AFTER)}`. a → b: at the lowest and at the highest sparsity."""
 
 
 def draw(figure: Figure, table: "pd.DataFrame") -> Figure:
@@ -330,6 +353,8 @@ ANALYSIS = Analysis(
     ("taylor2", "taylor3", "kinks"),
     measure,
     finding,
+    row,
+    LEGEND,
     draw,
 )
 

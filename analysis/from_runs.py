@@ -1,8 +1,8 @@
 """What the scripts of this folder share: runs in; table, figure and finding out.
 
 A script measures each network and mask of its runs (lines of one table, with intervals
-over people), says the result in two or three sentences made of those lines, and draws
-them. With ``--findings`` it also renews its section of a page such as
+over people), says the result of all of them in two sentences made of those lines, lays
+the numbers that matter out, a row for each run and mask, and draws them. With ``--findings`` it also renews its section of a page such as
 ``docs/findings.md``, and the table and figure in the folder of that name beside it.
 """
 
@@ -227,17 +227,6 @@ def main_stratum(table: "pd.DataFrame") -> str:
     return "clean" if "clean" in set(table["stratum"]) else "all"
 
 
-def who(table: "pd.DataFrame") -> str:
-    """Begin a finding: which run, network, mask, how many images and people."""
-    first = table.iloc[0]
-    own = pick(table, stratum=main_stratum(table))
-    kind = "clean " if main_stratum(table) == "clean" else ""
-    return (
-        f"**{first['run']}** ({first['backbone']}, {first['mask']}; "
-        f"{most(own, 'images')} {kind}images of {most(own, 'people')} people)"
-    )
-
-
 def nearest(sparsities: Iterable[float]) -> float:
     """Choose the sparsity that is drawn where only one is."""
     return min(sparsities, key=lambda sparsity: abs(sparsity - SHOWN))
@@ -261,15 +250,45 @@ def told(line: Any, form: str = ".2g") -> str:
     return f"{line['value']:{form}} [{line['low']:{form}}, {line['high']:{form}}]"
 
 
-def ends(lines: Sequence[Any], form: str) -> str:
-    """Write the values at the lowest and the highest sparsity.
+def from_to(lines: Sequence[Any], form: str) -> str:
+    """Write the values at the lowest and the highest sparsity, or the only one.
 
-    >>> lines = [{"value": 0.2, "low": 0.1, "high": 0.3, "sparsity": s} for s in (1, 2)]
-    >>> ends(lines, ".1f")
-    '0.2 [0.1, 0.3] at sparsity 1 and 0.2 [0.1, 0.3] at sparsity 2'
+    >>> lines = [{"value": v, "low": 0.1, "high": 0.3, "sparsity": v} for v in (1, 2)]
+    >>> from_to(lines, ".1f"), from_to(lines[:1], ".1f")
+    ('1.0 [0.1, 0.3] → 2.0 [0.1, 0.3]', '1.0 [0.1, 0.3]')
+    >>> from_to([], ".1f")
+    '–'
     """
-    each = [f"{told(line, form)} at sparsity {line['sparsity']:g}" for line in lines]
-    return each[0] if len(each) == 1 else f"{each[0]} and {each[-1]}"
+    ordered = sorted(lines, key=lambda line: line["sparsity"])
+    each = [told(line, form) for line in ordered]
+    return " → ".join([each[0], *each[1:][-1:]]) if each else "–"
+
+
+def span(values: Iterable[float], form: str) -> str:
+    """Write the least and the largest value.
+
+    >>> span([0.4, 0.7, float("nan")], ".1f"), span([2], "g"), span([], "g")
+    ('0.4 to 0.7', '2', '–')
+    """
+    known = [value for value in values if not np.isnan(value)]
+    if not known:
+        return "–"
+    both = [format(min(known), form), format(max(known), form)]
+    return both[0] if both[0] == both[1] else " to ".join(both)
+
+
+def listed(words: Sequence[str]) -> str:
+    """Join words.
+
+    >>> listed(["a", "b", "c"]), listed(["a"])
+    ('a, b and c', 'a')
+    """
+    return " and ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
+
+
+def records(table: "pd.DataFrame", **keys: Any) -> list[dict[Any, Any]]:
+    """Choose lines by the values of columns, in the order of their sparsity."""
+    return pick(table, **keys).sort_values("sparsity", kind="stable").to_dict("records")
 
 
 def whiskers(
@@ -333,9 +352,18 @@ def heading(part: "pd.DataFrame") -> str:
 
 
 def title(part: "pd.DataFrame") -> str:
-    """Name run and mask above a panel, the mask once."""
-    run, mask = (str(part[name].iloc[0]) for name in ("run", "mask"))
-    return f"{run.removesuffix('_' + mask.replace('/', '_'))}, {mask}"
+    """Name run, network and mask, each once.
+
+    >>> import pandas as pd
+    >>> title(pd.DataFrame({"run": ["att"], "backbone": "sface", "mask": "2:4/snip"}))
+    'att (sface), 2:4/snip'
+    """
+    run, backbone, mask = (
+        str(part[name].iloc[0]) for name in ("run", "backbone", "mask")
+    )
+    run = run.removesuffix("_" + mask.replace("/", "_"))
+    network = "" if run in backbone or backbone in run else f" ({backbone})"
+    return f"{run}{network}, {mask}"
 
 
 def rows_of(table: "pd.DataFrame") -> list["pd.DataFrame"]:
@@ -354,7 +382,12 @@ class Analysis(NamedTuple):
     measure: Callable[[Any], "pd.DataFrame"]
     """Is given a record that was read: a :class:`Measured`, unless said otherwise."""
     finding: Callable[["pd.DataFrame"], str]
-    """Is given the lines of one run and mask."""
+    """Two sentences; is given the lines of all runs."""
+    row: Callable[["pd.DataFrame"], dict[str, str]]
+    """A row of the section's table, cells by heading; is given the lines of one run and
+    mask."""
+    legend: str
+    """What the headings mean."""
     draw: Callable[[Figure, "pd.DataFrame"], Figure]
     beside: Callable[[Measured], "pd.DataFrame"] | None = None
     """Another table, of its images."""
@@ -394,8 +427,36 @@ def open_runs(paths: Sequence[Path], needs: Sequence[str]) -> list[Measured]:
 
 
 def findings(analysis: Analysis, table: "pd.DataFrame") -> list[str]:
-    """Say what the lines say, a paragraph for each run and mask."""
-    return [analysis.finding(part) for part in rows_of(table)]
+    """Say what the lines say: two sentences, a row for each run and mask, a legend."""
+    rows = [_asked(part) | analysis.row(part) for part in rows_of(table)]
+    return [analysis.finding(table), markdown(rows), analysis.legend]
+
+
+def _asked(part: "pd.DataFrame") -> dict[str, str]:
+    """Say which run, network and mask a row is of, and of how many images."""
+    own = pick(part, stratum=main_stratum(part))
+    kind = " clean" if main_stratum(part) == "clean" else ""
+    swept = part["sparsity"].dropna()
+    ends = dict.fromkeys((swept.min(), swept.max()))
+    return {
+        "run": title(part),
+        "images": f"{most(own, 'images')}{kind} of {most(own, 'people')} people",
+        "sparsity": " → ".join(f"{end:g}" for end in ends),
+    }
+
+
+def markdown(rows: Sequence[dict[str, str]]) -> str:
+    """Write rows as a table; all have the headings of the first.
+
+    >>> print(markdown([{"a": "1", "b": "2"}]))
+    | a | b |
+    |---|---|
+    | 1 | 2 |
+    """
+    heads = list(rows[0])
+    lines = [heads, *([row[head] for head in heads] for row in rows)]
+    written = [f"| {' | '.join(line)} |" for line in lines]
+    return "\n".join([written[0], f"|{'---|' * len(heads)}", *written[1:]])
 
 
 def as_kept(rows: "pd.DataFrame") -> "pd.DataFrame":
