@@ -11,26 +11,28 @@ as it is like another control.
 """
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from from_runs import (
     FEWEST_IMAGES,
     Analysis,
     Measured,
-    ends,
+    from_to,
     label_sparsities,
     labelled,
     main_stratum,
     most,
     pick,
     ratio_axis,
+    records,
     rows_of,
+    span,
     strata,
     title,
     whiskers,
-    who,
 )
 from from_runs import main as run_main
 from matplotlib.axes import Axes
@@ -38,6 +40,7 @@ from matplotlib.figure import Figure
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.plots.theme import look
+from prefiqs_jax.sensitivity import CONTROLS
 from prefiqs_jax.statistics import compare_with_controls
 
 if TYPE_CHECKING:
@@ -45,16 +48,23 @@ if TYPE_CHECKING:
 
 GROWTH = "growth"
 """The opposite direction, -δ: no null distribution, and told apart in words."""
-ALIKE = 0.3
-"""Difference of two rank correlations up to which they are called alike, if all of its
-interval is."""
-EQUAL = 0.1
-"""Part by which two mean drifts may differ and are called alike, in the same way."""
-_WORDS = {
-    0: ("how it ranks faces", f"±{ALIKE:g}"),
-    1: ("how far it moves them", f"{EQUAL:.0%}"),
-}
-"""What a difference from 0, or a ratio from 1, is one of; and the bounds in words."""
+
+
+class Bounds(NamedTuple):
+    """Within which a difference of pruning and a control is none that matters."""
+
+    none: float
+    """What the value is where there is no difference."""
+    least: float
+    largest: float
+    words: str
+    what: str
+
+
+DRIFT = Bounds(1, 1 / 1.1, 1.1, "10%", "how far it moves faces")
+"""Of ratios of mean drifts."""
+EXCESS = Bounds(0, -0.3, 0.3, "±0.3", "how it ranks them")
+"""Of differences of rank correlations."""
 _PAIR, _BETWEEN = "pruning, control", "control, control"
 
 
@@ -122,98 +132,119 @@ def _ranks(ranks: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def finding(table: "pd.DataFrame") -> str:
-    """Say whether pruning moves embeddings, or ranks images, as its controls do."""
-    own = pick(table, stratum=main_stratum(table))
-    drawn = own.loc[own["of"] != GROWTH]
-    drift = _records(drawn, "drift")
-    each = [
-        f"{ends(pick(drawn, statistic='drift', of=name).to_dict('records'), '.2f')} "
-        f"({name})"
-        for name in dict.fromkeys(drawn["of"])
-    ]
-    far = _verdict(drift, 1, 1 / (1 + EQUAL), 1 + EQUAL)
+    """Say whether pruning moves embeddings, and ranks images, as its controls do."""
+    parts = [_drawn(part) for part in rows_of(table)]
+    drift = [line for part in parts for line in records(part, statistic="drift")]
+    excess = [line for part in parts for line in _excess(part)]
+    ratios = span([line["value"] for line in drift], ".2f")
     said = (
-        f"{who(table)}: the mean drift along pruning, over that along directions of "
-        f"its norm in every layer, is {'; '.join(each)}. {far} "
-        f"{_residuals(drawn)}"
+        f"Along pruning the mean drift is {ratios} times that along directions of the "
+        f"same norm in every layer: {_verdict(drift, DRIFT)}."
     )
-    excess = [x for x in _records(drawn, "excess") if np.isfinite(x["value"])]
     if not excess:
-        return said
-    shared, between = (
-        _records(pick(drawn, pair=pair), "spearman") for pair in (_PAIR, _BETWEEN)
-    )
-    ranked = _verdict(excess, 0, -ALIKE, ALIKE)
+        return f"{said} One draw of a control does not tell how alike it ranks images."
     return (
-        f"{said} Drifts along pruning and a control rank the images alike to Spearman "
-        f"{_span(shared, '.2f')}, those along two draws of a control to "
-        f"{_span(between, '.2f')}. {ranked}"
+        f"{said} By their drifts, pruning and a control rank the images beside two "
+        f"draws of that control: {_verdict(excess, EXCESS)}."
     )
 
 
-def _apart(lines: Sequence[dict[Any, Any]], none: float) -> list[dict[Any, Any]]:
-    """Choose the lines whose interval excludes that there is no difference."""
-    return [line for line in lines if line["low"] > none or line["high"] < none]
+def _drawn(part: "pd.DataFrame") -> "pd.DataFrame":
+    """Give the lines of controls that are drawn at random."""
+    own = pick(part, stratum=main_stratum(part))
+    return own.loc[own["of"] != GROWTH]
 
 
-def _verdict(
-    lines: Sequence[dict[Any, Any]], none: int, least: float, largest: float
-) -> str:
-    """Say plainly in how many comparisons pruning is, or is not, as its control.
+def _excess(own: "pd.DataFrame") -> list[dict[Any, Any]]:
+    lines = records(own, statistic="excess")
+    return [line for line in lines if np.isfinite(line["value"])]
 
-    It is where the whole interval lies within bounds of no difference.
+
+def _sorted_out(
+    lines: Sequence[dict[Any, Any]], bounds: Bounds
+) -> tuple[list[dict[Any, Any]], list[dict[Any, Any]]]:
+    """Choose the lines that are alike, and those apart; the others are neither.
+
+    Alike is where the whole interval lies within the bounds, apart where it excludes
+    that there is no difference, and is not within them.
     """
-    what, bounds = _WORDS[none]
-    apart = _apart(lines, none)
-    kinds = ", ".join(dict.fromkeys(line["of"] for line in apart))
     alike = [
         line
         for line in lines
-        if line not in apart and line["low"] >= least and line["high"] <= largest
+        if line["low"] >= bounds.least and line["high"] <= bounds.largest
     ]
-    named = f" ({kinds})" if apart else ""
-    said = f"Of {len(lines)} comparisons the two differ in {len(apart)}{named}"
+    apart = [
+        line
+        for line in lines
+        if line not in alike
+        and (line["low"] > bounds.none or line["high"] < bounds.none)
+    ]
+    return alike, apart
+
+
+def _verdict(lines: Sequence[dict[Any, Any]], bounds: Bounds) -> str:
+    """Say plainly in how many comparisons pruning is, or is not, as its control."""
+    alike, apart = _sorted_out(lines, bounds)
+    said = []
     if alike:
-        said += (
-            f"; in {len(alike)} they are alike to {bounds}: there, against the claim, "
-            f"the pruning direction is not special in {what}"
+        said.append(
+            f"alike to {bounds.words} in {len(alike)} of {len(lines)} comparisons, "
+            f"where, against the claim, the pruning direction is not special in "
+            f"{bounds.what}"
         )
-    unknown = len(lines) - len(apart) - len(alike)
-    return f"{said}; too uncertain to tell: {unknown}." if unknown else f"{said}."
+    counts = Counter(line["of"] for line in apart).most_common()
+    kinds = [f"{kind} {count}" for kind, count in counts]
+    among = "" if alike else f" of {len(lines)} comparisons"
+    named = f" ({', '.join(kinds)})" if apart else ""
+    said.append(f"not alike in {len(apart)}{among}{named}")
+    unknown = len(lines) - len(alike) - len(apart)
+    return "; ".join([*said, *[f"too uncertain to tell: {unknown}"] * bool(unknown)])
 
 
-def _records(table: "pd.DataFrame", statistic: str) -> list[dict[Any, Any]]:
-    return pick(table, statistic=statistic).to_dict("records")
+def row(part: "pd.DataFrame") -> dict[str, str]:
+    """Lay out drifts beside each control, what the first order misses, and ranks."""
+    own = _drawn(part)
+    cells = {
+        f"drift over {kind}": from_to(records(own, statistic="drift", of=kind), ".2f")
+        for kind in CONTROLS
+        if kind != GROWTH
+    }
+    cells["alike, not"] = _counted(records(own, statistic="drift"), DRIFT)
+    pruning, controls = [], []
+    missed = records(own, statistic="relative_residual")
+    for sparsity in dict.fromkeys(line["sparsity"] for line in missed):
+        here = [line for line in missed if line["sparsity"] == sparsity]
+        pruning.append(format(here[0]["observed"], ".0%"))
+        controls.append(span([line["control_mean"] for line in here], ".0%"))
+    cells["first order misses"] = _first_to_last(pruning)
+    cells["along controls"] = _first_to_last(controls)
+    for heading, pair in (("Spearman", _PAIR), ("of two draws", _BETWEEN)):
+        lines = records(own, statistic="spearman", pair=pair)
+        cells[heading] = span([line["value"] for line in lines], ".2f")
+    excess = _excess(own)
+    return cells | {"ranks alike, not": _counted(excess, EXCESS) if excess else "–"}
 
 
-def _span(lines: Sequence[dict[Any, Any]], form: str) -> str:
-    """Write the least and the largest value.
-
-    >>> _span([{"value": 0.4}, {"value": 0.7}], ".1f"), _span([{"value": 2}], "g")
-    ('0.4 to 0.7', '2')
-    """
-    values = [line["value"] for line in lines if np.isfinite(line["value"])]
-    if not values:
-        return "(not defined)"
-    both = [format(min(values), form), format(max(values), form)]
-    return both[0] if both[0] == both[1] else " to ".join(both)
+def _first_to_last(words: Sequence[str]) -> str:
+    return " → ".join([words[0], *words[1:][-1:]]) if words else "–"
 
 
-def _residuals(drawn: "pd.DataFrame") -> str:
-    """Say what the first order misses along pruning and along controls."""
-    lines = _records(drawn, "relative_residual")
-    each = []
-    for sparsity in sorted({line["sparsity"] for line in lines}):
-        own = [line for line in lines if line["sparsity"] == sparsity]
-        controls = _span([{"value": line["control_mean"]} for line in own], ".0%")
-        seen = own[0]["observed"]
-        each.append(f"{seen:.0%} (controls {controls}) at {sparsity:g}")
-    cosine = _records(drawn, "cosine")
-    return (
-        f"The first order misses {', '.join(each)} of the change; "
-        f"{len(_apart(lines, 1))} of {len(lines)} ratios of these differ from 1, and "
-        f"{len(_apart(cosine, 0))} of {len(cosine)} cosines."
-    )
+def _counted(lines: Sequence[dict[Any, Any]], bounds: Bounds) -> str:
+    alike, apart = _sorted_out(lines, bounds)
+    return f"{len(alike)}, {len(apart)} of {len(lines)}"
+
+
+LEGEND = f"""\
+Drift over a control: ratio of the mean drifts over images, pruning's to that along
+directions with the norm of δ in every layer (gaussian: independent normal numbers;
+signs: δ with random signs; shuffled-mask: as many weights of each layer, chosen at
+random; permuted: the numbers of δ in other places). Alike, not: of the comparisons
+at all sparsities, those whose whole interval is within {DRIFT.words} of 1, and those
+that exclude 1 and are not. Misses: mean residual over mean change. Spearman: of the
+images by drift, pruning and a control, over sparsities and controls; of two draws:
+of one control. Ranks alike, not: whether the difference of the two is within
+{EXCESS.words}, or excludes 0 and is not. a → b: at the lowest and at the highest
+sparsity."""
 
 
 def draw(figure: Figure, table: "pd.DataFrame") -> Figure:
@@ -268,6 +299,8 @@ ANALYSIS = Analysis(
     ("controls",),
     measure,
     finding,
+    row,
+    LEGEND,
     draw,
 )
 

@@ -230,7 +230,7 @@ def _kinks_at(parts: Sequence["pd.DataFrame"], place: int) -> str:
 
 def _reach(sparsity: float, part: "pd.DataFrame") -> str:
     """Write a sparsity that may be outside of those that were swept."""
-    swept = part["sparsity"].dropna()
+    swept = part["sparsity"].dropna().to_numpy(np.float64)
     if sparsity < swept.min():
         return f"below {swept.min():g}"
     return f"above {swept.max():g}" if sparsity > swept.max() else f"{sparsity:.2g}"

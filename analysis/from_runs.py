@@ -2,8 +2,9 @@
 
 A script measures each network and mask of its runs (lines of one table, with intervals
 over people), says the result of all of them in two sentences made of those lines, lays
-the numbers that matter out, a row for each run and mask, and draws them. With ``--findings`` it also renews its section of a page such as
-``docs/findings.md``, and the table and figure in the folder of that name beside it.
+the numbers that matter out, a row for each run and mask, and draws them. With
+``--findings`` it also renews its section of a page such as ``docs/findings.md``, and
+the table and figure in the folder of that name beside it.
 """
 
 import argparse

@@ -20,7 +20,7 @@ from from_runs import (
     Analysis,
     Lines,
     Measured,
-    ends,
+    from_to,
     label_sparsities,
     labelled,
     legend_over,
@@ -28,9 +28,10 @@ from from_runs import (
     main_stratum,
     most,
     pick,
+    records,
     rows_of,
+    span,
     title,
-    who,
 )
 from from_runs import main as run_main
 from matplotlib.axes import Axes
@@ -102,35 +103,74 @@ def near_images(measured: Measured) -> "pd.DataFrame":
 
 
 def finding(table: "pd.DataFrame") -> str:
-    """Say how many units flip, whether that is foreseen, and what it does."""
-    stratum = main_stratum(table)
-    own = pick(table, stratum=stratum, of=ALL)
-    parts = {
-        str(name): part.sort_values("sparsity").to_dict("records")
-        for name, part in own.groupby("statistic")
-    }
-    per_layer = pick(table, stratum=stratum, statistic="flips")
-    per_layer = per_layer.loc[per_layer["of"] != ALL]
-    at = float(np.max(per_layer["sparsity"].to_numpy()))
-    layers = pick(per_layer, sparsity=at).to_dict("records")
-    largest = max(layers, key=lambda line: line["value"])
-    total = parts["flips"][-1]["value"]
-    if total == 0:
-        return f"{who(table)}: no unit changes side of a kink at any sparsity."
-    near = parts["near_kinks"][0]
-    ranks = parts["spearman"]
-    count = round(near["value"] * near["images"])
-    return (
-        f"{who(table)}: {ends(parts['flips'], ',.0f')} units change side in mean, at "
-        f"{at:g} the most ({largest['value'] / total:.0%}) in `{largest['of']}`; the "
-        f"tangents predict {ends(parts['predicted_ratio'], '.3g')} times as many, and "
-        f"rank the images alike (Spearman {ends(ranks, '.3f')}). Kinks are "
-        f"{ends(parts['kink_part'], '.0%')} of the first order's squared error. "
-        f"{count} of {near['images']} images have an input within rounding of a kink "
-        f"in the dense network ({parts['near_units'][0]['value']:.2g} units in mean), "
-        "where only `--precision double` is sure of its side; `near_kinks.csv` names "
-        "them."
+    """Say what kinks do to the first order, and whether their flips are foreseen."""
+    runs = [_by_statistic(part) for part in rows_of(table)]
+    moved = [lines for lines in runs if lines["flips"][-1]["value"] > 0]
+    if not moved:
+        return "No unit changes side of a kink in any run, at any sparsity."
+    least, most = (
+        span([lines["kink_part"][place]["value"] for lines in moved], ".0%")
+        for place in (0, -1)
     )
+    predicted = [line["value"] for lines in moved for line in lines["predicted_ratio"]]
+    ranks = [line["value"] for lines in moved for line in lines["spearman"]]
+    near = [_near(lines) for lines in runs]
+    count, images = sum(near), sum(lines["near_kinks"][0]["images"] for lines in runs)
+    return (
+        f"Units that change side of a kink make {least} of the first order's squared "
+        f"error at the lowest sparsity, and {most} at the highest. Their number is "
+        f"known before pruning: the tangents predict {span(predicted, '.3g')} times as "
+        f"many, and rank the images as the real number does (Spearman "
+        f"{span(ranks, '.2f')}); {count} of {images} images have an input within "
+        "rounding of a kink in the dense network, where only `--precision double` is "
+        "sure of its side (`near_kinks.csv` names them)."
+    )
+
+
+def _by_statistic(part: "pd.DataFrame") -> dict[str, list[dict[Any, Any]]]:
+    """Give the lines of all layers together, over sparsity."""
+    own = pick(part, stratum=main_stratum(part), of=ALL)
+    return {
+        str(name): records(lines, stratum=main_stratum(part))
+        for name, lines in own.groupby("statistic")
+    }
+
+
+def _near(lines: dict[str, list[dict[Any, Any]]]) -> int:
+    """Count the images that have an input within rounding of a kink."""
+    line = lines["near_kinks"][0]
+    return round(line["value"] * line["images"])
+
+
+def row(part: "pd.DataFrame") -> dict[str, str]:
+    """Lay out how many units flip, where, whether that is foreseen, what it does."""
+    lines = _by_statistic(part)
+    per_layer = pick(part, stratum=main_stratum(part), statistic="flips")
+    at = float(np.max(per_layer["sparsity"].to_numpy()))
+    layers = records(per_layer.loc[per_layer["of"] != ALL], sparsity=at)
+    largest = max(layers, key=lambda line: line["value"])
+    total = lines["flips"][-1]["value"]
+    where = f"`{largest['of']}` ({largest['value'] / total:.0%})" if total else "–"
+    near = lines["near_kinks"][0]
+    return {
+        "flips": from_to(lines["flips"], ",.0f"),
+        "most, at the highest sparsity": where,
+        "predicted over real": from_to(lines["predicted_ratio"], ".3g"),
+        "Spearman": from_to(lines["spearman"], ".3f"),
+        "kinks' part": from_to(lines["kink_part"], ".0%"),
+        "images near a kink": f"{_near(lines)} of {near['images']}",
+        "units near": f"{lines['near_units'][0]['value']:.2g}",
+    }
+
+
+LEGEND = """\
+Flips: units whose activation input changes sign between dense and pruned network,
+mean over images; most: the layer with the largest part of them. Predicted: inputs a
++ ȧ of another sign than a, known from the tangents alone; Spearman: of the predicted
+and the real number, over images. Kinks' part: of the first order's squared error, Σ
+⟨k, r⟩ / Σ ‖r‖²; the rest is smooth curvature. Near: inputs of the dense network
+within rounding of 0, in float32; units near, mean over images. a → b: at the lowest
+and at the highest sparsity."""
 
 
 def draw(figure: Figure, table: "pd.DataFrame") -> Figure:
@@ -188,6 +228,8 @@ ANALYSIS = Analysis(
     ("kinks",),
     measure,
     finding,
+    row,
+    LEGEND,
     draw,
     near_images,
     "near_kinks",

@@ -27,10 +27,11 @@ from from_runs import (
     nearest,
     pairs,
     pick,
+    records,
     rows_of,
+    span,
     title,
     told,
-    who,
 )
 from from_runs import main as run_main
 from matplotlib.axes import Axes
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _NAMED = 3
-"""Layers that a finding names."""
+"""Layers that a row names."""
 _NAME_LENGTH = 24
 
 
@@ -116,60 +117,100 @@ def shown(table: "pd.DataFrame") -> float:
 
 
 def finding(table: "pd.DataFrame") -> str:
-    """Say which layers carry the drift, and where degraded faces differ."""
-    at = shown(table)
-    here = pick(table, sparsity=at)
-    own = pick(here, stratum=main_stratum(table))
-    weight = {line["of"]: line["value"] for line in _lines(own, "weight_share")}
-    largest = sorted(_lines(own, "share"), key=lambda line: -line["value"])[:_NAMED]
-    carried = [
-        f"{_name(line)} carries {told(line, '.0%')} ({weight[line['of']]:.0%} of ‖δ‖²)"
-        for line in largest
-    ]
-    excess = _lines(own, "excess")
+    """Say whether few layers carry the drift, and whether degraded faces differ."""
+    parts = rows_of(table)
+    here = [pick(part, sparsity=shown(part)) for part in parts]
+    owns = [pick(own, stratum=main_stratum(own)) for own in here]
+    tops = [_largest(own)[0] for own in owns]
+    weights = [_weights(own)[top["of"]] for own, top in zip(owns, tops, strict=True)]
+    shares = [top["value"] for top in tops]
+    excess = [line for own in owns for line in records(own, statistic="excess")]
     more = sum(line["low"] > 0 for line in excess)
     less = sum(line["high"] < 0 for line in excess)
+    each = "in each run " if len(parts) > 1 else ""
+    at = span([shown(part) for part in parts], "g")
     said = (
-        f"{who(table)}: at sparsity {at:g}, of the first-order drift {_and(carried)}; "
-        f"of {len(excess)} layers {more} have a larger share of it than of ‖δ‖², "
-        f"{less} a smaller one"
+        f"At sparsity {at} one layer carries {each}{span(shares, '.0%')} of the "
+        f"first-order drift, with {span(weights, '.0%')} of ‖δ‖²: how much a layer "
+        f"loses does not say how much it matters, for of {len(excess)} layers {more} "
+        f"have a larger share of the drift than of ‖δ‖², {less} a smaller one"
     )
-    differences = _lines(here, "difference")
-    if not differences:
+    differences = [_differences_of(own) for own in here]
+    paired = [lines for lines in differences if lines]
+    if not paired:
         return f"{said}. There are no degraded copies to compare with."
-    marked = [d for d in differences if d["low"] > 0 or d["high"] < 0]
-    marked.sort(key=lambda line: -abs(line["value"]))
-    count = f"{differences[0]['images']} pairs of a degraded copy and its original"
+    every = [line for lines in paired for line in lines]
+    marked = _marked(every)
     if not marked:
-        return f"{said}. Over {count} no layer's share differs."
-    named = [f"{_name(d)} ({_points(d)})" for d in marked[:_NAMED]]
-    which = "differ" if len(marked) == len(named) else "differ, most of all"
+        return f"{said}. No layer's share differs between degraded and clean faces."
+    largest = max(100 * abs(line["value"]) for line in marked)
     return (
-        f"{said}. Over {count} the shares of {len(marked)} of {len(differences)} "
-        f"layers {which}: {_and(named)}."
+        f"{said}. Degraded faces drift in the same layers as clean ones: over pairs of "
+        f"a copy and its original {len(marked)} of {len(every)} shares differ, by at "
+        f"most {largest:.1f} points."
     )
 
 
-def _lines(table: "pd.DataFrame", statistic: str) -> list[dict[Any, Any]]:
-    return pick(table, statistic=statistic).to_dict("records")
+def _largest(own: "pd.DataFrame") -> list[dict[Any, Any]]:
+    """Give the layers with the largest shares of the drift."""
+    lines = records(own, statistic="share")
+    return sorted(lines, key=lambda line: -line["value"])[:_NAMED]
+
+
+def _weights(own: "pd.DataFrame") -> dict[str, float]:
+    lines = records(own, statistic="weight_share")
+    return {line["of"]: line["value"] for line in lines}
+
+
+def _differences_of(own: "pd.DataFrame") -> list[dict[Any, Any]]:
+    return records(own, statistic="difference")
+
+
+def _marked(lines: Sequence[dict[Any, Any]]) -> list[dict[Any, Any]]:
+    """Choose those that exclude 0, the largest first."""
+    found = [line for line in lines if line["low"] > 0 or line["high"] < 0]
+    return sorted(found, key=lambda line: -abs(line["value"]))
+
+
+def row(part: "pd.DataFrame") -> dict[str, str]:
+    """Lay out the layers that carry most, and those where degraded copies differ."""
+    at = shown(part)
+    here = pick(part, sparsity=at)
+    own = pick(here, stratum=main_stratum(part))
+    weight = _weights(own)
+    carried = [
+        f"{_name(line)} {told(line, '.0%')} ({weight[line['of']]:.0%})"
+        for line in _largest(own)
+    ]
+    excess = records(own, statistic="excess")
+    more = sum(line["low"] > 0 for line in excess)
+    less = sum(line["high"] < 0 for line in excess)
+    differences = _differences_of(here)
+    marked = _marked(differences)
+    named = [f"{_name(line)} {_points(line)}" for line in marked[:_NAMED]]
+    counted = f"{len(marked)} of {len(differences)}" if differences else "–"
+    return {
+        "at sparsity": f"{at:g}",
+        "largest shares (of ‖δ‖²)": ", ".join(carried),
+        "larger, smaller than of ‖δ‖²": f"{more}, {less} of {len(excess)}",
+        "degraded differ": ": ".join([counted, *[", ".join(named)] * bool(named)]),
+    }
+
+
+LEGEND = f"""\
+Share: contribution ⟨u, Jδ_l⟩ of a layer l over ‖Jδ‖, mean over images; the shares of
+all layers sum to 1. In brackets behind it the layer's share of ‖δ‖². Degraded
+differ: layers whose share differs between degraded copies and their originals,
+paired, in points; the {_NAMED} largest are named."""
 
 
 def _name(line: dict[Any, Any]) -> str:
-    return f"`{line['of']}`"
+    return f"`{line['of'].removesuffix('/kernel')}`"
 
 
 def _points(line: dict[Any, Any]) -> str:
     value, low, high = (100 * line[name] for name in ("value", "low", "high"))
-    return f"{value:+.1f} points [{low:+.1f}, {high:+.1f}]"
-
-
-def _and(words: Sequence[str]) -> str:
-    """Join words.
-
-    >>> _and(["a", "b", "c"]), _and(["a"])
-    ('a, b and c', 'a')
-    """
-    return " and ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
+    return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
 def draw(figure: Figure, table: "pd.DataFrame") -> Figure:
@@ -249,6 +290,8 @@ ANALYSIS = Analysis(
     ("layers",),
     measure,
     finding,
+    row,
+    LEGEND,
     draw,
 )
 

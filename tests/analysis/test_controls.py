@@ -50,31 +50,52 @@ def test_ratios_and_ranks_by_hand(table, simulated):
     np.testing.assert_allclose(lines["value"], 1)
 
 
-def test_the_finding_says_what_contradicts(controls, table):
+@pytest.fixture
+def alike(table):
+    """Make all ranks alike, those at one sparsity too uncertain to tell, drifts alike."""
+    of = table["statistic"]
+    bounds = {"value": (1.0, 0.1), "low": (0.92, -0.29), "high": (1.09, 0.2)}
+    made = table.assign(
+        **{
+            name: table[name].mask(of == "drift", drift).mask(of == "excess", excess)
+            for name, (drift, excess) in bounds.items()
+        }
+    )
+    unsure = (of == "excess") & (table["sparsity"] == 0.1)
+    return made.assign(low=made["low"].mask(unsure, -0.31))
+
+
+def test_the_finding_says_what_contradicts(controls, table, alike):
     said = controls.finding(table)
-    assert "Of 12 comparisons the two differ in 12 (gaussian, signs, " in said
-    apart = table.assign(
-        low=table["low"].where(table["statistic"] != "excess", -0.3),
-        high=table["high"].where(table["statistic"] != "excess", -0.1),
-    )
-    apart = controls.finding(apart)
-    assert apart.count("Of 12 comparisons the two differ in 12 (gaussian") == 2
-    assert "special" not in apart
-    alike = table.assign(
-        low=table["low"].where(table["statistic"] != "excess", -0.29),
-        high=table["high"].where(table["statistic"] != "excess", 0.2),
-    )
+    assert "in every layer: not alike in 12 of 12 comparisons (gaussian 3, " in said
+    assert "special in how far" not in said
     said = controls.finding(alike)
-    assert "the two differ in 0; in 12 they are alike to ±0.3: there, " in said
-    assert "not special in how it ranks faces" in said
-    equal = table["statistic"] == "drift"
-    ratios = {"value": 1.0, "low": 0.92, "high": 1.09}
-    equal = table.assign(
-        **{name: table[name].mask(equal, to) for name, to in ratios.items()}
+    assert (
+        "is 1.00 times that along directions of the same norm in every layer: alike to "
+        "10% in 12 of 12 comparisons, where, against the claim, the pruning direction "
+        "is not special in how far it moves faces; not alike in 0." in said
     )
-    said = controls.finding(equal)
-    assert "the two differ in 0; in 12 they are alike to 10%: there, against" in said
-    assert "not special in how far it moves them" in said
-    wide = alike["sparsity"] == 0.1
-    mixed = alike.assign(low=alike["low"].where(~wide, -0.31))
-    assert controls.finding(mixed).endswith("; too uncertain to tell: 4.")
+    assert "alike to ±0.3 in 8 of 12 comparisons, where, against the claim" in said
+    assert said.endswith("ranks them; not alike in 0; too uncertain to tell: 4.")
+    # Different, and yet all of the interval within the bounds: alike.
+    near = alike.assign(high=alike["high"].mask(alike["statistic"] == "drift", 0.99))
+    assert "alike to 10% in 12 of 12" in controls.finding(near)
+    one_draw = table.assign(value=table["value"].mask(table["statistic"] == "excess"))
+    assert controls.finding(one_draw).endswith("how alike it ranks images.")
+
+
+def test_the_row_is_made_of_the_lines(controls, table, alike):
+    cells = controls.row(table)
+    keys = {"statistic": "drift", "stratum": "clean", "of": "signs"}
+    low, high = (one(table, sparsity=s, **keys) for s in (0.1, 0.6))
+    drift = cells["drift over signs"]
+    assert drift.startswith(f"{low['value']:.2f} [{low['low']:.2f}, ")
+    assert f" → {high['value']:.2f} [{high['low']:.2f}, " in drift
+    assert cells["alike, not"] == "0, 12 of 12"
+    cells = controls.row(alike)
+    assert cells["alike, not"] == "12, 0 of 12"
+    assert cells["ranks alike, not"] == "8, 0 of 12"
+    missed = table[(table["statistic"] == "relative_residual")]
+    missed = missed[missed["stratum"] == "clean"].sort_values("sparsity")
+    first, last = (missed["observed"].iloc[place] for place in (0, -1))
+    assert cells["first order misses"] == f"{first:.0%} → {last:.0%}"

@@ -96,19 +96,47 @@ def test_reach_of_each_order(table, simulated):
 
 def test_the_finding_is_made_of_the_lines(limits, table):
     said = limits.finding(table)
-    assert said.startswith(
-        "**simulated** (toy, global/magnitude; 40 clean images of 10"
-    )
-    line = one(table, statistic="gain", stratum="clean", sparsity=0.6, of="order 2")
-    assert f"0.6 (× {line['value']:.2f} [{line['low']:.2f}" in said
-    assert "order 3 leaves less than order 2 at no sparsity, more at 0.1" in said
-    line = one(table, statistic="kink_part", stratum="clean", sparsity=0.1)
-    assert f"Kinks are {line['value']:.0%} [" in said
+    assert said.count(". ") == 1  # two sentences
+    reach = one(table, statistic="reach", stratum="clean", of="order 1")["value"]
+    assert f"up to a sparsity of {reach:.2g} (simulated (toy), global/magnit" in said
+    assert "order 3 leaves less than order 2 in 0 of 3 and more in 3" in said
+    at = {"statistic": "kink_part", "stratum": "clean"}
+    low, high = (one(table, sparsity=s, **at)["value"] for s in (0.1, 0.6))
+    assert f"are {low:.0%} of the first order's squared error at the lowest" in said
+    assert f"and {high:.0%} at the highest; `predicted_error`" in said
     turned = table.assign(
-        value=table["value"].where(table["of"] != "flips", 0.99),
         low=table["low"].where(table["statistic"] != "gain", 1.1),
         high=table["high"].where(table["statistic"] != "gain", 1.2),
+        value=table["value"].where(table["statistic"] != "reach", -np.inf),
     )
     turned = limits.finding(turned)
-    assert "order 2 leaves less than order 1 at no sparsity, more at 0.1" in turned
-    assert "`flips` (known after pruning) ranks them better, with 0.99" in turned
+    assert "order 2 leaves less than order 1 in 0 of 3 and more in 3" in turned
+    assert "of the images not even at the lowest sparsity in 1 of 1 runs" in turned
+
+
+def test_the_row_is_made_of_the_lines(limits, table):
+    cells = limits.row(table)
+    first, last = (
+        one(table, statistic="gain", stratum="clean", sparsity=s, of="order 2")
+        for s in (0.1, 0.6)
+    )
+    gains = cells["order 2 over order 1"]
+    assert gains.startswith(f"{first['value']:.2f} [{first['low']:.2f}, ")
+    assert f" → {last['value']:.2f} [{last['low']:.2f}, " in gains
+    line = one(table, statistic="reach", stratum="clean", of="order 1")
+    assert np.isneginf(line["low"])
+    far = f"{line['value']:.2g} [below 0.1, {line['high']:.2g}]"
+    assert cells["order 1 within 10% up to"] == far
+    below = table.assign(
+        **{
+            name: table[name].where(table["statistic"] != "reach", -np.inf)
+            for name in ("value", "low", "high")
+        }
+    )
+    assert limits.row(below)["order 1 within 10% up to"] == "below 0.1"
+    clean_only = table[table["stratum"] == "clean"]
+    assert limits.row(clean_only)["kinks, degraded"] == "–"
+    assert list(limits.row(clean_only)) == list(cells)
+    ranked = (table["of"] == "flips") & (table["statistic"] == "spearman")
+    best = limits.row(table.assign(value=table["value"].where(~ranked, 0.99)))
+    assert best["ranks best"] == "`flips` (0.99)"

@@ -12,9 +12,6 @@ WITH_EXAMPLES = (
     "from_images",
     "from_runs",
     "findings_page",
-    "first_order_limits",
-    "layers",
-    "controls",
     "from_evaluations",
     "sparsity_choice",
     "transfer",
@@ -83,18 +80,21 @@ def test_files_and_page(script, from_runs, simulated, tmp_path, name):
     page = tmp_path / "docs" / "found.md"
     page.parent.mkdir()
     page.write_text(f"# Mine\n\n## {analysis.title}\n\nold words\n\n## Other\n\nkept\n")
-    (said,) = from_runs.write(analysis, table, tmp_path / "out", page)
+    said = from_runs.write(analysis, table, tmp_path / "out", page)
+    assert len(said) == 3
+    assert said[1].startswith("| run | images | sparsity | ")
+    assert "| simulated (toy), global/magnitude | 40 clean of 10 people |" in said[1]
     for suffix in ("png", "pdf", "csv"):
         assert (tmp_path / "out" / f"{name}.{suffix}").stat().st_size > 0
-    assert (tmp_path / "out" / f"{name}.txt").read_text() == said + "\n"
+    assert (tmp_path / "out" / f"{name}.txt").read_text() == "\n\n".join(said) + "\n"
     text = page.read_text()
     assert "old words" not in text
-    assert text.startswith(f"# Mine\n\n## {analysis.title}\n\n**simulated**")
+    assert text.startswith(f"# Mine\n\n## {analysis.title}\n\n{said[0]}\n\n|")
     assert text.endswith("## Other\n\nkept\n")
     assert f"found/{name}.csv" in text
     # The stored table says the same.
     stored = pd.read_csv(tmp_path / "docs" / "found" / f"{name}.csv")
-    assert from_runs.findings(analysis, stored) == [said]
+    assert from_runs.findings(analysis, stored) == said
 
 
 @pytest.mark.slow
@@ -106,9 +106,7 @@ def test_from_a_run_to_the_finding(script, toy_run, tmp_path, capsys, name):
     assert set(table["stratum"]) == {"all", "clean", "degraded"}
     assert set(table["sparsity"].dropna()) == {0.2, 0.5}
     told = capsys.readouterr().out
-    assert told.startswith(
-        "**toy** (toy, global/magnitude; 8 clean images of 4 people)"
-    )
+    assert "\n| toy, global/magnitude | 8 clean of 4 people | 0.2 → 0.5 |" in told
     assert script(name).main([str(toy_run), str(toy_run), "--out", str(out)]) == 2
     assert "two runs have one name" in capsys.readouterr().err
 

@@ -1,5 +1,6 @@
 """Flips by layer, and images near a kink."""
 
+import pandas as pd
 import pytest
 from simulated_run import one
 
@@ -42,10 +43,24 @@ def test_images_near_a_kink_are_named(kinks, simulated):
 
 def test_the_finding_is_made_of_the_lines(kinks, table):
     said = kinks.finding(table)
-    assert "the tangents predict 2 [2, 2] at sparsity 0.1" in said
+    assert "the tangents predict 2 times as many" in said
     assert "2 of 40 images have an input within rounding of a kink" in said
-    line = one(table, statistic="flips", stratum="clean", sparsity=0.6, of="all layers")
-    assert f"{line['value']:,.0f} [" in said
-    assert kinks.finding(table.assign(value=3 * table["value"])) != said
+    keys = {"statistic": "kink_part", "stratum": "clean", "of": "all layers"}
+    low, high = (one(table, sparsity=s, **keys)["value"] for s in (0.1, 0.6))
+    assert f"make {low:.0%} of the first order's squared error" in said
+    assert f"and {high:.0%} at the highest." in said
+    two = pd.concat([table, table.assign(run="other", value=0.0)])
+    assert kinks.finding(two).startswith("Units that change side")
     still = kinks.finding(table.assign(value=0.0))
-    assert still.endswith("no unit changes side of a kink at any sparsity.")
+    assert still == "No unit changes side of a kink in any run, at any sparsity."
+
+
+def test_the_row_is_made_of_the_lines(kinks, table):
+    cells = kinks.row(table)
+    line = one(table, statistic="flips", stratum="clean", sparsity=0.6, of="all layers")
+    assert f" → {line['value']:,.0f} [" in cells["flips"]
+    assert cells["predicted over real"] == "2 [2, 2] → 2 [2, 2]"
+    assert cells["images near a kink"] == "2 of 40"
+    still = kinks.row(table.assign(value=0.0))
+    assert still["most, at the highest sparsity"] == "–"
+    assert list(still) == list(cells)

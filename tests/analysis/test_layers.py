@@ -49,10 +49,29 @@ def test_differences_are_paired(table, simulated):
 
 def test_the_finding_is_made_of_the_lines(layers, table):
     said = layers.finding(table)
-    line = one(table, statistic="share", stratum="clean", sparsity=0.3, of="fc/kernel")
-    assert f"drift `fc/kernel` carries {line['value']:.0%} [" in said
-    assert "(33% of ‖δ‖²)" in said
-    line = one(table, statistic="difference", sparsity=0.3, of="fc/kernel")
-    assert f"`fc/kernel` ({100 * line['value']:+.1f} points [" in said
+    keys = {"sparsity": 0.3, "of": "fc/kernel"}
+    share = one(table, statistic="share", stratum="clean", **keys)["value"]
+    assert f"one layer carries {share:.0%} of the first-order drift, with 33%" in said
+    lines = table[(table["statistic"] == "difference") & (table["sparsity"] == 0.3)]
+    marked = lines[(lines["low"] > 0) | (lines["high"] < 0)]
+    most = 100 * marked["value"].abs().max()
+    assert f"{len(marked)} of 3 shares differ, by at most {most:.1f} points" in said
     alone = layers.finding(table[table["statistic"] != "difference"])
     assert alone.endswith("There are no degraded copies to compare with.")
+    none = table.assign(low=table["low"].where(table["statistic"] != "difference", -9))
+    none["high"] = none["high"].where(none["statistic"] != "difference", 9)
+    assert layers.finding(none).endswith("between degraded and clean faces.")
+
+
+def test_the_row_is_made_of_the_lines(layers, table):
+    cells = layers.row(table)
+    keys = {"sparsity": 0.3, "of": "fc/kernel"}
+    line = one(table, statistic="share", stratum="clean", **keys)
+    carried = cells["largest shares (of ‖δ‖²)"]
+    assert carried.startswith(f"`fc` {line['value']:.0%} [{line['low']:.0%}, ")
+    assert "] (33%), `" in carried
+    line = one(table, statistic="difference", **keys)
+    assert f"`fc` {100 * line['value']:+.1f} [" in cells["degraded differ"]
+    alone = layers.row(table[table["statistic"] != "difference"])
+    assert alone["degraded differ"] == "–"
+    assert list(alone) == list(cells)
