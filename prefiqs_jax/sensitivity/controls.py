@@ -12,65 +12,95 @@ from jax import Array, core
 from prefiqs_jax.errors import InputError, check_choice
 from prefiqs_jax.sensitivity.agreement import Agreement, agreement
 from prefiqs_jax.sensitivity.embedding import embed
-from prefiqs_jax.sensitivity.expected import random_signs
+from prefiqs_jax.sensitivity.expected import random_signs, split_like
 from prefiqs_jax.sensitivity.linearise import Linearised, check_delta, linearise
 from prefiqs_jax.types import ApplyFn, Delta, Images, Params
 
+Leaves = list[Array]
 
-def _gaussian(weights: Array, change: Array, key: Array) -> Array:
+
+def _gaussian(weights: Leaves, changes: Leaves, key: Array) -> Leaves:
     del weights
-    return _of_norm(jax.random.normal(key, change.shape, change.dtype), change)
+    # One draw for all leaves: the generator would be compiled for each of them.
+    shape = (sum(change.size for change in changes),)
+    drawn = jax.random.normal(key, shape, jnp.result_type(float, *changes))
+    return list(map(_of_norm, split_like(drawn, changes), changes))
 
 
-def _signs(weights: Array, change: Array, key: Array) -> Array:
+def _signs(weights: Leaves, changes: Leaves, key: Array) -> Leaves:
     del weights
-    return change * random_signs(key, change)
+    drawn = random_signs(key, changes)
+    return [change * own for change, own in zip(changes, drawn, strict=True)]
 
 
-def _shuffled_mask(weights: Array, change: Array, key: Array) -> Array:
-    gone = _permute(change != 0, key)
-    return _of_norm(jnp.where(gone, -weights, jnp.zeros_like(weights)), change)
+def _shuffled_mask(weights: Leaves, changes: Leaves, key: Array) -> Leaves:
+    gone = _permuted(weights, [change != 0 for change in changes], key)
+    made = [
+        jnp.where(own, -leaf, jnp.zeros_like(leaf))
+        for own, leaf in zip(gone, weights, strict=True)
+    ]
+    return list(map(_of_norm, made, changes))
 
 
-def _permuted(weights: Array, change: Array, key: Array) -> Array:
+def _permuted(weights: Leaves, changes: Leaves, key: Array) -> Leaves:
     del weights
-    return _permute(change, key)
+    orders = _orders([change.size for change in changes], key)
+    return [
+        change.ravel()[order].reshape(change.shape)
+        for change, order in zip(changes, orders, strict=True)
+    ]
 
 
-def _growth(weights: Array, change: Array, key: Array) -> Array:
+def _growth(weights: Leaves, changes: Leaves, key: Array) -> Leaves:
     del weights, key
-    return -change
+    return list(map(jnp.negative, changes))
 
 
-def _permute(leaf: Array, key: Array) -> Array:
-    if leaf.size <= _SORTED:
-        # One sort by random numbers; `jax.random.permutation` sorts three times, for
-        # the one pair in 2³² that draws the same number and keeps its order here.
-        bits = jax.random.bits(key, (leaf.size,), jnp.uint32)
-        found = jax.lax.sort((bits, leaf.ravel()), num_keys=1)[1]
-    else:
-        found = leaf.ravel()[_sheared(leaf.size, key)]
-    return found.reshape(leaf.shape)
+def _orders(sizes: Sequence[int], key: Array) -> Leaves:
+    """Draw an order of the places of each leaf; all from one draw of random bits."""
+    small = [size if size <= _SORTED else 0 for size in sizes]
+    shears = [0 if size <= _SORTED else _shear_count(size) for size in sizes]
+    bits = jax.random.bits(key, (sum(small) + sum(shears),), jnp.uint32)
+    sorted_by, *steps = jnp.split(bits, sum(small) + np.cumsum([0, *shears[:-1]]))
+    # One sort by random numbers for all; `jax.random.permutation` sorts three times,
+    # for the one pair in 2³² that draws the same number and keeps its order here.
+    leaf = np.repeat(np.arange(len(small), dtype=np.int32), small)
+    place = np.concatenate([np.arange(size, dtype=np.int32) for size in small])
+    keyed = (jnp.asarray(leaf), sorted_by, jnp.asarray(place))
+    order = jax.lax.sort(keyed, num_keys=2)[2]
+    found = jnp.split(order, np.cumsum(small)[:-1])
+    for number, size in enumerate(sizes):
+        if size > _SORTED:
+            found[number] = _sheared(size, steps[number])
+    return found
 
 
-def _sheared(count: int, key: Array) -> Array:
+def _grid(count: int) -> tuple[int, int]:
+    """Give the side of a square grid of at least so many places, and its lines."""
+    side = math.isqrt(count - 1) + 1
+    return side, -(-count // side)
+
+
+def _shear_count(count: int) -> int:
+    """Give how many random numbers the shears of a leaf take."""
+    return _SHEARS * sum(_grid(count))
+
+
+def _sheared(count: int, bits: Array) -> Array:
     """Permute 0 … count - 1 by random shears of a grid: in a quarter of a sort's time.
 
     A shear moves each line of the grid by a step of its own, and is one to one. What
     falls on the grid's few places beyond ``count`` is sheared again until it does not.
+    Steps are 32 random bits modulo the side: uniform to one part in a million.
     """
-    side = math.isqrt(count - 1) + 1
-    lines = -(-count // side)
-    keys = jax.random.split(key, 2 * _SHEARS)
-    steps = [
-        jax.random.randint(each, (n,), 0, m, jnp.int32)
-        for i, each in enumerate(keys)
-        for n, m in [((side, lines), (lines, side))[i % 2]]
-    ]
+    side, lines = _grid(count)
+    downs, alongs = jnp.split(bits, [_SHEARS * side])
+    downs = (downs.reshape(_SHEARS, side) % lines).astype(jnp.int32)
+    alongs = (alongs.reshape(_SHEARS, lines) % side).astype(jnp.int32)
 
     def shear(place: Array) -> Array:
         line, column = place // side, place % side
-        for down, along in zip(steps[::2], steps[1::2], strict=True):
+        for down, along in zip(downs, alongs, strict=True):
             line = line + down[column]
             line = jnp.where(line >= lines, line - lines, line)
             column = column + along[line]
@@ -170,9 +200,7 @@ def control_delta(kind: str, params: Params, delta: Delta, key: Array) -> Delta:
 
 def _control(kind: str, params: Params, delta: Delta, key: Array) -> Delta:
     changes, structure = jax.tree.flatten(delta)
-    keys = jax.random.split(key, len(changes))
-    leaves = map(_MAKERS[kind], jax.tree.leaves(params), changes, keys)
-    return structure.unflatten(leaves)
+    return structure.unflatten(_MAKERS[kind](jax.tree.leaves(params), changes, key))
 
 
 def check_controls(kinds: Sequence[str], delta: Delta) -> None:
@@ -265,18 +293,29 @@ def responses_along(
     kinds: Sequence[str],
     replicates: int,
     key: Array,
+    jvp: Array | None = None,
 ) -> dict[str, Agreement]:
     """Compute what :func:`control_responses` does from a linearisation at hand.
 
-    ``lin`` is that of ``params`` and ``images``; 3 forward passes a direction.
+    ``lin`` is that of ``params`` and ``images``; 3 forward passes a direction, and one
+    of growth where ``jvp``, which is Jδ, is at hand.
     """
     makers = [partial(_control, kind, params, delta) for kind in kinds]
+    opposite = kinds.index("growth") if "growth" in kinds else len(kinds)
+
+    def push(direction: Delta, _: Array) -> Array:
+        return lin.push(direction)
 
     def respond(which: tuple[Array, Array]) -> Agreement:
         # A branch, not a program of its own for each kind: networks compile once.
         direction = jax.lax.switch(which[0], makers, which[1])
         moved = embed(apply_fn, jax.tree.map(jnp.add, params, direction), images)
-        return agreement(lin.push(direction), moved - lin.embedding)
+        if jvp is None:
+            return agreement(lin.push(direction), moved - lin.embedding)
+        first = jax.lax.cond(
+            which[0] == opposite, lambda _, jvp: -jvp, push, direction, jvp
+        )
+        return agreement(first, moved - lin.embedding)
 
     counts = [1 if kind in DETERMINISTIC else replicates for kind in kinds]
     keys = [

@@ -96,20 +96,20 @@ def metric_trace(
     >>> metric_trace(linear, {"w": jnp.eye(2)}, jnp.array([[2.0, 0.0]])).value
     Array([1.], dtype=...)
     """
+    return expected_squared_drift(
+        apply_fn, params, all_weights(params, prunable), images, probes=probes, key=key
+    )
+
+
+def all_weights(params: Params, prunable: Prunable = is_prunable) -> Directions:
+    """Describe directions in which each prunable weight has variance 1."""
     scale = map_named(
         lambda name, leaf: jnp.full((), prunable(name, leaf), leaf.dtype), params
     )
     leaves = tuple(
         i for i, named in enumerate(named_leaves(params)) if prunable(*named)
     )
-    return expected_squared_drift(
-        apply_fn,
-        params,
-        Directions(None, scale, leaves=leaves),
-        images,
-        probes=probes,
-        key=key,
-    )
+    return Directions(None, scale, leaves=leaves)
 
 
 def metric_eigenvalues(

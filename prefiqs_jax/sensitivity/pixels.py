@@ -67,14 +67,22 @@ def pixel_gradient(
     x = jnp.asarray(images)
     if reverse_fn is None:
         return jax.grad(lambda x: jnp.sum(first_order(apply_fn, params, delta, x)))(x)
-    # The form without forward mode is differentiated in reverse first. That may be:
-    # derivatives by x and by t of ⟨u, z(x; θ + tδ)⟩ commute, and at the maximum over u
-    # of ⟨u, Jδ⟩ = ‖Jδ‖ a change of u itself counts for nothing.
     _, jvp = embedding_jvp(apply_fn, params, delta, x)
-    along = unit(jvp)
+    return pixel_gradient_given(reverse_fn, params, delta, x, unit(jvp))
+
+
+def pixel_gradient_given(
+    apply_fn: ApplyFn, params: Params, delta: Delta, images: Images, along: Array
+) -> Array:
+    """Compute :func:`pixel_gradient` from u = Jδ/‖Jδ‖ at hand, forward over reverse.
+
+    So a form of the network without rules for forward mode will do: derivatives by x
+    and by t of ⟨u, z(x; θ + tδ)⟩ commute, and at the maximum over u of ⟨u, Jδ⟩ = ‖Jδ‖ a
+    change of u itself counts for nothing.
+    """
 
     def by_image(weights: Params) -> Array:
-        return jax.grad(lambda x: jnp.sum(along * embed(reverse_fn, weights, x)))(x)
+        return jax.grad(lambda x: jnp.sum(along * embed(apply_fn, weights, x)))(images)
 
     return jax.jvp(by_image, (params,), (delta,))[1]
 

@@ -6,6 +6,7 @@ weights; and how the first order changes with the pixels.
 """
 
 from collections.abc import Callable, Collection
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,15 +18,16 @@ from prefiqs_jax.results.schema import NODES, PROBES, SCALES
 from prefiqs_jax.sensitivity import (
     CONTROLS,
     Linearised,
+    all_weights,
     control_directions,
     embed,
     embedding_jvp,
-    expected_squared_drift,
+    expected_given,
     linearise,
-    metric_trace,
     norms,
-    pixel_gradient,
+    pixel_gradient_given,
     responses_along,
+    unit,
 )
 from prefiqs_jax.statistics import TOLERANCE
 from prefiqs_jax.sweep.network import Network
@@ -39,28 +41,36 @@ WORDS = frozenset(("controls", "validity", "path", "expected", "metric", "pixels
 """What is measured here, of :data:`prefiqs_jax.results.EXTRAS`."""
 
 
+class Change(NamedTuple):
+    """What is known of a direction; arrays of shape (batch, dim)."""
+
+    jvp: Array
+    """Jδ."""
+    displacement: Array
+    """z(θ + δ) - z(θ)."""
+
+
 def direction_pass(
     words: Collection[str], network: Network
-) -> Callable[[Delta, Array], dict[str, Array]]:
+) -> Callable[[Delta, Change, Array], dict[str, Array]]:
     """Run the dense pass that directions share, and what no direction is in.
 
     Returns
     -------
     callable
-        ``(delta, index of the sparsity) -> columns``, each of shape (batch,); of the
-        table of controls (labels, batch).
+        ``(delta, its change, index of the sparsity) -> columns``, each of shape
+        (batch,); of the table of controls (labels, batch).
     """
     lin = linearise(network.embed_raw, network.weights, network.images)
     key = jax.random.key(SEED)
     fixed: dict[str, Array] = {}
     if "metric" in words:
-        trace = metric_trace(
-            network.embed_raw,
+        trace = expected_given(
+            lin.push,
             network.weights,
-            network.images,
-            key,
+            all_weights(network.weights, lambda *_: True),
             PROBES,
-            lambda *_: True,
+            key,
         )
         fixed = {
             "metric_trace": trace.value,
@@ -74,19 +84,19 @@ def direction_pass(
         "controls": _controls,
     }
 
-    def measure(delta: Delta, index: Array) -> dict[str, Array]:
+    def measure(delta: Delta, change: Change, index: Array) -> dict[str, Array]:
         columns = dict(fixed)
         for word, maker in makers.items():
             if word in words:
                 own = jax.random.fold_in(key, index)
-                columns |= maker(network, lin, delta, own)
+                columns |= maker(network, lin, delta, change, own)
         return columns
 
     return measure
 
 
 def _controls(
-    network: Network, lin: Linearised, delta: Delta, key: Array
+    network: Network, lin: Linearised, delta: Delta, change: Change, key: Array
 ) -> dict[str, Array]:
     responses = responses_along(
         network.embed_raw,
@@ -97,6 +107,7 @@ def _controls(
         CONTROLS,
         REPLICATES,
         key,
+        change.jvp,
     )
     columns = {}
     for number in TABLES["controls"][1]:
@@ -106,22 +117,22 @@ def _controls(
 
 
 def _validity(
-    network: Network, lin: Linearised, delta: Delta, _: Array
+    network: Network, lin: Linearised, delta: Delta, change: Change, _: Array
 ) -> dict[str, Array]:
     """Hold the first order against the change at several t: a forward pass for each.
 
     Interpolated as :func:`prefiqs_jax.sensitivity.largest_valid` does.
     """
-    jvp = lin.push(delta)
-    scales = jnp.asarray(SCALES, jvp.dtype)
+    jvp, scales = change.jvp, jnp.asarray(SCALES, change.jvp.dtype)
 
-    def at(t: Array) -> tuple[Array, Array]:
+    def displaced(t: Array) -> Array:
         weights = jax.tree.map(lambda w, d: w + t * d, network.weights, delta)
-        moved = embed(network.embed_raw, weights, network.images) - lin.embedding
-        return norms(moved - t * jvp), norms(moved)
+        return embed(network.embed_raw, weights, network.images) - lin.embedding
 
-    left, moved = jax.lax.map(at, scales)
-    error = left / moved
+    before = jax.lax.map(displaced, scales[:-1])  # the last is the pruned network
+    along = jnp.concatenate([before, change.displacement[None]])
+    left = norms(along - scales[:, None, None] * jvp)
+    error = left / norms(along)
     within = jnp.cumprod((error <= TOLERANCE).astype(jnp.int32), axis=0).sum(0)
     last, after = (jnp.clip(within + step, 0, len(SCALES) - 1) for step in (-1, 0))
     below, above = (
@@ -137,39 +148,37 @@ def _validity(
 
 
 def _path(
-    network: Network, lin: Linearised, delta: Delta, _: Array
+    network: Network, lin: Linearised, delta: Delta, change: Change, _: Array
 ) -> dict[str, Array]:
     """Integrate ‖J(θ + tδ) δ‖ by Gauss-Legendre: three forward passes a node."""
+    del lin
     places, weights = np.polynomial.legendre.leggauss(NODES)
 
     def at(t: Array) -> Array:
         on_the_way = jax.tree.map(lambda w, d: w + t * d, network.weights, delta)
         return embedding_jvp(network.embed_raw, on_the_way, delta, network.images)[1]
 
-    dtype = lin.embedding.dtype
+    dtype = change.jvp.dtype
     along = jax.lax.map(at, jnp.asarray((places + 1) / 2, dtype))
     shares = jnp.asarray(weights / 2, dtype)
-    pruned = jax.tree.map(jnp.add, network.weights, delta)
-    moved = embed(network.embed_raw, pruned, network.images) - lin.embedding
     integral = jnp.tensordot(shares, along, 1)
     return {
         "path_length": shares @ norms(along),
-        "path_error": norms(integral - moved),
+        "path_error": norms(integral - change.displacement),
     }
 
 
 def _expected(
-    network: Network, lin: Linearised, delta: Delta, key: Array
+    network: Network, lin: Linearised, delta: Delta, change: Change, key: Array
 ) -> dict[str, Array]:
     """Average the squared first order over directions with the norms of δ by layer."""
-    del lin
-    found = expected_squared_drift(
-        network.embed_raw,
+    del change
+    found = expected_given(
+        lin.push,
         network.weights,
         control_directions("gaussian", network.weights, delta),
-        network.images,
-        probes=PROBES,
-        key=key,
+        PROBES,
+        key,
     )
     root = jnp.sqrt(found.value)
     error = found.standard_error / (2 * jnp.where(root > 0, root, 1))
@@ -177,16 +186,17 @@ def _expected(
 
 
 def _pixels(
-    network: Network, lin: Linearised, delta: Delta, _: Array
+    network: Network, lin: Linearised, delta: Delta, change: Change, _: Array
 ) -> dict[str, Array]:
     del lin
     reverse_fn = network.reverse_fn
-    gradient = pixel_gradient(
-        network.embed_raw,
+    gradient = pixel_gradient_given(
+        (lambda some, images: reverse_fn(network.build(some), images))
+        if reverse_fn
+        else network.embed_raw,
         network.weights,
         delta,
         network.images,
-        reverse_fn=reverse_fn
-        and (lambda some, images: reverse_fn(network.build(some), images)),
+        unit(change.jvp),
     )
     return {"pixel_gradient": norms(gradient.reshape(len(gradient), -1))}

@@ -29,7 +29,7 @@ from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision, at_pre
 from prefiqs_jax.execution.slices import in_slices
 from prefiqs_jax.masks.packed import PackedMasks, delta_at
 from prefiqs_jax.sensitivity import Agreement, agreement
-from prefiqs_jax.sweep.directions import direction_pass
+from prefiqs_jax.sweep.directions import Change, direction_pass
 from prefiqs_jax.sweep.extras import NONE, Extras, Tangents, dense_pass
 from prefiqs_jax.sweep.network import Network
 from prefiqs_jax.sweep.strategy import Strategy
@@ -181,7 +181,11 @@ def make_step(problem: SweepProblem, strategy: Strategy) -> Callable[..., Measur
         reverse_fn = at_precision(reverse_fn, problem.precision)
     sliced = in_slices(apply_fn, strategy.slice_size)
 
-    def measure(apply_fn: ApplyFn, weights: Weights, images: Array) -> Measured:
+    directed = bool(problem.extras.of_directions)
+
+    def measure(
+        apply_fn: ApplyFn, weights: Weights, images: Array
+    ) -> tuple[Measured, Change | None]:
         leaves, fixed, planes = weights
         indices = jnp.arange(problem.sparsity_count)
         build = partial(problem.params, fixed_leaves=fixed)
@@ -197,22 +201,27 @@ def make_step(problem: SweepProblem, strategy: Strategy) -> Callable[..., Measur
             index, tangents = index_and_tangents
             pruned = dense.prune(delta_leaves(leaves, planes, index), tangents)
             compared = agreement(tangents.jvp, pruned.displacement)
-            return compared, pruned.norm, pruned.columns
+            # Images last, as slices are joined.
+            change = Change(tangents.jvp.T, pruned.displacement.T) if directed else None
+            return compared, pruned.norm, pruned.columns, change
 
-        compared, norm, columns = map_chunks(
+        compared, norm, columns, change = map_chunks(
             compare, (indices, known), strategy.pruned_chunk
         )
-        return Measured(compared, dense.norm, norm, columns)
+        return Measured(compared, dense.norm, norm, columns), change
 
-    def directions(weights: Weights, images: Array) -> dict[str, Array]:
+    def directions(weights: Weights, images: Array, change: Change) -> dict[str, Array]:
         leaves, fixed, planes = weights
         build = partial(problem.params, fixed_leaves=fixed)
         network = Network(sliced, leaves, build, images, reverse_fn)
         of = direction_pass(problem.extras.of_directions, network)
-        return jax.lax.map(
-            lambda index: of(delta_leaves(leaves, planes, index), index),
-            jnp.arange(problem.sparsity_count),
-        )
+
+        def at(index_and_change: tuple[Array, Change]) -> dict[str, Array]:
+            index, own = index_and_change
+            delta = delta_leaves(leaves, planes, index)
+            return of(delta, Change(own.jvp.T, own.displacement.T), index)
+
+        return jax.lax.map(at, (jnp.arange(problem.sparsity_count), change))
 
     def step(
         leaves: list[Array], fixed: list[Array], planes: list[Array], images: Array
@@ -221,11 +230,11 @@ def make_step(problem: SweepProblem, strategy: Strategy) -> Callable[..., Measur
         if problem.extras.by_slice:
             # A series cannot be taken through a loop, nor kinks be found in one.
             each = in_slices(partial(measure, apply_fn), strategy.slice_size, axis=-1)
-            found = each(weights, images)
+            found, change = each(weights, images)
         else:
-            found = measure(sliced, weights, images)
-        if problem.extras.of_directions:
-            found.extras.update(directions(weights, images))
+            found, change = measure(sliced, weights, images)
+        if change is not None:
+            found.extras.update(directions(weights, images, change))
         return found
 
     return step

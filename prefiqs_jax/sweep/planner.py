@@ -20,6 +20,7 @@ from prefiqs_jax.execution.memory import (
     is_out_of_memory,
     peak_bytes,
 )
+from prefiqs_jax.execution.slices import LARGEST_SLICE
 from prefiqs_jax.sweep.engine import SweepProblem, compile_step
 from prefiqs_jax.sweep.estimate import Estimate, estimate
 from prefiqs_jax.sweep.strategy import Strategy, default_strategy, divisors
@@ -29,8 +30,9 @@ from prefiqs_jax.sweep.tuning import Candidate, Known, Tune, look_up, tune_step
 # depend on how much memory happens to be free.
 LARGEST_BATCH = {"cpu": 32}
 LARGEST_BATCH_ELSEWHERE = 128
-EVEN = 4
-"""A batch is a multiple of it on each device, so that it can be cut into slices."""
+EVEN = {"cpu": range(4, LARGEST_SLICE + 1)}
+"""Sizes of slices, by one of which the batch of each device can be cut."""
+EVEN_ELSEWHERE = (4,)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -234,19 +236,22 @@ def default_batch_size(
 
     Examples
     --------
-    A last batch of 4 would cost as much as one of 32: four batches of 28 do not.
+    A last batch of 4 would cost as much as one of 32: four batches of 25 do not.
 
     >>> default_batch_size(3), default_batch_size(32)
     (3, 32)
-    >>> default_batch_size(100) if jax.default_backend() == "cpu" else 28
-    28
+    >>> default_batch_size(100) if jax.default_backend() == "cpu" else 25
+    25
     """
     largest = LARGEST_BATCH.get(jax.default_backend(), LARGEST_BATCH_ELSEWHERE)
     largest *= device_count
     rounds = max(1, -(-image_count // (largest * process_count)))
     even = max(1, -(-image_count // (rounds * process_count)))
-    grain = EVEN * device_count
-    size = min(-(-even // grain) * grain, image_count)
+    each = -(-even // device_count)
+    slices = EVEN.get(jax.default_backend(), EVEN_ELSEWHERE)
+    while all(each % size for size in slices):
+        each += 1
+    size = min(each * device_count, image_count)
     # Too few images to be generous: each process gets some.
     return size if -(-image_count // max(1, size)) >= process_count else even
 

@@ -20,7 +20,7 @@ from prefiqs_jax.sensitivity import (
     displacement,
     embedding_jvp,
 )
-from prefiqs_jax.sensitivity.controls import _permute, _sheared
+from prefiqs_jax.sensitivity.controls import _orders, _shear_count, _sheared
 
 KEY = jax.random.key(7)
 
@@ -182,8 +182,8 @@ def test_refusals():
 def test_shears_give_any_order():
     """What large leaves are permuted by: one to one, and uniform for single places."""
     count, draws = 101, 5000
-    keys = jax.random.split(jax.random.key(3), draws)
-    orders = np.asarray(jax.jit(jax.vmap(lambda key: _sheared(count, key)))(keys))
+    bits = jax.random.bits(jax.random.key(3), (draws, _shear_count(count)))
+    orders = np.asarray(jax.jit(jax.vmap(lambda own: _sheared(count, own)))(bits))
     assert (np.sort(orders, axis=1) == np.arange(count)).all()
     for place in (0, 1, 10, 50, 100):
         for neighbour in (1, 10, 11):
@@ -191,6 +191,12 @@ def test_shears_give_any_order():
             for values, fewest in ((orders[:, place], 0), (steps % count, 1)):
                 counts = np.bincount(values, minlength=count)[fewest:]
                 assert stats.chisquare(counts).pvalue > 1e-4
-    large = np.asarray(_permute(jnp.arange(70_000.0), jax.random.key(0)))
-    assert (np.sort(large) == np.arange(70_000)).all()
-    assert (large != np.arange(70_000)).mean() > 0.99
+
+
+def test_leaves_have_orders_of_their_own():
+    sizes = [1, 70_000, 6, 100, 80_000, 100]  # small ones are sorted, others sheared
+    orders = _orders(sizes, jax.random.key(0))
+    for size, order in zip(sizes, orders, strict=True):
+        assert (np.sort(order) == np.arange(size)).all()
+    assert (np.asarray(orders[1]) != np.arange(70_000)).mean() > 0.99
+    assert (np.asarray(orders[3]) != np.asarray(orders[5])).mean() > 0.9
