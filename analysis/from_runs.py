@@ -286,7 +286,9 @@ def at_ends(runs: Iterable[Sequence[Any]], form: str) -> str:
     ('1 to 2 at the lowest sparsity and 3 at the highest', '1')
     """
     known = [lines for lines in runs if lines]
-    low, high = (span([lines[end]["value"] for lines in known], form) for end in (0, -1))
+    low, high = (
+        span([lines[end]["value"] for lines in known], form) for end in (0, -1)
+    )
     if all(len(lines) == 1 for lines in known):
         return low
     return f"{low} at the lowest sparsity and {high} at the highest"

@@ -252,10 +252,11 @@ def finding(table: "pd.DataFrame") -> str:
         "Along pruning ‖Jδ‖²/‖δ‖² over its mean of all directions of the weights is "
         f"{at_ends(per_weight, '.2f')}: above 1 in {more} and below 1 in {less} of "
         f"{len(every)} runs and sparsities. ‖Jδ‖² over that of Gaussian directions of "
-        f"its norm in every layer is {at_ends(expected, '.2f')}{_alike(expected)}; "
+        f"δ's norm in every layer is {at_ends(expected, '.2f')}{_alike(expected)}; "
         "the two rank the images alike to Spearman "
         f"{span([line['value'] for lines in ranks for line in lines], '.2f')}, and in "
-        f"{close} of {len(every)} the second is nearer to the raw embedding's norm."
+        f"{close} of {len(every)} the second is nearer to the raw embedding's norm "
+        "than to the first."
     )
 
 
@@ -322,8 +323,8 @@ Over all weights: ‖Jδ‖²/‖δ‖² over tr G / n, what random directions o
 weights have in mean, by {PROBES} probes. Over layers' norms: ‖Jδ‖² over its expectation
 along Gaussian directions with the norm of δ in every layer. Both are geometric means
 over images; above 1, pruning moves the embedding more than these directions do.
-Degraded: a copy's ratio over its original's; 1 is no difference. Spearman: of ‖Jδ‖, that
-expectation, and the norm of the raw embedding; farther from 0 is more alike.
+Degraded: a copy's ratio over its original's; 1 is no difference. Spearman: of ‖Jδ‖,
+that expectation, and the norm of the raw embedding; farther from 0 is more alike.
 Eigenvalues: the leading ones of G, of one face of up to {FEW} people each, as a part of
 tr G, and how many are not known to {CONVERGED:.0%}. Share of ‖δ‖²: what of it lies in
 their span; of random: of directions with the norms of δ by layer; of ‖Jδ‖²: what comes
