@@ -155,6 +155,7 @@ def measure(
 def finding(table: "pd.DataFrame") -> str:
     """Say what averaging over directions gains, at equal cost and in all."""
     others = table.loc[~table["is_reference"] & (table["quality"] != "severity")]
+    others = others.loc[others["difference_low"].notna()]
     pairs = zip(others["reference"], others["quality"], strict=True)
     equal = others.loc[[pair in EQUAL for pair in pairs]]
     (ahead, behind), (better, worse) = map(_significant, (equal, others))

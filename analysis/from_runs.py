@@ -294,6 +294,17 @@ def at_ends(runs: Iterable[Sequence[Any]], form: str) -> str:
     return f"{low} at the lowest sparsity and {high} at the highest"
 
 
+def told_count(lines: Iterable[Any]) -> str:
+    """Count the lines with an interval, which alone can be significant.
+
+    >>> line = {"low": 1.0, "high": 2.0}
+    >>> told_count([line, line | {"low": float("nan")}]), told_count([])
+    ('1', '0 (no intervals)')
+    """
+    known = [x for x in lines if np.isfinite([x["low"], x["high"]]).all()]
+    return f"{len(known)}" if known else "0 (no intervals)"
+
+
 def listed(words: Sequence[str]) -> str:
     """Join words.
 

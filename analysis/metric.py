@@ -41,6 +41,7 @@ from from_runs import (
     rows_of,
     span,
     strata_curves,
+    told_count,
     whiskers,
 )
 from matplotlib.figure import Figure
@@ -247,16 +248,18 @@ def finding(table: "pd.DataFrame") -> str:
     every = [line for lines in per_weight for line in lines]
     more = sum(line["low"] > 1 for line in every)
     less = sum(line["high"] < 1 for line in every)
-    close = sum(line["low"] > 0 for lines in nearer for line in lines)
+    differences = [line for lines in nearer for line in lines]
+    close = sum(line["low"] > 0 for line in differences)
     return (
         "Along pruning ‖Jδ‖²/‖δ‖² over its mean of all directions of the weights is "
-        f"{at_ends(per_weight, '.2f')}: above 1 in {more} and below 1 in {less} of "
-        f"{len(every)} runs and sparsities. ‖Jδ‖² over that of Gaussian directions of "
-        f"δ's norm in every layer is {at_ends(expected, '.2f')}{_alike(expected)}; "
-        "the two rank the images alike to Spearman "
+        f"{at_ends(per_weight, '.2f')}: significantly above 1 in {more} and below in "
+        f"{less} of {told_count(every)} runs and sparsities. ‖Jδ‖² over that of "
+        "Gaussian directions of δ's norm in every layer is "
+        f"{at_ends(expected, '.2f')}{_alike(expected)}; the two rank the images alike "
+        "to Spearman "
         f"{span([line['value'] for lines in ranks for line in lines], '.2f')}, and in "
-        f"{close} of {len(every)} the second is nearer to the raw embedding's norm "
-        "than to the first."
+        f"{close} of {told_count(differences)} the second is nearer to the raw "
+        "embedding's norm than to the first."
     )
 
 
@@ -264,22 +267,24 @@ def _alike(ratios: Sequence[Sequence[dict[Any, Any]]]) -> str:
     """Say in how many cases pruning moves faces as a random direction does.
 
     >>> same = {"low": 0.9, "high": 1.1}
-    >>> _alike([[same, {"low": 0.9, "high": 1.3}]])[:32]
-    '; in 1 of 2 the first orders are'
+    >>> _alike([[same, {"low": 0.9, "high": 1.3}]])[:65]
+    '; in 1 of 2 the first orders are alike to 10%: there, against the'
     >>> _alike([[{"low": 1.1, "high": 1.3}]])
-    ', nowhere with first orders alike to 10%'
+    '; in 0 of 1 the first orders are alike to 10%'
     """
     # The first order itself, whose square this is, differs by half as much.
     low, high = (1 + EQUAL) ** -2, (1 + EQUAL) ** 2
     lines = [line for each in ratios for line in each]
     alike = sum(line["low"] >= low and line["high"] <= high for line in lines)
-    if not alike:
-        return f", nowhere with first orders alike to {EQUAL:.0%}"
-    return (
-        f"; in {alike} of {len(lines)} the first orders are alike to {EQUAL:.0%}: "
-        "there, against the claim, the pruning direction is not special in how far it "
-        "moves faces"
+    said = (
+        f"; in {alike} of {told_count(lines)} the first orders are alike to {EQUAL:.0%}"
     )
+    if alike:
+        said += (
+            ": there, against the claim, the pruning direction is not special in how "
+            "far it moves faces"
+        )
+    return said
 
 
 def row(part: "pd.DataFrame") -> dict[str, str]:

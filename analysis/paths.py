@@ -42,6 +42,7 @@ from from_runs import (
     rows_of,
     span,
     strata_curves,
+    told_count,
     whiskers,
 )
 from matplotlib.axes import Axes
@@ -258,8 +259,8 @@ def _powers(runs: Sequence["pd.DataFrame"]) -> str:
     why = ", for no Taylor order contains a kink" if short else ""
     return (
         "What orders 1, 2 and 3 leave falls as t to the power of "
-        f"{span([line['value'] for line in lines], '.2f')}{also}, less than the order "
-        f"promises in {short} of {len(lines)}{why}"
+        f"{span([line['value'] for line in lines], '.2f')}{also}, significantly less "
+        f"than promised in {short} of {told_count(lines)} orders and runs{why}"
     )
 
 
@@ -272,10 +273,10 @@ def _ranked(runs: Sequence["pd.DataFrame"]) -> str:
         ]
         sure = sum(line["low"] > 0 or line["high"] < 0 for line in lines)
         if lines:
-            said.append(f"by `{name}` in {sure} of {len(lines)}")
+            said.append(f"with `{name}` in {sure} of {told_count(lines)}")
     if not said:
-        return "that t differs between too few images to be ranked"
-    return f"the images are ranked in that t {listed(said)} cases"
+        return "that t differs between too few images to be correlated"
+    return f"that t is significantly correlated {listed(said)} runs and sparsities"
 
 
 def row(part: "pd.DataFrame") -> dict[str, str]:

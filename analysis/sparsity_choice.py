@@ -40,6 +40,7 @@ from from_runs import (
     rows_of,
     span,
     title,
+    told_count,
 )
 from from_runs import main as run_main
 from matplotlib.axes import Axes
@@ -222,14 +223,15 @@ def finding(table: "pd.DataFrame") -> str:
         said = (
             f"A sparsity chosen on half of the people is significantly better than "
             f"{PAPER:g} on the other half in {sum(line['high'] < 0 for line in paper)} "
-            f"and worse in {sum(line['low'] > 0 for line in paper)} of {len(paper)} "
-            "cases (networks, benchmarks and methods); pAUC × 10³ differs by "
+            f"and worse in {sum(line['low'] > 0 for line in paper)} of "
+            f"{told_count(paper)} cases (networks, benchmarks and methods); pAUC × 10³ "
+            "differs by "
             f"{spans['over_paper']}."
         )
     return (
         f"{said} Held out, pAUC × 10³ is {spans['optimism']} above that in sample "
         f"(significantly in {sum(line['low'] > 0 for line in optimism)} of "
-        f"{len(optimism)}) and "
+        f"{told_count(optimism)}) and "
         f"{spans['over_hindsight']} above that of the best in hindsight; the sparsity "
         f"chosen most often ({span([top['sparsity'] for top in tops], 'g')}) is chosen "
         f"in {span([top['value'] for top in tops], '.0%')} of the splits."

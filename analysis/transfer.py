@@ -39,6 +39,7 @@ from from_runs import (
     rows_of,
     span,
     told,
+    told_count,
     whiskers,
 )
 from from_runs import main as run_main
@@ -172,7 +173,7 @@ def finding(table: "pd.DataFrame") -> str:
         f"At sparsity {span([line['sparsity'] for line in lost], 'g')} PreFIQs of "
         "another network instead of the verifier's own changes pAUC × 10³ by "
         f"{span([1e3 * line['value'] for line in lost], '+.2f')}: significantly worse "
-        f"in {worse} and better in {better} of {len(lost)} cases (networks and "
+        f"in {worse} and better in {better} of {told_count(lost)} cases (networks and "
         f"benchmarks). {said} two networks' PreFIQs rank the images alike to Spearman "
         f"{alike}."
     )

@@ -117,7 +117,7 @@ def test_the_finding_is_made_of_the_lines(metric, table):
         )
         words = f" is {low:.2f} at the lowest sparsity and {high:.2f} at the highest"
         assert words in said
-    assert "highest, nowhere with first orders alike to 10%; the two" in said
+    assert "highest; in 0 of 3 the first orders are alike to 10%; the two" in said
     ratio = table["statistic"] == "expected_ratio"
     ends = {"low": 0.85, "high": 1.2}
     alike = table.assign(**{n: table[n].mask(ratio, to) for n, to in ends.items()})
@@ -135,7 +135,9 @@ def test_the_finding_is_made_of_the_lines(metric, table):
         high=table["high"].mask(ratio, 0.9).mask(sparse, 1.2),
     )
     both = metric.finding(pd.concat([more, more.assign(run="other")]))
-    assert "above 1 in 4 and below 1 in 2 of 6 runs and sparsities" in both
+    assert "significantly above 1 in 4 and below in 2 of 6 runs and sp" in both
+    few = metric.finding(table.assign(low=np.nan, high=np.nan))
+    assert "above 1 in 0 and below in 0 of 0 (no intervals) runs" in few
 
 
 def test_the_row_is_made_of_the_lines(metric, table):

@@ -110,31 +110,34 @@ def test_the_finding_is_made_of_the_lines(paths, table):
     ]
     low, high = (f"{line['value']:.2f}" for line in ends)
     assert f"mean t of {low} at the lowest sparsity and {high} at the" in said
-    assert "power of 1.50 (kinks frozen: 2.00, 3.00 and 4.00), less than the" in said
-    assert "promises in 3 of 3, for no Taylor order contains a kink; the" in said
+    assert "power of 1.50 (kinks frozen: 2.00, 3.00 and 4.00), significantly" in said
+    assert (
+        "promised in 3 of 3 orders and runs, for no Taylor order contains a kink; that"
+        in said
+    )
     ranks = (table["statistic"] == "spearman") & (table["stratum"] == "clean")
     sure = table.assign(
         low=table["low"].mask(ranks, -0.1).mask(ranks & (table["of"] == "norm"), 0.1),
         high=table["high"].mask(ranks, 0.9),
     )
-    words = "ranked in that t by `norm` in 3 of 3 and by `predicted_error` in 0 of 3"
+    words = "correlated with `norm` in 3 of 3 and with `predicted_error` in 0 of 3 runs"
     assert words in paths.finding(sure)
     # Another run beside it: spans, and more cases.
     lengths = table["statistic"] == "length"
     other = table.assign(run="other", value=table["value"].mask(lengths, 1.3))
     said = paths.finding(pd.concat([table, other]))
     assert "chord is 1.100 to 1.300 at the lowest sparsity and 1.100 to 1.300" in said
-    assert "promises in 6 of 6" in said
+    assert "promised in 6 of 6" in said
 
 
 def test_where_there_is_less_to_say(paths, table):
     slopes = table["statistic"] == "order_slope"
     smooth = table.assign(high=table["high"].mask(slopes, 5))
-    assert "promises in 0 of 3; the images" in paths.finding(smooth)
+    assert "promised in 0 of 3 orders and runs; that t" in paths.finding(smooth)
     alone = table[~table["statistic"].isin(["spearman", "order_slope"])]
     assert paths.finding(alone).endswith(
         "What the orders leave is too near rounding to tell its power of t; that t "
-        "differs between too few images to be ranked."
+        "differs between too few images to be correlated."
     )
     assert paths.row(alone)["`norm`"] == paths.row(alone)["powers of t, network"] == "–"
     only = paths.finding(table[table["sparsity"] == 0.3])
