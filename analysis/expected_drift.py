@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from from_runs import Analysis, add_output, pick, told, write
+from from_evaluations import PAUC, thousandths
+from from_evaluations import front as of_evaluation
+from from_runs import Analysis, add_output, pick, span, write
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -57,6 +59,13 @@ FORWARDS = {
     EIGHT: "17",
 }
 """Qualities, and what they take."""
+EQUAL = (
+    (EIGHT, "PreFIQs, mean of 16 sparsities"),
+    (EIGHT, "first order, mean of 8 sparsities"),
+    (ONE, "first order"),
+)
+"""Of expected-drift, and another quality, which take as many forwards."""
+CHEAPER = ("PreFIQs", "first order", "norm")
 
 
 def qualities(backbone: Backbone, benchmark: Benchmark) -> dict[str, NDArray]:
@@ -144,57 +153,63 @@ def measure(
 
 
 def finding(table: "pd.DataFrame") -> str:
-    """Say what averaging over directions gains, at equal cost and over cheaper ones."""
-    first = table.iloc[0]
-    rate = table["fmr"].max()
-    own = pick(table, fmr=rate)
-    began = (
-        f"**{first['run']}** ({first['verifier']}; {first['images']} images, half of "
-        f"them degraded, of {first['people']} people; pAUC × 10³ at FMR {rate:g}, "
-        "lower = better)"
+    """Say what averaging over directions gains, at equal cost and in all."""
+    others = table.loc[~table["is_reference"] & (table["quality"] != "severity")]
+    others = others.loc[others["difference_low"].notna()]
+    pairs = zip(others["reference"], others["quality"], strict=True)
+    equal = others.loc[[pair in EQUAL for pair in pairs]]
+    (ahead, behind), (better, worse) = map(_significant, (equal, others))
+    return (
+        "At equal cost in forwards expected-drift is significantly better than PreFIQs "
+        f"or the first order in {len(ahead)} and worse in {len(behind)} of "
+        f"{len(equal)} paired comparisons; their pAUC × 10³ minus its own is "
+        f"{span(1e3 * equal['difference'], '+.1f')}. Of all {len(others)} comparisons, "
+        "also of one direction and with cheaper qualities, it is better in "
+        f"{len(better)}{_named(better)} and worse in {len(worse)}{_named(worse)}."
     )
-    (itself,) = pick(own, reference=EIGHT, quality=EIGHT).to_dict("records")
-    area = {"value": itself["pauc"], "low": itself["low"], "high": itself["high"]}
-    equal = "PreFIQs, mean of 16 sparsities", "first order, mean of 8 sparsities"
-    cheaper = "PreFIQs", "first order", "norm"
-    said = [
-        f"{began}: expected-drift of 8 directions has {_thousandths(area)}.",
-        f"At the same 17 forwards {_list(own, EIGHT, equal)}; at 3, against one "
-        f"direction, {_list(own, ONE, ['first order'])}.",
-        f"Of what is cheaper, {_list(own, EIGHT, cheaper)}.",
-    ]
-    others = own.loc[~own["is_reference"] & (own["quality"] != "severity")]
-    differ = others.loc[others["differs"].astype(bool)]
-    said.append(
-        f"Of {len(others)} paired differences {len(differ)} exclude 0"
-        + _named(differ.loc[differ["difference"] > 0], "in favour of expected-drift")
-        + _named(differ.loc[differ["difference"] < 0], "against it")
-        + "."
-    )
-    return " ".join(said)
 
 
-def _named(lines: "pd.DataFrame", how: str) -> str:
+def _significant(lines: "pd.DataFrame") -> "tuple[pd.DataFrame, pd.DataFrame]":
+    """Give the lines where expected-drift is significantly better, and worse."""
+    sure = lines.loc[lines["differs"].astype(bool)]
+    return sure.loc[sure["difference"] > 0], sure.loc[sure["difference"] < 0]
+
+
+def _named(lines: "pd.DataFrame") -> str:
     names = ", ".join(dict.fromkeys(lines["quality"]))
-    return f"; {how}: {names}" if names else ""
+    return f" ({names})" if names else ""
 
 
-def _thousandths(line: dict[str, Any]) -> str:
-    return told({key: 1e3 * line[key] for key in ("value", "low", "high")}, ".1f")
+def front(part: "pd.DataFrame") -> dict[str, str]:
+    """Say of which run, network and images a row is, and how errors are counted."""
+    return of_evaluation(part.assign(backbone=part["verifier"]))
 
 
-def _list(own: "pd.DataFrame", reference: str, names: Sequence[str]) -> str:
-    """Say by how much the areas of qualities are larger than that of a reference."""
-    each = []
-    for name in names:
-        (line,) = pick(own, reference=reference, quality=name).to_dict("records")
-        values = {
-            "value": line["difference"],
-            "low": line["difference_low"],
-            "high": line["difference_high"],
-        }
-        each.append(f"{name} has {_thousandths(values)} more")
-    return ", ".join(each)
+def row(part: "pd.DataFrame") -> dict[str, str]:
+    """Lay out the area of expected-drift, and those of others minus it."""
+    (itself,) = pick(part, reference=EIGHT, quality=EIGHT).to_dict("records")
+    cells = {EIGHT: thousandths(itself | {"value": itself["pauc"]}, ".1f")}
+    for reference, name in (*EQUAL, *((EIGHT, name) for name in CHEAPER)):
+        (line,) = pick(part, reference=reference, quality=name).to_dict("records")
+        ends = {end: line[f"difference_{end}"] for end in ("low", "high")}
+        against = "" if reference == EIGHT else ", beside 1 direction"
+        heading = f"{name} ({FORWARDS[name]}){against}"
+        cells[heading] = thousandths(ends | {"value": line["difference"]}, "+.1f")
+    others = part.loc[~part["is_reference"] & (part["quality"] != "severity")]
+    heads = "better than", "worse than"
+    for words, lines in zip(heads, _significant(others), strict=True):
+        cells[words] = ", ".join(dict.fromkeys(lines["quality"])) or "–"
+    return cells
+
+
+LEGEND = f"""\
+{PAUC} In the first column: by {EIGHT}
+(17 forwards); after it: by other qualities, minus that, or minus that of one direction
+(3 forwards) where it says so; above 0, expected-drift is better. In round brackets:
+forwards through the network. Better, worse than: qualities from which expected-drift of
+1 or 8 directions differs significantly. In square brackets: 95% intervals over people;
+a difference is significant where its interval, which holds together with all of its
+reference, excludes 0."""
 
 
 def draw(figure: Figure, table: "pd.DataFrame") -> Figure:
@@ -232,7 +247,11 @@ ANALYSIS = Analysis(
     (),
     lambda run: run.rows,  # never called: it reads no runs
     finding,
+    row,
+    LEGEND,
     draw,
+    by=("fmr",),
+    front=front,
 )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from from_runs import Level, Measured, Values, levels, pick, told
+from from_runs import Level, Measured, Values, levels, most, title, told
 from numpy.typing import NDArray
 
 from prefiqs_jax.errors import InputError
@@ -231,16 +231,23 @@ def split_name(quality: str) -> tuple[str, float]:
     return (method, float(sparsity)) if method in SWEPT else (quality, np.nan)
 
 
-def begin(table: "pd.DataFrame") -> str:
-    """Begin a finding: which run and network, images, and how errors are counted."""
-    first = pick(table, stratum="all").iloc[0]
-    return (
-        f"**{first['run']}** ({first['backbone']} verifies, {first['mask']}; "
-        f"{first['images']} images of {first['people']} people, {first['errors']:,} "
-        f"false non-matches, or {first['fnmr_start']:.0%}, at FMR {first['fmr']:g}; "
-        "pAUC × 10³ up to "
-        f"{first['max_discard']:.0%} of comparisons, lower = better)"
-    )
+def front(part: "pd.DataFrame") -> dict[str, str]:
+    """Say of which run, network and images a row is, and how errors are counted."""
+    first = part.iloc[0]
+    errors = f"{first['errors']:,} ({first['fnmr_start']:.0%})"
+    return {
+        "run": title(part),
+        "images": f"{most(part, 'images')} of {most(part, 'people')} people",
+        "false non-matches": f"{errors} at FMR {first['fmr']:g}",
+        "discarded": f"up to {first['max_discard']:.0%}",
+    }
+
+
+PAUC = """\
+False non-matches: of the network that verifies, before any discard. pAUC × 10³: area
+under their rate over the discarded fraction of comparisons, up to the one that is said;
+lower is better."""
+"""What the areas of a legend are."""
 
 
 def thousandths(line: Any, form: str = ".2f") -> str:

@@ -278,6 +278,33 @@ def span(values: Iterable[float], form: str) -> str:
     return both[0] if both[0] == both[1] else " to ".join(both)
 
 
+def at_ends(runs: Iterable[Sequence[Any]], form: str) -> str:
+    """Write the span over runs of the values at the lowest and at the highest sparsity.
+
+    >>> runs = [[{"value": 1}, {"value": 3}], [{"value": 2}, {"value": 3}], []]
+    >>> at_ends(runs, "g"), at_ends([runs[0][:1]], "g")
+    ('1 to 2 at the lowest sparsity and 3 at the highest', '1')
+    """
+    known = [lines for lines in runs if lines]
+    low, high = (
+        span([lines[end]["value"] for lines in known], form) for end in (0, -1)
+    )
+    if all(len(lines) == 1 for lines in known):
+        return low
+    return f"{low} at the lowest sparsity and {high} at the highest"
+
+
+def told_count(lines: Iterable[Any]) -> str:
+    """Count the lines with an interval, which alone can be significant.
+
+    >>> line = {"low": 1.0, "high": 2.0}
+    >>> told_count([line, line | {"low": float("nan")}]), told_count([])
+    ('1', '0 (no intervals)')
+    """
+    known = [x for x in lines if np.isfinite([x["low"], x["high"]]).all()]
+    return f"{len(known)}" if known else "0 (no intervals)"
+
+
 def listed(words: Sequence[str]) -> str:
     """Join words.
 
@@ -367,9 +394,22 @@ def title(part: "pd.DataFrame") -> str:
     return f"{run}{network}, {mask}"
 
 
-def rows_of(table: "pd.DataFrame") -> list["pd.DataFrame"]:
-    """Give the lines of each run and mask: a row of the figure each."""
-    return [part for _, part in table.groupby(["run", "mask"], sort=False)]
+def rows_of(table: "pd.DataFrame", *by: str) -> list["pd.DataFrame"]:
+    """Give the lines of each run and mask, and of each value of more columns."""
+    return [part for _, part in table.groupby(["run", "mask", *by], sort=False)]
+
+
+def asked(part: "pd.DataFrame") -> dict[str, str]:
+    """Say which run, network and mask a row is of, and of how many images."""
+    own = pick(part, stratum=main_stratum(part))
+    kind = " clean" if main_stratum(part) == "clean" else ""
+    swept = part["sparsity"].dropna()
+    ends = dict.fromkeys((swept.min(), swept.max()))
+    return {
+        "run": title(part),
+        "images": f"{most(own, 'images')}{kind} of {most(own, 'people')} people",
+        "sparsity": " → ".join(f"{end:g}" for end in ends),
+    }
 
 
 class Analysis(NamedTuple):
@@ -385,14 +425,18 @@ class Analysis(NamedTuple):
     finding: Callable[["pd.DataFrame"], str]
     """Two sentences; is given the lines of all runs."""
     row: Callable[["pd.DataFrame"], dict[str, str]]
-    """A row of the section's table, cells by heading; is given the lines of one run and
-    mask."""
+    """A row of the section's table, cells by heading; is given the lines of one run,
+    mask and value of each column of ``by``."""
     legend: str
     """What the headings mean."""
     draw: Callable[[Figure, "pd.DataFrame"], Figure]
     beside: Callable[[Measured], "pd.DataFrame"] | None = None
     """Another table, of its images."""
     beside_name: str = ""
+    by: tuple[str, ...] = ()
+    """Columns of which each value has a row of its own in the section's table."""
+    front: Callable[["pd.DataFrame"], dict[str, str]] = asked
+    """The first cells of a row: what it is of."""
 
 
 def with_groups(rows: "pd.DataFrame", rounding: float) -> "pd.DataFrame":
@@ -429,21 +473,9 @@ def open_runs(paths: Sequence[Path], needs: Sequence[str]) -> list[Measured]:
 
 def findings(analysis: Analysis, table: "pd.DataFrame") -> list[str]:
     """Say what the lines say: two sentences, a row for each run and mask, a legend."""
-    rows = [_asked(part) | analysis.row(part) for part in rows_of(table)]
+    parts = rows_of(table, *analysis.by)
+    rows = [analysis.front(part) | analysis.row(part) for part in parts]
     return [analysis.finding(table), markdown(rows), analysis.legend]
-
-
-def _asked(part: "pd.DataFrame") -> dict[str, str]:
-    """Say which run, network and mask a row is of, and of how many images."""
-    own = pick(part, stratum=main_stratum(part))
-    kind = " clean" if main_stratum(part) == "clean" else ""
-    swept = part["sparsity"].dropna()
-    ends = dict.fromkeys((swept.min(), swept.max()))
-    return {
-        "run": title(part),
-        "images": f"{most(own, 'images')}{kind} of {most(own, 'people')} people",
-        "sparsity": " → ".join(f"{end:g}" for end in ends),
-    }
 
 
 def markdown(rows: Sequence[dict[str, str]]) -> str:

@@ -26,7 +26,8 @@ from from_runs import (
     Lines,
     Measured,
     Values,
-    ends,
+    at_ends,
+    from_to,
     heading,
     label_sparsities,
     legend_over,
@@ -36,10 +37,12 @@ from from_runs import (
     pairs,
     pick,
     ratio_axis,
+    records,
     rows_of,
+    span,
     strata_curves,
+    told_count,
     whiskers,
-    who,
 )
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -72,6 +75,7 @@ CONVERGED = 0.01
 EQUAL = 0.1
 """Part by which a ratio may differ from 1 and is called that, if all of its interval
 is within."""
+RATIOS = {"quotient": "over all weights", "expected_ratio": "over layers' norms"}
 SHARES = {"norm": "pruning", "random": "random", "by_layer": "random, by layer"}
 RANKED = {"first_order": "‖Jδ‖", "expected": "expected", "norm": "norm"}
 
@@ -231,96 +235,106 @@ def _eigen(lines: Lines, level: Level) -> None:
 
 def finding(table: "pd.DataFrame") -> str:
     """Say how sensitive the embedding is along pruning, and whether that is special."""
-    own = pick(table, stratum=main_stratum(table))
-    traced, guessed = (
-        max(line["value"] for line in _lines(own, "standard_error", of=name))
-        for name in ("trace", "expected")
+    runs = [pick(part, stratum=main_stratum(part)) for part in rows_of(table)]
+    per_weight, expected, ranks, nearer = (
+        [records(run, statistic=name, **keys) for run in runs]
+        for name, keys in (
+            ("quotient", {}),
+            ("expected_ratio", {}),
+            ("spearman", {"of": "‖Jδ‖, expected"}),
+            ("nearer", {}),
+        )
     )
-    said = (
-        f"{who(table)}: along pruning the squared first order for each unit of ‖δ‖² is "
-        f"{ends(_lines(own, 'quotient'), '.2g')} times that of a random direction of "
-        f"all weights, tr G / n ({PROBES} probes, standard error up to {traced:.0%})"
-        f"{_degraded(table, 'quotient')}. It is "
-        f"{ends(_lines(own, 'expected_ratio'), '.2f')} times what is expected of "
-        f"Gaussian directions with the norm of δ in every layer (standard error up to "
-        f"{guessed:.0%}){_degraded(table, 'expected_ratio')}{_alike(own)}."
-    )
-    return f"{said} {_ranked(own)}{_spans(own)}"
-
-
-def _lines(table: "pd.DataFrame", statistic: str, **keys: Any) -> list[dict[Any, Any]]:
-    found = pick(table, statistic=statistic, **keys).sort_values("sparsity")
-    return found.to_dict("records")
-
-
-def _degraded(table: "pd.DataFrame", of: str) -> str:
-    """Say how a degraded copy differs from its original, if there are copies."""
-    lines = _lines(table, "degraded_ratio", of=of)
-    if not lines:
-        return ""
-    return f"; of a degraded copy it is {ends(lines, '.2f')} times its original's"
-
-
-def _alike(own: "pd.DataFrame") -> str:
-    """Say at which sparsities pruning moves faces as a random direction does."""
-    alike = [
-        f"{line['sparsity']:g}"
-        for line in _lines(own, "expected_ratio")
-        # The first order itself, whose square this is, differs by half as much.
-        if line["low"] >= (1 + EQUAL) ** -2 and line["high"] <= (1 + EQUAL) ** 2
-    ]
-    if not alike:
-        return ""
+    every = [line for lines in per_weight for line in lines]
+    more = sum(line["low"] > 1 for line in every)
+    less = sum(line["high"] < 1 for line in every)
+    differences = [line for lines in nearer for line in lines]
+    close = sum(line["low"] > 0 for line in differences)
     return (
-        f": at {', '.join(alike)} the first orders are alike to {EQUAL:.0%}, and "
-        "there, against the claim, the pruning direction is not special in how far it "
-        "moves faces"
+        "Along pruning ‖Jδ‖²/‖δ‖² over its mean of all directions of the weights is "
+        f"{at_ends(per_weight, '.2f')}: significantly above 1 in {more} and below in "
+        f"{less} of {told_count(every)} runs and sparsities. ‖Jδ‖² over that of "
+        "Gaussian directions of δ's norm in every layer is "
+        f"{at_ends(expected, '.2f')}{_alike(expected)}; the two rank the images alike "
+        "to Spearman "
+        f"{span([line['value'] for lines in ranks for line in lines], '.2f')}, and in "
+        f"{close} of {told_count(differences)} the second is nearer to the raw "
+        "embedding's norm than to the first."
     )
 
 
-def _ranked(own: "pd.DataFrame") -> str:
-    """Say who ranks the images as whom, and where the norm does so most of all."""
-    ranks = pick(own, statistic="spearman")
-    of = {
-        name: _lines(ranks, "spearman", of=name) for name in dict.fromkeys(ranks["of"])
+def _alike(ratios: Sequence[Sequence[dict[Any, Any]]]) -> str:
+    """Say in how many cases pruning moves faces as a random direction does.
+
+    >>> same = {"low": 0.9, "high": 1.1}
+    >>> _alike([[same, {"low": 0.9, "high": 1.3}]])[:65]
+    '; in 1 of 2 the first orders are alike to 10%: there, against the'
+    >>> _alike([[{"low": 1.1, "high": 1.3}]])
+    '; in 0 of 1 the first orders are alike to 10%'
+    """
+    # The first order itself, whose square this is, differs by half as much.
+    low, high = (1 + EQUAL) ** -2, (1 + EQUAL) ** 2
+    lines = [line for each in ratios for line in each]
+    alike = sum(line["low"] >= low and line["high"] <= high for line in lines)
+    said = (
+        f"; in {alike} of {told_count(lines)} the first orders are alike to {EQUAL:.0%}"
+    )
+    if alike:
+        said += (
+            ": there, against the claim, the pruning direction is not special in how "
+            "far it moves faces"
+        )
+    return said
+
+
+def row(part: "pd.DataFrame") -> dict[str, str]:
+    """Lay out both ratios, ranks, and what the leading eigenvalues hold."""
+    own = pick(part, stratum=main_stratum(part))
+    cells = {}
+    for name, words in RATIOS.items():
+        cells[words] = from_to(records(own, statistic=name), ".2f")
+        copies = records(part, statistic="degraded_ratio", of=name)
+        cells[f"{words}, degraded"] = from_to(copies, ".2f")
+    for of in ("‖Jδ‖, expected", "expected, norm"):
+        lines = records(own, statistic="spearman", of=of)
+        cells[f"Spearman: {of}"] = from_to(lines, ".2f")
+    return cells | _spans(own)
+
+
+def _spans(own: "pd.DataFrame") -> dict[str, str]:
+    """Lay out what the leading eigenvalues hold, and what δ has of them."""
+    shares = {of: records(own, statistic="share", of=of) for of in SHARES.values()}
+    held = "–"
+    if shares["pruning"]:
+        first = shares["pruning"][0]
+        at = pick(own, sparsity=first["sparsity"])
+        values = pick(at, statistic="eigen_share")["value"]
+        (loose,) = pick(at, statistic="unconverged")["value"]
+        total = len(values) * first["images"]
+        bad = round(loose * total)
+        held = (
+            f"{values.sum():.0%}{f' ({bad} of {total} not converged)' if bad else ''}"
+        )
+    return {
+        f"{COUNT} eigenvalues": held,
+        "share of ‖δ‖²": from_to(shares["pruning"], ".1e"),
+        "share of random": from_to(shares["random, by layer"], ".1e"),
+        "share of ‖Jδ‖²": from_to(records(own, statistic="effect"), ".0%"),
     }
-    both, plain, mean = of.values()
-    said = (
-        f"Over images ‖Jδ‖ and its expectation agree to Spearman {ends(both, '.2f')}; "
-        f"with the norm of the raw embedding ‖Jδ‖ agrees to {ends(plain, '.2f')}, the "
-        f"expectation to {ends(mean, '.2f')}"
-    )
-    nearer = [line["low"] > 0 for line in _lines(own, "nearer")]
-    return (
-        f"{said}: at {sum(nearer)} of {len(nearer)} sparsities it is nearer, in size, "
-        "to the norm, which needs no derivative, than to ‖Jδ‖."
-    )
 
 
-def _spans(own: "pd.DataFrame") -> str:
-    """Say what the leading eigenvalues hold, and what δ has of them."""
-    shares = _lines(own, "share", of="pruning")
-    if not shares:
-        return ""
-    first = shares[0]
-    at = first["sparsity"]
-    values = _lines(own, "eigen_share", sparsity=at)
-    loose = _lines(own, "unconverged", sparsity=at)[0]["value"] * len(values)
-    count = round(loose * first["images"])
-    random = _lines(own, "share", of="random, by layer")
-    bad = (
-        f" ({count} of {len(values) * first['images']} have not converged to "
-        f"{CONVERGED:.0%})"
-        if count
-        else ""
-    )
-    return (
-        f" On {first['images']} faces the {len(values)} leading eigenvalues hold "
-        f"{sum(line['value'] for line in values):.0%} of tr G{bad}; of ‖δ‖² "
-        f"{ends(shares, '.2g')} lies in their span (random with these norms by layer: "
-        f"{ends(random, '.2g')}), which makes {ends(_lines(own, 'effect'), '.0%')} of "
-        "‖Jδ‖²."
-    )
+LEGEND = f"""\
+Over all weights: ‖Jδ‖²/‖δ‖² over tr G / n, what random directions of all n prunable
+weights have in mean, by {PROBES} probes. Over layers' norms: ‖Jδ‖² over its expectation
+along Gaussian directions with the norm of δ in every layer. Both are geometric means
+over images; above 1, pruning moves the embedding more than these directions do.
+Degraded: a copy's ratio over its original's; 1 is no difference. Spearman: of ‖Jδ‖,
+that expectation, and the norm of the raw embedding; farther from 0 is more alike.
+Eigenvalues: the leading ones of G, of one face of up to {FEW} people each, as a part of
+tr G, and how many are not known to {CONVERGED:.0%}. Share of ‖δ‖²: what of it lies in
+their span; of random: of directions with the norms of δ by layer; of ‖Jδ‖²: what comes
+of that part. In brackets: 95% intervals over people. a → b: at the lowest and at the
+highest sparsity."""
 
 
 def draw(figure: Figure, table: "pd.DataFrame") -> Figure:
@@ -366,6 +380,8 @@ ANALYSIS = Analysis(
     ("trace", "expected", "delta_norm", "eigenvalue_1"),
     measure,
     finding,
+    row,
+    LEGEND,
     draw,
     beside_name="metric_images",
 )

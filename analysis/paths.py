@@ -22,24 +22,28 @@ from from_images import Faces, Study, by_batch
 from from_images import main as run_main
 from from_runs import (
     FEWEST_IMAGES,
+    SHOWN,
     Analysis,
     Level,
     Lines,
     Measured,
     Values,
-    ends,
+    at_ends,
+    from_to,
     heading,
     label_sparsities,
     legend_over,
     levels,
+    listed,
     main_stratum,
     nearest,
     pick,
+    records,
     rows_of,
+    span,
     strata_curves,
-    told,
+    told_count,
     whiskers,
-    who,
 )
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -229,69 +233,86 @@ def _ranks(lines: Lines, level: Level, valid: Values) -> None:
 
 
 def finding(table: "pd.DataFrame") -> str:
-    """Say how long the path is, what falls how, and what knows how far one can go."""
-    stratum = main_stratum(table)
-    own = pick(table, stratum=stratum)
-    bound = max(line["value"] for line in _lines(own, "path_error"))
-    said = (
-        f"{who(table)}: the path of the embedding is "
-        f"{ends(_lines(own, 'length'), '.4g')} times as long as its chord (quadrature "
-        f"within {bound:.1%} of the chord). At sparsity {nearest(own['sparsity']):g} "
-        f"what the orders 1, 2 and 3 leave falls as t to the power of "
-        f"{_powers(own, 'order')}, with the kinks frozen {_powers(own, 'frozen')}"
-        f"{_verdict(own)}."
-    )
-    valid = [
-        f"{told(line, '.2f')} at sparsity {line['sparsity']:g}"
-        for line in _lines(pick(own, of="order 1"), "valid")
-    ]
-    said += f" Order 1 is within {TOLERANCE:.0%} up to t = {', '.join(valid)} in mean"
-    other = pick(table, stratum="degraded", of="order 1")
-    if len(other):
-        said += f" (degraded images: {ends(_lines(other, 'valid'), '.2f')})"
-    return f"{said}. {_ranked(table, stratum)}"
-
-
-def _lines(table: "pd.DataFrame", statistic: str) -> list[dict[Any, Any]]:
-    found = pick(table, statistic=statistic).sort_values("sparsity")
-    return found.to_dict("records")
-
-
-def _powers(own: "pd.DataFrame", kind: str) -> str:
-    lines = pick(own, statistic=f"{kind}_slope").to_dict("records")
-    return ", ".join(told(line, ".2f") for line in lines)
-
-
-def _verdict(own: "pd.DataFrame") -> str:
-    """Say whether the orders gain what Taylor's theorem promises of smooth networks."""
-    lines = pick(own, statistic="order_slope").to_dict("records")
-    orders = [int(line["of"][-1]) for line in lines]
-    short = [
-        f"{k}" for k, line in zip(orders, lines, strict=True) if line["high"] < k + 1
-    ]
-    if not short:
-        return ""
+    """Say how long the path is, how far the first order holds on it, and why."""
+    runs = [pick(part, stratum=main_stratum(part)) for part in rows_of(table)]
+    lengths = at_ends([records(run, statistic="length") for run in runs], ".3f")
+    valid = [records(run, statistic="valid", of="order 1") for run in runs]
     return (
-        f": at order {', '.join(short)} less than the order promises, for no Taylor "
-        "order contains a kink"
+        f"The embedding's path over its chord is {lengths}, and along it the first "
+        f"order is within {TOLERANCE:.0%} of the change up to a mean t of "
+        f"{at_ends(valid, '.2f')} (t = 1: pruned). {_powers(runs)}; {_ranked(runs)}."
     )
 
 
-def _ranked(table: "pd.DataFrame", stratum: str) -> str:
-    """Say how what may rank the images by the valid t does."""
+def _powers(runs: Sequence["pd.DataFrame"]) -> str:
+    """Say by which power of t the remainders fall, and whether the orders gain it."""
+    lines = [line for run in runs for line in records(run, statistic="order_slope")]
+    if not lines:
+        return "What the orders leave is too near rounding to tell its power of t"
+    frozen: dict[str, list[float]] = {}
+    for run in runs:
+        for line in records(run, statistic="frozen_slope"):
+            frozen.setdefault(line["of"], []).append(line["value"])
+    each = listed([span(frozen[name], ".2f") for name in sorted(frozen)])
+    also = f" (kinks frozen: {each})" if frozen else ""
+    short = sum(line["high"] < int(line["of"][-1]) + 1 for line in lines)
+    why = ", for no Taylor order contains a kink" if short else ""
+    return (
+        "What orders 1, 2 and 3 leave falls as t to the power of "
+        f"{span([line['value'] for line in lines], '.2f')}{also}, significantly less "
+        f"than promised in {short} of {told_count(lines)} orders and runs{why}"
+    )
+
+
+def _ranked(runs: Sequence["pd.DataFrame"]) -> str:
+    """Say in how many cases what is known before pruning ranks the images by t."""
     said = []
-    for name in PREDICTORS:
-        among = "all" if name == "severity" else stratum
-        lines = _lines(pick(table, stratum=among, of=name), "spearman")
+    for name in PREDICTORS[:2]:
+        lines = [
+            line for run in runs for line in records(run, statistic="spearman", of=name)
+        ]
+        sure = sum(line["low"] > 0 or line["high"] < 0 for line in lines)
         if lines:
-            sure = sum(line["low"] > 0 or line["high"] < 0 for line in lines)
-            said.append(
-                f"{ends(lines, '.2f')} with `{name}` (differs from 0 at {sure} of "
-                f"{len(lines)} sparsities)"
-            )
+            said.append(f"with `{name}` in {sure} of {told_count(lines)}")
     if not said:
-        return "It is within reach for nearly all images or none: no ranks are taken."
-    return f"That t has a Spearman correlation of {'; '.join(said)}."
+        return "that t differs between too few images to be correlated"
+    return f"that t is significantly correlated {listed(said)} runs and sparsities"
+
+
+def row(part: "pd.DataFrame") -> dict[str, str]:
+    """Lay out path, powers of t, the t of the first order, and what ranks by it."""
+    own = pick(part, stratum=main_stratum(part))
+    cells = {"path over chord": from_to(records(own, statistic="length"), ".3f")}
+    for kind, words in KINDS.items():
+        slopes = pick(own, statistic=f"{kind}_slope")
+        each = [records(slopes, of=f"order {order}") for order in ORDERS]
+        powers = ", ".join(from_to(lines, ".2f") for lines in each)
+        cells[f"powers of t, {words}"] = powers if len(slopes) else "–"
+    for words, stratum in (("", main_stratum(part)), (", degraded", "degraded")):
+        lines = records(part, statistic="valid", of="order 1", stratum=stratum)
+        cells[f"t of order 1{words}"] = from_to(lines, ".2f")
+    for name in PREDICTORS:
+        stratum = "all" if name == "severity" else main_stratum(part)
+        lines = records(part, statistic="spearman", of=name, stratum=stratum)
+        swept = [line["sparsity"] for line in lines]
+        is_all = swept == sorted(set(part["sparsity"]))
+        where = "" if is_all or not swept else f" at {swept[0]:g} → {swept[-1]:g}"
+        cells[f"`{name}`"] = from_to(lines, ".2f") + where
+    return cells
+
+
+LEGEND = f"""\
+Path over chord: length of the embedding's path along θ + tδ from t = 0 to t = 1, by
+quadrature to {_TOLERANCE:.0%} of the longest chord; geometric mean over images; 1 is a
+straight line. Powers of t: of what orders 1, 2 and 3 leave, up to t = {SMALL:g}, at the
+sparsity nearest to {SHOWN:g}; mean over images; a smooth network has 2, 3 and 4, and
+higher is better. t of order 1: the largest up to which it is within {TOLERANCE:.0%} of
+the change; mean over images; 1 is the pruned network, {SCALES.max():g} is as far as it
+is followed, and higher is better. The last four: Spearman's correlation of that t with
+`norm` (of the raw embedding) and `predicted_error`, known before pruning, and with
+`flips` and, among all images, `severity`; farther from 0 tells more. In brackets: 95%
+intervals over people. a → b: at the lowest and at the highest sparsity, or at those
+where t differs between enough images."""
 
 
 def draw(figure: Figure, table: "pd.DataFrame") -> Figure:
@@ -403,6 +424,8 @@ ANALYSIS = Analysis(
     ("length", "moved_1", "predicted_error"),
     measure,
     finding,
+    row,
+    LEGEND,
     draw,
     beside_name="paths_images",
 )

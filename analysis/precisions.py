@@ -23,16 +23,18 @@ from from_runs import (
     Lines,
     Measured,
     Values,
-    ends,
+    from_to,
     labelled,
     levels,
+    listed,
     main_stratum,
     most,
     open_runs,
     pick,
+    records,
     rows_of,
+    span,
     title,
-    who,
 )
 from from_runs import main as run_main
 from matplotlib.axes import Axes
@@ -55,6 +57,7 @@ MOST = 0.95
 """Share of the images for which it has to be."""
 RUINED = 0.1
 """Median relative difference from which on a number is called ruined."""
+_MEANING: dict[str, str] = {str(name): words for name, words in MEANING.items()}
 
 
 class Compared(NamedTuple):
@@ -178,45 +181,82 @@ def _device(run: Measured) -> str:
 
 def finding(table: "pd.DataFrame") -> str:
     """Say from which drift on each precision may be trusted, and what it ruins."""
-    own = pick(table, stratum=main_stratum(table))
-    devices = ", ".join(dict.fromkeys(table["device"]))
-    said, seen = [], {}
-    for precision in dict.fromkeys(own["precision"]):
-        lines = pick(own, precision=precision)
-        numbers = tuple(pick(lines, statistic="largest")["value"])
+    by_precision: dict[str, list[pd.DataFrame]] = {}
+    for part in rows_of(table, "precision"):
+        own = pick(part, stratum=main_stratum(part))
+        by_precision.setdefault(str(own["precision"].iloc[0]), []).append(own)
+    near, ranks, ruined, same = [], [], [], []
+    seen: dict[tuple[float, ...], str] = {}
+    for precision, parts in by_precision.items():
+        numbers = tuple(_values_of(parts, statistic="largest"))
         if numbers in seen:
-            said.append(f"`{precision}` gives the same numbers as `{seen[numbers]}`.")
+            same.append(f"; `{precision}` gives the same numbers as `{seen[numbers]}`")
             continue
         seen[numbers] = precision
-        drift = pick(lines, of="drift")
-        medians = pick(drift, statistic="median").to_dict("records")
-        largest = pick(drift, statistic="largest")["value"].max()
-        ranks = pick(drift, statistic="spearman").to_dict("records")
-        said.append(
-            f"`{precision}` ({MEANING[precision].split(',')[0]}) is off in drift by "
-            f"{ends(medians, '.1e')} in the median (at most {largest:.1e}), "
-            f"{_trusted(lines, 'drift')}; its first order is "
-            f"{_trusted(lines, 'first_order')}. Its drifts rank the images as in "
-            f"float64 to Spearman {ends(ranks, '.3f')}. {_ruined(lines)}"
+        meaning = _MEANING[precision].split(",")[0]
+        near.append(f"{_from(parts)} with `{precision}` ({meaning})")
+        values = _values_of(parts, of="drift", statistic="spearman")
+        ranks.append(f"{span(values, '.3f')} with `{precision}`")
+        off = [m > RUINED for m in _values_of(parts, of="residual", statistic="median")]
+        ruined.append(f"{sum(off)} of {len(off)}")
+    return (
+        f"On {listed(list(dict.fromkeys(table['device'])))} drifts are within "
+        f"{TOLERANCE:.1%} of float64's for {MOST:.0%} of the images "
+        f"{', and '.join(near)}. They rank the images as float64's do to Spearman "
+        f"{listed(ranks)}, and residuals are off by more than {RUINED:.0%} in the "
+        f"median in {listed(ruined)} runs and sparsities{''.join(same)}."
+    )
+
+
+def _values_of(parts: Sequence["pd.DataFrame"], **keys: str) -> list[float]:
+    return [value for part in parts for value in pick(part, **keys)["value"]]
+
+
+def _from(parts: Sequence["pd.DataFrame"]) -> str:
+    """Say from which mean drift on, over runs, drifts may be trusted."""
+    each = [_trusted(part, "drift") for part in parts]
+    drifts = [found[0] for found in each if found]
+    if not drifts:
+        return "at no sparsity"
+    said = f"from a mean drift of {span(drifts, '.2g')} on"
+    if len(drifts) < len(each):
+        said += (
+            f" in {len(drifts)} of {len(each)} runs and at no sparsity in the others"
         )
-    return f"{who(table)}, on {devices}: beside float64, {' '.join(said)}"
+    return said
 
 
-def _trusted(lines: "pd.DataFrame", quantity: str) -> str:
-    """Say from which mean drift on most images are within the tolerance."""
+def _trusted(lines: "pd.DataFrame", quantity: str) -> tuple[float, float] | None:
+    """Give mean drift and sparsity from which on most images are within tolerance."""
     own = pick(lines, of=quantity)
     within = pick(own, statistic="within").sort_values("sparsity")
-    good = within["value"].to_numpy() >= MOST
-    bad = np.flatnonzero(~good)
+    bad = np.flatnonzero(within["value"].to_numpy() < MOST)
     first = bad[-1] + 1 if len(bad) else 0
-    (worst,) = pick(own, statistic="worst_drift")["value"]
-    said = f"within {TOLERANCE:.1%} for {MOST:.0%} of the images"
-    if first == len(good):
-        return f"at no sparsity {said}"
-    at = within["sparsity"].iloc[first]
+    if first == len(within):
+        return None
+    at = float(within["sparsity"].iloc[first])
     (drift,) = pick(own, statistic="median", sparsity=at)["mean_drift"]
-    last = f", and no image beyond it above a drift of {worst:.1e}" if worst else ""
-    return f"{said} from a mean drift of {drift:.1e} (sparsity {at:g}) on{last}"
+    return drift, at
+
+
+def row(part: "pd.DataFrame") -> dict[str, str]:
+    """Lay out how far off one precision is, from where it is not, and what it ruins."""
+    own = pick(part, stratum=main_stratum(part))
+    drift = pick(own, of="drift")
+    (worst,) = pick(drift, statistic="worst_drift")["value"]
+    cells = {
+        "precision": f"`{part['precision'].iloc[0]}`",
+        "device": str(part["device"].iloc[0]),
+        "drift: median": from_to(records(drift, statistic="median"), ".2g"),
+        "largest": f"{pick(drift, statistic='largest')['value'].max():.2g}",
+        "last beyond": f"{worst:.2g}" if worst else "–",
+    }
+    for quantity in RANKED:
+        found = _trusted(own, quantity)
+        words = f"{quantity.replace('_', ' ')} within {TOLERANCE:.1%} from"
+        cells[words] = f"{found[0]:.2g} ({found[1]:g})" if found else "nowhere"
+    ranks = records(drift, statistic="spearman")
+    return cells | {"Spearman": from_to(ranks, ".3f"), "ruined": _ruined(own)}
 
 
 def _ruined(lines: "pd.DataFrame") -> str:
@@ -229,13 +269,22 @@ def _ruined(lines: "pd.DataFrame") -> str:
         if len(off):
             which = "all sparsities" if len(off) == len(own) else _list(off)
             each.append(f"{quantity.replace('_', ' ')} at {which}")
-    if not each:
-        return f"Nothing is off by more than {RUINED:.0%} in the median."
-    return f"Off by more than {RUINED:.0%} in the median are: {'; '.join(each)}."
+    return "; ".join(each) or "–"
 
 
 def _list(sparsities: "pd.Series") -> str:
     return ", ".join(f"{sparsity:g}" for sparsity in sparsities)
+
+
+LEGEND = f"""\
+Relative differences from float64, image by image; lower is better. Drift: median over
+images, and the largest at any sparsity; last beyond: the largest drift at which an
+image is off by more than {TOLERANCE:.1%}, and – if none is. Within {TOLERANCE:.1%}
+from: the mean drift (and sparsity) from which on {MOST:.0%} of the images are; lower is
+better. Spearman: of the drifts with those in float64; 1 is the same order of the
+images. Ruined: what is off by more than {RUINED:.0%} in the median, and at which
+sparsities; the residual is that of the first order. In square brackets: 95% intervals
+over people. a → b: at the lowest and at the highest sparsity."""
 
 
 def draw(figure: Figure, table: "pd.DataFrame") -> Figure:
@@ -297,7 +346,10 @@ ANALYSIS = Analysis(
     (),
     measure,
     finding,
+    row,
+    LEGEND,
     draw,
+    by=("precision",),
 )
 
 

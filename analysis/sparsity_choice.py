@@ -14,22 +14,34 @@ ways; its size is what is measured.
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from from_evaluations import (
     FIRST_ORDER,
     PAPER,
+    PAUC,
     PREFIQS,
     SWEPT,
     WORDS,
     Verified,
-    begin,
+    front,
     open_evaluations,
     split_name,
     thousandths,
 )
-from from_runs import Analysis, Lines, Values, most, pick, rows_of, title
+from from_runs import (
+    Analysis,
+    Lines,
+    Values,
+    most,
+    pick,
+    records,
+    rows_of,
+    span,
+    title,
+    told_count,
+)
 from from_runs import main as run_main
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -56,6 +68,14 @@ DIFFERENCES = {
     "over_hindsight": ("hindsight", "chosen\n− best"),
 }
 """What is subtracted from the held-out area, and a label."""
+CELLS = {
+    "in_sample": ("in sample", ".2f"),
+    "held_out": ("held out", ".2f"),
+    "optimism": ("held out − in sample", "+.2f"),
+    "over_paper": (f"held out − {PAPER:g}", "+.2f"),
+    "over_hindsight": ("held out − best", "+.2f"),
+}
+"""Headings of the table's numbers, and how they are written."""
 
 
 class Choice(NamedTuple):
@@ -189,50 +209,60 @@ def measure(verified: Verified) -> "pd.DataFrame":
 
 
 def finding(table: "pd.DataFrame") -> str:
-    """Say by how much the choice flatters itself, and whether it is worth making."""
-    said = []
-    for method in dict.fromkeys(table["of"]):
-        own = pick(table, of=method)
-        line: dict[str, dict[str, Any]] = {
-            str(name): each.to_dict("records")[0]
-            for name, each in own.groupby("statistic", sort=False)
-        }
-        beside = []
-        if "over_paper" in line:
-            paper = line["over_paper"]
-            beside.append(f"from {PAPER:g} by {_signed(paper)} ({_verdict(paper)})")
-        best = f"from {line['hindsight']['sparsity']:g}, the best in hindsight, by"
-        beside.append(f"{best} {_signed(line['over_hindsight'])}")
-        shares = pick(own, statistic="share").sort_values("value", ascending=False)
-        often = ", ".join(
-            f"{each['sparsity']:g} ({each['value']:.0%})"
-            for each in shares.head(3).to_dict("records")
+    """Say whether the choice is worth making, and by how much it flatters itself."""
+    of = {name: records(table, statistic=name) for name in DIFFERENCES}
+    spans = {
+        name: span([1e3 * line["value"] for line in lines], ".2f")
+        for name, lines in of.items()
+    }
+    paper, optimism = of["over_paper"], of["optimism"]
+    shares = [pick(part, statistic="share") for part in rows_of(table, "of")]
+    tops = [part.loc[part["value"].idxmax()] for part in shares]
+    said = f"No choice is held against {PAPER:g}, which is not among the sparsities."
+    if paper:
+        said = (
+            f"A sparsity chosen on half of the people is significantly better than "
+            f"{PAPER:g} on the other half in {sum(line['high'] < 0 for line in paper)} "
+            f"and worse in {sum(line['low'] > 0 for line in paper)} of "
+            f"{told_count(paper)} cases (networks, benchmarks and methods); pAUC × 10³ "
+            "differs by "
+            f"{spans['over_paper']}."
         )
-        said.append(
-            f"By {WORDS[method]}, the sparsity chosen on one half has "
-            f"{thousandths(line['in_sample'])} there and "
-            f"{thousandths(line['held_out'])} on the other, an optimism of "
-            f"{thousandths(line['optimism'])}; held out, it differs "
-            f"{' and '.join(beside)}; of {len(shares)} sparsities, those chosen most "
-            f"often are {often}."
-        )
-    splits = f"{table['splits'].iloc[0]} random splits into halves"
-    return f"{begin(table)}, {splits}. {' '.join(said)}"
+    return (
+        f"{said} Held out, pAUC × 10³ is {spans['optimism']} above that in sample "
+        f"(significantly in {sum(line['low'] > 0 for line in optimism)} of "
+        f"{told_count(optimism)}) and "
+        f"{spans['over_hindsight']} above that of the best in hindsight; the sparsity "
+        f"chosen most often ({span([top['sparsity'] for top in tops], 'g')}) is chosen "
+        f"in {span([top['value'] for top in tops], '.0%')} of the splits."
+    )
 
 
-def _signed(line: dict[str, Any]) -> str:
-    return thousandths(line, "+.2f")
+def row(part: "pd.DataFrame") -> dict[str, str]:
+    """Lay out areas of the choice of one method, differences, and what is chosen."""
+    cells = {"quality": WORDS[part["of"].iloc[0]]}
+    for name, (heading, form) in CELLS.items():
+        lines = records(part, statistic=name)
+        cells[heading] = thousandths(lines[0], form) if lines else "–"
+    (best,) = pick(part, statistic="hindsight")["sparsity"]
+    shares = pick(part, statistic="share").sort_values("value", ascending=False)
+    often = ", ".join(
+        f"{line['sparsity']:g} ({line['value']:.0%})"
+        for line in shares.head(3).to_dict("records")
+    )
+    count = f" of {len(shares)}"
+    return cells | {"best": f"{best:g}", "chosen most often": often + count}
 
 
-def _verdict(line: dict[str, Any]) -> str:
-    """Say whether choosing is told to be worse or better.
-
-    >>> _verdict({"low": -1, "high": 2})
-    'no difference is told'
-    """
-    if line["low"] > 0:
-        return "choosing is worse"
-    return "choosing is better" if line["high"] < 0 else "no difference is told"
+LEGEND = f"""\
+{PAUC} In sample: that of the sparsity of least
+pAUC on half of the people, on that half; held out: of the same sparsity on the other
+half; means over {SPLITS} random splits, each used both ways. Differences, in the same
+unit: held out − in sample, above 0 where the choice flatters itself; held out −
+{PAPER:g} and held out − best (in hindsight; its sparsity stands beside), below 0 where
+choosing is better. Chosen most often: three sparsities, in what part of the splits, and
+of how many. In square brackets: 95% intervals over people; a difference is significant
+where its interval excludes 0."""
 
 
 def draw(figure: Figure, table: "pd.DataFrame") -> Figure:
@@ -306,7 +336,11 @@ ANALYSIS = Analysis(
     (PREFIQS, FIRST_ORDER),
     measure,
     finding,
+    row,
+    LEGEND,
     draw,
+    by=("of",),
+    front=front,
 )
 
 

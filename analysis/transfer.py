@@ -19,10 +19,11 @@ import numpy as np
 from from_evaluations import (
     FIRST_ORDER,
     PAPER,
+    PAUC,
     PREFIQS,
     WORDS,
     Verified,
-    begin,
+    front,
     open_evaluations,
     split_name,
     thousandths,
@@ -30,11 +31,15 @@ from from_evaluations import (
 from from_runs import (
     Analysis,
     Lines,
+    listed,
     main_stratum,
     most,
     pick,
+    records,
     rows_of,
+    span,
     told,
+    told_count,
     whiskers,
 )
 from from_runs import main as run_main
@@ -51,6 +56,15 @@ if TYPE_CHECKING:
 RIVALS = (FIRST_ORDER, "norm", "random")
 """What PreFIQs is held against; the first order at the same sparsity."""
 KINDS = ("same", "cross")
+CELLS = {
+    "same": ("own", ".2f"),
+    "cross": ("other's", ".2f"),
+    "loss": ("other's − own", "+.2f"),
+    "advantage_same": ("PreFIQs − it, own", "+.2f"),
+    "advantage_cross": ("PreFIQs − it, other's", "+.2f"),
+    "advantage_change": ("change of that", "+.2f"),
+}
+"""Headings of the table's areas, and how they are written."""
 
 
 class Crossed(NamedTuple):
@@ -131,69 +145,84 @@ def measure(crossed: Crossed) -> "pd.DataFrame":
     return verified.described(lines.table()).assign(scorer=crossed.scorer)
 
 
-def shown(table: "pd.DataFrame") -> float:
-    """Choose the sparsity that is told: the paper's, or the nearest."""
-    swept = np.unique(table["sparsity"].dropna().to_numpy(np.float64)).tolist()
-    return min(swept, key=lambda sparsity: abs(sparsity - PAPER))
-
-
 def finding(table: "pd.DataFrame") -> str:
     """Say what another network's scores cost, and whether PreFIQs stays ahead."""
-    at = shown(table)
-    own = table.loc[(table["sparsity"] == at) | table["sparsity"].isna()]
-    costs = [
-        f"{_word(name)} {thousandths(_one(own, 'loss', name), '+.2f')} "
-        f"to {thousandths(_one(own, 'cross', name))}"
-        for name in dict.fromkeys(pick(own, statistic="loss")["of"])
-    ]
+    runs = rows_of(table)
+    losses = [_near(run, "loss", PREFIQS) for run in runs]
+    lost = [line for line in losses if line is not None]
+    better, worse = _counts(lost)
+    ranks = [_near(run, "spearman", PREFIQS, main_stratum(run)) for run in runs]
+    alike = span([line["value"] for line in ranks if line is not None], ".2f")
     kept = []
-    for rival in dict.fromkeys(pick(own, statistic="advantage_same")["of"]):
-        same, cross, change = (
-            _one(own, f"advantage_{kind}", rival) for kind in (*KINDS, "change")
+    for rival in [each for each in RIVALS if each in set(table["of"])]:
+        (ahead, behind), (ahead_cross, behind_cross) = (
+            _counts([_near(run, f"advantage_{kind}", rival) for run in runs])
+            for kind in KINDS
         )
         kept.append(
-            f"for {_word(rival)} {thousandths(same, '+.2f')} with its own scores "
-            f"and {thousandths(cross, '+.2f')} with the other's "
-            f"({_verdict(same, cross)}; a change of {thousandths(change, '+.2f')})"
+            f"of {_word(rival)} in {ahead} and {ahead_cross} (behind in {behind} and "
+            f"{behind_cross})"
         )
-    stratum = main_stratum(table)
-    ranks = pick(own, statistic="spearman", stratum=stratum).to_dict("records")
-    alike = [f"{told(line, '.2f')} ({_word(line['of'])})" for line in ranks]
-    kind = "clean " if stratum == "clean" else ""
+    said = "The"
+    if kept:
+        said = (
+            "With own and with the other's scores PreFIQs is significantly ahead "
+            f"{listed(kept)}; the"
+        )
     return (
-        f"{begin(table)}: scores of {table['scorer'].iloc[0]} instead of its own "
-        f"change pAUC at sparsity {at:g} by {', '.join(costs)}. That of PreFIQs "
-        f"minus a rival's (below 0: PreFIQs is better) is {'; '.join(kept)}. The two "
-        f"networks rank the "
-        f"{most(pick(table, stratum=stratum), 'images')} {kind}images alike to "
-        f"Spearman {', '.join(alike)}."
+        f"At sparsity {span([line['sparsity'] for line in lost], 'g')} PreFIQs of "
+        "another network instead of the verifier's own changes pAUC × 10³ by "
+        f"{span([1e3 * line['value'] for line in lost], '+.2f')}: significantly worse "
+        f"in {worse} and better in {better} of {told_count(lost)} cases (networks and "
+        f"benchmarks). {said} two networks' PreFIQs rank the images alike to Spearman "
+        f"{alike}."
     )
+
+
+def _near(
+    part: "pd.DataFrame", statistic: str, of: str, stratum: str = "all"
+) -> dict[str, Any] | None:
+    """Give the line at the paper's sparsity, the nearest or the only one; if any."""
+    lines = records(part, statistic=statistic, of=of, stratum=stratum)
+    return min(lines, key=lambda line: abs(line["sparsity"] - PAPER), default=None)
 
 
 def _word(method: str) -> str:
     return WORDS.get(method, method)
 
 
-def _one(table: "pd.DataFrame", statistic: str, of: str) -> dict[str, Any]:
-    (line,) = pick(table, statistic=statistic, of=of).to_dict("records")
-    return line
+def _counts(lines: Sequence[dict[str, Any] | None]) -> tuple[int, int]:
+    """Count differences whose interval is below 0, and above.
 
-
-def _verdict(same: dict[str, Any], cross: dict[str, Any]) -> str:
-    """Say whether PreFIQs is ahead of a rival with either scores.
-
-    >>> _verdict({"low": -2, "high": -1}, {"low": -2, "high": 1})
-    'ahead, then not told apart'
+    >>> _counts([{"low": -2, "high": -1}, {"low": -2, "high": 1}, None])
+    (1, 0)
     """
-    words = [
-        "ahead"
-        if line["high"] < 0
-        else "behind"
-        if line["low"] > 0
-        else "not told apart"
-        for line in (same, cross)
-    ]
-    return f"{words[0]} with both" if words[0] == words[1] else ", then ".join(words)
+    known = [line for line in lines if line is not None]
+    below = sum(line["high"] < 0 for line in known)
+    return below, sum(line["low"] > 0 for line in known)
+
+
+def row(part: "pd.DataFrame") -> dict[str, str]:
+    """Lay out areas by one quality, what PreFIQs has less, and how alike it ranks."""
+    of = str(part["of"].iloc[0])
+    same = _near(part, "same", of)
+    at = np.nan if same is None else same["sparsity"]
+    cells = {"quality": _word(of) + (f" at {at:g}" if np.isfinite(at) else "")}
+    for statistic, (heading, form) in CELLS.items():
+        line = _near(part, statistic, of)
+        cells[heading] = "–" if line is None else thousandths(line, form)
+    line = _near(part, "spearman", of, main_stratum(part))
+    return cells | {"Spearman": "–" if line is None else told(line, ".2f")}
+
+
+LEGEND = f"""\
+{PAUC} Own, other's: by the scores of the
+network that verifies, and by those of the one after "by"; their difference is above 0
+where the other's are worse. PreFIQs − it: pAUC by PreFIQs minus that by the quality of
+the row, below 0 where PreFIQs is better; by both networks' scores, and the change.
+Spearman: of the two networks' scores, among clean images where they are known; higher
+is more alike. Of several sparsities, the one nearest to {PAPER:g}. In square brackets:
+95% intervals over people; a difference is significant where its interval excludes 0."""
 
 
 def draw(figure: Figure, table: "pd.DataFrame") -> Figure:
@@ -259,7 +288,11 @@ ANALYSIS = Analysis(
     (PREFIQS,),
     measure,
     finding,
+    row,
+    LEGEND,
     draw,
+    by=("of",),
+    front=front,
 )
 
 

@@ -51,9 +51,9 @@ def test_rows_are_kept_and_read_again(from_images, toy_study, folder, tmp_path, 
     words = ("--each", "2", "--degraded", "1")
     assert made(from_images, toy_study, folder, out, *words) == 0
     said = capsys.readouterr().out
-    assert said.startswith(
-        "**toy** (toy, global/magnitude; 8 clean images of 4 people)"
-    )
+    assert said.startswith("Along pruning ‖Jδ‖²/‖δ‖² over its mean of all")
+    row = "\n| toy, global/magnitude | 8 clean of 4 people | 0.2 → 0.4 | "
+    assert row in said
     rows = pd.read_csv(out / "metric_images.csv")
     assert len(rows) == 2 * 2 * 8  # sparsities, and a copy of each of two of four
     names = set(rows["image"]) - {n for n in rows["image"] if "~" in n}

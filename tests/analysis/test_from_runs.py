@@ -15,6 +15,7 @@ WITH_EXAMPLES = (
     "from_evaluations",
     "sparsity_choice",
     "transfer",
+    "metric",
 )
 NAMES = ("first_order_limits", "layers", "kinks", "controls")
 OF_IMAGES = ("paths", "metric")

@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pandas as pd
 import pytest
 from simulated_run import EACH, WEIGHTS, one
 from toy import toy_network
@@ -109,22 +110,65 @@ def test_few_faces_stand_for_themselves(table, simulated):
 
 def test_the_finding_is_made_of_the_lines(metric, table):
     said = metric.finding(table)
-    line = one(table, statistic="quotient", stratum="clean", sparsity=0.1)
-    assert f"is {line['value']:.2g} [{line['low']:.2g}, {line['high']:.2g}]" in said
-    assert "(32 probes, standard error up to 5%)" in said
-    assert "of a degraded copy it is" in said
-    assert "the 2 leading eigenvalues hold 38% of tr G (2 of 10 have not conv" in said
-    assert "is not special" not in said
+    for name in ("quotient", "expected_ratio"):
+        low, high = (
+            one(table, statistic=name, stratum="clean", sparsity=sparsity)["value"]
+            for sparsity in (0.1, 0.6)
+        )
+        words = f" is {low:.2f} at the lowest sparsity and {high:.2f} at the highest"
+        assert words in said
+    assert "highest; in 0 of 3 the first orders are alike to 10%; the two" in said
     ratio = table["statistic"] == "expected_ratio"
     ends = {"low": 0.85, "high": 1.2}
     alike = table.assign(**{n: table[n].mask(ratio, to) for n, to in ends.items()})
-    words = "at 0.1, 0.3, 0.6 the first orders are alike to 10%, and there, against"
+    words = "in 3 of 3 the first orders are alike to 10%: there, against the claim, the"
     assert words in metric.finding(alike)
     beyond = alike.assign(high=alike["high"].mask(ratio & (table["sparsity"] < 1), 1.3))
     assert "against the claim" not in metric.finding(beyond)
     nearer = table["statistic"] == "nearer"
     sure = table.assign(low=table["low"].mask(nearer & (table["sparsity"] < 0.5), 0.1))
-    assert "at 2 of 3 sparsities it is nearer, in size, to" in metric.finding(sure)
-    alone = table[~table["statistic"].isin(["share", "degraded_ratio"])]
-    assert "leading eigenvalues" not in metric.finding(alone)
-    assert "degraded copy" not in metric.finding(alone)
+    assert "in 2 of 3 the second is nearer" in metric.finding(sure)
+    ratio = table["statistic"] == "quotient"
+    sparse = ratio & (table["sparsity"] < 0.5)
+    more = table.assign(
+        low=table["low"].mask(ratio, 0.5).mask(sparse, 1.1),
+        high=table["high"].mask(ratio, 0.9).mask(sparse, 1.2),
+    )
+    both = metric.finding(pd.concat([more, more.assign(run="other")]))
+    assert "significantly above 1 in 4 and below in 2 of 6 runs and sp" in both
+    few = metric.finding(table.assign(low=np.nan, high=np.nan))
+    assert "above 1 in 0 and below in 0 of 0 (no intervals) runs" in few
+
+
+def test_the_row_is_made_of_the_lines(metric, table):
+    cells = metric.row(table)
+
+    def told(form, **keys):
+        lines = [one(table, sparsity=sparsity, **keys) for sparsity in (0.1, 0.6)]
+        return " → ".join(
+            f"{line['value']:{form}} [{line['low']:{form}}, {line['high']:{form}}]"
+            for line in lines
+        )
+
+    for name, words in metric.RATIOS.items():
+        assert cells[words] == told(".2f", statistic=name, stratum="clean")
+        copies = told(".2f", statistic="degraded_ratio", of=name)
+        assert cells[f"{words}, degraded"] == copies
+    of = "expected, norm"
+    ranks = told(".2f", statistic="spearman", of=of, stratum="clean")
+    assert cells[f"Spearman: {of}"] == ranks
+    assert cells["5 eigenvalues"] == "38% (2 of 10 not converged)"
+    shares = told(".1e", statistic="share", of="pruning", stratum="clean")
+    assert cells["share of ‖δ‖²"] == shares
+    alone = table[~table["statistic"].isin(["share", "degraded_ratio", "effect"])]
+    less = metric.row(alone)
+    assert list(less) == list(cells)
+    gone = {name for name, cell in less.items() if cell == "–"}
+    assert gone == {
+        "over all weights, degraded",
+        "over layers' norms, degraded",
+        "5 eigenvalues",
+        "share of ‖δ‖²",
+        "share of random",
+        "share of ‖Jδ‖²",
+    }

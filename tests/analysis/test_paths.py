@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 from simulated_run import SCALES, one
 from toy import toy_network
@@ -95,24 +96,71 @@ def test_rounding_has_no_slope(paths, simulated):
     assert "order 3 at t = 1" not in set(
         table[table["statistic"] == "frozen_remainder"]["of"]
     )
-    assert "kinks frozen 2.00 [2.00, 2.00], 3.00 [3.00, 3.00]:" in paths.finding(table)
+    assert "(kinks frozen: 2.00 and 3.00)" in paths.finding(table)
+    cell = paths.row(table)["powers of t, kinks frozen"]
+    assert cell == "2.00 [2.00, 2.00], 3.00 [3.00, 3.00], –"
 
 
 def test_the_finding_is_made_of_the_lines(paths, table):
     said = paths.finding(table)
-    assert "1.1 [1.1, 1.1] at sparsity 0.1 and" in said
-    assert "(quadrature within 1.0% of the chord)" in said
-    assert "at order 1, 2, 3 less than the order promises" in said
-    line = one(table, statistic="spearman", of="flips", sparsity=0.1, stratum="clean")
-    assert f"{line['value']:.2f} [{line['low']:.2f}, {line['high']:.2f}]" in said
-    assert "with `severity` (differs from 0 at " in said
-    smooth = table.assign(
-        high=table["high"].mask(table["statistic"] == "order_slope", 5)
+    assert "chord is 1.100 at the lowest sparsity and 1.100 at the highest, and" in said
+    ends = [
+        one(table, statistic="valid", of="order 1", stratum="clean", sparsity=sparsity)
+        for sparsity in (0.1, 0.6)
+    ]
+    low, high = (f"{line['value']:.2f}" for line in ends)
+    assert f"mean t of {low} at the lowest sparsity and {high} at the" in said
+    assert "power of 1.50 (kinks frozen: 2.00, 3.00 and 4.00), significantly" in said
+    assert (
+        "promised in 3 of 3 orders and runs, for no Taylor order contains a kink; that"
+        in said
     )
-    assert "less than the order promises" not in paths.finding(smooth)
-    assert paths.finding(table[table["statistic"] != "spearman"]).endswith(
-        "It is within reach for nearly all images or none: no ranks are taken."
+    ranks = (table["statistic"] == "spearman") & (table["stratum"] == "clean")
+    sure = table.assign(
+        low=table["low"].mask(ranks, -0.1).mask(ranks & (table["of"] == "norm"), 0.1),
+        high=table["high"].mask(ranks, 0.9),
     )
+    words = "correlated with `norm` in 3 of 3 and with `predicted_error` in 0 of 3 runs"
+    assert words in paths.finding(sure)
+    # Another run beside it: spans, and more cases.
+    lengths = table["statistic"] == "length"
+    other = table.assign(run="other", value=table["value"].mask(lengths, 1.3))
+    said = paths.finding(pd.concat([table, other]))
+    assert "chord is 1.100 to 1.300 at the lowest sparsity and 1.100 to 1.300" in said
+    assert "promised in 6 of 6" in said
+
+
+def test_where_there_is_less_to_say(paths, table):
+    slopes = table["statistic"] == "order_slope"
+    smooth = table.assign(high=table["high"].mask(slopes, 5))
+    assert "promised in 0 of 3 orders and runs; that t" in paths.finding(smooth)
+    alone = table[~table["statistic"].isin(["spearman", "order_slope"])]
+    assert paths.finding(alone).endswith(
+        "What the orders leave is too near rounding to tell its power of t; that t "
+        "differs between too few images to be correlated."
+    )
+    assert paths.row(alone)["`norm`"] == paths.row(alone)["powers of t, network"] == "–"
+    only = paths.finding(table[table["sparsity"] == 0.3])
+    assert "chord is 1.100, and along it" in only
+
+
+def test_the_row_is_made_of_the_lines(paths, table):
+    cells = paths.row(table)
+    assert cells["path over chord"] == "1.100 [1.100, 1.100] → 1.100 [1.100, 1.100]"
+    for stratum, words in (("clean", ""), ("degraded", ", degraded")):
+        keys = {"statistic": "valid", "of": "order 1", "stratum": stratum}
+        lines = [one(table, sparsity=sparsity, **keys) for sparsity in (0.1, 0.6)]
+        assert cells[f"t of order 1{words}"] == " → ".join(map(two_places, lines))
+    for name, stratum in (("flips", "clean"), ("severity", "all")):
+        keys = {"statistic": "spearman", "of": name, "stratum": stratum}
+        lines = [one(table, sparsity=sparsity, **keys) for sparsity in (0.1, 0.6)]
+        assert cells[f"`{name}`"] == " → ".join(map(two_places, lines))
+    ranks = (table["statistic"] == "spearman") & (table["sparsity"] == 0.1)
+    assert paths.row(table[~ranks])["`flips`"].endswith(" at 0.3 → 0.6")
+
+
+def two_places(line):
+    return f"{line['value']:.2f} [{line['low']:.2f}, {line['high']:.2f}]"
 
 
 @pytest.mark.slow

@@ -69,21 +69,58 @@ def test_differences_by_hand(table, compared):
 
 def test_the_finding(ours, table):
     said = ours.finding(table)
-    assert (
-        "10 people), on 1 × abacus (cpu): beside float64, `highest` (float32)" in said
+    assert said.startswith(
+        "On 1 × abacus (cpu) drifts are within 0.1% of float64's for"
     )
-    assert "`high` gives the same numbers as `highest`." in said
-    assert "`fast` (factors of products in bfloat16) is off" in said
-    median = one(
-        table,
-        stratum="clean",
-        statistic="median",
-        of="drift",
-        precision="fast",
-        sparsity=0.1,
+    assert said.endswith("; `high` gives the same numbers as `highest`.")
+    assert "at no sparsity with `fast` (factors of products in bfloat16)." in said
+    lines = table[(table["stratum"] == "clean") & (table["precision"] == "fast")]
+    ranks = lines[(lines["of"] == "drift") & (lines["statistic"] == "spearman")]
+    values = sorted(ranks["value"])
+    assert f"{values[0]:.3f} to {values[-1]:.3f} with `fast`, and residuals" in said
+    residuals = (table["of"] == "residual") & (table["statistic"] == "median")
+    turned = table.assign(
+        value=table["value"]
+        .mask(residuals, 0.01)
+        .mask(residuals & (table["precision"] == "fast"), 0.2)
     )
-    assert f"is off in drift by {median['value']:.1e} [" in said
-    assert "at no sparsity within 0.1% for 95% of the images" in said
+    assert "in the median in 0 of 3 and 3 of 3 runs and sp" in ours.finding(turned)
+    other = table.assign(run="other", device="2 × tpu")
+    within = (table["statistic"] == "within") & (table["precision"] == "fast")
+    other["value"] = other["value"].mask(within, 1.0)
+    both = ours.finding(pd.concat([table, other]))
+    assert "On 1 × abacus (cpu) and 2 × tpu drifts" in both
+    assert "on in 1 of 2 runs and at no sparsity in the others with `fast`" in both
+
+
+def test_the_row(ours, script, table):
+    parts = script("from_runs").rows_of(table, *ours.ANALYSIS.by)
+    rows = {each["precision"]: each for each in map(ours.row, parts)}
+    assert list(rows) == ["`highest`", "`high`", "`fast`"]
+    cells = rows["`fast`"]
+    keys = {"stratum": "clean", "of": "drift", "precision": "fast"}
+    first, last = (
+        one(table, statistic="median", sparsity=sparsity, **keys)
+        for sparsity in (0.1, 0.6)
+    )
+    assert cells["drift: median"] == " → ".join(
+        f"{line['value']:.2g} [{line['low']:.2g}, {line['high']:.2g}]"
+        for line in (first, last)
+    )
+    own = table[(table["stratum"] == "clean") & (table["precision"] == "fast")]
+    largest = own[(own["of"] == "drift") & (own["statistic"] == "largest")]
+    assert cells["largest"] == f"{largest['value'].max():.2g}"
+    worst = one(table, statistic="worst_drift", **keys)["value"]
+    assert cells["last beyond"] == f"{worst:.2g}"
+    assert cells["drift within 0.1% from"] == "nowhere"
+    off = own["statistic"].isin(["median", "worst_drift"])
+    near = ours.row(own.assign(value=own["value"].mask(off, 0)))
+    assert near["ruined"] == near["last beyond"] == "–"
+    median = (own["statistic"] == "median") & (own["of"] == "cosine")
+    far = own.assign(value=own["value"].mask(off, 0).mask(median, 1))
+    assert ours.row(far)["ruined"] == "cosine at all sparsities"
+    some = far.assign(value=far["value"].mask(median & (far["sparsity"] > 0.5), 0))
+    assert ours.row(some)["ruined"] == "cosine at 0.1, 0.3"
 
 
 def test_up_to_which_drift(ours, table):
@@ -93,8 +130,10 @@ def test_up_to_which_drift(ours, table):
     is_share = lines["statistic"] == "within"
     lines = lines.assign(value=lines["value"].mask(is_share, share))
     drift = one(lines, statistic="median", of="drift", sparsity=0.3)["mean_drift"]
-    said = ours._trusted(lines, "drift")
-    assert f"from a mean drift of {drift:.1e} (sparsity 0.3) on" in said
+    assert ours._trusted(lines, "drift") == (drift, 0.3)
+    assert ours.row(lines)["drift within 0.1% from"] == f"{drift:.2g} (0.3)"
+    words = f"from a mean drift of {drift:.2g} on with `highest` (float32)."
+    assert words in ours.finding(lines)
 
 
 @pytest.fixture(scope="module")
@@ -119,9 +158,9 @@ def swept(toy_run, tmp_path_factory):
 def test_from_sweeps_to_the_finding(ours, swept, tmp_path, capsys):
     out = tmp_path / "out"
     assert ours.main([*map(str, swept.values()), "--out", str(out)]) == 0
-    assert capsys.readouterr().out.startswith(
-        "**toy** (toy, global/magnitude; 8 images"
-    )
+    told = capsys.readouterr().out
+    assert told.startswith("On 1 × cpu (cpu) drifts are within")
+    assert "\n| toy, global/magnitude | 8 of 4 people | 0.2 → 0.5 | `fast` | " in told
     table = pd.read_csv(out / "precisions.csv")
     assert set(table["precision"]) == {"highest", "fast"}
     value = {

@@ -45,8 +45,23 @@ def test_the_best_by_construction_is_chosen(ours, few, verified):
     assert gain["value"] < 0
     assert gain["low"] < gain["value"] < gain["high"]
     said = ours.finding(table)
-    assert said.startswith("**made/up** (mine verifies, global/magnitude; 40 images of")
-    assert f"often are 0.3 ({best['value']:.0%})" in said
+    assert f"most often (0.3) is chosen in {best['value']:.0%} of the splits" in said
+    assert f"; pAUC × 10³ differs by {1e3 * gain['value']:.2f}. Held" in said
+    rival = table.assign(
+        high=table["high"].mask(table["statistic"] == "over_paper", -1)
+    )
+    words = "significantly better than 0.4 on the other half in 2 and worse in 0 of 2"
+    assert words in ours.finding(pd.concat([rival, rival.assign(run="other")]))
+    rival = table.assign(low=table["low"].mask(table["statistic"] == "optimism", 1))
+    optimism = 1e3 * one(table, statistic="optimism")["value"]
+    words = f"is {optimism:.2f} above that in sample (significantly in 1 of 1)"
+    assert words in ours.finding(rival)
+    cells = ours.row(table)
+    ends = [1e3 * gain[end] for end in ("value", "low", "high")]
+    assert cells["held out − 0.4"] == "{:+.2f} [{:+.2f}, {:+.2f}]".format(*ends)
+    assert cells["chosen most often"].startswith(f"0.3 ({best['value']:.0%}), ")
+    assert cells["chosen most often"].endswith("%) of 3")
+    assert (cells["quality"], cells["best"]) == ("PreFIQs", "0.3")
 
 
 def test_of_noise_the_choice_flatters_itself(ours, few, verified):
@@ -147,7 +162,8 @@ def test_equal_sparsities_are_chosen_by_lot(ours, few, verified):
     shares = table[table["statistic"] == "share"]["value"]
     np.testing.assert_allclose(shares, 0.5)
     assert one(table, statistic="over_hindsight")["value"] == pytest.approx(0)
-    assert "from 0.4" not in ours.finding(table)
+    assert ours.finding(table).startswith("No choice is held against 0.4, which is not")
+    assert ours.row(table)["held out − 0.4"] == "–"
 
 
 def test_too_few_people(ours, verified):
@@ -166,7 +182,10 @@ def test_from_an_evaluation_to_the_finding(ours, few, toy_evaluation, tmp_path, 
     table = pd.read_csv(out / "sparsity_choice.csv")
     assert set(table["of"]) == {"prefiqs", "first-order"}
     assert set(table["run"]) == {"toys/faces/toy0", "toys/faces/toy1"}
-    assert ours.ANALYSIS.finding(table[table["backbone"] == "toy0"]) in page.read_text()
+    assert ours.finding(table) in page.read_text()
+    assert (
+        page.read_text().count("\n| toys/faces/toy0, global/magnitude | 48 of 6 ") == 2
+    )
     assert (out / "sparsity_choice.png").stat().st_size > 0
     assert ours.main([str(tmp_path), "--out", str(out)]) == 2
     assert "is no finished evaluation" in capsys.readouterr().err

@@ -74,12 +74,48 @@ def test_how_alike_the_networks_rank(table, crossed):
 
 def test_the_finding(ours, table):
     said = ours.finding(table)
-    assert said.startswith("**made/up by theirs** (mine verifies, global/magnitude; 40")
-    assert "over" not in said
     loss = one(table, statistic="loss", of="prefiqs")
-    assert f"at sparsity 0.4 by PreFIQs {1e3 * loss['value']:+.2f} [" in said
-    change = one(table, statistic="advantage_change", of="norm")
-    assert f"; a change of {1e3 * change['value']:+.2f} [" in said
+    words = (
+        f"changes pAUC × 10³ by {1e3 * loss['value']:+.2f}: significantly worse in 1"
+    )
+    assert words in said
+    assert said.startswith("At sparsity 0.4 PreFIQs of another network instead of")
+    ranks = one(table, statistic="spearman", of="prefiqs", stratum="all")["value"]
+    assert said.endswith(f"rank the images alike to Spearman {ranks:.2f}.")
+    for kind, low, high, words in (
+        ("same", -2, -1, "norm in 2 and 0 (behind in 0 and"),
+        ("same", 1, 2, "norm in 0 and 0 (behind in 2 and"),
+        ("cross", 1, 2, "2)"),
+    ):
+        own = table["statistic"] == f"advantage_{kind}"
+        turned = table.assign(
+            low=table["low"].mask(own, low), high=table["high"].mask(own, high)
+        )
+        assert words in ours.finding(pd.concat([turned, turned.assign(run="other")]))
+    alone = table[~table["statistic"].str.startswith("advantage")]
+    alone = alone[alone["of"] == "prefiqs"]
+    assert "The two networks' PreFIQs rank" in ours.finding(alone)
+
+
+def test_the_rows(ours, script, table):
+    rows = script("from_runs").rows_of(table, *ours.ANALYSIS.by)
+    cells = {ours.row(part)["quality"]: ours.row(part) for part in rows}
+    assert set(cells) == {"PreFIQs at 0.4", "first order at 0.4", "norm", "random"}
+    for statistic, (heading, form) in ours.CELLS.items():
+        line = one(table, statistic=statistic, of="norm")
+        ends = [1e3 * line[end] for end in ("value", "low", "high")]
+        told = f"{{:{form}}} [{{:{form}}}, {{:{form}}}]".format(*ends)
+        assert cells["norm"][heading] == told
+    assert cells["PreFIQs at 0.4"]["PreFIQs − it, own"] == "–"
+    assert cells["random"]["Spearman"] == cells["random"]["other's − own"] == "–"
+    line = one(table, statistic="spearman", of="norm", stratum="all")
+    assert cells["norm"]["Spearman"].startswith(f"{line['value']:.2f} [")
+    assert ours.front(rows[0]) == {
+        "run": "made/up by theirs (mine), global/magnitude",
+        "images": "40 of 10 people",
+        "false non-matches": "24 (40%) at FMR 0.05",
+        "discarded": "up to 60%",
+    }
 
 
 @pytest.mark.slow
