@@ -52,7 +52,7 @@ def test_ratios_and_ranks_by_hand(table, simulated):
 
 @pytest.fixture
 def alike(table):
-    """Make all ranks alike, those at one sparsity too uncertain to tell, drifts alike."""
+    """Make ranks alike, at one sparsity too uncertain to tell, and drifts alike."""
     of = table["statistic"]
     bounds = {"value": (1.0, 0.1), "low": (0.92, -0.29), "high": (1.09, 0.2)}
     made = table.assign(
