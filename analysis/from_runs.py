@@ -8,6 +8,7 @@ the table and figure in the folder of that name beside it.
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -487,9 +488,18 @@ def markdown(rows: Sequence[dict[str, str]]) -> str:
     | 1 | 2 |
     """
     heads = list(rows[0])
-    lines = [heads, *([row[head] for head in heads] for row in rows)]
+    lines = [heads, *([_unbroken(row[head]) for head in heads] for row in rows)]
     written = [f"| {' | '.join(line)} |" for line in lines]
     return "\n".join([written[0], f"|{'---|' * len(heads)}", *written[1:]])
+
+
+def _unbroken(cell: str) -> str:
+    r"""Keep a value and its interval on one line.
+
+    >>> _unbroken("0.1 [0, 0.2] → 0.5 [0.3, 0.7]")
+    '0.1\xa0[0,\xa00.2] → 0.5\xa0[0.3,\xa00.7]'
+    """
+    return re.sub(r"\S+ \[[^]]*\]", lambda found: found[0].replace(" ", "\xa0"), cell)
 
 
 def as_kept(rows: "pd.DataFrame") -> "pd.DataFrame":

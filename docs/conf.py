@@ -21,10 +21,10 @@ release = version = __version__
 extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
-    "sphinx.ext.mathjax",
     "numpydoc",
     "sphinxarg.ext",
     "generated",
+    "mathml",
 ]
 exclude_patterns = ["_build", "jupyter_execute", ".jupyter_cache"]
 highlight_language = "none"
@@ -51,6 +51,7 @@ linkcheck_retries = 2
 # These answer only browsers.
 linkcheck_ignore = [r"https://share\.jankolf\.de/.*", r"https://doi\.org/.*"]
 
+html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = f"prefiqs-jax {version}"
 html_static_path = ["_static"]
