@@ -26,7 +26,6 @@ from prefiqs_jax.sensitivity.expected import (
     Directions,
     Estimate,
     control_directions,
-    expected_given,
     expected_squared_drift,
     random_masks,
 )
@@ -67,7 +66,6 @@ from prefiqs_jax.sensitivity.linearise import (
 from prefiqs_jax.sensitivity.metric import (
     Eigen,
     Share,
-    all_weights,
     metric_eigenvalues,
     metric_trace,
     share_in_subspace,
@@ -84,7 +82,6 @@ from prefiqs_jax.sensitivity.path import (
 )
 from prefiqs_jax.sensitivity.pixels import (
     pixel_gradient,
-    pixel_gradient_given,
     pixel_map,
 )
 from prefiqs_jax.sensitivity.series import PartialSums, partial_sums, predicted_error
@@ -117,7 +114,6 @@ __all__ = [
     "Slopes",
     "activations",
     "agreement",
-    "all_weights",
     "check_controls",
     "check_delta",
     "check_norms",
@@ -133,7 +129,6 @@ __all__ = [
     "embedding_jvp",
     "embedding_jvps",
     "expand",
-    "expected_given",
     "expected_squared_drift",
     "first_order",
     "first_order_jump",
@@ -155,7 +150,6 @@ __all__ = [
     "path_integral",
     "path_layer_contributions",
     "pixel_gradient",
-    "pixel_gradient_given",
     "pixel_map",
     "predicted_error",
     "predicted_flips",

@@ -18,17 +18,17 @@ from prefiqs_jax.results.schema import NODES, PROBES, SCALES
 from prefiqs_jax.sensitivity import (
     CONTROLS,
     Linearised,
-    all_weights,
     control_directions,
     embed,
     embedding_jvp,
-    expected_given,
     linearise,
     norms,
-    pixel_gradient_given,
     responses_along,
     unit,
 )
+from prefiqs_jax.sensitivity.expected import expected_given
+from prefiqs_jax.sensitivity.metric import all_weights
+from prefiqs_jax.sensitivity.pixels import pixel_gradient_given
 from prefiqs_jax.statistics import TOLERANCE
 from prefiqs_jax.sweep.network import Network
 from prefiqs_jax.types import Delta
