@@ -26,6 +26,8 @@ from prefiqs_jax.fiqa.bootstrap.intervals import interval
 from prefiqs_jax.fiqa.discard.edc import quiet_edc
 from prefiqs_jax.quality.forwards import pruned_params
 from prefiqs_jax.quality.make import PreparedMask
+from prefiqs_jax.statistics import ROUNDING_AT
+from prefiqs_jax.terminal import say
 from prefiqs_jax.trees import params_digest
 
 if TYPE_CHECKING:
@@ -78,7 +80,8 @@ def verify_pruned(
         images are compared as a list has them, else NaN. ``low`` and ``high`` are of
         FNMR; ``difference`` is FNMR minus that of the dense network, NaN where other
         images were left out. Intervals are those of the qualities, each by itself; NaN
-        where errors are too few (``tells``).
+        where errors are too few (``tells``). Where all images have one embedding, but
+        for rounding, all comparisons are taken as alike.
 
     Raises
     ------
@@ -98,7 +101,15 @@ def verify_pruned(
     ):
         lost = usable - set(found.names)
         units = usable_units(benchmark, sorted(usable - lost)) if lost else whole
-        errors = _errors(units, _pairs(units, found), options)
+        pairs = _pairs(units, found)
+        if _is_dead(found, options):
+            say(
+                f"{benchmark.name}, {name} pruned by {prepared.named.name} at sparsity "
+                f"{sparsity:g}: all images have one embedding, but for rounding, so "
+                "that all comparisons are taken as alike"
+            )
+            pairs = pairs._replace(similarity=np.ones_like(pairs.similarity))
+        errors = _errors(units, pairs, options)
         against = None if lost else first
         tables.append(_table(errors, against, sparsity, achieved))
     table = pd.concat(tables, ignore_index=True)
@@ -149,6 +160,12 @@ def _measured(
 def _pairs(units: Units, found: Measured) -> Pairs:
     names = [units.benchmark.images.names[i] for i in units.images]
     return units.pairs(found.embeddings[found.rows_of(names)])
+
+
+def _is_dead(found: Measured, options: EvaluationOptions) -> bool:
+    """Return whether nothing but rounding tells the images apart."""
+    spread = np.linalg.norm(np.ptp(found.embeddings, axis=0))
+    return bool(spread <= ROUNDING_AT[options.precision])
 
 
 def _errors(units: Units, pairs: Pairs, options: EvaluationOptions) -> Errors:

@@ -187,6 +187,17 @@ def test_an_image_that_only_pruning_loses(verify, network, people, tmp_path):
     ]
 
 
+def test_a_dead_network_guesses(verify, tmp_path, capsys):
+    def dead(params, sparsity):
+        return jax.tree.map(lambda w: np.full(w.shape, w.ndim < 2), params)
+
+    verify(mask=dead, sparsities=(0.9,), replicates=0)
+    row = table(tmp_path / "out").set_index("sparsity").loc[0.9]
+    assert (row["achieved_sparsity"], row["eer"], row["fnmr"]) == (1, 0.5, 1)
+    told = "at sparsity 0.9: all images have one embedding, but for rounding"
+    assert told in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("sparsities", "message"),
     [

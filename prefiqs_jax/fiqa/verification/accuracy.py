@@ -37,11 +37,15 @@ def accuracy(similarity: ArrayLike, mated: ArrayLike, folds: int = 10) -> float:
     Notes
     -----
     It depends on the order of the list: the folds of LFW and its successors are ten
-    blocks of as many mated as non-mated comparisons. InsightFace's ``verification.py``
-    cuts the same folds, but tries squared distances from 0 to 4 in steps of 0.01 only
-    (cosines in steps of 0.005) and takes the lowest of the best, the highest
-    similarity. Here every threshold counts, so that the two may differ by the
-    comparisons within one step.
+    blocks of as many mated as non-mated comparisons. A threshold that separates the
+    other folds need not separate its own, so that an equal error rate of 0 does not
+    make it 1.
+
+    InsightFace's ``verification.py`` cuts the same folds, but tries squared distances
+    from 0 to 4 in steps of 0.01 only (cosines in steps of 0.005), and of the best takes
+    the lowest, the highest similarity. Here every threshold counts, so that the two
+    differ by the comparisons within a step. It adds the embeddings of an image and of
+    its mirror image up, before they have unit norm; that is the caller's choice.
 
     References
     ----------
