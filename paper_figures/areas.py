@@ -57,16 +57,26 @@ def gather(material: Material) -> pd.DataFrame:
                 "under different ones cannot be compared: draw them one by one"
             )
             raise InputError(message)
-    distinct = every.drop_duplicates([*KEY, "pauc"])
-    twice = distinct.duplicated(KEY)
+    return once(every, KEY, ["pauc"], "areas of {quality}")
+
+
+def once(
+    table: pd.DataFrame, key: Sequence[str], values: Sequence[str], what: str
+) -> pd.DataFrame:
+    """Take each row of several evaluations once, told apart by ``key``.
+
+    Raises InputError, that they have different ``what``, if two have other values.
+    """
+    distinct = table.drop_duplicates([*key, *values])
+    twice = distinct.duplicated(key)
     if twice.any():
         row = distinct[twice].iloc[0]
         message = (
-            f"two evaluations have different areas of {row['quality']} on "
+            f"two evaluations have different {what.format(**row)} on "
             f"{row['benchmark']} with {row['verifier']}; give one of them"
         )
         raise InputError(message)
-    return distinct.drop_duplicates(KEY).reset_index(drop=True)
+    return distinct.reset_index(drop=True)
 
 
 def pruned_areas(material: Material, methods: Sequence[str]) -> pd.DataFrame:

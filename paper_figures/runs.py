@@ -21,6 +21,7 @@ CURVES = (
 )
 CURVES += " mated_count non_mated_count low high tells"
 VERIFICATION = "benchmark verifier eer fmr fnmr tells"
+PRUNED = "benchmark verifier mask sparsity accuracy eer"
 MASKS = "mask sparsity mean_drift delta_norm_relative"
 
 
@@ -63,6 +64,8 @@ class Evaluation(NamedTuple):
     areas: pd.DataFrame
     curves: pd.DataFrame
     verification: pd.DataFrame
+    pruned: pd.DataFrame | None
+    """Errors of pruned networks; None where none verified."""
 
 
 class Comparison(NamedTuple):
@@ -109,7 +112,9 @@ def _open(folder: Path, name: str) -> Sweep | Evaluation | Comparison:
                 ("verification", VERIFICATION),
             )
         ]
-        return Evaluation(name, _mask_of(folder), *tables)
+        pruned = folder / "tables/pruned_verification.csv"
+        own = _read(pruned, PRUNED) if pruned.exists() else None
+        return Evaluation(name, _mask_of(folder), *tables, pruned=own)
     if (folder / "comparison").exists():
         return Comparison(name, _read(folder / "comparison/tables/masks.csv", MASKS))
     manifest = results.read_manifest(folder)

@@ -1,7 +1,6 @@
 """Errors of each network on each benchmark before any image is discarded.
 
-Where the paper's curves start. Its accuracies of pruned networks are no part of it: no
-command verifies with a pruned network.
+Where the paper's curves start; those of pruned networks are in ``table_pruned``.
 """
 
 from collections.abc import Iterator

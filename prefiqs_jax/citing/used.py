@@ -9,7 +9,7 @@ from prefiqs_jax.backbones import ARCHITECTURES
 from prefiqs_jax.citing.index import ROOT, cited_in, of_module, titled
 from prefiqs_jax.citing.reference import Reference
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.evaluation.folder import MARKER, MEASURED
+from prefiqs_jax.evaluation.folder import MARKER, MEASURED, PRUNED
 from prefiqs_jax.masks import SCORES
 from prefiqs_jax.masks.allocations import find_allocation
 from prefiqs_jax.quality import METHODS
@@ -138,6 +138,7 @@ def _of_evaluation(folder: Path) -> Used:
         if name in methods:
             yield f"quality {name}", cited_in(METHODS[name].source)
     paths = sorted(folder.glob(f"{MEASURED}/*/*/run.json"))
+    paths += sorted(folder.glob(f"{PRUNED}/*/*/*/run.json"))
     settings = [read_manifest(path.parent).get("settings") or {} for path in paths]
     masks = [each.get("mask") for each in settings]
     for name in dict.fromkeys(masks):

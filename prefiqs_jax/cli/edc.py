@@ -34,7 +34,13 @@ DEFAULT_METHODS = "prefiqs,first-order,norm,random"
 DEFAULT_SPARSITIES = "0.1,0.2,0.3,0.4,0.5"
 # Fields of EvaluationOptions that are called as the option is.
 _PASSED_ON = ("protocol", "max_discard", "reference", "replicates", "seed", "flip")
-_PASSED_ON += ("template_quality", "precision", "batch_size", "on_bad_image")
+_PASSED_ON += (
+    "verify_pruned",
+    "template_quality",
+    "precision",
+    "batch_size",
+    "on_bad_image",
+)
 
 
 def add_edc(commands: Any) -> None:
@@ -76,6 +82,12 @@ def _add_networks(edc: argparse.ArgumentParser) -> None:
         action="store_true",
         help="embed each image and its mirror image, one after the other, as "
         "CR-FIQA's evaluation does; only then is protocol crfiqa what its code gives",
+    )
+    group.add_argument(
+        "--verify-pruned",
+        action="store_true",
+        help="let each network verify when it is pruned by --mask, too, at each of "
+        "--sparsities: a forward pass more for each",
     )
     add_precision(group)
     group.add_argument("--batch-size", type=positive, metavar="N")
@@ -150,7 +162,7 @@ def _add_qualities(edc: argparse.ArgumentParser) -> None:
         "--sparsities",
         metavar="LIST",
         default=DEFAULT_SPARSITIES,
-        help="of prefiqs and first-order (default: %(default)s)",
+        help="of prefiqs, first-order and --verify-pruned (default: %(default)s)",
     )
     add_mask(group)
     add_calibration(group)

@@ -19,6 +19,8 @@ MEASURED = "measured"
 """Folder of what the networks gave, in parts; an evaluation that is run again reads
 them. Of a benchmark of all pairs it has an ``images.csv``, too: who is on each image;
 a degraded copy is known by its name."""
+PRUNED = "pruned"
+"""The same of pruned networks: benchmark, network, sparsity."""
 
 
 def marker() -> dict[str, str]:

@@ -7,7 +7,7 @@ disk, so a killed evaluation loses at most the batch in flight.
 import contextlib
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -36,6 +36,7 @@ from prefiqs_jax.sensitivity import check_norms, norms, unit
 from prefiqs_jax.sweep.assignment import Assignment, assign
 from prefiqs_jax.sweep.record import RunRecord
 from prefiqs_jax.terminal import progress_bar, say
+from prefiqs_jax.types import Params
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,12 +44,24 @@ if TYPE_CHECKING:
 IMAGE, EMBEDDING = "image", "embedding"
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Pruned:
+    """A pruned copy of a network's weights."""
+
+    params: Params
+    label: str
+    """Mask and sparsity, in words."""
+    identity: Mapping[str, Any]
+    """What decides it beside the network, by name; values are of JSON."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Task:
     """What one network computes on the images of one benchmark.
 
     With ``flip``, an embedding is that of the image and of its mirror image, one after
-    the other, each of unit norm (CR-FIQA's evaluation, 2 · dim numbers).
+    the other, each of unit norm (CR-FIQA's evaluation, 2 · dim numbers). With
+    ``pruned``, the embeddings are those of the pruned copy.
     """
 
     backbone: Backbone
@@ -58,6 +71,13 @@ class Task:
     batch_size: int = 32
     precision: Precision = DEFAULT_PRECISION
     on_bad_image: Literal["fail", "skip"] = "fail"
+    pruned: Pruned | None = None
+
+    @property
+    def title(self) -> str:
+        """Name of the network, and how it is pruned."""
+        name = self.backbone.name
+        return f"{name}, {self.pruned.label}" if self.pruned else name
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -72,6 +92,8 @@ class Task:
     def describe(self) -> dict[str, Any]:
         """List what decides the numbers: other values are another measurement."""
         identities = [each.identity for each in self.scorers]
+        if self.pruned is not None:
+            identities.append(self.pruned.identity)
         return {
             **network_settings(self.backbone),
             "images_sha256": self.images.names_sha256,
@@ -108,10 +130,12 @@ def measure(
     *,
     command: list[str] | None = None,
     progress: bool = True,
+    embed: Embedder | None = None,
 ) -> Measured:
     """Embed and score every image, or continue an earlier call.
 
-    ``out`` is new, empty, or has parts of the same task. Raises InputError if an image
+    ``out`` is new, empty, or has parts of the same task. ``embed`` is the network as it
+    was compiled for another task. Raises InputError if an image
     cannot be used, an embedding is zero or not finite, or the folder holds something
     else or cannot be written; finished parts are kept.
     """
@@ -143,9 +167,15 @@ def measure(
                 todo.share,
                 None if todo.manifest else todo.inventory,
             )
-            _measure_batches(task, todo, Path(out), record, progress=progress)
+            embed = embed or embedder(task)
+            _measure_batches(task, todo, Path(out), record, embed, progress=progress)
             record.end(range(batch_count(task.images, task.batch_size)))
         return read_measured(out)
+
+
+def embedder(task: Task) -> Embedder:
+    """Compile the network of a task."""
+    return Embedder(task.backbone.apply_fn, task.batch_size, task.precision)
 
 
 def read_measured(folder: str | os.PathLike[str]) -> Measured:
@@ -174,27 +204,25 @@ def _measure_batches(
     todo: Assignment,
     out: Path,
     record: RunRecord,
+    embed: Embedder,
     *,
     progress: bool,
 ) -> None:
     pixels = task.backbone.preprocessing
-    embed = Embedder(task.backbone.apply_fn, task.batch_size, task.precision)
     schema = _schema(task.names, task.length)
     loaded = load_batches(
         task.images,
         height=pixels.height,
         width=pixels.width,
         batch_size=task.batch_size,
-        needed_by=task.backbone.name,
+        needed_by=task.title,
         on_bad_image=task.on_bad_image,
         batches=todo.batches,
         transform=task.backbone.preprocess,
     )
     count, size = len(task.images.names), task.batch_size
     left = sum(min(size, count - i * size) for i in todo.batches)
-    bar = progress_bar(
-        count, what=task.backbone.name, initial=count - left, progress=progress
-    )
+    bar = progress_bar(count, what=task.title, initial=count - left, progress=progress)
     with bar, contextlib.closing(loaded):
         for each in loaded:
             batch, columns = each.each_with(
@@ -221,7 +249,8 @@ def _columns(task: Task, batch: LoadedBatch, embed: Embedder) -> dict[str, Any]:
         if task.flip:
             # A copy: a view with a negative stride would be copied by every consumer.
             halves.append(np.ascontiguousarray(batch.images[:, :, ::-1]))
-        raw = [embed(task.backbone.params, half) for half in halves]
+        params = task.pruned.params if task.pruned else task.backbone.params
+        raw = [embed(params, half) for half in halves]
         for each in raw:
             check_norms(batch.names, norms(each))
         rows = [unit(each) for each in raw]

@@ -44,6 +44,8 @@ class EvaluationOptions:
     """For the replicates, and for methods that draw."""
     flip: bool = False
     """Whether to embed images and their mirror images."""
+    verify_pruned: bool = False
+    """Whether each network verifies when it is pruned, too, at every sparsity."""
     template_quality: Pooling = "min"
     """How a template's quality comes from its images'."""
     precision: Precision = DEFAULT_PRECISION

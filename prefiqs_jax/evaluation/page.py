@@ -3,12 +3,13 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prefiqs_jax import plots
 from prefiqs_jax.evaluation.benchmarks import as_folder
 from prefiqs_jax.evaluation.compare import Comparison
 from prefiqs_jax.evaluation.figures import draw_figures, title
-from prefiqs_jax.evaluation.folder import MEASURED, marker
+from prefiqs_jax.evaluation.folder import MEASURED, PRUNED, marker
 from prefiqs_jax.evaluation.options import EvaluationOptions, Verifier
 from prefiqs_jax.evaluation.sections import ABOUT_PROTOCOL, page_sections
 from prefiqs_jax.evaluation.tables import evaluation_tables, paper_table
@@ -17,12 +18,16 @@ from prefiqs_jax.report.page import Page, page_files
 from prefiqs_jax.report.provenance import Provenance, provenance_of
 from prefiqs_jax.results import read_manifest
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 PAGE = "report.html"
 
 
 def write_page(
     out: Path,
     found: Sequence[Comparison],
+    pruned: "Sequence[pd.DataFrame]",
     verifiers: Sequence[Verifier],
     methods: Sequence[str],
     options: EvaluationOptions,
@@ -33,7 +38,7 @@ def write_page(
     InputError if a file cannot be written, or one of the user's has its name.
     """
     provenance = _provenance(out, found, options)
-    tables = evaluation_tables(found, methods, provenance.skipped)
+    tables = evaluation_tables(found, pruned, methods, provenance.skipped)
     papers = {
         (verifier.backbone.name, rate): paper_table(
             tables["areas"], rate, verifier.backbone.name
@@ -43,6 +48,7 @@ def write_page(
     }
     notes = list(dict.fromkeys(note for each in found for note in each.notes))
     first, *others = [_finding(each, options.fmr[0]) for each in found]
+    others += map(_pruned_finding, pruned)
     page = Page(
         "evaluation",
         "Error versus discard",
@@ -111,6 +117,19 @@ def _finding(found: Comparison, rate: float) -> str:
     return line
 
 
+def _pruned_finding(table: "pd.DataFrame") -> str:
+    """Say what is left of one network's recognition at the highest sparsity."""
+    dense, last = table.iloc[0], table.loc[table["sparsity"].idxmax()]
+    name, what, form = "accuracy", "accuracy", ".2f"
+    if dense[name] != dense[name]:
+        name, what, form = "eer", "equal error rate", ".3f"
+    before, after = (format(100 * row[name], form) for row in (dense, last))
+    return (
+        f"{dense['benchmark']}, {dense['verifier']} pruned by {dense['mask']}: {what} "
+        f"{before} % unpruned, {after} % at sparsity {last['sparsity']:g}"
+    )
+
+
 def _provenance(
     out: Path, found: Sequence[Comparison], options: EvaluationOptions
 ) -> Provenance:
@@ -135,4 +154,11 @@ def _provenance(
             f"{each['command']}{each['versions']}": each for each in its.sessions
         }
         skipped += [(f"{where}: {image}", reason) for image, reason in its.skipped]
+        if not options.verify_pruned:
+            continue
+        copies = out / PRUNED / as_folder(benchmark) / as_folder(network)
+        for path in sorted(copies.glob("*/run.json")):
+            of_it = f"{where} at sparsity {path.parent.name}"
+            its = provenance_of(read_manifest(path.parent))
+            skipped += [(f"{of_it}: {image}", reason) for image, reason in its.skipped]
     return Provenance(settings, list(sessions.values()), skipped)

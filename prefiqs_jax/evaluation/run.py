@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from prefiqs_jax.evaluation.folder import (
 from prefiqs_jax.evaluation.measure import Measured, Task, measure
 from prefiqs_jax.evaluation.options import EvaluationOptions, Verifier
 from prefiqs_jax.evaluation.page import write_page
+from prefiqs_jax.evaluation.pruned import verify_pruned
 from prefiqs_jax.evaluation.qualities import (
     Quality,
     ScoreSource,
@@ -39,15 +40,28 @@ from prefiqs_jax.images import as_folder as as_folder_of_images
 from prefiqs_jax.masks import AnyMask, NamedMask
 from prefiqs_jax.masks.named import as_named
 from prefiqs_jax.quality import Scorer, check_methods, make_scorers
-from prefiqs_jax.quality.make import SCORED
+from prefiqs_jax.quality.make import SCORED, PreparedMask, prepare_mask
 from prefiqs_jax.quality.shared import FIRST_ORDER, PREFIQS
 from prefiqs_jax.statistics import NOTHING_CHANGES, ROUNDING_AT
 from prefiqs_jax.sweep.planner import default_batch_size
 from prefiqs_jax.terminal import say
 from prefiqs_jax.weights.wording import listed
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 _NONE = np.zeros(0)
-Scorers: TypeAlias = Mapping[str, tuple[Scorer, ...]]
+
+
+class Work(NamedTuple):
+    """What a network does with images beside embedding them."""
+
+    scorers: tuple[Scorer, ...]
+    mask: PreparedMask | None
+    """By which it is pruned to verify; None = it is not."""
+
+
+Works: TypeAlias = Mapping[str, Work]
 """Of each network, by its name."""
 
 
@@ -87,7 +101,8 @@ def evaluate(
     sources
         Score files, and runs of ``prefiqs sweep``.
     mask, sparsities
-        Mask and sparsities of the methods ``prefiqs`` and ``first-order``.
+        Mask and sparsities of the methods ``prefiqs`` and ``first-order``, and of the
+        pruned networks that verify (``options.verify_pruned``).
     options
         How to run.
 
@@ -112,6 +127,9 @@ def evaluate(
         raise InputError(message)
     if methods:
         check_methods(methods)
+    if options.verify_pruned and not any(sparsities):
+        message = "no sparsity above 0 is given; give some to verify pruned networks at"
+        raise InputError(message)
     given = {  # before any image is embedded
         benchmark.name: [
             quality
@@ -124,87 +142,112 @@ def evaluate(
     count = max(len(benchmark.images.names) for benchmark in benchmarks)
     size = min(options.batch_size or default_batch_size(count), count)
 
-    def scorers_with(images: ImageFolder | None) -> Scorers:
-        return {
-            verifier.backbone.name: make_scorers(
-                verifier.backbone,
-                methods,
-                batch_size=size,
-                sparsities=sparsities,
-                mask=mask,
-                precision=options.precision,
-                seed=options.seed,
-                calibration=images,
-                calibration_source=SCORED if options.calibration is None else "given",
-                earlier=options.earlier,
-                on_bad_image=options.on_bad_image,
-            )
-            if verifier.scores and methods
-            else ()
-            for verifier in verifiers
+    def work_with(images: ImageFolder | None) -> Works:
+        given: dict[str, Any] = {
+            "calibration": images,
+            "calibration_source": SCORED if options.calibration is None else "given",
+            "earlier": options.earlier,
+            "on_bad_image": options.on_bad_image,
         }
+        made = {}
+        for verifier in verifiers:
+            backbone, prepared, scorers = verifier.backbone, None, ()
+            if options.verify_pruned:
+                prepared = prepare_mask(backbone, mask, sparsities, **given)
+            if verifier.scores and methods:
+                scorers = make_scorers(
+                    backbone,
+                    methods,
+                    batch_size=size,
+                    sparsities=sparsities,
+                    mask=mask if prepared is None else prepared,
+                    precision=options.precision,
+                    seed=options.seed,
+                    **given,
+                )
+            made[backbone.name] = Work(scorers, prepared)
+        return made
 
-    scorers = _by_benchmark(benchmarks, mask, scorers_with, options)
+    work = _by_benchmark(benchmarks, mask, work_with, options)
     for benchmark in benchmarks:
-        its = scorers[benchmark.name]
+        its = work[benchmark.name]
         _check_qualities(benchmark, given[benchmark.name], its, options)
     every = (quality for its in given.values() for quality in its)
     say(*dict.fromkeys(note for quality in every for note in quality.notes))
     with claim_evaluation(out):
         found: list[Comparison] = []
+        pruned: list[pd.DataFrame] = []
         for benchmark in benchmarks:
-            measured = _measure(
-                verifiers, benchmark, Path(out), scorers[benchmark.name], size, options
-            )
+            tasks = _tasks(verifiers, benchmark, work[benchmark.name], size, options)
+            measured = _measure(tasks, benchmark, Path(out), options)
             its = given[benchmark.name]
             found += _compare_all(benchmark, measured, methods, its, options)
-        return Evaluated(*write_page(Path(out), found, verifiers, methods, options))
+            for task in tasks:
+                prepared = work[benchmark.name][task.backbone.name].mask
+                if prepared is not None:
+                    pruned.append(
+                        verify_pruned(
+                            task, prepared, benchmark, measured, Path(out), options
+                        )
+                    )
+        return Evaluated(
+            *write_page(Path(out), found, pruned, verifiers, methods, options)
+        )
 
 
 def _by_benchmark(
     benchmarks: Sequence[Benchmark],
     mask: NamedMask,
-    scorers_with: Callable[[ImageFolder | None], Scorers],
+    work_with: Callable[[ImageFolder | None], Works],
     options: EvaluationOptions,
-) -> dict[str, Scorers]:
-    """Make scorers once, or for each benchmark where its images calibrate the mask."""
+) -> dict[str, Works]:
+    """Rank and compile once, or for each benchmark whose images calibrate the mask."""
     if mask.needs_data and not mask.is_bound and options.calibration is None:
-        return {each.name: scorers_with(each.images) for each in benchmarks}
+        return {each.name: work_with(each.images) for each in benchmarks}
     images = None
     if options.calibration is not None:
         images = as_folder_of_images(options.calibration, identities_matter=False)
-    shared = scorers_with(images)
+    shared = work_with(images)
     return {each.name: shared for each in benchmarks}
 
 
-def _measure(
+def _tasks(
     verifiers: Sequence[Verifier],
     benchmark: Benchmark,
-    out: Path,
-    scorers: Scorers,
+    work: Works,
     size: int,
     options: EvaluationOptions,
-) -> dict[str, Measured]:
-    """Embed and score the images of a benchmark with each network."""
-    _say(options, *(f"{benchmark.name}: {note}" for note in benchmark.notes))
-    folder, measured = out / MEASURED / as_folder(benchmark.name), {}
-    for verifier in verifiers:
-        name = verifier.backbone.name
-        task = Task(
+) -> list[Task]:
+    """List what each network is to compute on the images of a benchmark."""
+    return [
+        Task(
             verifier.backbone,
             benchmark.images,
-            scorers=scorers[name],
+            scorers=work[verifier.backbone.name].scorers,
             flip=options.flip,
             batch_size=size,
             precision=options.precision,
             on_bad_image=options.on_bad_image,
         )
-        measured[name] = measure(
+        for verifier in verifiers
+    ]
+
+
+def _measure(
+    tasks: Sequence[Task], benchmark: Benchmark, out: Path, options: EvaluationOptions
+) -> dict[str, Measured]:
+    """Embed and score the images of a benchmark with each network."""
+    _say(options, *(f"{benchmark.name}: {note}" for note in benchmark.notes))
+    folder = out / MEASURED / as_folder(benchmark.name)
+    measured = {
+        task.backbone.name: measure(
             task,
-            folder / as_folder(name),
+            folder / as_folder(task.backbone.name),
             command=options.command,
             progress=options.progress,
         )
+        for task in tasks
+    }
     if benchmark.mated is None:  # all pairs are known by who is on the images
         keep_identities(folder, benchmark.images)
     return measured
@@ -230,13 +273,13 @@ def _check_names(
 def _check_qualities(
     benchmark: Benchmark,
     given: Sequence[Quality],
-    scorers: Scorers,
+    work: Works,
     options: EvaluationOptions,
 ) -> None:
     """Raise InputError, before any work, if names clash or the reference is absent."""
     known = [*given, *from_severity(benchmark.severity)]
-    for network, its in scorers.items():
-        own = [name for scorer in its for name in scorer.names]
+    for network, its in work.items():
+        own = [name for scorer in its.scorers for name in scorer.names]
         every = [*from_network(dict.fromkeys(own, _NONE), network), *known]
         check_names(every)
         names = [quality.name for quality in every]

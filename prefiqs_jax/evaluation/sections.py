@@ -8,7 +8,7 @@ import numpy as np
 from prefiqs_jax.evaluation.compare import Comparison
 from prefiqs_jax.evaluation.figures import title
 from prefiqs_jax.evaluation.tables import THOUSANDTHS
-from prefiqs_jax.plots.labels import number
+from prefiqs_jax.plots.labels import level_label, number
 from prefiqs_jax.report.page import Grid, Section
 from prefiqs_jax.report.values import with_interval
 
@@ -66,6 +66,8 @@ def page_sections(
             [_verification(tables["verification"])],
         )
     )
+    if "pruned_verification" in tables:
+        sections.append(_pruned(tables["pruned_verification"]))
     if len(tables["methods"]):
         sections.append(_costs(tables["methods"]))
     return sections
@@ -169,6 +171,49 @@ def _verification(table: "pd.DataFrame") -> Grid:
         heads,
         lines,
         ("verification",),
+    )
+
+
+def _pruned(table: "pd.DataFrame") -> Section:
+    """Lay out the errors of pruned networks, a table for each benchmark and network."""
+    grids = []
+    names = ["benchmark", "verifier", "mask"]
+    for _, rows in table.groupby(names, sort=False):
+        benchmark, verifier, mask = rows[names].iloc[0]
+        has_accuracy = bool(rows["accuracy"].notna().any())
+        heads = ["Sparsity", *["Accuracy"] * has_accuracy, "Equal error rate"]
+        for rate in rows["fmr"].unique():
+            heads += [f"FNMR at FMR {rate:g}", "Minus unpruned"]
+        lines = []
+        for _, level in rows.groupby("sparsity", sort=False):
+            at = level.to_dict("records")
+            label = level_label(at[0]["sparsity"], at[0]["achieved_sparsity"])
+            cells = [label if at[0]["sparsity"] else "0 (unpruned)"]
+            cells += [number(100 * at[0]["accuracy"], ".2f")] * has_accuracy
+            cells.append(number(100 * at[0]["eer"]))
+            for one in at:
+                for value, start in (("fnmr", ""), ("difference", "difference_")):
+                    columns = (value, f"{start}low", f"{start}high")
+                    cells.append(with_interval(*(100 * one[name] for name in columns)))
+            lines.append(cells)
+        grids.append(
+            Grid(
+                f"Errors of {verifier} pruned by {mask}, {benchmark}",
+                f"{verifier} pruned by {mask}; all in %.",
+                heads,
+                lines,
+                ("pruned_verification",),
+                f"{benchmark}:",
+            )
+        )
+    return Section(
+        "pruned",
+        "When the network is pruned",
+        grids,
+        "Recognition errors of all comparisons. Intervals are 95 %, each by itself, "
+        "where errors are enough; those of the differences are paired. Lists of pairs "
+        "have an accuracy: ten folds in the order of the list, each with the best "
+        "threshold of the others (LFW).",
     )
 
 

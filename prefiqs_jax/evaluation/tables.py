@@ -60,6 +60,7 @@ def paper_table(areas: "pd.DataFrame", fmr: float, verifier: str) -> "pd.DataFra
 
 def evaluation_tables(
     found: Sequence[Comparison],
+    pruned: "Sequence[pd.DataFrame]",
     methods: Sequence[str],
     skipped: Sequence[tuple[str, str]],
 ) -> "dict[str, pd.DataFrame]":
@@ -67,7 +68,8 @@ def evaluation_tables(
 
     Areas and curves of all comparisons, verification (errors before any discard), det
     (the points that are drawn), methods (what the computed qualities cost), left_out
-    (benchmark, network and image, and the reason).
+    (benchmark, network and image, and the reason), and pruned_verification if there is
+    any: of :func:`prefiqs_jax.evaluation.pruned.verify_pruned`.
     """
     import pandas as pd
 
@@ -79,7 +81,7 @@ def evaluation_tables(
         who = {"benchmark": benchmark, "verifier": verifier}
         points.append(pd.DataFrame(who | {"fmr": fmr, "fnmr": fnmr}))
     costs = [(name, METHODS[name].forwards, METHODS[name].source) for name in methods]
-    return {
+    tables = {
         "areas": pd.concat([each.areas for each in found], ignore_index=True),
         "curves": pd.concat([each.points for each in found], ignore_index=True),
         "verification": pd.concat(verification, ignore_index=True).drop_duplicates(
@@ -89,3 +91,6 @@ def evaluation_tables(
         "methods": pd.DataFrame(costs, columns=["method", "forward_passes", "source"]),
         "left_out": pd.DataFrame(skipped, columns=["image", "reason"]),
     }
+    if pruned:
+        tables["pruned_verification"] = pd.concat(pruned, ignore_index=True)
+    return tables

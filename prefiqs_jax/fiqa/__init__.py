@@ -29,6 +29,7 @@ from prefiqs_jax.fiqa.discard.summary import (
     pauc,
 )
 from prefiqs_jax.fiqa.labels.label_optimisation import optimise_labels
+from prefiqs_jax.fiqa.verification.accuracy import accuracy
 from prefiqs_jax.fiqa.verification.det import DET, det, equal_error_rate
 from prefiqs_jax.fiqa.verification.pairs import (
     MOST_IMAGES,
@@ -70,6 +71,7 @@ __all__ = [
     "Pairs",
     "Protocol",
     "Replicates",
+    "accuracy",
     "all_pairs",
     "angular_similarity",
     "best_curve",

@@ -38,7 +38,9 @@ def forward_scorer(
     and a baseline elsewhere.
     """
     embed = Embedder(backbone.apply_fn, batch_size, precision)
-    prune = _pruned(backbone.params, masks) if masks and PREFIQS in methods else None
+    prune = (
+        pruned_params(backbone.params, masks) if masks and PREFIQS in methods else None
+    )
     sparsities = masks.sparsities if masks and prune else ()
 
     def compute(images: NDArray, seeds: NDArray) -> dict[str, NDArray]:
@@ -60,7 +62,7 @@ def forward_scorer(
     return scorer([*(output_name(PREFIQS, s) for s in sparsities), *names], compute)
 
 
-def _pruned(params: Params, masks: PackedMasks) -> Callable[[int], Params]:
+def pruned_params(params: Params, masks: PackedMasks) -> Callable[[int], Params]:
     """Make the function that prunes the weights to one of the sparsities, anew."""
     leaves, structure = jax.tree.flatten(params)
     planes = [None if p is None else jax.device_put(p) for p in masks.planes]

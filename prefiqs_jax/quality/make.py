@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 
@@ -40,13 +40,67 @@ SCORED = "the scored images"
 """Source of calibration images that are those whose quality is asked for."""
 
 
+class PreparedMask(NamedTuple):
+    """A mask that was ranked for one network, at every sparsity."""
+
+    named: NamedMask
+    """Bound to the network, and to calibration images where it needs data."""
+    packed: PackedMasks
+
+
+def prepare_mask(
+    backbone: Backbone,
+    mask: AnyMask,
+    sparsities: Sequence[float],
+    *,
+    calibration: ImageFolder | None = None,
+    calibration_source: str = "given",
+    earlier: Params | None = None,
+    on_bad_image: Literal["fail", "skip"] = "fail",
+) -> PreparedMask:
+    """Rank the weights of a network once, for all sparsities.
+
+    Says which layers lose all their weights. Parameters and errors are those of
+    :func:`make_scorers`.
+    """
+    for sparsity in sparsities:
+        check_sparsity(sparsity)
+    if not sparsities or len(set(sparsities)) < len(sparsities):
+        given = ", ".join(f"{s:g}" for s in sparsities) or "none"
+        message = f"sparsities are {given}; give at least one, each once"
+        raise InputError(message)
+    named = as_named(mask)
+    (named,) = calibrate(
+        [named],
+        backbone,
+        calibration,
+        source=calibration_source,
+        seed=int(named.seed or 0),
+        earlier=earlier,
+        on_bad_image=on_bad_image,
+    )
+    params, name = backbone.params, named.name
+    found = pack_masks(named.mask_fn, params, sparsities, named.prunable, name=name)
+    say(*found.remarks(params))
+    lengths = delta_norms(params, found)[0].delta_norm
+    for sparsity, length in zip(sparsities, lengths, strict=True):
+        if sparsity and not length:
+            message = (
+                f"{name} at sparsity {sparsity:g} takes only weights that are zero "
+                "already, so that no embedding changes; give a higher sparsity, or "
+                "the network before it was pruned"
+            )
+            raise InputError(message)
+    return PreparedMask(named, found)
+
+
 def make_scorers(
     backbone: Backbone,
     methods: Sequence[str],
     *,
     batch_size: int,
     sparsities: Sequence[float] = (DEFAULT_SPARSITY,),
-    mask: AnyMask | None = None,
+    mask: AnyMask | PreparedMask | None = None,
     precision: Precision = DEFAULT_PRECISION,
     seed: int = 0,
     draws: Draws | None = None,
@@ -68,7 +122,8 @@ def make_scorers(
     sparsities
         For ``prefiqs`` and ``first-order``, each in [0, 1), each once.
     mask
-        For the same; None = ``global/magnitude``.
+        For the same; None = ``global/magnitude``. One that :func:`prepare_mask`
+        prepared for this network is taken as it is, with its sparsities.
     precision
         Precision of matmuls and convolutions, see
         :mod:`prefiqs_jax.execution.precision`.
@@ -116,23 +171,26 @@ def make_scorers(
     if batch_size < 1:
         message = f"the batch size is {batch_size}, but must be at least 1"
         raise InputError(message)
-    named = as_named(globally(magnitude) if mask is None else mask)
+    prepared = None
     if {PREFIQS, FIRST_ORDER} & set(methods):
-        (named,) = calibrate(
-            [named],
-            backbone,
-            calibration,
-            source=calibration_source,
-            seed=int(named.seed or 0),
-            earlier=earlier,
-            on_bad_image=on_bad_image,
-        )
-    masks = _masks(backbone, methods, sparsities, named)
+        prepared = mask
+        if not isinstance(prepared, PreparedMask):
+            prepared = prepare_mask(
+                backbone,
+                globally(magnitude) if prepared is None else prepared,
+                sparsities,
+                calibration=calibration,
+                calibration_source=calibration_source,
+                earlier=earlier,
+                on_bad_image=on_bad_image,
+            )
+    masks = prepared and prepared.packed
     made = _sharing(
         backbone, methods, masks, batch_size=batch_size, precision=precision
     )
-    if masks is not None:
-        identity = {**named.describe(), "masks_sha256": masks.sha256}
+    if prepared is not None:
+        digest = prepared.packed.sha256
+        identity = {**prepared.named.describe(), "masks_sha256": digest}
         made = [dataclasses.replace(each, identity=identity) for each in made]
     found = (find_method(name).make for name in method_names() if name in methods)
     makers = [make for make in found if make]
@@ -142,35 +200,6 @@ def make_scorers(
         passes = Passes(backbone, batch_size, size, precision)
         made += [make(passes, draws) for make in makers]
     return tuple(made)
-
-
-def _masks(
-    backbone: Backbone,
-    methods: Sequence[str],
-    sparsities: Sequence[float],
-    mask: NamedMask,
-) -> PackedMasks | None:
-    if not {PREFIQS, FIRST_ORDER} & set(methods):
-        return None
-    for sparsity in sparsities:
-        check_sparsity(sparsity)
-    if not sparsities or len(set(sparsities)) < len(sparsities):
-        given = ", ".join(f"{s:g}" for s in sparsities) or "none"
-        message = f"sparsities are {given}; give at least one, each once"
-        raise InputError(message)
-    params, name = backbone.params, mask.name
-    found = pack_masks(mask.mask_fn, params, sparsities, mask.prunable, name=name)
-    say(*found.remarks(params))
-    lengths = delta_norms(params, found)[0].delta_norm
-    for sparsity, length in zip(sparsities, lengths, strict=True):
-        if sparsity and not length:
-            message = (
-                f"{name} at sparsity {sparsity:g} takes only weights that are zero "
-                "already, so that every image had quality 1; give a higher sparsity, "
-                "or the network before it was pruned"
-            )
-            raise InputError(message)
-    return found
 
 
 def _sharing(

@@ -96,6 +96,7 @@ EDC_CHANGES = {
     "--template-quality": ("mean", None),
     "--scores": ("theirs={scores}", None),
     "--verifier": ("sface={none}", "none.onnx"),
+    "--verify-pruned": ("", None),  # into a folder of its own
     "--on-bad-image": ("skip", None),
     "--kind": ("folder", None),
     "--quiet": ("", None),

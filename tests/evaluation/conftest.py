@@ -7,7 +7,6 @@ from toy import toy_backbone
 
 from prefiqs_jax.benchmarks import read_benchmark
 from prefiqs_jax.evaluation import EvaluationOptions, Verifier, evaluate
-from prefiqs_jax.masks import mask_named
 
 SIZE = 14
 METHODS = ("norm", "random")
@@ -45,6 +44,7 @@ def run(network, people, tmp_path, monkeypatch):
             monkeypatch.setattr(draws, lambda *_: [])
         methods = options.pop("methods", METHODS)
         sparsities = options.pop("sparsities", (0.2, 0.4))
+        mask = options.pop("mask", "global/magnitude")
         options = {"fmr": (0.1,), "replicates": 40, "progress": False} | options
         return evaluate(
             verifiers or [Verifier(network())],
@@ -52,7 +52,7 @@ def run(network, people, tmp_path, monkeypatch):
             tmp_path / out,
             methods=methods,
             sources=sources,
-            mask=mask_named("global/magnitude"),
+            mask=mask,
             sparsities=sparsities,
             options=EvaluationOptions(batch_size=16, **options),
         )

@@ -163,6 +163,9 @@ def test_the_command(faces, tmp_path, capsys):
         (["--verifier", "arcface_vit_t=nowhere.pt"], "nowhere.pt"),
         (["--kind", "lfv"], "did you mean lfw"),
         (["--benchmark", "nowhere"], "there is no nowhere"),
+        (["--verify-pruned", "--sparsities", ""], "sparsity '' is not a number"),
+        (["--verify-pruned", "--sparsities", "0"], "no sparsity above 0 is given"),
+        (["--verify-pruned", "--mask", "2:4/magnitude"], "2:4"),
     ],
 )
 def test_bad_words(faces, tmp_path, capsys, words, message):

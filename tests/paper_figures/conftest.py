@@ -78,7 +78,11 @@ def runs(synthetic, noisy, tmp_path_factory):
                 mask=mask_named(mask),
                 sparsities=(0.1, 0.4),
                 options=EvaluationOptions(
-                    fmr=(0.1, 0.01), replicates=40, batch_size=16, progress=False
+                    fmr=(0.1, 0.01),
+                    replicates=40,
+                    verify_pruned=True,
+                    batch_size=16,
+                    progress=False,
                 ),
             )
     return root

@@ -3,14 +3,17 @@
 import re
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from paper_figures.__main__ import main
 from paper_figures.areas import gather
-from paper_figures.record import COLUMN_IN, PAGE_IN
-from paper_figures.runs import open_runs
+from paper_figures.record import COLUMN_IN, PAGE_IN, Missing
+from paper_figures.runs import Evaluation, Material, open_runs
+from paper_figures.table_pruned import make as make_pruned
 from prefiqs_jax import results
+from prefiqs_jax.errors import InputError
 from prefiqs_jax.plugins import held_by_files
 
 ITEMS = {item.name for item in held_by_files("paper_figures", "ITEM")}
@@ -170,3 +173,45 @@ def test_files_of_the_user_stay(runs, tmp_path, capsys):
     assert "index.md is not from prefiqs" in capsys.readouterr().err
     assert [path.name for path in out.glob("[!.]*")] == ["index.md"]
     assert (out / "index.md").read_text() == "mine"
+
+
+def test_pruned_networks_of_several_evaluations_are_one_table():
+    def evaluation(mask, levels, eer, accuracy=np.nan):
+        rows = [
+            {
+                "benchmark": benchmark,
+                "verifier": "net",
+                "mask": mask,
+                "sparsity": level,
+                "accuracy": accuracy - level if benchmark == "lfw" else np.nan,
+                "eer": eer + level / 10,
+                "fmr": fmr,
+            }
+            for benchmark in ("lfw", "att")
+            for level in (0.0, *levels)
+            for fmr in (0.1, 0.01)
+        ]
+        nothing = pd.DataFrame()
+        return Evaluation(mask, mask, nothing, nothing, nothing, pd.DataFrame(rows))
+
+    def made(*evaluations):
+        (found,) = make_pruned(Material(evaluations=evaluations))
+        return found
+
+    one = evaluation("global/magnitude", (0.3, 0.7), 0.01, 0.99)
+    other = evaluation("a/random", (0.5,), 0.01, 0.99)
+    table = made(one, other)
+    assert table.labels == [
+        ("unpruned", "0"),
+        ("global/magnitude", "0.3"),
+        ("global/magnitude", "0.7"),
+        ("a/random", "0.5"),
+    ]
+    lfw, att = table.columns
+    assert (lfw.title, att.title) == ("lfw, accuracy", "att, EER")
+    np.testing.assert_allclose(lfw.value, [99, 69, 29, 49])
+    np.testing.assert_allclose(att.value, [1, 4, 8, 6])
+    with pytest.raises(InputError, match="different errors when pruned on lfw"):
+        made(one, evaluation("a/random", (0.5,), 0.02, 0.99))
+    with pytest.raises(Missing, match="--verify-pruned"):
+        made(one._replace(pruned=None))
