@@ -302,22 +302,23 @@ def row(part: "pd.DataFrame") -> dict[str, str]:
             for word, own in zip(words, _significant(lines), strict=True)
             if len(own)
         ]
-        cells[f"steps where {kind} differ"] = "; ".join(found) or "–"
+        cells[f"{kind}: significant at"] = "; ".join(found) or "–"
     held_out = pick(part, labels=HELD_OUT).sort_values("step")
     ranks = [f"{rank:.3f}" for rank in held_out["rank_correlation"].iloc[[0, -1]]]
     return cells | {"Spearman": " → ".join(dict.fromkeys(ranks))}
 
 
 LEGEND = f"""\
-A case is a score, a step and a run.
+A case is a score, a step and a run; random order and the known severity of the
+degradation are scores to compare with.
 {PAUC} Here of the comparisons
 across two halves of each person's images, of which mated ones are discarded. As scored:
 by the score itself; after it: by labels that were optimised by other comparisons, those
 within the halves, or by the tested ones too, minus that; below 0, labels are better.
-a → b: at the smallest and at the largest step. Spearman: of the labels by other
-comparisons with the score. In square brackets: 95% intervals over people, each for
-itself: of differences that are none, one in 20 is significant (its interval excludes
-0)."""
+a → b: at the smallest and at the largest step. Significant at: the steps. Spearman: of
+the labels by other comparisons with the score. In square brackets: 95% intervals over
+people, each for itself: of differences that are none, one in 20 is significant (its
+interval excludes 0)."""
 
 
 def draw(figure: Figure, table: "pd.DataFrame") -> Figure:

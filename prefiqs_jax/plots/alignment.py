@@ -1,7 +1,7 @@
 """Quality against errors of alignment: a column for each kind, a line per sparsity."""
 
 from itertools import cycle
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from matplotlib import colormaps
@@ -13,6 +13,8 @@ from prefiqs_jax.plots.theme import DENSITY_MAP, GREY, MARKERS
 
 if TYPE_CHECKING:
     import pandas as pd
+
+AnyFigure = TypeVar("AnyFigure", Figure, SubFigure)
 
 ERRORS = {
     "shift_x": "shift right (px)",
@@ -35,9 +37,7 @@ _NEUTRAL = {"standardised_change": 0.0, "rank_agreement": 1.0, "mean_similarity"
 _DARKEST, _BRIGHTEST = 0.0, 0.85
 
 
-def alignment_panels(
-    figure: Figure | SubFigure, table: "pd.DataFrame"
-) -> Figure | SubFigure:
+def alignment_panels(figure: AnyFigure, table: "pd.DataFrame") -> AnyFigure:
     """Fill a figure with panels: statistics over the size of the error.
 
     Parameters
