@@ -34,7 +34,7 @@ from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.plots.theme import look
+from prefiqs_jax.plots.theme import CYCLE, look
 from prefiqs_jax.statistics import (
     FEWEST_FOR_INTERVAL,
     ROUNDING,
@@ -386,7 +386,9 @@ def ablation_panels(figure: Figure, table: "pd.DataFrame") -> Figure:
             wide = own.loc[own["mask"] == mask].pivot(
                 index="level", columns="statistic", values="value"
             )
-            drawn = {**look(place), "label": mask, "lw": 0.9, "ms": 3}
+            # Colours come again: then dashes tell, where markers hide each other.
+            drawn = {**look(place), "ls": "-" if place < len(CYCLE) else "--"}
+            drawn |= {"label": mask, "lw": 0.9, "ms": 3}
             row[0].plot(wide.index, wide["relative_residual"], **drawn)
             row[1].plot(wide["mean_drift"], wide["relative_residual"], **drawn)
             row[2].plot(wide["mean_drift"], wide["severity_correlation"], **drawn)
