@@ -4,10 +4,10 @@
 
 RUNS is a folder of runs, such as ``experiments/make_runs.py`` makes. Each question
 takes the runs that were swept with what it needs; which it takes is printed. Questions
-that need faces themselves are asked of what their scripts kept in RUNS, those about
-qualities of its evaluations (``prefiqs edc``), those of a folder of their own of the
-runs there. One for which there is nothing is left out, and its section of the page
-stays as it was.
+that need faces themselves are asked of what their scripts kept in RUNS/NAME, those
+about qualities of its evaluations (``prefiqs edc``), those of precisions and of many
+masks of the runs in RUNS/NAME. One for which there is nothing is left out, and its
+section of the page stays as it was.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from from_images import kept_name
 from from_runs import add_output
 
 from prefiqs_jax.errors import InputError
@@ -23,13 +24,20 @@ from prefiqs_jax.evaluation.folder import MARKER, MEASURED
 from prefiqs_jax.results import read_manifest
 
 OF_RUNS = ("first_order_limits", "kinks", "layers", "controls")
-OF_IMAGES = ("paths", "metric")
+OF_IMAGES = (
+    "paths",
+    "metric",
+    "alignment_study",
+    "label_optimisation",
+    "expected_drift",
+)
+"""Asked of what their scripts kept in RUNS/NAME."""
 OF_EVALUATIONS = {"sparsity_choice": 1, "transfer": 2}
 """Asked of evaluations in which so many networks scored."""
-OF_OWN = ("precisions",)
+OF_OWN = ("precisions", "mask_ablation")
 """Asked of the runs in RUNS/NAME, all together."""
-_COMPARED = "ablation_"
-"""How runs of many masks begin, of which one question is asked."""
+QUESTIONS = (*OF_RUNS, *OF_IMAGES, *OF_EVALUATIONS, *OF_OWN)
+"""All of them: each has its section on the page."""
 
 
 def asked_of(runs: Path) -> Iterator[tuple[str, list[Path]]]:
@@ -48,14 +56,14 @@ def asked_of(runs: Path) -> Iterator[tuple[str, list[Path]]]:
         needs = set(importlib.import_module(name).ANALYSIS.needs)
         yield name, [run for run, has in swept.items() if needs and needs <= has]
     for name in OF_IMAGES:
-        kept = sorted(runs.glob(f"{name}/*/{name}_images.csv"))
+        table = kept_name(importlib.import_module(name).ANALYSIS)
+        kept = sorted(runs.glob(f"{name}/*/{table}"))
         yield name, [path.parent for path in kept]
     evaluated = [path.parent for path in sorted(runs.glob(f"*/{MARKER}"))]
     for name, count in OF_EVALUATIONS.items():
         yield name, [each for each in evaluated if len(_scorers(each)) >= count]
     for name in OF_OWN:
         yield name, [path.parent for path in sorted(runs.glob(f"{name}/*/run.json"))]
-    yield "mask_ablation", [run for run in swept if run.name.startswith(_COMPARED)]
 
 
 def _scorers(evaluation: Path) -> set[str]:
@@ -90,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             continue
         script = importlib.import_module(name)
         words = [*map(str, answers), "--out", str(options.out / name)]
-        if options.findings and name != "mask_ablation":
+        if options.findings:
             words += ["--findings", str(options.findings)]
         status = max(status, script.main(words))
     return status

@@ -1,9 +1,11 @@
 """Whether the first order averaged over directions makes a better quality.
 
-    python analysis/expected_drift.py FACES … --out DIR --backbone sface --weights FILE
+    python analysis/expected_drift.py --images FACES --out DIR --backbone sface \
+        --weights FILE
+    python analysis/expected_drift.py RUN … --out DIR
 
-Each FACES is a folder of aligned faces with identities, to which a degraded copy of
-every image is added; all pairs are verified. Compared are the areas under
+FACES is a folder of aligned faces with identities, to which a degraded copy of every
+image is added; all pairs are verified. Compared are the areas under
 error-versus-discard curves, at equal cost in forward passes: expected-drift of one
 direction with the first order at one sparsity (3 forwards each), that of 8 directions
 with PreFIQs averaged over 16 sparsities and the first order over 8 (17 each), and with
@@ -11,7 +13,6 @@ what is cheaper. Differences are paired; intervals leave out one person at a tim
 hold together for all lines of a benchmark and reference (max-t).
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,13 +21,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from from_evaluations import PAUC, thousandths
 from from_evaluations import front as of_evaluation
-from from_runs import Analysis, add_output, pick, span, write
+from from_images import ask, new_parser
+from from_runs import Analysis, pick, span
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from prefiqs_jax.backbones import Backbone, load_backbone
 from prefiqs_jax.benchmarks import Benchmark, read_benchmark, with_degraded
-from prefiqs_jax.errors import InputError
 from prefiqs_jax.evaluation import EvaluationOptions, ScoreSource, Verifier, evaluate
 from prefiqs_jax.files import make_folder
 from prefiqs_jax.images import load_batches
@@ -116,12 +117,11 @@ def qualities(backbone: Backbone, benchmark: Benchmark) -> dict[str, NDArray]:
 
 
 def measure(
-    backbone: Backbone, benchmark: Benchmark, out: Path, rates: Sequence[float]
+    backbone: Backbone, benchmark: Benchmark, folder: Path, rates: Sequence[float]
 ) -> "pd.DataFrame":
     """Compare them on one benchmark, with either number of directions as reference."""
     import pandas as pd
 
-    folder = out / benchmark.name
     make_folder(folder)
     found = qualities(backbone, benchmark)
     names = benchmark.images.names
@@ -145,7 +145,7 @@ def measure(
         )
         tables.append(pd.read_csv(evaluated / "tables" / "areas.csv"))
     table = pd.concat(tables, ignore_index=True)
-    table.insert(0, "run", benchmark.name)
+    table.insert(0, "run", folder.resolve().name)
     table.insert(1, "mask", "global/magnitude")
     table["forwards"] = [FORWARDS.get(name, "") for name in table["quality"]]
     people = len({who for who in benchmark.images.identities if who is not None})
@@ -244,8 +244,8 @@ def draw(figure: Figure, table: "pd.DataFrame") -> Figure:
 ANALYSIS = Analysis(
     "expected_drift",
     "Whether an average over directions is a better quality",
-    (),
-    lambda run: run.rows,  # never called: it reads no runs
+    ("verifier", "fmr", "reference", "quality", "pauc", "difference"),
+    lambda lines: lines,  # never called: they are kept
     finding,
     row,
     LEGEND,
@@ -257,31 +257,18 @@ ANALYSIS = Analysis(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the table, the figure and the finding; return the exit status."""
-    import pandas as pd
-
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("faces", type=Path, nargs="+", metavar="FACES")
+    parser = new_parser(ANALYSIS, __doc__)
     parser.add_argument("--backbone", metavar="NAME", default="demo")
     parser.add_argument("--weights", metavar="FILE")
     parser.add_argument("--fmr", type=float, nargs="+", default=list(RATES))
-    add_output(parser)
     options = parser.parse_args(arguments)
-    try:
+
+    def made() -> "pd.DataFrame":
         backbone = load_backbone(options.backbone, options.weights)
-        benchmarks = [
-            with_degraded(read_benchmark(path, "folder")) for path in options.faces
-        ]
-        table = pd.concat(
-            [measure(backbone, each, options.out, options.fmr) for each in benchmarks],
-            ignore_index=True,
-        )
-        said = write(ANALYSIS, table, options.out, options.findings)
-        print("\n\n".join(said))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(options.out)
-    return 0
+        benchmark = with_degraded(read_benchmark(options.images, "folder"))
+        return measure(backbone, benchmark, options.out, options.fmr)
+
+    return ask(ANALYSIS, options, made)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ _HEAD = """# Findings
 Every section is written by the script of its name in `analysis/`, from runs such as
 `experiments/make_runs.py` makes. Intervals are 95 %, jackknives over people, and hold
 together for all lines of one statistic of a run (max-t; of medians Woodruff's, with
-Bonferroni's adjustment). Correlations are within one sparsity.
+Bonferroni's adjustment) unless a section says otherwise. Correlations are within one
+sparsity.
 """
 
 

@@ -1,8 +1,9 @@
 """What the scripts share that compute on faces: faces in; table, figure, finding out.
 
-Each measures a network on faces and keeps a line for each image and sparsity, as CSV in
-its folder. Folders made before are given instead of, or beside, new faces: then nothing
-is computed again. What is made of the lines is as of runs, see :mod:`from_runs`.
+Each measures a network on faces and keeps as CSV in its folder a line for each image
+and sparsity, or the lines of its table. Folders made before are given instead of, or
+beside, new faces: then nothing is computed again. What is made of the lines is as of
+runs, see :mod:`from_runs`.
 """
 
 import argparse
@@ -184,20 +185,26 @@ def compute(
     return rows, drawings
 
 
-def _read(folder: Path, name: str, needs: Sequence[str]) -> "pd.DataFrame":
+def kept_name(analysis: Analysis) -> str:
+    """Name the table that a folder keeps: of its images, or else that of the lines."""
+    return f"{analysis.beside_name or analysis.name}.csv"
+
+
+def _read(folder: Path, analysis: Analysis) -> "pd.DataFrame":
     import pandas as pd
 
-    path = folder / f"{name}.csv"
+    path = folder / kept_name(analysis)
     if not path.exists():
         message = f"{folder} has no {path.name}; make it with --images and --out"
         raise InputError(message)
-    words = ("run", "backbone", "mask", "image", "identity")
+    words = ["run", "backbone", "mask", "image", "identity"]
     try:
         table = pd.read_csv(path, dtype=dict.fromkeys(words, str))
     except (OSError, ValueError) as error:
         message = f"{path} cannot be read ({error}); make it anew with --images"
         raise InputError(message) from None
-    missing = [n for n in (*words, "sparsity", "norm", *needs) if n not in table]
+    rows = [*words, "sparsity", "norm"] if analysis.beside_name else ["run", "mask"]
+    missing = [name for name in (*rows, *analysis.needs) if name not in table]
     if missing or table.empty:
         lacks = f"the column {missing[0]}" if missing else "rows"
         message = f"{path} lacks {lacks}; make it anew with --images"
@@ -215,31 +222,24 @@ def measured(rows: "pd.DataFrame") -> list[Measured]:
     return found
 
 
-def main(study: Study, words: str | None, arguments: Sequence[str] | None) -> int:
-    """Write the tables, the figures and the finding; return the exit status."""
+def ask(
+    analysis: Analysis,
+    options: argparse.Namespace,
+    make: Callable[[], "pd.DataFrame"],
+) -> int:
+    """Ask of what folders kept, and of what is made of --images; return exit status.
+
+    ``make`` gives what such a folder keeps: rows of images, of which the table is made
+    here, or where a question has none beside it (``beside_name``), the lines of its
+    table.
+    """
     import pandas as pd
 
-    analysis = study.analysis
-    options = _parser(analysis, words).parse_args(arguments)
     try:
-        tables = [
-            _read(run, analysis.beside_name, analysis.needs) for run in options.runs
-        ]
+        tables = [_read(run, analysis) for run in options.runs]
         if options.images is not None:
             keep_programs()
-            mask = mask_named(
-                options.mask,
-                seed=options.seed,
-                prunable=read_prunable(options.prunable),
-            )
-            sparsities = read_sparsities(options.sparsities)
-            name = options.out.resolve().name
-            rows, drawings = compute(
-                study, _open_faces(options), mask, sparsities, name, not options.quiet
-            )
-            tables.append(as_kept(rows))
-            with plots.theme():
-                write_outputs(options.out, dict(plots.figure_files(drawings)))
+            tables.append(as_kept(make()))
         if not tables:
             message = "nothing to look at; give --images, or folders made before"
             raise InputError(message)
@@ -247,10 +247,11 @@ def main(study: Study, words: str | None, arguments: Sequence[str] | None) -> in
         if len(set(names)) < len(names):
             message = "two runs have one name; rename a folder"
             raise InputError(message)
-        both = pd.concat(tables, ignore_index=True)
-        lines = [analysis.measure(each) for each in measured(both)]
-        table = pd.concat(lines, ignore_index=True)
-        said = write(analysis, table, options.out, options.findings, both)
+        table, beside = pd.concat(tables, ignore_index=True), None
+        if analysis.beside_name:
+            lines = [analysis.measure(each) for each in measured(table)]
+            table, beside = pd.concat(lines, ignore_index=True), table
+        said = write(analysis, table, options.out, options.findings, beside)
         print("\n\n".join(said))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -259,16 +260,52 @@ def main(study: Study, words: str | None, arguments: Sequence[str] | None) -> in
     return 0
 
 
-def _parser(analysis: Analysis, words: str | None) -> argparse.ArgumentParser:
+def name_of(options: argparse.Namespace) -> str:
+    """Name the run that is made of --images, by its folder."""
+    return options.out.resolve().name
+
+
+def main(study: Study, words: str | None, arguments: Sequence[str] | None) -> int:
+    """Write the tables, the figures and the finding; return the exit status."""
+    analysis = study.analysis
+    options = _parser(analysis, words).parse_args(arguments)
+
+    def make() -> "pd.DataFrame":
+        mask = mask_named(
+            options.mask, seed=options.seed, prunable=read_prunable(options.prunable)
+        )
+        sparsities = read_sparsities(options.sparsities)
+        name, faces = name_of(options), _open_faces(options)
+        rows, drawings = compute(
+            study, faces, mask, sparsities, name, not options.quiet
+        )
+        with plots.theme():
+            write_outputs(options.out, dict(plots.figure_files(drawings)))
+        return rows
+
+    return ask(analysis, options, make)
+
+
+def new_parser(
+    analysis: Analysis, words: str | None, help_: str = "aligned faces"
+) -> argparse.ArgumentParser:
+    """Begin a parser: folders made before, faces, and where all goes."""
     parser = argparse.ArgumentParser(description=(words or "").split("\n")[0])
     parser.add_argument(
         "runs",
         type=Path,
         nargs="*",
         metavar="RUN",
-        help=f"folders made before, whose {analysis.beside_name}.csv is taken",
+        help=f"folders made before, whose {kept_name(analysis)} is taken",
     )
-    parser.add_argument("--images", type=Path, metavar="DIR", help="aligned faces")
+    parser.add_argument("--images", type=Path, metavar="DIR", help=help_)
+    add_output(parser)
+    add_quiet(parser)
+    return parser
+
+
+def _parser(analysis: Analysis, words: str | None) -> argparse.ArgumentParser:
+    parser = new_parser(analysis, words)
     add_identity_level(parser)
     parser.add_argument(
         "--each",
@@ -286,6 +323,4 @@ def _parser(analysis: Analysis, words: str | None) -> argparse.ArgumentParser:
         default=_SPARSITIES,
         help="fractions of weights to drop (default: %(default)s)",
     )
-    add_output(parser)
-    add_quiet(parser)
     return parser

@@ -206,12 +206,16 @@ class Lines:
 
 
 def labelled(table: "pd.DataFrame", measured: Measured) -> "pd.DataFrame":
+    """Put run, backbone and mask of a record in front."""
+    backbone = str(measured.rows["backbone"].iloc[0])
+    return in_front(table, measured.run, backbone, measured.mask)
+
+
+def in_front(
+    table: "pd.DataFrame", run: str, backbone: str, mask: str
+) -> "pd.DataFrame":
     """Put run, backbone and mask in front."""
-    front = {
-        "run": measured.run,
-        "backbone": measured.rows["backbone"].iloc[0],
-        "mask": measured.mask,
-    }
+    front = {"run": run, "backbone": backbone, "mask": mask}
     for place, (name, value) in enumerate(front.items()):
         table.insert(place, name, value)
     return table

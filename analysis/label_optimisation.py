@@ -13,11 +13,12 @@ random, and only comparisons across the halves are tested, of three labels:
 
 What the last one gains over the second is no gain on new comparisons. Both know the
 images that are tested; labels of new images need a network that learns them, which is
-not part of this. Differences are paired, with bootstrap intervals by identity. Writes
-``label_optimisation.csv`` and the figure ``label_optimisation.png`` and ``.pdf``.
+not part of this. Differences are paired, with intervals over people.
 
-    python analysis/label_optimisation.py IMAGES --backbone sface --weights FILE \
-        --out DIR [--degrade 1] [--scores NAME=FILE] [--direction NAME=lower]
+    python analysis/label_optimisation.py --images IMAGES --backbone sface \
+        --weights FILE --out DIR [--degrade 1] [--scores NAME=FILE] \
+        [--direction NAME=lower]
+    python analysis/label_optimisation.py RUN … --out DIR
 """
 
 import argparse
@@ -25,9 +26,13 @@ import contextlib
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from from_evaluations import PAUC, thousandths
+from from_evaluations import front as of_evaluation
+from from_images import ask, name_of, new_parser
+from from_runs import Analysis, from_to, in_front, pick, rows_of, span
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 
@@ -37,22 +42,22 @@ from prefiqs_jax.backbones.load import load_backbone
 from prefiqs_jax.benchmarks import read_benchmark, with_degraded
 from prefiqs_jax.cli.options import natural, positive, read_numbers
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.execution.compilation import keep_programs
 from prefiqs_jax.execution.embed import Embedder
 from prefiqs_jax.fiqa import Pairs, all_pairs, edc_replicates
 from prefiqs_jax.fiqa.bootstrap.intervals import interval
 from prefiqs_jax.fiqa.labels.label_optimisation import optimise_labels
 from prefiqs_jax.images import ImageFolder, load_batches
-from prefiqs_jax.outputs import write_outputs
 from prefiqs_jax.quality import make_scorers, score_images
 from prefiqs_jax.scorefiles import Direction, check_direction, match, read_scores
 from prefiqs_jax.statistics import spearman
-from prefiqs_jax.terminal import progress_bar
+from prefiqs_jax.terminal import progress_bar, say
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _BATCH = 32
+_MASK = "global/magnitude"
+"""That of PreFIQs."""
 BASE, HELD_OUT, SEEN = "as scored", "other comparisons", "tested comparisons too"
 SEVERITY = "known severity"
 
@@ -227,28 +232,125 @@ def find_pictures(
     return both.images.take(copies), both.severity[1::2]
 
 
-def write(table: "pd.DataFrame", out: Path) -> None:
-    """Write the table and the figure."""
-    with plots.theme():
-        figure = Figure(figsize=(plots.PAGE_IN, 3))
-        plots.optimisation_panels(figure, table.loc[table["labels"] != BASE])
-        title = "What optimised labels change"
-        files = plots.figure_files([plots.Drawing("label_optimisation", figure, title)])
-    write_outputs(out, {"label_optimisation.csv": table.to_csv(index=False), **files})
+def finding(table: "pd.DataFrame") -> str:
+    """Say what optimised labels gain on comparisons that they know, or do not.
+
+    A case is a score, a step and a run.
+    """
+    changed = table.loc[table["labels"] != BASE]
+    held_out, seen = (pick(changed, labels=kind) for kind in (HELD_OUT, SEEN))
+    better, worse = (len(lines) for lines in _significant(held_out))
+    seen_better, seen_worse = (len(lines) for lines in _significant(seen))
+    steps = _significant(held_out)[0]["step"].tolist()
+    at = f", at steps of {span(steps, 'g')}," if steps else ""
+    ours = held_out.loc[held_out["score"].str.startswith("prefiqs")]
+    own = f" (of PreFIQs {len(_significant(ours)[0])} of {len(ours)})"
+    keys = ["run", "mask", "score", "step"]
+    gaps = seen.set_index(keys)["difference"] - held_out.set_index(keys)["difference"]
+    return (
+        "Judged by comparisons that are new to them, optimised labels are "
+        f"significantly better than the score itself in {better} of {len(held_out)} "
+        f"cases{own * bool(len(ours))}{at} and worse in {worse}; pAUC × 10³ "
+        f"changes by {_span(held_out['difference'])}. Optimised by the tested "
+        f"comparisons too, they seem better in {seen_better} and worse in {seen_worse}"
+        f", by {_span(seen['difference'])}; what differs between the two, "
+        f"{_span(gaps)}, is no gain on new comparisons."
+    )
+
+
+def _span(values: Any) -> str:
+    return span(1e3 * values.to_numpy(), "+.1f")
+
+
+def _significant(lines: "pd.DataFrame") -> "tuple[pd.DataFrame, pd.DataFrame]":
+    """Give the lines where labels are significantly better than the score, and worse.
+
+    >>> import pandas as pd
+    >>> lines = pd.DataFrame({"low": [-2.0, -1.0], "high": [-1.0, 1.0]})
+    >>> [len(each) for each in _significant(lines)]
+    [1, 0]
+    """
+    return lines.loc[lines["high"] < 0], lines.loc[lines["low"] > 0]
+
+
+def front(part: "pd.DataFrame") -> dict[str, str]:
+    """Say of which run, network and images a row is, and how errors are counted."""
+    errors = (part["fnmr"] * part["mated"]).round().astype(int)
+    named = {"identities": "people", "fnmr": "fnmr_start"}
+    return of_evaluation(part.rename(columns=named).assign(errors=errors))
+
+
+def row(part: "pd.DataFrame") -> dict[str, str]:
+    """Lay out the area of a score, what labels change, and at which steps."""
+    (itself,) = pick(part, labels=BASE).to_dict("records")
+    ends = {end: itself[f"pauc_{end}"] for end in ("low", "high")}
+    cells = {
+        "score": str(itself["score"]),
+        BASE: thousandths(ends | {"value": itself["pauc"]}, ".1f"),
+    }
+    for kind in (HELD_OUT, SEEN):
+        lines = pick(part, labels=kind).sort_values("step")
+        changes = [
+            {"sparsity": line["step"], "value": 1e3 * line["difference"]}
+            | {end: 1e3 * line[end] for end in ("low", "high")}
+            for line in lines.to_dict("records")
+        ]
+        cells[kind] = from_to(changes, "+.1f")
+        words = ("better", "worse")
+        found = [
+            f"{word}: {', '.join(f'{step:g}' for step in own['step'])}"
+            for word, own in zip(words, _significant(lines), strict=True)
+            if len(own)
+        ]
+        cells[f"{kind}: significant at"] = "; ".join(found) or "–"
+    held_out = pick(part, labels=HELD_OUT).sort_values("step")
+    ranks = [f"{rank:.3f}" for rank in held_out["rank_correlation"].iloc[[0, -1]]]
+    return cells | {"Spearman": " → ".join(dict.fromkeys(ranks))}
+
+
+LEGEND = f"""\
+A case is a score, a step and a run; random order and the known severity of the
+degradation are scores to compare with.
+{PAUC} Here of the comparisons
+across two halves of each person's images, of which mated ones are discarded. As scored:
+by the score itself; after it: by labels that were optimised by other comparisons, those
+within the halves, or by the tested ones too, minus that; below 0, labels are better.
+a → b: at the smallest and at the largest step. Significant at: the steps. Spearman: of
+the labels by other comparisons with the score. In square brackets: 95% intervals over
+people, each for itself: of differences that are none, one in 20 is significant (its
+interval excludes 0)."""
+
+
+def draw(figure: Figure, table: "pd.DataFrame") -> Figure:
+    """Draw what each score's labels change over the step; of several runs, each."""
+    changed = table.loc[table["labels"] != BASE]
+    if len(rows_of(table)) > 1:
+        changed = changed.assign(score=changed["score"] + "\n" + changed["run"])
+    return plots.optimisation_panels(figure, changed)
+
+
+ANALYSIS = Analysis(
+    "label_optimisation",
+    "Whether optimising labels makes a better quality",
+    ("score", "labels", "step", "difference", "mated"),
+    lambda lines: lines,  # never called: they are kept
+    finding,
+    row,
+    LEGEND,
+    draw,
+    by=("score",),
+    front=front,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the table and the figure; return the exit status."""
+    """Write the table, the figure and the finding; return the exit status."""
     options = _parser().parse_args(arguments)
-    try:
-        _run(options)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return ask(ANALYSIS, options, lambda: _made(options))
 
 
-def _run(options: argparse.Namespace) -> None:
+def _made(options: argparse.Namespace) -> "pd.DataFrame":
+    """Score and optimise the images that are given."""
     steps = read_numbers(options.steps, "step", "(0, 1]")
     for step in steps:
         if not 0 < step <= 1:
@@ -274,7 +376,6 @@ def _run(options: argparse.Namespace) -> None:
             )
         ):
             print(f"warning: {warning}", file=sys.stderr)
-    keep_programs()
     backbone = load_backbone(options.backbone, options.weights)
     methods = [word for word in options.methods.split(",") if word]
     faces = look(backbone, folder, methods, progress=not options.quiet)
@@ -291,35 +392,9 @@ def _run(options: argparse.Namespace) -> None:
         draws=options.draws,
         clusters=options.clusters,
     )
-    write(table, options.out)
-    print("\n".join(_lines(table)))
-    print(options.out)
-
-
-def _lines(table: "pd.DataFrame") -> list[str]:
-    """Say of each kind of labels what it changes."""
-    first = table.iloc[0]
-    lines = [
-        f"{first['images']} images of {first['identities']} people; across the halves "
-        f"{first['mated']} mated and {first['non_mated']} non-mated comparisons; "
-        f"pAUC × 10³ up to {first['max_discard']:g} at FMR {first['fmr']:g}, where "
-        f"FNMR is {first['fnmr']:.4f}"
-    ]
-    if first["fnmr"] == 0:
-        lines.append(
-            "note: no comparison fails, so no quality can help; see --degrade and --fmr"
-        )
-    for row in table.to_dict("records"):
-        what = f"{row['score']}: {row['pauc'] * 1e3:.3f} as scored"
-        if row["labels"] != BASE:
-            change, low, high = (row[n] * 1e3 for n in ("difference", "low", "high"))
-            what = (
-                f"  step {row['step']:g}, {row['labels']}: {row['pauc'] * 1e3:.3f}, "
-                f"change {change:+.3f} ({low:+.3f} to {high:+.3f})"
-                f"{'' if row['differs'] else ', interval includes 0'}"
-            )
-        lines.append(what)
-    return lines
+    if not table["fnmr"].to_numpy().any():
+        say("note: no comparison fails, so no quality helps; see --degrade and --fmr")
+    return in_front(table, name_of(options), backbone.name, _MASK)
 
 
 def _directions(words: Sequence[str], files: Mapping[str, str]) -> dict[str, Direction]:
@@ -347,9 +422,7 @@ def _pairs_of(words: Sequence[str], form: str) -> dict[str, str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("images", type=Path, metavar="IMAGES", help="aligned faces")
-    parser.add_argument("--out", type=Path, metavar="DIR", required=True)
+    parser = new_parser(ANALYSIS, __doc__)
     parser.add_argument("--backbone", metavar="NAME")
     parser.add_argument("--weights", metavar="FILE")
     parser.add_argument(
@@ -375,7 +448,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--max-discard", type=float, default=0.3)
     parser.add_argument("--replicates", type=positive, metavar="N", default=500)
     parser.add_argument("--seed", type=natural, default=0)
-    parser.add_argument("--quiet", action="store_true", help="no progress")
     return parser
 
 

@@ -2,31 +2,39 @@
 
 At one sparsity masks differ many times over in drift, and the first order fails where
 much moves, whatever the mask. So masks are compared at equal mean drift as well, by
-interpolation between sparsities. Writes ``mask_ablation.csv`` (every number, with
-intervals over people, and differences to magnitude that hold together), ``finding.txt``
-(two sentences a network, made of those numbers), ``mask_ablation.png`` and ``.pdf``.
+interpolation between sparsities; differences to magnitude hold together.
 
     python experiments/sweep_masks.py FACES --out RUN --backbone sface --weights FILE
     python analysis/mask_ablation.py RUN … --out DIR
 """
 
-import argparse
+import itertools
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from from_runs import (
+    Analysis,
+    listed,
+    most,
+    open_runs,
+    pick,
+    span,
+    title,
+    told,
+    told_count,
+)
+from from_runs import main as run_main
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 
-from prefiqs_jax import plots
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.outputs import write_outputs
-from prefiqs_jax.plots.theme import look
-from prefiqs_jax.results import read, with_image_columns
+from prefiqs_jax.plots.theme import CYCLE, look
 from prefiqs_jax.statistics import (
     FEWEST_FOR_INTERVAL,
     ROUNDING,
@@ -49,6 +57,32 @@ TOLD = 0.1
 _MEASURABLE = 10 * ROUNDING
 """Mean drift below which a hundredth of it may be rounding, and no ratio is taken."""
 _STATISTICS = ("relative_residual", "spearman", "severity_correlation")
+
+
+class Ablation(NamedTuple):
+    """All masks of a run."""
+
+    run: str
+    rows: "pd.DataFrame"
+
+
+def open_ablations(paths: Sequence[Path], needs: Sequence[str]) -> list[Ablation]:
+    """Read runs, a record of all masks for each; InputError as :func:`open_runs`."""
+    import pandas as pd
+
+    return [
+        Ablation(run, pd.concat([each.rows for each in masks]))
+        for run, masks in itertools.groupby(
+            open_runs(paths, needs), key=lambda each: each.run
+        )
+    ]
+
+
+def measure(ablation: Ablation) -> "pd.DataFrame":
+    """Tabulate every mask of a run, as :func:`summarise`, with its name in front."""
+    table = summarise(ablation.rows)
+    table.insert(0, "run", ablation.run)
+    return table
 
 
 class Curves(NamedTuple):
@@ -232,49 +266,49 @@ def _interval(name: str, values: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def finding(table: "pd.DataFrame") -> str:
-    """Say of one network in two sentences how far the first order holds, and for which.
-
-    Parameters
-    ----------
-    table
-        As :func:`summarise` gives it.
-    """
+    """Say how far the first order holds, with which masks, and what drift has to do."""
     reach = _part(table, "residual", BOUND, "sparsity")
-    reach = reach.sort_values("value", ascending=False)
-    held = [
-        f"{_range(row['value'], row['low'], row['high'])} with {row['mask']}"
-        for row in reach.loc[reach["note"] == ""].to_dict("records")
+    missed, severity = (
+        _part(table, "drift", TOLD, name)
+        for name in ("relative_residual", "severity_correlation")
+    )
+    own = pick(reach, mask=REFERENCE)
+    far = [f"{_reached(line, table)} ({line['run']})" for line in _lines(own)]
+    farther = _counted(x for x in _lines(reach) if x["difference_low"] > 0)
+    nowhere = _counted(x for x in _lines(reach) if str(x["note"]).startswith("above"))
+    less = _counted(x for x in _lines(missed) if x["difference_high"] < 0)
+    at = span(100 * pick(missed, mask=REFERENCE)["value"].to_numpy(), ".0f")
+    others = severity.loc[severity["mask"] != REFERENCE]
+    ends = [{e: x[f"difference_{e}"] for e in ("low", "high")} for x in _lines(others)]
+    differ = sum(end["low"] > 0 or end["high"] < 0 for end in ends)
+    return (
+        f"The first order misses at most {BOUND:.0%} of the embedding's change up to "
+        f"sparsity {listed(far)} with magnitude; significantly farther (in how many of "
+        f"{len(own)} runs) with {farther}, and nowhere with {nowhere}. At one mean "
+        f"drift, {TOLD:g}, it misses {at}% with magnitude and significantly less with "
+        f"{less}; the drift's correlation with severity differs significantly from "
+        f"magnitude's in {differ} of {told_count(ends)} masks and runs."
+    )
+
+
+def _lines(table: "pd.DataFrame") -> list[dict[Any, Any]]:
+    return table.to_dict("records")
+
+
+def _counted(lines: Iterable[dict[Any, Any]]) -> str:
+    """Name masks and in how many runs they are, those of most runs first.
+
+    >>> _counted([{"mask": "a"}, {"mask": "b"}, {"mask": "b"}, {"mask": "c"}])
+    'b (2), a and c (1)'
+    >>> _counted([])
+    'none'
+    """
+    found = Counter(line["mask"] for line in lines)
+    said = [
+        f"{listed([mask for mask in found if found[mask] == count])} ({count})"
+        for count in sorted({*found.values()}, reverse=True)
     ]
-    held += [f"at every sparsity with {mask}" for mask in _noted(reach, "below")]
-    levels = table.loc[table["equal"] == "sparsity", "level"]
-    lost = _noted(reach, "above")
-    first = table.iloc[0]
-    said = (
-        f"{first['backbone']}, {first['images']} clean faces of {first['people']} "
-        f"people: the first order misses at most {BOUND:.0%} of the embedding's change "
-        f"up to sparsity {', '.join(held) or 'none'}"
-    )
-    if lost:
-        said += f", and not even to {levels.min():g} with {', '.join(lost)}"
-    own = _part(table, "drift", TOLD, "relative_residual")
-    rank = _part(table, "drift", TOLD, "severity_correlation")
-    magnitude = own.loc[own["mask"] == REFERENCE].iloc[0]
-    severity = rank.loc[rank["mask"] == REFERENCE].iloc[0]
-    if not np.isfinite(magnitude["value"]):
-        return said + f". No sparsity has a mean drift of {TOLD:g} with magnitude."
-    missed = _range(magnitude["value"], magnitude["low"], magnitude["high"], ".0%")
-    ranked = _range(severity["value"], severity["low"], severity["high"])
-    differ = _differing(own, "less", "more", 100, "+.0f", " points")
-    return said + (
-        f". At one mean drift, {TOLD:g}, it misses {missed} with magnitude, "
-        f"{differ}; and the drift's Spearman correlation with severity is {ranked}, "
-        f"{_differing(rank, 'lower', 'higher', 1, '+.2f')}."
-    )
-
-
-def _noted(lines: "pd.DataFrame", word: str) -> list[str]:
-    pairs = zip(lines["mask"].tolist(), lines["note"].tolist(), strict=True)
-    return [mask for mask, note in pairs if note.startswith(word)]
+    return ", ".join(said) or "none"
 
 
 def _part(
@@ -284,66 +318,87 @@ def _part(
     return table.loc[chosen & np.isclose(table["level"], level)]
 
 
-def _range(value: float, low: float, high: float, form: str = ".2g") -> str:
-    """Write a value with its interval.
+def _reached(line: dict[Any, Any], table: "pd.DataFrame") -> str:
+    """Write how far the first order holds, with its interval; outside, which side."""
+    swept = pick(table, run=line["run"], equal="sparsity")["level"]
+    if str(line["note"]).startswith("above"):
+        return f"below {swept.min():g}"
+    if str(line["note"]).startswith("below"):
+        return f"above {swept.max():g}"
+    return told(line)
 
-    >>> _range(0.3512, 0.33, 0.372), _range(0.2, 0.19, float("nan"), ".0%")
-    ('0.35 [0.33, 0.37]', '20%')
-    """
-    if not np.isfinite([low, high]).all():
-        return format(value, form)
-    return f"{value:{form}} [{low:{form}}, {high:{form}}]"
 
-
-def _differing(
-    lines: "pd.DataFrame",
-    below: str,
-    above: str,
-    times: float,
-    form: str,
-    unit: str = "",
-) -> str:
-    """Name the masks whose difference to magnitude excludes 0, and those unknown."""
-    parts = []
-    for word, chosen in (
-        (below, lines["difference_high"] < 0),
-        (above, lines["difference_low"] > 0),
+def row(part: "pd.DataFrame") -> dict[str, str]:
+    """Lay out how far the first order holds, and what it misses at one drift."""
+    (reach,) = _lines(_part(part, "residual", BOUND, "sparsity"))
+    cells = {f"misses {BOUND:.0%} at sparsity": _reached(reach, part)}
+    cells["− magnitude's"] = _difference(reach, "+.2f")
+    for name, heading, times, form in (
+        ("relative_residual", "% missed", 100, ".0f"),
+        ("spearman", "Spearman with the first order", 1, ".2f"),
+        ("severity_correlation", "with severity", 1, ".2f"),
     ):
-        marked = lines.loc[chosen].sort_values("difference").to_dict("records")
-        if marked:
-            each = [
-                f"{row['mask']} ({times * row['difference']:{form}}{unit})"
-                for row in marked
-            ]
-            parts.append(f"{word} with {', '.join(each)}")
-    unknown = lines.loc[lines["difference_low"].isna(), "mask"].tolist()
-    said = " and ".join(parts) or "and no other can be told from it"
-    return said + (f" (not known of {', '.join(unknown)})" if unknown else "")
+        (line,) = _lines(_part(part, "drift", TOLD, name))
+        scaled = {k: times * line[k] for k in ("value", "low", "high")}
+        cells[heading] = told(scaled, form) if np.isfinite(line["value"]) else "–"
+        if name != "spearman":
+            ends = {k: times * v for k, v in line.items() if k.startswith("diff")}
+            cells[f"{heading} − magnitude's"] = _difference(
+                {"mask": line["mask"], **ends}, f"+{form}"
+            )
+    return cells
+
+
+def _difference(line: dict[Any, Any], form: str) -> str:
+    if line["mask"] == REFERENCE or not np.isfinite(line["difference"]):
+        return "–"
+    names = {"value": "", "low": "_low", "high": "_high"}
+    return told({k: line[f"difference{end}"] for k, end in names.items()}, form)
+
+
+def front(part: "pd.DataFrame") -> dict[str, str]:
+    """Say of which run, network, mask and images a row is."""
+    images, people = (most(part, name) for name in ("images", "people"))
+    return {"run": title(part), "images": f"{images} clean of {people} people"}
+
+
+LEGEND = f"""\
+Misses {BOUND:.0%} at sparsity: up to there √(Σ‖Δz − Jδ‖² / Σ‖Δz‖²) of clean images is
+no more; higher is better. What follows is at the sparsity where the mask's mean drift
+of clean images is {TOLD:g}, and – where none that was swept has it: the same quotient
+in %, lower is better; Spearman's correlation of drift and first order, of clean
+images, and of drift and severity, with a degraded copy of each; higher is better.
+− magnitude's: minus that of {REFERENCE}. Between the sparsities that were swept, by
+straight lines. In square brackets: 95% intervals over people, of values each for
+itself, of differences for all masks of a run together; a difference is significant
+where its interval excludes 0."""
 
 
 def ablation_panels(figure: Figure, table: "pd.DataFrame") -> Figure:
     """Draw residual over sparsity and over drift, and severity over drift."""
-    networks = list(table["backbone"].unique())
-    figure.set_figheight(0.6 + 2.5 * len(networks))
-    axes = figure.subplots(len(networks), 3, squeeze=False)
-    for row, network in zip(axes, networks, strict=True):
-        own = table.loc[table["backbone"] == network]
+    runs = list(table["run"].unique())
+    figure.set_figheight(0.6 + 2.5 * len(runs))
+    axes = figure.subplots(len(runs), 3, squeeze=False)
+    for row, run in zip(axes, runs, strict=True):
+        own = pick(table, run=run)
         own = own.loc[own["equal"] == "sparsity"]
         for place, mask in enumerate(own["mask"].unique()):
             wide = own.loc[own["mask"] == mask].pivot(
                 index="level", columns="statistic", values="value"
             )
-            drawn = {**look(place), "label": mask, "lw": 0.9, "ms": 3}
+            # Colours come again: then dashes tell, where markers hide each other.
+            drawn = {**look(place), "ls": "-" if place < len(CYCLE) else "--"}
+            drawn |= {"label": mask, "lw": 0.9, "ms": 3}
             row[0].plot(wide.index, wide["relative_residual"], **drawn)
             row[1].plot(wide["mean_drift"], wide["relative_residual"], **drawn)
             row[2].plot(wide["mean_drift"], wide["severity_correlation"], **drawn)
-        _label(row, network)
+        _label(row, run)
     handles = axes[0, 0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=4)
     return figure
 
 
-def _label(row: Sequence[Axes], network: str) -> None:
+def _label(row: Sequence[Axes], run: str) -> None:
     for ax in row:
         ax.set_xscale("log")
         ax.xaxis.set_minor_formatter(NullFormatter())
@@ -352,46 +407,29 @@ def _label(row: Sequence[Axes], network: str) -> None:
         ax.yaxis.set_minor_formatter(NullFormatter())
         ax.axhline(BOUND, color="0.6", lw=0.6, zorder=0)
         ax.set_ylabel("part of the change missed (rms)")
-    row[0].set(xlabel="sparsity", title=network)
+    row[0].set(xlabel="sparsity", title=run)
     for ax in row[1:]:
-        ax.set(xlabel="mean drift of clean faces (no unit)", title=network)
+        ax.set(xlabel="mean drift of clean faces (no unit)", title=run)
         ax.set_xlim(left=1e-3)
     row[2].set_ylabel("severity against drift: Spearman ρ")
 
 
-def write(table: "pd.DataFrame", out: Path) -> list[str]:
-    """Write table, figure and findings; return the findings, one a network."""
-    said = [finding(own) for _, own in table.groupby("backbone", sort=False)]
-    with plots.theme():
-        figure = ablation_panels(Figure(figsize=(plots.PAGE_IN, 3)), table)
-        title = "Where the first order holds, by mask"
-        files = plots.figure_files([plots.Drawing("mask_ablation", figure, title)])
-    text = table.to_csv(index=False, float_format="%.6g")
-    contents = {"mask_ablation.csv": text, "finding.txt": "\n\n".join(said) + "\n"}
-    write_outputs(out, {**contents, **files})
-    return said
+ANALYSIS = Analysis(
+    "mask_ablation",
+    "Where the first order holds, by mask",
+    (),
+    measure,
+    finding,
+    row,
+    LEGEND,
+    ablation_panels,
+    front=front,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the table, the figure and the finding; return the exit status."""
-    import pandas as pd
-
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
-    parser.add_argument("--out", type=Path, metavar="DIR", required=True)
-    options = parser.parse_args(arguments)
-    try:
-        tables = [summarise(with_image_columns(read(run))) for run in options.runs]
-        table = pd.concat(tables, ignore_index=True)
-        if len(set(table["backbone"])) < len(options.runs):
-            message = "two runs are of one network; give one run a network"
-            raise InputError(message)
-        print("\n".join(write(table, options.out)))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(options.out)
-    return 0
+    return run_main(ANALYSIS, __doc__, arguments, open_ablations)
 
 
 if __name__ == "__main__":

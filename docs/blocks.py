@@ -165,17 +165,10 @@ def demo_training(path: Path) -> list[str]:
 
 
 def mask_ablation(path: Path) -> list[str]:
-    """Say of each network what the analysis finds."""
+    """Say what the analysis finds."""
     sys.path.insert(0, str(ROOT / "analysis"))
     finding = importlib.import_module("mask_ablation").finding
-    table: Any = pd.read_csv(path)
-    table["note"] = table["note"].fillna("")
-    lines = []
-    for _, own in table.groupby("backbone", sort=False):
-        lines += textwrap.wrap(
-            f"- {finding(own)}", 88, subsequent_indent="  ", break_on_hyphens=False
-        )
-    return lines
+    return _wrapped(finding(pd.read_csv(path)))
 
 
 def learned(path: Path) -> list[str]:

@@ -1,18 +1,20 @@
 """Quality against errors of alignment: a column for each kind, a line per sparsity."""
 
 from itertools import cycle
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 from prefiqs_jax.plots.shared import few_ticks, floats, line_with_band
 from prefiqs_jax.plots.theme import DENSITY_MAP, GREY, MARKERS
 
 if TYPE_CHECKING:
     import pandas as pd
+
+AnyFigure = TypeVar("AnyFigure", Figure, SubFigure)
 
 ERRORS = {
     "shift_x": "shift right (px)",
@@ -35,13 +37,13 @@ _NEUTRAL = {"standardised_change": 0.0, "rank_agreement": 1.0, "mean_similarity"
 _DARKEST, _BRIGHTEST = 0.0, 0.85
 
 
-def alignment_panels(figure: Figure, table: "pd.DataFrame") -> Figure:
+def alignment_panels(figure: AnyFigure, table: "pd.DataFrame") -> AnyFigure:
     """Fill a figure with panels: statistics over the size of the error.
 
     Parameters
     ----------
     figure
-        Empty figure.
+        Empty figure, or a part of one, whose height stays as it is.
     table
         Columns kind (a key of :data:`ERRORS`), amount, sparsity, statistic (those of
         :data:`ROWS` are drawn), value, low, high, images, clusters and resampled_by
@@ -52,7 +54,8 @@ def alignment_panels(figure: Figure, table: "pd.DataFrame") -> Figure:
     rows = [name for name in ROWS if name in set(table["statistic"])]
     sparsities = np.unique(table["sparsity"].to_numpy(np.float64))
     sparsities = sparsities[np.isfinite(sparsities)]
-    figure.set_figheight(0.55 + 1.35 * len(rows))
+    if isinstance(figure, Figure):
+        figure.set_figheight(0.55 + 1.35 * len(rows))
     grid = figure.subplots(
         len(rows), len(kinds), sharex="col", sharey="row", squeeze=False
     )

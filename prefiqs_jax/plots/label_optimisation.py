@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _TIMES = 1e3
 _SIDE = 1.07
-_COLUMNS = 3
+_COLUMNS = 3, 2, 1
 
 
 def optimisation_panels(figure: Figure, table: "pd.DataFrame") -> Figure:
@@ -47,8 +47,9 @@ def optimisation_panels(figure: Figure, table: "pd.DataFrame") -> Figure:
         message = "no differences to draw; give at least one score"
         raise InputError(message)
     scores = list(table["score"].unique())
-    lines = -(-len(scores) // _COLUMNS)
-    columns = -(-len(scores) // lines)
+    # As few empty places as can be, so that runs of as many scores begin a line.
+    columns = min(_COLUMNS, key=lambda count: -len(scores) % count)
+    lines = -(-len(scores) // columns)
     figure.set_figheight(1.0 + 1.7 * lines)
     axes = panels(figure, len(scores), columns, sharex=True, sharey=True)
     for ax, score in zip(axes, scores, strict=True):

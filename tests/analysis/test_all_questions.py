@@ -12,8 +12,8 @@ def run(script):
 def test_each_question_takes_what_can_answer_it(run, toy_run, tmp_path):
     runs = toy_run.parent
     found = dict(run.asked_of(runs))
-    others = [*run.OF_IMAGES, *run.OF_EVALUATIONS, *run.OF_OWN, "mask_ablation"]
-    assert list(found) == [*run.OF_RUNS, *others]
+    assert tuple(found) == run.QUESTIONS
+    others = run.QUESTIONS[len(run.OF_RUNS) :]
     assert all(found[name] == [toy_run] for name in run.OF_RUNS)
     assert all(found[name] == [] for name in others)
 
@@ -27,6 +27,11 @@ def test_evaluations_and_runs_of_their_own_folder(run, tmp_path):
         ("two/measured/faces/a/run.json", '{"settings": {"scores": ["norm"]}}'),
         ("two/measured/faces/b/run.json", '{"settings": {"scores": ["norm"]}}'),
         ("precisions/a/run.json", "{}"),
+        ("mask_ablation/b/run.json", "{}"),
+        ("paths/c/paths_images.csv", ""),
+        ("alignment_study/d/alignment_study.csv", ""),
+        ("label_optimisation/d/label_optimisation.csv", ""),
+        ("expected_drift/d/expected_drift.csv", ""),
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
@@ -34,6 +39,10 @@ def test_evaluations_and_runs_of_their_own_folder(run, tmp_path):
     assert found["sparsity_choice"] == [tmp_path / "one", tmp_path / "two"]
     assert found["transfer"] == [tmp_path / "two"]
     assert found["precisions"] == [tmp_path / "precisions/a"]
+    assert found["mask_ablation"] == [tmp_path / "mask_ablation/b"]
+    assert found["paths"] == [tmp_path / "paths/c"]
+    for name in ("alignment_study", "label_optimisation", "expected_drift"):
+        assert found[name] == [tmp_path / name / "d"]
     assert found["controls"] == []
 
 

@@ -29,15 +29,16 @@ def test_from_faces_to_a_finding(script, folder, tmp_path, monkeypatch, capsys):
     ours = script("expected_drift")
     monkeypatch.setattr(ours, "load_backbone", lambda *_: toy_backbone())
     out = tmp_path / "out"
-    assert ours.main([str(folder), "--out", str(out), "--fmr", "0.1"]) == 0
+    words = ["--images", str(folder), "--out", str(out), "--fmr", "0.1"]
+    assert ours.main(words) == 0
     said = capsys.readouterr().out
     assert said.startswith("At equal cost in forwards expected-drift is significantly")
-    assert "| faces (toy), global/magnitude | 32 of 4 people | " in said
+    assert "| out (toy), global/magnitude | 32 of 4 people | " in said
     table = pd.read_csv(out / "expected_drift.csv")
     assert set(table["reference"]) == {ours.ONE, ours.EIGHT}
     names = {name for name in ours.FORWARDS if "grafiqs" not in name} | {"severity"}
     assert set(table["quality"]) == names
-    kept = pd.read_csv(out / "faces" / "qualities.csv")
+    kept = pd.read_csv(out / "qualities.csv")
     benchmark = with_degraded(read_benchmark(folder, "folder"))
     assert tuple(kept["file"]) == tuple(benchmark.images.names)
     assert kept["PreFIQs"].between(0, 1).all()
@@ -96,7 +97,7 @@ def test_the_row_is_made_of_the_lines(script, stored):
 def test_bad_faces(script, tmp_path, capsys):
     assert (
         script("expected_drift").main(
-            [str(tmp_path / "none"), "--out", str(tmp_path / "out")]
+            ["--images", str(tmp_path / "none"), "--out", str(tmp_path / "out")]
         )
         == 2
     )

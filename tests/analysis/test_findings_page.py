@@ -3,21 +3,18 @@
 from pathlib import Path
 
 import pandas as pd
-import pytest
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
-NAMES = ["first_order_limits", "kinks", "layers", "controls", "paths", "metric"]
-NAMES += ["expected_drift", "sparsity_choice", "transfer", "precisions"]
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_sections(script, name):
-    analysis = script(name).ANALYSIS
-    table = pd.read_csv(DOCS / "findings" / f"{name}.csv", keep_default_na=True)
-    said = script("from_runs").findings(analysis, table)
+def test_sections(script):
     page = (DOCS / "findings.md").read_text("utf-8")
-    section = script("findings_page").section
-    assert section(analysis.title, name, said, "findings") in page
-    assert (DOCS / "findings" / f"{name}.png").exists()
+    names = script("all_questions").QUESTIONS
+    assert page.count("\n## ") == len(set(names))
+    for name in names:
+        analysis = script(name).ANALYSIS
+        table = pd.read_csv(DOCS / "findings" / f"{name}.csv", keep_default_na=True)
+        said = script("from_runs").findings(analysis, table)
+        section = script("findings_page").section
+        assert section(analysis.title, name, said, "findings") in page, name
+        assert (DOCS / "findings" / f"{name}.png").exists()

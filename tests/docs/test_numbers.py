@@ -18,8 +18,6 @@ GENERATED = re.compile(
     r"<!-- [\w ]+: (from|held by) ([\w./]+) -->(.*?)<!-- end -->", re.S
 )
 PAGES = ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
-FINDINGS = ["first_order_limits", "kinks", "layers", "controls", "paths", "metric"]
-FINDINGS += ["expected_drift", "sparsity_choice", "transfer", "precisions"]
 
 NOT_PROSE = [
     r"(?s)^```.*?^```$",  # code: commands, settings, arguments
@@ -72,7 +70,7 @@ def without_findings(text):
         patch.syspath_prepend(str(ROOT / "analysis"))
         section = importlib.import_module("findings_page").section
         findings = importlib.import_module("from_runs").findings
-        for name in FINDINGS:
+        for name in importlib.import_module("all_questions").QUESTIONS:
             analysis = importlib.import_module(name).ANALYSIS
             table = pd.read_csv(ROOT / "docs" / "findings" / f"{name}.csv")
             own = section(analysis.title, name, findings(analysis, table), "findings")

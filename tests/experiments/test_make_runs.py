@@ -31,7 +31,7 @@ def inputs(tmp_path):
     ):
         (tmp_path / "inputs/weights" / weights).touch()
     (tmp_path / "inputs/faces/lfw100_source").mkdir()
-    (tmp_path / "inputs/faces/lfw100_source/images.csv").touch()
+    (tmp_path / "inputs/faces/lfw100/images.csv").touch()
     return tmp_path / "inputs"
 
 

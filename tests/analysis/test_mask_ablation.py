@@ -28,8 +28,8 @@ def _module(path):
 
 
 @pytest.fixture(scope="module")
-def script():
-    return _module(ROOT / "analysis" / "mask_ablation.py")
+def script(script):
+    return script("mask_ablation")
 
 
 SPARSITIES = np.array([0.01, 0.03, 0.1, 0.3, 0.6])
@@ -69,7 +69,7 @@ def simulated(people=8, each=3, seed=0):
 
 @pytest.fixture(scope="module")
 def table(script):
-    return script.summarise(simulated())
+    return script.measure(script.Ablation("toy", simulated()))
 
 
 def at(table, equal, level, statistic):
@@ -146,18 +146,52 @@ def test_at_equal_drift_random_is_no_worse_than_magnitude(table):
 
 def test_the_finding_is_made_of_the_numbers(table, script):
     said = script.finding(table)
-    assert said.startswith("toy, 24 clean faces of 8 people: the first order misses at")
-    reach = at(table, "residual", 0.25, "sparsity").loc["global/random"]
-    assert f"{reach['value']:.2g} [" in said
-    assert "at every sparsity with global/magnitude" in said
-    assert "less with global/wanda (" in said
+    assert said.startswith(
+        "The first order misses at most 25% of the embedding's change up to sparsity "
+        "above 0.6 (toy) with magnitude; significantly farther (in how many of 1 runs) "
+        "with none, and nowhere with none. At one mean drift, 0.1, it misses "
+    )
+    missed = at(table, "drift", 0.1, "relative_residual")
+    assert f"{100 * missed.loc['global/magnitude', 'value']:.0f}% with magn" in said
+    assert "significantly less with global/wanda (1); the drift's" in said
+    assert said.endswith("from magnitude's in 0 of 2 masks and runs.")
     assert said.count(". ") == 1  # two sentences
     turned = table.assign(
         difference_low=-table["difference_high"],
         difference_high=-table["difference_low"],
-        difference=-table["difference"],
+        note="above the bound at the lowest sparsity",
     )
-    assert "more with global/wanda (" in script.finding(turned)
+    said = script.finding(turned)
+    assert "below 0.01 (toy) with magnitude" in said
+    assert "nowhere with global/magnitude, global/random and global/wanda (1)" in said
+    assert "significantly less with none; the" in said
+    chosen = (table["equal"] == "residual") | (
+        table["statistic"] == "severity_correlation"
+    )
+    sure = table.assign(difference_low=0.1, difference_high=0.2, note="").where(
+        chosen, table
+    )
+    said = script.finding(sure)
+    assert "with global/magnitude, global/random and global/wanda (1), and now" in said
+    assert said.endswith("from magnitude's in 2 of 2 masks and runs.")
+
+
+def test_the_row_is_made_of_the_numbers(table, script):
+    cells = script.row(table[table["mask"] == "global/wanda"])
+    assert cells["misses 25% at sparsity"] == "above 0.6"
+    assert cells["− magnitude's"] == "–"
+    line = at(table, "drift", 0.1, "relative_residual").loc["global/wanda"]
+    ends = [100 * line[f"difference{end}"] for end in ("", "_low", "_high")]
+    assert cells["% missed − magnitude's"] == "{:+.0f} [{:+.0f}, {:+.0f}]".format(*ends)
+    line = at(table, "drift", 0.1, "severity_correlation").loc["global/wanda"]
+    ends = [line[end] for end in ("value", "low", "high")]
+    assert cells["with severity"] == "{:.2f} [{:.2f}, {:.2f}]".format(*ends)
+    cells = script.row(table[table["mask"] == "global/random"])
+    line = at(table, "residual", 0.25, "sparsity").loc["global/random"]
+    assert cells["misses 25% at sparsity"].startswith(f"{line['value']:.2g} [")
+    nothing = table.assign(value=np.nan, difference=np.nan)
+    cells = script.row(nothing[table["mask"] == "global/random"])
+    assert set(list(cells.values())[1:]) == {"–"}
 
 
 def test_rows_that_cannot_be_compared(script):
@@ -191,8 +225,9 @@ def test_from_faces_to_the_finding(script, faces, tmp_path, capsys):
     found = pd.read_csv(out / "mask_ablation.csv")
     assert set(found["mask"]) == {"global/magnitude", "global/random", "output/wanda"}
     assert set(found["images"]) == {3}
-    said = (out / "finding.txt").read_text()
-    assert said.startswith("demo, 3 clean faces of 3 people")
+    assert set(found["run"]) == {"run"}
+    said = (out / "mask_ablation.txt").read_text()
+    assert "| run (demo), output/wanda | 3 clean of 3 people | " in said
     assert {path.suffix for path in out.glob("[!.]*")} == {
         ".csv",
         ".txt",
@@ -200,7 +235,5 @@ def test_from_faces_to_the_finding(script, faces, tmp_path, capsys):
         ".pdf",
     }
     capsys.readouterr()
-    assert script.main([str(run), str(run), "--out", str(out)]) == 2
-    assert "two runs are of one network" in capsys.readouterr().err
     assert experiment.main([*words[:-1], "2"]) == 2
     assert "nobody has more than 2 images" in capsys.readouterr().err

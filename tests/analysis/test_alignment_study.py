@@ -1,13 +1,12 @@
 """The alignment study: what it measures, how it sums up, what it writes."""
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 from scipy.stats import spearmanr
 
@@ -22,7 +21,6 @@ from prefiqs_jax.images.align import (
 )
 from prefiqs_jax.masks.named import mask_named
 
-SCRIPT = Path(__file__).resolve().parents[2] / "analysis" / "alignment_study.py"
 TINY = Template(8, 8, TEMPLATES["arcface"].points / 14)
 
 
@@ -52,15 +50,8 @@ def tiny_backbone(side):
 
 
 @pytest.fixture(scope="module")
-def script():
-    spec = importlib.util.spec_from_file_location("alignment_study", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["alignment_study"] = module  # its records look their module up
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["alignment_study"]
+def script(script):
+    return script("alignment_study")
 
 
 @pytest.fixture
@@ -184,21 +175,76 @@ def test_without_identities_images_are_drawn(script):
     assert set(table["clusters"]) == {12}
 
 
-@pytest.mark.slow
-def test_it_writes_tables_and_the_figure(script, tmp_path):
-    rows = invented()
-    summary = script.summarise(rows)
-    script.write(rows, summary, tmp_path / "out")
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        ".prefiqs.json",
-        "alignment_rows.parquet",
-        "alignment_study.csv",
-        "alignment_study.pdf",
-        "alignment_study.png",
+@pytest.fixture(scope="module")
+def table(script):
+    summary = script.summarise(invented())
+    return script.in_front(summary, "toy", "net", "global/magnitude")
+
+
+def test_the_finding_is_made_of_the_lines(script, table):
+    """The shift lowers the quality at both sparsities; the scale shuffles it."""
+    said = script.finding(table)
+    change = [
+        value(table, "standardised_change", kind, amount, sparsity)
+        for kind, amount in (("shift_x", 2.0), ("scale", 0.8))
+        for sparsity in (0.1, 0.4)
     ]
-    read = pd.read_csv(tmp_path / "out/alignment_study.csv")
-    pd.testing.assert_frame_equal(read, summary, check_exact=False)
-    assert len(pd.read_parquet(tmp_path / "out/alignment_rows.parquet")) == len(rows)
+    low, high = (f([line["value"] for line in change]) for f in (min, max))
+    assert said.count(". ") == 1
+    assert "significantly in 2 and raise it in 0 of 4 cases" in said
+    assert f"by {low:+.2f} to {high:+.2f} standard deviations" in said
+    ranks = [
+        value(table, "rank_agreement", "scale", 0.8, sparsity)["value"]
+        for sparsity in (0.1, 0.4)
+    ]
+    assert f"Spearman {min(ranks):.2f} to 1.00 at the smallest error" in said
+    assert "aligned image is 0.80 to 0.92 " in said
+    turned = table.assign(low=-table["high"], high=-table["low"])
+    assert "significantly in 0 and raise it in 2 of 4" in script.finding(turned)
+
+
+def test_smallest_and_largest_errors_of_each_direction(script, table):
+    own = table[(table["kind"] == "shift_x") & (table["amount"] == 2.0)]
+    more = [own.assign(amount=a, value=v) for a, v in ((-1.0, 0.6), (-3.0, 0.3))]
+    sides = list(script._sides(pd.concat([table, *more], ignore_index=True)))
+    amounts = [list(dict.fromkeys(side["amount"])) for side in sides]
+    assert sorted(amounts) == [[-1, -3], [0.8], [2]]
+    left = [side for side in sides if side["amount"].max() < 0]
+    assert script._told_at(left, "rank_agreement", 0) == "0.60"
+    assert script._told_at(left, "rank_agreement", -1) == "0.30"
+
+
+def test_the_row_is_made_of_the_lines(script, table):
+    part = table[table["kind"] == "scale"]
+    assert script.front(part) == {
+        "run": "toy (net), global/magnitude",
+        "images": "12 of 4 people",
+        "sparsity": "0.1 → 0.4",
+    }
+    cells = script.row(part)
+    assert cells["error"] == "scale (factor)"
+    assert cells["from, to"] == "0.8, 1"
+    assert cells["lower, higher"] == "0, 0 of 2"
+    line = value(table, "rank_agreement", "scale", 0.8)
+    ends = [line[name] for name in ("value", "low", "high")]
+    assert cells["Spearman, from"].endswith(" → {:.2f} [{:.2f}, {:.2f}]".format(*ends))
+    assert cells["cosine, from"] == "0.92 [0.92, 0.92]"
+    shift = table[table["kind"] == "shift_x"]
+    assert script.row(shift)["lower, higher"] == "2, 0 of 2"
+
+
+@pytest.mark.slow
+def test_runs_are_drawn_below_each_other(script, table, tmp_path, capsys):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        kept = tmp_path / name / "alignment_study.csv"
+        table.assign(run=name).to_csv(kept, index=False)
+    words = [str(tmp_path / "one"), str(tmp_path / "two")]
+    assert script.main([*words, "--out", str(tmp_path / "out")]) == 0
+    assert "| two (net), global/magnitude | 12 of 4 people" in capsys.readouterr().out
+    figure = script.draw(Figure(), pd.concat([table, table.assign(run="two")]))
+    assert len(figure.subfigs) == 2
+    assert len(figure.axes) == 2 * 2 * 4
 
 
 @pytest.mark.slow
@@ -209,12 +255,22 @@ def test_aligned_faces_from_the_command_line(script, tmp_path, monkeypatch):
     for index in range(3):
         pixels = rng.integers(0, 256, (112, 112, 3), np.uint8)
         Image.fromarray(pixels).save(tmp_path / "faces" / f"{index}.png")
-    words = [str(tmp_path / "faces"), "--aligned", "--backbone", "tiny", "--quiet"]
+    words = [
+        "--images",
+        str(tmp_path / "faces"),
+        "--aligned",
+        "--backbone",
+        "tiny",
+        "--quiet",
+    ]
     words += ["--shifts", "3", "--rotations", "5", "--scales", "1.1"]
     words += ["--sparsities", "0.4", "--out", str(tmp_path / "o")]
     assert script.main(words) == 0
     rows = pd.read_parquet(tmp_path / "o/alignment_rows.parquet")
     assert len(rows) == 3 * (1 + 4 + 2 + 1)
+    table = pd.read_csv(tmp_path / "o/alignment_study.csv")
+    assert set(table["run"]) == {"o"}
+    assert set(table["images"]) == {3}
     aligned = rows.loc[rows["kind"] == "aligned"]
     assert not aligned["over_the_edge"].any()
     assert rows.loc[rows["kind"] == "shift_x", "over_the_edge"].all()
@@ -233,7 +289,16 @@ def test_aligned_faces_from_the_command_line(script, tmp_path, monkeypatch):
 )
 def test_bad_input_ends_in_one_line(script, tmp_path, capsys, words, told):
     Image.new("RGB", (40, 30)).save(tmp_path / "0.png")
-    given = [str(tmp_path), "--backbone", "demo", "--quiet", "--out", "nowhere", *words]
+    given = [
+        "--images",
+        str(tmp_path),
+        "--backbone",
+        "demo",
+        "--quiet",
+        "--out",
+        "nowhere",
+        *words,
+    ]
     assert script.main(given) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert told in line

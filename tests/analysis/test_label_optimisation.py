@@ -1,7 +1,5 @@
 """The study of optimised labels: what is held out, what is compared and written."""
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,19 +10,10 @@ from PIL import Image
 from prefiqs_jax.fiqa import edc, pair_quality, pauc
 from prefiqs_jax.images import ImageFolder
 
-SCRIPT = Path(__file__).resolve().parents[2] / "analysis" / "label_optimisation.py"
-
 
 @pytest.fixture(scope="module")
-def script():
-    spec = importlib.util.spec_from_file_location("label_optimisation_script", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # its records look their module up
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+def script(script):
+    return script("label_optimisation")
 
 
 def simulated(script, people=30, each=6, seed=0):
@@ -130,7 +119,8 @@ def test_where_nothing_fails_nothing_can_help(script):
     who = np.repeat(np.eye(30), 6, axis=0)
     table = script.study(faces._replace(embeddings=who), [0.1], replicates=5)
     assert (table["fnmr"] == 0).all()
-    assert "no comparison fails" in script._lines(table)[1]
+    said = script.finding(table.assign(run="toy", mask="global/magnitude"))
+    assert "better than the score itself in 0 of 2 cases and worse in 0;" in said
 
 
 @pytest.fixture
@@ -149,21 +139,100 @@ def test_from_pictures_and_a_score_file(script, folder, tmp_path, capsys):
     names = [f"{who}/{shot}" for who in ("ann", "bob", "eve") for shot in range(4)]
     scores = tmp_path / "theirs.txt"
     scores.write_text("".join(f"/x/{n}.jpg {i}\n" for i, n in enumerate(names)))
-    arguments = [str(folder), "--backbone", "demo", "--methods", "norm", "--quiet"]
+    arguments = [
+        "--images",
+        str(folder),
+        "--backbone",
+        "demo",
+        "--methods",
+        "norm",
+        "--quiet",
+    ]
     arguments += ["--scores", f"theirs={scores}", "--direction", "theirs=lower"]
     arguments += ["--steps", "0.1", "--draws", "2", "--replicates", "20"]
     out = tmp_path / "out"
     assert script.main([*arguments, "--fmr", "0.1", "--out", str(out)]) == 0
-    assert {path.suffix for path in out.glob("[!.]*")} == {".csv", ".png", ".pdf"}
+    suffixes = {path.suffix for path in out.glob("[!.]*")}
+    assert suffixes == {".csv", ".txt", ".png", ".pdf"}
     table = pd.read_csv(out / "label_optimisation.csv")
     assert list(table["score"].unique()) == ["norm", "theirs"]
     assert table["images"].tolist() == [12] * len(table)
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("12 images of 3 people")
-    assert (
-        sum("interval includes 0" in line for line in lines)
-        == np.sum(~table["differs"]) - 2
-    )
+    said = capsys.readouterr().out
+    assert "| out (demo), global/magnitude | 12 of 3 people | " in said
+    assert "| theirs | " in said
+    # The folder that was made answers again, beside another.
+    other = tmp_path / "other"
+    table.assign(run="other").to_csv(_kept(other), index=False)
+    assert script.main([str(out), str(other), "--out", str(tmp_path / "both")]) == 0
+    both = pd.read_csv(tmp_path / "both/label_optimisation.csv")
+    assert set(both["run"]) == {"out", "other"}
+    pd.testing.assert_frame_equal(both.loc[both["run"] == "out"], table)
+
+
+def _kept(folder):
+    folder.mkdir()
+    return folder / "label_optimisation.csv"
+
+
+@pytest.fixture(scope="module")
+def studied(script):
+    faces = simulated(script)
+    options = {"fmr": 0.01, "draws": 3}
+    table = script.study(faces, [0.001, 0.1], **options)
+    return script.in_front(table, "toy", "net", "global/magnitude")
+
+
+def test_the_finding_is_made_of_the_lines(script, studied):
+    """Each count and each span is of the lines, whatever these are."""
+    changed = studied["labels"] != script.BASE
+    for turned in (studied, studied.assign(low=-studied["high"], high=-studied["low"])):
+        said = script.finding(turned)
+        assert said.count(". ") == 1
+        for kind, words in (
+            (script.HELD_OUT, "score itself in {} of 4 cases"),
+            (script.SEEN, "too, they seem better in {} and worse in {}, by"),
+        ):
+            own = turned[changed & (turned["labels"] == kind)]
+            better, worse = sum(own["high"] < 0), sum(own["low"] > 0)
+            assert better + worse > 0
+            assert words.format(better, worse) in said
+            low, high = (1e3 * end(own["difference"]) for end in (min, max))
+            assert f"by {low:+.1f} to {high:+.1f}" in said
+    named = studied.replace({"score": {"knows": "prefiqs/0.4"}})
+    held_out = pick(named, "prefiqs/0.4", script.HELD_OUT)
+    assert f"(of PreFIQs {sum(held_out['high'] < 0)} of 2)" in script.finding(named)
+
+
+def pick(table, score, labels):
+    return table[(table["score"] == score) & (table["labels"] == labels)]
+
+
+def test_the_row_is_made_of_the_lines(script, studied):
+    part = studied[studied["score"] == "guesses"]
+    errors = round(part["fnmr"].iloc[0] * 30 * 9)
+    assert script.front(part) == {
+        "run": "toy (net), global/magnitude",
+        "images": "180 of 30 people",
+        "false non-matches": f"{errors} ({errors / 270:.0%}) at FMR 0.01",
+        "discarded": "up to 30%",
+    }
+    cells = script.row(part)
+    assert cells["score"] == "guesses"
+    (base,) = pick(part, "guesses", script.BASE).to_dict("records")
+    assert cells[script.BASE].startswith(f"{1e3 * base['pauc']:.1f} [")
+    lines = pick(part, "guesses", script.HELD_OUT).sort_values("step")
+    each = [
+        "{:+.1f} [{:+.1f}, {:+.1f}]".format(
+            *(1e3 * line[name] for name in ("difference", "low", "high"))
+        )
+        for line in lines.to_dict("records")
+    ]
+    assert cells[script.HELD_OUT] == " → ".join(each)
+    assert cells[f"{script.HELD_OUT}: significant at"] == "better: 0.1"
+    worse = script.row(part.assign(low=1.0, high=2.0))
+    assert worse[f"{script.SEEN}: significant at"] == "worse: 0.001, 0.1"
+    ranks = [f"{rank:.3f}" for rank in lines["rank_correlation"]]
+    assert cells["Spearman"] == " → ".join(ranks)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +246,14 @@ def test_from_pictures_and_a_score_file(script, folder, tmp_path, capsys):
     ],
 )
 def test_bad_input(script, folder, tmp_path, capsys, arguments, part):
-    words = [str(folder), "--backbone", "demo", "--out", str(tmp_path / "out")]
+    words = [
+        "--images",
+        str(folder),
+        "--backbone",
+        "demo",
+        "--out",
+        str(tmp_path / "out"),
+    ]
     assert script.main([*words, *arguments]) == 2
     error = capsys.readouterr().err
     assert part in error
