@@ -21,20 +21,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from from_images import ask, name_of, new_parser
-from from_runs import (
-    Analysis,
-    asked,
-    from_to,
-    in_front,
-    pick,
-    records,
-    rows_of,
-    span,
-    title,
-    told_count,
-)
+from from_runs import Analysis
+from in_words import asked, from_to, pick, records, rows_of, span, title, told_count
 from jaxtyping import UInt8
 from matplotlib.figure import Figure
+from measured import in_front
 from tqdm import tqdm
 
 from prefiqs_jax import plots

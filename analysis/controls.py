@@ -16,27 +16,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from from_runs import (
-    FEWEST_IMAGES,
-    Analysis,
-    Measured,
-    from_to,
-    label_sparsities,
-    labelled,
-    main_stratum,
-    most,
-    pick,
-    ratio_axis,
-    records,
-    rows_of,
-    span,
-    strata,
-    title,
-    whiskers,
-)
+from from_runs import Analysis
 from from_runs import main as run_main
+from in_figures import label_sparsities, ratio_axis, whiskers
+from in_words import from_to, main_stratum, most, pick, records, rows_of, span, title
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from measured import FEWEST_IMAGES, Measured, labelled, strata
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.plots.theme import look

@@ -22,7 +22,8 @@ import numpy as np
 from from_evaluations import PAUC, thousandths
 from from_evaluations import front as of_evaluation
 from from_images import ask, new_parser
-from from_runs import Analysis, pick, span
+from from_runs import Analysis
+from in_words import pick, span
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 

@@ -16,18 +16,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from from_runs import (
-    FEWEST_IMAGES,
-    Analysis,
-    Level,
-    Lines,
-    Measured,
-    Values,
+from from_runs import Analysis
+from from_runs import main as run_main
+from in_figures import label_sparsities, legend_over, whiskers
+from in_words import (
     from_to,
-    label_sparsities,
-    labelled,
-    legend_over,
-    levels,
     listed,
     main_stratum,
     most,
@@ -35,14 +28,21 @@ from from_runs import (
     records,
     rows_of,
     span,
-    strata,
     title,
-    whiskers,
 )
-from from_runs import main as run_main
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
+from measured import (
+    FEWEST_IMAGES,
+    Level,
+    Lines,
+    Measured,
+    Values,
+    labelled,
+    levels,
+    strata,
+)
 
 from prefiqs_jax.plots.theme import look
 from prefiqs_jax.statistics import TOLERANCE, auroc, reach, spearman

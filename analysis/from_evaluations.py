@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from from_runs import Level, Measured, Values, levels, most, title, told
+from in_words import most, title, told
+from measured import Level, Measured, Values, levels
 from numpy.typing import NDArray
 
 from prefiqs_jax.errors import InputError

@@ -13,16 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from from_runs import (
-    Analysis,
-    Measured,
-    add_output,
-    as_kept,
-    nearest,
-    rows_of,
-    with_groups,
-    write,
-)
+from from_runs import Analysis, add_output, as_kept, with_groups, write
+from in_words import nearest, rows_of
+from measured import Measured
 from numpy.typing import NDArray
 from tqdm import tqdm
 

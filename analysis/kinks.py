@@ -16,26 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from first_order_limits import kink_panel, kink_part
-from from_runs import (
-    Analysis,
-    Lines,
-    Measured,
-    from_to,
-    label_sparsities,
-    labelled,
-    legend_over,
-    levels,
-    main_stratum,
-    most,
-    pick,
-    records,
-    rows_of,
-    span,
-    title,
-)
+from from_runs import Analysis
 from from_runs import main as run_main
+from in_figures import label_sparsities, legend_over
+from in_words import from_to, main_stratum, most, pick, records, rows_of, span, title
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from measured import Lines, Measured, labelled, levels
 
 from prefiqs_jax.plots.labels import plain, shorten
 from prefiqs_jax.plots.theme import look

@@ -32,9 +32,11 @@ import numpy as np
 from from_evaluations import PAUC, thousandths
 from from_evaluations import front as of_evaluation
 from from_images import ask, name_of, new_parser
-from from_runs import Analysis, from_to, in_front, pick, rows_of, span
+from from_runs import Analysis
+from in_words import from_to, pick, rows_of, span
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
+from measured import in_front
 
 from prefiqs_jax import plots
 from prefiqs_jax.backbones import Backbone

@@ -14,18 +14,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from from_runs import (
-    FEWEST_IMAGES,
-    Analysis,
-    Level,
-    Lines,
-    Measured,
-    Values,
-    levels,
+from from_runs import Analysis
+from from_runs import main as run_main
+from in_words import (
     main_stratum,
     most,
     nearest,
-    pairs,
     pick,
     records,
     rows_of,
@@ -33,9 +27,9 @@ from from_runs import (
     title,
     told,
 )
-from from_runs import main as run_main
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from measured import FEWEST_IMAGES, Level, Lines, Measured, Values, levels, pairs
 
 from prefiqs_jax.plots.labels import plain, shorten
 from prefiqs_jax.plots.theme import look

@@ -16,18 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from from_runs import (
-    Analysis,
-    listed,
-    most,
-    open_runs,
-    pick,
-    span,
-    title,
-    told,
-    told_count,
-)
+from from_runs import Analysis, open_runs
 from from_runs import main as run_main
+from in_words import listed, most, pick, span, title, told, told_count
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter

@@ -19,32 +19,28 @@ import jax
 import numpy as np
 from from_images import Faces, Study, by_batch
 from from_images import main as run_main
-from from_runs import (
-    FEWEST_IMAGES,
-    Analysis,
-    Level,
-    Lines,
-    Measured,
-    Values,
-    at_ends,
-    from_to,
+from from_runs import Analysis
+from in_figures import (
     heading,
     label_sparsities,
     legend_over,
-    levels,
+    ratio_axis,
+    strata_curves,
+    whiskers,
+)
+from in_words import (
+    at_ends,
+    from_to,
     main_stratum,
     most,
-    pairs,
     pick,
-    ratio_axis,
     records,
     rows_of,
     span,
-    strata_curves,
     told_count,
-    whiskers,
 )
 from matplotlib.figure import Figure
+from measured import FEWEST_IMAGES, Level, Lines, Measured, Values, levels, pairs
 from numpy.typing import NDArray
 
 from prefiqs_jax import plots

@@ -20,20 +20,12 @@ import jax.numpy as jnp
 import numpy as np
 from from_images import Faces, Study, by_batch
 from from_images import main as run_main
-from from_runs import (
-    FEWEST_IMAGES,
+from from_runs import Analysis
+from in_figures import heading, label_sparsities, legend_over, strata_curves, whiskers
+from in_words import (
     SHOWN,
-    Analysis,
-    Level,
-    Lines,
-    Measured,
-    Values,
     at_ends,
     from_to,
-    heading,
-    label_sparsities,
-    legend_over,
-    levels,
     listed,
     main_stratum,
     nearest,
@@ -41,12 +33,11 @@ from from_runs import (
     records,
     rows_of,
     span,
-    strata_curves,
     told_count,
-    whiskers,
 )
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from measured import FEWEST_IMAGES, Level, Lines, Measured, Values, levels
 from numpy.typing import NDArray
 
 from prefiqs_jax import plots

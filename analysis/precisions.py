@@ -17,28 +17,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from from_runs import (
-    Analysis,
-    Level,
-    Lines,
-    Measured,
-    Values,
+from from_runs import Analysis, open_runs
+from from_runs import main as run_main
+from in_words import (
     from_to,
-    labelled,
-    levels,
     listed,
     main_stratum,
     most,
-    open_runs,
     pick,
     records,
     rows_of,
     span,
     title,
 )
-from from_runs import main as run_main
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from measured import Level, Lines, Measured, Values, labelled, levels
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.precision import MEANING

@@ -30,22 +30,13 @@ from from_evaluations import (
     split_name,
     thousandths,
 )
-from from_runs import (
-    Analysis,
-    Lines,
-    Values,
-    most,
-    pick,
-    records,
-    rows_of,
-    span,
-    title,
-    told_count,
-)
+from from_runs import Analysis
 from from_runs import main as run_main
+from in_words import most, pick, records, rows_of, span, title, told_count
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
+from measured import Lines, Values
 from numpy.typing import NDArray
 from tqdm import tqdm
 

@@ -28,9 +28,10 @@ from from_evaluations import (
     split_name,
     thousandths,
 )
-from from_runs import (
-    Analysis,
-    Lines,
+from from_runs import Analysis
+from from_runs import main as run_main
+from in_figures import whiskers
+from in_words import (
     listed,
     main_stratum,
     most,
@@ -40,11 +41,10 @@ from from_runs import (
     span,
     told,
     told_count,
-    whiskers,
 )
-from from_runs import main as run_main
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from measured import Lines
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.plots.theme import look

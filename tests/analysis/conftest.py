@@ -30,7 +30,7 @@ def script():
 
 @pytest.fixture(scope="session")
 def simulated(script):
-    return simulate(script("from_runs").Measured)
+    return simulate(script("measured").Measured)
 
 
 @pytest.fixture(scope="session")
@@ -103,7 +103,7 @@ def verified(script):
     names = [f"{who}/{place}.png" for place, who in enumerate(people)]
     rows = {"image": names, "copy_of": names, "identity": people, "backbone": "mine"}
     rows = pd.DataFrame(rows | {"sparsity": 0.0, "below_rounding": False})
-    run = script("from_runs").Measured("made/up", "global/magnitude", rows, {}, {}, 0.0)
+    run = script("measured").Measured("made/up", "global/magnitude", rows, {}, {}, 0.0)
     setting = ours.Setting(0.05, "crfiqa", 0.6, 24, 0.4)
     pairs = all_pairs(embeddings, people)
     return ours.Verified(run, pairs, {}, setting), noise, embeddings

@@ -10,7 +10,8 @@ from simulated_run import without_each_person
 
 WITH_EXAMPLES = (
     "from_images",
-    "from_runs",
+    "in_words",
+    "measured",
     "findings_page",
     "from_evaluations",
     "sparsity_choice",
@@ -26,6 +27,11 @@ def from_runs(script):
     return script("from_runs")
 
 
+@pytest.fixture(scope="module")
+def measured(script):
+    return script("measured")
+
+
 @pytest.mark.parametrize("name", WITH_EXAMPLES)
 def test_examples(script, name):
     found = doctest.testmod(script(name), optionflags=doctest.ELLIPSIS)
@@ -33,8 +39,8 @@ def test_examples(script, name):
     assert found.failed == 0
 
 
-def test_levels(from_runs, simulated):
-    found = list(from_runs.levels(simulated[0]))
+def test_levels(measured, simulated):
+    found = list(measured.levels(simulated[0]))
     assert [(level.sparsity, level.stratum) for level in found[:3]] == [
         (0.1, "all"),
         (0.1, "clean"),
@@ -51,9 +57,9 @@ def test_levels(from_runs, simulated):
     np.testing.assert_allclose(clean.mean(drift), [drift.mean(), *without])
 
 
-def test_one_interval_is_students(from_runs, simulated):
-    lines = from_runs.Lines(simulated[0])
-    level = next(x for x in from_runs.levels(simulated[0]) if x.stratum == "clean")
+def test_one_interval_is_students(measured, simulated):
+    lines = measured.Lines(simulated[0])
+    level = next(x for x in measured.levels(simulated[0]) if x.stratum == "clean")
     drift = level.column("drift")
     lines.add(level, "drift", "", level.mean(drift), "linear")
     (line,) = lines.table().to_dict("records")
@@ -65,9 +71,9 @@ def test_one_interval_is_students(from_runs, simulated):
     assert line["value"] - line["low"] == pytest.approx(reach, rel=0.03)
 
 
-def test_a_share_of_all_has_no_interval(from_runs, simulated):
-    lines = from_runs.Lines(simulated[0])
-    level = next(from_runs.levels(simulated[0]))
+def test_a_share_of_all_has_no_interval(measured, simulated):
+    lines = measured.Lines(simulated[0])
+    level = next(measured.levels(simulated[0]))
     lines.add(level, "share", "", level.mean(np.ones(80)), "logit")
     (line,) = lines.table().to_dict("records")
     assert line["value"] == 1

@@ -94,7 +94,7 @@ def test_the_finding(ours, table):
 
 
 def test_the_row(ours, script, table):
-    parts = script("from_runs").rows_of(table, *ours.ANALYSIS.by)
+    parts = script("in_words").rows_of(table, *ours.ANALYSIS.by)
     rows = {each["precision"]: each for each in map(ours.row, parts)}
     assert list(rows) == ["`highest`", "`high`", "`fast`"]
     cells = rows["`fast`"]

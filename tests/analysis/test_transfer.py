@@ -98,7 +98,7 @@ def test_the_finding(ours, table):
 
 
 def test_the_rows(ours, script, table):
-    rows = script("from_runs").rows_of(table, *ours.ANALYSIS.by)
+    rows = script("in_words").rows_of(table, *ours.ANALYSIS.by)
     cells = {ours.row(part)["quality"]: ours.row(part) for part in rows}
     assert set(cells) == {"PreFIQs at 0.4", "first order at 0.4", "norm", "random"}
     for statistic, (heading, form) in ours.CELLS.items():
