@@ -139,9 +139,8 @@ def finding(table: "pd.DataFrame") -> str:
         return f"{said}. No layer's share differs between degraded and clean faces."
     largest = max(100 * abs(line["value"]) for line in marked)
     return (
-        f"{said}. Degraded faces drift in the same layers as clean ones: over pairs of "
-        f"a copy and its original {len(marked)} of {len(every)} shares differ, by at "
-        f"most {largest:.1f} points."
+        f"{said}. Between degraded copies and their originals {len(marked)} of "
+        f"{len(every)} shares differ, by at most {largest:.1f} points."
     )
 
 
