@@ -22,6 +22,7 @@ from in_figures import label_sparsities, legend_over
 from in_words import from_to, main_stratum, most, pick, records, rows_of, span, title
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from measured import Lines, Measured, labelled, levels
 
 from prefiqs_jax.plots.labels import plain, shorten
@@ -204,6 +205,10 @@ def _flips_panel(ax: Axes, own: "pd.DataFrame") -> None:
         label = "predicted" if place == len(swept) - 1 else None
         ax.plot(guess, down, ls="", marker="|", ms=6, mew=0.9, color="k", label=label)
     ax.set_xscale("log")
+    low, high = ax.get_xlim()
+    # Within a decade or two, powers of ten are too few, and all ticks too many.
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 3) if high < 100 * low else (1,)))
+    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_yticks(down, [plain(shorten(n, _NAME_LENGTH)) for n in names], fontsize=6)
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.set_xlabel("flips (units, mean over images)")
