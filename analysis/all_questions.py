@@ -5,9 +5,9 @@
 RUNS is a folder of runs, such as ``experiments/make_runs.py`` makes. Each question
 takes the runs that were swept with what it needs; which it takes is printed. Questions
 that need faces themselves are asked of what their scripts kept in RUNS/NAME, those
-about qualities of its evaluations (``prefiqs edc``), those of precisions and of many
-masks of the runs in RUNS/NAME. One for which there is nothing is left out, and its
-section of the page stays as it was.
+about qualities of its evaluations (``prefiqs edc``), those of precisions, of many masks
+and of recognition of the runs and evaluations in RUNS/NAME. One for which there is
+nothing is left out, and its section of the page stays as it was.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from pathlib import Path
 
 from from_images import kept_name
 from from_runs import add_output
+from recognition import TABLE
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.evaluation.folder import MARKER, MEASURED
@@ -36,7 +37,9 @@ OF_EVALUATIONS = {"sparsity_choice": 1, "transfer": 2}
 """Asked of evaluations in which so many networks scored."""
 OF_OWN = ("precisions", "mask_ablation")
 """Asked of the runs in RUNS/NAME, all together."""
-QUESTIONS = (*OF_RUNS, *OF_IMAGES, *OF_EVALUATIONS, *OF_OWN)
+OF_PRUNED = ("recognition",)
+"""Asked of the evaluations in RUNS/NAME whose pruned networks verified."""
+QUESTIONS = (*OF_RUNS, *OF_IMAGES, *OF_EVALUATIONS, *OF_OWN, *OF_PRUNED)
 """All of them: each has its section on the page."""
 
 
@@ -64,6 +67,9 @@ def asked_of(runs: Path) -> Iterator[tuple[str, list[Path]]]:
         yield name, [each for each in evaluated if len(_scorers(each)) >= count]
     for name in OF_OWN:
         yield name, [path.parent for path in sorted(runs.glob(f"{name}/*/run.json"))]
+    for name in OF_PRUNED:
+        kept = sorted(runs.glob(f"{name}/*/{TABLE}"))
+        yield name, [path.parents[1] for path in kept]
 
 
 def _scorers(evaluation: Path) -> set[str]:

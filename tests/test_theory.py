@@ -120,7 +120,10 @@ FUNCTIONS = {
 
 
 def convolutions(jaxpr):
-    """Count those whose result is used; in a loop, as often as it runs."""
+    """Count those whose result is used; in a loop, as often as it runs.
+
+    Of branches, those of the dearest.
+    """
     used, count = set(map(id, jaxpr.outvars)), 0
     for equation in jaxpr.eqns[::-1]:
         if used.isdisjoint(map(id, equation.outvars)):
@@ -129,6 +132,8 @@ def convolutions(jaxpr):
         count += equation.primitive.name == "conv_general_dilated"
         times = equation.params.get("length", 1)
         count += times * sum(map(convolutions, bodies(equation)))
+        branches = equation.params.get("branches", ())
+        count += max((convolutions(each.jaxpr) for each in branches), default=0)
     return count
 
 
@@ -192,7 +197,7 @@ def test_passes_of_a_measurement(word):
     row, batch = passes_of_a_sweep(more)
     assert row == 3 + alone
     # Directions have a pass of their own.
-    own = {"controls": 1, "validity": 1, "path": 1, "metric": 1 + 2 * PROBES}
+    own = {"controls": 1, "validity": 1, "expected": 1, "metric": 1 + 2 * PROBES}
     assert batch == 1 + own.get(word, 0)
     if word.startswith("taylor"):
         # They share the dense pass and the first order.

@@ -131,7 +131,7 @@ def _validity(
 
     before = jax.lax.map(displaced, scales[:-1])  # the last is the pruned network
     along = jnp.concatenate([before, change.displacement[None]])
-    left = norms(along - scales[:, None, None] * jvp)
+    left = norms(along - scales[:, None, None] * jvp[None])
     error = left / norms(along)
     within = jnp.cumprod((error <= TOLERANCE).astype(jnp.int32), axis=0).sum(0)
     last, after = (jnp.clip(within + step, 0, len(SCALES) - 1) for step in (-1, 0))

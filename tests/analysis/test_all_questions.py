@@ -32,6 +32,7 @@ def test_evaluations_and_runs_of_their_own_folder(run, tmp_path):
         ("alignment_study/d/alignment_study.csv", ""),
         ("label_optimisation/d/label_optimisation.csv", ""),
         ("expected_drift/d/expected_drift.csv", ""),
+        ("recognition/e/tables/pruned_verification.csv", ""),
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
@@ -43,6 +44,7 @@ def test_evaluations_and_runs_of_their_own_folder(run, tmp_path):
     assert found["paths"] == [tmp_path / "paths/c"]
     for name in ("alignment_study", "label_optimisation", "expected_drift"):
         assert found[name] == [tmp_path / name / "d"]
+    assert found["recognition"] == [tmp_path / "recognition/e"]
     assert found["controls"] == []
 
 

@@ -121,7 +121,7 @@ def test_a_layer_that_is_nothing_is_said(pictures, tmp_path, capsys):
     sweep(partly, pictures, "global/magnitude", [0.9], tmp_path / "run")
     assert said in capsys.readouterr().err
     out.unlink()
-    with pytest.raises(InputError, match="zero already, so that every image had"):
+    with pytest.raises(InputError, match="zero already, so that no embedding changes"):
         score(nothing, pictures, "global/magnitude", out, progress=False)
     assert not out.exists()
 
