@@ -1,8 +1,8 @@
 """Ask whether recognition survives pruning, of the networks that are pruned.
 
-Of each network, benchmark and mask, over sparsity: the equal error rate, the rate of
-false non-matches with its interval, its paired difference from that of the unpruned
-network, and the accuracy of LFW's protocol where the benchmark is a list of pairs.
+For each network, benchmark and mask, at each sparsity: the equal error rate (EER), the
+false non-match rate (FNMR) with its interval and its paired difference from the unpruned
+network's, and the accuracy by LFW's protocol where the benchmark is a list of pairs.
 
     prefiqs edc … --verify-pruned --mask MASK --out EVALUATION
     python analysis/recognition.py EVALUATION … --out DIR

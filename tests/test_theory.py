@@ -122,7 +122,7 @@ FUNCTIONS = {
 def convolutions(jaxpr):
     """Count those whose result is used; in a loop, as often as it runs.
 
-    Of branches, those of the dearest.
+    Of a conditional, the branch with the most is counted.
     """
     used, count = set(map(id, jaxpr.outvars)), 0
     for equation in jaxpr.eqns[::-1]:
