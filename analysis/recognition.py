@@ -1,8 +1,9 @@
 """Ask whether recognition survives pruning, of the networks that are pruned.
 
 For each network, benchmark and mask, at each sparsity: the equal error rate (EER), the
-false non-match rate (FNMR) with its interval and its paired difference from the unpruned
-network's, and the accuracy by LFW's protocol where the benchmark is a list of pairs.
+false non-match rate (FNMR) with its interval and its paired difference from that of the
+unpruned network, and the accuracy by LFW's protocol where the benchmark is a list of
+pairs.
 
     prefiqs edc … --verify-pruned --mask MASK --out EVALUATION
     python analysis/recognition.py EVALUATION … --out DIR
