@@ -65,3 +65,8 @@ def drift(
     Array([1.414213...], dtype=...)
     """
     return drift_of(displacement(apply_fn, params, delta, images))
+
+
+def weights_at(params: Params, delta: Delta, t: Array) -> Params:
+    """Give θ + tδ, in the types of θ."""
+    return jax.tree.map(lambda w, d: w + t.astype(w.dtype) * d, params, delta)

@@ -12,8 +12,9 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.execution.compilation import compiler_options
+from prefiqs_jax.execution.compilation import compiler_options, stored
 from prefiqs_jax.sensitivity.embedding import embed, norms
+from prefiqs_jax.sensitivity.finite import weights_at
 from prefiqs_jax.sensitivity.linearise import check_delta
 from prefiqs_jax.types import ApplyFn, Delta, Images, Params
 
@@ -174,10 +175,6 @@ def path_displacement(
     return path_integral(apply_fn, params, delta, images, tolerance).displacement
 
 
-def _weights(params: Params, delta: Delta, t: Array) -> Params:
-    return jax.tree.map(lambda w, d: w + t.astype(w.dtype) * d, params, delta)
-
-
 @cache
 def _programs(dtype: np.dtype) -> tuple[Any, Any]:
     """Jit what a panel takes, under the options that are the fastest here."""
@@ -192,7 +189,7 @@ def _point(
     apply_fn: ApplyFn, params: Params, delta: Delta, images: Any, t: Array
 ) -> Array:
     """Compute z(θ + tδ)."""
-    return embed(apply_fn, _weights(params, delta, t), images)
+    return embed(apply_fn, weights_at(params, delta, t), images)
 
 
 def _integrate(
@@ -209,7 +206,7 @@ def _integrate(
     half = (b - a) / 2
 
     def jvp(t: Array) -> Array:
-        weights = _weights(params, delta, t)
+        weights = stored(lambda: weights_at(params, delta, t), t)
         return jax.jvp(lambda w: embed(apply_fn, w, images), (weights,), (delta,))[1]
 
     tangents = jax.lax.map(jvp, a + half * (1 + jnp.asarray(nodes, half.dtype)))

@@ -11,7 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.execution.compilation import stored
 from prefiqs_jax.sensitivity.embedding import embed, norms
+from prefiqs_jax.sensitivity.finite import weights_at
 from prefiqs_jax.sensitivity.linearise import check_delta
 from prefiqs_jax.sensitivity.taylor import expand
 from prefiqs_jax.types import ApplyFn, Delta, Images, Params
@@ -46,7 +48,7 @@ def displacements_along(
     check_delta(params, delta)
 
     def moved(t: Array) -> Array:
-        weights = jax.tree.map(lambda w, d: w + t.astype(w.dtype) * d, params, delta)
+        weights = stored(lambda: weights_at(params, delta, t), t)
         return embed(apply_fn, weights, images)
 
     dense = embed(apply_fn, params, images)

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from prefiqs_jax.execution.compilation import stored
 from prefiqs_jax.results import TABLES
 from prefiqs_jax.results.schema import NODES, PROBES, SCALES
 from prefiqs_jax.sensitivity import (
@@ -27,6 +28,7 @@ from prefiqs_jax.sensitivity import (
     unit,
 )
 from prefiqs_jax.sensitivity.expected import expected_given
+from prefiqs_jax.sensitivity.finite import weights_at
 from prefiqs_jax.sensitivity.metric import all_weights
 from prefiqs_jax.sensitivity.pixels import pixel_gradient_given
 from prefiqs_jax.statistics import TOLERANCE
@@ -126,7 +128,7 @@ def _validity(
     jvp, scales = change.jvp, jnp.asarray(SCALES, change.jvp.dtype)
 
     def displaced(t: Array) -> Array:
-        weights = jax.tree.map(lambda w, d: w + t * d, network.weights, delta)
+        weights = stored(lambda: weights_at(network.weights, delta, t), t)
         return embed(network.embed_raw, weights, network.images) - lin.embedding
 
     before = jax.lax.map(displaced, scales[:-1])  # the last is the pruned network
@@ -155,7 +157,7 @@ def _path(
     places, weights = np.polynomial.legendre.leggauss(NODES)
 
     def at(t: Array) -> Array:
-        on_the_way = jax.tree.map(lambda w, d: w + t * d, network.weights, delta)
+        on_the_way = stored(lambda: weights_at(network.weights, delta, t), t)
         return embedding_jvp(network.embed_raw, on_the_way, delta, network.images)[1]
 
     dtype = change.jvp.dtype

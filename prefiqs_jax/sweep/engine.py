@@ -24,7 +24,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from numpy.typing import DTypeLike, NDArray
 
-from prefiqs_jax.execution.compilation import compiler_options
+from prefiqs_jax.execution.compilation import compiler_options, stored
 from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision, at_precision
 from prefiqs_jax.execution.slices import in_slices
 from prefiqs_jax.masks.packed import PackedMasks, delta_at
@@ -244,7 +244,8 @@ def delta_leaves(
     leaves: Sequence[Array], planes: Sequence[Array], index: Array
 ) -> list[Array]:
     """Make the pruning direction at one sparsity, of the pruned leaves."""
-    return [delta_at(w, p, index) for w, p in zip(leaves, planes, strict=True)]
+    both = list(zip(leaves, planes, strict=True))
+    return stored(lambda: [delta_at(w, p, index) for w, p in both], index)
 
 
 def map_chunks(function: Callable[..., Any], over: Any, size: int) -> Any:
