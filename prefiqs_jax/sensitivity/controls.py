@@ -82,7 +82,8 @@ def _orders(sizes: Sequence[int], key: Array) -> Leaves:
 def _grid(count: int) -> tuple[int, int]:
     """Give the sides of a grid: exact if a divisor allows, else somewhat too large."""
     root = math.isqrt(count - 1) + 1
-    exact = (n for n in range(root, root // 8, -1) if count % n == 0)
+    narrowest = max(root // 2, count >> 16)  # lines are 2¹⁶ at most
+    exact = (n for n in range(root, narrowest, -1) if count % n == 0)
     side = next(exact, root)
     return side, -(-count // side)
 
