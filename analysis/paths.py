@@ -41,7 +41,7 @@ from measured import FEWEST_IMAGES, Level, Lines, Measured, Values, levels
 from numpy.typing import NDArray
 
 from prefiqs_jax import plots
-from prefiqs_jax.execution.compilation import compiler_options
+from prefiqs_jax.execution.compilation import compiler_options, stored
 from prefiqs_jax.execution.precision import at_double, image_type
 from prefiqs_jax.plots.labels import plain, shorten
 from prefiqs_jax.plots.theme import GREY, look
@@ -58,6 +58,7 @@ from prefiqs_jax.sensitivity import (
     taylor,
     taylor_sums,
 )
+from prefiqs_jax.sensitivity.finite import weights_at
 from prefiqs_jax.statistics import ROUNDING, ROUNDING_AT, TOLERANCE, spearman
 from prefiqs_jax.types import Delta
 
@@ -100,7 +101,7 @@ def observe(faces: Faces) -> Callable[[Delta, bool], dict[str, NDArray]]:
             dense = fixed(params)
 
             def smooth(t: Any) -> Any:
-                weights = jax.tree.map(lambda w, d: w + t * d, params, delta)
+                weights = stored(lambda: weights_at(params, delta, t), t)
                 return fixed(weights) - dense
 
             along["frozen"] = jax.lax.map(smooth, jnp.asarray(SCALES))

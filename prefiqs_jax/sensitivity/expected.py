@@ -16,6 +16,7 @@ import numpy as np
 from jax import Array, core
 
 from prefiqs_jax.errors import InputError, check_choice
+from prefiqs_jax.execution.compilation import stored
 from prefiqs_jax.sensitivity.embedding import embed
 from prefiqs_jax.sensitivity.linearise import check_delta, linearise
 from prefiqs_jax.trees import is_prunable, map_named, named_leaves
@@ -308,15 +309,17 @@ def expected_given(
         ]
         return jnp.square(push(structure.unflatten(every))).sum(-1)
 
-    def of_probe(own: Array) -> Array:
+    def draw(own: Array) -> dict[int, Array]:
         drawn = random_signs(own, [leaves[i] for i in chosen])
         signs = dict(zip(chosen, drawn, strict=True))
         for group in directions.groups:
-            mean = sum(signs[i].sum() for i in group) / sum(
-                signs[i].size for i in group
-            )
+            total = sum(signs[i].sum() for i in group)
+            mean = total / sum(signs[i].size for i in group)
             signs |= {i: signs[i] - mean for i in group}
-        return squared({i: scales[i] * signs[i] for i in chosen})
+        return {i: scales[i] * signs[i] for i in chosen}
+
+    def of_probe(own: Array) -> Array:
+        return squared(stored(lambda: draw(own), jax.random.key_data(own)[0]))
 
     found = jax.lax.map(of_probe, jax.random.split(key, probes))
     value = found.mean(0)

@@ -17,9 +17,10 @@ from jax.core import Tracer
 from jaxtyping import Float
 
 from prefiqs_jax.errors import InputError
+from prefiqs_jax.execution.compilation import stored
 from prefiqs_jax.sensitivity.direct import Point, Traced
 from prefiqs_jax.sensitivity.embedding import drift_of, norms
-from prefiqs_jax.sensitivity.finite import displacement
+from prefiqs_jax.sensitivity.finite import displacement, weights_at
 from prefiqs_jax.sensitivity.first_order import embedding_jvp
 from prefiqs_jax.sensitivity.linearise import check_delta, linearise
 from prefiqs_jax.trees import map_named, named_leaves
@@ -312,9 +313,7 @@ def path_layer_contributions(
     weights = np.tile(weights / (2 * panels), panels)
 
     def at(place: Array) -> Contributions:
-        on_the_way = jax.tree.map(
-            lambda w, d: w + place.astype(d.dtype) * d, params, delta
-        )
+        on_the_way = stored(lambda: weights_at(params, delta, place), place)
         return _contributions(
             reverse_fn or apply_fn, on_the_way, delta, images, along, False, prunable
         )
