@@ -69,10 +69,10 @@ def shared_pass(params, delta, images, is_split):
 def example(depth):
     """Give params and images for so many layers."""
     params = {
-        f"layer{i}": jax.random.normal(key, (3, 3, 32, 32))
+        f"layer{i}": jax.random.normal(key, (3, 3, 4, 4))
         for i, key in enumerate(jax.random.split(KEY, depth))
     }
-    return params, jax.random.normal(KEY, (2, 14, 14, 32))
+    return params, jax.random.normal(KEY, (2, 3, 3, 4))
 
 
 def panel(nodes, params, delta, images):
@@ -90,7 +90,7 @@ def probes(count, params, delta, images):
 
 
 def along_one(params, delta, images):
-    ones = jnp.ones((len(images), 32))
+    ones = jnp.ones((len(images), 4))
     return contributions_given(network, params, delta, images, ones)
 
 

@@ -132,23 +132,19 @@ def kept_bytes(apply_fn: ApplyFn, params: Params, image: Any) -> int:
 
 def operations(jaxpr: Any) -> int:
     """Count two for each multiplication in the products of a program."""
-    return sum(
-        operations_of(equation) or sum(map(operations, bodies(equation)))
-        for equation in jaxpr.eqns
-    )
-
-
-def operations_of(equation: Any) -> int:
-    """Count two for each multiplication of a product; 0 for what is no product."""
-    name, settings = equation.primitive.name, equation.params
-    if name == "dot_general":
-        (axes, _), _ = settings["dimension_numbers"]
-        shape = equation.invars[0].aval.shape
-        each = math.prod(shape[axis] for axis in axes)
-    elif name == "conv_general_dilated":
-        kernel = equation.invars[1].aval.shape
-        outputs = kernel[settings["dimension_numbers"].rhs_spec[0]]
-        each = math.prod(kernel) // outputs
-    else:
-        return 0
-    return 2 * math.prod(equation.outvars[0].aval.shape) * each
+    count = 0
+    for equation in jaxpr.eqns:
+        name, settings = equation.primitive.name, equation.params
+        if name == "dot_general":
+            (axes, _), _ = settings["dimension_numbers"]
+            shape = equation.invars[0].aval.shape
+            each = math.prod(shape[axis] for axis in axes)
+            count += 2 * math.prod(equation.outvars[0].aval.shape) * each
+        elif name == "conv_general_dilated":
+            kernel = equation.invars[1].aval.shape
+            outputs = kernel[settings["dimension_numbers"].rhs_spec[0]]
+            each = math.prod(kernel) // outputs
+            count += 2 * math.prod(equation.outvars[0].aval.shape) * each
+        else:
+            count += sum(operations(body) for body in bodies(equation))
+    return count

@@ -2,9 +2,9 @@
 
 The network is traced, and every operation of it maps the coefficients of one scalar t:
 with x(t) = x₀ + x₁ t + … and a kernel W + t δ, the order j of a convolution is
-x_j ∗ W + x_{j-1} ∗ δ, and two orders share one of their four products where these are
-what takes the time. Nested forward mode, which carries several tangents that are equal,
-is used within single operations that have no such rule.
+x_j ∗ W + x_{j-1} ∗ δ, and two orders share one of their four products. Nested forward
+mode, which carries several tangents that are equal, is used within single operations
+that have no such rule.
 """
 
 import operator
@@ -20,15 +20,11 @@ from jaxtyping import Float
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.jaxprs import PLAIN, called, interpret
-from prefiqs_jax.execution.slices import operations_of
 from prefiqs_jax.sensitivity.embedding import norms, unit
 from prefiqs_jax.sensitivity.linearise import check_delta
 from prefiqs_jax.types import ApplyFn, Delta, Images, Params
 
 LARGEST_ORDER = 6
-
-PAYING = 40
-"""Operations that a processor does while it reads or stores one number."""
 
 Run: TypeAlias = Callable[[Sequence[Any]], list[Any]]
 Coefficients: TypeAlias = list[Array] | None
@@ -210,8 +206,7 @@ def _coefficients(
         first, second = (
             [value, *(note or [])] for value, note in zip(values, notes, strict=True)
         )
-        is_series = {2, order + 1} == {len(first), len(second)} and order > 1
-        if is_series and _pairs_pay(equation, len(first) == 2):
+        if name != "mul" and {2, order + 1} == {len(first), len(second)} and order > 1:
             return [_by_pairs(first, second, lambda *pair: run(pair)[0])]
         return [
             [
@@ -235,15 +230,6 @@ def _coefficients(
         each = _nested(values, notes, run, real, order)
     by_result = zip(*each, strict=True)
     return [list(c) if r else None for c, r in zip(by_result, real, strict=True)]
-
-
-def _pairs_pay(equation: Any, is_first_kernel: bool) -> bool:
-    """Tell whether a product takes longer than the sums that would save it."""
-    images, kernel = (each.aval.size for each in equation.invars)
-    if is_first_kernel:
-        images, kernel = kernel, images
-    numbers = 3 * images + 2 * equation.outvars[0].aval.size + 4 * kernel
-    return operations_of(equation) > PAYING * numbers
 
 
 def _by_pairs(
@@ -334,8 +320,7 @@ def taylor(
 
     Computes the coefficients c_k = z^(k)(0) / k!, k = 1 … order, of t ↦ z(x; θ + tδ),
     exactly. A convolution is taken once for the dense pass, and 2, 3, 5, 6, 8, 9 times
-    for order 1 to 6; a product that is quicker than the sums that save it, such as that
-    of a last layer with few images, 2, 4, 6, 8, 10, 12 times.
+    for order 1 to 6.
 
     Parameters
     ----------
