@@ -89,7 +89,7 @@ def _grid(count: int) -> tuple[int, int]:
 
 
 def _sheared(count: int, bits: Array) -> Array:
-    """Permute 0 … count - 1 by random shears of a grid: in a tenth of a sort's time.
+    """Permute 0 … count - 1 by random shears of a grid, which is quicker than a sort.
 
     A shear moves each line of the grid by a step of its own, and is one to one. Steps
     are a hash of the line and of ``bits``, two random words for each of the shears. A

@@ -186,7 +186,7 @@ def test_shears_give_any_order(count):
     bits = jax.random.bits(jax.random.key(3), (draws, 2 * _SHEARS), jnp.uint32)
     orders = np.asarray(jax.jit(jax.vmap(lambda own: _sheared(count, own)))(bits))
     assert (np.sort(orders, axis=1) == np.arange(count)).all()
-    for place in (0, 1, 10, 50, 99):
+    for place in (0, 1, 10, 50, count - 1):
         for neighbour in (1, 10, 11, 13):
             steps = orders[:, place] - orders[:, (place + neighbour) % count]
             for values, fewest in ((orders[:, place], 0), (steps % count, 1)):
