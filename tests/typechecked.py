@@ -39,7 +39,13 @@ _CHECK = beartype(conf=BeartypeConf(is_pep484_tower=True))
 
 
 def check(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Check calls of a function, unless an annotation names what it cannot resolve."""
+    """Check calls of a function, unless an annotation names what it cannot resolve.
+
+    Functions within functions are left alone: they are defined anew at every call, and
+    making their checks took longer than many tests.
+    """
+    if "<locals>" in function.__qualname__:
+        return function
     try:
         hints = typing.get_type_hints(function, localns=_NAMES, include_extras=True)
     except NameError:  # imported for type checkers only, from a package above
