@@ -3,36 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from cli.own_network import MODEL, write_faces, write_network
 from PIL import Image
 
 import prefiqs_jax
 from prefiqs_jax import results
 from prefiqs_jax.cli import main
 
-SIDE = 8
-MODEL = """
-import jax.numpy as jnp
-import numpy as np
-import prefiqs_jax
-
-FACTOR = 1.0
-
-def apply_fn(params, images):
-    x = images.reshape(len(images), -1) @ params["one"]["kernel"]
-    return jnp.maximum(x, 0) @ params["two"]["kernel"] * FACTOR
-
-def build(weights=None):
-    rng = np.random.default_rng(0)
-    shapes = {"one": (192, 16), "two": (16, 4)}
-    params = {
-        name: {"kernel": rng.standard_normal(shape).astype(np.float32)}
-        for name, shape in shapes.items()
-    }
-    if weights is not None:
-        held = np.load(weights)
-        params = {name: {"kernel": held[name]} for name in held.files}
-    return prefiqs_jax.from_function(apply_fn, params, (8, 8, 3), "mine")
-"""
 SCORES = """
 import numpy as np
 
@@ -53,12 +30,9 @@ def rule(params, sparsity):
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     """Go to a folder with faces of two people, a network and scores."""
-    rng = np.random.default_rng(1)
-    for index in range(6):
-        path = tmp_path / "faces" / f"p{index // 3}" / f"{index}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(rng.integers(0, 256, (SIDE, SIDE, 3), np.uint8)).save(path)
-    (tmp_path / "my_model.py").write_text(MODEL)
+    names = [f"p{index // 3}/{index}.png" for index in range(6)]
+    write_faces(tmp_path / "faces", names, seed=1)
+    write_network(tmp_path)
     (tmp_path / "my_masks.py").write_text(SCORES)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -123,6 +97,7 @@ def test_its_weights(place, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 def test_comparison_of_masks(place):
     words = ["--backbone", "my_model.py:build", "--images", "faces", "--quiet"]
     masks = ["--masks", "global/magnitude,output/wanda", "--sparsities", "0.3,0.5"]

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import Image
+from cli.own_network import write_faces, write_network
 
 from prefiqs_jax import results
 from prefiqs_jax.cli import main
@@ -17,16 +17,13 @@ PREFIQS = [sys.executable, "-m", "prefiqs_jax.cli"]
 
 @pytest.fixture
 def words(tmp_path):
-    """Give the words of a sweep of four images by the embedded network."""
-    rng = np.random.default_rng(0)
-    (tmp_path / "faces").mkdir()
-    for index in range(4):
-        pixels = rng.integers(0, 256, (112, 112, 3), np.uint8)
-        Image.fromarray(pixels).save(tmp_path / "faces" / f"{index}.png")
+    """Give the words of a sweep of four images by a network that is soon compiled."""
+    write_faces(tmp_path / "faces", [f"{index}.png" for index in range(4)])
+    network = write_network(tmp_path)
 
     def build(out, *more):
         given = {
-            "backbone": "demo",
+            "backbone": network,
             "images": tmp_path / "faces",
             "out": tmp_path / out,
         }

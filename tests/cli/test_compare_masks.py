@@ -3,28 +3,44 @@
 import signal
 import subprocess
 import sys
-import time
 
-import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
+from cli.own_network import write_faces, write_network
 
 from prefiqs_jax.cli import main
+
+# Is killed when it has written the part of this number, if any. Draws no figures.
+CHILD = """
+import io, os, signal, sys
+from PIL import Image
+import prefiqs_jax.plots.saving
+from prefiqs_jax.cli import main
+from prefiqs_jax.sweep import batches
+png = io.BytesIO()
+Image.new("RGB", (4, 3)).save(png, "png")
+prefiqs_jax.plots.saving.render = lambda figure: (png.getvalue(), b"pdf")
+write = batches.write_table
+def killing(out, index, *rest):
+    write(out, index, *rest)
+    if index == int(sys.argv[1]):
+        os.kill(os.getpid(), signal.SIGKILL)
+batches.write_table = killing
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 @pytest.fixture
 def words(tmp_path):
-    """Give the words of a comparison on six images by the embedded network."""
-    rng = np.random.default_rng(0)
-    for index in range(6):
-        path = tmp_path / "faces" / f"p{index % 3}" / f"{index}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pixels = rng.integers(0, 256, (112, 112, 3), np.uint8)
-        Image.fromarray(pixels).save(path)
+    """Give the words of a comparison on six images."""
+    write_faces(tmp_path / "faces", [f"p{index % 3}/{index}.png" for index in range(6)])
+    network = write_network(tmp_path)
 
     def build(masks, *more, out="out", sparsities="0.5"):
-        given = ["compare-masks", "--backbone", "demo", "--masks", masks]
+        given = ["compare-masks", "--backbone", network, "--masks", masks]
         given += ["--images", str(tmp_path / "faces"), "--out", str(tmp_path / out)]
         return [*given, "--sparsities", sparsities, "--quiet", *more]
 
@@ -61,20 +77,16 @@ def test_from_the_command_line(words, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_killed_and_run_again(words, tmp_path):
-    command = [sys.executable, "-m", "prefiqs_jax.cli"]
     given = words("global/magnitude,layerwise/random", "--batch-size", "1")
     assert main(words(*given[4:5], "--batch-size", "1", out="whole")) == 0
-    process = subprocess.Popen([*command, *given], stderr=subprocess.PIPE)
-    part = tmp_path / "out/rows/part-000001.parquet"
-    for _ in range(1200):
-        if part.exists() or process.poll() is not None:
-            break
-        time.sleep(0.1)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert part.exists()
+    # Both are processes: with types checked, as here, a network is another one.
+    command = [sys.executable, "-c", CHILD]
+    killed = subprocess.run([*command, "1", *given], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    parts = sorted(path.name for path in (tmp_path / "out/rows").iterdir())
+    assert parts == ["part-000000.parquet", "part-000001.parquet"]
     assert not (tmp_path / "out/comparison").exists()
-    assert main(given) == 0
+    subprocess.run([*command, "-1", *given], check=True)
     for path in (tmp_path / "whole/comparison/tables").iterdir():
         again = tmp_path / "out/comparison/tables" / path.name
         one, other = pd.read_csv(path), pd.read_csv(again)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from cli.own_network import write_faces, write_network
 from PIL import Image
 
 from prefiqs_jax.cli import main
@@ -35,8 +36,10 @@ def scored(text):
         (["{faces}*"], ["a.png", "b.png", "c.jpg"]),
     ],
 )
-def test_scores_of_what_is_given(given, names, faces, tmp_path, capsys):
-    words = ["score", "--backbone", "demo", "--quiet", "--images"]
+def test_scores_of_what_is_given(given, names, tmp_path, capsys):
+    faces = tmp_path / "faces"
+    write_faces(faces, ["a.png", "b.png", "c.jpg"])
+    words = ["score", "--backbone", write_network(tmp_path), "--quiet", "--images"]
     words += [each.format(faces=faces) for each in given]
     assert main([*words, "--out", str(tmp_path / "s.csv")]) == 0
     assert scored((tmp_path / "s.csv").read_text()) == names

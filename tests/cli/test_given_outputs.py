@@ -7,9 +7,8 @@ import sys
 import threading
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
+from cli.own_network import write_faces, write_network
 
 from prefiqs_jax.cli import main
 
@@ -17,22 +16,14 @@ ROOT = Path(__file__).parents[2]
 EMBEDDED = ROOT / "prefiqs_jax" / "assets" / "demo.safetensors"
 
 
-@pytest.fixture(scope="module")
-def faces(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("faces")
-    rng = np.random.default_rng(0)
-    for name in ("a.png", "b.png"):
-        pixels = rng.integers(0, 255, (112, 112, 3), np.uint8)
-        Image.fromarray(pixels).save(folder / name)
-    return folder
-
-
 @pytest.fixture(params=["score", "convert"])
-def words(request, faces):
+def words(request, tmp_path_factory):
     """Give a command up to the file that it writes."""
-    score = f"score --backbone demo --images {faces} --quiet --out"
-    convert = f"convert {EMBEDDED}"
-    return {"score": score, "convert": convert}[request.param].split()
+    given = tmp_path_factory.mktemp("given")
+    write_faces(given / "faces", ["a.png", "b.png"])
+    score = f"score --backbone {write_network(given)} --images {given}/faces"
+    words = {"score": f"{score} --quiet --out", "convert": f"convert {EMBEDDED}"}
+    return words[request.param].split()
 
 
 @pytest.fixture

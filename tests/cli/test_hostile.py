@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cli.own_network import write_faces, write_network
 from PIL import Image
 
 from prefiqs_jax import results
@@ -42,21 +43,19 @@ def faces(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def run_of_demo(tmp_path_factory):
+def finished(tmp_path_factory):
+    """Give a folder with a network, faces and a run of them."""
     folder = tmp_path_factory.mktemp("run")
-    rng = np.random.default_rng(0)
-    (folder / "faces").mkdir()
-    for name in ("a.png", "b.png", "c.png"):
-        pixels = rng.integers(0, 255, (112, 112, 3), np.uint8)
-        Image.fromarray(pixels).save(folder / "faces" / name)
-    words = f"sweep --backbone demo --images {folder}/faces --sparsities 0.3 --quiet"
-    assert main([*words.split(), "--out", str(folder / "run")]) == 0
+    write_faces(folder / "faces", ["a.png", "b.png", "c.png"])
+    words = f"sweep --backbone {write_network(folder)} --images {folder}/faces"
+    words += f" --sparsities 0.3 --quiet --out {folder}/run"
+    assert main(words.split()) == 0
     return folder
 
 
 @pytest.fixture
-def run(run_of_demo, tmp_path):
-    shutil.copytree(run_of_demo, tmp_path / "made")
+def run(finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "made")
     return tmp_path / "made" / "run"
 
 
@@ -147,8 +146,9 @@ def test_what_never_ends(place, make, faces, tmp_path, refused):
 def test_what_never_ends_in_a_run(name, make, command, run, refused):
     (run / name).unlink(missing_ok=True)
     make(run / name)
-    again = f"--backbone demo --images {run.parent}/faces --sparsities 0.3 --out {run}"
-    assert name in refused(command.format(run=run, again=f"{again} --quiet"))
+    again = f"--backbone {run.parent}/my_model.py:build --images {run.parent}/faces"
+    again += f" --sparsities 0.3 --out {run} --quiet"
+    assert name in refused(command.format(run=run, again=again))
 
 
 def test_a_picture_beyond_measure(faces, tmp_path, refused):
@@ -207,7 +207,8 @@ def test_a_manifest_that_is_a_folder(run, refused):
 
 
 @pytest.mark.slow
-def test_a_picture_damaged_after_the_sweep(run, capsys):
+@pytest.mark.usefixtures("undrawn")
+def test_a_picture_damaged_after_the_sweep(run):
     (run.parent / "faces" / "a.png").write_bytes(b"no image")
     (run.parent / "faces" / "b.png").unlink()
     os.mkfifo(run.parent / "faces" / "b.png")

@@ -1,5 +1,6 @@
 """Killed at random moments, a command is run again: the same files, nothing left."""
 
+import json
 import random
 import shutil
 import signal
@@ -9,15 +10,27 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from toy import toy_backbone
 
+from prefiqs_jax.images import read_folder
 from prefiqs_jax.images.align import LANDMARK_COLUMNS
+from prefiqs_jax.sweep import SweepOptions, sweep
 
 pytestmark = pytest.mark.slow
 KILLS = 5
-# Kills itself just before or after the nth time that it renames, locks or syncs.
+# Runs each command of a line in a process of its own, forked from this one, so that all
+# is imported once. It kills itself just before or after the nth time that it renames,
+# locks or syncs.
 CHILD = """
-import fcntl, os, signal, sys
-left = int(sys.argv[1])
+import fcntl, io, json, os, signal, sys
+from PIL import Image
+import prefiqs_jax.images.align, prefiqs_jax.report, prefiqs_jax.statistics
+import prefiqs_jax.plots.saving  # of which drawing takes most of the time
+from prefiqs_jax.cli import main
+
+png = io.BytesIO()
+Image.new("RGB", (40, 30)).save(png, "png")
+prefiqs_jax.plots.saving.render = lambda figure: (png.getvalue(), b"pdf" * 1000)
 def count():
     global left
     left -= 1
@@ -30,23 +43,43 @@ def counted(act):
         count()
         return found
     return counting
-if left:
-    os.replace, os.fsync = counted(os.replace), counted(os.fsync)
-    fcntl.flock = counted(fcntl.flock)
-import prefiqs_jax.plots.saving  # of which drawing takes most of the time
-from PIL import Image
-import io
-png = io.BytesIO()
-Image.new("RGB", (40, 30)).save(png, "png")
-prefiqs_jax.plots.saving.render = lambda figure: (png.getvalue(), b"pdf" * 1000)
-from prefiqs_jax.cli import main
-sys.exit(main(sys.argv[2:]))
+for line in sys.stdin:
+    left, words = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        os.dup2(2, 1)
+        if left:
+            os.replace, os.fsync = counted(os.replace), counted(os.fsync)
+            fcntl.flock = counted(fcntl.flock)
+        sys.exit(main(words))
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
-def run(words, kill_at=0):
-    command = [sys.executable, "-c", CHILD, str(kill_at), *map(str, words)]
-    return subprocess.run(command, check=False, capture_output=True, text=True)
+@pytest.fixture
+def run(tmp_path):
+    """Run a command, killed at a moment or not, and give its exit status."""
+    with (
+        open(tmp_path / "told", "w") as told,
+        subprocess.Popen(
+            [sys.executable, "-c", CHILD],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=told,
+            text=True,
+        ) as child,
+    ):
+        stdin, stdout = child.stdin, child.stdout
+        assert stdin is not None
+        assert stdout is not None
+
+        def run(words, kill_at=0):
+            print(json.dumps([kill_at, [*map(str, words)]]), file=stdin, flush=True)
+            status = int(stdout.readline())
+            assert status in (0, -signal.SIGKILL), (tmp_path / "told").read_text()
+            return status
+
+        yield run
 
 
 def content(folder, without):
@@ -77,15 +110,15 @@ def align(tmp_path):
 
 @pytest.fixture
 def report(tmp_path):
-    """Give a report of a run of two images, in a folder of its own."""
+    """Give a report of a run of three images, in a folder of its own."""
     rng = np.random.default_rng(0)
     (tmp_path / "faces").mkdir()
     for name in ("a.png", "b.png", "c.png"):
-        pixels = rng.integers(0, 255, (112, 112, 3), np.uint8)
+        pixels = rng.integers(0, 255, (8, 8, 3), np.uint8)
         Image.fromarray(pixels).save(tmp_path / "faces" / name)
     made = tmp_path / "made"
-    words = f"sweep --backbone demo --images {tmp_path / 'faces'} --sparsities 0.4"
-    assert run([*words.split(), "--quiet", "--out", made]).returncode == 0
+    faces, options = read_folder(tmp_path / "faces"), SweepOptions(progress=False)
+    sweep(toy_backbone(), faces, "global/magnitude", [0.4], made, options=options)
 
     def words_for(out):
         if not out.exists():
@@ -102,20 +135,18 @@ EVENTS = {"align": 100, "report": 130}
 
 
 @pytest.mark.parametrize("command", EVENTS)
-def test_the_same_files_after_kills(command, tmp_path, request):
+def test_the_same_files_after_kills(command, run, tmp_path, request):
     words = request.getfixturevalue(command)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert run(words(whole)).returncode == 0
+    assert run(words(whole)) == 0
     rng = random.Random(0)
     kills = 0
     for _ in range(10 * KILLS):
-        found = run(words(killed), rng.randint(1, EVENTS[command]))
-        assert found.returncode in (0, -signal.SIGKILL), found.stderr
-        kills += found.returncode != 0
+        kills += run(words(killed), rng.randint(1, EVENTS[command])) != 0
         if kills == KILLS:
             break
     assert kills == KILLS
-    assert run(words(killed)).returncode == 0
+    assert run(words(killed)) == 0
     names = [path.name for path in killed.rglob("*")]
     assert not [n for n in names if n.endswith(".partial") or n == ".lock"]
     expected = content(whole, TIMES[command])

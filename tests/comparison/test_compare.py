@@ -1,5 +1,6 @@
 """A comparison of masks on the toy network, from images to page."""
 
+import io
 import re
 
 import numpy as np
@@ -41,10 +42,19 @@ def faces(tmp_path):
 
 
 @pytest.fixture
-def run(backbone, faces, tmp_path):
-    """Compare masks on the toy images; give the folder of the comparison."""
+def run(backbone, faces, tmp_path, monkeypatch):
+    """Compare masks on the toy images; give the folder of the comparison.
 
-    def make(out="run", *, masks=MASKS, folder=faces, reference=None, **options):
+    One picture stands for every figure, unless they are to be drawn: most of the time.
+    """
+    stream = io.BytesIO()
+    Image.new("RGB", (4, 3)).save(stream, "png")
+    drawn = stream.getvalue(), b"pdf"
+
+    def make(out="run", *, masks=MASKS, folder=faces, draw=False, **options):
+        if not draw:
+            monkeypatch.setattr("prefiqs_jax.plots.saving.render", lambda _: drawn)
+        reference = options.pop("reference", None)
         page = compare(
             backbone,
             folder,
@@ -66,7 +76,7 @@ def table(folder, name):
 
 def test_from_images_to_page(run, faces, backbone, tmp_path):
     folder, _, _ = degraded_folder(faces, 1, seed=0)
-    made = run(folder=folder)
+    made = run(folder=folder, draw=True)
     page = (made / "comparison.html").read_text()
     rows = results.read(tmp_path / "run")
     manifest = results.read_manifest(tmp_path / "run")
@@ -130,7 +140,8 @@ def test_from_images_to_page(run, faces, backbone, tmp_path):
 
 
 def test_an_interrupted_comparison_goes_on(run, tmp_path, monkeypatch):
-    whole = run("whole")
+    masks = "global/magnitude,2:4/magnitude"
+    whole = run("whole", masks=masks)
     write, written = batches.write_table, []
 
     def once(*arguments):
@@ -142,27 +153,25 @@ def test_an_interrupted_comparison_goes_on(run, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(batches, "write_table", once)
         with pytest.raises(KeyboardInterrupt):
-            run("cut")
+            run("cut", masks=masks)
     cut = tmp_path / "cut"
     assert not (cut / "comparison").exists()
     parts = sorted(path.name for path in cut.glob("rows/part-*"))
     assert parts == ["part-000000.parquet"]
     before = (cut / "rows" / parts[0]).stat().st_mtime_ns
-    again = run("cut")
+    again = run("cut", masks=masks)
     assert (cut / "rows" / parts[0]).stat().st_mtime_ns == before
     for path in (whole / "tables").iterdir():
         assert path.read_bytes() == (again / "tables" / path.name).read_bytes()
     # Once more, and it only writes the page again; other masks are another run.
-    run("cut")
+    run("cut", masks=masks)
     with pytest.raises(InputError, match="cut was made with mask"):
         run("cut", masks="global/magnitude,global/random")
-
-
-def test_files_of_the_users_are_kept(run):
-    made = run()
-    (made / "comparison.html").write_text("mine")
+    # A page of the user's own is kept.
+    (again / "comparison.html").write_text("mine")
     with pytest.raises(InputError, match=r"comparison\.html is not from prefiqs"):
-        run()
+        run("cut", masks=masks)
+    assert (again / "comparison.html").read_text() == "mine"
 
 
 def test_without_identities_or_degraded_copies(run, faces):

@@ -1,12 +1,15 @@
 """A toy backbone with toy images, so that whole sweeps take a second."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
 from toy import toy_backbone
 
-from prefiqs_jax.images import read_folder
+from prefiqs_jax.images import read_folder, take_inventory
 from prefiqs_jax.masks import mask_named
+from prefiqs_jax.results.inventory import write_inventory
 from prefiqs_jax.sweep import SweepOptions, sweep
 
 SPARSITIES = [0.1, 0.3, 0.5]
@@ -25,10 +28,34 @@ def write_pictures(folder, count, people=3):
         Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).save(path)
 
 
+@pytest.fixture(scope="session")
+def original(tmp_path_factory):
+    """Write the toy images once, to be copied."""
+    folder = tmp_path_factory.mktemp("original") / "faces"
+    write_pictures(folder, 11)
+    return folder
+
+
 @pytest.fixture
-def pictures(tmp_path):
-    write_pictures(tmp_path / "faces", 11)
-    return tmp_path / "faces"
+def pictures(original, tmp_path):
+    return shutil.copytree(original, tmp_path / "faces")
+
+
+@pytest.fixture(scope="session")
+def finished(original, tmp_path_factory):
+    """Sweep the toy images once, as ``run_sweep()`` does; only to be read."""
+    out = tmp_path_factory.mktemp("finished") / "run"
+    options = SweepOptions(batch_size=4, progress=False)
+    mask, folder = mask_named("global/magnitude"), read_folder(original)
+    return sweep(toy_backbone(), folder, mask, SPARSITIES, out, options=options)
+
+
+@pytest.fixture
+def run(finished, pictures, tmp_path):
+    """Give the finished run as if ``run_sweep()`` had just made it of ``pictures``."""
+    out = shutil.copytree(finished, tmp_path / "run")
+    write_inventory(out, take_inventory(read_folder(pictures)))  # whose times are new
+    return out
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def with_eight_devices(*arguments):
 
 
 @pytest.mark.slow
-def test_devices_change_no_row(run_sweep, pictures, tmp_path):
+def test_devices_change_no_row(finished, run_sweep, pictures, tmp_path):
     runs = {
         "all": {"batch_size": 8},  # 8 and 3: fewer images than devices at the end
         "uneven": {"batch_size": 5},
@@ -39,7 +39,7 @@ def test_devices_change_no_row(run_sweep, pictures, tmp_path):
     asked = [[str(tmp_path / name), options] for name, options in runs.items()]
     child = str(TESTS / "child_sweep.py")
     with_eight_devices(child, json.dumps({"images": str(pictures), "runs": asked}))
-    expected = results.read(run_sweep("here"))
+    expected = results.read(finished)
 
     (tmp_path / "resumed" / "rows" / "part-000001.parquet").unlink()
     (tmp_path / "resumed" / "rows" / "part-000004.parquet").unlink()

@@ -1,24 +1,20 @@
 """Two real processes of four devices each, which meet on this machine and part."""
 
 import json
-import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
+from sweep.forking import Parent
 
 from prefiqs_jax import results
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.sweep.distributed import Share, join
 from prefiqs_jax.sweep.planner import default_batch_size
 
-CHILD = Path(__file__).parents[1] / "child_sweep.py"
 FOUR_DEVICES = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
 
 
@@ -27,8 +23,16 @@ def free_port():
         return server.getsockname()[1]
 
 
+@pytest.fixture(scope="module")
+def parent():
+    """Import once what every process needs."""
+    found = Parent()
+    yield found
+    found.end()
+
+
 @pytest.fixture
-def launch(pictures, tmp_path):
+def launch(parent, pictures, tmp_path):
     """Start two processes of one run; a dictionary changes what one of them is told."""
     running = []
 
@@ -41,30 +45,23 @@ def launch(pictures, tmp_path):
                 "runs": [[str(tmp_path / "run"), options]],
                 "cluster": [address, len(changes), index],
             } | change
-            cluster = asked.pop("environment", {})
-            command = [sys.executable, str(CHILD), json.dumps(asked)]
-            running.append(
-                subprocess.Popen(
-                    command,
-                    env=os.environ | FOUR_DEVICES | cluster,
-                    stderr=subprocess.PIPE,
-                    text=True,
-                )
-            )
+            environment = FOUR_DEVICES | asked.pop("environment", {})
+            told = tmp_path / f"told-{len(running)}"
+            running.append(parent.start(asked, environment, told))
         return running[-len(changes) :]
 
     yield start
     for process in running:
-        process.kill()
-        process.communicate()
+        process.send_signal(signal.SIGKILL)
+        process.wait()
 
 
 def outcome(process):
     """Wait for the end; give the exit status and the lines of the package."""
-    _, told = process.communicate(timeout=120)
+    status, told = process.wait()
     lines = [line for line in told.splitlines() if line.startswith("prefiqs: ")]
     assert "Traceback" not in told
-    return process.returncode, lines
+    return status, lines
 
 
 def assert_same(ours, theirs):
@@ -104,7 +101,7 @@ def test_two_processes_give_the_rows_of_one(launch, run_sweep, pictures, tmp_pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["SLURM", "Open MPI"])
-def test_the_launcher_tells_who_takes_part(launch, run_sweep, tmp_path, launcher):
+def test_the_launcher_tells_who_takes_part(launch, finished, tmp_path, launcher):
     port = str(free_port())
 
     def told(index):
@@ -124,7 +121,7 @@ def test_the_launcher_tells_who_takes_part(launch, run_sweep, tmp_path, launcher
     both = launch(told(0), told(1), batch_size=None)
     assert [outcome(process) for process in both] == [(0, []), (0, [])]
     run = tmp_path / "run"
-    assert_same(results.read(run), results.read(run_sweep("one")))
+    assert_same(results.read(run), results.read(finished))
     manifest = results.read_manifest(run)
     assert [session["process_index"] for session in manifest["sessions"]] == [0, 1]
     assert manifest["settings"]["batch_size"] == 6  # of 11, for each its part
@@ -133,7 +130,7 @@ def test_the_launcher_tells_who_takes_part(launch, run_sweep, tmp_path, launcher
 @pytest.mark.slow
 @pytest.mark.parametrize("lost", [0, 1])
 def test_a_lost_process_is_repaired_by_the_same_command(
-    launch, run_sweep, tmp_path, lost
+    launch, finished, tmp_path, lost
 ):
     run = tmp_path / "run"
     slow: list[dict] = [{}, {}]
@@ -158,7 +155,7 @@ def test_a_lost_process_is_repaired_by_the_same_command(
 
     again = launch({}, {}, batch_size=1)
     assert [outcome(process) for process in again] == [(0, []), (0, [])]
-    assert_same(results.read(run), results.read(run_sweep("one")))
+    assert_same(results.read(run), results.read(finished))
     manifest = results.read_manifest(run)
     assert manifest["finished"] is not None
     assert len(manifest["sessions"]) == (3 if lost == 0 else 4)

@@ -55,8 +55,8 @@ class Device:
 
 
 @pytest.mark.parametrize("where", ["start", "fetch"])
-def test_a_run_goes_on_in_half_steps(run_sweep, monkeypatch, tmp_path, where):
-    whole = results.read(run_sweep("whole"))
+def test_a_run_goes_on_in_half_steps(finished, run_sweep, monkeypatch, where):
+    whole = results.read(finished)
     device = Device(most=2, where=where, from_step=1).install(monkeypatch)
     kept = []
     write = batches.write_table
@@ -81,8 +81,8 @@ def test_a_run_goes_on_in_half_steps(run_sweep, monkeypatch, tmp_path, where):
 
 
 @pytest.mark.slow
-def test_a_run_in_small_steps_is_resumed(run_sweep, monkeypatch):
-    whole = results.read(run_sweep("whole"))
+def test_a_run_in_small_steps_is_resumed(finished, run_sweep, monkeypatch):
+    whole = results.read(finished)
     with monkeypatch.context() as patch:
         Device(most=1, where="start").install(patch)
         run = run_sweep("run")

@@ -10,8 +10,8 @@ from prefiqs_jax.sweep.fidelity import describe_error
 
 
 @pytest.mark.slow
-def test_the_error_is_that_of_the_rows(run_sweep, capsys):
-    exact = results.read(run_sweep("exact"))
+def test_the_error_is_that_of_the_rows(finished, run_sweep, capsys):
+    exact = results.read(finished)
     run = run_sweep("fast", precision="fast", progress=True)
     fast = results.read(run)
     (session,) = results.read_manifest(run)["sessions"]
@@ -23,7 +23,7 @@ def test_the_error_is_that_of_the_rows(run_sweep, capsys):
         assert error[column]["median"] == pytest.approx(np.median(off), rel=1e-3)
         assert 1e-5 < error[column]["median"] < error[column]["largest"] < 0.2
     assert describe_error("fast", error) in capsys.readouterr().err
-    (whole,) = results.read_manifest(run.parent / "exact")["sessions"]
+    (whole,) = results.read_manifest(finished)["sessions"]
     assert "precision_error" not in whole
 
 

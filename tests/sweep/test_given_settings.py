@@ -38,8 +38,8 @@ def test_a_mask_by_its_name(backbone, pictures, tmp_path):
         sweep(backbone, pictures, "global/magic", [0.3], tmp_path / "bad")
 
 
-def test_several_runs(run_sweep):
-    one, other = run_sweep("one"), run_sweep("other", sparsities=[0.2])
+def test_several_runs(finished, run_sweep):
+    one, other = finished, run_sweep("other", sparsities=[0.2])
     both = results.read([one, str(other)])
     assert list(both.columns) == ["run", *results.COLUMNS]
     for run, rows in both.groupby("run"):
@@ -50,8 +50,7 @@ def test_several_runs(run_sweep):
         results.read([])
 
 
-def test_other_programs_open_the_rows_by_their_folder(run_sweep):
-    run = run_sweep()
+def test_other_programs_open_the_rows_by_their_folder(run):
     rows = results.read(run)
     order, columns = ["image", "sparsity"], list(results.COLUMNS)
     expected = rows.sort_values(order, ignore_index=True)
@@ -63,9 +62,8 @@ def test_other_programs_open_the_rows_by_their_folder(run_sweep):
         pd.testing.assert_frame_equal(found.reset_index(drop=True), expected)
 
 
-def test_a_run_whose_parts_are_beside_its_manifest(run_sweep):
+def test_a_run_whose_parts_are_beside_its_manifest(run, run_sweep):
     """As earlier versions wrote them: it is read, and goes on as it began."""
-    run = run_sweep()
     rows = results.read(run)
     for part in (run / "rows").iterdir():
         part.rename(run / part.name)

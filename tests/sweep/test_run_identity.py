@@ -229,8 +229,7 @@ def test_taps_and_the_quality_head_count():
     assert weights_digest(one) != weights_digest(two)
 
 
-def test_pixels_count_to_the_last_digit(run_sweep, backbone):
-    run = run_sweep()
+def test_pixels_count_to_the_last_digit(run, run_sweep, backbone):
     near = dataclasses.replace(backbone.preprocessing, std=127.5000004)
     near = dataclasses.replace(backbone, preprocessing=near)
     refused(run, r"pixels .* / 127\.5, not .* / 127\.5000004", run_sweep, backbone=near)
@@ -280,8 +279,9 @@ def redraw(path, seed=9):
 
 @pytest.mark.parametrize("which", ["person0/000.png", "person1/010.png"])
 @pytest.mark.parametrize("done", ["all", "some"])
-def test_other_content_under_the_same_name_is_refused(run_sweep, pictures, which, done):
-    run = run_sweep()
+def test_other_content_under_the_same_name_is_refused(
+    run, run_sweep, pictures, which, done
+):
     if done == "some":
         (run / "rows/part-000002.parquet").unlink()
     redraw(pictures / which)
@@ -305,8 +305,7 @@ def test_content_counts_though_size_and_time_are_the_same(run_sweep, pictures):
     refused(run, r"other content of person0/000\.bmp", run_sweep)
 
 
-def test_new_times_alone_change_nothing(run_sweep, pictures, monkeypatch):
-    run = run_sweep()
+def test_new_times_alone_change_nothing(run, run_sweep, pictures, monkeypatch):
     rows = results.read(run)
     for path in pictures.rglob("*.png"):
         shutil.copy(path, path.with_suffix(".copy"))
@@ -339,8 +338,7 @@ def test_an_image_that_changes_while_the_run_goes_on(run_sweep, pictures, monkey
         run_sweep(batch_size=1)
 
 
-def test_identities_that_come_in_mid_run_are_refused(run_sweep, pictures):
-    run = run_sweep()
+def test_identities_that_come_in_mid_run_are_refused(run, run_sweep, pictures):
     (run / "rows/part-000001.parquet").unlink()
     names = read_folder(pictures).names
     lines = ["file,identity", *(f"{name},someone" for name in names)]
@@ -410,8 +408,9 @@ def break_part(part, how, run_mask, tmp_path):
         ("edited", "was changed since it was written"),
     ],
 )
-def test_a_bad_part_is_made_again(run_sweep, run_mask, tmp_path, capsys, how, words):
-    run = run_sweep()
+def test_a_bad_part_is_made_again(
+    run, run_sweep, run_mask, tmp_path, capsys, how, words
+):
     whole = results.read(run)
     part = run / "rows/part-000001.parquet"
     kept = (run / "rows/part-000000.parquet").stat().st_mtime_ns
@@ -426,8 +425,7 @@ def test_a_bad_part_is_made_again(run_sweep, run_mask, tmp_path, capsys, how, wo
     assert (run / "rows/part-000000.parquet").stat().st_mtime_ns == kept
 
 
-def test_a_part_beyond_the_last_batch_is_refused(run_sweep):
-    run = run_sweep()
+def test_a_part_beyond_the_last_batch_is_refused(run, run_sweep):
     rows = results.read(run)
     extra = run / "rows/part-000009.parquet"
     shutil.copy(run / "rows/part-000001.parquet", extra)
@@ -438,8 +436,7 @@ def test_a_part_beyond_the_last_batch_is_refused(run_sweep):
     pd.testing.assert_frame_equal(results.read(run), rows)
 
 
-def test_an_evaluation_is_no_sweep(run_sweep):
-    run = run_sweep()
+def test_an_evaluation_is_no_sweep(run):
     manifest = json.loads((run / "run.json").read_text())
     del manifest["settings"]["sparsities"]
     (run / "run.json").write_text(json.dumps(manifest))
@@ -458,8 +455,7 @@ def test_an_evaluation_is_no_sweep(run_sweep):
         {"skipped": ["a.png"]},
     ],
 )
-def test_a_manifest_of_another_shape_is_damaged(run_sweep, change):
-    run = run_sweep()
+def test_a_manifest_of_another_shape_is_damaged(run, run_sweep, change):
     manifest = json.loads((run / "run.json").read_text())
     (run / "run.json").write_text(json.dumps(manifest | change))
     with pytest.raises(InputError, match="is damaged"):
@@ -467,8 +463,7 @@ def test_a_manifest_of_another_shape_is_damaged(run_sweep, change):
     refused(run, "is damaged", run_sweep)
 
 
-def test_a_part_that_cannot_be_read_is_not_called_damaged(run_sweep):
-    run = run_sweep()
+def test_a_part_that_cannot_be_read_is_not_called_damaged(run, run_sweep):
     part = run / "rows/part-000001.parquet"
     part.unlink()
     part.mkdir()  # root may read any file, but no folder
@@ -481,8 +476,7 @@ def test_a_part_that_cannot_be_read_is_not_called_damaged(run_sweep):
 
 
 @pytest.mark.parametrize("version", [99, 0, "2", None, [2], True, 2.0])
-def test_a_format_that_is_not_known_is_refused(run_sweep, version):
-    run = run_sweep()
+def test_a_format_that_is_not_known_is_refused(run, run_sweep, version):
     manifest = json.loads((run / "run.json").read_text())
     (run / "run.json").write_text(json.dumps(manifest | {"format": version}))
     with pytest.raises(InputError, match=r"has format .* knows 1 to 2"):
@@ -490,8 +484,7 @@ def test_a_format_that_is_not_known_is_refused(run_sweep, version):
     refused(run, "has format .* knows 1 to 2", run_sweep)
 
 
-def test_a_run_of_an_earlier_version_is_read_but_not_continued(run_sweep):
-    run = run_sweep()
+def test_a_run_of_an_earlier_version_is_read_but_not_continued(run, run_sweep):
     rows = results.read(run)
     manifest = json.loads((run / "run.json").read_text())
     (run / "run.json").write_text(json.dumps(manifest | {"format": 1}))

@@ -25,8 +25,8 @@ from prefiqs_jax.sensitivity import drift, first_order
 from prefiqs_jax.sweep import measure_images
 
 
-def test_rows(run_sweep, backbone, pictures):
-    rows = results.read(run_sweep())
+def test_rows(finished, backbone, pictures):
+    rows = results.read(finished)
     assert list(rows.columns) == list(results.COLUMNS)
     assert len(rows) == 11 * 3
     names = read_folder(pictures).names
@@ -101,9 +101,8 @@ def test_a_second_batch_does_not_recompile(run_sweep):
     assert many == few > 0
 
 
-def test_resumes_where_it_stopped(run_sweep):
-    whole = results.read(run_sweep("whole"))
-    run = run_sweep("run")
+def test_resumes_where_it_stopped(run, run_sweep):
+    whole = results.read(run)
     (run / "rows/part-000001.parquet").unlink()
     (run / "rows/.part-000001.parquet.99.partial").write_bytes(b"half")
     (run / ".run.json.99.partial").write_bytes(b"half")
@@ -115,11 +114,10 @@ def test_resumes_where_it_stopped(run_sweep):
     assert len(results.read_manifest(run)["sessions"]) == 2
 
 
-def test_a_complete_run_is_left_alone(run_sweep, monkeypatch):
+def test_a_complete_run_is_left_alone(run, run_sweep, monkeypatch):
     def refuse(*arguments, **options):
         raise AssertionError
 
-    run = run_sweep()
     before = sorted((p.name, p.stat().st_mtime_ns) for p in run.iterdir())
     monkeypatch.setattr("prefiqs_jax.sweep.runner.prepare", refuse)
     run_sweep()
@@ -179,23 +177,22 @@ sweep(toy_backbone(), read_folder({str(pictures)!r}), mask_named("global/magnitu
         ({"batch_size": 5}, "batch_size 4, not 5"),
     ],
 )
-def test_other_settings_are_refused(run_sweep, changed, named):
-    run = run_sweep()
+def test_other_settings_are_refused(run, run_sweep, changed, named):
     before = sorted((p.name, p.stat().st_mtime_ns) for p in run.iterdir())
     with pytest.raises(InputError, match=named):
         run_sweep(**changed)
     assert sorted((p.name, p.stat().st_mtime_ns) for p in run.iterdir()) == before
 
 
+@pytest.mark.usefixtures("run")
 def test_other_pixels_are_refused(run_sweep, backbone):
-    run_sweep()
     swapped = dataclasses.replace(backbone.preprocessing, channels="BGR")
     with pytest.raises(InputError, match=r"pixels .* RGB, .* not .* BGR, "):
         run_sweep(backbone=dataclasses.replace(backbone, preprocessing=swapped))
 
 
+@pytest.mark.usefixtures("run")
 def test_other_pictures_are_refused(run_sweep, pictures):
-    run_sweep()
     (pictures / "person0" / "000.png").rename(pictures / "person0" / "new.png")
     with pytest.raises(InputError, match="images_sha256"):
         run_sweep()
@@ -293,11 +290,11 @@ def test_no_space_left(run_sweep, monkeypatch, tmp_path):
     assert len(results.read(run)) == 11 * 3
 
 
-def test_masks_by_function(run_sweep, tmp_path):
+def test_masks_by_function(finished, run_sweep, tmp_path):
     file = tmp_path / "mine.py"
     file.write_text("def smallest(name, w):\n    return abs(w)\n")
     ours = results.read(run_sweep("ours", mask=f"global/{file}:smallest"))
-    theirs = results.read(run_sweep("theirs"))
+    theirs = results.read(finished)
     assert (ours.drift == theirs.drift).all()
     file.write_text("def smallest(name, w):\n    return -abs(w)\n")
     with pytest.raises(InputError, match="mask_file_sha256"):
@@ -313,28 +310,26 @@ def test_sparsity_zero_moves_nothing(run_sweep):
 
 
 @pytest.mark.parametrize("text", ["{", "[]", ""])
-def test_damaged_manifest(run_sweep, text):
-    run = run_sweep()
+def test_damaged_manifest(run, run_sweep, text):
     (run / "run.json").write_text(text)
     with pytest.raises(InputError, match="is damaged"):
         run_sweep()
 
 
-def test_damaged_part(run_sweep):
-    run = run_sweep()
+def test_damaged_part(run):
     part = run / "rows/part-000001.parquet"
     part.write_bytes(part.read_bytes()[:100])
     with pytest.raises(InputError, match=r"part-000001\.parquet is damaged"):
         results.read(run)
 
 
-def test_manifest_is_plain_json(run_sweep):
-    text = (run_sweep() / "run.json").read_text()
+def test_manifest_is_plain_json(finished):
+    text = (finished / "run.json").read_text()
     assert json.loads(text, parse_constant=lambda word: pytest.fail(word))
 
 
-def test_images_in_memory_give_the_same_rows(run_sweep, backbone, pictures):
-    rows = results.read(run_sweep())
+def test_images_in_memory_give_the_same_rows(finished, backbone, pictures):
+    rows = results.read(finished)
     folder = read_folder(pictures)
     pixels = np.stack([np.asarray(Image.open(pictures / n)) for n in folder.names])
     ours = measure_images(
@@ -362,9 +357,9 @@ def test_images_in_memory_give_the_same_rows(run_sweep, backbone, pictures):
 
 @pytest.mark.parametrize("value", [0, np.nan])
 def test_images_without_direction_are_left_out(
-    run_sweep, backbone, pictures, tmp_path, capsys, value
+    finished, run_sweep, backbone, pictures, capsys, value
 ):
-    whole = results.read(run_sweep("whole"))
+    whole = results.read(finished)
     black = ["person0/000.png", "person1/001.png", "person2/005.png"]
     for name in black:
         Image.new("RGB", (8, 8)).save(pictures / name)

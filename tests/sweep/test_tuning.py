@@ -1,5 +1,6 @@
 """What is measured, what is remembered, and what is compiled only once."""
 
+import functools
 import json
 import os
 import subprocess
@@ -15,7 +16,7 @@ from prefiqs_jax import results
 from prefiqs_jax.masks import globally, magnitude
 from prefiqs_jax.masks.packed import pack_masks
 from prefiqs_jax.sweep import tuning
-from prefiqs_jax.sweep.engine import prepare
+from prefiqs_jax.sweep.engine import compile_step, prepare
 from prefiqs_jax.sweep.planner import Planner
 from prefiqs_jax.sweep.strategy import Strategy
 
@@ -40,11 +41,28 @@ def evidence_of(run_sweep):
     return run
 
 
-@pytest.fixture
-def plan():
+@pytest.fixture(scope="module")
+def problem():
     apply_fn, params, _ = toy_network(np.float32)
     masks = pack_masks(globally(magnitude), params, [0.2, 0.4, 0.6])
-    problem = prepare(apply_fn, params, masks)
+    return prepare(apply_fn, params, masks)
+
+
+@pytest.fixture(scope="module")
+def compiled_once(problem):
+    """Compile each step of the problem once: what is chosen is tested, not how."""
+    compiled = functools.cache(functools.partial(compile_step, problem))
+
+    def compile_for(asked, *step):
+        assert asked is problem
+        return compiled(*step)
+
+    return compile_for
+
+
+@pytest.fixture
+def plan(problem, compiled_once, monkeypatch):
+    monkeypatch.setattr("prefiqs_jax.sweep.planner.compile_step", compiled_once)
 
     def run(image_count, **options):
         return Planner(problem, (8, 8, 3), image_count, batch_size=8, **options).plan()
