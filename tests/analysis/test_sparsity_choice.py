@@ -21,8 +21,8 @@ def ours(script):
 def few(ours, monkeypatch):
     """Split less often."""
     drawn = ours.halves
-    monkeypatch.setattr(ours, "halves", lambda people: drawn(people, 6))
-    return drawn(10, 6)
+    monkeypatch.setattr(ours, "halves", lambda people: drawn(people, 3))
+    return drawn(10, 3)
 
 
 def scored(verified, quality):

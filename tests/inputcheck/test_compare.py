@@ -14,7 +14,7 @@ from prefiqs_jax.images.synthetic import faces
 from prefiqs_jax.inputcheck import compare_preprocessing, table, verdict
 
 SFACE = "weights/face_recognition_sface_2021dec_int8bq.onnx"
-PEOPLE, EACH = 20, 3
+PEOPLE, EACH = 12, 3
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +33,11 @@ def synthetic(tmp_path_factory):
 @pytest.fixture(scope="module")
 def demo():
     return load_backbone("demo")
+
+
+@pytest.fixture(scope="module")
+def sface(shared):
+    return load_backbone("sface", shared(SFACE))
 
 
 def changed(backbone, **fields):
@@ -153,8 +158,7 @@ def test_command_refuses_a_folder_that_is_not_there(tmp_path, capsys):
 
 @pytest.mark.slow
 @pytest.mark.weights
-def test_sface(shared):
-    sface = load_backbone("sface", shared(SFACE))
+def test_sface(sface, shared):
     folder = read_folder(shared("faces/lfw100"))
     found = compare_preprocessing(sface, folder)
     assert found.best is found.stored
@@ -173,8 +177,7 @@ def test_sface(shared):
 
 @pytest.mark.slow
 @pytest.mark.weights
-def test_sface_without_identities(shared):
-    sface = load_backbone("sface", shared(SFACE))
+def test_sface_without_identities(sface, shared):
     folder = anonymous(read_folder(shared("faces/lfw100")))
     found = compare_preprocessing(sface, folder, max_images=40)
     assert found.fits
@@ -186,8 +189,7 @@ def test_sface_without_identities(shared):
 
 @pytest.mark.slow
 @pytest.mark.weights
-def test_sface_on_grey_faces(shared):
-    sface = load_backbone("sface", shared(SFACE))
+def test_sface_on_grey_faces(sface, shared):
     found = compare_preprocessing(
         sface, read_folder(shared("faces/att")), max_images=90
     )
