@@ -4,10 +4,10 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jaxtyping
 import pandas as pd
 import pyarrow as pa
 from beartype import BeartypeConf, beartype
-from jaxtyping import install_import_hook
 from numpy.typing import ArrayLike
 
 ROOMS = ("trees", "sensitivity", "masks", "images", "benchmarks", "inputcheck")
@@ -65,5 +65,10 @@ def _loose(hint: Any) -> Any:
 
 
 def install() -> None:
-    """Check them from now on; before any of the package is imported."""
-    install_import_hook(CHECKED, "typechecked.check")
+    """Check them from now on; before any of the package is imported.
+
+    Not with jaxtyping's own switch, the environment variable JAXTYPING_DISABLE=1: a
+    third of the time of many tests goes into the checks.
+    """
+    if not jaxtyping.config.jaxtyping_disable:
+        jaxtyping.install_import_hook(CHECKED, "typechecked.check")
