@@ -78,10 +78,11 @@ def test_gradient_is_the_slope(script, example):
     arcface_loss = script("arcface").arcface_loss
     raw, centres, labels = map(jnp.asarray, example)
 
+    @jax.jit
     def loss(raw, centres):
         return arcface_loss(raw, centres, labels, scale=SCALE, margin=MARGIN)[0]
 
-    gradients = jax.grad(loss, argnums=(0, 1))(raw, centres)
+    gradients = jax.jit(jax.grad(loss, argnums=(0, 1)))(raw, centres)
     rng, step = np.random.default_rng(1), 1e-6
     for which, gradient in enumerate(gradients):
         for _ in range(3):
@@ -104,7 +105,7 @@ def test_gradient_is_finite_on_a_centre_and_opposite_to_it(script, sign):
         )
         return found[0]
 
-    value, gradient = jax.value_and_grad(loss)(sign * 7 * centres[2:3])
+    value, gradient = jax.jit(jax.value_and_grad(loss))(sign * 7 * centres[2:3])
     assert np.isfinite(value)
     assert np.isfinite(gradient).all()
 
@@ -125,7 +126,8 @@ def test_statistics_move_in_training_only(training):
     images = jnp.asarray(
         np.random.default_rng(0).standard_normal((6, 8, 8, 3)).astype("f4")
     )
-    raw, moved = network.train_fn(network.params, network.statistics, images)
+    train, embed = jax.jit(network.train_fn), jax.jit(network.embed_fn)
+    raw, moved = train(network.params, network.statistics, images)
     assert jax.tree.structure(moved) == jax.tree.structure(network.statistics)
     for old, new in zip(
         jax.tree.leaves(network.statistics), jax.tree.leaves(moved), strict=True
@@ -134,10 +136,10 @@ def test_statistics_move_in_training_only(training):
     # The last layer normalises by its batch in training, and by what is stored else.
     np.testing.assert_allclose(np.mean(raw, axis=0), 0, atol=1e-5)
     np.testing.assert_allclose(np.std(raw, axis=0), 1, atol=1e-2)
-    stored = network.embed_fn(network.params, network.statistics, images)
-    again = network.embed_fn(network.params, network.statistics, images[:3])
+    stored = embed(network.params, network.statistics, images)
+    again = embed(network.params, network.statistics, images[:3])
     np.testing.assert_allclose(stored[:3], again, rtol=1e-6)
-    halves = network.train_fn(network.params, network.statistics, images[:3])[0]
+    halves = train(network.params, network.statistics, images[:3])[0]
     assert np.abs(raw[:3] - halves).max() > 0.01
 
 

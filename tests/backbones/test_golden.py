@@ -37,9 +37,21 @@ NETWORKS = {
 TWINS_OF_ARCFACE = ["elasticface_iresnet100", "grafiqs_iresnet100"]
 ADAFACE = ["adaface_ir50", "adaface_ir101"]
 ALLOCATIONS = {"global": globally, "layerwise": layerwise}
-# What a network of a hundred layers is pruned to; the others to everything stored.
-DEEP_LEVELS = (1, 3)
-DEEP_JVP_LEVELS = (1,)
+RESIDUAL = [name for name in NETWORKS if "_ir" in name]
+# One network of every kind of block; deeper ones repeat its blocks.
+DIFFERENTIATED = [
+    name
+    for name in NETWORKS
+    if name not in RESIDUAL
+    or name in ("arcface_iresnet18", "curricularface_ir101", "adaface_ir50")
+]
+# What large and deep networks are pruned to; the others to everything stored.
+LARGE_LEVELS = (1, 3)
+DEEP_LEVELS = (3,)
+LARGE_JVP_LEVELS = (1,)
+# Of the stored ones: enough to tell a batch from its images.
+IMAGES = 2
+PER_IMAGE = ("embedding_", "official_", "pruned_", "jvp_normalised_")
 # Doubles run a few times only, so that compiling would take longer than running.
 quick_jit = functools.partial(
     jax.jit, compiler_options={"xla_backend_optimization_level": 1}
@@ -76,8 +88,12 @@ class Golden:
     def __init__(self, name, golden_weights, shared, folder):
         path = shared(f"golden/{name}.manifest.json")
         self.manifest = golden_weights.load_manifest(path)
-        self.arrays = dict(np.load(shared(f"golden/{name}.npz")))
-        self.rgb_images = official_images(golden_weights, self.manifest)
+        self.name = name
+        self.arrays = {
+            key: value[..., :IMAGES, :] if key.startswith(PER_IMAGE) else value
+            for key, value in np.load(shared(f"golden/{name}.npz")).items()
+        }
+        self.rgb_images = official_images(golden_weights, self.manifest)[:IMAGES]
         weights = official_weights(golden_weights, self.manifest, shared, folder)
         self.backbone = load_backbone(NETWORKS[name], weights)
         found = architecture(NETWORKS[name])
@@ -87,10 +103,11 @@ class Golden:
         }
         self.layers = [f"{layer}.weight" for layer in self.arrays["layer_names"]]
         self.deep = len(self.layers) > 100
+        self.large = name in RESIDUAL and name != "arcface_iresnet18"
 
     @functools.cached_property
     def params64(self):
-        return jax.tree.map(lambda w: w.astype(jnp.float64), self.backbone.params)
+        return jax.tree.map(lambda w: np.asarray(w, np.float64), self.backbone.params)
 
     @functools.cached_property
     def images64(self):
@@ -98,7 +115,13 @@ class Golden:
 
     @functools.cached_property
     def apply(self):
-        return quick_jit(self.backbone.apply_fn)
+        """Compute raw embeddings, of residual networks operation by operation.
+
+        Their layers have few shapes, the same in all of these networks, so that all but
+        the first find their operations compiled.
+        """
+        plain = self.backbone.apply_fn
+        return plain if self.name in RESIDUAL else quick_jit(plain)
 
     @functools.cached_property
     def embedding64(self):
@@ -107,16 +130,31 @@ class Golden:
     def path(self, key):
         return self.entries[key].target.removeprefix("params/")
 
+    @functools.cached_property
+    def all_ties(self):
+        """Give (path, index in the flat JAX array, pruned) of every tie torch split.
+
+        By allocation and level.
+        """
+        numbers = functools.cache(self.numbers)
+        found = {}
+        for allocation in ALLOCATIONS:
+            for row in self.arrays[f"tie_table_{allocation}"]:
+                level, layer, place, pruned = (int(value) for value in row)
+                (index,) = np.flatnonzero(numbers(self.layers[layer]) == place)
+                tie = self.path(self.layers[layer]), index, pruned
+                found.setdefault((allocation, level), []).append(tie)
+        return found
+
+    def numbers(self, key):
+        """Give the flat indices of torch's array, in the order of ours."""
+        entry = self.entries[key]
+        assert entry.transform is not None
+        order = np.arange(np.prod(entry.shape), dtype=np.int32)
+        return entry.transform(order.reshape(entry.shape)).ravel()
+
     def ties(self, allocation, level):
-        """Give (path, index in the flat JAX array, pruned) of every tie torch split."""
-        for row in self.arrays[f"tie_table_{allocation}"]:
-            at, layer, place, pruned = (int(value) for value in row)
-            if at == level:
-                entry = self.entries[self.layers[layer]]
-                size = int(np.prod(entry.shape))
-                assert entry.transform is not None
-                numbers = entry.transform(np.arange(size).reshape(entry.shape))
-                yield self.path(self.layers[layer]), numbers.ravel() == place, pruned
+        return self.all_ties.get((allocation, level), ())
 
     def stored_mask(self, allocation, level):
         """Rebuild a stored mask: the threshold, then the ties as torch split them."""
@@ -125,8 +163,8 @@ class Golden:
         thresholds = np.broadcast_to(threshold, len(self.layers))
         for key, at in zip(self.layers, thresholds, strict=True):
             flat[self.path(key)] = np.abs(self.weights[self.path(key)]) > at
-        for path, place, pruned in self.ties(allocation, level):
-            flat[path].reshape(-1)[place] = not pruned
+        for path, index, pruned in self.ties(allocation, level):
+            flat[path].reshape(-1)[index] = not pruned
         return unflatten(flat)
 
 
@@ -150,7 +188,18 @@ def test_float64_embeddings(golden):
 
 def test_float32_embeddings(golden):
     images = golden.backbone.preprocess(golden.rgb_images)
-    embedding = jax.jit(golden.backbone.apply_fn)(golden.backbone.params, images)
+    check_float32(golden, golden.apply(golden.backbone.params, images))
+
+
+@pytest.mark.parametrize("golden", ["arcface_iresnet18"], indirect=True)
+def test_float32_embeddings_of_one_program(golden):
+    images = golden.backbone.preprocess(golden.rgb_images)
+    check_float32(
+        golden, jax.jit(golden.backbone.apply_fn)(golden.backbone.params, images)
+    )
+
+
+def check_float32(golden, embedding):
     assert embedding.dtype == jnp.float32
     embedding = np.asarray(embedding, np.float64)
     reference = golden.arrays["embedding_f64"]
@@ -186,7 +235,7 @@ def test_masks(golden, allocation):
     sparsities = golden.arrays["sparsities"].tolist()
     paths = [golden.path(key) for key in golden.layers]
     for level, mask in enumerate(mask_fn.sweep(golden.backbone.params, sparsities)):
-        ours = flatten(mask)
+        ours = {path: np.array(keep) for path, keep in flatten(mask).items()}
         zeros = np.array([np.sum(~ours[path]) for path in paths])
         stored = golden.arrays[f"zeros_{allocation}"][level]
         assert zeros.sum() == stored.sum()
@@ -194,9 +243,8 @@ def test_masks(golden, allocation):
             assert (zeros == stored).all()
         # Equal but for the ties that torch.topk split in its own way.
         other = flatten(golden.stored_mask(allocation, level))
-        for path, place, _ in golden.ties(allocation, level):
-            split = place.reshape(other[path].shape)
-            ours[path] = np.where(split, other[path], ours[path])
+        for path, index, _ in golden.ties(allocation, level):
+            ours[path].reshape(-1)[index] = other[path].reshape(-1)[index]
         assert ours.keys() == other.keys()
         assert all((ours[path] == other[path]).all() for path in ours)
 
@@ -204,7 +252,9 @@ def test_masks(golden, allocation):
 @pytest.mark.parametrize("allocation", ALLOCATIONS)
 def test_pruned_embeddings(golden, allocation):
     levels = range(len(golden.arrays["sparsities"]))
-    for level in DEEP_LEVELS if golden.deep else levels:
+    if golden.large:
+        levels = DEEP_LEVELS if golden.deep else LARGE_LEVELS
+    for level in levels:
         mask = golden.stored_mask(allocation, level)
         pruned = jax.tree.map(
             lambda w, keep: np.where(keep, w, 0.0), golden.params64, mask
@@ -214,31 +264,38 @@ def test_pruned_embeddings(golden, allocation):
         assert np.abs(unit(embedding) - unit(reference)).max() <= 1e-12
 
 
-def deltas_and_references(golden, levels):
+def masks_and_references(golden, levels):
     where = golden.arrays["sparsities"].tolist()
     for level in levels:
         sparsity = golden.arrays["jvp_sparsities"][level]
         mask = golden.stored_mask("global", where.index(sparsity))
-        delta = pruning_delta(golden.params64, mask)
-        yield delta, golden.arrays["jvp_normalised_f64"][level]
+        yield mask, golden.arrays["jvp_normalised_f64"][level]
 
 
+@pytest.mark.parametrize("golden", DIFFERENTIATED, indirect=True)
 def test_jvps(golden):
-    jvp = quick_jit(embedding_jvp, static_argnums=0)
+    @quick_jit
+    def jvp(params, mask, images):
+        delta = pruning_delta(params, mask)
+        return embedding_jvp(golden.backbone.apply_fn, params, delta, images)[1]
+
     levels = range(len(golden.arrays["jvp_sparsities"]))
-    chosen = DEEP_JVP_LEVELS if golden.deep else levels
-    for delta, reference in deltas_and_references(golden, chosen):
-        _, ours = jvp(golden.backbone.apply_fn, golden.params64, delta, golden.images64)
+    chosen = LARGE_JVP_LEVELS if golden.name in RESIDUAL else levels
+    for mask, reference in masks_and_references(golden, chosen):
+        ours = jvp(golden.params64, mask, golden.images64)
         assert np.abs(ours - reference).max() <= 1e-11 * np.abs(reference).max()
 
 
 @pytest.mark.parametrize("golden", ["arcface_iresnet18"], indirect=True)
 def test_jvps_of_one_linearisation(golden):
-    deltas, references = zip(*deltas_and_references(golden, range(3)), strict=True)
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *deltas)
-    _, ours = quick_jit(embedding_jvps, static_argnums=0)(
-        golden.backbone.apply_fn, golden.params64, stacked, golden.images64
-    )
+    @quick_jit
+    def jvps(params, masks, images):
+        deltas = [pruning_delta(params, mask) for mask in masks]
+        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *deltas)
+        return embedding_jvps(golden.backbone.apply_fn, params, stacked, images)[1]
+
+    masks, references = zip(*masks_and_references(golden, range(3)), strict=True)
+    ours = jvps(golden.params64, masks, golden.images64)
     reference = np.stack(references)
     assert np.abs(ours - reference).max() <= 1e-11 * np.abs(reference).max()
 
@@ -257,10 +314,12 @@ def test_networks_equal_to_arcface(name, shared, golden_weights, tmp_path):
     backbone = load_backbone(name, weights)
     leaves = jax.tree.leaves(backbone.params)
     assert sum(leaf.size for leaf in leaves) == manifest["num_parameters"]
-    params = jax.tree.map(lambda w: w.astype(jnp.float64), backbone.params)
+    params = jax.tree.map(lambda w: np.asarray(w, np.float64), backbone.params)
     assert backbone.preprocessing.channels == manifest["preprocessing"]["channels"]
-    images = backbone.preprocess(official_images(golden_weights, manifest), np.float64)
-    reference = np.load(shared(f"golden/{manifest['same_as']}.npz"))["embedding_f64"]
-    embedding = np.asarray(quick_jit(backbone.apply_fn)(params, images))
+    rgb_images = official_images(golden_weights, manifest)[:IMAGES]
+    images = backbone.preprocess(rgb_images, np.float64)
+    stored = np.load(shared(f"golden/{manifest['same_as']}.npz"))
+    reference = stored["embedding_f64"][:IMAGES]
+    embedding = np.asarray(backbone.apply_fn(params, images))
     assert np.abs(unit(embedding) - unit(reference)).max() <= 1e-12
     assert np.abs(embedding - reference).max() <= 1e-12 * np.abs(reference).max()

@@ -87,17 +87,21 @@ def test_derivatives_of_winograd(moving):
 
     at = tuple(inputs[i] for i in moving)
     along = tuple(jnp.sin(3 * inputs[i]) for i in moving)
-    ours, expected = of_moving(winograd), of_moving(direct)
-    expected_tangent = jax.jvp(expected, at, along)[1]
-    assert relative(jax.jvp(ours, at, along)[1], expected_tangent) < 1e-13
-    stacked = [jnp.stack([a, -2 * a]) for a in along]
-    pushed = jax.vmap(jax.linearize(ours, *at)[1])(*stacked)
+
+    @jax.jit
+    def derive(at, along):
+        ours, expected = of_moving(winograd), of_moving(direct)
+        expected_tangent = jax.jvp(expected, at, along)[1]
+        tangent = jax.jvp(ours, at, along)[1]
+        stacked = [jnp.stack([a, -2 * a]) for a in along]
+        pushed = jax.vmap(jax.linearize(ours, *at)[1])(*stacked)
+        back = [jax.vjp(f, *at)[1](expected_tangent) for f in (ours, expected)]
+        return expected_tangent, tangent, pushed, back
+
+    expected_tangent, tangent, pushed, back = derive(at, along)
+    assert relative(tangent, expected_tangent) < 1e-13
     assert relative(pushed[1], -2 * expected_tangent) < 1e-13
-    _, back = jax.vjp(ours, *at)
-    _, expected_back = jax.vjp(expected, *at)
-    for pulled, reference in zip(
-        back(expected_tangent), expected_back(expected_tangent), strict=True
-    ):
+    for pulled, reference in zip(*back, strict=True):
         assert relative(pulled, reference) < 1e-13
 
 
@@ -191,7 +195,7 @@ def test_iresnet_equals_a_pytorch_twin(epsilon):
     """A tiny network of random weights, layer for layer as the original, in float64."""
     torch = pytest.importorskip("torch")
     nn = torch.nn
-    widths = (64, 128, 256, 512)
+    stem, *_, last = widths = (6, 8, 10, 12)
 
     class Block(nn.Module):
         def __init__(self, inputs, outputs, stride):
@@ -214,16 +218,16 @@ def test_iresnet_equals_a_pytorch_twin(epsilon):
     class Twin(nn.Module):
         def __init__(self):
             super().__init__()
-            self.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
-            self.bn1 = nn.BatchNorm2d(64, eps=epsilon)
-            self.prelu = nn.PReLU(64)
-            inputs = 64
+            self.conv1 = nn.Conv2d(3, stem, 3, 1, 1, bias=False)
+            self.bn1 = nn.BatchNorm2d(stem, eps=epsilon)
+            self.prelu = nn.PReLU(stem)
+            inputs = stem
             for stage, width in enumerate(widths, 1):
                 self.add_module(f"layer{stage}", nn.Sequential(Block(inputs, width, 2)))
                 inputs = width
-            self.bn2 = nn.BatchNorm2d(512, eps=epsilon)
-            self.fc = nn.Linear(512 * 49, 512)
-            self.features = nn.BatchNorm1d(512, eps=epsilon)
+            self.bn2 = nn.BatchNorm2d(last, eps=epsilon)
+            self.fc = nn.Linear(last * 49, 7)
+            self.features = nn.BatchNorm1d(7, eps=epsilon)
 
         def forward(self, x):
             x = self.prelu(self.bn1(self.conv1(x)))
@@ -231,7 +235,7 @@ def test_iresnet_equals_a_pytorch_twin(epsilon):
                 x = getattr(self, f"layer{stage}")(x)
             return self.features(self.fc(self.bn2(x).flatten(1)))
 
-    from prefiqs_jax.backbones.networks.iresnet import torch_entries
+    from prefiqs_jax.backbones.mirror import pytorch_entries
     from prefiqs_jax.weights.mapping import convert
 
     torch.manual_seed(0)
@@ -247,13 +251,15 @@ def test_iresnet_equals_a_pytorch_twin(epsilon):
         for name, tensor in twin.state_dict().items()
         if tensor.is_floating_point()
     }
-    plan = blueprint(lambda rngs: IResNet((1, 1, 1, 1), epsilon=epsilon, rngs=rngs))
-    tensors, _ = convert(state, torch_entries(plan.shapes))
+    options = {"widths": widths, "epsilon": epsilon, "embedding_dim": 7}
+    plan = blueprint(lambda rngs: IResNet((1, 1, 1, 1), rngs=rngs, **options))
+    flattened = {"params/fc/kernel": (last, 7, 7)}
+    tensors, _ = convert(state, pytorch_entries(plan.shapes, flattened))
     params, apply_fn = bind(plan, tensors)
     images = np.random.default_rng(1).standard_normal((2, 112, 112, 3))
     with torch.no_grad():
         expected = twin(torch.from_numpy(images.transpose(0, 3, 1, 2))).numpy()
-    ours = np.asarray(apply_fn(params, images))
+    ours = np.asarray(jax.jit(apply_fn)(params, images))
     assert np.abs(ours - expected).max() <= 1e-12 * np.abs(expected).max()
 
 

@@ -83,17 +83,26 @@ def sample(request):
     assert len(ignored) + len(entries) == len(state)
     params, apply_fn = bind(plan, tensors)
     assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {np.dtype("float64")}
-    images = rng.uniform(-1, 1, (3, *pair.size, 3))
+    images = rng.uniform(-1, 1, (2, *pair.size, 3))
     return Sample(pair, twin, tensors, params, apply_fn, images)
 
 
-def test_every_layer(sample):
+@pytest.fixture(scope="module")
+def computed(sample):
+    """Give every layer's output, the unit embedding and its JVP, of one program."""
+    mask = globally(magnitude)(sample.params, SPARSITY)
 
     @quick_jit
-    def record(params, images):
-        return port_taps(lambda: sample.apply_fn(params, images))
+    def compute(params, mask, images):
+        layers = port_taps(lambda: sample.apply_fn(params, images))
+        delta = pruning_delta(params, mask)
+        return layers, *embedding_jvp(sample.apply_fn, params, delta, images)
 
-    ours = record(sample.params, sample.images)
+    return compute(sample.params, mask, sample.images)
+
+
+def test_every_layer(sample, computed):
+    ours = computed[0]
     theirs = twin_taps(sample.twin, sample.images_of_twin())
     compared = 0
     for path, expected in theirs.items():
@@ -125,7 +134,7 @@ def pruned_weights(twin):
 
 # PyTorch compiles its forward-mode rules by what it deprecates.
 @pytest.mark.filterwarnings("ignore:.torch.jit.script. is:DeprecationWarning")
-def test_jvp_along_the_pruning_direction(sample):
+def test_jvp_along_the_pruning_direction(sample, computed):
     twin, images = sample.twin, sample.images_of_twin()
     primal = {key: value.detach() for key, value in twin.named_parameters()}
     tangent = {key: torch.zeros_like(value) for key, value in primal.items()}
@@ -136,14 +145,7 @@ def test_jvp_along_the_pruning_direction(sample):
         return raw / raw.norm(dim=1, keepdim=True)
 
     embedding, expected = torch.func.jvp(embed, (primal,), (tangent,))[:2]
-    mask = globally(magnitude)(sample.params, SPARSITY)
-    delta = pruning_delta(sample.params, mask)
-
-    @quick_jit
-    def differentiate(params, delta, images):
-        return embedding_jvp(sample.apply_fn, params, delta, images)
-
-    unit, ours = differentiate(sample.params, delta, sample.images)
+    _, unit, ours = computed
     assert np.abs(unit - embedding.detach().numpy()).max() <= 1e-12
     expected = expected.detach().numpy()
     assert np.abs(expected).max() > 1e-3

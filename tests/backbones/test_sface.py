@@ -65,7 +65,7 @@ def test_misses_no_mated_pair_at_fmr_1e_3(lfw, raw):
 
 
 def test_spearman_on_clean_faces(sface, lfw, tmp_path):
-    sparsities = [0.1, 0.3, 0.4, 0.5, 0.7]
+    sparsities = [0.1, 0.4, 0.7]
     run = sweep(
         sface,
         lfw[0],
@@ -75,7 +75,7 @@ def test_spearman_on_clean_faces(sface, lfw, tmp_path):
         options=SweepOptions(progress=False),
     )
     rows = results.read(run)
-    expected = [0.993, 0.977, 0.939, 0.899, 0.784]
+    expected = [0.993, 0.939, 0.784]
     for (_, group), value in zip(rows.groupby("sparsity"), expected, strict=True):
         correlation = group.first_order.corr(group.drift, method="spearman")
         assert correlation == pytest.approx(value, abs=0.01)
@@ -83,7 +83,7 @@ def test_spearman_on_clean_faces(sface, lfw, tmp_path):
 
 
 def test_rows_do_not_depend_on_the_batch_size(sface, lfw):
-    images = sface.preprocess(lfw[1][:5])
+    images = sface.preprocess(lfw[1][:3])
     measured = [
         measure_images(
             sface.apply_fn,
@@ -93,11 +93,11 @@ def test_rows_do_not_depend_on_the_batch_size(sface, lfw):
             images,
             batch_size=size,
         )
-        for size in (1, 2, 5)
+        for size in (1, 3)
     ]
+    alone, together = measured
     for column in ("first_order", "drift", "cosine", "residual"):
-        for rows in measured[:2]:
-            assert np.abs(rows[column] - measured[2][column]).max() <= 1e-6
+        assert np.abs(alone[column] - together[column]).max() <= 1e-6
 
 
 def test_conversion_keeps_every_bit(sface, shared, tmp_path):
@@ -111,6 +111,9 @@ def test_conversion_keeps_every_bit(sface, shared, tmp_path):
     assert again.provenance.sha256 != sface.provenance.sha256
     same = jax.tree.map(np.array_equal, again.params, sface.params)
     assert all(jax.tree.leaves(same))
+    # The same program with the same constants, so the same embeddings.
     rgb_image = sface.preprocess(np.zeros((1, 112, 112, 3), np.uint8))
-    one, two = (b.apply_fn(b.params, rgb_image) for b in (sface, again))
-    assert np.array_equal(one, two)
+    one, two = (jax.make_jaxpr(b.apply_fn)(b.params, rgb_image) for b in (sface, again))
+    assert str(one) == str(two)
+    for ours, theirs in zip(one.consts, two.consts, strict=True):
+        assert np.array_equal(ours, theirs)

@@ -1,6 +1,7 @@
 """What every mask keeps to: a new score or allocation inherits all, without a line."""
 
 import dataclasses
+import functools
 
 import jax
 import numpy as np
@@ -20,6 +21,7 @@ from prefiqs_jax.masks import (
     magnitude,
     per_output,
     pruning_delta,
+    testing,
 )
 from prefiqs_jax.masks.allocation import context_use
 from prefiqs_jax.masks.named import makes_sense
@@ -31,6 +33,9 @@ def filter_norm(name, w):
     return np.sqrt((np.asarray(w) ** 2).sum(tuple(range(w.ndim - 1)), keepdims=True))
 
 
+QUICK_KEY = jax.random.key(0, impl="unsafe_rbg")
+"""Signs by the default generator take as long to compile as the derivatives do."""
+
 TOY = toy_network()
 """One for all: what scores ask of it is computed once."""
 
@@ -38,7 +43,7 @@ TOY = toy_network()
 def all_masks():
     """Every allocation with every score that makes sense with it, and one of ours."""
     apply_fn, _, images = TOY
-    context = Context(apply_fn, images, 0, earlier=toy_network(seed=1)[1])
+    context = Context(apply_fn, images, QUICK_KEY, earlier=toy_network(seed=1)[1])
     for allocation in ALLOCATIONS.values():
         if allocation.name in ("1:4", "4:8", "uniform+"):
             continue  # the same code as 2:4; no layer lies between the toy's ends
@@ -85,7 +90,28 @@ def test_one_ranking_for_all_sparsities(mask_fn):
         assert all(map(np.array_equal, *map(jax.tree.leaves, (mask, alone))))
 
 
+@pytest.fixture(scope="module")
+def derivatives_once():
+    """Let ``check_score`` ask one context of each type for the derivatives.
+
+    They are compiled once for all scores, such as the gradients of SNIP and GraSP.
+    """
+    contexts = {}
+
+    def context(apply_fn, images, earlier):
+        if apply_fn not in contexts:
+            contexts[apply_fn] = Context(apply_fn, images, QUICK_KEY, earlier=earlier)
+        return contexts[apply_fn]
+
+    with pytest.MonkeyPatch.context() as patch:
+        networks = functools.cache(testing.example_network)
+        patch.setattr(testing, "example_network", networks)
+        patch.setattr(testing, "Context", context)
+        yield
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("derivatives_once")
 @pytest.mark.parametrize("name", SCORES)
 def test_scores_in_every_float_type(name):
     allocations = [

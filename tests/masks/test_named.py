@@ -24,9 +24,10 @@ def test_every_listed_mask_exists():
         "layerwise/random",
     }
     for name in mask_names():
-        assert mask_named(name).name == name
+        found = mask_named(name)
+        assert found.name == name
         if not name.startswith(("uniform+", "2:4", "1:4", "4:8")):
-            bound = mask_named(name).bind(CONTEXT)
+            bound = found.bind(CONTEXT)
             assert bound.mask_fn(PARAMS, 0.5)["a"].dtype == bool
 
 

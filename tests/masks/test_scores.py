@@ -164,7 +164,8 @@ def per_example(default_loss):
         z = embed(linear, params, image[None])
         return default_loss(z, jnp.asarray([index]))[0]
 
-    return [jax.grad(one)(LINEAR, image, i) for i, image in enumerate(INPUTS)]
+    slope = jax.jit(jax.grad(one))
+    return [slope(LINEAR, image, i) for i, image in enumerate(INPUTS)]
 
 
 @pytest.mark.slow
@@ -187,7 +188,10 @@ def dense_hessian(default_loss):
         z = embed(linear, back(vector), jnp.asarray(INPUTS))
         return default_loss(z, jnp.arange(len(INPUTS))).mean()
 
-    return jax.grad(mean)(flat), jax.hessian(mean)(flat), back
+    slope, curvature = jax.jit(lambda at: (jax.grad(mean)(at), jax.hessian(mean)(at)))(
+        flat
+    )
+    return slope, curvature, back
 
 
 @pytest.mark.slow
@@ -232,13 +236,14 @@ def test_obd_is_exact_where_the_hessian_is_diagonal():
 
 @pytest.mark.slow
 def test_contribution_is_the_drift_of_each_weight_alone():
-    many = Context(linear, INPUTS, 0, probes=4000)
+    many = Context(linear, INPUTS, 0, probes=800)
     found = score("contribution", many)
+    drift = jax.jit(lambda delta: first_order(linear, LINEAR, delta, INPUTS))
     for name, w in LINEAR.items():
         for place in np.ndindex(w.shape):
             delta = {n: np.zeros_like(v) for n, v in LINEAR.items()}
             delta[name][place] = -w[place]
-            alone = np.asarray(first_order(linear, LINEAR, delta, INPUTS))
+            alone = np.asarray(drift(delta))
             expected = np.sqrt((alone**2).mean())
             assert found[name][place] == pytest.approx(expected, rel=0.05)
     np.testing.assert_allclose(

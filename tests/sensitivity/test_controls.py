@@ -24,6 +24,9 @@ from prefiqs_jax.sensitivity.controls import _SHEARS, _orders, _sheared
 
 KEY = jax.random.key(7)
 
+# Programs run once or twice, so that compiling would take longer than running.
+quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+
 
 DELTA = pruning_delta(PARAMS, globally(magnitude)(PARAMS, 0.5))
 ARGS = (network, PARAMS, DELTA, IMAGES)
@@ -90,9 +93,8 @@ def test_one_program_makes_any_number():
 
 def many(kind, weights, change, count):
     keys = jax.random.split(jax.random.key(3), count)
-    return np.asarray(
-        jax.vmap(partial(control_delta, kind, weights, change))(keys), np.float64
-    )
+    make = quick_jit(jax.vmap(partial(control_delta, kind, weights, change)))
+    return np.asarray(make(keys), np.float64)
 
 
 @pytest.mark.slow
@@ -126,9 +128,19 @@ def test_signs_are_fair_and_normal_numbers_normal():
 
 @pytest.mark.slow
 def test_responses_are_those_of_the_directions():
-    run = jax.jit(lambda p, d, x: control_responses(network, p, d, x, CONTROLS, 2, KEY))
+    run = quick_jit(
+        lambda p, d, x: control_responses(network, p, d, x, CONTROLS, 2, KEY)
+    )
     found = run(PARAMS, DELTA, IMAGES)
     assert set(found) == set(CONTROLS)
+
+    @quick_jit
+    def by_hand(made):
+        return agreement(
+            embedding_jvp(network, PARAMS, made, IMAGES)[1],
+            displacement(network, PARAMS, made, IMAGES),
+        )
+
     for number, kind in enumerate(CONTROLS):
         responses = found[kind]
         expected = 1 if kind == "growth" else 2
@@ -136,11 +148,7 @@ def test_responses_are_those_of_the_directions():
         for replicate in range(expected):
             own = jax.random.fold_in(jax.random.fold_in(KEY, number), replicate)
             made = control_delta(kind, PARAMS, DELTA, own)
-            by_hand = agreement(
-                embedding_jvp(network, PARAMS, made, IMAGES)[1],
-                displacement(network, PARAMS, made, IMAGES),
-            )
-            for ours, theirs in zip(responses, by_hand, strict=True):
+            for ours, theirs in zip(responses, by_hand(made), strict=True):
                 np.testing.assert_allclose(ours[replicate], theirs, rtol=1e-9)
         if expected == 2:
             assert (responses.drift[0] != responses.drift[1]).all()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from safetensors.numpy import save_file
+from toy import toy_network
 
 from prefiqs_jax.backbones import load_backbone
 from prefiqs_jax.backbones.convolutions.convolution import convolve
@@ -29,6 +30,11 @@ from prefiqs_jax.sensitivity import (
 )
 from prefiqs_jax.trees import is_prunable, map_named, named_leaves
 
+# Programs run once or twice, so that compiling would take longer than running.
+quick_jit = functools.partial(
+    jax.jit, compiler_options={"xla_backend_optimization_level": 0}
+)
+
 
 def only(delta, name, keep: Any = 1.0):
     """Give δ on one leaf, times ``keep``; zero elsewhere."""
@@ -37,13 +43,31 @@ def only(delta, name, keep: Any = 1.0):
 
 def pushed(apply_fn, params, delta, images):
     """Push each leaf's change alone: the definition, two forward passes for each."""
-    lin = linearise(apply_fn, params, images)
-    whole = lin.push(delta)
+    names = [name for name, _ in named_leaves(params)]
+
+    @quick_jit
+    def push_all(params, deltas, images):
+        return jax.lax.map(linearise(apply_fn, params, images).push, deltas)
+
+    each = [delta, *(only(delta, name) for name in names)]
+    deltas = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
+    whole, *alone = push_all(params, deltas, images)
     along = whole / norms(whole)[:, None]
     return norms(whole), {
-        name: jnp.sum(along * lin.push(only(delta, name)), -1)
-        for name, _ in named_leaves(params)
+        name: jnp.sum(along * jvp, -1) for name, jvp in zip(names, alone, strict=True)
     }
+
+
+@functools.cache
+def compiled(apply_fn, **options):
+    """Give the contributions of a network as one program, which tests share."""
+    return quick_jit(functools.partial(layer_contributions, apply_fn, **options))
+
+
+@pytest.fixture(scope="module")
+def toy():
+    """Give the same function to every test: of another one nothing is shared."""
+    return toy_network()
 
 
 def random_like(params, seed=7):
@@ -166,9 +190,7 @@ def function(request):
 
 def check(network, tolerance=1e-10, **options):
     whole, expected = pushed(*network)
-    found = jax.jit(functools.partial(layer_contributions, network[0], **options))(
-        *network[1:]
-    )
+    found = compiled(network[0], **options)(*network[1:])
     assert found.keys() == expected.keys()
     for name, alone in expected.items():
         np.testing.assert_allclose(found[name], alone, rtol=0, atol=tolerance)
@@ -202,11 +224,9 @@ NO_FILTERS = {
 
 def check_filters(apply_fn, params, delta, images, outputs, tolerance=1e-10):
     """Hold every filter's contribution against the push of that filter alone."""
-    found = jax.jit(functools.partial(layer_contributions, apply_fn, by_filter=True))(
-        params, delta, images
-    )
-    lin = linearise(apply_fn, params, images)
-    whole = lin.push(delta)
+    found = compiled(apply_fn, by_filter=True)(params, delta, images)
+    push = quick_jit(linearise(apply_fn, params, images).push)
+    whole = push(delta)
     along = whole / norms(whole)[:, None]
     for name, leaf in named_leaves(delta):
         axes = outputs.get(name, (leaf.ndim - 1,))
@@ -218,7 +238,7 @@ def check_filters(apply_fn, params, delta, images, outputs, tolerance=1e-10):
             for axis, at in zip(axes, np.unravel_index(index, shape), strict=True):
                 place[axis] = at
             keep[tuple(place)] = 1
-            alone = jnp.sum(along * lin.push(only(delta, name, keep)), -1)
+            alone = jnp.sum(along * push(only(delta, name, keep)), -1)
             gap = np.abs(found[name][:, index] - alone)
             assert gap.max() < tolerance, (name, index)
     total = sum(each.sum(1) for each in found.values())
@@ -247,10 +267,10 @@ def test_each_filter_alone_on_the_toy(toy):
 @pytest.mark.parametrize("function", [of.__name__ for of in NO_FILTERS], indirect=True)
 def test_operations_without_filters(function):
     with pytest.raises(InputError, match=NO_FILTERS[function[0]]):
-        layer_contributions(*function, by_filter=True)
+        jax.eval_shape(compiled(function[0], by_filter=True), *function[1:])
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def pruned(toy):
     apply_fn, params, images = toy
     delta = pruning_delta(params, globally(magnitude)(params, 0.3))
@@ -262,12 +282,12 @@ def test_unchanged_leaves_add_exactly_nothing(pruned):
     apply_fn, params, delta, images = pruned
     still = {n for n, d in named_leaves(delta) if not np.any(d)}
     assert still
-    under_jit = jax.jit(functools.partial(layer_contributions, apply_fn))
+    under_jit = compiled(apply_fn)
     eager = layer_contributions(*pruned)
-    compiled = under_jit(params, delta, images)
+    jitted = under_jit(params, delta, images)
     for name, each in eager.items():
-        np.testing.assert_allclose(each, compiled[name], rtol=0, atol=1e-13)
-        assert (name in still) == (not np.any(each)) == (not np.any(compiled[name]))
+        np.testing.assert_allclose(each, jitted[name], rtol=0, atol=1e-13)
+        assert (name in still) == (not np.any(each)) == (not np.any(jitted[name]))
     nothing = under_jit(params, jax.tree.map(jnp.zeros_like, delta), images)
     assert all(np.array_equal(each, np.zeros(5)) for each in nothing.values())
 
@@ -275,7 +295,7 @@ def test_unchanged_leaves_add_exactly_nothing(pruned):
 @pytest.mark.slow
 def test_only_what_may_be_pruned(pruned):
     apply_fn, params, delta, images = pruned
-    whole = layer_contributions(*pruned)
+    whole = compiled(apply_fn)(params, delta, images)
     some = layer_contributions(*pruned, prunable=is_prunable)
     assert set(some) == {n for n, w in named_leaves(params) if is_prunable(n, w)}
     for name, each in some.items():
@@ -289,12 +309,14 @@ def test_only_what_may_be_pruned(pruned):
 def test_along_a_given_direction(pruned):
     apply_fn, params, delta, images = pruned
     along = jnp.asarray(np.random.default_rng(1).normal(size=(5, 6)))
-    found = contributions_given(apply_fn, params, delta, images, along)
-    _, jvp = embedding_jvp(*pruned)
+    given = quick_jit(functools.partial(contributions_given, apply_fn))
+    found = given(params, delta, images, along)
+    push = quick_jit(functools.partial(embedding_jvp, apply_fn))
+    _, jvp = push(params, delta, images)
     total = jnp.sum(along * jvp, -1)
     np.testing.assert_allclose(sum(found.values()), total, rtol=1e-10)
     for name in ("conv1/kernel", "depthwise/kernel", "fc/kernel"):
-        _, alone = embedding_jvp(apply_fn, params, only(delta, name), images)
+        _, alone = push(params, only(delta, name), images)
         np.testing.assert_allclose(
             found[name], jnp.sum(along * alone, -1), rtol=0, atol=1e-10
         )
@@ -303,8 +325,8 @@ def test_along_a_given_direction(pruned):
 @pytest.mark.slow
 def test_images_do_not_mix(pruned):
     apply_fn, params, delta, images = pruned
-    whole = layer_contributions(*pruned)
-    alone = layer_contributions(apply_fn, params, delta, images[2:3])
+    whole = compiled(apply_fn)(params, delta, images)
+    alone = compiled(apply_fn)(params, delta, images[2:3])
     for name, each in whole.items():
         np.testing.assert_allclose(each[2:3], alone[name], rtol=0, atol=1e-13)
 
@@ -337,9 +359,8 @@ def test_a_form_that_is_quick_in_reverse():
     plain = depthwise_network(shifted_depthwise)
     quick = depthwise_network(depthwise_for_reverse)
     found = check((plain, params, delta, images), reverse_fn=quick)
-    filters = layer_contributions(
-        plain, params, delta, images, reverse_fn=quick, by_filter=True
-    )
+    by_filter = compiled(plain, reverse_fn=quick, by_filter=True)
+    filters = by_filter(params, delta, images)
     assert filters["depthwise"].shape == (3, 3)
     for name, each in found.items():
         np.testing.assert_allclose(filters[name].sum(1), each, rtol=0, atol=1e-12)
@@ -360,7 +381,7 @@ def test_order_of_depth(toy):
     assert order.index("bn1/scale") < order.index("prelu/slope")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def smooth():
     """Give (apply_fn, params, delta, images) without kinks, and a large δ."""
     rng = np.random.default_rng(4)
@@ -370,8 +391,13 @@ def smooth():
     return checkpointed, params, delta, jnp.asarray(rng.normal(size=(3, 5, 4, 3)))
 
 
-def test_the_path_sums_to_the_drift(smooth):
-    path = path_layer_contributions(*smooth, nodes=12)
+@pytest.fixture(scope="module")
+def path(smooth):
+    along = functools.partial(path_layer_contributions, smooth[0], nodes=12)
+    return quick_jit(along)(*smooth[1:])
+
+
+def test_the_path_sums_to_the_drift(smooth, path):
     moved = drift(*smooth)
     assert moved.min() > 0.02
     np.testing.assert_allclose(path.drift, moved, rtol=1e-14)
@@ -381,15 +407,14 @@ def test_the_path_sums_to_the_drift(smooth):
 
 
 @pytest.mark.slow
-def test_the_path_against_many_small_steps(smooth):
+def test_the_path_against_many_small_steps(smooth, path):
     """Hold each leaf's part against the midpoint rule on pushes of that leaf alone."""
     apply_fn, params, delta, images = smooth
-    path = path_layer_contributions(*smooth, nodes=12)
     moved = embed(apply_fn, jax.tree.map(jnp.add, params, delta), images)
     moved = moved - embed(apply_fn, params, images)
     along = moved / norms(moved)[:, None]
 
-    @jax.jit
+    @quick_jit
     def at(t, direction):
         on_the_way = jax.tree.map(lambda w, d: w + t * d, params, delta)
         _, jvp = embedding_jvp(apply_fn, on_the_way, direction, images)
@@ -407,10 +432,11 @@ def test_the_path_against_many_small_steps(smooth):
 def test_panels_narrow_the_error_of_kinks(pruned):
     apply_fn, params, _, images = pruned
     delta = jax.tree.map(lambda w: jnp.where(jnp.abs(w) < 0.3, -0.3 * w, 0), params)
+    along = functools.partial(path_layer_contributions, apply_fn, nodes=2)
     errors = [
         np.abs(
-            path_layer_contributions(
-                apply_fn, params, delta, images, nodes=2, panels=panels
+            quick_jit(functools.partial(along, panels=panels))(
+                params, delta, images
             ).error
         ).mean()
         for panels in (1, 64)
@@ -453,8 +479,8 @@ def test_real_networks(name, golden_weights, shared, tmp_path):
         backbone = load_backbone(name, None)
     else:
         backbone = golden(name, golden_weights, shared, tmp_path)
-    paths = sorted(shared("faces/lfw100").rglob("*.png"))[::50]
-    rgb_images = np.stack([np.asarray(Image.open(path)) for path in paths])
+    face = min(shared("faces/lfw100").rglob("*.png"))
+    rgb_images = np.asarray(Image.open(face))[None]
     images = jnp.asarray(backbone.preprocess(rgb_images), jnp.float64)
     apply_fn = backbone.apply_fn
     params = jax.tree.map(lambda w: jnp.asarray(w, jnp.float64), backbone.params)
@@ -464,8 +490,12 @@ def test_real_networks(name, golden_weights, shared, tmp_path):
         jax.jit, compiler_options={"xla_backend_optimization_level": 1}
     )
     split = functools.partial(layer_contributions, apply_fn, prunable=is_prunable)
-    found = jit(split)(params, delta, images)
-    filters = jit(functools.partial(split, by_filter=True))(params, delta, images)
+
+    @jit
+    def both(*network):  # they share their passes, so one program is compiled
+        return split(*network), split(*network, by_filter=True)
+
+    found, filters = both(params, delta, images)
     push = jit(functools.partial(embedding_jvp, apply_fn))
     _, jvp = push(params, delta, images)
     np.testing.assert_allclose(sum(found.values()), norms(jvp), rtol=1e-10)
@@ -495,8 +525,8 @@ def test_the_faster_way_of_a_convolution():
 
     assert "winograd" in str(jax.make_jaxpr(apply_fn)(params, images))
     whole, expected = pushed(apply_fn, params, delta, images)
-    found = layer_contributions(apply_fn, params, delta, images)
-    filters = layer_contributions(apply_fn, params, delta, images, by_filter=True)
+    found = compiled(apply_fn)(params, delta, images)
+    filters = compiled(apply_fn, by_filter=True)(params, delta, images)
     for name, alone in expected.items():
         gap = 1e-5 * np.asarray(whole).max()
         np.testing.assert_allclose(found[name], alone, rtol=0, atol=gap)

@@ -1,25 +1,38 @@
 """Gradients of the first-order drift by the image, against central differences."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from toy import toy_network
 
 from prefiqs_jax.masks import globally, magnitude, pruning_delta
 from prefiqs_jax.sensitivity import first_order, pixel_gradient, pixel_map
 
+# Programs run once or twice, so that compiling would take longer than running.
+quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
-@pytest.fixture
-def pruned(toy):
-    apply_fn, params, images = toy
+
+@pytest.fixture(scope="module")
+def pruned():
+    apply_fn, params, images = toy_network()
     delta = pruning_delta(params, globally(magnitude)(params, 0.3))
     return apply_fn, params, delta, images
 
 
+@pytest.fixture(scope="module")
+def gradient_of(pruned):
+    """Give ``(params, delta, images) -> gradient`` of the toy, compiled once."""
+    return quick_jit(partial(pixel_gradient, pruned[0]))
+
+
 @pytest.mark.slow
-def test_central_differences(pruned):
+def test_central_differences(pruned, gradient_of):
     apply_fn, params, delta, images = pruned
-    gradient = pixel_gradient(*pruned)
+    gradient = gradient_of(params, delta, images)
+    measure = quick_jit(partial(first_order, apply_fn))
     assert gradient.shape == images.shape
     rng = np.random.default_rng(2)
     step = 1e-6
@@ -29,8 +42,7 @@ def test_central_differences(pruned):
         direction[:, *rng.integers((8, 8, 3))] = 1
     for direction in (*directions, rng.normal(size=images.shape)):
         ahead, behind = (
-            first_order(apply_fn, params, delta, images + sign * step * direction)
-            for sign in (1, -1)
+            measure(params, delta, images + sign * step * direction) for sign in (1, -1)
         )
         expected = (ahead - behind) / (2 * step)
         found = jnp.sum(gradient * direction, (1, 2, 3))
@@ -39,22 +51,22 @@ def test_central_differences(pruned):
 
 
 @pytest.mark.slow
-def test_images_do_not_mix(pruned):
-    apply_fn, params, delta, images = pruned
-    whole = pixel_gradient(*pruned)
-    alone = pixel_gradient(apply_fn, params, delta, images[1:2])
+def test_images_do_not_mix(pruned, gradient_of):
+    _, params, delta, images = pruned
+    whole = gradient_of(params, delta, images)
+    alone = gradient_of(params, delta, images[1:2])
     np.testing.assert_allclose(whole[1:2], alone, rtol=0, atol=1e-14)
 
 
-def test_no_gradient_where_nothing_moves(pruned):
-    apply_fn, params, delta, images = pruned
+def test_no_gradient_where_nothing_moves(pruned, gradient_of):
+    _, params, delta, images = pruned
     still = jax.tree.map(jnp.zeros_like, delta)
-    assert np.isnan(pixel_gradient(apply_fn, params, still, images)).all()
+    assert np.isnan(gradient_of(params, still, images)).all()
 
 
-def test_maps(pruned):
-    images = pruned[-1]
-    gradient = pixel_gradient(*pruned)
+def test_maps(pruned, gradient_of):
+    _, params, delta, images = pruned
+    gradient = gradient_of(params, delta, images)
     np.testing.assert_array_equal(pixel_map(gradient), np.abs(gradient).max(-1))
     np.testing.assert_allclose(
         pixel_map(gradient, images),
@@ -76,14 +88,15 @@ def test_a_form_without_forward_mode(pruned):
     only_in_reverse.defvjp(
         lambda x: (jnp.sin(x), x), lambda x, bar: (jnp.cos(x) * bar,)
     )
-    expected = pixel_gradient(
-        lambda p, x: apply_fn(p, jnp.sin(x)), params, delta, images
-    )
-    found = pixel_gradient(
-        lambda p, x: apply_fn(p, jnp.sin(x)),
-        params,
-        delta,
-        images,
-        reverse_fn=lambda p, x: apply_fn(p, only_in_reverse(x)),
+
+    def plain(p, x):
+        return apply_fn(p, jnp.sin(x))
+
+    def reverse(p, x):
+        return apply_fn(p, only_in_reverse(x))
+
+    expected, found = (
+        quick_jit(partial(pixel_gradient, plain, **form))(params, delta, images)
+        for form in ({}, {"reverse_fn": reverse})
     )
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13)

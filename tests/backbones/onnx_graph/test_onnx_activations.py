@@ -95,16 +95,21 @@ def test_maximum_pool(apply_fn, network, rgb_images):
 def test_frozen(apply_fn, network, rgb_images):
     images, params = rgb_images.transpose(0, 2, 3, 1), network.params
     opened = open_kinks(apply_fn, params, images)
-    sides = sides_of(opened.observe(params, images)[1])
-    pulled = []
-    for function in (
-        lambda p: apply_fn(p, images),
-        lambda p: opened.frozen(p, images, sides),
-    ):
-        raw, pull = jax.vjp(jax.jit(function), params)
-        pulled.append([raw, *jax.tree.leaves(pull(raw))])
+    other = jax.tree.map(lambda w: 0.5 * w[::-1], params)
+
+    @jax.jit
+    def compute(params, other, images):
+        sides = sides_of(opened.observe(params, images)[1])
+        pulled = []
+        for function in (
+            lambda p: apply_fn(p, images),
+            lambda p: opened.frozen(p, images, sides),
+        ):
+            raw, pull = jax.vjp(function, params)
+            pulled.append([raw, *jax.tree.leaves(pull(raw))])
+        return pulled, apply_fn(other, images) - opened.frozen(other, images, sides)
+
+    pulled, difference = compute(params, other, images)
     for one, two in zip(*pulled, strict=True):
         assert np.abs(one - two).max() <= 1e-5 * np.abs(one).max()
-    other = jax.tree.map(lambda w: 0.5 * w[::-1], params)
-    difference = apply_fn(other, images) - opened.frozen(other, images, sides)
     assert np.abs(difference).max() > 0.1
