@@ -17,6 +17,7 @@ import typechecked
 
 typechecked.install()
 
+import drawn
 from toy import toy_network
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
@@ -63,6 +64,12 @@ def golden_weights(shared):
 def toy():
     """Give ``(apply_fn, params, images)`` of a toy network in float64."""
     return toy_network()
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Leave the rendering of figures out, most of a page's time."""
+    monkeypatch.setattr(drawn.RENDER, drawn.nothing)
 
 
 @pytest.fixture

@@ -1,14 +1,12 @@
 """Chromium without a window, and pages of a run, a comparison and an evaluation."""
 
-import io
 import shutil
 from pathlib import Path
 
+import drawn
 import numpy as np
 import pytest
 from benchmarks.benchmark_writers import person_picture, save
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from toy import toy_backbone
 
 from prefiqs_jax.benchmarks import degraded_folder, read_benchmark
@@ -25,18 +23,11 @@ EXTRAS = ("taylor2", "layers", "validity", "path", "expected", "metric", "pixels
 OPTIONS = SweepOptions(batch_size=16, progress=False, tune="never")
 
 
-def _png(figure: Figure) -> tuple[bytes, bytes]:
-    FigureCanvasAgg(figure)
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png")
-    return stream.getvalue(), b"no PDF, which takes half of the time"
-
-
 @pytest.fixture(scope="session")
 def pages(tmp_path_factory) -> dict[str, Path]:
     """Write a page of each kind."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("prefiqs_jax.plots.saving.render", _png)
+        patch.setattr(drawn.RENDER, drawn.png_alone)
         return _write(tmp_path_factory.mktemp("pages"))
 
 

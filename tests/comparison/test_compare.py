@@ -1,6 +1,5 @@
 """A comparison of masks on the toy network, from images to page."""
 
-import io
 import re
 
 import numpy as np
@@ -42,18 +41,15 @@ def faces(tmp_path):
 
 
 @pytest.fixture
-def run(backbone, faces, tmp_path, monkeypatch):
-    """Compare masks on the toy images; give the folder of the comparison.
+def run(backbone, faces, tmp_path, request):
+    """Compare masks on the toy images, without figures unless they are to be drawn.
 
-    One picture stands for every figure, unless they are to be drawn: most of the time.
+    Gives the folder of the comparison.
     """
-    stream = io.BytesIO()
-    Image.new("RGB", (4, 3)).save(stream, "png")
-    drawn = stream.getvalue(), b"pdf"
 
     def make(out="run", *, masks=MASKS, folder=faces, draw=False, **options):
         if not draw:
-            monkeypatch.setattr("prefiqs_jax.plots.saving.render", lambda _: drawn)
+            request.getfixturevalue("undrawn")
         reference = options.pop("reference", None)
         page = compare(
             backbone,

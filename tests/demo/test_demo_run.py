@@ -5,12 +5,10 @@ import json
 import shutil
 from contextlib import redirect_stdout
 
+import drawn
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from PIL import Image
 
 from prefiqs_jax import results
 from prefiqs_jax.cli import main
@@ -24,31 +22,15 @@ IMAGES = PEOPLE * (CLEAN + DEGRADED)
 SETTINGS = ["--people", str(PEOPLE), "--severities", "0.4,1", "--seed", "2", "--quiet"]
 
 
-def _png(figure: Figure) -> tuple[bytes, bytes]:
-    FigureCanvasAgg(figure)
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png")
-    return stream.getvalue(), b"no PDF, which takes half of the time"
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """Run a small demo by the command line; give its folder and what it printed."""
     out = tmp_path_factory.mktemp("demo") / "out"
     printed = io.StringIO()
     with redirect_stdout(printed), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("prefiqs_jax.plots.saving.render", _png)
+        patch.setattr(drawn.RENDER, drawn.png_alone)
         assert main(["demo", "--out", str(out), *SETTINGS]) == 0
     return out, printed.getvalue()
-
-
-@pytest.fixture
-def undrawn(monkeypatch):
-    """Leave the rendering out, which takes most of a report's time."""
-    stream = io.BytesIO()
-    Image.new("RGB", (4, 3)).save(stream, "png")
-    drawn = stream.getvalue(), b"pdf"
-    monkeypatch.setattr("prefiqs_jax.plots.saving.render", lambda _: drawn)
 
 
 def test_rows_of_every_picture_and_sparsity(finished):

@@ -261,7 +261,7 @@ def test_settings_are_what_each_alone_would_be():
 @pytest.mark.parametrize("protocol", ["fiqat", "crfiqa"])
 @pytest.mark.parametrize("numbers", [1, 5000])
 def test_chunks_and_slices_change_nothing(monkeypatch, numbers, protocol):
-    sample = _sample(identities=40)
+    sample = _sample(identities=20)
     options: dict[str, Any] = {"fmr": 0.3, "replicates": 40, "protocol": protocol}
     whole = edc_intervals(*sample, **options)
     monkeypatch.setattr(replicate_curves, "_CHUNK_NUMBERS", numbers)

@@ -1,6 +1,5 @@
 """Run folders as ``prefiqs sweep`` writes them, made up."""
 
-import io
 import json
 
 import numpy as np
@@ -33,15 +32,6 @@ def _row(rng, image, identity, scale, sparsity):
         "residual": residual,
         "quality": 1 - drift / 2,
     }
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """Leave the rendering out, which takes most of the time, where words are tested."""
-    stream = io.BytesIO()
-    Image.new("RGB", (4, 3)).save(stream, "png")
-    drawn = stream.getvalue(), b"pdf"
-    monkeypatch.setattr("prefiqs_jax.plots.saving.render", lambda _: drawn)
 
 
 @pytest.fixture

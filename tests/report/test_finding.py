@@ -87,6 +87,7 @@ def test_rounding_goes_by_the_precision_that_was_run(precision, errors, rounding
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_in_a_low_precision_says_so_beside_its_finding(make_run):
     run = make_run(20, (0.05, 0.7), people=10)
     path = run / "run.json"

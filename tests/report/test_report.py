@@ -88,12 +88,12 @@ def test_report_is_complete_and_self_contained(make_run):
         assert path.read_bytes().startswith(b"%PDF")
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("undrawn")
 def test_every_figure_is_there(make_run):
     assert _figures(write_report(make_run(4, (0.1, 0.4)))) == FIGURES
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("undrawn")
 def test_page_shows_settings_and_provenance(make_run):
     text = write_report(make_run(6, (0.4,))).read_text(encoding="utf-8")
     for shown in (
@@ -109,7 +109,7 @@ def test_page_shows_settings_and_provenance(make_run):
     assert "Unfinished" not in text
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("undrawn")
 def test_tables_hold_what_the_rows_say(make_run):
     run = make_run(10, (0.1, 0.4), people=5)
     tables = write_report(run).parent / "tables"
@@ -157,13 +157,13 @@ def test_sparsity_zero_alone(make_run):
     assert "No image moved above rounding" in report.read_text(encoding="utf-8")
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("undrawn")
 def test_unfinished_run_says_so(make_run):
     report = write_report(make_run(8, (0.1, 0.4), unfinished=3))
     assert "Unfinished: 5 of 8 images" in report.read_text(encoding="utf-8")
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("undrawn")
 def test_pictures_that_moved(make_run, tmp_path):
     run = make_run(8, (0.1, 0.4))
     moved = tmp_path / "moved"
@@ -177,7 +177,7 @@ def test_pictures_that_moved(make_run, tmp_path):
         write_report(run, images=tmp_path / "nowhere")
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("undrawn")
 def test_a_damaged_picture_is_left_out(make_run, tmp_path):
     run = make_run(8, (0.4,))
     pictures = sorted((tmp_path / "run_pictures").iterdir())
@@ -201,7 +201,7 @@ def test_names_do_not_lead_out_of_the_folder(make_run, tmp_path):
     assert "could not be opened: 4, .." in report.read_text("utf-8")
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("undrawn")
 def test_manifest_needs_only_to_exist(make_run):
     run = make_run(4, (0.1, 0.4))
     (run / "run.json").write_text("{}")
@@ -223,7 +223,7 @@ def test_bad_runs_are_input_errors(make_run, tmp_path):
         write_report(mixed)
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("undrawn")
 def test_killed_report_leaves_no_half_file(make_run, monkeypatch):
     run = make_run(4, (0.4,))
     report = write_report(run)
@@ -260,7 +260,7 @@ def test_dollar_signs_in_names_are_no_formulae(make_run, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     "name", ["report.html", "tables/statistics.csv", "figures/layer_sparsity.pdf"]
 )
@@ -283,7 +283,7 @@ def test_files_of_the_user_in_the_report_stay(make_run, name, ours_first):
     assert (run / "report/tables/mine.csv").read_text() == "mine"
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("undrawn")
 def test_reports_in_odd_places(make_run, tmp_path):
     run = make_run(4, (0.4,))
     (run / "report").write_text("mine")
@@ -312,7 +312,7 @@ def _replace_rows(run, change):
     change(rows).to_parquet(run / "part-000000.parquet")
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("undrawn")
 def test_the_finding_leads_with_the_relative_residual(make_run):
     run = make_run(20, (0.1, 0.5), people=10)
     # Two vectors of one length at 22 degrees: a perfect norm, 38 % beside the point.
@@ -358,7 +358,7 @@ def test_a_mask_that_prunes_nothing_has_no_numbers(make_run):
     assert set(faces["sparsity"]) == {0.5}
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_in_which_nothing_moves_still_has_a_page(make_run):
     run = make_run(4, (0.1, 0.4), people=4)
     small = {"first_order": 0.0, "drift": 3e-8, "residual": 3e-8}
@@ -371,7 +371,7 @@ def test_a_run_in_which_nothing_moves_still_has_a_page(make_run):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     ("people", "says"),
     [
@@ -389,7 +389,7 @@ def test_intervals_not_to_be_trusted_are_said(make_run, people, says):
     assert [each.startswith(says or "-") for each in warnings] == [True] * bool(says)
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("undrawn")
 def test_strata_of_images_csv(make_run, tmp_path):
     run = make_run(24, (0.1, 0.4), people=12)
     names = sorted(path.name for path in (tmp_path / "run_pictures").iterdir())
@@ -420,7 +420,7 @@ def test_strata_of_images_csv(make_run, tmp_path):
         write_report(run)
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("undrawn")
 def test_norm_of_the_pruning_direction_is_tabled(make_run):
     run = make_run(6, (0.1, 0.4))
     manifest = json.loads((run / "run.json").read_text())
@@ -438,7 +438,7 @@ def test_norm_of_the_pruning_direction_is_tabled(make_run):
     assert unknown.sum() == len(layers) - 2
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("undrawn")
 def test_faces_that_are_others_now_are_not_shown(make_run, tmp_path):
     run = make_run(8, (0.4,))
     folder = read_folder(tmp_path / "run_pictures")

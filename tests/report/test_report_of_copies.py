@@ -122,6 +122,7 @@ def test_run_json_has_the_norm_of_the_pruning_direction(swept):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 def test_copies_of_unknown_people_are_no_further_images(swept, tmp_path):
     faces = tmp_path / "faces"
     faces.mkdir()

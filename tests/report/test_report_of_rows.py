@@ -129,6 +129,7 @@ def rows():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 def test_rows_in_memory_have_the_report_of_their_run(rows, tmp_path):
     page = write_rows_report(rows, tmp_path / "report")
     assert page == tmp_path / "report" / "report.html"
@@ -156,6 +157,7 @@ def test_rows_in_memory_have_the_report_of_their_run(rows, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 def test_strata_of_rows_in_memory(rows, tmp_path):
     known = rows.assign(severity=np.repeat(np.arange(12) % 2, 3).astype(float))
     page = write_rows_report(known, tmp_path / "report")
@@ -181,6 +183,7 @@ def test_rows_that_cannot_be_used(rows, tmp_path, change, told):
     assert not (tmp_path / "report").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_other_files_are_not_replaced(rows, tmp_path):
     (tmp_path / "report").mkdir()
     (tmp_path / "report" / "report.html").write_text("mine")

@@ -116,7 +116,7 @@ def figures(files):
     return {match[1] for match in found if match}
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("undrawn")
 def test_every_table_is_what_numpy_makes_of_the_rows():
     rows = made_up(WORDS)
     files = report_files(rows, manifest(), None)
@@ -154,7 +154,7 @@ def test_every_table_is_what_numpy_makes_of_the_rows():
         assert line["low"] < line["value"] < line["high"]
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("undrawn")
 def test_the_page_states_counts_and_findings():
     rows = made_up(WORDS)
     text = html.unescape(str(report_files(rows, manifest(), None)["report.html"]))
@@ -173,7 +173,7 @@ def test_the_page_states_counts_and_findings():
     assert f", {rho:.3g} at 0.7." in finding
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("word", WORDS)
 def test_one_word_has_its_figure_and_table_only(word):
     files = report_files(made_up([word], degraded=False), manifest(), None)
@@ -187,7 +187,7 @@ def test_one_word_has_its_figure_and_table_only(word):
         assert set(ranks) == set(itertools.product(["all"], pairs, SPARSITIES))
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("undrawn")
 def test_rows_in_memory_and_changes_lack_what_a_metric_is_over(tmp_path):
     rows = made_up(["metric"])
     page = write_rows_report(rows, tmp_path / "report")
@@ -204,7 +204,7 @@ def test_nothing_is_made_of_what_was_not_measured():
     assert direction_tables(made_up([]), None, None, 1e-5) == {}
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("undrawn")
 def test_precisions_whose_rounding_is_larger_leave_all_of_it_out():
     run = manifest()
     run["settings"]["precision"] = "fast"
@@ -222,7 +222,7 @@ def test_precisions_whose_rounding_is_larger_leave_all_of_it_out():
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_with_all_words_has_all_figures(tmp_path):
     rgb = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), np.uint8)
     run = sweep(

@@ -60,7 +60,7 @@ def _table(page, name):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("undrawn")
 def test_rows_in_memory_have_what_was_asked_for(rows, tmp_path):
     page = write_rows_report(rows, tmp_path / "report")
     assert set(FIGURES) <= _figures(page)
@@ -93,7 +93,7 @@ def test_rows_in_memory_have_what_was_asked_for(rows, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_has_the_tables_that_its_rows_have(rows, tmp_path):
     run = sweep(
         toy_backbone(),
@@ -113,14 +113,14 @@ def test_a_run_has_the_tables_that_its_rows_have(rows, tmp_path):
         np.testing.assert_allclose(mine[numbers], its[numbers], rtol=2e-3, atol=2e-5)
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("undrawn")
 def test_sections_are_there_only_if_the_run_has_them(make_run):
     page = write_report(make_run(4, (0.1, 0.4)))
     assert _figures(page).isdisjoint(FIGURES)
     assert not any(section in page.read_text("utf-8") for section in SECTIONS)
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("undrawn")
 def test_the_page_says_where_the_first_order_holds(make_run):
     run = make_run(40, people=20)
     text = html.unescape(write_report(run).read_text("utf-8"))
@@ -157,7 +157,7 @@ def test_where_it_holds_at_the_ends_of_a_run():
     assert reach_sentence(pd.DataFrame([line | {"value": np.nan}])) == ""
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("undrawn")
 def test_the_worst_predicted_are_listed_clean_and_degraded_apart(make_run, tmp_path):
     run = make_run(24, (0.1, 0.4), people=12)
     names = sorted(path.name for path in (tmp_path / "run_pictures").iterdir())

@@ -207,13 +207,13 @@ def test_one_replicate_and_few_people():
 
 @pytest.mark.slow
 def test_intervals_cover_together():
-    """Of 200 samples of people, whose directions are all alike, 5 % are missed."""
+    """Of 100 samples of people, whose directions are all alike, 5 % are missed."""
     missed = np.zeros(2)
-    for seed in range(200):
+    for seed in range(100):
         means, ranks, _ = compare_with_controls(*tables(100 + seed, noise=0.2))
         drift = means.loc[means["quantity"] == "drift"]
         missed += [any(drift["differs"]), any(ranks["differs"])]
-    assert (stats.binom.cdf(missed, 200, 0.05) < 0.9999).all()
+    assert (stats.binom.cdf(missed, 100, 0.05) < 0.9999).all()
     assert (missed > 0).all()
 
 
