@@ -1,11 +1,10 @@
 """Activations of networks, read off their programs: those their modules report."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import jit_at_level
 from PIL import Image
 
 from prefiqs_jax.backbones import load_backbone
@@ -27,10 +26,7 @@ from prefiqs_jax.sensitivity import (
     unit,
 )
 
-# Doubles run once, so that compiling would take longer than running.
-quick_jit = functools.partial(
-    jax.jit, compiler_options={"xla_backend_optimization_level": 1}
-)
+quick_jit = jit_at_level(1)
 SFACE = "weights/face_recognition_sface_2021dec_int8bq.onnx"
 
 

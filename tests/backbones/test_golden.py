@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import jit_at_level
 from safetensors.numpy import save_file
 
 from prefiqs_jax.backbones import load_backbone
@@ -52,10 +53,7 @@ LARGE_JVP_LEVELS = (1,)
 # Of the stored ones: enough to tell a batch from its images.
 IMAGES = 2
 PER_IMAGE = ("embedding_", "official_", "pruned_", "jvp_normalised_")
-# Doubles run a few times only, so that compiling would take longer than running.
-quick_jit = functools.partial(
-    jax.jit, compiler_options={"xla_backend_optimization_level": 1}
-)
+quick_jit = jit_at_level(1)
 
 
 def official_images(golden_weights, manifest):

@@ -1,13 +1,13 @@
 """Ports against their PyTorch twins in float64: every layer, and the JVP."""
 
 import dataclasses
-import functools
 import re
 import zlib
 
 import jax
 import numpy as np
 import pytest
+from compiling import jit_at_level
 
 pytest.importorskip("torch")
 
@@ -28,10 +28,7 @@ pytestmark = [pytest.mark.twins, pytest.mark.usefixtures("one_thread")]
 NOT_CALLED = r".*(se_block|res_layer\.5)\.fc[12]|linear1(\.conv)?|qs"
 IGNORABLE = [(r".*\.num_batches_tracked", "counter of the training")]
 SPARSITY = 0.3
-# Compiling takes far longer than running such tiny networks.
-quick_jit = functools.partial(
-    jax.jit, compiler_options={"xla_backend_optimization_level": 1}
-)
+quick_jit = jit_at_level(1)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,17 +1,14 @@
 """Looking into a network changes nothing, and finds the places that PyTorch has."""
 
-import functools
-
 import jax
 import numpy as np
 import pytest
+from compiling import jit_at_level
 
 from prefiqs_jax.backbones.taps import make_taps
 from prefiqs_jax.backbones.zoo import architecture
 
-quick_jit = functools.partial(
-    jax.jit, compiler_options={"xla_backend_optimization_level": 0}
-)
+quick_jit = jit_at_level(0)
 HALVES = [(56, 56), (28, 28), (14, 14), (7, 7)]
 
 

@@ -1,20 +1,16 @@
 """FaceQAN's attack against PyTorch, step by step, on a small smooth network."""
 
-import functools
-
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import jit_at_level
 
 from prefiqs_jax.backbones import Preprocessing
 from prefiqs_jax.quality import image_seeds
 from prefiqs_jax.quality.faceqan import quality_of, similarities, uniform_noise
 from prefiqs_jax.quality.keys import image_keys
 
-quick_jit = functools.partial(
-    jax.jit, compiler_options={"xla_backend_optimization_level": 0}
-)
+quick_jit = jit_at_level(0)
 PIXELS = Preprocessing(4, 4, mean=100.0, std=50.0)
 SEEDS = jnp.asarray(image_seeds(["a", "b"]))
 

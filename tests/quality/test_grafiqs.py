@@ -1,18 +1,14 @@
 """GraFIQs against PyTorch's autograd on twins, image by image, in float64."""
 
-import functools
-
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import jit_at_level
 
 from prefiqs_jax.backbones.taps import NormInput, Observed
 from prefiqs_jax.quality.grafiqs import gradient_magnitudes, statistics_loss
 
-quick_jit = functools.partial(
-    jax.jit, compiler_options={"xla_backend_optimization_level": 0}
-)
+quick_jit = jit_at_level(0)
 # Where the four stages end, by the paths of the published code.
 ENDS = {
     "iresnet": ["layer1", "layer2", "layer3", "layer4"],

@@ -1,11 +1,9 @@
 """SER-FIQ by brute force: its parts, its draws, what they depend on."""
 
-import functools
-
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import jit_at_level
 
 from prefiqs_jax.quality import image_seeds
 from prefiqs_jax.quality.keys import image_keys
@@ -17,9 +15,7 @@ from prefiqs_jax.quality.serfiq import (
     quality_of,
 )
 
-quick_jit = functools.partial(
-    jax.jit, compiler_options={"xla_backend_optimization_level": 0}
-)
+quick_jit = jit_at_level(0)
 SEEDS = jnp.asarray(image_seeds(["a", "b", "c"]))
 
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import jit_at_level
 from scipy import stats
 from sensitivity.small_network import IMAGES, PARAMS, flat, network
 
@@ -24,8 +25,7 @@ from prefiqs_jax.sensitivity.controls import _SHEARS, _orders, _sheared
 
 KEY = jax.random.key(7)
 
-# Programs run once or twice, so that compiling would take longer than running.
-quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+quick_jit = jit_at_level(0)
 
 
 DELTA = pruning_delta(PARAMS, globally(magnitude)(PARAMS, 0.5))

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import jit_at_level
 from PIL import Image
 from safetensors.numpy import save_file
 from toy import toy_network
@@ -30,10 +31,7 @@ from prefiqs_jax.sensitivity import (
 )
 from prefiqs_jax.trees import is_prunable, map_named, named_leaves
 
-# Programs run once or twice, so that compiling would take longer than running.
-quick_jit = functools.partial(
-    jax.jit, compiler_options={"xla_backend_optimization_level": 0}
-)
+quick_jit = jit_at_level(0)
 
 
 def only(delta, name, keep: Any = 1.0):
@@ -486,9 +484,7 @@ def test_real_networks(name, golden_weights, shared, tmp_path):
     params = jax.tree.map(lambda w: jnp.asarray(w, jnp.float64), backbone.params)
     delta = pruning_delta(params, globally(magnitude)(params, 0.3))
     # Compiling takes longer than running, but for this option.
-    jit = functools.partial(
-        jax.jit, compiler_options={"xla_backend_optimization_level": 1}
-    )
+    jit = jit_at_level(1)
     split = functools.partial(layer_contributions, apply_fn, prunable=is_prunable)
 
     @jit

@@ -6,13 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import jit_at_level
 from toy import toy_network
 
 from prefiqs_jax.masks import globally, magnitude, pruning_delta
 from prefiqs_jax.sensitivity import first_order, pixel_gradient, pixel_map
 
-# Programs run once or twice, so that compiling would take longer than running.
-quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+quick_jit = jit_at_level(0)
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,10 @@
 """Properties that hold for any network, on a toy one in float64."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import jit_at_level
 from toy import toy_network
 
 from prefiqs_jax.errors import InputError
@@ -20,8 +19,7 @@ from prefiqs_jax.sensitivity import (
     first_order,
 )
 
-# Programs run once or twice, so that compiling would take longer than running.
-quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+quick_jit = jit_at_level(0)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import jit_at_level
 from toy import plain_networks
 
 from prefiqs_jax.backbones import load_backbone
@@ -25,11 +26,7 @@ from prefiqs_jax.sensitivity import (
 )
 
 # Doubles run once, so that compiling would take longer than running.
-quick_jit = partial(
-    jax.jit,
-    static_argnums=(0, 4),
-    compiler_options={"xla_backend_optimization_level": 0},
-)
+quick_jit = partial(jit_at_level(0), static_argnums=(0, 4))
 
 
 def nested(apply_fn, params, delta, images, order):

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import jit_at_level
 from real import real_network
 from toy import plain_networks
 
@@ -30,8 +31,7 @@ SCALES = {
     3: 2.0 ** -np.arange(5, 9),
 }
 
-# Doubles run once, so that compiling would take longer than running.
-quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 1})
+quick_jit = jit_at_level(1)
 
 
 def direction(params, size=0.3):
