@@ -34,7 +34,8 @@ _RATE = ["fnmr", "low", "high"]
 _CHANGE = ["difference", "difference_low", "difference_high"]
 _KEYS = ["benchmark", "verifier", "mask", "sparsity", "fmr"]
 _KEYS += ["mated_count", "non_mated_count"]
-_COLUMNS = [*_KEYS, "accuracy", "eer", *_RATE, *_CHANGE]
+_ACCURACY = ["accuracy", "accuracy_low", "accuracy_high"]
+_COLUMNS = [*_KEYS, *_ACCURACY, "eer", *_RATE, *_CHANGE]
 
 
 class Verified(NamedTuple):
@@ -83,8 +84,8 @@ def open_pruned(paths: Sequence[Path], needs: Sequence[str] = ()) -> list[Verifi
 def measure(verified: Verified) -> "pd.DataFrame":
     """Lay errors out, a line each; sparsity 0 is the unpruned network.
 
-    Statistics: ``fnmr`` and ``difference`` at the rate ``fmr``, with the intervals of
-    the evaluation; ``eer`` and ``accuracy``, which have none.
+    Statistics: ``fnmr`` and ``difference`` at the rate ``fmr``, and ``accuracy``, with
+    the intervals of the evaluation; ``eer``, which has none.
     """
     import pandas as pd
 
@@ -93,7 +94,7 @@ def measure(verified: Verified) -> "pd.DataFrame":
         ("fnmr", _RATE),
         ("difference", _CHANGE),
         ("eer", ["eer"]),
-        ("accuracy", ["accuracy"]),
+        ("accuracy", _ACCURACY),
     ):
         ends = dict(zip(columns, ("value", "low", "high"), strict=False))
         own = verified.rows.loc[:, [*_KEYS, *columns]].rename(columns=ends)
@@ -169,7 +170,7 @@ def row(part: "pd.DataFrame") -> dict[str, str]:
             lines = records(at, statistic="difference")
             cells[f"difference, {name}"] = told(lines[0], "+.1%") if lines else "–"
     accuracy = [
-        f"{line['value']:.1%} ({line['sparsity']:g})"
+        told(line, ".1%").removesuffix(" (no interval)") + f" ({line['sparsity']:g})"
         for line in records(part, statistic="accuracy")
         if line["sparsity"] in (0.0, PAPER, last)
     ]
@@ -183,7 +184,8 @@ unpruned network's, paired. More errors from: the lowest sparsity at which that 
 significantly above 0, – where no interval tells. At sparsity {PAPER:g}, the paper's,
 and at the last, the highest that was measured. Accuracy: that of LFW's protocol, of
 benchmarks that are lists of pairs (sparsity). In brackets: 95% intervals over
-people, each by itself, where errors are enough."""
+people, each by itself, where errors are enough; of accuracy over folds, where nobody is
+in two of them."""
 
 
 def draw(figure: Figure, table: "pd.DataFrame") -> Figure:

@@ -21,7 +21,7 @@ CURVES = (
 )
 CURVES += " mated_count non_mated_count low high tells"
 VERIFICATION = "benchmark verifier eer fmr fnmr tells"
-PRUNED = "benchmark verifier mask sparsity accuracy eer"
+PRUNED = "benchmark verifier mask sparsity accuracy accuracy_low accuracy_high eer"
 MASKS = "mask sparsity mean_drift delta_norm_relative"
 
 

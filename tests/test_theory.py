@@ -1,9 +1,4 @@
-"""The tests that docs/theory.md names are there, and costs are those it states.
-
-Costs are counted in the programs that are traced. A network of k + 1 layers has one
-convolution more than one of k: what a program has more of them is its cost in forward
-passes, exactly.
-"""
+"""The tests that docs/theory.md names are there, and costs are those it states."""
 
 import re
 from functools import partial
@@ -12,8 +7,8 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import pytest
+from counting import KEY, convolutions, example, network
 
-from prefiqs_jax.execution.jaxprs import bodies
 from prefiqs_jax.masks import globally, magnitude
 from prefiqs_jax.masks.packed import pack_masks
 from prefiqs_jax.results import EXTRAS, TABLES
@@ -45,34 +40,12 @@ from prefiqs_jax.sweep.strategy import Strategy
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = "docs/first_order.md"
 
-KEY = jax.random.key(0)
-
-
-def network(params, images):
-    x = images
-    for name in sorted(params):
-        axes = ("NHWC", "HWIO", "NHWC")
-        x = jax.lax.conv_general_dilated(
-            x, params[name], (1, 1), "SAME", dimension_numbers=axes
-        )
-        x = jnp.where(x > 0, x, 0.25 * x)
-    return x.mean((1, 2))
-
 
 def shared_pass(params, delta, images, is_split):
     """First order, drift, both kinds of flips and the split, as in a sweep."""
     found = linearise_kinks(open_kinks(network, params, images), params, images)
     both = found.expand(delta), found.prune(delta)
     return (*both, found.frozen(delta)) if is_split else both
-
-
-def example(depth):
-    """Give params and images for so many layers."""
-    params = {
-        f"layer{i}": jax.random.normal(key, (3, 3, 4, 4))
-        for i, key in enumerate(jax.random.split(KEY, depth))
-    }
-    return params, jax.random.normal(KEY, (2, 3, 3, 4))
 
 
 def panel(nodes, params, delta, images):
@@ -117,24 +90,6 @@ FUNCTIONS = {
     ),
     "`expected_squared_drift`, 8 probes": partial(probes, 8),
 }
-
-
-def convolutions(jaxpr):
-    """Count those whose result is used; in a loop, as often as it runs.
-
-    Of a conditional, the branch with the most is counted.
-    """
-    used, count = set(map(id, jaxpr.outvars)), 0
-    for equation in jaxpr.eqns[::-1]:
-        if used.isdisjoint(map(id, equation.outvars)):
-            continue
-        used.update(map(id, equation.invars))
-        count += equation.primitive.name == "conv_general_dilated"
-        times = equation.params.get("length", 1)
-        count += times * sum(map(convolutions, bodies(equation)))
-        branches = equation.params.get("branches", ())
-        count += max((convolutions(each.jaxpr) for each in branches), default=0)
-    return count
 
 
 def rows(page, first):

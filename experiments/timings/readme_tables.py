@@ -276,7 +276,29 @@ def theory_conditions(result: dict[str, Any]) -> list[str]:
         f"greatest; {_machine(result['hardware'])}. A sweep here is of "
         f"{len(result['sparsities_of_sweeps'])} sparsities. "
     )
-    said += f"Above their goals: {', '.join(above)}." if above else "All goals are met."
+    goals = {
+        f"{row['what'].removesuffix(', in a sweep')} {row['at_most']:g}": None
+        for row in result["rows"]
+        if row["at_most"] is not None
+    }
+    said += f"Goals in a sweep, at most: {', '.join(goals)}; "
+    said += f"above them: {', '.join(above)}." if above else "all are met."
+    return _wrapped(said)
+
+
+def theory_run(result: dict[str, Any]) -> list[str]:
+    """Say how long a whole sweep with all measurements of the table takes."""
+    words = ",".join(result["with"])
+    cold, warm = (
+        f"{seconds // 60:.0f}:{seconds % 60:02.0f}"
+        for seconds in (round(result[f"{state}_s"]) for state in ("cold", "warm"))
+    )
+    said = (
+        f"A whole sweep `--with {words}` of {result['images']} faces with "
+        f"{_title(result['backbone'])} at {len(result['sparsities'])} sparsities takes "
+        f"{cold} min, or {warm} min once its programs are compiled; "
+        f"{_machine(result['hardware'])} (`python experiments/timings/theory_run.py`)."
+    )
     return _wrapped(said)
 
 
@@ -292,6 +314,7 @@ MADE: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "discard curves": discard_curves,
     "theory table": theory_table,
     "theory conditions": theory_conditions,
+    "theory run": theory_run,
 }
 
 

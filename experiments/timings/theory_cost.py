@@ -3,18 +3,18 @@
     python experiments/timings/theory_cost.py
     python experiments/timings/theory_cost.py --backbones sface --batch 32
 
-Every function and one dense forward pass see the same batch in turn, so that a machine
+Every program and one dense forward pass see the same batch in turn, so that a machine
 that drifts drifts for all; memory-bound networks take the batch in slices, as sweeps
-do. The steps of a sweep with each measurement on request are timed, too: what it adds,
-for each sparsity. Weights are random, which does not change the work; the direction is
-that of global magnitude pruning. Prints a table and writes it, with the hardware's
+do. Each quantity is timed twice: by the plain function, for one direction; and as the
+program of a sweep has it, for each of four sparsities that share the dense pass, and
+what else they share. Weights are random, which does not change the work; directions are
+those of global magnitude pruning. Prints a table and writes it, with the hardware's
 description, as JSON.
 """
 
-import dataclasses
 import functools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -51,34 +51,57 @@ from prefiqs_jax.sensitivity import (
     sign_flips,
     taylor,
 )
-from prefiqs_jax.sweep.engine import compile_step, fetch, prepare, start
-from prefiqs_jax.sweep.extras import plan_extras
-from prefiqs_jax.sweep.strategy import default_strategy
+from prefiqs_jax.sweep.directions import Change, direction_pass
+from prefiqs_jax.sweep.engine import SweepProblem, delta_leaves, prepare
+from prefiqs_jax.sweep.extras import dense_pass, plan_extras
+from prefiqs_jax.sweep.network import Network
 from prefiqs_jax.trees import is_prunable
+from prefiqs_jax.types import Delta
 
 FORWARDS = 5
 SPARSITY = 0.5
 SPARSITIES = (0.1, 0.3, 0.5, 0.7)
-WORDS = ("taylor2", "taylor3", "kinks", "layers", "controls")
 HEADER = f"{'network':18} {'what':42} {'counted':>7}  forwards"
 
 
-class Goal(NamedTuple):
-    """Forward passes of a function: by count of the products, and at most."""
+ALONE = {
+    "first order": 3,
+    "order 2": 4,
+    "order 3": 6,
+    "layers": 4,
+    "flips": 2,
+    "first order, drift, flips and their split": 5,
+    "order 3, drift, flips and their split": 8,
+    "path, 8 nodes and both ends": 26,
+}
+"""Forward passes of the plain functions, by count of the products."""
 
-    counted: float
-    at_most: float | None = None
+
+class InSweep(NamedTuple):
+    """A quantity of a sweep's program."""
+
+    word: str
+    """Of ``--with``."""
+    at_most: float
+    """Forward passes a sparsity."""
+    row: float
+    """Forward passes a sparsity by count of the products, but the dense pass."""
+    batch: float = 1
+    """Those shared by all sparsities."""
+
+    @property
+    def counted(self) -> float:
+        """Forward passes a sparsity by count of the products."""
+        return self.row + self.batch / len(SPARSITIES)
 
 
-GOALS = {
-    "first order": Goal(3),
-    "order 2": Goal(4, 4.0),
-    "order 3": Goal(6, 7.5),
-    "layers": Goal(4, 5.5),
-    "flips": Goal(2, 2.2),
-    "first order, drift, flips and their split": Goal(5),
-    "order 3, drift, flips and their split": Goal(8),
-    "path, 8 nodes and both ends": Goal(26, 25),
+IN_SWEEP = {
+    "order 2": InSweep("taylor2", 4.0, 3),
+    "order 3": InSweep("taylor3", 7.5, 5),
+    # Two for the tangent, three for the gates; one of these is the same for all.
+    "layers": InSweep("layers", 5.5, 4, batch=2),
+    "flips": InSweep("kinks", 2.2, 1),
+    "path, 8 nodes": InSweep("path", 25.0, 24, batch=0),
 }
 
 
@@ -89,20 +112,10 @@ def main() -> None:
     made.add_argument("--backbones", nargs="+", default=names, metavar="NAME")
     made.add_argument("--batch", type=int, default=16)
     made.add_argument("--repeats", type=int, default=5)
-    made.add_argument(
-        "--with",
-        dest="words",
-        nargs="*",
-        default=WORDS,
-        choices=WORDS,
-        help="measurements of sweeps to time beside the functions (all)",
-    )
     made.add_argument("--add", action="store_true", help="keep other networks' rows")
     options = made.parse_args()
-    words: Sequence[str] = options.words
     if options.quick:
         options.backbones, options.batch, options.repeats = ["sface"], 2, 1
-        words = ["taylor2"]
     rows: list[dict[str, Any]] = []
     result = {
         "benchmark": "theory_cost",
@@ -121,17 +134,15 @@ def main() -> None:
         rows += [row for row in kept if row["network"] not in options.backbones]
     print(HEADER)
     for name in options.backbones:
-        for row in measure(name, options.batch, options.repeats, words):
+        for row in measure(name, options.batch, options.repeats):
             rows.append(row)
             print(describe(row), flush=True)
             write(out, result, [figure(row) for row in rows])
     print(out)
 
 
-def measure(
-    name: str, batch: int, repeats: int, words: Sequence[str]
-) -> list[dict[str, Any]]:
-    """Time all functions, and all steps, against a forward pass."""
+def measure(name: str, batch: int, repeats: int) -> list[dict[str, Any]]:
+    """Time all programs against a forward pass."""
     network = random_network(name)
     images = jnp.asarray(network.images(batch))
     size = default_slice(
@@ -143,27 +154,18 @@ def measure(
     calls: dict[str, Callable[[], Any]] = {
         "forward": lambda: [run(network.params, pixels) for _ in range(FORWARDS)]
     }
-    made = functions(network, images, size)
-    calls |= {what: made[what] for what in GOALS}
-    calls |= steps(network, images, words)
-    times = {
-        what: each.elapsed
-        for what, each in in_turn(calls, repeats, warm_up=True).items()
-    }
+    alone, shared = functions(network, images, size), programs(network, images, size)
+    calls |= {what: alone[what] for what in ALONE}
+    calls |= {f"sweep, {what}": shared[what] for what in IN_SWEEP}
+    times = {what: each.elapsed for what, each in in_turn(calls, repeats).items()}
     dense = times["forward"] / FORWARDS
     rows = [
-        row(name, what, times[what] / dense, goal.counted, goal.at_most)
-        for what, goal in GOALS.items()
+        row(name, what, times[what] / dense, counted) for what, counted in ALONE.items()
     ]
-    bare = times.get("sweep", np.zeros(repeats))
-    if words:
-        rows.append(row(name, "sweep, a sparsity", bare / dense / len(SPARSITIES)))
-    for word in words:
-        added = (times[f"sweep with {word}"] - bare) / dense / len(SPARSITIES)
-        rows.append(row(name, f"sweep, {word} adds to a sparsity", added))
-    if len(words) > 1:
-        every = times["sweep with all"] / dense / len(SPARSITIES)
-        rows.append(row(name, "sweep with all of them, a sparsity", every))
+    for what, each in IN_SWEEP.items():
+        taken = times[f"sweep, {what}"] / dense / len(SPARSITIES)
+        title = f"{what}, in a sweep"
+        rows.append(row(name, title, taken, each.counted, each.at_most))
     return [
         each | {"forward_s": float(np.median(dense)), "slice": size} for each in rows
     ]
@@ -237,25 +239,18 @@ def functions(
     return calls
 
 
-def steps(
-    network: Any, images: Array, words: Sequence[str]
+def programs(
+    network: Any, images: Array, size: int | None
 ) -> dict[str, Callable[[], Any]]:
-    """Make the calls of a sweep's step, with and without each measurement."""
-    params, batch = network.params, len(images)
+    """Make the calls of what a sweep's program does for each quantity."""
+    params = network.params
     packed = pack_masks(globally(magnitude), params, SPARSITIES)
     taps = make_taps(network.architecture.blueprint, network.tensors)
     reverse_fn = None if taps is None else taps.reverse_fn()
-    intensity = network_intensity(network.apply_fn, params, images[:1])
-    rule = default_strategy(len(SPARSITIES), batch, intensity)
-    pixels = np.asarray(images)
     calls: dict[str, Callable[[], Any]] = {}
-    wanted: dict[str, tuple[str, ...]] = {"sweep": ()} if words else {}
-    wanted |= {f"sweep with {word}": (word,) for word in words}
-    if len(words) > 1:
-        wanted["sweep with all"] = tuple(words)
-    for what, some in wanted.items():
+    for what, each in IN_SWEEP.items():
         extras = plan_extras(
-            some,
+            (each.word,),
             network.name,
             network.apply_fn,
             params,
@@ -264,13 +259,52 @@ def steps(
             reverse_fn,
         )
         problem = prepare(network.apply_fn, params, packed, extras=extras)
-        chunk = 1 if some else rule.tangent_chunk
-        strategy = dataclasses.replace(rule, tangent_chunk=chunk)
-        compiled = compile_step(problem, pixels.shape, strategy)
-        calls[what] = lambda compiled=compiled, problem=problem: fetch(
-            start(compiled, problem, pixels, batch), batch
+        run = jax.jit(
+            program_of(what, problem, size), compiler_options=compiler_options()
+        )
+        calls[what] = lambda run=run, weights=problem.weights: jax.block_until_ready(
+            run(weights, images)
         )
     return calls
+
+
+def program_of(
+    what: str, problem: SweepProblem, size: int | None
+) -> Callable[[Any, Array], Array]:
+    """Make a sweep's program of one quantity: ``(weights, images) -> numbers``."""
+    of_path = IN_SWEEP[what].word == "path"
+    # As sweeps do: a path's nodes are slices within, all else is within the slices.
+    inner, outer = (size, None) if of_path else (None, size)
+    apply_fn = in_slices(problem.apply_fn, inner)
+
+    def along(network: Network) -> Callable[[Delta, Array], Array]:
+        if of_path:
+            measure = direction_pass(("path",), network)
+            ends = Change(jnp.zeros(()), jnp.zeros(()))  # its length needs none
+            return lambda delta, index: measure(delta, ends, index)["path_length"]
+        dense = dense_pass(problem.extras, network)
+
+        def quantity(delta: Delta, index: Array) -> Array:
+            del index
+            known = dense.tangents(delta)
+            if known.coefficients is not None:
+                return norms(known.coefficients)
+            columns = dense.prune(delta, known).columns
+            return columns["kinks.flips" if what == "flips" else "layers.contribution"]
+
+        return quantity
+
+    def program(weights: Any, images: Array) -> Array:
+        leaves, fixed, planes = weights
+        build = functools.partial(problem.params, fixed_leaves=fixed)
+        network = Network(apply_fn, leaves, build, images, problem.extras.reverse_fn)
+        quantity = along(network)
+        return jax.lax.map(
+            lambda index: quantity(delta_leaves(leaves, planes, index), index),
+            jnp.arange(problem.sparsity_count),
+        )
+
+    return in_slices(program, outer, axis=-1)
 
 
 def row(

@@ -45,8 +45,8 @@ def add_bench(commands: Any) -> None:
         "bench",
         help="run the repository's benchmarks, print a table of ratios",
         description="Run the benchmarks of the repository on this machine and print "
-        "what they found as ratios: forward, sweep_cost, precision, pipeline, scaling, "
-        "ranking, quality_cost, edc. Exit status 1 says that one of them failed.",
+        f"what they found as ratios: {', '.join(BENCHMARKS)}. Exit status 1 says that "
+        "one of them failed.",
     )
     bench.add_argument("names", nargs="*", metavar="NAME", help="default: all of them")
     bench.add_argument("--quick", action="store_true", help="only see that they run")

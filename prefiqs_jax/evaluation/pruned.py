@@ -16,10 +16,11 @@ from prefiqs_jax.evaluation.options import EvaluationOptions
 from prefiqs_jax.evaluation.units import Units, usable_units
 from prefiqs_jax.fiqa import (
     Pairs,
-    accuracy,
+    accuracy_interval,
     edc_replicates,
     equal_error_rate,
     error_evidence,
+    fold_accuracies,
     operating_point,
 )
 from prefiqs_jax.fiqa.bootstrap.intervals import interval
@@ -77,7 +78,8 @@ def verify_pruned(
     pandas.DataFrame
         A row for each sparsity and false match rate; sparsity 0 is the dense network.
         ``accuracy`` is that of :func:`prefiqs_jax.fiqa.accuracy` in ten folds where
-        images are compared as a list has them, else NaN. ``low`` and ``high`` are of
+        images are compared as a list has them, else NaN; its ends are NaN, too, where
+        somebody is in two folds, or people are not known. ``low`` and ``high`` are of
         FNMR; ``difference`` is FNMR minus that of the dense network, NaN where other
         images were left out. Intervals are those of the qualities, each by itself; NaN
         where errors are too few (``tells``). Where all images have one embedding, but
@@ -171,13 +173,7 @@ def _is_dead(found: Measured, options: EvaluationOptions) -> bool:
 def _errors(units: Units, pairs: Pairs, options: EvaluationOptions) -> Errors:
     """Compute error rates, the same on replicates, and the accuracy."""
     similarity, mated = pairs.similarity, pairs.mated
-    is_list = units.first is not None and units.members is None
-    shared = {
-        "accuracy": accuracy(similarity, mated, FOLDS)
-        if is_list and len(mated) >= FOLDS
-        else np.nan,
-        "eer": equal_error_rate(similarity, mated),
-    }
+    shared = _accuracy(units, pairs) | {"eer": equal_error_rate(similarity, mated)}
     rows = []
     for rate in options.fmr:
         # Nothing is discarded, so any quality will do.
@@ -200,6 +196,22 @@ def _errors(units: Units, pairs: Pairs, options: EvaluationOptions) -> Errors:
         seed=options.seed,
     )
     return Errors(rows, [part.fnmr[0, :, 0] for part in found], found[0].method)
+
+
+def _accuracy(units: Units, pairs: Pairs) -> dict[str, float]:
+    """Compute the accuracy of a list of images' pairs, and its interval."""
+    names = ("accuracy", "accuracy_low", "accuracy_high")
+    is_list = units.first is not None and units.members is None
+    if not is_list or len(pairs.mated) < FOLDS:
+        return dict.fromkeys(names, np.nan)
+    rates = fold_accuracies(pairs.similarity, pairs.mated, FOLDS)
+    ends = (np.nan, np.nan)
+    if units.identities is not None:
+        who = units.identities[np.stack([pairs.first, pairs.second])]
+        folds = [set(each.ravel()) for each in np.array_split(who, FOLDS, axis=1)]
+        if sum(map(len, folds)) == len(set.union(*folds)):  # nobody is in two
+            ends = accuracy_interval(rates, _LEVEL)
+    return dict(zip(names, (float(rates.mean()), *ends), strict=True))
 
 
 def _table(

@@ -189,7 +189,8 @@ def _pruned(table: "pd.DataFrame") -> Section:
             at = level.to_dict("records")
             label = level_label(at[0]["sparsity"], at[0]["achieved_sparsity"])
             cells = [label if at[0]["sparsity"] else "0 (unpruned)"]
-            cells += [number(100 * at[0]["accuracy"], ".2f")] * has_accuracy
+            ends = [100 * at[0][f"accuracy{end}"] for end in ("", "_low", "_high")]
+            cells += [with_interval(*ends, form=".2f")] * has_accuracy
             cells.append(number(100 * at[0]["eer"]))
             for one in at:
                 for value, start in (("fnmr", ""), ("difference", "difference_")):
@@ -213,7 +214,8 @@ def _pruned(table: "pd.DataFrame") -> Section:
         "Recognition errors of all comparisons. Intervals are 95 %, each by itself, "
         "where errors are enough; those of the differences are paired. Lists of pairs "
         "have an accuracy: ten folds in the order of the list, each with the best "
-        "threshold of the others (LFW).",
+        "threshold of the others (LFW); its interval is over the folds, where nobody "
+        "is in two of them.",
     )
 
 

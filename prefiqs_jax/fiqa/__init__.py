@@ -29,7 +29,11 @@ from prefiqs_jax.fiqa.discard.summary import (
     pauc,
 )
 from prefiqs_jax.fiqa.labels.label_optimisation import optimise_labels
-from prefiqs_jax.fiqa.verification.accuracy import accuracy
+from prefiqs_jax.fiqa.verification.accuracy import (
+    accuracy,
+    accuracy_interval,
+    fold_accuracies,
+)
 from prefiqs_jax.fiqa.verification.det import DET, det, equal_error_rate
 from prefiqs_jax.fiqa.verification.pairs import (
     MOST_IMAGES,
@@ -72,6 +76,7 @@ __all__ = [
     "Protocol",
     "Replicates",
     "accuracy",
+    "accuracy_interval",
     "all_pairs",
     "angular_similarity",
     "best_curve",
@@ -87,6 +92,7 @@ __all__ = [
     "fmr_at",
     "fnmr_after_discard",
     "fnmr_at",
+    "fold_accuracies",
     "is_zero_fmr",
     "nearest_threshold",
     "operating_point",

@@ -98,8 +98,8 @@ def run_page(
     )
 
 
-def with_interval(value: float, low: float, high: float) -> str:
-    """Write a value with its interval.
+def with_interval(value: float, low: float, high: float, form: str = ".3g") -> str:
+    """Write a value with its interval, as :func:`number` does.
 
     >>> with_interval(0.9934, 0.988, 0.996), with_interval(0.5, np.nan, np.nan)
     ('0.993 [0.988, 0.996]', '0.500')
@@ -107,8 +107,8 @@ def with_interval(value: float, low: float, high: float) -> str:
     if not np.isfinite(value):
         return "–"
     if not np.isfinite(low):
-        return number(value)
-    return f"{number(value)} [{number(low)}, {number(high)}]"
+        return number(value, form)
+    return f"{number(value, form)} [{number(low, form)}, {number(high, form)}]"
 
 
 def change_of(manifest: dict[str, Any]) -> str | None:

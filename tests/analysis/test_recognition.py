@@ -23,6 +23,8 @@ def rows(mask, fnmr, low, eer, accuracy=np.nan):
             "mask": mask,
             "sparsity": level,
             "accuracy": accuracy,
+            "accuracy_low": accuracy - 0.01 if level else np.nan,
+            "accuracy_high": accuracy + 0.02 if level else np.nan,
             "eer": eer[place],
             "fmr": rate,
             "fnmr": fnmr[place] * times,
@@ -81,7 +83,9 @@ def test_the_rows_are_made_of_the_lines(recognition, table):
     assert cells["FNMR, 0.4"] == "10.0% [0.0%, 100.0%]"
     assert cells["difference, 0.4"] == "+5.0% [+2.0%, +100.0%]"
     assert cells["FNMR, last"] == "30.0% [0.0%, 100.0%]"
-    assert cells["accuracy"] == "87.5% (0), 87.5% (0.4), 87.5% (0.8)"
+    assert cells["accuracy"] == (
+        "87.5% (0), 87.5% [86.5%, 89.5%] (0.4), 87.5% [86.5%, 89.5%] (0.8)"
+    )
     other = recognition.row(bad)
     assert list(other) == list(cells)
     assert other["more errors from"] == "–"

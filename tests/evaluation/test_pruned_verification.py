@@ -15,10 +15,15 @@ from prefiqs_jax.benchmarks import read_benchmark
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.evaluation import Verifier
 from prefiqs_jax.evaluation.measure import read_measured
+from prefiqs_jax.evaluation.pruned import _accuracy
+from prefiqs_jax.evaluation.units import Units
 from prefiqs_jax.fiqa import (
+    Pairs,
     accuracy,
+    accuracy_interval,
     all_pairs,
     equal_error_rate,
+    fold_accuracies,
     operating_point,
     pair_similarity,
 )
@@ -152,7 +157,10 @@ def test_a_list_of_pairs_has_an_accuracy(verify, tmp_path):
     (tmp_path / "mine.bin").write_bytes(python2_pickle(pictures, labels))
     benchmark = read_benchmark(tmp_path / "mine.bin")
     lines, page = verify(benchmarks=[benchmark], replicates=0)
-    found = table(tmp_path / "out").set_index("sparsity")["accuracy"]
+    every = table(tmp_path / "out").set_index("sparsity")
+    found = every["accuracy"]
+    # Who is on a .bin file's pictures is not known.
+    assert every[["accuracy_low", "accuracy_high"]].isna().all(axis=None)
     comparisons = benchmark.comparisons
     assert comparisons is not None
     first, second, mated = comparisons
@@ -162,6 +170,29 @@ def test_a_list_of_pairs_has_an_accuracy(verify, tmp_path):
         assert found[level] == accuracy(similarity, mated)
     assert f"accuracy {100 * found[0]:.2f} % unpruned" in lines[-1]
     assert ">Accuracy<" in page.read_text()
+
+
+def test_an_accuracy_has_an_interval_where_nobody_is_in_two_folds():
+    fold, rng = np.arange(10)[:, None], np.random.default_rng(0)
+    # Two people a fold, of two images each: their mated pairs, two of both people.
+    first = (4 * fold + [0, 2, 0, 1]).ravel()
+    second = (4 * fold + [1, 3, 2, 3]).ravel()
+    mated = np.tile([True, True, False, False], 10)
+    similarity = rng.normal(size=40) + mated
+    pairs = Pairs(first, second, similarity, mated)
+    who = np.repeat(np.arange(20), 2).astype(str)
+    units = Units(None, who, who, None, who, first, second, mated, ())
+    rates = fold_accuracies(similarity, mated)
+    low, high = accuracy_interval(rates)
+    want = {"accuracy": rates.mean(), "accuracy_low": low, "accuracy_high": high}
+    assert _accuracy(units, pairs) == want
+    unknown = want | {"accuracy_low": np.nan, "accuracy_high": np.nan}
+    again = np.where(who == "19", "0", who)  # in the first and in the last fold
+    for people in (again, None):
+        found = _accuracy(dataclasses.replace(units, identities=people), pairs)
+        np.testing.assert_equal(found, unknown)
+    few = Pairs(*(column[:9] for column in pairs))
+    assert np.isnan(list(_accuracy(units, few).values())).all()
 
 
 @pytest.mark.slow

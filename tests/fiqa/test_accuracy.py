@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.fiqa import accuracy
+from prefiqs_jax.fiqa import accuracy, accuracy_interval, fold_accuracies
 
 
 def scanned(similarity, mated, folds):
@@ -61,3 +62,31 @@ def test_folds_that_cannot_be(folds):
 def test_one_kind_is_missing():
     with pytest.raises(InputError, match="none of 4 comparisons is non-mated"):
         accuracy([0.1, 0.2, 0.3, 0.4], [1, 1, 1, 1], 2)
+
+
+def test_the_interval_is_that_of_a_mean():
+    rates = np.random.default_rng(0).uniform(0.8, 0.95, 10)
+    want = stats.ttest_1samp(rates, 0).confidence_interval(0.9)
+    np.testing.assert_allclose(accuracy_interval(rates, 0.9), [want.low, want.high])
+    assert accuracy_interval([0.5, 1.0]) == (0, 1)
+    assert np.isnan(accuracy_interval(np.ones(10))).all()
+    for wrong in ([0.9], [[0.9, 0.8]]):
+        with pytest.raises(InputError, match="give those of two folds or more"):
+            accuracy_interval(wrong)
+    with pytest.raises(InputError, match="confidence 1: choose"):
+        accuracy_interval([0.9, 0.8], 1)
+
+
+@pytest.mark.parametrize("apart", [1.5, 3.0])
+def test_the_interval_covers(apart):
+    """People of their own in every fold, several comparisons each."""
+    rng = np.random.default_rng(5)
+    mated = np.tile([True, False], 100)
+    person = np.arange(200) // 8
+    right = stats.norm.cdf(apart / 2 / np.sqrt(1.25))  # with the best threshold
+    covered = 0
+    for _ in range(300):
+        noise = rng.normal(size=200) + 0.5 * rng.normal(size=25)[person]
+        low, high = accuracy_interval(fold_accuracies(noise + apart * mated, mated))
+        covered += low <= right <= high
+    assert covered >= 0.92 * 300

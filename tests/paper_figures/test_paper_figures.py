@@ -11,7 +11,7 @@ from paper_figures.__main__ import main
 from paper_figures.areas import gather
 from paper_figures.record import COLUMN_IN, PAGE_IN, Missing
 from paper_figures.runs import Evaluation, Material, open_runs
-from paper_figures.table_pruned import make as make_pruned
+from paper_figures.table_6_pruned import make as make_pruned
 from prefiqs_jax import results
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.plugins import held_by_files
@@ -81,7 +81,7 @@ def test_the_same_runs_give_the_same_bytes(runs, drawn, tmp_path):
 @pytest.mark.slow
 def test_areas_are_those_of_the_evaluations(runs, drawn):
     areas = pd.read_csv(runs / "edc" / "tables" / "areas.csv")
-    table = pd.read_csv(drawn / "table_methods_other_scored_by_own_fmr0.1.csv")
+    table = pd.read_csv(drawn / "table_1_methods_other_scored_by_own_fmr0.1.csv")
     own = areas.query('verifier == "other" and scorer == "own" and fmr == 0.1')
     own = own.set_index("quality")
     shown = table.set_index("quality")
@@ -92,7 +92,7 @@ def test_areas_are_those_of_the_evaluations(runs, drawn):
         for column, end in (("noisy", "pauc"), ("noisy low", "low")):
             want = 1000 * own.loc[name, end]
             assert shown.loc[printed, column] == pytest.approx(want, rel=1e-6)
-    masks = pd.read_csv(drawn / "table_masks_fmr0.1.csv")
+    masks = pd.read_csv(drawn / "table_3_masks_fmr0.1.csv")
     assert masks[["mask", "sparsity"]].values.tolist() == [
         ["global/magnitude", 0.1],
         ["global/magnitude", 0.4],
@@ -108,12 +108,12 @@ def test_areas_are_those_of_the_evaluations(runs, drawn):
 def test_agreement_is_that_of_the_rows(runs, drawn):
     rows = results.read(runs / "sweep")
     at = rows[rows.sparsity == 0.4]
-    table = pd.read_csv(drawn / "table_agreement_sweep.csv").set_index("sparsity")
+    table = pd.read_csv(drawn / "table_5_agreement_sweep.csv").set_index("sparsity")
     want = (at.residual / at.drift).median()
     assert table.loc[0.4, "relative residual"] == pytest.approx(want, rel=1e-6)
     rank = at.first_order.rank().corr(at.drift.rank())
     assert table.loc[0.4, "Spearman ρ"] == pytest.approx(rank, rel=1e-6)
-    points = pd.read_csv(drawn / "figure_drift_sweep.csv")
+    points = pd.read_csv(drawn / "figure_4_drift_sweep.csv")
     assert len(points) == len(rows)
 
 
@@ -123,10 +123,10 @@ def test_what_no_run_gives_is_named(runs, tmp_path, capsys):
     assert main([str(runs / "sweep"), "--out", str(out)]) == 0
     told = capsys.readouterr()
     lines = told.err.splitlines()
-    assert "figure_edc is left out: no folder of prefiqs edc is given" in lines
+    assert "figure_1_edc is left out: no folder of prefiqs edc is given" in lines
     assert len(lines) == len({line.partition(" ")[0] for line in lines}) > 5
     assert told.out == f"{out / 'index.md'}\n"
-    assert (out / "figure_drift_sweep.pdf").exists()
+    assert (out / "figure_4_drift_sweep.pdf").exists()
 
 
 def test_bad_runs_end_in_one_line(tmp_path, capsys):
@@ -184,6 +184,8 @@ def test_pruned_networks_of_several_evaluations_are_one_table():
                 "mask": mask,
                 "sparsity": level,
                 "accuracy": accuracy - level if benchmark == "lfw" else np.nan,
+                "accuracy_low": accuracy - level - 0.02,
+                "accuracy_high": accuracy - level + 0.01,
                 "eer": eer + level / 10,
                 "fmr": fmr,
             }
@@ -210,6 +212,9 @@ def test_pruned_networks_of_several_evaluations_are_one_table():
     lfw, att = table.columns
     assert (lfw.title, att.title) == ("lfw, accuracy", "att, EER")
     np.testing.assert_allclose(lfw.value, [99, 69, 29, 49])
+    np.testing.assert_allclose(lfw.low, [97, 67, 27, 47])
+    np.testing.assert_allclose(lfw.high, [100, 70, 30, 50])
+    assert att.low is None
     np.testing.assert_allclose(att.value, [1, 4, 8, 6])
     with pytest.raises(InputError, match="different errors when pruned on lfw"):
         made(one, evaluation("a/random", (0.5,), 0.02, 0.99))

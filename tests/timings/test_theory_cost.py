@@ -9,9 +9,14 @@ from types import SimpleNamespace
 import jax
 import numpy as np
 import pytest
+from counting import convolutions, example, network
 
 from prefiqs_jax.backbones.functional import bind, blueprint
 from prefiqs_jax.backbones.networks.iresnet import IResNet
+from prefiqs_jax.masks import globally, magnitude
+from prefiqs_jax.masks.packed import pack_masks
+from prefiqs_jax.sweep.engine import prepare
+from prefiqs_jax.sweep.extras import plan_extras
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "timings"
 
@@ -38,17 +43,15 @@ def tiny(name):
 @pytest.mark.slow
 def test_every_quantity_is_counted(script, monkeypatch):
     monkeypatch.setattr(script, "random_network", tiny)
-    chosen = {what: script.GOALS[what] for what in ("order 2", "layers", "flips")}
-    monkeypatch.setattr(script, "GOALS", chosen)
+    alone, shared = {"order 2": 4, "flips": 2}, script.IN_SWEEP.copy()
+    del shared["order 3"]
+    monkeypatch.setattr(script, "ALONE", alone)
+    monkeypatch.setattr(script, "IN_SWEEP", shared)
     with jax.enable_x64(False):
-        rows = script.measure("tiny", 2, 2, ["taylor2", "layers"])
-    measured = [row["what"] for row in rows]
-    assert measured[: len(script.GOALS)] == list(script.GOALS)
-    assert measured[len(script.GOALS) :] == [
-        "sweep, a sparsity",
-        "sweep, taylor2 adds to a sparsity",
-        "sweep, layers adds to a sparsity",
-        "sweep with all of them, a sparsity",
+        rows = script.measure("tiny", 2, 2)
+    assert [row["what"] for row in rows] == [
+        *alone,
+        *(f"{what}, in a sweep" for what in shared),
     ]
     for row in rows:
         assert np.isfinite(row["forwards"]["all"]).all()
@@ -58,3 +61,28 @@ def test_every_quantity_is_counted(script, monkeypatch):
     tables = importlib.import_module("readme_tables")
     table = "\n".join(tables.theory_table(json.loads(json.dumps({"rows": rows}))))
     assert "| order 2 | 4 | " in table
+    assert "| order 2, in a sweep | 3.25 | " in table
+
+
+@pytest.mark.parametrize("what", ["order 2", "order 3", "layers", "flips", "path"])
+def test_passes_in_a_sweep(script, what):
+    (what,) = (each for each in script.IN_SWEEP if each.startswith(what))
+    quantity = script.IN_SWEEP[what]
+
+    def count(depth, sparsities):
+        params, images = example(depth)
+        packed = pack_masks(globally(magnitude), params, sparsities)
+        words, shape = (quantity.word,), images.shape[1:]
+        extras = plan_extras(words, "it", network, params, packed, shape)
+        problem = prepare(network, params, packed, extras=extras)
+        program = script.program_of(what, problem, None)
+        return convolutions(jax.make_jaxpr(program)(problem.weights, images).jaxpr)
+
+    two, three = (
+        count(4, sparsities) - count(3, sparsities)
+        for sparsities in ([0.2, 0.4], [0.2, 0.4, 0.6])
+    )
+    # Traced in the loop, hoisted when compiled: the pass that reverse mode goes back.
+    hoisted = int(what == "layers")
+    assert three - two == quantity.row + hoisted
+    assert 3 * two - 2 * three == quantity.batch - hoisted

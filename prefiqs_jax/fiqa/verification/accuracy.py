@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtrit
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.fiqa.checks import checked_mated, checked_values
@@ -9,6 +10,19 @@ from prefiqs_jax.fiqa.checks import checked_mated, checked_values
 
 def accuracy(similarity: ArrayLike, mated: ArrayLike, folds: int = 10) -> float:
     """Compute the accuracy of verification by the protocol of LFW.
+
+    The mean of :func:`fold_accuracies`, which takes the same arguments.
+
+    >>> accuracy([0.9, 0.1, 0.8, 0.2, 0.3, 0.4], [1, 0, 1, 0, 1, 0], folds=3)
+    0.666...
+    """
+    return float(np.mean(fold_accuracies(similarity, mated, folds)))
+
+
+def fold_accuracies(
+    similarity: ArrayLike, mated: ArrayLike, folds: int = 10
+) -> NDArray[np.float64]:
+    """Compute the accuracy of verification in each fold, by the protocol of LFW.
 
     The list of comparisons is cut into folds, in its order. Those of each fold are
     decided with the threshold that decides most comparisons of the other folds rightly;
@@ -24,9 +38,9 @@ def accuracy(similarity: ArrayLike, mated: ArrayLike, folds: int = 10) -> float:
 
     Returns
     -------
-    float
-        Mean over the folds of the fraction of comparisons decided rightly, in [0, 1]: a
-        mated one is if ``similarity >= threshold``, a non-mated one if not.
+    ndarray
+        Shape (folds,): the fraction of comparisons decided rightly, in [0, 1]. A mated
+        one is if ``similarity >= threshold``, a non-mated one if not.
 
     Raises
     ------
@@ -47,6 +61,9 @@ def accuracy(similarity: ArrayLike, mated: ArrayLike, folds: int = 10) -> float:
     differ by the comparisons within a step. It adds the embeddings of an image and of
     its mirror image up, before they have unit norm; that is the caller's choice.
 
+    LFW reports the mean with its standard error over the folds, which no person is in
+    two of: see :func:`accuracy_interval`.
+
     References
     ----------
     Huang, Ramesh, Berg & Learned-Miller (2007). Labeled Faces in the Wild: A database
@@ -55,8 +72,8 @@ def accuracy(similarity: ArrayLike, mated: ArrayLike, folds: int = 10) -> float:
 
     Examples
     --------
-    >>> accuracy([0.9, 0.1, 0.8, 0.2, 0.3, 0.4], [1, 0, 1, 0, 1, 0], folds=3)
-    0.666...
+    >>> fold_accuracies([0.9, 0.1, 0.8, 0.2, 0.3, 0.4], [1, 0, 1, 0, 1, 0], folds=3)
+    array([1. , 0.5, 0.5])
     """
     values = checked_values("similarity", similarity)
     is_mated = checked_mated(mated, len(values))
@@ -72,7 +89,59 @@ def accuracy(similarity: ArrayLike, mated: ArrayLike, folds: int = 10) -> float:
         others[fold] = False
         threshold = _best_threshold(values[others], is_mated[others])
         right.append(np.mean((values[fold] >= threshold) == is_mated[fold]))
-    return float(np.mean(right))
+    return np.array(right)
+
+
+def accuracy_interval(
+    rates: ArrayLike, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Give the interval of a mean accuracy from those of its folds, as LFW has it.
+
+    Mean ± t times the standard error over the folds, t of Student's distribution with
+    one degree of freedom less than folds, cut to [0, 1]. It holds only where no person
+    is in two folds.
+
+    Parameters
+    ----------
+    rates
+        From :func:`fold_accuracies`.
+    confidence
+        Between 0 and 1.
+
+    Returns
+    -------
+    tuple of float
+        Its ends; NaN where all folds have one accuracy, such as 1, which tells nothing
+        of how far the mean may be off.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two folds, or the confidence is not between 0 and 1.
+
+    References
+    ----------
+    Huang et al. (2007), as in :func:`fold_accuracies`: estimated mean accuracy and
+    standard error of the mean.
+
+    Examples
+    --------
+    >>> [round(end, 4) for end in accuracy_interval([0.9, 0.95, 0.94, 0.91])]
+    [0.8871, 0.9629]
+    """
+    values = np.asarray(rates, np.float64)
+    if values.ndim != 1 or len(values) < 2:
+        message = f"accuracies of shape {values.shape}; give those of two folds or more"
+        raise InputError(message)
+    if not 0 < confidence < 1:
+        message = f"confidence {confidence}: choose a number between 0 and 1"
+        raise InputError(message)
+    if np.ptp(values) == 0:
+        return np.nan, np.nan
+    error = values.std(ddof=1) / np.sqrt(len(values))
+    reach = stdtrit(len(values) - 1, (1 + confidence) / 2) * error
+    middle = values.mean()
+    return float(max(0, middle - reach)), float(min(1, middle + reach))
 
 
 def _best_threshold(

@@ -31,7 +31,7 @@ def make(material: Material) -> Iterator[Drawn]:
                 "(max-t)."
             )
             drawing = plots.Drawing(
-                as_folder(f"figure_pauc_{evaluation.name}_{benchmark}_{who}"),
+                as_folder(f"figure_2_pauc_{evaluation.name}_{benchmark}_{who}"),
                 plots.pauc_intervals(
                     Figure(figsize=(PAGE_IN, 3)),
                     own.assign(quality=own["quality"].map(printed)),
@@ -43,4 +43,4 @@ def make(material: Material) -> Iterator[Drawn]:
             yield Drawn(drawing, {"": own})
 
 
-ITEM = Item("figure_pauc", make)
+ITEM = Item("figure_2_pauc", make)

@@ -9,4 +9,4 @@ def _without_title(figure: Figure) -> None:
     figure.axes[0].set_title("", loc="left")  # the caption says it
 
 
-ITEM = of_each_sweep("figure_drift", "drift_against_first_order", _without_title)
+ITEM = of_each_sweep("figure_4_drift", "drift_against_first_order", _without_title)

@@ -39,7 +39,7 @@ def make(material: Material) -> Iterator[Table]:
         for fmr in rates(own):
             names, columns = area_columns(own, fmr, networks(own))
             yield Table(
-                as_folder(f"table_first_order_{mask}_fmr{fmr:g}"),
+                as_folder(f"table_4_first_order_{mask}_fmr{fmr:g}"),
                 f"Drift of the pruned network (PreFIQs) and first order, mask {mask}, "
                 f"same-model. {about(own, fmr)}",
                 ("sparsity", "quality"),
@@ -48,4 +48,4 @@ def make(material: Material) -> Iterator[Table]:
             )
 
 
-ITEM = Item("table_first_order", make)
+ITEM = Item("table_4_first_order", make)

@@ -1,6 +1,6 @@
 """Errors of each network on each benchmark before any image is discarded.
 
-Where the paper's curves start; those of pruned networks are in ``table_pruned``.
+Where the paper's curves start; those of pruned networks are in ``table_6_pruned``.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def make(material: Material) -> Iterator[Table]:
         value = wide[fmr].to_numpy(np.float64)
         columns.append(Column(f"FNMR at FMR {fmr:g}", value, digits=4))
     yield Table(
-        "table_verification",
+        "table_7_verification",
         "Verification errors of each network, nothing discarded.",
         ("benchmark", "network"),
         list(wide.index),
@@ -36,4 +36,4 @@ def make(material: Material) -> Iterator[Table]:
     )
 
 
-ITEM = Item("table_verification", make)
+ITEM = Item("table_7_verification", make)

@@ -44,7 +44,7 @@ def _table(sweep: Sweep) -> Table:
     people = statistics["clusters"].max()
     unit = "people" if statistics["resampled_by"].iloc[0] == "identity" else "images"
     return Table(
-        as_folder(f"table_agreement_{sweep.name}"),
+        as_folder(f"table_5_agreement_{sweep.name}"),
         f"Agreement of drift and first order: {sweep.label}, {images} images. In "
         f"brackets 95 % intervals over {people} {unit}, each by itself. "
         "The relative residual, of which 0 is exact, is its median over the images.",
@@ -54,4 +54,4 @@ def _table(sweep: Sweep) -> Table:
     )
 
 
-ITEM = Item("table_agreement", make)
+ITEM = Item("table_5_agreement", make)

@@ -10,4 +10,4 @@ def _low(figure: Figure) -> None:
     figure.set_figheight(2.6)
 
 
-ITEM = of_each_sweep("figure_distances", "drift_beside_first_order", _low, PAGE_IN)
+ITEM = of_each_sweep("figure_7_distances", "drift_beside_first_order", _low, PAGE_IN)

@@ -28,7 +28,8 @@ def make(material: Material) -> Iterator[Table]:
     # The unpruned network is that of every mask, and the errors of a rate are not here.
     is_dense = every["sparsity"] == 0
     every["mask"] = every["mask"].where(~is_dense, "unpruned")
-    every = once(every, _KEY, ["accuracy", "eer"], "errors when pruned")
+    values = ["accuracy", "accuracy_low", "accuracy_high", "eer"]
+    every = once(every, _KEY, values, "errors when pruned")
     for verifier, own in every.groupby("verifier", sort=False):
         pairs = own[["mask", "sparsity"]].drop_duplicates()
         order = pairs.groupby("mask", sort=False)["sparsity"]  # the unpruned one first
@@ -36,18 +37,21 @@ def make(material: Material) -> Iterator[Table]:
         wide = own.pivot(index=["mask", "sparsity"], columns="benchmark").reindex(rows)
         columns = []
         for benchmark in dict.fromkeys(own["benchmark"]):
-            what, better = "accuracy", "higher"
-            value = wide["accuracy", benchmark].to_numpy(np.float64)
-            if np.isnan(value).all():
-                what, better = "EER", "lower"
-                value = wide["eer", benchmark].to_numpy(np.float64)
-            title = f"{benchmark}, {what}"
-            columns.append(Column(title, 100 * value, better=better, digits=2))
+            accuracy, low, high, eer = (
+                100 * wide[name, benchmark].to_numpy(np.float64) for name in values
+            )
+            if np.isnan(accuracy).all():
+                made = Column(f"{benchmark}, EER", eer, better="lower", digits=2)
+            else:
+                title = f"{benchmark}, accuracy"
+                made = Column(title, accuracy, low, high, better="higher", digits=2)
+            columns.append(made)
         yield Table(
-            as_folder(f"table_pruned_{verifier}"),
+            as_folder(f"table_6_pruned_{verifier}"),
             f"Verification by {verifier} when it is pruned, in %. Accuracy: ten folds "
             "in the order of the list of pairs, each with the best threshold of the "
-            "others; EER: equal error rate, of benchmarks that are no such list.",
+            "others, and the 95% interval over folds, where nobody is in two of them; "
+            "EER: equal error rate, of benchmarks that are no such list.",
             ("mask", "sparsity"),
             [(str(mask), f"{level:g}") for mask, level in rows],
             columns,
@@ -55,4 +59,4 @@ def make(material: Material) -> Iterator[Table]:
         )
 
 
-ITEM = Item("table_pruned", make)
+ITEM = Item("table_6_pruned", make)

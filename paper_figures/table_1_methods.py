@@ -36,7 +36,7 @@ def make(material: Material) -> Iterator[Table]:
                 " Severity is known of degraded copies, and no method." if known else ""
             )
             yield Table(
-                as_folder(f"table_methods_{who}_fmr{fmr:g}"),
+                as_folder(f"table_1_methods_{who}_fmr{fmr:g}"),
                 f"Methods, {words}: {scorer} scores, {verifier} verifies. "
                 f"{about(own, fmr)}{told}",
                 ("quality",),
@@ -46,4 +46,4 @@ def make(material: Material) -> Iterator[Table]:
             )
 
 
-ITEM = Item("table_methods", make)
+ITEM = Item("table_1_methods", make)

@@ -27,7 +27,7 @@ def make(material: Material) -> Iterator[Drawn]:
         shown = [name for name in _SHOWN if np.any(masks[name].notna())]
         figure = Figure(figsize=(COLUMN_IN, 2))
         drawing = plots.Drawing(
-            as_folder(f"figure_masks_{comparison.name}"),
+            as_folder(f"figure_9_masks_{comparison.name}"),
             plots.mask_curve_panels(figure, masks, "mean_drift", shown),
             "Masks at equal mean drift",
             "Masks on the same images. A line joins the sparsities of a mask; whiskers "
@@ -37,4 +37,4 @@ def make(material: Material) -> Iterator[Drawn]:
         yield Drawn(drawing, {"": masks})
 
 
-ITEM = Item("figure_masks", make)
+ITEM = Item("figure_9_masks", make)

@@ -16,4 +16,4 @@ def _narrow(figure: Figure) -> None:
     ax.set(xlabel="sparsity", ylabel="layer, its share of the weights")
 
 
-ITEM = of_each_sweep("figure_layers", "layer_sparsity", _narrow)
+ITEM = of_each_sweep("figure_8_layers", "layer_sparsity", _narrow)

@@ -71,7 +71,7 @@ def _draw(mask: str, fmr: float, areas: pd.DataFrame) -> Drawn:
         "better. Whiskers are 95 % intervals, each by itself."
     )
     drawing = plots.Drawing(
-        as_folder(f"figure_sparsities_{mask}_fmr{fmr:g}"),
+        as_folder(f"figure_3_sparsities_{mask}_fmr{fmr:g}"),
         figure,
         "Areas over sparsity",
         caption,
@@ -80,4 +80,4 @@ def _draw(mask: str, fmr: float, areas: pd.DataFrame) -> Drawn:
     return Drawn(drawing, {"": pd.concat(parts, ignore_index=True)})
 
 
-ITEM = Item("figure_sparsities", make)
+ITEM = Item("figure_3_sparsities", make)

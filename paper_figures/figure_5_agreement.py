@@ -24,7 +24,9 @@ def make(material: Material) -> Iterator[Drawn]:
     caption = drawing.caption
     if len(sweeps) == 1:
         caption = f"{labels[0]}. {caption}"
-    yield Drawn(drawing._replace(name="figure_agreement", caption=caption), {"": data})
+    yield Drawn(
+        drawing._replace(name="figure_5_agreement", caption=caption), {"": data}
+    )
 
 
-ITEM = Item("figure_agreement", make)
+ITEM = Item("figure_5_agreement", make)

@@ -17,4 +17,4 @@ def _few_ticks(figure: Figure) -> None:
             ax.xaxis.set_major_locator(LogLocator())
 
 
-ITEM = of_each_sweep("figure_residual", "relative_residual", _few_ticks)
+ITEM = of_each_sweep("figure_6_residual", "relative_residual", _few_ticks)

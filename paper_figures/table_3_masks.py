@@ -50,7 +50,7 @@ def _areas(material: Material) -> Iterator[Table]:
     for fmr in rates(areas):
         names, columns = area_columns(areas, fmr, networks(areas))
         yield Table(
-            f"table_masks_fmr{fmr:g}",
+            f"table_3_masks_fmr{fmr:g}",
             f"PreFIQs by mask and sparsity, same-model. {about(areas, fmr)}",
             ("mask", "sparsity"),
             [labels[name] for name in names],
@@ -71,7 +71,7 @@ def _compared(comparison: Comparison) -> Table:
         if value is not None and np.isfinite(value).any():
             columns.append(Column(title, value, low, high, better, digits))
     return Table(
-        as_folder(f"table_masks_{comparison.name}"),
+        as_folder(f"table_3_masks_{comparison.name}"),
         f"Masks on the same images ({comparison.name}). In brackets 95 % intervals, "
         "each by itself. At one sparsity masks differ in how far they move embeddings, "
         "and the first order is worse the farther they move. The relative residual is "
@@ -86,4 +86,4 @@ def _compared(comparison: Comparison) -> Table:
     )
 
 
-ITEM = Item("table_masks", make)
+ITEM = Item("table_3_masks", make)

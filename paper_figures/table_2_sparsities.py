@@ -21,7 +21,7 @@ def make(material: Material) -> Iterator[Table]:
         for fmr in rates(own):
             levels, columns = area_columns(own, fmr, networks(own))
             yield Table(
-                as_folder(f"table_sparsities_{mask}_fmr{fmr:g}"),
+                as_folder(f"table_2_sparsities_{mask}_fmr{fmr:g}"),
                 f"PreFIQs over sparsity, mask {mask}, same-model. {about(own, fmr)}",
                 ("sparsity",),
                 [(level,) for level in levels],
@@ -29,4 +29,4 @@ def make(material: Material) -> Iterator[Table]:
             )
 
 
-ITEM = Item("table_sparsities", make)
+ITEM = Item("table_2_sparsities", make)

@@ -63,7 +63,7 @@ def _draw(evaluation: Evaluation, verifier: str, scorer: str, fmr: float) -> Dra
     handles, names = axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper center", ncols=entries)
     who = verifier if verifier == scorer else f"{verifier}_scored_by_{scorer}"
-    name = as_folder(f"figure_edc_{evaluation.name}_{who}_fmr{fmr:g}")
+    name = as_folder(f"figure_1_edc_{evaluation.name}_{who}_fmr{fmr:g}")
     told = f" Cannot tell, for too few errors: {', '.join(silent)}." * bool(silent)
     caption = (
         f"Error versus discard at FMR {fmr:g}: {verifier} verifies, {scorer} scores. "
@@ -96,4 +96,4 @@ def curves_of(table: pd.DataFrame, names: list[str]) -> dict[str, EDC]:
     return curves
 
 
-ITEM = Item("figure_edc", make)
+ITEM = Item("figure_1_edc", make)
