@@ -98,7 +98,8 @@ class InSweep(NamedTuple):
 IN_SWEEP = {
     "order 2": InSweep("taylor2", 4.0, 3),
     "order 3": InSweep("taylor3", 7.5, 5),
-    # Two for the tangent, three for the gates; one of these is the same for all.
+    # Two for the tangent, one for the products with δ, one in reverse; the dense passes
+    # of tangents and of layers are two.
     "layers": InSweep("layers", 5.5, 4, batch=2),
     "flips": InSweep("kinks", 2.2, 1),
     "path, 8 nodes": InSweep("path", 25.0, 24, batch=0),

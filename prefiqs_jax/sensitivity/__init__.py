@@ -56,6 +56,7 @@ from prefiqs_jax.sensitivity.layers import (
     contributions_given,
     layer_contributions,
     leaves_by_depth,
+    linearise_layers,
     path_layer_contributions,
 )
 from prefiqs_jax.sensitivity.linearise import (
@@ -139,6 +140,7 @@ __all__ = [
     "leaves_by_depth",
     "linearise",
     "linearise_kinks",
+    "linearise_layers",
     "local_slopes",
     "metric_eigenvalues",
     "metric_trace",

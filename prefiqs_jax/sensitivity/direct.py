@@ -3,8 +3,8 @@
 Found in the traced program of one image, so that it is there for any JAX function.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -44,9 +44,6 @@ class Traced:
                 apply_fn, structure.unflatten(leaves), image[None]
             )[0]
         )(jax.ShapeDtypeStruct(images.shape[1:], images.dtype), *self.leaves)
-        self.axes: list[dict[str, tuple[int, ...]]] = []
-        """Of each point of the latest run, for each leaf: the axes of the operation's
-        result that run over the outputs; none unless they were asked for."""
 
     def has_while(self) -> bool:
         """Tell whether there is a loop of unknown length, which has no reverse mode."""
@@ -62,19 +59,19 @@ class Traced:
     def run(
         self,
         image: Array,
-        changes: Mapping[str, Array],
+        names: Collection[str],
         *,
         by_filter: bool = False,
         added: Sequence[Array] | None = None,
-    ) -> tuple[Array, list[Point]]:
-        """Compute the embedding, and at each point what ``changes`` change there.
+    ) -> tuple[Array, "Points"]:
+        """Compute the embedding, and keep what changes of leaves are pushed through.
 
         Parameters
         ----------
         image
             Shape (height, width, channels).
-        changes
-            Leaf name to δ_l; leaves without one are taken as constant.
+        names
+            Leaves that may change; the others are taken as constant.
         by_filter
             Whether to find the axes of the outputs.
         added
@@ -85,9 +82,38 @@ class Traced:
         embedding
             Shape (dim,).
         points
-            In the order of the program. The changes have no derivative.
+            In the order of the program.
         """
-        meet = _Meet(by_filter, None if added is None else iter(added))
+        meet = _Meet(by_filter, None if added is None else iter(added), None)
+        z = self._interpret(image, dict.fromkeys(names), meet)
+        return z, Points(meet.kept, meet.points, meet.axes)
+
+    def changes(
+        self,
+        image: Array,
+        changes: Mapping[str, Array],
+        kept: Sequence[Any],
+        *,
+        by_filter: bool = False,
+    ) -> list[Point]:
+        """Give what changes of leaves change directly at each point of :meth:`run`.
+
+        Parameters
+        ----------
+        image
+            That of the run.
+        changes
+            Leaf name to δ_l, of the run's leaves. They have no derivative here.
+        kept, by_filter
+            Of the run.
+        """
+        meet = _Meet(by_filter, None, iter(kept))
+        self._interpret(image, changes, meet)
+        return meet.points
+
+    def _interpret(
+        self, image: Array, changes: Mapping[str, Any], meet: "_Meet"
+    ) -> Any:
         notes = [
             {name: changes[name]} if name in changes else None for name in self.names
         ]
@@ -100,8 +126,19 @@ class Traced:
         )
         if isinstance(note, dict):  # an embedding that knows no image
             z = meet.point(z, note, dict.fromkeys(note, ()))
-        self.axes = meet.axes
-        return z, meet.points
+        return z
+
+
+class Points(NamedTuple):
+    """What a run keeps."""
+
+    kept: list[Any]
+    """Results of the operations."""
+    points: list[Point]
+    """Of each point, the leaves that meet the image there, and its result for each."""
+    axes: list[dict[str, tuple[int, ...]]]
+    """Of each point, for each leaf: the axes of the operation's result that run over
+    the outputs; none unless they were asked for."""
 
 
 _IMAGE = "image"
@@ -111,12 +148,21 @@ class _Meet:
     """A rule of :func:`~prefiqs_jax.execution.jaxprs.interpret`.
 
     The note of a value is _IMAGE, if it comes of the image; else, if it comes of
-    leaves, how they change it: leaf name to tangent; or None.
+    leaves, how they change it: leaf name to tangent, where results are known, else to
+    anything; or None.
     """
 
-    def __init__(self, by_filter: bool, added: Any):
+    def __init__(
+        self,
+        by_filter: bool,
+        added: Iterator[Array] | None,
+        known: Iterator[Any] | None,
+    ):
         self.by_filter = by_filter
         self.added = added
+        self.known = known
+        """Results of the operations, if they are not to be computed again."""
+        self.kept: list[Any] = []
         self.points: list[Point] = []
         self.axes: list[dict[str, tuple[int, ...]]] = []
 
@@ -137,17 +183,19 @@ class _Meet:
     def __call__(
         self, equation: Any, values: list[Any], notes: list[Any], run: Any
     ) -> tuple[list[Any], list[Any]]:
-        out = run(values)
+        known = self.known
+        out = run(values) if known is None else [next(known) for _ in equation.outvars]
         names = {name: 0 for note in notes if isinstance(note, dict) for name in note}
         meets = _IMAGE in notes
-        if not names:
-            return out, [_IMAGE if meets else None] * len(out)
-        plain = run
-        if equation.primitive.name.startswith("custom_vjp"):  # has no forward mode
-            inner = core.jaxpr_as_fun(called(equation))
-            plain = lambda operands: inner(*operands)  # noqa: E731
-        tangents = {name: _tangents(plain, values, notes, name) for name in names}
         results, seen = [], []
+        if names and known is not None:
+            plain = run
+            if equation.primitive.name.startswith("custom_vjp"):  # has no forward mode
+                inner = core.jaxpr_as_fun(called(equation))
+                plain = lambda operands: inner(*operands)  # noqa: E731
+            tangents = {name: _tangents(plain, values, notes, name) for name in names}
+        else:
+            tangents = dict.fromkeys(names, out)
         for place, value in enumerate(out):
             inexact = jnp.issubdtype(jnp.result_type(value), jnp.inexact)
             found = {name: each[place] for name, each in tangents.items() if inexact}
@@ -157,6 +205,8 @@ class _Meet:
             else:
                 results.append(value)
             seen.append(_IMAGE if meets else found or None)
+        if known is None:
+            self.kept += results
         return results, seen
 
     def point(

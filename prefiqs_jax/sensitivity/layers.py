@@ -7,7 +7,8 @@ direction u, its share of ⟨u, Jδ⟩ is ⟨ȳ, d⟩, summed over those operati
 pass gives ȳ of all layers.
 """
 
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,15 +19,14 @@ from jaxtyping import Float
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.compilation import stored
-from prefiqs_jax.sensitivity.direct import Point, Traced
-from prefiqs_jax.sensitivity.embedding import drift_of, norms
+from prefiqs_jax.sensitivity.direct import Traced
+from prefiqs_jax.sensitivity.embedding import drift_of
 from prefiqs_jax.sensitivity.finite import displacement, weights_at
 from prefiqs_jax.sensitivity.first_order import embedding_jvp
-from prefiqs_jax.sensitivity.linearise import check_delta, linearise
+from prefiqs_jax.sensitivity.layers_pass import Contributions, share_pass, unit_or_zero
+from prefiqs_jax.sensitivity.linearise import check_delta
 from prefiqs_jax.trees import map_named, named_leaves
 from prefiqs_jax.types import ApplyFn, Delta, Images, Params, Prunable
-
-Contributions: TypeAlias = dict[str, Array]
 
 
 class PathContributions(NamedTuple):
@@ -121,7 +121,7 @@ def layer_contributions(
         )
     _, jvp = embedding_jvp(apply_fn, params, moving, images)
     return _contributions(
-        reverse_fn, params, delta, images, _direction(jvp), by_filter, prunable
+        reverse_fn, params, delta, images, unit_or_zero(jvp), by_filter, prunable
     )
 
 
@@ -146,6 +146,53 @@ def contributions_given(
     )
 
 
+def linearise_layers(
+    apply_fn: ApplyFn,
+    params: Params,
+    images: Images,
+    *,
+    by_filter: bool = False,
+    prunable: Prunable | None = None,
+    reverse_fn: ApplyFn | None = None,
+) -> Callable[[Delta, Float[Array, "batch dim"]], Contributions]:
+    """Run the dense pass that the layers' contributions along all directions share.
+
+    Arguments and errors as of :func:`layer_contributions`.
+
+    Returns
+    -------
+    callable
+        ``(delta, direction) -> contributions``, as of :func:`contributions_given`: one
+        pass for the products with δ and a reverse one. The intermediate results of the
+        whole network stay in memory as long as it is used.
+
+    Examples
+    --------
+    >>> theta, delta = {"a": jnp.eye(2)}, {"a": jnp.ones((2, 2))}
+    >>> x = jnp.array([[2.0, 0.0]])
+    >>> along = linearise_layers(lambda p, x: x @ p["a"], theta, x)
+    >>> along(delta, jnp.array([[0.0, 1.0]]))
+    {'a': Array([1.], dtype=...)}
+    """
+    names = _changing(params, prunable)
+    given = reverse_fn or apply_fn
+    shared = share_pass(given, params, images, names, by_filter)
+
+    def push(delta: Delta, direction: Array) -> Contributions:
+        check_delta(params, delta)
+        return shared({n: d for n, d in named_leaves(delta) if n in names}, direction)
+
+    return push
+
+
+def _changing(params: Params, prunable: Prunable | None) -> dict[str, None]:
+    return {
+        name: None
+        for name, weights in named_leaves(params)
+        if prunable is None or prunable(name, weights)
+    }
+
+
 def _contributions(
     apply_fn: ApplyFn,
     params: Params,
@@ -156,95 +203,15 @@ def _contributions(
     prunable: Prunable | None,
 ) -> Contributions:
     check_delta(params, delta)
-    traced = Traced(apply_fn, params, images)
-    changes = {
-        name: change
-        for (name, weights), change in zip(
-            named_leaves(params), jax.tree.leaves(delta), strict=True
-        )
-        if prunable is None or prunable(name, weights)
-    }
-    if traced.has_while():
-        if by_filter:
-            message = (
-                "the network has a loop of unknown length, within which filters cannot "
-                "be told apart: leave by_filter out"
-            )
-            raise InputError(message)
-        return _one_by_one(apply_fn, params, changes, images, direction)
+    names = _changing(params, prunable)
+    changes = {name: change for name, change in named_leaves(delta) if name in names}
     # Without jax.jit it can be seen which leaves stay.
     moving = {
         name: change
         for name, change in changes.items()
         if by_filter or isinstance(change, Tracer) or np.asarray(change).any()
     }
-
-    def one(image: Array, along: Array | None) -> Contributions:
-        def run(added: list[Array] | None) -> tuple[Array, list[Point]]:
-            return traced.run(image, moving, by_filter=by_filter, added=added)
-
-        points = jax.eval_shape(lambda: run(None)[1])
-        # Added to results of operations, to learn what a change of them does. XLA
-        # leaves additions of zeros out.
-        shapes = [next(iter(point.values())) for point in points]
-        added = [jnp.zeros(each.shape, each.dtype) for each in shapes]
-        if along is None:
-            z, push, points = jax.linearize(run, added, has_aux=True)
-            if points:
-                along = _direction(push([sum(point.values()) for point in points]))
-            (bars,) = jax.linear_transpose(push, added)(along) if points else ([],)
-        else:
-            z, pull, points = jax.vjp(run, added, has_aux=True)
-            (bars,) = pull(along)
-        found: Contributions = {}
-        for bar, point, axes in zip(bars, points, traced.axes, strict=True):
-            for name, change in point.items():
-                rest = tuple(i for i in range(bar.ndim) if i not in axes[name])
-                share = jnp.sum(bar * change, axis=rest).astype(z.dtype)
-                share = share.ravel() if by_filter else share
-                if name in found and found[name].shape != share.shape:
-                    message = (
-                        f"{name} goes into operations of {found[name].size} and of "
-                        f"{share.size} outputs, which do not add: leave by_filter out"
-                    )
-                    raise InputError(message)
-                found[name] = found[name] + share if name in found else share
-        still = jnp.zeros((1,) if by_filter else (), z.dtype)
-        return {name: found.get(name, still) for name in changes}
-
-    axes = (0, None if direction is None else 0)
-    return jax.vmap(one, in_axes=axes)(jnp.asarray(images), direction)
-
-
-def _direction(jvp: Array) -> Array:
-    """Give u = Jδ / ‖Jδ‖, but 0 for 0: what does not move is split into zeros."""
-    size = norms(jvp)[..., None]
-    return jvp / jnp.where(size == 0, jnp.ones_like(size), size)
-
-
-def _one_by_one(
-    apply_fn: ApplyFn,
-    params: Params,
-    changes: Contributions,
-    images: Images,
-    direction: Array | None,
-) -> Contributions:
-    """Push every leaf's change alone: two forward passes each, in forward mode only."""
-    lin = linearise(apply_fn, params, images)
-    pushed = {
-        changed: lin.push(
-            map_named(
-                lambda name, w, changed=changed: (
-                    changes[name] if name == changed else jnp.zeros_like(w)
-                ),
-                params,
-            )
-        )
-        for changed in changes
-    }
-    if direction is None:
-        direction = _direction(sum(pushed.values(), jnp.zeros_like(lin.embedding)))
-    return {name: jnp.sum(direction * each, axis=-1) for name, each in pushed.items()}
+    return share_pass(apply_fn, params, images, moving, by_filter)(changes, direction)
 
 
 def path_layer_contributions(
@@ -306,7 +273,7 @@ def path_layer_contributions(
             message = f"{what} is {count}, but must be at least 1"
             raise InputError(message)
     moved = displacement(apply_fn, params, delta, images)
-    along = _direction(moved)
+    along = unit_or_zero(moved)
     places, weights = np.polynomial.legendre.leggauss(nodes)
     starts = np.arange(panels)[:, None]
     places = (((places + 1) / 2 + starts) / panels).ravel()
@@ -340,9 +307,8 @@ def leaves_by_depth(apply_fn: ApplyFn, params: Params, images: Images) -> list[s
     ['b', 'a']
     """
     names = [name for name, _ in named_leaves(params)]
-    weights = dict(named_leaves(params))
     points = jax.eval_shape(
-        lambda image: Traced(apply_fn, params, images).run(image, weights)[1],
+        lambda image: Traced(apply_fn, params, images).run(image, names)[1].points,
         jax.ShapeDtypeStruct(images.shape[1:], images.dtype),
     )
     used = [name for point in points for name in point]

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from prefiqs_jax.execution.kernels import with_plain_kernels
 from prefiqs_jax.sensitivity.embedding import embed, unit
 from prefiqs_jax.sensitivity.first_order import embedding_jvp, first_order
 from prefiqs_jax.types import ApplyFn, Delta, Images, Params
@@ -84,7 +85,10 @@ def pixel_gradient_given(
     def by_image(weights: Params) -> Array:
         return jax.grad(lambda x: jnp.sum(along * embed(apply_fn, weights, x)))(images)
 
-    return jax.jvp(by_image, (params,), (delta,))[1]
+    def along_delta(weights: Params, change: Delta) -> Array:
+        return jax.jvp(by_image, (weights,), (change,))[1]
+
+    return with_plain_kernels(along_delta)(params, delta)
 
 
 def pixel_map(

@@ -7,7 +7,7 @@ change sign, contributions of the layers, and of the direction what
 
 import dataclasses
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -22,11 +22,11 @@ from prefiqs_jax.results.schema import columns_of
 from prefiqs_jax.sensitivity import (
     CONTROLS,
     LinearisedKinks,
-    contributions_given,
     expand,
     leaves_by_depth,
     linearise,
     linearise_kinks,
+    linearise_layers,
     near_kinks,
     norms,
     open_kinks,
@@ -182,6 +182,10 @@ class Pruned(NamedTuple):
     """Measured on request; of tables, of shape (labels, batch)."""
 
 
+Layers: TypeAlias = Callable[[Delta, Array], Array]
+"""``(delta, jvp) -> contributions``, shape (layers, batch), by depth."""
+
+
 class Dense(NamedTuple):
     """The dense pass that everything of a batch but control directions shares."""
 
@@ -194,12 +198,14 @@ class Dense(NamedTuple):
 def dense_pass(extras: Extras, network: Network) -> Dense:
     """Run it, with what the extras need besides."""
     weights, images, order = network.weights, network.images, extras.order
+    layers = _layers_along(extras, network)
     if "kinks" in extras.names:
         opened = open_kinks(network.apply_fn, network.build(weights), images)
         return _dense_with_kinks(
             extras,
             network,
             linearise_kinks(opened.of(network.build), weights, images, order),
+            layers,
         )
     if order > 1:
         dense: Any = expand(network.embed_raw, weights, images, order)
@@ -213,14 +219,14 @@ def dense_pass(extras: Extras, network: Network) -> Dense:
     def prune(delta: Delta, known: Tangents) -> Pruned:
         raw = network.embed_raw(jax.tree.map(jnp.add, weights, delta), images)
         displacement = unit(raw) - dense.embedding
-        columns = _columns(extras, network, delta, known, displacement)
+        columns = _columns(extras, layers, delta, known, displacement)
         return Pruned(displacement, norms(raw), columns)
 
     return Dense(dense.norm, tangents, prune)
 
 
 def _dense_with_kinks(
-    extras: Extras, network: Network, kinks: LinearisedKinks
+    extras: Extras, network: Network, kinks: LinearisedKinks, layers: Layers | None
 ) -> Dense:
     near = near_kinks(lambda *_: kinks.inputs, network.weights, network.images)
 
@@ -232,7 +238,7 @@ def _dense_with_kinks(
         embedding, norm, flips = kinks.prune(delta)
         fixed, labels = kinks.frozen(delta), extras.labels["kinks"]
         displacement = embedding - kinks.dense.embedding
-        columns = _columns(extras, network, delta, known, displacement) | {
+        columns = _columns(extras, layers, delta, known, displacement) | {
             "flips": _total(flips),
             "predicted_flips": _total(known.predicted),
             "near_kinks": _total(near),
@@ -248,7 +254,7 @@ def _dense_with_kinks(
 
 def _columns(
     extras: Extras,
-    network: Network,
+    layers: Layers | None,
     delta: Delta,
     known: Tangents,
     displacement: Array,
@@ -261,27 +267,32 @@ def _columns(
         for place, name in enumerate(("second", "third")[: extras.order - 1], 1):
             columns[f"{name}_order"] = sums.norm[place]
             columns[f"{name}_order_residual"] = sums.residual[place]
-    if "layers" in extras.names:
-        columns["layers.contribution"] = _layers(extras, network, delta, known.jvp)
+    if layers is not None:
+        columns["layers.contribution"] = layers(delta, known.jvp)
     return columns
 
 
-def _layers(extras: Extras, network: Network, delta: Delta, jvp: Array) -> Array:
-    size = norms(jvp)[:, None]
-    along = jvp / jnp.where(size > 0, size, jnp.ones_like(size))
+def _layers_along(extras: Extras, network: Network) -> Layers | None:
+    """Run the dense pass that the layers' contributions need, if they are asked for."""
+    if "layers" not in extras.names:
+        return None
     reverse_fn = network.reverse_fn
-    found = contributions_given(
+    along = linearise_layers(
         network.embed_raw,
         network.weights,
-        delta,
         network.images,
-        along,
         reverse_fn=reverse_fn
         and (lambda some, images: reverse_fn(network.build(some), images)),
     )
     # jax.vmap sorts a dict by name, "10" before "2".
     names = [name for name, _ in named_leaves(network.weights)]
-    return jnp.stack([found[names[place]] for place in extras.layer_places])
+
+    def contributions(delta: Delta, jvp: Array) -> Array:
+        size = norms(jvp)[:, None]
+        found = along(delta, jvp / jnp.where(size > 0, size, jnp.ones_like(size)))
+        return jnp.stack([found[names[place]] for place in extras.layer_places])
+
+    return contributions
 
 
 def _total(counts: Mapping[str, Array]) -> Array:

@@ -26,6 +26,7 @@ from prefiqs_jax.sensitivity import (
     layer_contributions,
     leaves_by_depth,
     linearise,
+    linearise_layers,
     norms,
     path_layer_contributions,
 )
@@ -318,6 +319,38 @@ def test_along_a_given_direction(pruned):
         np.testing.assert_allclose(
             found[name], jnp.sum(along * alone, -1), rtol=0, atol=1e-10
         )
+
+
+@pytest.mark.parametrize("by_filter", [False, True])
+def test_directions_share_a_pass(pruned, by_filter):
+    apply_fn, params, delta, images = pruned
+    rng = np.random.default_rng(2)
+    along = jnp.asarray(rng.normal(size=(2, 5, 6)))
+    deltas = jax.tree.map(lambda d: jnp.stack([d, -2 * d]), delta)
+    settings = {"by_filter": by_filter, "prunable": is_prunable}
+
+    def shared(params, deltas, along):
+        push = linearise_layers(apply_fn, params, images, **settings)
+        return jax.lax.map(lambda both: push(*both), (deltas, along))
+
+    found = quick_jit(shared)(params, deltas, along)
+    given = quick_jit(functools.partial(contributions_given, apply_fn, **settings))
+    for place in range(2):
+        own = jax.tree.map(lambda d, place=place: d[place], deltas)
+        expected = given(params, own, images, along[place])
+        assert found.keys() == expected.keys()
+        for name, value in expected.items():
+            np.testing.assert_allclose(found[name][place], value, rtol=0, atol=1e-12)
+    # What the pass keeps of a kernel is not copied for each image.
+    shapes = {
+        var.aval.shape
+        for equation in jax.make_jaxpr(shared)(params, deltas, along).jaxpr.eqns
+        for var in equation.outvars
+    }
+    kernels = [w.shape for name, w in named_leaves(params) if is_prunable(name, w)]
+    assert shapes.isdisjoint((len(images), *shape) for shape in kernels)
+    with pytest.raises(InputError, match="structure"):
+        linearise_layers(apply_fn, params, images)({"fc": delta["fc"]}, along[0])
 
 
 @pytest.mark.slow
