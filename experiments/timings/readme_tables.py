@@ -271,8 +271,9 @@ def theory_conditions(result: dict[str, Any]) -> list[str]:
         for row in result["rows"]
         if row["at_most"] is not None and row["forwards"]["median"] > row["at_most"]
     ]
+    turns = sorted({len(row["forwards"]["all"]) for row in result["rows"]})
     said = (
-        f"{result['batch']} images, {result['repeats']} turns, medians with least and "
+        f"{result['batch']} images, {_either(turns)} turns, medians with least and "
         f"greatest; {_machine(result['hardware'])}. A sweep here is of "
         f"{len(result['sparsities_of_sweeps'])} sparsities. "
     )
