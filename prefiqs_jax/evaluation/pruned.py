@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+from numpy.typing import NDArray
 
 from prefiqs_jax.benchmarks import Benchmark
 from prefiqs_jax.evaluation.benchmarks import as_folder
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 FOLDS = 10
 _LEVEL = 0.95
+_NO_ACCURACY = dict.fromkeys(("accuracy", "accuracy_low", "accuracy_high"), np.nan)
 
 
 class Errors(NamedTuple):
@@ -173,7 +175,9 @@ def _is_dead(found: Measured, options: EvaluationOptions) -> bool:
 def _errors(units: Units, pairs: Pairs, options: EvaluationOptions) -> Errors:
     """Compute error rates, the same on replicates, and the accuracy."""
     similarity, mated = pairs.similarity, pairs.mated
-    shared = _accuracy(units, pairs) | {"eer": equal_error_rate(similarity, mated)}
+    is_list = units.first is not None and units.members is None
+    rates = accuracy_with_interval(pairs, units.identities) if is_list else _NO_ACCURACY
+    shared = rates | {"eer": equal_error_rate(similarity, mated)}
     rows = []
     for rate in options.fmr:
         # Nothing is discarded, so any quality will do.
@@ -198,20 +202,24 @@ def _errors(units: Units, pairs: Pairs, options: EvaluationOptions) -> Errors:
     return Errors(rows, [part.fnmr[0, :, 0] for part in found], found[0].method)
 
 
-def _accuracy(units: Units, pairs: Pairs) -> dict[str, float]:
-    """Compute the accuracy of a list of images' pairs, and its interval."""
-    names = ("accuracy", "accuracy_low", "accuracy_high")
-    is_list = units.first is not None and units.members is None
-    if not is_list or len(pairs.mated) < FOLDS:
-        return dict.fromkeys(names, np.nan)
+def accuracy_with_interval(
+    pairs: Pairs, identities: NDArray | None
+) -> dict[str, float]:
+    """Compute the accuracy of a list of images' pairs, and its interval over folds.
+
+    NaN where there are fewer pairs than folds; its ends, where somebody is in two folds
+    or people (``identities``, one an image; None = unknown) are not known.
+    """
+    if len(pairs.mated) < FOLDS:
+        return _NO_ACCURACY
     rates = fold_accuracies(pairs.similarity, pairs.mated, FOLDS)
     ends = (np.nan, np.nan)
-    if units.identities is not None:
-        who = units.identities[np.stack([pairs.first, pairs.second])]
+    if identities is not None:
+        who = identities[np.stack([pairs.first, pairs.second])]
         folds = [set(each.ravel()) for each in np.array_split(who, FOLDS, axis=1)]
         if sum(map(len, folds)) == len(set.union(*folds)):  # nobody is in two
             ends = accuracy_interval(rates, _LEVEL)
-    return dict(zip(names, (float(rates.mean()), *ends), strict=True))
+    return dict(zip(_NO_ACCURACY, (float(rates.mean()), *ends), strict=True))
 
 
 def _table(

@@ -15,8 +15,7 @@ from prefiqs_jax.benchmarks import read_benchmark
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.evaluation import Verifier
 from prefiqs_jax.evaluation.measure import read_measured
-from prefiqs_jax.evaluation.pruned import _accuracy
-from prefiqs_jax.evaluation.units import Units
+from prefiqs_jax.evaluation.pruned import accuracy_with_interval
 from prefiqs_jax.fiqa import (
     Pairs,
     accuracy,
@@ -181,18 +180,16 @@ def test_an_accuracy_has_an_interval_where_nobody_is_in_two_folds():
     similarity = rng.normal(size=40) + mated
     pairs = Pairs(first, second, similarity, mated)
     who = np.repeat(np.arange(20), 2).astype(str)
-    units = Units(None, who, who, None, who, first, second, mated, ())
     rates = fold_accuracies(similarity, mated)
     low, high = accuracy_interval(rates)
     want = {"accuracy": rates.mean(), "accuracy_low": low, "accuracy_high": high}
-    assert _accuracy(units, pairs) == want
+    assert accuracy_with_interval(pairs, who) == want
     unknown = want | {"accuracy_low": np.nan, "accuracy_high": np.nan}
     again = np.where(who == "19", "0", who)  # in the first and in the last fold
     for people in (again, None):
-        found = _accuracy(dataclasses.replace(units, identities=people), pairs)
-        np.testing.assert_equal(found, unknown)
+        np.testing.assert_equal(accuracy_with_interval(pairs, people), unknown)
     few = Pairs(*(column[:9] for column in pairs))
-    assert np.isnan(list(_accuracy(units, few).values())).all()
+    assert np.isnan(list(accuracy_with_interval(few, who).values())).all()
 
 
 @pytest.mark.slow
