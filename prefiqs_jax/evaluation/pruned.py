@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 
 FOLDS = 10
 _LEVEL = 0.95
-_NO_ACCURACY = dict.fromkeys(("accuracy", "accuracy_low", "accuracy_high"), np.nan)
+_NO_ACCURACY: dict[str, float] = dict.fromkeys(
+    ("accuracy", "accuracy_low", "accuracy_high"), np.nan
+)
 
 
 class Errors(NamedTuple):

@@ -98,7 +98,7 @@ def run_page(
     )
 
 
-def with_interval(value: float, low: float, high: float, form: str = ".3f") -> str:
+def with_interval(value: float, low: float, high: float, *, form: str = ".3f") -> str:
     """Write a value with its interval, as :func:`number` does.
 
     >>> with_interval(0.9934, 0.988, 0.996), with_interval(0.5, np.nan, np.nan)

@@ -212,6 +212,8 @@ def test_pruned_networks_of_several_evaluations_are_one_table():
     lfw, att = table.columns
     assert (lfw.title, att.title) == ("lfw, accuracy", "att, EER")
     np.testing.assert_allclose(lfw.value, [99, 69, 29, 49])
+    assert lfw.low is not None
+    assert lfw.high is not None
     np.testing.assert_allclose(lfw.low, [97, 67, 27, 47])
     np.testing.assert_allclose(lfw.high, [100, 70, 30, 50])
     assert att.low is None
