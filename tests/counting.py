@@ -35,7 +35,7 @@ def example(depth):
 def convolutions(jaxpr):
     """Count those whose result is used; in a loop, as often as it runs.
 
-    Of a conditional, the branch with the most is counted.
+    Of a conditional, the branch with the most convolutions counts.
     """
     used, count = set(map(id, jaxpr.outvars)), 0
     for equation in jaxpr.eqns[::-1]:

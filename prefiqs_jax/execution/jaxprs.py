@@ -37,6 +37,9 @@ CALLS = frozenset(
 )
 """Primitives that call a jaxpr on their operands as they are."""
 
+CHECKPOINTS = frozenset(("checkpoint", "remat", "remat2"))
+"""Primitives of ``jax.checkpoint``, whose inner results are computed again."""
+
 
 Rule: TypeAlias = Callable[
     [Any, list[Any], list[Any], Callable[[Sequence[Any]], list[Any]]],

@@ -6,9 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from prefiqs_jax.execution.jaxprs import interpret
-
-_CHECKPOINTS = frozenset(("checkpoint", "remat", "remat2"))
+from prefiqs_jax.execution.jaxprs import CHECKPOINTS, interpret
 
 
 def with_plain_kernels(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -23,8 +21,8 @@ def with_plain_kernels(function: Callable[..., Any]) -> Callable[..., Any]:
     Parameters
     ----------
     function
-        Of trees of arrays, without rules of derivatives that are still to be asked
-        for: differentiate it before, not after.
+        Takes and returns pytrees of arrays. Apply this to the derivative, not before
+        differentiating: ``custom_jvp`` and ``custom_vjp`` rules are lost.
 
     Examples
     --------
@@ -42,7 +40,7 @@ def with_plain_kernels(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def opens(equation: Any, notes: Any) -> bool:
         del notes
-        return equation.primitive.name not in _CHECKPOINTS
+        return equation.primitive.name not in CHECKPOINTS
 
     def run(*arguments: Any) -> Any:
         program, shapes = jax.make_jaxpr(function, return_shape=True)(*arguments)

@@ -101,11 +101,13 @@ class Traced:
         Parameters
         ----------
         image
-            That of the run.
+            The image that :meth:`run` took.
         changes
-            Leaf name to δ_l, of the run's leaves. They have no derivative here.
-        kept, by_filter
-            Of the run.
+            Leaf name to δ_l, for the names that :meth:`run` took.
+        kept
+            ``Points.kept`` of :meth:`run`.
+        by_filter
+            As given to :meth:`run`.
         """
         meet = _Meet(by_filter, None, iter(kept))
         self._interpret(image, changes, meet)

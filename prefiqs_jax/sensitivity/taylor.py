@@ -19,7 +19,7 @@ from jax import Array
 from jaxtyping import Float
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.execution.jaxprs import PLAIN, called, interpret
+from prefiqs_jax.execution.jaxprs import CHECKPOINTS, PLAIN, called, interpret
 from prefiqs_jax.sensitivity.embedding import norms, unit
 from prefiqs_jax.sensitivity.linearise import check_delta
 from prefiqs_jax.types import ApplyFn, Delta, Images, Params
@@ -44,9 +44,6 @@ _BILINEAR = frozenset(("mul", "dot_general", "conv_general_dilated"))
 
 # Their derivatives are those that their rules state, not those of what they run.
 _WITH_RULES = frozenset(("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"))
-
-
-_CHECKPOINTS = frozenset(("checkpoint", "remat", "remat2"))
 
 
 class Expansion(NamedTuple):
@@ -176,7 +173,7 @@ def _is_whole(equation: Any) -> bool:
     Checkpoints say so: those of a depthwise convolution are nine times its input. And
     `interpret` would take another way through what is in ``PLAIN``.
     """
-    return equation.primitive.name in _CHECKPOINTS or (
+    return equation.primitive.name in CHECKPOINTS or (
         equation.params.get("name") in PLAIN
     )
 

@@ -34,6 +34,7 @@ from prefiqs_jax.sensitivity import (
     predicted_error,
     unit,
 )
+from prefiqs_jax.sensitivity.layers_pass import unit_or_zero
 from prefiqs_jax.sweep.directions import REPLICATES, WORDS
 from prefiqs_jax.sweep.network import Network
 from prefiqs_jax.trees import named_leaves
@@ -288,8 +289,7 @@ def _layers_along(extras: Extras, network: Network) -> Layers | None:
     names = [name for name, _ in named_leaves(network.weights)]
 
     def contributions(delta: Delta, jvp: Array) -> Array:
-        size = norms(jvp)[:, None]
-        found = along(delta, jvp / jnp.where(size > 0, size, jnp.ones_like(size)))
+        found = along(delta, unit_or_zero(jvp))
         return jnp.stack([found[names[place]] for place in extras.layer_places])
 
     return contributions
