@@ -151,9 +151,10 @@ def test_passes_of_a_measurement(word):
     more = {"taylor3": ("taylor2", "taylor3")}.get(word, (word,))
     row, batch = passes_of_a_sweep(more)
     assert row == 3 + alone
-    # Directions have a pass of their own, and so have layers.
+    # Directions have a pass of their own, and so have layers beside kinks.
     own = {"controls": 1, "validity": 1, "expected": 1, "metric": 1 + 2 * PROBES}
-    own["layers"] = 1
+    if word == "layers":
+        assert passes_of_a_sweep(("kinks", word)) == (4 + alone + 1, 2)
     assert batch == 1 + own.get(word, 0)
     if word.startswith("taylor"):
         # They share the dense pass and the first order.

@@ -52,6 +52,7 @@ from prefiqs_jax.sensitivity.kinks import (
     sign_flips,
 )
 from prefiqs_jax.sensitivity.layers import (
+    LinearisedLayers,
     PathContributions,
     contributions_given,
     layer_contributions,
@@ -106,6 +107,7 @@ __all__ = [
     "KinkSplit",
     "Linearised",
     "LinearisedKinks",
+    "LinearisedLayers",
     "Opened",
     "PartialSums",
     "PathContributions",

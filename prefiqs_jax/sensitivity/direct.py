@@ -13,7 +13,7 @@ from jax.extend import core
 
 from prefiqs_jax.errors import InputError
 from prefiqs_jax.execution.jaxprs import PLAIN, bodies, called, interpret
-from prefiqs_jax.sensitivity.embedding import embed
+from prefiqs_jax.sensitivity.embedding import norms, unit
 from prefiqs_jax.trees import named_leaves
 from prefiqs_jax.types import ApplyFn, Images, Params
 
@@ -24,7 +24,7 @@ _ELEMENTWISE = frozenset(("mul", "add", "sub", "div", "add_any"))
 
 
 class Traced:
-    """The unit embedding of one image, as a program.
+    """The unit embedding of one image and its norm before, as a program.
 
     Parameters
     ----------
@@ -39,11 +39,13 @@ class Traced:
     def __init__(self, apply_fn: ApplyFn, params: Params, images: Images):
         self.leaves, structure = jax.tree.flatten(params)
         self.names = [name for name, _ in named_leaves(params)]
-        self.program = jax.make_jaxpr(
-            lambda image, *leaves: embed(
-                apply_fn, structure.unflatten(leaves), image[None]
-            )[0]
-        )(jax.ShapeDtypeStruct(images.shape[1:], images.dtype), *self.leaves)
+
+        def program(image: Array, *leaves: Array) -> tuple[Array, Array]:
+            raw = apply_fn(structure.unflatten(leaves), image[None])[0]
+            return unit(raw), norms(raw)
+
+        image = jax.ShapeDtypeStruct(images.shape[1:], images.dtype)
+        self.program = jax.make_jaxpr(program)(image, *self.leaves)
 
     def has_while(self) -> bool:
         """Tell whether there is a loop of unknown length, which has no reverse mode."""
@@ -63,7 +65,7 @@ class Traced:
         *,
         by_filter: bool = False,
         added: Sequence[Array] | None = None,
-    ) -> tuple[Array, "Points"]:
+    ) -> "Run":
         """Compute the embedding, and keep what changes of leaves are pushed through.
 
         Parameters
@@ -76,17 +78,10 @@ class Traced:
             Whether to find the axes of the outputs.
         added
             Added to the result of each point; None = nothing.
-
-        Returns
-        -------
-        embedding
-            Shape (dim,).
-        points
-            In the order of the program.
         """
         meet = _Meet(by_filter, None if added is None else iter(added), None)
-        z = self._interpret(image, dict.fromkeys(names), meet)
-        return z, Points(meet.kept, meet.points, meet.axes)
+        z, norm = self._interpret(image, dict.fromkeys(names), meet)
+        return Run(z, norm, meet.kept, meet.points, meet.axes)
 
     def changes(
         self,
@@ -105,7 +100,7 @@ class Traced:
         changes
             Leaf name to δ_l, for the names that :meth:`run` took.
         kept
-            ``Points.kept`` of :meth:`run`.
+            ``Run.kept`` of :meth:`run`.
         by_filter
             As given to :meth:`run`.
         """
@@ -115,11 +110,11 @@ class Traced:
 
     def _interpret(
         self, image: Array, changes: Mapping[str, Any], meet: "_Meet"
-    ) -> Any:
+    ) -> tuple[Array, Array]:
         notes = [
             {name: changes[name]} if name in changes else None for name in self.names
         ]
-        (z,), (note,) = interpret(
+        (z, norm), (note, _) = interpret(
             self.program,
             [image, *self.leaves],
             [_IMAGE, *notes],
@@ -128,12 +123,16 @@ class Traced:
         )
         if isinstance(note, dict):  # an embedding that knows no image
             z = meet.point(z, note, dict.fromkeys(note, ()))
-        return z
+        return z, norm
 
 
-class Points(NamedTuple):
-    """What a run keeps."""
+class Run(NamedTuple):
+    """What a run gives; points are in the order of the program."""
 
+    embedding: Array
+    """Unit embedding, shape (dim,)."""
+    norm: Array
+    """Norm of the raw embedding, a scalar."""
     kept: list[Any]
     """Results of the operations."""
     points: list[Point]

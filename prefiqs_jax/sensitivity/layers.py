@@ -7,7 +7,6 @@ direction u, its share of ⟨u, Jδ⟩ is ⟨ȳ, d⟩, summed over those operati
 pass gives ȳ of all layers.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -23,8 +22,12 @@ from prefiqs_jax.sensitivity.direct import Traced
 from prefiqs_jax.sensitivity.embedding import drift_of
 from prefiqs_jax.sensitivity.finite import displacement, weights_at
 from prefiqs_jax.sensitivity.first_order import embedding_jvp
-from prefiqs_jax.sensitivity.layers_pass import Contributions, share_pass, unit_or_zero
-from prefiqs_jax.sensitivity.linearise import check_delta
+from prefiqs_jax.sensitivity.layers_pass import (
+    Contributions,
+    LinearisedLayers,
+    share_pass,
+    unit_or_zero,
+)
 from prefiqs_jax.trees import map_named, named_leaves
 from prefiqs_jax.types import ApplyFn, Delta, Images, Params, Prunable
 
@@ -153,36 +156,24 @@ def linearise_layers(
     *,
     by_filter: bool = False,
     prunable: Prunable | None = None,
-    reverse_fn: ApplyFn | None = None,
-) -> Callable[[Delta, Float[Array, "batch dim"]], Contributions]:
-    """Run the dense pass that the layers' contributions along all directions share.
+) -> LinearisedLayers:
+    """Run the dense pass that first order and contributions of all directions share.
 
-    Arguments and errors as of :func:`layer_contributions`.
-
-    Returns
-    -------
-    callable
-        ``(delta, direction) -> contributions``, as of :func:`contributions_given`: one
-        pass for the products with δ and a reverse one. The intermediate results of the
-        whole network stay in memory as long as it is used.
+    Arguments and errors as of :func:`layer_contributions`; ``apply_fn`` is the form of
+    the network that reverse passes take. The intermediate results of the whole network
+    stay in memory as long as the functions of the result are used.
 
     Examples
     --------
     >>> theta, delta = {"a": jnp.eye(2)}, {"a": jnp.ones((2, 2))}
-    >>> x = jnp.array([[2.0, 0.0]])
-    >>> along = linearise_layers(lambda p, x: x @ p["a"], theta, x)
-    >>> along(delta, jnp.array([[0.0, 1.0]]))
-    {'a': Array([1.], dtype=...)}
+    >>> lin = linearise_layers(lambda p, x: x @ p["a"], theta, jnp.array([[2.0, 0.0]]))
+    >>> lin.push(delta)
+    (Array([[0., 1.]], dtype=...), {'a': Array([1.], dtype=...)})
+    >>> lin.along(delta, jnp.array([[0.0, -1.0]]))
+    {'a': Array([-1.], dtype=...)}
     """
     names = _changing(params, prunable)
-    given = reverse_fn or apply_fn
-    shared = share_pass(given, params, images, names, by_filter)
-
-    def push(delta: Delta, direction: Array) -> Contributions:
-        check_delta(params, delta)
-        return shared({n: d for n, d in named_leaves(delta) if n in names}, direction)
-
-    return push
+    return share_pass(apply_fn, params, images, names, names, by_filter)
 
 
 def _changing(params: Params, prunable: Prunable | None) -> dict[str, None]:
@@ -202,16 +193,16 @@ def _contributions(
     by_filter: bool,
     prunable: Prunable | None,
 ) -> Contributions:
-    check_delta(params, delta)
     names = _changing(params, prunable)
-    changes = {name: change for name, change in named_leaves(delta) if name in names}
     # Without jax.jit it can be seen which leaves stay.
     moving = {
-        name: change
-        for name, change in changes.items()
-        if by_filter or isinstance(change, Tracer) or np.asarray(change).any()
+        name: None
+        for name, change in named_leaves(delta)
+        if name in names
+        and (by_filter or isinstance(change, Tracer) or np.asarray(change).any())
     }
-    return share_pass(apply_fn, params, images, moving, by_filter)(changes, direction)
+    found = share_pass(apply_fn, params, images, names, moving, by_filter)
+    return found.push(delta)[1] if direction is None else found.along(delta, direction)
 
 
 def path_layer_contributions(
@@ -308,7 +299,7 @@ def leaves_by_depth(apply_fn: ApplyFn, params: Params, images: Images) -> list[s
     """
     names = [name for name, _ in named_leaves(params)]
     points = jax.eval_shape(
-        lambda image: Traced(apply_fn, params, images).run(image, names)[1].points,
+        lambda image: Traced(apply_fn, params, images).run(image, names).points,
         jax.ShapeDtypeStruct(images.shape[1:], images.dtype),
     )
     used = [name for point in points for name in point]

@@ -7,7 +7,7 @@ change sign, contributions of the layers, and of the direction what
 
 import dataclasses
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +22,7 @@ from prefiqs_jax.results.schema import columns_of
 from prefiqs_jax.sensitivity import (
     CONTROLS,
     LinearisedKinks,
+    LinearisedLayers,
     expand,
     leaves_by_depth,
     linearise,
@@ -168,8 +169,10 @@ class Tangents(NamedTuple):
     """Shape (batch, dim)."""
     predicted: dict[str, Array]
     """Predicted flips, by activation; empty unless asked for."""
-    coefficients: Array | None
+    coefficients: Array | None = None
     """Of the Taylor series, shape (order, batch, dim)."""
+    contributions: Array | None = None
+    """Of the layers by depth, shape (layers, batch)."""
 
 
 class Pruned(NamedTuple):
@@ -181,10 +184,6 @@ class Pruned(NamedTuple):
     """‖f(x; θ + δ)‖."""
     columns: dict[str, Array]
     """Measured on request; of tables, of shape (labels, batch)."""
-
-
-Layers: TypeAlias = Callable[[Delta, Array], Array]
-"""``(delta, jvp) -> contributions``, shape (layers, batch), by depth."""
 
 
 class Dense(NamedTuple):
@@ -202,44 +201,52 @@ def dense_pass(extras: Extras, network: Network) -> Dense:
     layers = _layers_along(extras, network)
     if "kinks" in extras.names:
         opened = open_kinks(network.apply_fn, network.build(weights), images)
-        return _dense_with_kinks(
-            extras,
-            network,
-            linearise_kinks(opened.of(network.build), weights, images, order),
-            layers,
-        )
+        kinks = linearise_kinks(opened.of(network.build), weights, images, order)
+        return _dense_with_kinks(extras, network, kinks, layers)
     if order > 1:
         dense: Any = expand(network.embed_raw, weights, images, order)
+    elif layers is not None and network.reverse_fn is None:
+        dense = layers  # which know the first order, too
     else:
         dense = linearise(network.embed_raw, weights, images)
 
     def tangents(delta: Delta) -> Tangents:
+        if layers is not None and dense is layers:
+            jvp, found = layers.push(delta)
+            return Tangents(jvp, {}, None, _by_depth(extras, network, found))
         along = dense.push(delta)
-        return Tangents(along[0], {}, along) if order > 1 else Tangents(along, {}, None)
+        jvp, series = (along[0], along) if order > 1 else (along, None)
+        split = _split(extras, network, layers, delta, jvp)
+        return Tangents(jvp, {}, series, split)
 
     def prune(delta: Delta, known: Tangents) -> Pruned:
         raw = network.embed_raw(jax.tree.map(jnp.add, weights, delta), images)
         displacement = unit(raw) - dense.embedding
-        columns = _columns(extras, layers, delta, known, displacement)
+        columns = _columns(extras, known, displacement)
         return Pruned(displacement, norms(raw), columns)
 
     return Dense(dense.norm, tangents, prune)
 
 
 def _dense_with_kinks(
-    extras: Extras, network: Network, kinks: LinearisedKinks, layers: Layers | None
+    extras: Extras,
+    network: Network,
+    kinks: LinearisedKinks,
+    layers: LinearisedLayers | None,
 ) -> Dense:
     near = near_kinks(lambda *_: kinks.inputs, network.weights, network.images)
 
     def tangents(delta: Delta) -> Tangents:
         along, predicted = kinks.expand(delta)
-        return Tangents(along[0], predicted, along if len(along) > 1 else None)
+        series = along if len(along) > 1 else None
+        split = _split(extras, network, layers, delta, along[0])
+        return Tangents(along[0], predicted, series, split)
 
     def prune(delta: Delta, known: Tangents) -> Pruned:
         embedding, norm, flips = kinks.prune(delta)
         fixed, labels = kinks.frozen(delta), extras.labels["kinks"]
         displacement = embedding - kinks.dense.embedding
-        columns = _columns(extras, layers, delta, known, displacement) | {
+        columns = _columns(extras, known, displacement) | {
             "flips": _total(flips),
             "predicted_flips": _total(known.predicted),
             "near_kinks": _total(near),
@@ -253,13 +260,7 @@ def _dense_with_kinks(
     return Dense(kinks.dense.norm, tangents, prune)
 
 
-def _columns(
-    extras: Extras,
-    layers: Layers | None,
-    delta: Delta,
-    known: Tangents,
-    displacement: Array,
-) -> dict[str, Array]:
+def _columns(extras: Extras, known: Tangents, displacement: Array) -> dict[str, Array]:
     """Compute what is asked of the Taylor series and of the layers."""
     columns: dict[str, Array] = {}
     if known.coefficients is not None:
@@ -268,31 +269,38 @@ def _columns(
         for place, name in enumerate(("second", "third")[: extras.order - 1], 1):
             columns[f"{name}_order"] = sums.norm[place]
             columns[f"{name}_order_residual"] = sums.residual[place]
-    if layers is not None:
-        columns["layers.contribution"] = layers(delta, known.jvp)
+    if known.contributions is not None:
+        columns["layers.contribution"] = known.contributions
     return columns
 
 
-def _layers_along(extras: Extras, network: Network) -> Layers | None:
+def _layers_along(extras: Extras, network: Network) -> LinearisedLayers | None:
     """Run the dense pass that the layers' contributions need, if they are asked for."""
     if "layers" not in extras.names:
         return None
-    reverse_fn = network.reverse_fn
-    along = linearise_layers(
-        network.embed_raw,
-        network.weights,
-        network.images,
-        reverse_fn=reverse_fn
-        and (lambda some, images: reverse_fn(network.build(some), images)),
-    )
+    reverse_fn, apply_fn = network.reverse_fn, network.embed_raw
+    if reverse_fn is not None:
+        apply_fn = lambda some, images: reverse_fn(network.build(some), images)  # noqa: E731
+    return linearise_layers(apply_fn, network.weights, network.images)
+
+
+def _split(
+    extras: Extras,
+    network: Network,
+    layers: LinearisedLayers | None,
+    delta: Delta,
+    jvp: Array,
+) -> Array | None:
+    """Split the first order into the layers' contributions, if they are asked for."""
+    if layers is None:
+        return None
+    return _by_depth(extras, network, layers.along(delta, unit_or_zero(jvp)))
+
+
+def _by_depth(extras: Extras, network: Network, found: Mapping[str, Array]) -> Array:
     # jax.vmap sorts a dict by name, "10" before "2".
     names = [name for name, _ in named_leaves(network.weights)]
-
-    def contributions(delta: Delta, jvp: Array) -> Array:
-        found = along(delta, unit_or_zero(jvp))
-        return jnp.stack([found[names[place]] for place in extras.layer_places])
-
-    return contributions
+    return jnp.stack([found[names[place]] for place in extras.layer_places])
 
 
 def _total(counts: Mapping[str, Array]) -> Array:

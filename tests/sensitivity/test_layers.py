@@ -330,17 +330,31 @@ def test_directions_share_a_pass(pruned, by_filter):
     settings = {"by_filter": by_filter, "prunable": is_prunable}
 
     def shared(params, deltas, along):
-        push = linearise_layers(apply_fn, params, images, **settings)
-        return jax.lax.map(lambda both: push(*both), (deltas, along))
+        lin = linearise_layers(apply_fn, params, images, **settings)
+        given = jax.lax.map(lambda both: lin.along(*both), (deltas, along))
+        return lin.embedding, lin.norm, given, jax.lax.map(lin.push, deltas)
 
-    found = quick_jit(shared)(params, deltas, along)
+    z, norm, found, (jvps, own) = quick_jit(shared)(params, deltas, along)
+    raw = apply_fn(params, images)
+    np.testing.assert_allclose(norm, norms(raw), rtol=1e-13)
+    np.testing.assert_allclose(z, raw / norm[:, None], rtol=0, atol=1e-13)
     given = quick_jit(functools.partial(contributions_given, apply_fn, **settings))
+    alone = quick_jit(functools.partial(layer_contributions, apply_fn, **settings))
     for place in range(2):
-        own = jax.tree.map(lambda d, place=place: d[place], deltas)
-        expected = given(params, own, images, along[place])
-        assert found.keys() == expected.keys()
-        for name, value in expected.items():
-            np.testing.assert_allclose(found[name][place], value, rtol=0, atol=1e-12)
+        moving = map_named(
+            lambda name, w, d, place=place: d[place] * float(is_prunable(name, w)),
+            params,
+            deltas,
+        )
+        _, jvp = embedding_jvp(apply_fn, params, moving, images)
+        np.testing.assert_allclose(jvps[place], jvp, rtol=0, atol=1e-12)
+        for ours, theirs in (
+            (found, given(params, moving, images, along[place])),
+            (own, alone(params, moving, images)),
+        ):
+            assert ours.keys() == theirs.keys()
+            for name, value in theirs.items():
+                np.testing.assert_allclose(ours[name][place], value, rtol=0, atol=1e-12)
     # What the pass keeps of a kernel is not copied for each image.
     shapes = {
         var.aval.shape
@@ -350,7 +364,7 @@ def test_directions_share_a_pass(pruned, by_filter):
     kernels = [w.shape for name, w in named_leaves(params) if is_prunable(name, w)]
     assert shapes.isdisjoint((len(images), *shape) for shape in kernels)
     with pytest.raises(InputError, match="structure"):
-        linearise_layers(apply_fn, params, images)({"fc": delta["fc"]}, along[0])
+        linearise_layers(apply_fn, params, images).push({"fc": delta["fc"]})
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """What a sweep measures on request, against the plain functions, and in a run."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pandas as pd
@@ -38,7 +40,7 @@ from prefiqs_jax.sensitivity import (
 )
 from prefiqs_jax.sweep.directions import REPLICATES, SEED
 from prefiqs_jax.sweep.engine import compile_step, fetch, prepare, start
-from prefiqs_jax.sweep.extras import plan_extras
+from prefiqs_jax.sweep.extras import NONE, plan_extras
 from prefiqs_jax.sweep.strategy import Strategy
 
 SPARSITIES = [0.2, 0.6]
@@ -144,6 +146,27 @@ def test_layers_sum_to_the_first_order(measured):
         for place, name in enumerate(extras.labels["layers"]):
             assert close(ours[index, place], contributions[name])
         assert close(ours[index].sum(axis=0), found.compared.first_order[index])
+
+
+@pytest.mark.parametrize("reversed_too", [False, True])
+def test_layers_alone_leave_the_rest_as_it_is(reversed_too):
+    """First order and drift come of the layers' own pass where no other is needed."""
+    network = toy_backbone(np.float64)
+    images = np.random.default_rng(1).uniform(-1, 1, (4, 8, 8, 3))
+    packed = pack_masks(globally(magnitude), network.params, SPARSITIES)
+    extras = dataclasses.replace(
+        plan(["layers"], network, packed),
+        reverse_fn=network.apply_fn if reversed_too else None,
+    )
+    plain, ours = (
+        measure(network, packed, each, images, Strategy()) for each in (NONE, extras)
+    )
+    assert close(ours.dense_norm, plain.dense_norm)
+    assert close(ours.pruned_norm, plain.pruned_norm)
+    for mine, theirs in zip(ours.compared, plain.compared, strict=True):
+        assert close(mine, theirs)
+    total = ours.extras["layers.contribution"].sum(axis=1)
+    assert close(total, plain.compared.first_order)
 
 
 def test_each_of_many_layers_has_its_own_contribution():

@@ -64,16 +64,22 @@ def test_every_quantity_is_counted(script, monkeypatch):
     assert "| order 2, in a sweep | 3.25 | " in table
 
 
-@pytest.mark.parametrize("what", ["order 2", "order 3", "layers", "flips", "path"])
-def test_passes_in_a_sweep(script, what):
+@pytest.mark.parametrize(
+    ("what", "reverse_fn"),
+    [
+        *((each, None) for each in ("order 2", "order 3", "layers", "flips", "path")),
+        ("layers", network),
+    ],
+)
+def test_passes_in_a_sweep(script, what, reverse_fn):
     (what,) = (each for each in script.IN_SWEEP if each.startswith(what))
-    quantity = script.IN_SWEEP[what]
+    quantity = (script.BY_REVERSE_FORM if reverse_fn else script.IN_SWEEP)[what]
 
     def count(depth, sparsities):
         params, images = example(depth)
         packed = pack_masks(globally(magnitude), params, sparsities)
         words, shape = (quantity.word,), images.shape[1:]
-        extras = plan_extras(words, "it", network, params, packed, shape)
+        extras = plan_extras(words, "it", network, params, packed, shape, reverse_fn)
         problem = prepare(network, params, packed, extras=extras)
         program = script.program_of(what, problem, None)
         return convolutions(jax.make_jaxpr(program)(problem.weights, images).jaxpr)
