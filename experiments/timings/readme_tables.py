@@ -254,9 +254,8 @@ def theory_table(result: dict[str, Any]) -> list[str]:
     lines = [header, ["---"] * len(header)]
     for what in dict.fromkeys(row["what"] for row in rows):
         own = {row["network"]: row for row in rows if row["what"] == what}
-        counted = {row["counted"] for row in own.values()} - {None}
-        cells = [what, *(f"{number:g}" for number in counted or [])]
-        cells += [""] * (2 - len(cells))
+        counted = dict.fromkeys(row["counted"] for row in own.values())
+        cells = [what, " or ".join(f"{number:g}" for number in counted)]
         for network in networks:
             row = own.get(network)
             cells.append("" if row is None else ranged(row["forwards"]))

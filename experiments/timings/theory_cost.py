@@ -98,12 +98,18 @@ class InSweep(NamedTuple):
 IN_SWEEP = {
     "order 2": InSweep("taylor2", 4.0, 3),
     "order 3": InSweep("taylor3", 7.5, 5),
-    # Two for the tangent, one for the products with δ, one in reverse; the dense passes
-    # of tangents and of layers are two.
-    "layers": InSweep("layers", 5.5, 4, batch=2),
+    # One for the products with δ, one that pushes them on, one in reverse.
+    "layers": InSweep("layers", 5.5, 3),
     "flips": InSweep("kinks", 2.2, 1),
     "path, 8 nodes": InSweep("path", 25.0, 24, batch=0),
 }
+
+BY_REVERSE_FORM = {
+    # The first order takes the network as it is, so that dense passes are two, and
+    # products with δ, too.
+    "layers": IN_SWEEP["layers"]._replace(row=4, batch=2),
+}
+"""Of networks that have a form for reverse mode."""
 
 
 def main() -> None:
@@ -163,7 +169,10 @@ def measure(name: str, batch: int, repeats: int) -> list[dict[str, Any]]:
     rows = [
         row(name, what, times[what] / dense, counted) for what, counted in ALONE.items()
     ]
-    for what, each in IN_SWEEP.items():
+    taps = make_taps(network.architecture.blueprint, network.tensors)
+    has_form = taps is not None and taps.reverse_fn() is not None
+    quantities = IN_SWEEP | (BY_REVERSE_FORM if has_form else {})
+    for what, each in quantities.items():
         taken = times[f"sweep, {what}"] / dense / len(SPARSITIES)
         title = f"{what}, in a sweep"
         rows.append(row(name, title, taken, each.counted, each.at_most))
@@ -312,7 +321,7 @@ def row(
     name: str,
     what: str,
     forwards: Any,
-    counted: float | None = None,
+    counted: float,
     at_most: float | None = None,
 ) -> dict[str, Any]:
     """Make a line of the table."""
@@ -327,9 +336,9 @@ def row(
 
 def describe(row: dict[str, Any]) -> str:
     """Write a line of the table."""
-    counted = "" if row["counted"] is None else f"{row['counted']:g}"
     return (
-        f"{row['network']:18} {row['what']:42} {counted:>7}  {ranged(row['forwards'])}"
+        f"{row['network']:18} {row['what']:42} {row['counted']:>7g}  "
+        f"{ranged(row['forwards'])}"
     )
 
 
