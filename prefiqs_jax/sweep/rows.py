@@ -7,7 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefiqs_jax.errors import InputError
-from prefiqs_jax.execution.precision import DEFAULT_PRECISION, Precision
+from prefiqs_jax.execution.precision import (
+    DEFAULT_PRECISION,
+    Precision,
+    at_double,
+    image_type,
+)
 from prefiqs_jax.masks import AnyMask, Context, NamedMask
 from prefiqs_jax.masks.named import as_named
 from prefiqs_jax.masks.packed import PackedMasks, pack_deltas
@@ -183,30 +188,35 @@ def measure_packed(
     import pandas as pd
 
     images = np.asarray(images)
-    wanted = plan_extras(extras, backbone, apply_fn, params, masks, images.shape[1:])
-    problem = prepare(apply_fn, params, masks, precision=precision, extras=wanted)
-    executor = Executor(
-        Planner(
-            problem,
-            images.shape[1:],
-            len(images),
-            dtype=images.dtype,
-            batch_size=batch_size,
-            memory_limit=memory_limit,
-        )
-    )
-    size = executor.plan.batch_size
+    if precision == "double":
+        images = images.astype(image_type(precision))
     tables = []
-    for start in range(0, len(images), size):
-        part = slice(start, start + size)
-        measured = executor.finish(executor.start(images[part]))
-        check_measured(names[part], masks, measured)
-        columns = as_columns(backbone, names[part], identities[part], masks, measured)
-        for name in wanted.lists:
-            labels = wanted.labels[name.partition(".")[0]]
-            rows = columns[name].to_pylist()
-            columns[name] = [dict(zip(labels, row, strict=True)) for row in rows]
-        tables.append(pd.DataFrame(columns))
+    with at_double(precision):
+        wanted = plan_extras(
+            extras, backbone, apply_fn, params, masks, images.shape[1:]
+        )
+        problem = prepare(apply_fn, params, masks, precision=precision, extras=wanted)
+        executor = Executor(
+            Planner(
+                problem,
+                images.shape[1:],
+                len(images),
+                dtype=images.dtype,
+                batch_size=batch_size,
+                memory_limit=memory_limit,
+            )
+        )
+        size = executor.plan.batch_size
+        for start in range(0, len(images), size):
+            part = slice(start, start + size)
+            measured = executor.finish(executor.start(images[part]))
+            check_measured(names[part], masks, measured)
+            own = as_columns(backbone, names[part], identities[part], masks, measured)
+            for name in wanted.lists:
+                labels = wanted.labels[name.partition(".")[0]]
+                rows = own[name].to_pylist()
+                own[name] = [dict(zip(labels, row, strict=True)) for row in rows]
+            tables.append(pd.DataFrame(own))
     return pd.concat(tables, ignore_index=True)
 
 

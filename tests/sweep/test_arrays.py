@@ -1,5 +1,7 @@
 """Images in memory: the rows of a sweep, with nothing on disk."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -71,6 +73,27 @@ def test_the_rows_of_a_sweep_and_of_measure_images(
     )
     equal(found, measured)
     assert set(measured["backbone"]) == {backbone.name}
+
+
+@pytest.mark.parametrize("mask", ["global/magnitude", "output/wanda"])
+def test_double_precision_without_x64(backbone, pictures, rgb, tmp_path, mask):
+    """As users call it, whose JAX computes in float32 unless told otherwise."""
+    pixels, names = rgb
+    options = dataclasses.replace(OPTIONS, precision="double")
+    with jax.enable_x64(False):
+        found, single = (
+            sweep_arrays(
+                backbone, pixels, mask, SPARSITIES, names=names, precision=precision
+            )
+            for precision in ("double", "highest")
+        )
+        run = sweep(
+            backbone, pictures, mask_named(mask), SPARSITIES, tmp_path / "run",
+            options=options,
+        )  # fmt: skip
+    assert found["drift"].dtype == np.float64
+    equal(found, results.read(run), atol=1e-13)
+    assert (found["drift"] - single["drift"]).abs().max() > 1e-9
 
 
 def test_several_masks_are_each_alone(backbone, rgb):
