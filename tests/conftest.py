@@ -20,6 +20,8 @@ typechecked.install()
 import drawn
 from toy import toy_network
 
+OPTIMISED = ("slow", "weights", "twins", "tools", "browser")
+"""Marks of tests that are compiled as users' programs are."""
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 
 
@@ -32,6 +34,17 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = tempfile.TemporaryDirectory(prefix="prefiqs-cache-")
         os.environ["PREFIQS_CACHE"] = folder.name
         config.add_cleanup(folder.cleanup)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Leave optimisations to the networks that run long enough to pay for them.
+
+    Compiling is most of the time of the others. Programs that are called are the same;
+    a process that a test starts inherits it.
+    """
+    optimised = any(map(item.get_closest_marker, OPTIMISED))
+    jax.config.update("jax_disable_most_optimizations", not optimised)
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = str(int(not optimised))
 
 
 @pytest.fixture(scope="session")
