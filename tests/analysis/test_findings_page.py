@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
+@pytest.mark.slow
 def test_sections(script):
     page = (DOCS / "findings.md").read_text("utf-8")
     names = script("all_questions").QUESTIONS

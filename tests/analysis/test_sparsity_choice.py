@@ -64,6 +64,7 @@ def test_the_best_by_construction_is_chosen(ours, few, verified):
     assert (cells["quality"], cells["best"]) == ("PreFIQs", "0.3")
 
 
+@pytest.mark.slow
 def test_of_noise_the_choice_flatters_itself(ours, few, verified):
     each, _, _ = verified
     for seed in range(2):
@@ -79,6 +80,7 @@ def test_of_noise_the_choice_flatters_itself(ours, few, verified):
         assert value["over_hindsight"] >= -1e-12
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*tie in quality")
 def test_by_hand(ours, few, verified):
     each, _, embeddings = verified

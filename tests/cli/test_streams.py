@@ -21,6 +21,7 @@ def run(*words, **settings: Any) -> Any:
     return subprocess.run([*PREFIQS, *words], check=False, **settings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", ["backbones", "masks", "--help"])
 def test_a_reader_that_goes_away(word):
     command = [*PREFIQS, word]
@@ -34,6 +35,7 @@ def test_a_reader_that_goes_away(word):
     assert child.returncode == 141
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", ["masks", "--version"])
 def test_a_full_disk(word):
     with open("/dev/full", "w") as full:
@@ -59,6 +61,7 @@ def test_consoles_of_other_encodings(encoding):
     assert ended.stdout.decode(encoding)
 
 
+@pytest.mark.slow
 def test_closed_streams():
     command = " ".join(PREFIQS)
     ended = subprocess.run(f"{command} masks none/such >&- 2>&-", shell=True)

@@ -351,6 +351,7 @@ def test_images_without_direction_leave_their_comparisons_out(
     assert "left out person_05/0.png: has " in told
 
 
+@pytest.mark.slow
 def test_qualities_of_nothing_but_rounding_are_said(run, network, capsys):
     mask = mask_named("global/magnitude")
     dense = network()

@@ -80,6 +80,7 @@ def test_nothing_is_left_of_an_evaluation_that_could_not_begin(run, people, tmp_
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.slow
 def test_what_is_not_written_again_goes_and_the_users_files_stay(run, tmp_path):
     out = tmp_path / "out"
     run(fmr=(0.1, 0.2))
@@ -93,6 +94,7 @@ def test_what_is_not_written_again_goes_and_the_users_files_stay(run, tmp_path):
     assert (out / "notes.txt").read_text() == "my own"
 
 
+@pytest.mark.slow
 def test_what_was_measured_is_read_without_the_network(run, people, network, tmp_path):
     run(benchmarks=[with_degraded(read_benchmark(people))])
     folder = tmp_path / "out" / "measured" / "faces"

@@ -47,6 +47,7 @@ def table(path, name="pruned_verification") -> Any:
     return pd.read_csv(path / "tables" / f"{name}.csv")
 
 
+@pytest.mark.slow
 def test_embeddings_are_those_of_the_weights_that_are_left(
     verify, network, people, tmp_path
 ):
@@ -76,6 +77,7 @@ def test_embeddings_are_those_of_the_weights_that_are_left(
         assert row["achieved_sparsity"] == pytest.approx(sparsity, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_without_pruning_it_is_the_verification(verify, network, tmp_path):
     others = [Verifier(network()), Verifier(network(1, "other"), scores=False)]
     lines, page = verify(verifiers=others, fmr=(0.1, 0.2), sparsities=(0.0, 0.8))

@@ -44,12 +44,14 @@ def test_pictures_are_of_the_kind_that_backbones_take(portraits):
     assert portraits.max() > 200
 
 
+@pytest.mark.slow
 def test_same_keys_give_the_same_picture_in_any_batch(portraits):
     person, photograph = keys(0, 6)[2:3], keys(1, 24)[9:10]
     alone = np.asarray(faces(person, photograph))[0]
     np.testing.assert_array_equal(alone, portraits[2, 1])
 
 
+@pytest.mark.slow
 def test_more_pictures_than_a_step_holds_stay_in_order():
     people, photographs = keys(3, 19), keys(4, 19)
     pictures = np.asarray(faces(people, photographs))
@@ -57,6 +59,7 @@ def test_more_pictures_than_a_step_holds_stay_in_order():
     np.testing.assert_array_equal(pictures[3:], last)
 
 
+@pytest.mark.slow
 def test_photographs_of_a_person_differ_less_than_people(portraits):
     # Passport photographs in one light: what is left are the people.
     people, photographs = keys(5, 12), keys(6, 24)
@@ -175,6 +178,7 @@ def test_another_size_shows_the_same_face():
     assert np.abs(coarse(large) - coarse(other)).max() < 12
 
 
+@pytest.mark.slow
 def test_a_changed_record_changes_only_what_it_says():
     person = stack(draw_identity, keys(18, 1))
     capture = stack(draw_capture, keys(19, 1), 0.0)

@@ -321,7 +321,9 @@ def test_along_a_given_direction(pruned):
         )
 
 
-@pytest.mark.parametrize("by_filter", [False, True])
+@pytest.mark.parametrize(
+    "by_filter", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
 def test_directions_share_a_pass(pruned, by_filter):
     apply_fn, params, delta, images = pruned
     rng = np.random.default_rng(2)
@@ -335,18 +337,19 @@ def test_directions_share_a_pass(pruned, by_filter):
         return lin.embedding, lin.norm, given, jax.lax.map(lin.push, deltas)
 
     z, norm, found, (jvps, own) = quick_jit(shared)(params, deltas, along)
-    raw = apply_fn(params, images)
+    raw = quick_jit(apply_fn)(params, images)
     np.testing.assert_allclose(norm, norms(raw), rtol=1e-13)
     np.testing.assert_allclose(z, raw / norm[:, None], rtol=0, atol=1e-13)
     given = quick_jit(functools.partial(contributions_given, apply_fn, **settings))
     alone = quick_jit(functools.partial(layer_contributions, apply_fn, **settings))
+    push = quick_jit(functools.partial(embedding_jvp, apply_fn))
     for place in range(2):
         moving = map_named(
             lambda name, w, d, place=place: d[place] * float(is_prunable(name, w)),
             params,
             deltas,
         )
-        _, jvp = embedding_jvp(apply_fn, params, moving, images)
+        _, jvp = push(params, moving, images)
         np.testing.assert_allclose(jvps[place], jvp, rtol=0, atol=1e-12)
         for ours, theirs in (
             (found, given(params, moving, images, along[place])),

@@ -114,6 +114,7 @@ def test_vectors_that_are_known_are_not_found_again(case, monkeypatch):
         share_in_subspace(apply_fn, params, delta, images, 3, vectors=known)
 
 
+@pytest.mark.slow
 def test_another_form_for_reverse_mode_gives_the_same(case):
     apply_fn, params, delta, images, _ = case
     calls = []

@@ -99,6 +99,7 @@ def test_length_of_the_embedding_stays_one(smooth, six):
         assert np.abs(terms[0]).max() > 1e-5 or k == 1
 
 
+@pytest.mark.slow
 def test_homogeneous_in_delta(smooth):
     apply_fn, params, delta, images = smooth
     twice = jax.tree.map(lambda d: 2 * d, delta)

@@ -82,6 +82,7 @@ print((one == eight).all())
 """
 
 
+@pytest.mark.slow
 def test_statistics_are_the_same_on_any_number_of_devices():
     """To the last bit: one beside zero makes a derivative jump."""
     assert with_eight_devices("-c", NORMALISED).split() == ["True"]

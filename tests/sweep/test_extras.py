@@ -169,6 +169,7 @@ def test_layers_alone_leave_the_rest_as_it_is(reversed_too):
     assert close(total, plain.compared.first_order)
 
 
+@pytest.mark.slow
 def test_each_of_many_layers_has_its_own_contribution():
     """From the eleventh leaf on, names of places are not in the order of numbers."""
     rng = np.random.default_rng(2)

@@ -66,6 +66,7 @@ def by_hand(sweep):
     return torch.stack(found, 1).numpy()
 
 
+@pytest.mark.slow
 def test_opponents_find_the_same(script, small):
     opponents = script("opponents")
     expected = by_hand(small)

@@ -63,6 +63,7 @@ def test_deep_nesting_is_refused():
     check_size(nested(10))
 
 
+@pytest.mark.slow
 def test_a_bomb_takes_no_memory(tmp_path):
     # Protobuf itself would take 160 MB for these 2.4 MB, and far more once looked at.
     path = tmp_path / "bomb.onnx"
