@@ -21,7 +21,6 @@ from prefiqs_jax.sensitivity import (
     Linearised,
     control_directions,
     embed,
-    embedding_jvp,
     linearise,
     norms,
     responses_along,
@@ -158,7 +157,12 @@ def _path(
 
     def at(t: Array) -> Array:
         on_the_way = stored(lambda: weights_at(network.weights, delta, t), t)
-        return embedding_jvp(network.embed_raw, on_the_way, delta, network.images)[1]
+        # Not linearised: slice after slice then keeps nothing for its tangent.
+        return jax.jvp(
+            lambda weights: embed(network.embed_raw, weights, network.images),
+            (on_the_way,),
+            (delta,),
+        )[1]
 
     dtype = change.jvp.dtype
     along = jax.lax.map(at, jnp.asarray((places + 1) / 2, dtype))
