@@ -1,8 +1,8 @@
 """Correlations of many weighted replicates: Pearson, Spearman, Kendall."""
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float, Num
-from scipy import stats
 
 from prefiqs_jax.statistics.weighted import midranks, ratio
 
@@ -146,5 +146,5 @@ def kendall(
     for place, copies in enumerate(weights.astype(np.intp)):
         one, other = np.repeat(x, copies), np.repeat(y, copies)
         if len(one) and np.ptp(one) and np.ptp(other):
-            found[place] = stats.kendalltau(one, other)[0]
+            found[place] = scipy.stats.kendalltau(one, other)[0]
     return found

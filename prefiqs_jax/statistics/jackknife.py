@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 from prefiqs_jax.errors import InputError
 
@@ -147,7 +147,7 @@ def jackknife_interval(
         without = np.arctanh(np.where(is_one(without), np.nan, without))
     spread = without - without.mean(axis=0)
     error = np.sqrt((count - 1) / count * np.sum(spread**2, axis=0))
-    reach = stats.t.ppf((1 + level) / 2, count - 1) * error
+    reach = stdtrit(count - 1, (1 + level) / 2) * error
     low, high = center - reach, center + reach
     if scale == "fisher":
         low, high = np.tanh(low), np.tanh(high)

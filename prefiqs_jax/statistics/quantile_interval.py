@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from prefiqs_jax.statistics.jackknife import jackknife_interval
 
@@ -67,7 +67,7 @@ def quantile_interval(
     effective = _effective_count(below, groups, fraction, level)
     # P(the k-th smallest is below the quantile), at the rank k scaled to its number.
     rank = np.arange(1, count + 1) * effective / count
-    is_below = stats.beta.cdf(fraction, rank, effective - rank + 1)
+    is_below = special.betainc(rank, effective - rank + 1, fraction)
     lower = order[is_below >= (1 + level) / 2]
     upper = order[is_below <= (1 - level) / 2]
     low = float(lower[-1]) if len(lower) else -np.inf
@@ -116,8 +116,8 @@ def share_interval(
         count = _effective_count(held.astype(np.float64), groups, share, level)
     inside, outside = share * count, (1 - share) * count
     tail = (1 - level) / 2
-    low = stats.beta.ppf(tail, inside, outside + 1) if inside else 0.0
-    high = stats.beta.ppf(1 - tail, inside + 1, outside) if outside else 1.0
+    low = special.betaincinv(inside, outside + 1, tail) if inside else 0.0
+    high = special.betaincinv(inside + 1, outside, 1 - tail) if outside else 1.0
     return float(low), float(high)
 
 
@@ -132,7 +132,7 @@ def _effective_count(
     sizes, sums = np.bincount(groups), np.bincount(groups, held)
     without = (sums.sum() - sums) / (count - sizes)
     _, end = jackknife_interval(0.0, without, level=level)
-    t = stats.t.ppf((1 + level) / 2, [count - 1, len(sizes) - 1])
+    t = special.stdtrit([count - 1, len(sizes) - 1], (1 + level) / 2)
     independent = share * (1 - share) / count
     inflated = max(1.0, (float(end) / t[1]) ** 2 / independent)
     return float(count / inflated * (t[0] / t[1]) ** 2)

@@ -2,7 +2,7 @@
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy import stats
+from scipy.special import stdtrit
 
 from prefiqs_jax.statistics.jackknife import jackknife_interval
 
@@ -68,7 +68,7 @@ def median_interval(
     without = (sums.sum() - sums) / (len(values) - sizes)
     _, end = jackknife_interval(0.5, without, level=level)
     independent = 0.5 / np.sqrt(len(values))
-    t = stats.t.ppf((1 + level) / 2, len(sizes) - 1)
+    t = stdtrit(len(sizes) - 1, (1 + level) / 2)
     reach = max(float(end) - 0.5, t * independent)
     low, high = np.quantile(values, np.clip([0.5 - reach, 0.5 + reach], 0, 1))
     return float(low), float(high)

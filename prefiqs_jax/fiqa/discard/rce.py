@@ -3,9 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from jaxtyping import Float, Int
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
 from prefiqs_jax.errors import InputError, check_choice
 from prefiqs_jax.fiqa.checks import checked_quality
@@ -124,8 +124,10 @@ def rce(
     count = int(images[-1]) + 1
     harm = _harm(pairs, threshold, count)[images]
     margin = _margin(pairs, count)[images]
-    harm_rank = rankdata(harm) if ties == "harm" else _rank_of_pairs(harm, margin)
-    quality_rank = rankdata(-quality)
+    harm_rank = (
+        scipy.stats.rankdata(harm) if ties == "harm" else _rank_of_pairs(harm, margin)
+    )
+    quality_rank = scipy.stats.rankdata(-quality)
     total = len(images)
     weight = (harm_rank / total) ** alpha
     spread = (weight * (harm_rank - quality_rank) ** 2).sum()
@@ -155,4 +157,4 @@ def _rank_of_pairs(
 ) -> NDArray[np.float64]:
     """Rank by harm, then by margin, from 1; what is still tied shares the mean rank."""
     in_order = np.unique(margin, return_inverse=True)[1]
-    return rankdata(harm * len(margin) + in_order)
+    return scipy.stats.rankdata(harm * len(margin) + in_order)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq
+import scipy
 
 from prefiqs_jax.errors import InputError, UnreachableSparsityError
 from prefiqs_jax.masks.allocation import Allocation, Leaf, Levels
@@ -94,7 +94,9 @@ def _scaled(rates: np.ndarray, sizes: np.ndarray, fraction: float) -> np.ndarray
     if fraction <= 0:
         return np.zeros_like(rates)
     low, high = np.log(fraction / used.max()) - 1, np.log(1 / used.min()) + 1
-    found: Any = brentq(excess, low, high, xtol=1e-13, rtol=np.float64(1e-14))
+    found: Any = scipy.optimize.brentq(
+        excess, low, high, xtol=1e-13, rtol=np.float64(1e-14)
+    )
     return np.minimum(1, np.exp(found) * rates)
 
 
