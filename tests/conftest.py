@@ -1,11 +1,14 @@
 """Shared fixtures: strict dtypes, ranks and shapes, and one way to find the data."""
 
+import gc
 import hashlib
 import importlib.util
 import os
 import sys
 import tempfile
 from pathlib import Path
+
+gc.disable()  # until all is imported, of which nothing goes: a fifth of that time
 
 import jax
 import pytest
@@ -34,6 +37,14 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = tempfile.TemporaryDirectory(prefix="prefiqs-cache-")
         os.environ["PREFIQS_CACHE"] = folder.name
         config.add_cleanup(folder.cleanup)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Let the collector look at what tests make only, and less often."""
+    del session
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+    gc.enable()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

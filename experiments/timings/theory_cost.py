@@ -56,7 +56,7 @@ from prefiqs_jax.sweep.engine import SweepProblem, delta_leaves, prepare
 from prefiqs_jax.sweep.extras import dense_pass, plan_extras
 from prefiqs_jax.sweep.network import Network
 from prefiqs_jax.trees import is_prunable
-from prefiqs_jax.types import Delta
+from prefiqs_jax.types import ApplyFn, Delta
 
 FORWARDS = 5
 SPARSITY = 0.5
@@ -169,9 +169,7 @@ def measure(name: str, batch: int, repeats: int) -> list[dict[str, Any]]:
     rows = [
         row(name, what, times[what] / dense, counted) for what, counted in ALONE.items()
     ]
-    taps = make_taps(network.architecture.blueprint, network.tensors)
-    has_form = taps is not None and taps.reverse_fn() is not None
-    quantities = IN_SWEEP | (BY_REVERSE_FORM if has_form else {})
+    quantities = IN_SWEEP | (BY_REVERSE_FORM if reverse_form(network) else {})
     for what, each in quantities.items():
         taken = times[f"sweep, {what}"] / dense / len(SPARSITIES)
         title = f"{what}, in a sweep"
@@ -181,13 +179,17 @@ def measure(name: str, batch: int, repeats: int) -> list[dict[str, Any]]:
     ]
 
 
+def reverse_form(network: Any) -> ApplyFn | None:
+    """Give the network in its form for reverse mode, if it has one."""
+    taps = make_taps(network.architecture.blueprint, network.tensors)
+    return None if taps is None else taps.reverse_fn()
+
+
 def functions(
     network: Any, images: Array, size: int | None
 ) -> dict[str, Callable[[], Any]]:
     """Make the calls of the plain functions, each one program of a batch."""
     apply_fn, params = network.apply_fn, network.params
-    taps = make_taps(network.architecture.blueprint, network.tensors)
-    reverse_fn = None if taps is None else taps.reverse_fn()
     delta = pruning_delta(params, globally(magnitude)(params, SPARSITY))
 
     def first_order(weights: Any, images: Array) -> Array:
@@ -206,7 +208,7 @@ def functions(
             delta,
             images,
             prunable=is_prunable,
-            reverse_fn=reverse_fn,
+            reverse_fn=reverse_form(network),
         )
         return jnp.stack(list(found.values()))
 
@@ -255,8 +257,6 @@ def programs(
     """Make the calls of what a sweep's program does for each quantity."""
     params = network.params
     packed = pack_masks(globally(magnitude), params, SPARSITIES)
-    taps = make_taps(network.architecture.blueprint, network.tensors)
-    reverse_fn = None if taps is None else taps.reverse_fn()
     calls: dict[str, Callable[[], Any]] = {}
     for what, each in IN_SWEEP.items():
         extras = plan_extras(
@@ -266,7 +266,7 @@ def programs(
             params,
             packed,
             network.image_shape,
-            reverse_fn,
+            reverse_form(network),
         )
         problem = prepare(network.apply_fn, params, packed, extras=extras)
         run = jax.jit(
