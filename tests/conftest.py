@@ -8,7 +8,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-gc.disable()  # until all is imported, of which nothing goes: a fifth of that time
+# While tests are imported next to nothing is garbage, and looking for it is a fifth of
+# the time; see pytest_collection_finish.
+gc.disable()
 
 import jax
 import pytest
@@ -40,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Let the collector look at what tests make only, and less often."""
+    """Collect garbage again: not among what was imported, and less often."""
     del session
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
