@@ -257,6 +257,7 @@ def programs(
     """Make the calls of what a sweep's program does for each quantity."""
     params = network.params
     packed = pack_masks(globally(magnitude), params, SPARSITIES)
+    reverse_fn = reverse_form(network)
     calls: dict[str, Callable[[], Any]] = {}
     for what, each in IN_SWEEP.items():
         extras = plan_extras(
@@ -266,7 +267,7 @@ def programs(
             params,
             packed,
             network.image_shape,
-            reverse_form(network),
+            reverse_fn,
         )
         problem = prepare(network.apply_fn, params, packed, extras=extras)
         run = jax.jit(

@@ -192,6 +192,15 @@ def _point(
     return embed(apply_fn, weights_at(params, delta, t), images)
 
 
+def tangent_at(
+    apply_fn: ApplyFn, params: Params, delta: Delta, images: Any, t: Array
+) -> Array:
+    """Compute J(θ + tδ) δ, shape (batch, dim), within a loop over t."""
+    weights = stored(lambda: weights_at(params, delta, t), t)
+    # Not linearised: slice after slice then keeps nothing for its tangent.
+    return jax.jvp(lambda w: embed(apply_fn, w, images), (weights,), (delta,))[1]
+
+
 def _integrate(
     apply_fn: ApplyFn,
     count: int,
@@ -205,11 +214,10 @@ def _integrate(
     nodes, weights = np.polynomial.legendre.leggauss(count)
     half = (b - a) / 2
 
-    def jvp(t: Array) -> Array:
-        weights = stored(lambda: weights_at(params, delta, t), t)
-        return jax.jvp(lambda w: embed(apply_fn, w, images), (weights,), (delta,))[1]
-
-    tangents = jax.lax.map(jvp, a + half * (1 + jnp.asarray(nodes, half.dtype)))
+    tangents = jax.lax.map(
+        lambda t: tangent_at(apply_fn, params, delta, images, t),
+        a + half * (1 + jnp.asarray(nodes, half.dtype)),
+    )
     share = (half * jnp.asarray(weights, half.dtype)).astype(tangents.dtype)
     return (
         jnp.sum(tangents * share[:, None, None], axis=0),

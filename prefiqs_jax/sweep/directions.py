@@ -29,6 +29,7 @@ from prefiqs_jax.sensitivity import (
 from prefiqs_jax.sensitivity.expected import expected_given
 from prefiqs_jax.sensitivity.finite import weights_at
 from prefiqs_jax.sensitivity.metric import all_weights
+from prefiqs_jax.sensitivity.path import tangent_at
 from prefiqs_jax.sensitivity.pixels import pixel_gradient_given
 from prefiqs_jax.statistics import TOLERANCE
 from prefiqs_jax.sweep.network import Network
@@ -156,13 +157,7 @@ def _path(
     places, weights = np.polynomial.legendre.leggauss(NODES)
 
     def at(t: Array) -> Array:
-        on_the_way = stored(lambda: weights_at(network.weights, delta, t), t)
-        # Not linearised: slice after slice then keeps nothing for its tangent.
-        return jax.jvp(
-            lambda weights: embed(network.embed_raw, weights, network.images),
-            (on_the_way,),
-            (delta,),
-        )[1]
+        return tangent_at(network.embed_raw, network.weights, delta, network.images, t)
 
     dtype = change.jvp.dtype
     along = jax.lax.map(at, jnp.asarray((places + 1) / 2, dtype))
